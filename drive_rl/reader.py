@@ -1,0 +1,204 @@
+"""The only YAML reader: files, `base:` and command-line overrides -> validated specs. Every failure is one paragraph."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_args
+
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from drive_rl.errors import DriveRLError
+from drive_rl.shelf import Shelf, find, nearest
+from drive_rl.spec import AgentSpec, DqnSpec, PpoSpec, ReferenceSpec, RunSpec, WorldSpec
+
+Raw = dict[str, Any]
+Model = TypeVar("Model", bound=BaseModel)
+_DEEPEST_BASE = 8
+
+
+def load_world(name: str, overrides: Iterable[str] = ()) -> WorldSpec:
+    """Return the world `name` (shelf entry or YAML path), with overrides like `road.lane_width_m=3.2`."""
+    return cast(WorldSpec, _load("envs", name, overrides, TypeAdapter(WorldSpec)))
+
+
+def load_agent(name: str, overrides: Iterable[str] = ()) -> PpoSpec | DqnSpec | ReferenceSpec:
+    """Return the driver recipe `name` (shelf entry or YAML path)."""
+    return cast(PpoSpec | DqnSpec | ReferenceSpec, _load("agents", name, overrides, TypeAdapter(AgentSpec)))
+
+
+def load_run(name: str, overrides: Iterable[str] = ()) -> RunSpec:
+    """Return the experiment `name` (shelf entry or YAML path) with its world and driver filled in."""
+    path = find("configs", name)
+    raw = _with_base("configs", path)
+    sources = {"": str(path)}
+    for key, shelf in (("world", "envs"), ("agent", "agents")):
+        if key in raw:
+            raw[key], sources[key] = _part(cast(Shelf, shelf), raw[key], f"{path}: {key}")
+    return cast(RunSpec, _validate(TypeAdapter(RunSpec), raw, sources, list(overrides)))
+
+
+def parse_run(text: str, path: Path) -> RunSpec:
+    """Return the experiment resolved in a run's `spec.yaml`."""
+    return cast(RunSpec, _validate(TypeAdapter(RunSpec), _parse(text, path), {"": str(path)}, []))
+
+
+def dump(spec: BaseModel) -> str:
+    """Return a spec as YAML that reads back to the same spec."""
+    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _load(shelf: Shelf, name: str, overrides: Iterable[str], adapter: TypeAdapter[Any]) -> object:
+    path = find(shelf, name)
+    if path.is_dir():
+        raise DriveRLError(f"{path} is a trained driver, not a recipe; mend: name a YAML file of {shelf}/")
+    return _validate(adapter, _with_base(shelf, path), {"": str(path)}, list(overrides))
+
+
+def _part(shelf: Shelf, value: object, where: str) -> tuple[Raw, str]:
+    """Return the raw mapping that a name, or a mapping with `base:`, stands for, and the file it came from."""
+    if isinstance(value, str):
+        path = find(shelf, value)
+        if path.is_dir():
+            raise DriveRLError(f"{where} = {value!r} is a trained driver; expected a recipe (a YAML file)")
+        return _with_base(shelf, path), str(path)
+    if not isinstance(value, Mapping):
+        raise DriveRLError(f"{where} = {value!r}: expected a name, or a mapping with `base: NAME` and differences")
+    return _rebase(shelf, dict(cast(Mapping[str, Any], value)), where, 0), where.split(": ")[0]
+
+
+def _with_base(shelf: Shelf, path: Path, depth: int = 0) -> Raw:
+    raw = _rebase(shelf, read_yaml(path), str(path), depth)
+    raw.setdefault("name", path.stem)
+    if depth == 0:
+        raw["name"] = path.stem
+    return raw
+
+
+def _rebase(shelf: Shelf, raw: Raw, where: str, depth: int) -> Raw:
+    if "base" not in raw:
+        return raw
+    if depth >= _DEEPEST_BASE:
+        raise DriveRLError(f"{where}: base = {raw['base']!r}: the chain of bases has no end; mend: break the circle")
+    base = raw.pop("base")
+    if not isinstance(base, str):
+        raise DriveRLError(f"{where}: base = {base!r}: expected the name of an entry of {shelf}/")
+    path = find(shelf, base)
+    if path.is_dir():
+        raise DriveRLError(f"{where}: base = {base!r} is a trained driver; expected a recipe (a YAML file)")
+    return _merged(_with_base(shelf, path, depth + 1), raw)
+
+
+def _merged(base: Raw, change: Raw) -> Raw:
+    out = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = _merged(out[key], cast(Raw, value)) if both else value
+    # null takes a key of the base away
+    return {key: value for key, value in out.items() if value is not None or key not in base}
+
+
+class _Loader(yaml.SafeLoader):
+    """`yaml.SafeLoader` in which a key given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"key {twice!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Raw:
+    """Return the mapping in a YAML file.
+
+    Raises:
+        DriveRLError: the file cannot be read, is no YAML, or holds no mapping.
+    """
+    try:
+        return _parse(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DriveRLError(f"{path}: cannot be read ({error}); expected a UTF-8 YAML file") from error
+
+
+def _parse(text: str, path: Path) -> Raw:
+    try:
+        raw = yaml.load(text, _Loader)  # a SafeLoader: builds plain data only
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        raise DriveRLError(f"{path}: is no valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
+        raise DriveRLError(f"{path}: holds {type(raw).__name__}, expected a mapping of keys to values")
+    return cast(Raw, raw)
+
+
+def _override(raw: Raw, text: str) -> str:
+    """Set `a.b.c=value` in `raw`; return the key."""
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.split(".")):
+        raise DriveRLError(f"command line: {text!r}: expected key=value, such as agent.learning_rate=3e-4")
+    if key in ("world", "agent") or key.endswith("name"):
+        raise DriveRLError(f"command line: {key}: cannot be overridden; mend: write an experiment file that says so")
+    try:
+        parsed = yaml.safe_load(value) if value else None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise DriveRLError(f"command line: {key} = {value!r}: is no valid YAML value") from error
+    *parents, last = key.split(".")
+    at = raw
+    for parent in parents:
+        at = at.setdefault(parent, {})
+        if not isinstance(at, dict):
+            raise DriveRLError(f"command line: {key}: {parent} is a value and has no keys below it")
+    at[last] = parsed
+    return key
+
+
+def _validate(adapter: TypeAdapter[Any], raw: Raw, sources: Mapping[str, str], overrides: list[str]) -> object:
+    """Validate `raw`; `sources` maps a top-level key ("" for the rest) to the file that its values came from."""
+    typed = {_override(raw, text) for text in overrides}
+    try:
+        return adapter.validate_python(raw)
+    except ValidationError as error:
+        raise DriveRLError("\n".join(_explain(adapter, item, sources, typed) for item in error.errors())) from error
+
+
+def _explain(adapter: TypeAdapter[Any], item: Any, sources: Mapping[str, str], typed: set[str]) -> str:
+    keys = [str(part) for part in item["loc"] if part not in ("ppo", "dqn", "reference")]
+    dotted = ".".join(keys)
+    if any(dotted == key or dotted.startswith(f"{key}.") for key in typed):
+        source = "command line"
+    elif keys and keys[0] in sources and len(keys) > 1:
+        source, dotted = sources[keys[0]], ".".join(keys[1:])
+    else:
+        source = sources[""]
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = f"unknown key; {nearest(keys[-1], _fields(adapter, item['loc'][:-1]))}"
+    if item["type"] == "missing":
+        return f"{source}: {dotted}: is missing; mend: add it"
+    value = f" = {_short(item['input'])}" if not isinstance(item["input"], Mapping) else ""
+    return f"{source}: {dotted + value + ': ' if dotted else ''}{message}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _fields(adapter: TypeAdapter[Any], loc: tuple[str | int, ...]) -> list[str]:
+    """Return the keys known at a place of the spec."""
+    models = _models(adapter._type)  # noqa: SLF001 - pydantic has no public name for it
+    for part in loc:
+        tagged = [m for m in models if _tag(m) == part]
+        below = [m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields]
+        models = tagged or [model for annotation in below for model in _models(annotation)]
+    return sorted({key for model in models for key in model.model_fields})
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models(argument)]
+
+
+def _tag(model: type[BaseModel]) -> object:
+    field = model.model_fields.get("algorithm")
+    return get_args(field.annotation)[0] if field else None

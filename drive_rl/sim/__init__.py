@@ -1,0 +1,1 @@
+"""The world and the car: road -> field -> vehicle -> Bullet -> camera -> reward -> environment."""
