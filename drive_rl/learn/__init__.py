@@ -1,0 +1,1 @@
+"""Drivers: build, train, evaluate, imitate, checkpoint."""

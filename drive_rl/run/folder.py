@@ -1,0 +1,156 @@
+"""The run folder `runs/<experiment>/<UTC time>-s<seed>/`: its layout, making one, and finding one again.
+
+It knows which file lies where. It does not know what a spec means, how training works, or what a checkpoint
+holds.
+"""
+
+import shlex
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from drive_rl.errors import DriveRLError
+from drive_rl.run.files import new_directory, read_json, write_json, write_text
+
+_NEEDED = ("spec.yaml", "provenance.json")
+_MEND = "give a folder that `drive-rl train` made, such as runs/quickstart"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run on disk: `spec.yaml`, `command.txt`, `provenance.json`; the rest comes while it trains."""
+
+    path: Path
+
+    @classmethod
+    def create(
+        cls,
+        root: Path,
+        experiment: str,
+        seed: int,
+        spec_yaml: str,
+        command: list[str],
+        provenance: dict[str, Any],
+    ) -> Self:
+        """Make `root/experiment/<UTC time>-s<seed>`: written under a temporary name, then renamed.
+
+        Raises:
+            DriveRLError: no space left, or a folder that may not be written.
+        """
+
+        def fill(folder: Path) -> None:
+            write_text(folder / "spec.yaml", spec_yaml)
+            write_text(folder / "command.txt", shlex.join(command) + "\n")
+            write_json(folder / "provenance.json", provenance)
+
+        stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-s{seed}"
+        return cls(new_directory(root / experiment, stem, fill))
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a run, or the newest run of a folder that holds runs (`runs/quickstart`).
+
+        Raises:
+            DriveRLError: `path` is not there, or is neither a run nor a folder of runs.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            found = "is a file" if path.exists() else "no such folder"
+            raise DriveRLError(
+                f"{path}: {found}, where a run folder was expected: {_MEND}{_known_runs(path)}"
+            )
+        if not is_run(path):
+            path = _newest_run(path)
+        read_json(path / "provenance.json", f"the run is damaged; {_MEND}")
+        return cls(path)
+
+    @property
+    def spec(self) -> Path:
+        """The fully resolved spec."""
+        return self.path / "spec.yaml"
+
+    @property
+    def command(self) -> Path:
+        """The command line that began the run."""
+        return self.path / "command.txt"
+
+    @property
+    def provenance(self) -> Path:
+        """Commit, versions, hardware and renderer."""
+        return self.path / "provenance.json"
+
+    @property
+    def metrics(self) -> Path:
+        """Scalars over training steps."""
+        return self.path / "metrics.csv"
+
+    @property
+    def evaluation(self) -> Path:
+        """Scores of `drive-rl eval`."""
+        return self.path / "eval.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of `step_<n>/` checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the best held-out score."""
+        return self.path / "best"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.path / "last"
+
+    @property
+    def films(self) -> Path:
+        """The folder of films."""
+        return self.path / "films"
+
+    def checkpoint(self, step: int) -> Path:
+        """The checkpoint folder of training step `step`."""
+        return self.checkpoints / f"step_{step}"
+
+    def steps(self) -> list[int]:
+        """The training steps that have a checkpoint, in order."""
+        names = (folder.name.removeprefix("step_") for folder in self.checkpoints.glob("step_*"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def remove(self) -> None:
+        """Delete the whole run: for a run that failed before its first step."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def is_run(path: Path) -> bool:
+    """Whether `path` is a run folder by the files it holds."""
+    return all((path / name).is_file() for name in _NEEDED)
+
+
+def runs_in(path: Path) -> list[Path]:
+    """The runs directly inside `path`, oldest first (their names begin with the UTC time)."""
+    if not path.is_dir():
+        return []
+    return sorted(run for run in path.iterdir() if not run.name.startswith(".") and is_run(run))
+
+
+def _newest_run(path: Path) -> Path:
+    if runs := runs_in(path):
+        return runs[-1]
+    missing = [name for name in _NEEDED if not (path / name).is_file()]
+    raise DriveRLError(
+        f"{path}: not a run folder: {' and '.join(missing)} not found, and no run inside: {_MEND}"
+        f"{_known_runs(path)}"
+    )
+
+
+def _known_runs(path: Path) -> str:
+    """Name the folders beside `path` that hold runs, so that the message helps with a slip of the pen."""
+    beside = path.parent
+    if not beside.is_dir():
+        return ""
+    names = [str(folder) for folder in sorted(beside.iterdir()) if is_run(folder) or runs_in(folder)]
+    return f" (found here: {', '.join(names[-5:])})" if names else ""
