@@ -1,0 +1,165 @@
+"""The PyBullet world: one client, one car, parked cars. Answers named questions; nobody else touches Bullet's indices.
+
+The car is a single rigid body without wheels' joints: the vehicle formula gives force and yaw moment at each physics
+step, Bullet integrates them and decides contacts. Gravity is off, since the formula carries the wheel loads.
+"""
+
+import math
+from dataclasses import astuple, dataclass
+
+import numpy as np
+import pybullet
+from numba import njit
+
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.vehicle import CarParams, car_params, forces, steer_towards
+from drive_rl.spec import CarSpec
+
+
+@dataclass(frozen=True)
+class CarState:
+    """The car's state: world-frame pose, body-frame speeds."""
+
+    x_m: float = 0.0
+    y_m: float = 0.0
+    yaw_rad: float = 0.0
+    vx_mps: float = 0.0
+    vy_mps: float = 0.0
+    yaw_rate_radps: float = 0.0
+    steer_rad: float = 0.0
+
+
+class BulletWorld:
+    """One Bullet client holding one car."""
+
+    def __init__(self, car: CarSpec, dt_s: float) -> None:
+        self._client = pybullet.connect(pybullet.DIRECT)
+        if self._client < 0:
+            raise DriveRLError("PyBullet: no client could be opened; mend: close other environments of this process")
+        self._car = car
+        self._params = car_params(car)
+        self._dt_s = dt_s
+        self._steer_rad = 0.0
+        self._parked: list[int] = []
+        pybullet.setPhysicsEngineParameter(
+            fixedTimeStep=dt_s,
+            numSubSteps=0,
+            numSolverIterations=10,
+            deterministicOverlappingPairs=1,
+            physicsClientId=self._client,
+        )
+        self._body = self._box(car, car.mass_kg)
+        pybullet.changeDynamics(
+            self._body,
+            -1,
+            linearDamping=0,
+            angularDamping=0,
+            mass=car.mass_kg,  # Bullet forgets the mass when only the inertia is given
+            localInertiaDiagonal=[car.yaw_inertia_kgm2] * 3,
+            activationState=pybullet.ACTIVATION_STATE_DISABLE_SLEEPING,
+            physicsClientId=self._client,
+        )
+
+    @property
+    def client(self) -> int:
+        """Bullet's number for this world's client; -1 after `close`."""
+        return self._client
+
+    def _box(self, car: CarSpec, mass_kg: float) -> int:
+        half = [car.length_m / 2, car.width_m / 2, car.height_m / 2]
+        shape = pybullet.createCollisionShape(
+            pybullet.GEOM_BOX, halfExtents=half, physicsClientId=self._client
+        )
+        return pybullet.createMultiBody(
+            mass_kg, shape, -1, [0, 0, half[2]], useMaximalCoordinates=True, physicsClientId=self._client
+        )
+
+    def place(self, state: CarState, parked: list[tuple[float, float, float]]) -> None:
+        """Put the car into a state, and parked cars at poses x [m], y [m], yaw [rad]."""
+        for body in self._parked:
+            pybullet.removeBody(body, physicsClientId=self._client)
+        self._parked = [self._box(self._car, 0) for _ in parked]
+        for body, (x, y, yaw) in zip(self._parked, parked, strict=True):
+            self._set_pose(body, x, y, yaw)
+        self.set_state(state)
+
+    def _set_pose(self, body: int, x: float, y: float, yaw: float) -> None:
+        pybullet.resetBasePositionAndOrientation(
+            body,
+            [x, y, self._car.height_m / 2],
+            [0, 0, math.sin(yaw / 2), math.cos(yaw / 2)],
+            physicsClientId=self._client,
+        )
+
+    def set_state(self, state: CarState) -> None:
+        """Put the car into a state and leave everything else where it is."""
+        self._set_pose(self._body, state.x_m, state.y_m, state.yaw_rad)
+        cos, sin = math.cos(state.yaw_rad), math.sin(state.yaw_rad)
+        pybullet.resetBaseVelocity(
+            self._body,
+            [state.vx_mps * cos - state.vy_mps * sin, state.vx_mps * sin + state.vy_mps * cos, 0],
+            [0, 0, state.yaw_rate_radps],
+            physicsClientId=self._client,
+        )
+        self._steer_rad = state.steer_rad
+
+    def state(self) -> CarState:
+        """Return the car's state."""
+        (x, y, _), (_, _, qz, qw) = pybullet.getBasePositionAndOrientation(self._body, self._client)
+        (wx, wy, _), (_, _, yaw_rate) = pybullet.getBaseVelocity(self._body, self._client)
+        yaw = 2 * math.atan2(qz, qw)
+        cos, sin = math.cos(yaw), math.sin(yaw)
+        return CarState(x, y, yaw, wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, self._steer_rad)
+
+    def drive(self, steer: float, pedal: float, steps: int) -> bool:
+        """Drive `steps` physics steps with commands in [-1, 1]; return whether the car touched anything."""
+        body, client, params = self._body, self._client, self._params
+        for _ in range(steps):
+            position, (_, _, qz, qw) = pybullet.getBasePositionAndOrientation(body, client)
+            (wx, wy, _), (_, _, yaw_rate) = pybullet.getBaseVelocity(body, client)
+            self._steer_rad, fx, fy, moment = _push(
+                qz, qw, wx, wy, yaw_rate, self._steer_rad, steer, pedal, self._dt_s, params
+            )
+            pybullet.applyExternalForce(body, -1, (fx, fy, 0.0), position, pybullet.WORLD_FRAME, client)
+            pybullet.applyExternalTorque(body, -1, (0.0, 0.0, moment), pybullet.WORLD_FRAME, client)
+            pybullet.stepSimulation(client)
+            if self._parked and pybullet.getContactPoints(bodyA=body, physicsClientId=client):
+                return True
+        return False
+
+    def close(self) -> None:
+        """Free the client; safe to call twice."""
+        if self._client >= 0:
+            pybullet.disconnect(self._client)
+            self._client = -1
+
+
+@njit(cache=True)
+def _push(
+    qz: float,
+    qw: float,
+    wx: float,
+    wy: float,
+    yaw_rate: float,
+    steer: float,
+    command: float,
+    pedal: float,
+    dt: float,
+    car: CarParams,
+) -> tuple[float, float, float, float]:
+    """Return the new steer angle [rad], and the world-frame force [N] and moment [N m] of one physics step."""
+    yaw = 2 * math.atan2(qz, qw)
+    cos, sin = math.cos(yaw), math.sin(yaw)
+    steer = steer_towards(steer, command, dt, car)
+    forward, left, moment = forces(wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, steer, pedal, car)
+    return steer, forward * cos - left * sin, forward * sin + left * cos, moment
+
+
+def state_to_array(state: CarState) -> np.ndarray:
+    """Return a state as a (7,) float64 array."""
+    return np.array(astuple(state))
+
+
+def state_from_array(values: np.ndarray) -> CarState:
+    """Return the state in a (7,) array."""
+    return CarState(*(float(value) for value in values))

@@ -1,0 +1,91 @@
+"""Seeded roads: bends and straights drawn one after the other, none crossing another. Knows nothing of the car.
+
+A bend is a clothoid in, an arc, a clothoid out; its radius is at least the tier's. The heading stays within 120 degrees
+of the first, and a stretch that comes too near an earlier one is drawn again.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.road import KNOT_M, Knots, Road, integrate
+from drive_rl.spec import RoadSpec
+
+RUN_IN_M = 30.0
+"""Road before the route starts [m]."""
+RUN_OUT_M = 100.0
+"""Road after the route ends, so that the camera never sees an edge of the world [m]."""
+
+_STRAIGHT_M = (5, 45)
+_CLOTHOID_M = (8, 20)
+_ANGLE_RAD = (0.25, 1.7)
+_MAX_HEADING_RAD = math.radians(120)
+_TRIES = 200
+_BACK_M = 60
+
+
+def paved_half_width_m(spec: RoadSpec) -> float:
+    """Return the distance from the reference line to the farther edge of the pavement [m]."""
+    return max(spec.lanes_ahead, spec.lanes_oncoming) * spec.lane_width_m + spec.shoulder_m
+
+
+def generate(spec: RoadSpec, rng: np.random.Generator) -> Road:
+    """Draw a road.
+
+    Raises:
+        DriveRLError: no road of this length that does not cross itself was found.
+    """
+    names = sorted(spec.tiers)
+    weights = np.array([spec.tiers[name].weight for name in names])
+    tier = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+    yaw = float(rng.uniform(-math.pi, math.pi))
+    total = math.ceil((RUN_IN_M + spec.length_m + RUN_OUT_M) / KNOT_M) + 1
+    clearance_m = 2 * paved_half_width_m(spec) + 10
+    curvature = np.zeros(int(RUN_IN_M / KNOT_M))
+    knots = integrate(curvature, 0.0, 0.0, yaw)
+    for _ in range(_TRIES * max(1, total // 400)):
+        if len(curvature) >= total:
+            knots = integrate(curvature[:total], 0.0, 0.0, yaw)
+            return Road(knots, RUN_IN_M, RUN_IN_M + spec.length_m, tier)
+        heading = float(knots[-1, 2]) - yaw
+        longer = np.concatenate([curvature, _stretch(spec.tiers[tier].min_radius_m, heading, rng)])
+        longer_knots = integrate(longer, 0.0, 0.0, yaw)
+        if _clear(longer_knots, len(curvature), clearance_m):
+            curvature, knots = longer, longer_knots
+        elif rng.random() < 0.2:
+            curvature = curvature[: max(int(RUN_IN_M / KNOT_M), len(curvature) - int(_BACK_M / KNOT_M))]
+            curvature = curvature * np.minimum(1, np.arange(len(curvature), 0, -1) / 10)
+            knots = integrate(curvature, 0.0, 0.0, yaw)
+    raise DriveRLError(
+        f"road.length_m = {spec.length_m:g}: no road of tier {tier!r} was found that does not cross itself;"
+        f" mend: a shorter road, a larger min_radius_m (now {spec.tiers[tier].min_radius_m:g}) or a narrower road"
+    )
+
+
+def _stretch(min_radius_m: float, heading: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw a straight and a bend: curvature at each knot [1/m], from and to 0."""
+    straight = int(rng.integers(*_STRAIGHT_M))
+    clothoid = int(rng.integers(*_CLOTHOID_M))
+    peak = rng.uniform(0.35, 1.0) / min_radius_m
+    angle = rng.uniform(*_ANGLE_RAD)
+    left = rng.random() < 0.5
+    if abs(heading + (angle if left else -angle)) > _MAX_HEADING_RAD:
+        left = heading < 0
+    arc = max(0, round((angle / peak - clothoid * KNOT_M) / KNOT_M))
+    ramp = np.linspace(0, peak, clothoid + 1)
+    bend = np.concatenate([ramp, np.full(arc, peak), ramp[::-1]])
+    return np.concatenate([np.zeros(straight), bend if left else -bend])
+
+
+@njit(cache=True)
+def _clear(knots: Knots, first_new: int, clearance_m: float) -> bool:
+    """Whether the new stretch keeps its distance from everything farther back than a tight bend."""
+    skip = int(1.6 * clearance_m / KNOT_M)
+    for i in range(first_new, knots.shape[0], 2):
+        for j in range(0, i - skip, 2):
+            if (knots[i, 0] - knots[j, 0]) ** 2 + (knots[i, 1] - knots[j, 1]) ** 2 < clearance_m**2:
+                return False
+    return True
