@@ -50,7 +50,7 @@ def provenance(renderer: str) -> dict[str, Any]:
 
 
 def git_state(package: Path) -> dict[str, Any] | None:
-    """Commit and dirty flag of the checkout that holds `package`; none when it is installed or git is absent."""
+    """Commit and dirty flag of the checkout that holds `package`; none when installed or without git."""
     top = _git(package, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != package.resolve().parent:
         return None  # a virtual environment inside somebody else's checkout is not our commit

@@ -1,0 +1,108 @@
+"""Where a vector of environments stands, as arrays, so that a resumed run goes on within its episodes.
+
+An environment takes part by offering ``get_state() -> dict[str, np.ndarray]`` and ``set_state(state)``, its
+random generator included. This module knows that contract and the usual wrappers (Monitor, VecMonitor,
+TimeLimit); it does not know what the arrays mean.
+"""
+
+import numpy as np
+from stable_baselines3.common.vec_env import (
+    VecEnv,
+    VecEnvWrapper,
+    VecFrameStack,
+    VecMonitor,
+    VecNormalize,
+    is_vecenv_wrapped,
+)
+
+from drive_rl.errors import DriveRLError
+
+_WRAPPED = ("rewards", "_elapsed_steps")  # Monitor's rewards of the episode so far; TimeLimit's clock
+_VEC_MONITOR = "vec_monitor"  # VecMonitor's return and length of the episode so far
+
+
+def capture_env(vec_env: VecEnv) -> dict[str, np.ndarray]:
+    """The state of every environment under names such as ``0/yaw``; empty when one cannot tell its state.
+
+    Raises:
+        DriveRLError: a vector wrapper keeps statistics or frames of its own, which would be lost.
+    """
+    for wrapper in (VecNormalize, VecFrameStack):
+        if is_vecenv_wrapped(vec_env, wrapper):
+            raise DriveRLError(
+                f"{wrapper.__name__} keeps a state of its own that a checkpoint does not carry: stack frames "
+                "and "
+                "scale observations in the world file instead"
+            )
+    if not vec_env.has_attr("get_state"):  # asked first: a missing attribute ends a subprocess
+        return {}
+    states: list[dict[str, np.ndarray]] = vec_env.env_method("get_state")
+    arrays = {
+        f"{i}/{name}": np.asarray(value) for i, state in enumerate(states) for name, value in state.items()
+    }
+    for name in filter(vec_env.has_attr, _WRAPPED):
+        for i, value in enumerate(vec_env.get_attr(name)):
+            arrays[f"{i}/wrapper/{name}"] = np.asarray(value)
+    if monitor := _vec_monitor(vec_env):
+        for i in range(vec_env.num_envs):
+            episode = (monitor.episode_returns[i], monitor.episode_lengths[i])
+            arrays[f"{i}/wrapper/{_VEC_MONITOR}"] = np.asarray(episode, dtype=np.float64)
+    return arrays
+
+
+def restore_env(vec_env: VecEnv, arrays: dict[str, np.ndarray]) -> None:
+    """Put every environment where `capture_env` saw it. They are reset first, as their wrappers demand.
+
+    Raises:
+        DriveRLError: the arrays are of another number of environments, or do not fit.
+    """
+    states = _by_env(arrays)
+    if sorted(states) != list(range(vec_env.num_envs)):
+        raise DriveRLError(
+            f"the checkpoint holds {len(states)} environments and this run has {vec_env.num_envs}: resume "
+            "with the "
+            "same number of environments"
+        )
+    vec_env.reset()
+    for i, state in states.items():
+        own = {name: value for name, value in state.items() if not name.startswith("wrapper/")}
+        try:
+            vec_env.env_method("set_state", own, indices=i)
+        except (
+            AttributeError,
+            KeyError,
+            ValueError,
+            EOFError,
+        ) as error:  # EOFError: it failed in a subprocess
+            raise DriveRLError(
+                f"the checkpoint's environment state does not fit this world ({error}): resume with the "
+                "run's own "
+                "spec.yaml"
+            ) from error
+        _restore_wrappers(vec_env, i, state)
+
+
+def _restore_wrappers(vec_env: VecEnv, i: int, state: dict[str, np.ndarray]) -> None:
+    for name in _WRAPPED:
+        if f"wrapper/{name}" in state:
+            value = state[f"wrapper/{name}"].tolist()  # a list of rewards, or a count
+            vec_env.env_method("set_wrapper_attr", name, value, indices=i)
+    monitor, name = _vec_monitor(vec_env), f"wrapper/{_VEC_MONITOR}"
+    if monitor and name in state:
+        monitor.episode_returns[i], monitor.episode_lengths[i] = state[name]
+
+
+def _by_env(arrays: dict[str, np.ndarray]) -> dict[int, dict[str, np.ndarray]]:
+    states: dict[int, dict[str, np.ndarray]] = {}
+    for name, value in arrays.items():
+        index, _, key = name.partition("/")
+        states.setdefault(int(index), {})[key] = value
+    return states
+
+
+def _vec_monitor(vec_env: VecEnv) -> VecMonitor | None:
+    while isinstance(vec_env, VecEnvWrapper):
+        if isinstance(vec_env, VecMonitor):
+            return vec_env
+        vec_env = vec_env.venv
+    return None

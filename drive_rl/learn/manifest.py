@@ -1,0 +1,83 @@
+"""The manifest of a checkpoint: which files it has, how long they are, and their SHA-256.
+
+It knows files and hashes. It does not know what is in them.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from drive_rl.errors import DriveRLError
+from drive_rl.run.files import read_json, settle, write_json
+
+FORMAT = 1
+MEND = "take another checkpoint of the run, or train again"
+_NEEDED = ("weights.safetensors", "optimizer.safetensors", "optimizer.json", "counters.json", "rng.json")
+
+
+def write_manifest(folder: Path, head: dict[str, Any]) -> None:
+    """Write `manifest.json` over all files now in `folder`; `head` goes before the list of files."""
+    paths = sorted(folder.iterdir())
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in paths}
+    write_json(folder / "manifest.json", {"format": FORMAT, **head, "files": files})
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """Check every file of a checkpoint against its manifest, and return the manifest.
+
+    Raises:
+        DriveRLError: not a checkpoint, or a file that is missing, cut short or edited.
+    """
+    folder = Path(folder)
+    settle(folder)
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise DriveRLError(
+            f"{folder}: not a checkpoint: manifest.json not found: give a checkpoint folder such as RUN/best"
+        )
+    manifest = read_json(path, MEND)
+    for name, expected in _listed_files(path, manifest).items():
+        _check_file(folder / name, expected)
+    return manifest
+
+
+def _listed_files(path: Path, manifest: Any) -> dict[str, dict[str, Any]]:
+    """The manifest's files, after checking that it is a manifest this version can read."""
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT:
+        raise DriveRLError(
+            f"{path}: format = {found!r}: expected {FORMAT}: use the drive-rl version that wrote it"
+        )
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not all(_is_entry(name, entry) for name, entry in files.items()):
+        raise DriveRLError(f"{path}: files: expected file names with `bytes` and `sha256`: {MEND}")
+    if absent := [name for name in _NEEDED if name not in files]:
+        raise DriveRLError(f"{path}: files: {', '.join(absent)} not listed: the manifest was edited: {MEND}")
+    if manifest.get("algorithm") not in ("PPO", "DQN"):
+        raise DriveRLError(f"{path}: algorithm = {manifest.get('algorithm')!r}: expected PPO or DQN: {MEND}")
+    return files
+
+
+def _is_entry(name: str, entry: Any) -> bool:
+    return Path(name).name == name and isinstance(entry, dict) and {"bytes", "sha256"} <= entry.keys()
+
+
+def _check_file(path: Path, expected: dict[str, Any]) -> None:
+    if not path.is_file():
+        raise DriveRLError(f"{path}: file not found, though the checkpoint's manifest lists it: {MEND}")
+    size = path.stat().st_size
+    if size != expected["bytes"]:
+        raise DriveRLError(
+            f"{path}: {size} bytes found, {expected['bytes']} expected: the file was cut short or edited: "
+            f"{MEND}"
+        )
+    if (found := _sha256(path)) != expected["sha256"]:
+        raise DriveRLError(
+            f"{path}: SHA-256 {found} found, {expected['sha256']} expected: the file was edited or damaged: "
+            f"{MEND}"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
