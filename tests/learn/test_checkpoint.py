@@ -19,6 +19,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint import at_boundary, remaining_steps, restore, save, verify, weights_only
 
 ALGORITHMS = ("PPO", "DQN")
+Straight = dict[str, tuple[BaseAlgorithm, Path]]
 
 
 class SaveAt(BaseCallback):
@@ -46,7 +47,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[BaseAlgorithm, Path]]:
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Straight:
     """Unbroken training of each algorithm, and a checkpoint written half-way without stopping."""
     torch.set_num_threads(1)
     done = {}
@@ -63,7 +64,7 @@ def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_resuming_is_bit_exact(straight: dict[str, tuple[BaseAlgorithm, Path]], algorithm: str) -> None:
+def test_resuming_is_bit_exact(straight: Straight, algorithm: str) -> None:
     model, folder = straight[algorithm]
     manifest = verify(folder)
     assert manifest["exact"]
@@ -77,7 +78,7 @@ def test_resuming_is_bit_exact(straight: dict[str, tuple[BaseAlgorithm, Path]], 
     assert [e["r"] for e in resumed.ep_info_buffer] == [e["r"] for e in model.ep_info_buffer]
 
 
-def test_resuming_in_a_new_process_is_bit_exact(straight: dict[str, tuple[BaseAlgorithm, Path]]) -> None:
+def test_resuming_in_a_new_process_is_bit_exact(straight: Straight) -> None:
     program = Path(__file__).with_name("tiny_models.py")
     arguments = [f"{name}={folder}" for name, (_, folder) in straight.items()]
     root = program.parents[2]
@@ -89,9 +90,7 @@ def test_resuming_in_a_new_process_is_bit_exact(straight: dict[str, tuple[BaseAl
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_stopped_run_resumes_exactly(
-    straight: dict[str, tuple[BaseAlgorithm, Path]], algorithm: str, tmp_path: Path
-) -> None:
+def test_a_stopped_run_resumes_exactly(straight: Straight, algorithm: str, tmp_path: Path) -> None:
     stopped = build(algorithm).learn(TOTAL, SaveAt(tmp_path / "last", 600, stop=True))
     assert stopped.num_timesteps < TOTAL
     assert not at_boundary(stopped)
@@ -114,15 +113,13 @@ def test_saving_leaves_the_model_as_it_was(tmp_path: Path) -> None:
     assert_same(weights(saved), weights(plain))
 
 
-def test_remaining_steps_never_ask_for_less_than_none(straight: dict[str, tuple[BaseAlgorithm, Path]]) ->
-None:
+def test_remaining_steps_never_ask_for_less_than_none(straight: Straight) -> None:
     model, _ = straight["PPO"]
     assert remaining_steps(model, TOTAL + 5) == 5
     assert remaining_steps(model, 10) == 0
 
 
-def test_evaluation_needs_only_the_weights(straight: dict[str, tuple[BaseAlgorithm, Path]], tmp_path: Path) ->
-None:
+def test_evaluation_needs_only_the_weights(straight: Straight, tmp_path: Path) -> None:
     model, _ = straight["DQN"]
     save(model, tmp_path / "best", env_state={}, replay=False)
     names = set(verify(tmp_path / "best")["files"])
@@ -131,7 +128,7 @@ None:
     assert_same(found, weights(model))
 
 
-def test_no_file_holds_a_pickle(straight: dict[str, tuple[BaseAlgorithm, Path]]) -> None:
+def test_no_file_holds_a_pickle(straight: Straight) -> None:
     for _, folder in straight.values():
         for path in folder.iterdir():
             assert path.suffix in (".safetensors", ".json", ".npz")
@@ -151,17 +148,18 @@ def flip(path: Path) -> None:
 
 
 DAMAGE: list[tuple[str, Callable[[Path], None], str]] = [
-    ("weights.safetensors", truncate, r"weights\.safetensors: \d+ bytes found, \d+ expected.*another
-    checkpoint"), ("weights.safetensors", flip, r"weights\.safetensors: SHA-256 \w{64} found, \w{64}
-    expected.*edited"), ("replay.npz", Path.unlink, r"replay\.npz: file not found.*manifest"),
-    ("counters.json", flip, r"counters\.json: SHA-256"), ("manifest.json", Path.unlink, r"not a checkpoint:
-    manifest\.json not found"), ("manifest.json", truncate, r"manifest\.json: cannot be read as JSON"),
+    ("weights.safetensors", truncate, r"weights\.safetensors: \d+ bytes found, \d+ expected.*another"),
+    ("weights.safetensors", flip, r"weights\.safetensors: SHA-256 \w{64} found, \w{64} expected.*edited"),
+    ("replay.npz", Path.unlink, r"replay\.npz: file not found.*manifest"),
+    ("counters.json", flip, r"counters\.json: SHA-256"),
+    ("manifest.json", Path.unlink, r"not a checkpoint: manifest\.json not found"),
+    ("manifest.json", truncate, r"manifest\.json: cannot be read as JSON"),
 ]
 
 
 @pytest.mark.parametrize(("name", "damage", "message"), DAMAGE)
 def test_damage_is_refused(
-    straight: dict[str, tuple[BaseAlgorithm, Path]],
+    straight: Straight,
     tmp_path: Path,
     name: str,
     damage: Callable[[Path], None],
@@ -186,7 +184,7 @@ def test_damage_is_refused(
     ],
 )
 def test_an_edited_manifest_is_refused(
-    straight: dict[str, tuple[BaseAlgorithm, Path]], tmp_path: Path, change: dict[str, object], message: str
+    straight: Straight, tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
     save(straight["PPO"][0], tmp_path / "last")
     path = tmp_path / "last" / "manifest.json"
@@ -205,13 +203,13 @@ def test_an_edited_manifest_is_refused(
     ],
 )
 def test_another_model_is_refused(
-    straight: dict[str, tuple[BaseAlgorithm, Path]], other: Callable[[], BaseAlgorithm], message: str
+    straight: Straight, other: Callable[[], BaseAlgorithm], message: str
 ) -> None:
     with pytest.raises(DriveRLError, match=message):
         restore(other(), straight["PPO"][1])
 
 
-def test_another_buffer_size_is_refused(straight: dict[str, tuple[BaseAlgorithm, Path]]) -> None:
+def test_another_buffer_size_is_refused(straight: Straight) -> None:
     with pytest.raises(DriveRLError, match=r"size = 300 rows of 2 environments, .* has 100 rows"):
         restore(build("DQN", buffer_size=200), straight["DQN"][1])
 

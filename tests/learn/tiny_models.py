@@ -39,7 +39,7 @@ class StatefulCartPole(CartPoleEnv):
             "has_uint32": has_uint32,
             "uinteger": uinteger,
         }
-        self.state = tuple(state["state"].tolist())
+        self.state = state["state"]
         self.steps_beyond_terminated = None
 
 
@@ -55,8 +55,9 @@ def decaying(progress_remaining: float) -> float:
     return 3e-3 * progress_remaining
 
 
-def build(algorithm: str, n_envs: int = 2, seed: int = 0, net: tuple[int, ...] = (16,), **kwargs: Any) ->
-BaseAlgorithm:
+def build(
+    algorithm: str, n_envs: int = 2, seed: int = 0, net: tuple[int, ...] = (16,), **kwargs: Any
+) -> BaseAlgorithm:
     common: dict[str, Any] = {"learning_rate": decaying, "seed": seed, "device": "cpu"}
     policy_kwargs = {"net_arch": list(net)}
     if algorithm == "PPO":
