@@ -9,6 +9,7 @@ CORE := $(VENV)/.core-installed
 DEV  := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .PHONY: help drive test check bench clean
 
 help:  ## Say what the targets do
@@ -34,12 +35,12 @@ clean:  ## Remove the venv, caches and build outputs; runs/ stays
 	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
 
-$(CORE): $(PINS) | $(PY)
+$(CORE): $(PINS) $(PY)
 	@echo "Installing drive-rl into $(VENV) (once; about a minute, longer on a slow network) ..."
 	@$(PIP) -e .
 	@touch $@
 
-$(DEV): $(PINS) | $(PY)
+$(DEV): $(PINS) $(PY)
 	@echo "Installing drive-rl and its developer tools into $(VENV) (once; about a minute, longer on a slow network) ..."
 	@$(PIP) -e ".[dev]"
 	@touch $(CORE) $@
@@ -48,7 +49,7 @@ $(DEV): $(PINS) | $(PY)
 $(PY):
 	@for python in $(or $(PYTHON),python3.11 python3 python); do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
-	    "$$python" -m venv $(VENV) && exit 0; \
+	    "$$python" -m venv --clear $(VENV) && exit 0; \
 	    rm -rf $(VENV); \
 	    echo "drive-rl: $$python could not make a venv. On Debian or Ubuntu: apt-get install python3.11-venv" >&2; \
 	    exit 2; \
