@@ -22,8 +22,12 @@ def write_manifest(folder: Path, head: dict[str, Any]) -> None:
     write_json(folder / "manifest.json", {"format": FORMAT, **head, "files": files})
 
 
-def verify(folder: Path) -> dict[str, Any]:
+def verify(folder: Path, needed: tuple[str, ...] = _NEEDED) -> dict[str, Any]:
     """Check every file of a checkpoint against its manifest, and return the manifest.
+
+    Args:
+        folder: The checkpoint.
+        needed: Files that the manifest must list.
 
     Raises:
         DriveRLError: not a checkpoint, or a file that is missing, cut short or edited.
@@ -36,12 +40,12 @@ def verify(folder: Path) -> dict[str, Any]:
             f"{folder}: not a checkpoint: manifest.json not found: give a checkpoint folder such as RUN/best"
         )
     manifest = read_json(path, MEND)
-    for name, expected in _listed_files(path, manifest).items():
+    for name, expected in _listed_files(path, manifest, needed).items():
         _check_file(folder / name, expected)
     return manifest
 
 
-def _listed_files(path: Path, manifest: Any) -> dict[str, dict[str, Any]]:
+def _listed_files(path: Path, manifest: Any, needed: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """The manifest's files, after checking that it is a manifest this version can read."""
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
@@ -51,7 +55,7 @@ def _listed_files(path: Path, manifest: Any) -> dict[str, dict[str, Any]]:
     files = manifest.get("files")
     if not isinstance(files, dict) or not all(_is_entry(name, entry) for name, entry in files.items()):
         raise DriveRLError(f"{path}: files: expected file names with `bytes` and `sha256`: {MEND}")
-    if absent := [name for name in _NEEDED if name not in files]:
+    if absent := [name for name in needed if name not in files]:
         raise DriveRLError(f"{path}: files: {', '.join(absent)} not listed: the manifest was edited: {MEND}")
     if manifest.get("algorithm") not in ("PPO", "DQN"):
         raise DriveRLError(f"{path}: algorithm = {manifest.get('algorithm')!r}: expected PPO or DQN: {MEND}")
