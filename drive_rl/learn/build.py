@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.errors import DriveRLError
@@ -56,6 +57,16 @@ def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, see
     if isinstance(spec, PpoSpec):
         return _ppo(spec, envs, schedule, device, seed)
     return _dqn(spec, envs, schedule, device, seed)
+
+
+def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device) -> BasePolicy:
+    """Return the untrained policy of a spec, for driving only: `build_model` without the learner."""
+    env = make_env(world, spec, "test")
+    env.close()
+    algorithm = PPO if isinstance(spec, PpoSpec) else DQN
+    policy = algorithm.policy_aliases[_POLICY[spec.observation]]
+    schedule = linear_schedule(spec.learning_rate, spec.learning_rate_end)
+    return policy(env.observation_space, env.action_space, schedule, **_policy(spec)).to(device)
 
 
 def linear_schedule(first: float, last: float) -> Callable[[float], float]:
@@ -122,9 +133,6 @@ class _PerEnvDqn(DQN):
 def _ppo(
     spec: PpoSpec, envs: VecEnv, schedule: Callable[[float], float], device: torch.device, seed: int
 ) -> PPO:
-    policy: dict[str, Any] = {**_policy(spec), "share_features_extractor": True}
-    if spec.actions == "continuous":
-        policy["log_std_init"] = spec.log_std_init
     return PPO(
         _POLICY[spec.observation],
         envs,
@@ -138,7 +146,7 @@ def _ppo(
         ent_coef=spec.entropy_coef,
         vf_coef=spec.value_coef,
         max_grad_norm=spec.max_grad_norm,
-        policy_kwargs=policy,
+        policy_kwargs=_policy(spec),
         device=device,
         seed=seed,
     )
@@ -174,7 +182,11 @@ def _policy(spec: PpoSpec | DqnSpec) -> dict[str, Any]:
         "state": (StateEncoder, {}),
     }
     kind, kwargs = extractor[spec.observation]
+    own: dict[str, Any] = {}
+    if isinstance(spec, PpoSpec):
+        own = {"share_features_extractor": True, "log_std_init": spec.log_std_init}
     return {
+        **own,
         "net_arch": list(spec.hidden),
         "activation_fn": torch.nn.ReLU,
         "features_extractor_class": kind,

@@ -1,0 +1,206 @@
+"""Who drives: the `Driver` protocol, policies as drivers, and finding a driver by name or path.
+
+It knows shelves, run folders and weights. It does not know how drivers are trained or scored.
+"""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+import torch
+from stable_baselines3.common.policies import BasePolicy
+
+from drive_rl.errors import DriveRLError
+from drive_rl.learn.build import build_policy
+from drive_rl.learn.checkpoint import weights_only
+from drive_rl.learn.export import is_export, read_export
+from drive_rl.learn.foreign import load_foreign
+from drive_rl.learn.reference import ReferenceDriver
+from drive_rl.learn.tensors import load_weights
+from drive_rl.learn.vec_env import Batch
+from drive_rl.reader import load_agent, load_world, parse_run
+from drive_rl.run.folder import RunFolder, is_run, runs_in
+from drive_rl.shelf import entries, nearest
+from drive_rl.spec import Actions, Observation, ReferenceSpec, RunSpec, WorldSpec
+
+DEFAULT_WORLD = "lane_follow"
+_BATCH = 8
+
+
+class Driver(Protocol):
+    """Whoever turns observations into actions, deterministically."""
+
+    name: str
+    observation: Observation
+    actions: Actions
+
+    def act(self, observations: Batch) -> np.ndarray:
+        """Return one action for each row of a batch of observations."""
+        ...
+
+
+class PolicyDriver:
+    """A stable-baselines3 policy as a `Driver`.
+
+    Rows are always driven in batches of the same size, padded: kernels chosen by batch size would otherwise
+    round differently, and a score would depend on how many cars drive side by side.
+    """
+
+    def __init__(self, name: str, policy: BasePolicy, observation: Observation, actions: Actions) -> None:
+        self.name = name
+        self.observation: Observation = observation
+        self.actions: Actions = actions
+        self._policy = policy
+
+    def act(self, observations: Batch) -> np.ndarray:
+        """Return the policy's best action for each row."""
+        rows = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
+        parts = [self._act(_rows(observations, at, at + _BATCH)) for at in range(0, rows, _BATCH)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _act(self, observations: Batch) -> np.ndarray:
+        some = next(iter(observations.values())) if isinstance(observations, dict) else observations
+        actions, _ = self._policy.predict(_padded(observations), deterministic=True)
+        return actions[: len(some)]
+
+
+def load_driver(
+    name: str,
+    world: WorldSpec | None = None,
+    device: torch.device | str = "cpu",
+    trust: bool = False,
+) -> tuple[Driver, WorldSpec]:
+    """Return a driver and the world to drive in: `world`, or else the one it learned in.
+
+    Args:
+        name: A driver on the shelf (`reference`, `ppo-lane-follow`), its folder, a run folder or a folder of
+            runs (its best checkpoint, or else the last), a checkpoint in a run, or a stable-baselines3 zip.
+        world: Another world than the driver's own.
+        device: Torch device of the policy.
+        trust: Whether a stable-baselines3 zip may run code of its author.
+
+    Raises:
+        DriveRLError: no such driver, with the nearest match; or it is damaged, untrained or not trusted.
+    """
+    device = torch.device(device)
+    path = Path(name)
+    shelf = entries("agents")
+    if path.suffix == ".zip":
+        return _foreign(path, world, device, trust)
+    if name in shelf:
+        path = shelf[name]
+    if path.suffix in (".yaml", ".yml"):
+        return _recipe(name, world)
+    if is_export(path):
+        return _export(path, world, device)
+    if is_run(path) or runs_in(path):
+        return _run(RunFolder.open(path), world, device)
+    run = next((parent for parent in path.resolve().parents[:2] if is_run(parent)), None)
+    if run is not None and (path / "manifest.json").is_file():
+        return _checkpoint(RunFolder.open(run), path, world, device)
+    raise DriveRLError(f"unknown driver {name!r}; {nearest(name, [*shelf, *_known_runs()])}")
+
+
+def policy_driver(
+    spec: RunSpec, weights: dict[str, torch.Tensor], path: Path, device: torch.device
+) -> Driver:
+    """Return the driver that `weights` (read from `path`) make of a run's spec.
+
+    Raises:
+        DriveRLError: the weights do not fit the spec.
+    """
+    policy = build_policy(spec.agent, spec.world, device)
+    load_weights(policy, weights, path)
+    policy.set_training_mode(False)
+    return PolicyDriver(spec.agent.name, policy, spec.agent.observation, spec.agent.actions)
+
+
+def _recipe(name: str, world: WorldSpec | None) -> tuple[Driver, WorldSpec]:
+    spec = load_agent(name)
+    if not isinstance(spec, ReferenceSpec):
+        raise DriveRLError(
+            f"driver {name!r} is a recipe and has not learned yet; mend: `drive-rl train` an experiment with it"
+            " and name the run folder, or name a trained driver"
+        )
+    world = world or load_world(DEFAULT_WORLD)
+    return ReferenceDriver(spec, world.car), world
+
+
+def _export(path: Path, world: WorldSpec | None, device: torch.device) -> tuple[Driver, WorldSpec]:
+    spec, weights = read_export(path)
+    return _checked(policy_driver(spec, weights, path / "weights.safetensors", device), spec, world, path)
+
+
+def _run(run: RunFolder, world: WorldSpec | None, device: torch.device) -> tuple[Driver, WorldSpec]:
+    for folder in (run.best, run.last):
+        if (folder / "manifest.json").is_file():
+            return _checkpoint(run, folder, world, device)
+    raise DriveRLError(
+        f"{run.path}: holds no checkpoint yet (neither best/ nor last/); mend: train it further"
+    )
+
+
+def _checkpoint(
+    run: RunFolder, folder: Path, world: WorldSpec | None, device: torch.device
+) -> tuple[Driver, WorldSpec]:
+    spec = parse_run(run.spec.read_text(encoding="utf-8"), run.spec)
+    driver = policy_driver(spec, weights_only(folder), folder / "weights.safetensors", device)
+    return _checked(driver, spec, world, folder)
+
+
+def _checked(driver: Driver, spec: RunSpec, world: WorldSpec | None, path: Path) -> tuple[Driver, WorldSpec]:
+    """Refuse another world whose pictures or action grid the driver cannot use."""
+    if world is None:
+        return driver, spec.world
+    own, other = _interface(spec.world, driver), _interface(world, driver)
+    if own != other:
+        raise DriveRLError(
+            f"{path}: learned in {spec.world.name} with {own}, but {world.name} has {other}; mend: choose a"
+            " world with the driver's own camera and action grid"
+        )
+    return driver, world
+
+
+def _interface(world: WorldSpec, driver: Driver) -> str:
+    camera, task = world.camera, world.task
+    seen = f"{camera.frame_stack} {camera.channels} frames of {camera.width_px}x{camera.height_px} px"
+    parts = [seen if "camera" in driver.observation else "the lane state"]
+    if driver.actions == "discrete":
+        parts.append(f"actions {list(task.steer_grid)} x {list(task.pedal_grid)}")
+    return ", ".join(parts)
+
+
+def _foreign(
+    path: Path, world: WorldSpec | None, device: torch.device, trust: bool
+) -> tuple[Driver, WorldSpec]:
+    model = load_foreign(path, trust, str(device))
+    space = model.observation_space
+    flat = space.shape is not None and len(space.shape) == 1
+    observation: Observation = (
+        "camera+state" if isinstance(space, gymnasium.spaces.Dict) else "state" if flat else "camera"
+    )
+    actions: Actions = (
+        "discrete" if isinstance(model.action_space, gymnasium.spaces.Discrete) else "continuous"
+    )
+    return PolicyDriver(path.stem, model.policy, observation, actions), world or load_world(DEFAULT_WORLD)
+
+
+def _known_runs(root: Path = Path("runs")) -> list[str]:
+    return [str(folder) for folder in sorted(root.iterdir()) if runs_in(folder)] if root.is_dir() else []
+
+
+def _rows(observations: Batch, begin: int, end: int) -> Batch:
+    if isinstance(observations, dict):
+        return {key: value[begin:end] for key, value in observations.items()}
+    return observations[begin:end]
+
+
+def _padded(observations: Batch) -> Any:
+    """Repeat the first row until the batch has its fixed size."""
+    if isinstance(observations, dict):
+        return {key: _padded(value) for key, value in observations.items()}
+    missing = _BATCH - len(observations)
+    if not missing:
+        return observations
+    return np.concatenate([observations, np.repeat(observations[:1], missing, axis=0)])

@@ -1,0 +1,122 @@
+"""Driving episodes to be scored: each road exactly once, deterministic, whatever the number of environments.
+
+It knows environments, drivers and scores; it does not know how a driver came to be, nor where its score goes.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from drive_rl.errors import DriveRLError
+from drive_rl.learn.drivers import Driver
+from drive_rl.learn.vec_env import stacked
+from drive_rl.sim.lane_env import LaneEnv
+from drive_rl.sim.scoring import EpisodeMetrics, Score, score
+from drive_rl.spec import SPLITS, Split, WorldSpec
+
+Progress = Callable[[EpisodeMetrics], None]
+
+
+class Evaluator:
+    """A pool of environments kept open, for evaluations that come back (a context manager)."""
+
+    def __init__(self, driver: Driver, world: WorldSpec, split: Split, num_envs: int = 8) -> None:
+        self._driver = driver
+        self._split: Split = split
+        self._envs = [
+            LaneEnv(world, observation=driver.observation, actions=driver.actions, split=split)
+            for _ in range(num_envs)
+        ]
+
+    def run(self, episodes: int, progress: Progress | None = None) -> tuple[Score, list[EpisodeMetrics]]:
+        """Drive the first roads of the split; return the score and the episodes in order of their seeds."""
+        rows = drive(self._driver, self._envs, split_seeds(self._split, episodes), progress)
+        return score(rows), rows
+
+    def close(self) -> None:
+        """Close the environments."""
+        for env in self._envs:
+            env.close()
+
+    def __enter__(self) -> "Evaluator":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def evaluate(
+    driver: Driver,
+    world: WorldSpec,
+    split: Split,
+    episodes: int,
+    num_envs: int = 8,
+    progress: Progress | None = None,
+) -> tuple[Score, list[EpisodeMetrics]]:
+    """Drive the first `episodes` roads of a split once each and score them.
+
+    Args:
+        driver: Who drives.
+        world: The world to drive in.
+        split: Which roads.
+        episodes: How many of them.
+        num_envs: How many are driven side by side: it changes the speed, never the score.
+        progress: Called with each episode as it ends, in no fixed order.
+
+    Raises:
+        DriveRLError: the split has fewer roads.
+    """
+    split_seeds(split, episodes)
+    with Evaluator(driver, world, split, min(num_envs, episodes)) as evaluator:
+        return evaluator.run(episodes, progress)
+
+
+def split_seeds(split: Split, episodes: int) -> range:
+    """Return the first road seeds of a split.
+
+    Raises:
+        DriveRLError: the split has fewer roads, or none is asked for.
+    """
+    seeds = SPLITS[split]
+    if not 1 <= episodes <= len(seeds):
+        raise DriveRLError(
+            f"episodes = {episodes}: expected 1 to {len(seeds)}, the roads of the {split} split"
+        )
+    return seeds[:episodes]
+
+
+def drive(
+    driver: Driver, envs: Sequence[LaneEnv], seeds: Iterable[int], progress: Progress | None = None
+) -> list[EpisodeMetrics]:
+    """Drive each seed's road once, in whichever environment is free; return the episodes in `seeds`' order."""
+    waiting = deque(seeds)
+    order = tuple(waiting)
+    done: dict[int, EpisodeMetrics] = {}
+    active = [(env, _start(env, waiting.popleft())) for env in envs[: len(waiting)]]
+    while active:
+        batch = stacked([observation for _, observation in active], active[0][0].observation_space)
+        actions = driver.act(batch)
+        if not np.isfinite(actions).all():
+            raise DriveRLError(
+                f"driver {driver.name}: gave a NaN or infinite action; mend: use another checkpoint"
+            )
+        going: list[tuple[LaneEnv, Any]] = []
+        for (env, _), action in zip(active, actions, strict=True):
+            observation, _, terminated, truncated, info = env.step(action)
+            if terminated or truncated:
+                episode = info["episode_metrics"]
+                done[episode.road_seed] = episode
+                if progress is not None:
+                    progress(episode)
+                if not waiting:
+                    continue
+                observation = _start(env, waiting.popleft())
+            going.append((env, observation))
+        active = going
+    return [done[seed] for seed in order]
+
+
+def _start(env: LaneEnv, seed: int) -> Any:
+    return env.reset(seed=seed, options={"road_seed": seed})[0]

@@ -1,0 +1,99 @@
+"""A trained driver as a folder of `agents/`: weights, spec, scores, manifest and model card.
+
+It knows the folder's files; none is a pickle. It does not know how a driver was trained, nor how it is scored.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from drive_rl.errors import DriveRLError
+from drive_rl.learn.checkpoint import weights_only
+from drive_rl.learn.manifest import verify, write_manifest
+from drive_rl.learn.tensors import read_tensors, write_tensors
+from drive_rl.reader import dump, parse_run
+from drive_rl.run.files import read_json, write_directory, write_json, write_text
+from drive_rl.run.folder import RunFolder
+from drive_rl.spec import RunSpec
+
+_NEEDED = ("weights.safetensors", "spec.yaml")
+_MEND = "evaluate the run first: drive-rl eval RUN"
+
+
+def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
+    """Write the best (or else the last) driver of a run to `folder`, whole or not at all; return `folder`.
+
+    Raises:
+        DriveRLError: the run has no checkpoint, the folder exists, or no space is left.
+    """
+    if folder.exists() and not overwrite:
+        raise DriveRLError(f"{folder}: exists already; mend: another folder, or remove it first")
+    spec = parse_run(run.spec.read_text(encoding="utf-8"), run.spec)
+    source = run.best if (run.best / "manifest.json").is_file() else run.last
+    weights, made = weights_only(source), read_json(source / "manifest.json", "take another run")
+    scores = read_json(run.evaluation, _MEND) if run.evaluation.is_file() else None
+    with write_directory(folder) as new:
+        write_tensors(new / "weights.safetensors", weights)
+        write_text(new / "spec.yaml", dump(spec))
+        if scores is not None:
+            write_json(new / "eval.json", scores)
+        write_text(new / "README.md", _card(folder.name, spec, made, scores))
+        write_manifest(new, {"algorithm": made["algorithm"], "num_timesteps": made["num_timesteps"]})
+    return folder
+
+
+def read_export(folder: Path) -> tuple[RunSpec, dict[str, Tensor]]:
+    """Return the spec and the weights of an exported driver.
+
+    Raises:
+        DriveRLError: a file is missing, cut short or edited.
+    """
+    verify(folder, _NEEDED)
+    path = folder / "spec.yaml"
+    return parse_run(path.read_text(encoding="utf-8"), path), read_tensors(folder / "weights.safetensors")
+
+
+def is_export(path: Path) -> bool:
+    """Whether `path` is an exported driver by the files it holds (a run has a provenance, this has not)."""
+    return (path / "manifest.json").is_file() and (path / "spec.yaml").is_file()
+
+
+def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
+    """Return the model card."""
+    agent, world = spec.agent, spec.world
+    camera = f"{world.camera.frame_stack} {world.camera.channels} frames of"
+    sees = f"{camera} {world.camera.width_px}x{world.camera.height_px} px"
+    if agent.observation != "camera":
+        sees = "the lane state" if agent.observation == "state" else f"{sees} and the lane state"
+    lines = [
+        f"# {name}",
+        "",
+        f"{made['algorithm']} in the world `{world.name}` ({world.description}).",
+        "",
+        f"- sees: {sees}",
+        f"- does: steering and pedal, {agent.actions}",
+        f"- encoder: {agent.encoder.kind}, {agent.encoder.features} features",
+        f"- learned: {made['num_timesteps']:,} environment steps on the train roads, seed {spec.seed}",
+        "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
+        "",
+        *_scores(scores),
+        f"Drive it: `drive-rl eval {name} --split test`, `drive-rl render {name} --out drive.mp4`.",
+        "",
+        "Made for this simulator's roads. It knows no other traffic, and is not fit to drive a real vehicle.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _scores(scores: Any) -> list[str]:
+    """Return the score's lines, of a mapping that holds a `score` as `Score.to_dict` gives it."""
+    if not isinstance(scores, dict) or not isinstance(scores.get("score"), dict):
+        return []
+    table = scores["score"]
+    head = f"Scores of {table.get('episodes')} roads of the {scores.get('split')} split (95 % interval):"
+    rows = [
+        f"| {key} | {value['value']:.3f} | {value['low']:.3f} to {value['high']:.3f} |"
+        for key, value in table.items()
+        if isinstance(value, dict)
+    ]
+    return [head, "", "| metric | value | interval |", "|---|---|---|", *rows, ""]
