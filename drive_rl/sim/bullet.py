@@ -5,9 +5,8 @@ step, Bullet integrates them and decides contacts. Gravity is off, since the for
 """
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
-import numpy as np
 import pybullet
 from numba import njit
 
@@ -39,7 +38,7 @@ class BulletWorld:
         self._car = car
         self._params = car_params(car)
         self._dt_s = dt_s
-        self._steer_rad = 0.0
+        self._state = CarState()
         self._parked: list[int] = []
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=dt_s,
@@ -93,6 +92,7 @@ class BulletWorld:
 
     def set_state(self, state: CarState) -> None:
         """Put the car into a state and leave everything else where it is."""
+        self._state = state
         self._set_pose(self._body, state.x_m, state.y_m, state.yaw_rad)
         cos, sin = math.cos(state.yaw_rad), math.sin(state.yaw_rad)
         pybullet.resetBaseVelocity(
@@ -101,31 +101,38 @@ class BulletWorld:
             [0, 0, state.yaw_rate_radps],
             physicsClientId=self._client,
         )
-        self._steer_rad = state.steer_rad
 
     def state(self) -> CarState:
         """Return the car's state."""
+        return self._state
+
+    def _read_state(self, steer: float) -> CarState:
         (x, y, _), (_, _, qz, qw) = pybullet.getBasePositionAndOrientation(self._body, self._client)
         (wx, wy, _), (_, _, yaw_rate) = pybullet.getBaseVelocity(self._body, self._client)
         yaw = 2 * math.atan2(qz, qw)
         cos, sin = math.cos(yaw), math.sin(yaw)
-        return CarState(x, y, yaw, wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, self._steer_rad)
+        return CarState(x, y, yaw, wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, steer)
 
     def drive(self, steer: float, pedal: float, steps: int) -> bool:
-        """Drive `steps` physics steps with commands in [-1, 1]; return whether the car touched anything."""
+        """Drive `steps` physics steps with commands in [-1, 1]; return whether the car touched anything.
+
+        Bullet is put into `state` first, so that those seven numbers are all there is to an exact resume.
+        """
+        self.set_state(self._state)
         body, client, params = self._body, self._client, self._params
+        angle, touched = self._state.steer_rad, False
         for _ in range(steps):
             position, (_, _, qz, qw) = pybullet.getBasePositionAndOrientation(body, client)
             (wx, wy, _), (_, _, yaw_rate) = pybullet.getBaseVelocity(body, client)
-            self._steer_rad, fx, fy, moment = _push(
-                qz, qw, wx, wy, yaw_rate, self._steer_rad, steer, pedal, self._dt_s, params
-            )
+            angle, fx, fy, moment = _push(qz, qw, wx, wy, yaw_rate, angle, steer, pedal, self._dt_s, params)
             pybullet.applyExternalForce(body, -1, (fx, fy, 0.0), position, pybullet.WORLD_FRAME, client)
             pybullet.applyExternalTorque(body, -1, (0.0, 0.0, moment), pybullet.WORLD_FRAME, client)
             pybullet.stepSimulation(client)
             if self._parked and pybullet.getContactPoints(bodyA=body, physicsClientId=client):
-                return True
-        return False
+                touched = True
+                break
+        self._state = self._read_state(angle)
+        return touched
 
     def close(self) -> None:
         """Free the client; safe to call twice."""
@@ -153,13 +160,3 @@ def _push(
     steer = steer_towards(steer, command, dt, car)
     forward, left, moment = forces(wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, steer, pedal, car)
     return steer, forward * cos - left * sin, forward * sin + left * cos, moment
-
-
-def state_to_array(state: CarState) -> np.ndarray:
-    """Return a state as a (7,) float64 array."""
-    return np.array(astuple(state))
-
-
-def state_from_array(values: np.ndarray) -> CarState:
-    """Return the state in a (7,) array."""
-    return CarState(*(float(value) for value in values))

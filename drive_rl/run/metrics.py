@@ -1,0 +1,88 @@
+"""`metrics.csv`: scalars over training steps, one row a record, whole after a crash and across resumes.
+
+It knows rows and columns. It does not know what the numbers mean, nor who else is told of them.
+"""
+
+import csv
+import io
+import os
+from pathlib import Path
+
+from drive_rl.errors import DriveRLError
+from drive_rl.run.files import explain_disk_errors, write_text
+
+STEP = "step"
+
+
+class MetricsFile:
+    """Appends rows to a CSV file whose first column is `step`; a new name adds a column.
+
+    Opening an existing file drops a last line that a crash cut short and, given `resume_step`, the rows after
+    that step, which the resumed run will write again.
+
+    Raises:
+        DriveRLError: the file there is not such a table, or there is no space left.
+    """
+
+    def __init__(self, path: Path, resume_step: int | None = None) -> None:
+        self.path = path
+        self._columns = [STEP]
+        if path.exists():
+            self._columns, rows = _read(path)
+            kept = [row for row in rows if resume_step is None or int(row[STEP]) <= resume_step]
+            self._rewrite(kept)
+
+    def append(self, step: int, scalars: dict[str, float]) -> None:
+        """Write one row; scalars that this row lacks stay empty."""
+        row = {STEP: str(step)} | {name: repr(float(value)) for name, value in scalars.items()}
+        new = [name for name in row if name not in self._columns]
+        if new or not self.path.exists():
+            rows = _read(self.path)[1] if self.path.exists() else []
+            self._columns += new
+            self._rewrite([*rows, row])
+        else:
+            self._append(_text([row], self._columns))
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+        header = dict.fromkeys(self._columns, "") | {name: name for name in self._columns}
+        write_text(self.path, _text([header, *rows], self._columns))
+
+    def _append(self, line: str) -> None:
+        with explain_disk_errors(self.path), self.path.open("ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                data = line.encode()
+                if file.write(data) != len(data):
+                    file.write(data)  # a second write tells why the first was short
+            except OSError:
+                os.ftruncate(file.fileno(), size)
+                raise
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The rows of a `metrics.csv`; names that a row lacks are absent from it."""
+    rows = _read(path)[1]
+    return [{name: float(value) for name, value in row.items() if value != ""} for row in rows]
+
+
+def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and rows, without a last line that lacks its end."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DriveRLError(f"{path}: cannot be read ({error}): move it away and run again") from error
+    reader = csv.DictReader(line for line in lines if line.endswith("\n"))
+    columns = list(reader.fieldnames or [STEP])
+    rows = [{name: value or "" for name, value in row.items() if name is not None} for row in reader]
+    if columns[0] != STEP or not all(row[STEP].isdecimal() for row in rows):
+        raise DriveRLError(
+            f"{path}: first column = {columns[0]!r}: expected `{STEP}` and whole numbers: move the file "
+            "away and run again"
+        )
+    return columns, rows
+
+
+def _text(rows: list[dict[str, str]], columns: list[str]) -> str:
+    buffer = io.StringIO()
+    csv.DictWriter(buffer, columns, restval="", lineterminator="\n").writerows(rows)
+    return buffer.getvalue()

@@ -1,0 +1,45 @@
+"""The look of an episode: shades, wear and the camera mount's error, drawn from a world's ranges."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.spec import AppearanceSpec, Bounds
+
+ASPHALT, VERGE, MARKING, SKY = range(4)
+"""Rows of the palette."""
+
+_TINTS = np.array([[1.0, 1.0, 1.03], [0, 0, 0], [1.0, 1.0, 0.97], [0.84, 0.98, 1.18]])
+_EARTH, _GRASS = np.array([1.25, 0.97, 0.62]), np.array([0.72, 1.18, 0.45])
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """How one episode looks."""
+
+    rgb: NDArray[np.float32]  # (4, 3) colours of asphalt, verge, marking, sky, in [0, 1]
+    wear: float
+    camera_height_error_m: float
+    camera_pitch_error_rad: float
+
+    def palette(self, channels: int) -> NDArray[np.float32]:
+        """Return the colours as (4, 1) grey or (4, 3) RGB float32."""
+        return self.rgb if channels == 3 else (self.rgb @ _LUMA)[:, None].astype(np.float32)
+
+
+def draw_appearance(spec: AppearanceSpec, rng: np.random.Generator) -> Appearance:
+    """Draw the look of an episode."""
+
+    def draw(bounds: Bounds) -> float:
+        return float(rng.uniform(*bounds))
+
+    shades = np.array([draw(spec.asphalt), draw(spec.verge), draw(spec.marking), draw(spec.sky)])
+    green, wear, brightness = draw(spec.greenness), draw(spec.wear), draw(spec.brightness)
+    tints = _TINTS.copy()
+    tints[VERGE] = green * _GRASS + (1 - green) * _EARTH
+    tints /= (tints @ _LUMA)[:, None]
+    rgb = np.clip(brightness * shades[:, None] * tints, 0, 1).astype(np.float32)
+    height, pitch = spec.camera_height_error_m, spec.camera_pitch_error_rad
+    return Appearance(rgb, wear, float(rng.uniform(-height, height)), float(rng.uniform(-pitch, pitch)))

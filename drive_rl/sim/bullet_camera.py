@@ -1,0 +1,190 @@
+"""Bullet's own renderers, `tiny` and `egl`, on a meshed copy of the road: the cross-check of ours, and far slower.
+
+The road is cut into strips that do not overlap (shoulders, lines, dashes, lanes), all at z = 0, over a verge plane that
+lies a little lower. Each kind of strip is one body, so that Bullet's mask of bodies is a segmentation.
+"""
+
+import math
+import pkgutil
+
+import numpy as np
+import pybullet
+from numpy.typing import NDArray
+
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE, Appearance
+from drive_rl.sim.render import BACKGROUND, EGO_LANE, LINE, ROAD, VEHICLE
+from drive_rl.sim.road import Road
+from drive_rl.spec import CameraSpec, RoadSpec, WorldSpec
+
+_STEP_M = 0.5
+_NEAR_M, _FAR_M = 0.2, 600.0
+_VERGE_Z_M = -0.03
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+
+
+class BulletCamera:
+    """Takes pictures inside one Bullet client.
+
+    Raises:
+        DriveRLError: the world's camera asks for `egl` and Bullet's EGL plugin cannot be loaded.
+    """
+
+    def __init__(self, world: WorldSpec, client: int) -> None:
+        self._world, self._client = world, client
+        self._classes: dict[int, int] = {}
+        self._renderer = pybullet.ER_TINY_RENDERER
+        self._sky = np.zeros(3)
+        self._look: Appearance | None = None
+        if world.camera.renderer == "egl":
+            load_egl(client)
+            self._renderer = pybullet.ER_BULLET_HARDWARE_OPENGL
+
+    def lay(self, road: Road, look: Appearance) -> None:
+        """Lay a road, in the place of the last one, and take on an episode's look."""
+        for body in self._classes:
+            pybullet.removeBody(body, physicsClientId=self._client)
+        self._look = look
+        self._sky = look.rgb[SKY]
+        colour = {ROAD: look.rgb[ASPHALT], EGO_LANE: look.rgb[ASPHALT], LINE: look.rgb[MARKING]}
+        self._classes = {
+            self._body(*_quads(strips), colour[kind]): kind
+            for kind, strips in _strips(road, self._world.road).items()
+            if strips
+        }
+        low, high = road.knots[:, :2].min(axis=0) - 500, road.knots[:, :2].max(axis=0) + 500
+        corners = np.array([[*low, 0], [high[0], low[1], 0], [*high, 0], [low[0], high[1], 0]]) + [0, 0, _VERGE_Z_M]
+        self._classes[self._body(corners, [0, 1, 2, 0, 2, 3], look.rgb[VERGE])] = BACKGROUND
+
+    def _body(self, vertices: NDArray[np.float64], indices: list[int], colour: NDArray[np.float32]) -> int:
+        shape = pybullet.createVisualShape(
+            pybullet.GEOM_MESH,
+            vertices=vertices.tolist(),
+            indices=indices,
+            normals=[[0, 0, 1]] * len(vertices),
+            rgbaColor=[*(float(c) for c in colour), 1],
+            specularColor=[0, 0, 0],
+            physicsClientId=self._client,
+        )
+        return pybullet.createMultiBody(0, -1, shape, physicsClientId=self._client)
+
+    def photograph(self, x_m: float, y_m: float, yaw_rad: float, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Fill `image` (C, H, W) uint8 with what the car's camera sees; return the classes (H, W) uint8."""
+        camera, look = self._world.camera, self._look
+        assert look is not None, "lay() comes first"
+        rgba, bodies = self._take(x_m, y_m, yaw_rad, look)
+        classes = np.full(bodies.shape, VEHICLE, np.uint8)
+        classes[bodies < 0] = BACKGROUND
+        for body, kind in self._classes.items():
+            classes[bodies == body] = kind
+        rgb = rgba[..., :3].astype(np.float32)
+        rgb[bodies < 0] = 255 * self._sky
+        picture = rgb if camera.channels == "rgb" else (rgb @ _LUMA)[..., None]
+        image[:] = np.clip(picture, 0, 255).astype(np.uint8).transpose(2, 0, 1)
+        return classes
+
+    def _take(
+        self, x_m: float, y_m: float, yaw_rad: float, look: Appearance
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        camera = self._world.camera
+        height, pitch = camera.height_m + look.camera_height_error_m, camera.pitch_rad + look.camera_pitch_error_rad
+        cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
+        eye = np.array([x_m + cos * camera.forward_m, y_m + sin * camera.forward_m, height])
+        ahead = np.array([cos * math.cos(pitch), sin * math.cos(pitch), -math.sin(pitch)])
+        up = np.array([cos * math.sin(pitch), sin * math.sin(pitch), math.cos(pitch)])
+        _, _, rgba, _, bodies = pybullet.getCameraImage(
+            camera.width_px,
+            camera.height_px,
+            pybullet.computeViewMatrix(eye.tolist(), (eye + ahead).tolist(), up.tolist()),
+            _projection(camera),
+            lightDirection=[0, 0, 1],
+            lightAmbientCoeff=0.6,
+            lightDiffuseCoeff=0.4,
+            lightSpecularCoeff=0,
+            shadow=0,
+            renderer=self._renderer,
+            physicsClientId=self._client,
+        )
+        shape = (camera.height_px, camera.width_px)
+        return np.asarray(rgba, np.uint8).reshape(*shape, 4), np.asarray(bodies, np.int32).reshape(shape)
+
+
+def load_egl(client: int) -> None:
+    """Load Bullet's EGL plugin into a client.
+
+    Raises:
+        DriveRLError: it cannot be loaded.
+    """
+    found = pkgutil.get_loader("eglRenderer") if hasattr(pkgutil, "get_loader") else None
+    path = found.get_filename() if found and hasattr(found, "get_filename") else None
+    plugin = -1
+    if path:
+        plugin = pybullet.loadPlugin(str(path), "_eglRendererPlugin", physicsClientId=client)
+    if plugin < 0:
+        raise DriveRLError(
+            "camera.renderer = 'egl': Bullet's EGL plugin cannot be loaded on this machine;"
+            " mend: camera.renderer=field (fastest, needs no GPU) or tiny"
+        )
+
+
+def _projection(camera: CameraSpec) -> list[float]:
+    aspect = camera.width_px / camera.height_px
+    vertical = 2 * math.atan(math.tan(camera.fov_rad / 2) / aspect)
+    return pybullet.computeProjectionMatrixFOV(math.degrees(vertical), aspect, _NEAR_M, _FAR_M)
+
+
+Strip = NDArray[np.float64]
+"""(n, 2, 3): n cross sections of a strip, their right and left end [m]."""
+
+
+def _strips(road: Road, spec: RoadSpec) -> dict[int, list[Strip]]:
+    """Return the strips of each class."""
+    lane, half_line = spec.lane_width_m, spec.line_width_m / 2
+    right, left = -spec.lanes_ahead * lane, spec.lanes_oncoming * lane
+    lines = [right + lane * k for k in range(spec.lanes_ahead + spec.lanes_oncoming + 1)]
+    end = road.length_m
+    out: dict[int, list[Strip]] = {
+        ROAD: [
+            _strip(road, right - spec.shoulder_m, right - half_line, 0, end),
+            _strip(road, left + half_line, left + spec.shoulder_m, 0, end),
+        ],
+        EGO_LANE: [],
+        LINE: [],
+    }
+    for d in lines[:-1]:
+        out[EGO_LANE if d == right else ROAD].append(_strip(road, d + half_line, d + lane - half_line, 0, end))
+    for d in lines:
+        if d in (right, left):
+            out[LINE].append(_strip(road, d - half_line, d + half_line, 0, end))
+            continue
+        period = spec.dash_length_m + spec.dash_gap_m
+        for s in np.arange(0, end, period):
+            painted = min(s + spec.dash_length_m, end)
+            out[LINE].append(_strip(road, d - half_line, d + half_line, s, painted))
+            # the gap belongs to the lanes on either side, as the ground truth has it
+            gap = min(s + period, end)
+            if gap > painted:
+                out[ROAD].append(_strip(road, d, d + half_line, painted, gap))
+                below = EGO_LANE if d == right + lane else ROAD
+                out[below].append(_strip(road, d - half_line, d, painted, gap))
+    return out
+
+
+def _strip(road: Road, low_d: float, high_d: float, start_s: float, end_s: float) -> Strip:
+    count = max(2, math.ceil((end_s - start_s) / _STEP_M) + 1)
+    sections = [
+        [(*road.place(float(s), d)[:2], 0.0) for d in (low_d, high_d)] for s in np.linspace(start_s, end_s, count)
+    ]
+    return np.array(sections)
+
+
+def _quads(strips: list[Strip]) -> tuple[NDArray[np.float64], list[int]]:
+    """Return vertices (n, 3) and triangle indices of strips, facing up."""
+    indices: list[int] = []
+    base = 0
+    for strip in strips:
+        for i in range(len(strip) - 1):
+            a = base + 2 * i
+            indices += [a, a + 3, a + 1, a, a + 2, a + 3]
+        base += 2 * len(strip)
+    return np.concatenate([strip.reshape(-1, 3) for strip in strips]), indices

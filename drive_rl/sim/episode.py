@@ -1,0 +1,84 @@
+"""What one road seed stands for: road, start, look and parked cars. The same in every engine and every process."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.sim.appearance import Appearance, draw_appearance
+from drive_rl.sim.bullet import CarState
+from drive_rl.sim.field import Field, build_field
+from drive_rl.sim.pace import pace
+from drive_rl.sim.road import Road
+from drive_rl.sim.roadgen import generate
+from drive_rl.sim.solids import Solids, car_solids, join
+from drive_rl.spec import RoadSpec, WorldSpec
+
+Pose = tuple[float, float, float]
+"""x [m], y [m], yaw [rad]."""
+
+_ROAD, _START, _LOOK, _PARKED = range(4)  # one random stream each: changing one leaves the others
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Everything that an episode starts from."""
+
+    seed: int
+    road: Road
+    field: Field
+    pace_mps: NDArray[np.float64]  # speed asked for at each knot
+    start: CarState
+    look: Appearance
+    parked: list[Pose]
+    parked_solids: Solids
+
+
+def lane_centre_d_m(road: RoadSpec) -> float:
+    """Return d [m] of the centre line of the rightmost lane, the one to keep."""
+    return -(road.lanes_ahead - 0.5) * road.lane_width_m
+
+
+def draw_episode(world: WorldSpec, seed: int) -> Episode:
+    """Return the episode of a road seed."""
+    streams = [np.random.default_rng([seed, stream]) for stream in range(4)]
+    road = generate(world.road, streams[_ROAD])
+    parked = _parked_poses(world, road, streams[_PARKED])
+    colours = streams[_PARKED].uniform(0.1, 0.9, (len(parked), 3))
+    cars = [
+        car_solids(world.car, *pose, colour=(float(r), float(g), float(b)))
+        for pose, (r, g, b) in zip(parked, colours, strict=True)
+    ]
+    return Episode(
+        seed=seed,
+        road=road,
+        field=build_field(road, world.road),
+        pace_mps=pace(road.knots, lane_centre_d_m(world.road), world.task),
+        start=_start(world, road, streams[_START]),
+        look=draw_appearance(world.appearance, streams[_LOOK]),
+        parked=parked,
+        parked_solids=join(cars),
+    )
+
+
+def _start(world: WorldSpec, road: Road, rng: np.random.Generator) -> CarState:
+    task = world.task
+    offset = rng.uniform(-task.start_offset_m, task.start_offset_m)
+    heading = rng.uniform(-task.start_heading_rad, task.start_heading_rad)
+    speed = rng.uniform(*task.start_speed_mps)
+    x, y, yaw = road.place(road.start_s_m, lane_centre_d_m(world.road) + offset, heading)
+    return CarState(x, y, yaw, vx_mps=float(speed))
+
+
+def _parked_poses(world: WorldSpec, road: Road, rng: np.random.Generator) -> list[Pose]:
+    """Draw cars along the right-hand edge, well apart, none at the start."""
+    spacing_m = 3 * world.car.length_m
+    count = round(world.road.parked_cars_per_km * world.road.length_m / 1000)
+    d = -(world.road.lanes_ahead * world.road.lane_width_m + world.road.parked_gap_m + world.car.width_m / 2)
+    places = np.sort(rng.uniform(road.start_s_m + 2 * spacing_m, road.end_s_m, count))
+    kept: list[float] = []
+    for s in places:
+        if not kept or s - kept[-1] >= spacing_m:
+            kept.append(float(s))
+    return [road.place(s, d, math.radians(float(rng.uniform(-2, 2)))) for s in kept]

@@ -1,0 +1,49 @@
+"""The driver's camera over an episode: picture after picture, stacked into observations."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.sim.bullet import CarState
+from drive_rl.sim.bullet_camera import BulletCamera
+from drive_rl.sim.camera import Rays, cast_rays
+from drive_rl.sim.episode import Episode
+from drive_rl.sim.render import Scene, render
+from drive_rl.spec import WorldSpec
+
+
+class Eye:
+    """Looks out of one car with the renderer that the world names."""
+
+    def __init__(self, world: WorldSpec, client: int) -> None:
+        camera = world.camera
+        channels = 3 if camera.channels == "rgb" else 1
+        self.frames: NDArray[np.uint8] = np.zeros(
+            (camera.frame_stack, channels, camera.height_px, camera.width_px), np.uint8
+        )
+        self._world = world
+        self._bullet = None if camera.renderer == "field" else BulletCamera(world, client)
+        self._scene: Scene | None = None
+        self._rays: Rays | None = None
+
+    def open(self, episode: Episode, car: CarState) -> None:
+        """Begin an episode: every frame of the stack shows the start."""
+        look = episode.look
+        self._scene = Scene(episode.field, self._world.road, look, episode.parked_solids)
+        if self._bullet:
+            self._bullet.lay(episode.road, look)
+        self._rays = cast_rays(self._world.camera, look.camera_height_error_m, look.camera_pitch_error_rad)
+        self.look(car)
+        self.frames[:-1] = self.frames[-1]
+
+    def look(self, car: CarState) -> None:
+        """Take the next picture."""
+        assert self._scene is not None and self._rays is not None, "open() comes first"
+        self.frames[:-1] = self.frames[1:]
+        if self._bullet:
+            self._bullet.photograph(car.x_m, car.y_m, car.yaw_rad, self.frames[-1])
+        else:
+            render(self._scene, self._rays, car.x_m, car.y_m, car.yaw_rad, self.frames[-1])
+
+    def observation(self) -> NDArray[np.uint8]:
+        """Return the stack, oldest first, as (frame_stack x channels, H, W) uint8."""
+        return self.frames.reshape(-1, *self.frames.shape[2:]).copy()

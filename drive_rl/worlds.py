@@ -1,0 +1,23 @@
+"""One Gymnasium id for each world on the shelf: `envs/lane_follow.yaml` -> `drive_rl/LaneFollow-v0`."""
+
+import gymnasium
+
+from drive_rl.shelf import entries
+
+
+def gym_id(name: str) -> str:
+    """Return the Gymnasium id of a world's name."""
+    return f"drive_rl/{''.join(part.capitalize() for part in name.replace('-', '_').split('_'))}-v0"
+
+
+def register_worlds() -> None:
+    """Register every world; the file is read when the environment is made."""
+    for name, path in entries("envs").items():
+        if gym_id(name) not in gymnasium.registry:
+            gymnasium.register(
+                gym_id(name),
+                entry_point="drive_rl.sim.lane_env:make_env",
+                kwargs={"world": str(path)},
+                disable_env_checker=True,
+                order_enforce=False,
+            )
