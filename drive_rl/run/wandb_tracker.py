@@ -2,8 +2,8 @@
 
 It knows wandb 0.31 and the run folder. It does not know what the numbers mean.
 
-Everything lies in the run folder, so that `wandb sync` works later: the events in `RUN/wandb/`, a copy of each
-film (wandb's own) and of each model (ours, in `RUN/wandb/models/`), and the run's id in `RUN/wandb.json`, so
+Everything lies in the run folder, so that `wandb sync` works later: the events in `RUN/wandb/`, a copy of
+each film (wandb's own) and of each model (ours, in `RUN/wandb/models/`), and the run's id in `RUN/wandb.json`, so
 that a resumed run goes on under the same id. Points are plotted over `global_step`, not over wandb's own
 counter, for that may not go back when a run resumes from an older checkpoint.
 """
@@ -126,12 +126,14 @@ class WandbTracker:
         with explain_disk_errors(models):
             models.mkdir(parents=True, exist_ok=True)
             copy = models / f"{name.replace('/', '-')}-{len(list(models.iterdir())) + 1}"
-            shutil.copytree(folder, copy)
+            copy.mkdir()
+            for path in folder.iterdir():
+                shutil.copyfile(path, copy / path.name)
         return copy
 
 
 def choose_mode(settings: wandb.Settings) -> Any:
-    """`online` when logged in; else `offline`. A mode that the user set (WANDB_MODE, `wandb offline`) stands."""
+    """`online` when logged in, else `offline`. A mode that the user set (WANDB_MODE) stands."""
     if settings.mode != "online":
         return settings.mode
     return "online" if _logged_in(settings) else "offline"
