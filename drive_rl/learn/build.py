@@ -32,9 +32,7 @@ def make_env(world: WorldSpec, agent: PpoSpec | DqnSpec | ReferenceSpec, split: 
     return LaneEnv(world, observation=agent.observation, actions=agent.actions, split=split)
 
 
-def make_envs(
-    world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split, count: int, seed: int
-) -> SerialVecEnv:
+def make_envs(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split, count: int, seed: int) -> SerialVecEnv:
     """Return `count` environments as a stable-baselines3 `VecEnv`, seeded but not yet reset.
 
     Raises:
@@ -130,9 +128,7 @@ class _PerEnvDqn(DQN):
         return actions, state
 
 
-def _ppo(
-    spec: PpoSpec, envs: VecEnv, schedule: Callable[[float], float], device: torch.device, seed: int
-) -> PPO:
+def _ppo(spec: PpoSpec, envs: VecEnv, schedule: Callable[[float], float], device: torch.device, seed: int) -> PPO:
     return PPO(
         _POLICY[spec.observation],
         envs,
@@ -152,9 +148,7 @@ def _ppo(
     )
 
 
-def _dqn(
-    spec: DqnSpec, envs: VecEnv, schedule: Callable[[float], float], device: torch.device, seed: int
-) -> DQN:
+def _dqn(spec: DqnSpec, envs: VecEnv, schedule: Callable[[float], float], device: torch.device, seed: int) -> DQN:
     return _PerEnvDqn(
         _POLICY[spec.observation],
         envs,

@@ -102,9 +102,7 @@ def load_driver(
     raise DriveRLError(f"unknown driver {name!r}; {nearest(name, [*shelf, *_known_runs()])}")
 
 
-def policy_driver(
-    spec: RunSpec, weights: dict[str, torch.Tensor], path: Path, device: torch.device
-) -> Driver:
+def policy_driver(spec: RunSpec, weights: dict[str, torch.Tensor], path: Path, device: torch.device) -> Driver:
     """Return the driver that `weights` (read from `path`) make of a run's spec.
 
     Raises:
@@ -120,8 +118,8 @@ def _recipe(name: str, world: WorldSpec | None) -> tuple[Driver, WorldSpec]:
     spec = load_agent(name)
     if not isinstance(spec, ReferenceSpec):
         raise DriveRLError(
-            f"driver {name!r} is a recipe and has not learned yet; mend: `drive-rl train` an experiment with it"
-            " and name the run folder, or name a trained driver"
+            f"driver {name!r} is a recipe and has not learned yet; mend: `drive-rl train` an experiment with"
+            " it and name the run folder, or name a trained driver"
         )
     world = world or load_world(DEFAULT_WORLD)
     return ReferenceDriver(spec, world.car), world
@@ -136,9 +134,7 @@ def _run(run: RunFolder, world: WorldSpec | None, device: torch.device) -> tuple
     for folder in (run.best, run.last):
         if (folder / "manifest.json").is_file():
             return _checkpoint(run, folder, world, device)
-    raise DriveRLError(
-        f"{run.path}: holds no checkpoint yet (neither best/ nor last/); mend: train it further"
-    )
+    raise DriveRLError(f"{run.path}: holds no checkpoint yet (neither best/ nor last/); mend: train it further")
 
 
 def _checkpoint(
@@ -171,18 +167,14 @@ def _interface(world: WorldSpec, driver: Driver) -> str:
     return ", ".join(parts)
 
 
-def _foreign(
-    path: Path, world: WorldSpec | None, device: torch.device, trust: bool
-) -> tuple[Driver, WorldSpec]:
+def _foreign(path: Path, world: WorldSpec | None, device: torch.device, trust: bool) -> tuple[Driver, WorldSpec]:
     model = load_foreign(path, trust, str(device))
     space = model.observation_space
     flat = space.shape is not None and len(space.shape) == 1
     observation: Observation = (
         "camera+state" if isinstance(space, gymnasium.spaces.Dict) else "state" if flat else "camera"
     )
-    actions: Actions = (
-        "discrete" if isinstance(model.action_space, gymnasium.spaces.Discrete) else "continuous"
-    )
+    actions: Actions = "discrete" if isinstance(model.action_space, gymnasium.spaces.Discrete) else "continuous"
     return PolicyDriver(path.stem, model.policy, observation, actions), world or load_world(DEFAULT_WORLD)
 
 

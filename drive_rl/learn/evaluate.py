@@ -13,7 +13,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn.drivers import Driver
 from drive_rl.learn.vec_env import stacked
 from drive_rl.sim.lane_env import LaneEnv
-from drive_rl.sim.scoring import EpisodeMetrics, Score, score
+from drive_rl.sim.scoring import EpisodeMetrics, Score, score, score_tiers
 from drive_rl.spec import SPLITS, Split, WorldSpec
 
 Progress = Callable[[EpisodeMetrics], None]
@@ -26,8 +26,7 @@ class Evaluator:
         self._driver = driver
         self._split: Split = split
         self._envs = [
-            LaneEnv(world, observation=driver.observation, actions=driver.actions, split=split)
-            for _ in range(num_envs)
+            LaneEnv(world, observation=driver.observation, actions=driver.actions, split=split) for _ in range(num_envs)
         ]
 
     def run(self, episodes: int, progress: Progress | None = None) -> tuple[Score, list[EpisodeMetrics]]:
@@ -73,6 +72,18 @@ def evaluate(
         return evaluator.run(episodes, progress)
 
 
+def results(driver: str, world: WorldSpec, split: Split, rows: Sequence[EpisodeMetrics]) -> dict[str, Any]:
+    """Return what `eval.json` holds: the score, each tier's score, and every episode."""
+    return {
+        "driver": driver,
+        "world": world.name,
+        "split": split,
+        "score": score(rows).to_dict(),
+        "tiers": {tier: value.to_dict() for tier, value in score_tiers(rows).items()},
+        "episodes": [row.to_dict() for row in rows],
+    }
+
+
 def split_seeds(split: Split, episodes: int) -> range:
     """Return the first road seeds of a split.
 
@@ -81,16 +92,14 @@ def split_seeds(split: Split, episodes: int) -> range:
     """
     seeds = SPLITS[split]
     if not 1 <= episodes <= len(seeds):
-        raise DriveRLError(
-            f"episodes = {episodes}: expected 1 to {len(seeds)}, the roads of the {split} split"
-        )
+        raise DriveRLError(f"episodes = {episodes}: expected 1 to {len(seeds)}, the roads of the {split} split")
     return seeds[:episodes]
 
 
 def drive(
     driver: Driver, envs: Sequence[LaneEnv], seeds: Iterable[int], progress: Progress | None = None
 ) -> list[EpisodeMetrics]:
-    """Drive each seed's road once, in whichever environment is free; return the episodes in `seeds`' order."""
+    """Drive each road once, in whichever environment is free; return the episodes in the order of `seeds`."""
     waiting = deque(seeds)
     order = tuple(waiting)
     done: dict[int, EpisodeMetrics] = {}
@@ -99,9 +108,7 @@ def drive(
         batch = stacked([observation for _, observation in active], active[0][0].observation_space)
         actions = driver.act(batch)
         if not np.isfinite(actions).all():
-            raise DriveRLError(
-                f"driver {driver.name}: gave a NaN or infinite action; mend: use another checkpoint"
-            )
+            raise DriveRLError(f"driver {driver.name}: gave a NaN or infinite action; mend: use another checkpoint")
         going: list[tuple[LaneEnv, Any]] = []
         for (env, _), action in zip(active, actions, strict=True):
             observation, _, terminated, truncated, info = env.step(action)

@@ -1,6 +1,6 @@
 """A trained driver as a folder of `agents/`: weights, spec, scores, manifest and model card.
 
-It knows the folder's files; none is a pickle. It does not know how a driver was trained, nor how it is scored.
+It knows the folder's files; none is a pickle. It does not know how drivers are trained or scored.
 """
 
 from pathlib import Path

@@ -1,0 +1,225 @@
+"""Training a driver from an experiment's spec: run folder, learner, held-out evaluations, stop and resume.
+
+It strings together what others do: it knows the order of things. It knows no films (the caller hands one in),
+no command line, and no algorithm.
+"""
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from drive_rl.learn import checkpoint
+from drive_rl.learn.build import build_model, choose_device, describe_device, make_envs, set_threads
+from drive_rl.learn.callbacks import (
+    BarHeld,
+    Evaluate,
+    SafePoints,
+    Save,
+    Stop,
+    StopAsked,
+    guard_loss,
+    history_path,
+)
+from drive_rl.learn.display import Display
+from drive_rl.learn.drivers import PolicyDriver
+from drive_rl.learn.evaluate import Evaluator
+from drive_rl.learn.history import Evaluation, History
+from drive_rl.learn.logging import make_logger
+from drive_rl.learn.signals import StopRequest, stop_on_signals
+from drive_rl.learn.vec_env import SerialVecEnv
+from drive_rl.reader import dump, parse_run
+from drive_rl.run.files import write_json
+from drive_rl.run.folder import RunFolder
+from drive_rl.run.metrics import MetricsFile
+from drive_rl.run.provenance import provenance
+from drive_rl.run.tracker import Tracker, make_tracker
+from drive_rl.spec import DqnSpec, RunSpec
+
+Film = Callable[[Path], Path | None]
+"""Makes a film of a run's best driver and returns its path."""
+
+_LOG_EPISODES = 8
+"""DQN logs once in so many episodes; PPO once an update."""
+
+
+class TrainingInterrupted(Exception):  # noqa: N818 - not an error: everything is saved
+    """Training was stopped by a signal. `run` can be resumed by `command`; `exit_code` is the shell's."""
+
+    def __init__(self, run: RunFolder, signal: int) -> None:
+        self.run = run
+        self.exit_code = 128 + signal
+        self.command = f"drive-rl train --resume {shlex.quote(str(run.path))}"
+        super().__init__(f"stopped; everything is saved. Go on with: {self.command}")
+
+
+def train(
+    spec: RunSpec | None,
+    runs_dir: Path,
+    device: str = "auto",
+    resume: Path | None = None,
+    command: list[str] | None = None,
+    console: Console | None = None,
+    film: Film | None = None,
+) -> RunFolder:
+    """Train a driver; return its run folder.
+
+    Args:
+        spec: The experiment; None when resuming, for a run knows its own.
+        runs_dir: Where run folders are made.
+        device: `auto`, `cpu` or `cuda`.
+        resume: A run to go on with, exactly where it stopped.
+        command: The command line, for the record.
+        console: Where progress is shown.
+        film: Makes a film once training has ended.
+
+    Raises:
+        TrainingInterrupted: SIGINT or SIGTERM came, and a resumable checkpoint is written.
+        DriveRLError: the spec cannot be trained, the run cannot be resumed, or learning diverged.
+    """
+    console = console or Console()
+    set_threads()
+    chosen = choose_device(device)
+    console.print(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""), markup=False)
+    run = RunFolder.open(resume) if resume is not None else None
+    if run is not None:
+        spec = parse_run(run.spec.read_text(encoding="utf-8"), run.spec)
+    assert spec is not None, "train needs a spec or a run to resume"
+    envs = make_envs(spec.world, spec.agent, "train", spec.agent.num_envs, spec.seed)
+    try:
+        model = build_model(spec.agent, envs, chosen, spec.seed)
+        if run is None:
+            run = _new_run(spec, runs_dir, command)
+        else:
+            checkpoint.restore(model, run.last)
+        console.print(f"run: {run.path}", markup=False)
+        with stop_on_signals() as stop:
+            _Session(spec, run, model, envs, stop, console, film).go()
+    finally:
+        envs.close()
+    return run
+
+
+@dataclass
+class _Session:
+    """One process's part of a run."""
+
+    spec: RunSpec
+    run: RunFolder
+    model: BaseAlgorithm
+    envs: SerialVecEnv
+    stop: StopRequest
+    console: Console
+    film: Film | None
+
+    def go(self) -> None:
+        """Train to the end of the budget, to the bar, or until asked to stop."""
+        begin = self.model.num_timesteps
+        config = self.spec.model_dump(mode="json")
+        tracker = make_tracker(self.spec.track, self.run, config, self.spec.project, self._say)
+        try:
+            self.model.set_logger(make_logger(MetricsFile(self.run.metrics, begin or None), tracker))
+            history = History.load(history_path(self.run), begin)
+            with self._evaluator() as evaluator:
+                self._learn(history, evaluator)
+            self._finish(history, tracker)
+        finally:
+            tracker.close()
+
+    def _learn(self, history: History, evaluator: Evaluator) -> None:
+        with Display(self.console, self.spec.budget_steps, self.model.num_timesteps) as display:
+
+            def report(row: Evaluation) -> None:
+                self._log(row, history)
+                display.evaluated(row)
+
+            evaluate = Evaluate(self.spec, self.run, history, evaluator, self.stop, report)
+            save = Save(self.spec, self.run, history, self.model.num_timesteps)
+            clock = _Clock(history)
+            duties = [clock, guard_loss, evaluate, save, Stop(self.stop, save)]
+            history.start()
+            try:
+                self.model.learn(
+                    checkpoint.remaining_steps(self.model, self.spec.budget_steps),
+                    callback=SafePoints(duties, display.at),
+                    log_interval=_LOG_EPISODES if isinstance(self.spec.agent, DqnSpec) else 1,
+                    reset_num_timesteps=self.model.num_timesteps == 0,
+                )
+                guard_loss(self.model)
+            except BarHeld:
+                pass
+            except StopAsked:
+                assert self.stop.signal is not None
+                raise TrainingInterrupted(self.run, self.stop.signal) from None
+            if history.last is None or history.last.step < self.model.num_timesteps:
+                self._last_evaluation(evaluate, save)
+            save.now(self.model)
+
+    def _last_evaluation(self, evaluate: Evaluate, save: Save) -> None:
+        try:
+            evaluate.now(self.model)
+        except StopAsked:
+            save.now(self.model)
+            assert self.stop.signal is not None
+            raise TrainingInterrupted(self.run, self.stop.signal) from None
+
+    def _finish(self, history: History, tracker: Tracker) -> None:
+        """Write the best driver's score, make the film, hand both to the tracker, and say how it went."""
+        best = history.best
+        assert best is not None, "training ends with an evaluation"
+        write_json(
+            self.run.evaluation,
+            {
+                "driver": str(self.run.path),
+                "world": self.spec.world.name,
+                "split": "val",
+                "step": best.step,
+                "score": best.score,
+            },
+        )
+        self._say(
+            f"{self.model.num_timesteps:,} steps in {history.wall_s:.0f} s ({history.train_s:.0f} s without"
+            f" evaluations); best held-out success {best.success:.0%} at step {best.step:,}"
+        )
+        if self.film is not None and (path := self.film(self.run.path)) is not None:
+            tracker.film(path, self.model.num_timesteps)
+            self._say(f"film: {path}")
+        tracker.model(self.run.best, self.spec.name)
+
+    def _log(self, row: Evaluation, history: History) -> None:
+        logger = self.model.logger
+        for name, value in row.score.items():
+            if isinstance(value, dict):
+                logger.record(f"eval/{name}", value["value"])
+        logger.record("time/wall_s", history.wall_s)
+        logger.record("time/train_s", history.train_s)
+        logger.dump(row.step)
+
+    def _evaluator(self) -> Evaluator:
+        agent, episodes = self.spec.agent, self.spec.evaluation.episodes
+        driver = PolicyDriver(agent.name, self.model.policy, agent.observation, agent.actions)
+        return Evaluator(driver, self.spec.world, "val", min(8, episodes))
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False)
+
+
+class _Clock:
+    """Keeps the seconds in the log (a `Duty`)."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    def __call__(self, model: BaseAlgorithm) -> None:
+        self._history.tick()
+        model.logger.record("time/wall_s", self._history.wall_s)
+        model.logger.record("time/train_s", self._history.train_s)
+
+
+def _new_run(spec: RunSpec, runs_dir: Path, command: list[str] | None) -> RunFolder:
+    made = provenance(spec.world.camera.renderer)
+    return RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made)
