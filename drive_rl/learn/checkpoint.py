@@ -135,9 +135,7 @@ def _algorithm(model: BaseAlgorithm) -> str:
     for algorithm in (PPO, DQN):
         if isinstance(model, algorithm):
             return algorithm.__name__
-    raise DriveRLError(
-        f"{type(model).__name__}: checkpoints are written for PPO and DQN only: choose one of them"
-    )
+    raise DriveRLError(f"{type(model).__name__}: checkpoints are written for PPO and DQN only: choose one of them")
 
 
 def _counters(model: BaseAlgorithm) -> dict[str, Any]:

@@ -52,8 +52,7 @@ def _algorithm_of(path: Path) -> type[BaseAlgorithm]:
             settings = json.loads(archive.read("data"))
     except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
         raise DriveRLError(
-            f"{path}: not a stable-baselines3 zip ({error}): expected what `model.save` of stable-baselines3 "
-            "wrote"
+            f"{path}: not a stable-baselines3 zip ({error}): expected what `model.save` of stable-baselines3 wrote"
         ) from error
     for mark, algorithm in _MARKS:
         if isinstance(settings, dict) and mark in settings:

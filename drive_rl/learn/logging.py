@@ -18,9 +18,7 @@ class TrackerWriter(KVWriter):
     def __init__(self, metrics: MetricsFile, tracker: Tracker) -> None:
         self._metrics, self._tracker = metrics, tracker
 
-    def write(
-        self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
-    ) -> None:
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Write one record at training step `step`."""
         numbers = (int, float, np.integer, np.floating)
         scalars = {name: float(value) for name, value in key_values.items() if isinstance(value, numbers)}

@@ -2,10 +2,10 @@
 
 It knows wandb 0.31 and the run folder. It does not know what the numbers mean.
 
-Everything lies in the run folder, so that `wandb sync` works later: the events in `RUN/wandb/`, a copy of
-each film (wandb's own) and of each model (ours, in `RUN/wandb/models/`), and the run's id in `RUN/wandb.json`, so
-that a resumed run goes on under the same id. Points are plotted over `global_step`, not over wandb's own
-counter, for that may not go back when a run resumes from an older checkpoint.
+Everything lies in the run folder, so that `wandb sync` works later: the events in `RUN/wandb/`, a copy of each
+film (wandb's own) and of each model (ours, in `RUN/wandb/models/`), and the run's id in `RUN/wandb.json`, so
+a resumed run goes on under the same id. Points are plotted over `global_step`, not over wandb's own counter,
+for that may not go back when a run resumes from an older checkpoint.
 """
 
 import netrc
@@ -14,6 +14,7 @@ import re
 import secrets
 import shlex
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from drive_rl.run.folder import RunFolder
 STEP = "global_step"
 _CONNECT_S = 30.0
 _UPLOAD_S = 300.0
+_SPACE = 32 * 2**20  # [bytes] needed to start
+_FULL = 2**20  # [bytes] below which a disk counts as full
 _MEND = "set WANDB_MODE=offline, or choose tracker=tensorboard, csv or none"
 
 
@@ -83,13 +86,19 @@ class WandbTracker:
         except TimeoutError:
             folder = shlex.quote(str(Path(self._run.dir).parent))
             self._echo(f"W&B: the upload did not end in {_UPLOAD_S:.0f} s; to go on: wandb sync {folder}")
+        if shutil.disk_usage(self._folder).free < _FULL:
+            self._echo(
+                "W&B: the disk is full, so its record may lack the end; metrics.csv says what is known"
+            )
         if self._mode == "offline":
             folders = sorted((self._folder / "wandb").glob(f"offline-run-*-{self._run.id}"))
             names = " ".join(shlex.quote(str(folder)) for folder in folders)
             self._echo(f"W&B: kept offline; to upload: wandb sync {names}")
 
     def _start(self, run: RunFolder, config: dict[str, Any], project: str) -> Any:
+        _need_space(run.path)
         identity = _identity(run.path / "wandb.json", project)
+        _wait_for_a_new_second(run.path / "wandb", identity["id"])
         settings = wandb.Settings(
             silent=True,
             console="off",
@@ -130,6 +139,22 @@ class WandbTracker:
             for path in folder.iterdir():
                 shutil.copyfile(path, copy / path.name)
         return copy
+
+
+def _need_space(path: Path) -> None:
+    """Refuse a nearly full disk at the start, for W&B drops what it cannot write and says nothing."""
+    free = shutil.disk_usage(path).free
+    if free < _SPACE:
+        raise DriveRLError(
+            f"{path / 'wandb'}: {free / 2**20:.1f} MiB free, but W&B needs {_SPACE // 2**20}: no space left: free "
+            f"some space, or {_MEND}"
+        )
+
+
+def _wait_for_a_new_second(folder: Path, identity: str) -> None:
+    """W&B names a start by its second; a second start in that second would write over the first."""
+    newest = max((path.stat().st_mtime for path in folder.glob(f"*run-*-{identity}")), default=0.0)
+    time.sleep(min(max(newest + 1.1 - time.time(), 0.0), 1.1))
 
 
 def choose_mode(settings: wandb.Settings) -> Any:

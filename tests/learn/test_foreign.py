@@ -15,7 +15,7 @@ def test_a_zip_needs_trust(tmp_path: Path) -> None:
     for algorithm in ("PPO", "DQN"):
         model, path = build(algorithm), tmp_path / f"{algorithm}.zip"
         model.save(path)
-        with pytest.raises(DriveRLError, match="can run any code .* add --trust"):
+        with pytest.raises(DriveRLError, match=r"can run any code .* add --trust"):
             load_foreign(path, trust=False)
         loaded = load_foreign(path, trust=True)
         assert type(loaded) is type(model)

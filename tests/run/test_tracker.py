@@ -100,7 +100,7 @@ def test_a_resumed_run_keeps_its_wandb_id(run: RunFolder, no_login: pytest.Monke
         tracker.close()
     identity = json.loads((run.path / "wandb.json").read_text())["id"]
     paths = list((run.path / "wandb").glob(f"offline-run-*/run-{identity}.wandb"))
-    assert len(paths) in (1, 2)
+    assert len(paths) == 2
     steps = [
         values(r.history.item)["global_step"]
         for path in sorted(paths)
@@ -144,6 +144,14 @@ def test_wandb_mode_stands(run: RunFolder, no_login: pytest.MonkeyPatch) -> None
     said: list[str] = []
     make_tracker("wandb", run, CONFIG, echo=said.append).close()
     assert said[0] == "W&B: offline"
+
+
+def test_a_full_disk_is_a_clear_error(run: RunFolder, no_login: pytest.MonkeyPatch) -> None:
+    before = sorted(run.path.iterdir())
+    no_login.setattr("drive_rl.run.wandb_tracker._SPACE", 2**60)
+    with pytest.raises(DriveRLError, match=r"MiB free, but W&B needs .* no space left"):
+        make_tracker("wandb", run, CONFIG)
+    assert sorted(run.path.iterdir()) == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
