@@ -1,4 +1,4 @@
-"""The only YAML reader: files, `base:` and command-line overrides -> validated specs. Every failure is one paragraph."""
+"""The only YAML reader: files, `base:` and command-line overrides -> validated specs. A failure is one paragraph."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -185,7 +185,7 @@ def _short(value: object) -> str:
 
 def _fields(adapter: TypeAdapter[Any], loc: tuple[str | int, ...]) -> list[str]:
     """Return the keys known at a place of the spec."""
-    models = _models(adapter._type)  # noqa: SLF001 - pydantic has no public name for it
+    models = _models(adapter._type)  # pydantic has no public name for it
     for part in loc:
         tagged = [m for m in models if _tag(m) == part]
         below = [m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields]

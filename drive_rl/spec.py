@@ -48,17 +48,22 @@ class TierSpec(Spec):
 class RoadSpec(Spec):
     """The road: right-hand traffic; the reference line (d = 0) parts the two directions."""
 
-    length_m: float = Field(400, ge=60, le=5000, description="Length of the route [m].")
-    lane_width_m: float = Field(3.5, ge=2, le=8, description="Width of each lane [m].")
-    lanes_ahead: int = Field(1, ge=1, le=4, description="Lanes in the driving direction; the car keeps the rightmost.")
-    lanes_oncoming: int = Field(1, ge=0, le=4, description="Lanes in the other direction (0: a one-way road).")
-    shoulder_m: float = Field(0.75, ge=0, le=5, description="Paved width beyond each edge line [m].")
-    line_width_m: float = Field(0.15, ge=0.05, le=0.5, description="Width of the painted lines [m].")
-    dash_length_m: float = Field(3, ge=0.5, le=20, description="Painted length of a dashed line [m].")
-    dash_gap_m: float = Field(6, ge=0.5, le=20, description="Unpainted length of a dashed line [m].")
-    parked_cars_per_km: float = Field(0, ge=0, le=50, description="Cars parked on the right-hand side [1/km].")
+    length_m: float = Field(default=400, ge=60, le=5000, description="Length of the route [m].")
+    lane_width_m: float = Field(default=3.5, ge=2, le=8, description="Width of each lane [m].")
+    lanes_ahead: int = Field(
+        default=1, ge=1, le=4, description="Lanes in the driving direction; the car keeps the rightmost."
+    )
+    lanes_oncoming: int = Field(default=1, ge=0, le=4, description="Lanes in the other direction (0: a one-way road).")
+    shoulder_m: float = Field(default=0.75, ge=0, le=5, description="Paved width beyond each edge line [m].")
+    line_width_m: float = Field(default=0.15, ge=0.05, le=0.5, description="Width of the painted lines [m].")
+    dash_length_m: float = Field(default=3, ge=0.5, le=20, description="Painted length of a dashed line [m].")
+    dash_gap_m: float = Field(default=6, ge=0.5, le=20, description="Unpainted length of a dashed line [m].")
+    parked_cars_per_km: float = Field(default=0, ge=0, le=50, description="Cars parked on the right-hand side [1/km].")
     parked_gap_m: float = Field(
-        0.2, ge=-0.5, le=5, description="From the right edge line to the parked cars' sides [m]; negative: in the lane."
+        default=0.2,
+        ge=-0.5,
+        le=5,
+        description="From the right edge line to the parked cars' sides [m]; negative: in the lane.",
     )
     tiers: dict[str, TierSpec] = Field(min_length=1, description="Difficulty tiers by name.")
 
@@ -77,58 +82,73 @@ class RoadSpec(Spec):
 class CarSpec(Spec):
     """The car: a dynamic single-track model (Rajamani, Vehicle Dynamics and Control, 2012)."""
 
-    mass_kg: float = Field(1500, ge=50, le=50_000, description="Mass [kg].")
-    yaw_inertia_kgm2: float = Field(2500, ge=5, le=500_000, description="Moment of inertia about z [kg m^2].")
-    cg_to_front_m: float = Field(1.3, ge=0.1, le=10, description="Centre of gravity to the front axle [m].")
-    cg_to_rear_m: float = Field(1.4, ge=0.1, le=10, description="Centre of gravity to the rear axle [m].")
-    length_m: float = Field(4.4, ge=0.3, le=20, description="Body length [m].")
-    width_m: float = Field(1.8, ge=0.2, le=4, description="Body width [m].")
-    height_m: float = Field(1.45, ge=0.2, le=5, description="Body height [m].")
-    tyre_mu: float = Field(1.0, ge=0.05, le=3, description="Friction coefficient (mu of the tyre formula) [-].")
-    tyre_b: float = Field(8, ge=1, le=30, description="Stiffness factor (B of the tyre formula) [1/rad].")
-    tyre_c: float = Field(1.4, ge=0.5, le=2, description="Shape factor (C of the tyre formula) [-].")
-    max_steer_rad: float = Field(0.35, ge=0.05, le=1, description="Largest steering angle of the front wheels [rad].")
-    steer_rate_radps: float = Field(0.8, ge=0.05, le=20, description="Largest steering rate [rad/s].")
-    drive_force_n: float = Field(6000, gt=0, le=200_000, description="Largest driving force [N].")
-    power_w: float = Field(90_000, gt=0, le=2_000_000, description="Engine power [W].")
-    brake_force_n: float = Field(9000, gt=0, le=500_000, description="Largest braking force [N].")
-    drag_ns2pm2: float = Field(0.45, ge=0, le=20, description="Air drag over speed squared [N s^2/m^2].")
-    rolling_n: float = Field(200, ge=0, le=5000, description="Rolling resistance [N].")
-    colour: tuple[Fraction, Fraction, Fraction] = Field((0.75, 0.1, 0.1), description="Body colour, RGB in [0, 1].")
+    mass_kg: float = Field(default=1500, ge=50, le=50_000, description="Mass [kg].")
+    yaw_inertia_kgm2: float = Field(default=2500, ge=5, le=500_000, description="Moment of inertia about z [kg m^2].")
+    cg_to_front_m: float = Field(default=1.3, ge=0.1, le=10, description="Centre of gravity to the front axle [m].")
+    cg_to_rear_m: float = Field(default=1.4, ge=0.1, le=10, description="Centre of gravity to the rear axle [m].")
+    length_m: float = Field(default=4.4, ge=0.3, le=20, description="Body length [m].")
+    width_m: float = Field(default=1.8, ge=0.2, le=4, description="Body width [m].")
+    height_m: float = Field(default=1.45, ge=0.2, le=5, description="Body height [m].")
+    tyre_mu: float = Field(default=1.0, ge=0.05, le=3, description="Friction coefficient (mu of the tyre formula) [-].")
+    tyre_b: float = Field(default=8, ge=1, le=30, description="Stiffness factor (B of the tyre formula) [1/rad].")
+    tyre_c: float = Field(default=1.4, ge=0.5, le=2, description="Shape factor (C of the tyre formula) [-].")
+    max_steer_rad: float = Field(
+        default=0.35, ge=0.05, le=1, description="Largest steering angle of the front wheels [rad]."
+    )
+    steer_rate_radps: float = Field(default=0.8, ge=0.05, le=20, description="Largest steering rate [rad/s].")
+    drive_force_n: float = Field(default=6000, gt=0, le=200_000, description="Largest driving force [N].")
+    power_w: float = Field(default=90_000, gt=0, le=2_000_000, description="Engine power [W].")
+    brake_force_n: float = Field(default=9000, gt=0, le=500_000, description="Largest braking force [N].")
+    drag_ns2pm2: float = Field(default=0.45, ge=0, le=20, description="Air drag over speed squared [N s^2/m^2].")
+    rolling_n: float = Field(default=200, ge=0, le=5000, description="Rolling resistance [N].")
+    colour: tuple[Fraction, Fraction, Fraction] = Field(
+        default=(0.75, 0.1, 0.1), description="Body colour, RGB in [0, 1]."
+    )
 
 
 class CameraSpec(Spec):
     """A pinhole camera on the car; its axes start as the vehicle's (x forward, y left, z up)."""
 
-    width_px: int = Field(64, ge=16, le=4096, description="Image width [px].")
-    height_px: int = Field(40, ge=16, le=4096, description="Image height [px].")
-    channels: Literal["grey", "rgb"] = Field("grey", description="`grey` (1 channel) or `rgb` (3).")
-    frame_stack: int = Field(3, ge=1, le=16, description="Latest frames stacked along the channels, newest last.")
-    fov_rad: float = Field(1.6, ge=0.1, le=2.8, description="Horizontal field of view [rad].")
-    forward_m: float = Field(0.6, ge=-50, le=10, description="Mount ahead of the centre of gravity [m].")
-    height_m: float = Field(1.4, ge=0.1, le=100, description="Mount above the ground [m].")
-    pitch_rad: float = Field(0.15, ge=-1.5, le=1.57, description="Rotation about y, positive looks down [rad].")
-    renderer: Renderer = Field("field", description="`field` (numba), or Bullet's `tiny` or `egl`.")
+    width_px: int = Field(default=64, ge=16, le=4096, description="Image width [px].")
+    height_px: int = Field(default=40, ge=16, le=4096, description="Image height [px].")
+    channels: Literal["grey", "rgb"] = Field(default="grey", description="`grey` (1 channel) or `rgb` (3).")
+    frame_stack: int = Field(
+        default=3, ge=1, le=16, description="Latest frames stacked along the channels, newest last."
+    )
+    fov_rad: float = Field(default=1.6, ge=0.1, le=2.8, description="Horizontal field of view [rad].")
+    forward_m: float = Field(default=0.6, ge=-50, le=10, description="Mount ahead of the centre of gravity [m].")
+    height_m: float = Field(default=1.4, ge=0.1, le=100, description="Mount above the ground [m].")
+    pitch_rad: float = Field(default=0.15, ge=-1.5, le=1.57, description="Rotation about y, positive looks down [rad].")
+    renderer: Renderer = Field(default="field", description="`field` (numba), or Bullet's `tiny` or `egl`.")
 
 
 class TaskSpec(Spec):
     """What the driver must do, and how an episode starts and ends."""
 
-    control_hz: int = Field(10, ge=1, le=100, description="Actions a second [Hz].")
-    physics_hz: int = Field(100, ge=10, le=1000, description="Bullet steps a second, a multiple of control_hz [Hz].")
-    target_speed_mps: float = Field(12, ge=1, le=60, description="Speed asked for on a straight road [m/s].")
-    lateral_accel_mps2: float = Field(3, ge=0.2, le=10, description="Bends are asked to be driven at this [m/s^2].")
-    braking_mps2: float = Field(2.5, ge=0.2, le=10, description="Slowing down asked for ahead of a bend [m/s^2].")
-    min_mean_speed_mps: float = Field(5, ge=0, le=60, description="Mean speed that success asks for [m/s].")
-    time_limit_s: float = Field(90, ge=1, le=3600, description="The clock; an episode is truncated there [s].")
-    start_offset_m: float = Field(0.5, ge=0, le=2, description="Start: offset from the lane centre, +- [m].")
-    start_heading_rad: float = Field(0.08, ge=0, le=0.5, description="Start: heading error, +- [rad].")
-    start_speed_mps: Bounds = Field((3, 9), description="Start: lowest and highest speed [m/s].")
+    control_hz: int = Field(default=10, ge=1, le=100, description="Actions a second [Hz].")
+    physics_hz: int = Field(
+        default=100, ge=10, le=1000, description="Bullet steps a second, a multiple of control_hz [Hz]."
+    )
+    target_speed_mps: float = Field(default=12, ge=1, le=60, description="Speed asked for on a straight road [m/s].")
+    lateral_accel_mps2: float = Field(
+        default=3, ge=0.2, le=10, description="Bends are asked to be driven at this [m/s^2]."
+    )
+    braking_mps2: float = Field(
+        default=2.5, ge=0.2, le=10, description="Slowing down asked for ahead of a bend [m/s^2]."
+    )
+    min_mean_speed_mps: float = Field(default=5, ge=0, le=60, description="Mean speed that success asks for [m/s].")
+    time_limit_s: float = Field(default=90, ge=1, le=3600, description="The clock; an episode is truncated there [s].")
+    start_offset_m: float = Field(default=0.5, ge=0, le=2, description="Start: offset from the lane centre, +- [m].")
+    start_heading_rad: float = Field(default=0.08, ge=0, le=0.5, description="Start: heading error, +- [rad].")
+    start_speed_mps: Bounds = Field(default=(3, 9), description="Start: lowest and highest speed [m/s].")
     steer_grid: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
-        (-0.8, -0.35, -0.12, 0.0, 0.12, 0.35, 0.8), min_length=1, max_length=64, description="Discrete steering."
+        default=(-0.8, -0.35, -0.12, 0.0, 0.12, 0.35, 0.8),
+        min_length=1,
+        max_length=64,
+        description="Discrete steering.",
     )
     pedal_grid: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
-        (-0.5, 0.05, 0.6), min_length=1, max_length=64, description="Discrete pedal; actions = steer x pedal."
+        default=(-0.5, 0.05, 0.6), min_length=1, max_length=64, description="Discrete pedal; actions = steer x pedal."
     )
 
     @model_validator(mode="after")
@@ -145,11 +165,13 @@ class TaskSpec(Spec):
 class RewardSpec(Spec):
     """Reward = weighted product (or sum) of terms in [0, 1]; the score never looks at it."""
 
-    combine: Literal["product", "sum"] = Field("product", description="product: prod(t^w); sum: sum(w t) / sum(w).")
-    lane: NonNegative = Field(1, le=100, description="Weight: near the lane's centre line.")
-    speed: NonNegative = Field(1, le=100, description="Weight: near the speed asked for.")
-    heading: NonNegative = Field(0, le=100, description="Weight: along the road.")
-    comfort: NonNegative = Field(0, le=100, description="Weight: small lateral acceleration and steering rate.")
+    combine: Literal["product", "sum"] = Field(
+        default="product", description="product: prod(t^w); sum: sum(w t) / sum(w)."
+    )
+    lane: NonNegative = Field(default=1, le=100, description="Weight: near the lane's centre line.")
+    speed: NonNegative = Field(default=1, le=100, description="Weight: near the speed asked for.")
+    heading: NonNegative = Field(default=0, le=100, description="Weight: along the road.")
+    comfort: NonNegative = Field(default=0, le=100, description="Weight: small lateral acceleration and steering rate.")
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
@@ -161,15 +183,15 @@ class RewardSpec(Spec):
 class AppearanceSpec(Spec):
     """Ranges (low, high) that each episode's look is drawn from; shades are reflectances in [0, 1]."""
 
-    asphalt: Bounds = Field((0.18, 0.38), description="Shade of the asphalt.")
-    verge: Bounds = Field((0.25, 0.55), description="Shade of the verge.")
-    greenness: Bounds = Field((0.2, 1.0), description="Verge colour from dry earth (0) to grass (1).")
-    marking: Bounds = Field((0.75, 1.0), description="Shade of the painted lines.")
-    sky: Bounds = Field((0.6, 0.95), description="Shade of the sky.")
-    wear: Bounds = Field((0.0, 0.5), description="How worn lines and asphalt are.")
-    brightness: Bounds = Field((0.75, 1.2), description="Factor on the whole picture.")
-    camera_height_error_m: float = Field(0.05, ge=0, le=0.5, description="Mount height error, +- [m].")
-    camera_pitch_error_rad: float = Field(0.01, ge=0, le=0.2, description="Mount pitch error, +- [rad].")
+    asphalt: Bounds = Field(default=(0.18, 0.38), description="Shade of the asphalt.")
+    verge: Bounds = Field(default=(0.25, 0.55), description="Shade of the verge.")
+    greenness: Bounds = Field(default=(0.2, 1.0), description="Verge colour from dry earth (0) to grass (1).")
+    marking: Bounds = Field(default=(0.75, 1.0), description="Shade of the painted lines.")
+    sky: Bounds = Field(default=(0.6, 0.95), description="Shade of the sky.")
+    wear: Bounds = Field(default=(0.0, 0.5), description="How worn lines and asphalt are.")
+    brightness: Bounds = Field(default=(0.75, 1.2), description="Factor on the whole picture.")
+    camera_height_error_m: float = Field(default=0.05, ge=0, le=0.5, description="Mount height error, +- [m].")
+    camera_pitch_error_rad: float = Field(default=0.01, ge=0, le=0.2, description="Mount pitch error, +- [rad].")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -183,13 +205,13 @@ class WorldSpec(Spec):
     """A world: one file in `envs/`, one Gymnasium id."""
 
     name: str = Field(description="The file's name; `lane_follow` becomes `drive_rl/LaneFollow-v0`.")
-    description: str = Field("", description="One line for `drive-rl list`.")
+    description: str = Field(default="", description="One line for `drive-rl list`.")
     road: RoadSpec = Field(description="The road.")
-    car: CarSpec = Field(CarSpec(), description="The car.")
-    camera: CameraSpec = Field(CameraSpec(), description="The driver's camera.")
-    task: TaskSpec = Field(TaskSpec(), description="The task.")
-    reward: RewardSpec = Field(RewardSpec(), description="The reward.")
-    appearance: AppearanceSpec = Field(AppearanceSpec(), description="The look.")
+    car: CarSpec = Field(default=CarSpec(), description="The car.")
+    camera: CameraSpec = Field(default=CameraSpec(), description="The driver's camera.")
+    task: TaskSpec = Field(default=TaskSpec(), description="The task.")
+    reward: RewardSpec = Field(default=RewardSpec(), description="The reward.")
+    appearance: AppearanceSpec = Field(default=AppearanceSpec(), description="The look.")
 
     @model_validator(mode="after")
     def _camera_above_ground(self) -> Self:
@@ -204,33 +226,39 @@ class WorldSpec(Spec):
 class EncoderSpec(Spec):
     """The image encoder, a stable-baselines3 feature extractor."""
 
-    kind: Literal["small", "nature", "impala", "pilotnet"] = Field("small", description="Network family.")
-    features: int = Field(128, ge=8, le=4096, description="Length of the feature vector.")
+    kind: Literal["small", "nature", "impala", "pilotnet"] = Field(default="small", description="Network family.")
+    features: int = Field(default=128, ge=8, le=4096, description="Length of the feature vector.")
 
 
 class PpoSpec(Spec):
     """PPO (Schulman et al. 2017, arXiv 1707.06347) on stable-baselines3."""
 
     name: str = Field(description="The file's name.")
-    description: str = Field("", description="One line for `drive-rl list`.")
+    description: str = Field(default="", description="One line for `drive-rl list`.")
     algorithm: Literal["ppo"]
-    observation: Observation = Field("camera", description="What the driver sees.")
-    actions: Actions = Field("continuous", description="Continuous steering and pedal, or the world's grid.")
-    encoder: EncoderSpec = Field(EncoderSpec(), description="The image encoder.")
-    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field((64,), description="Layers after the encoder.")
-    num_envs: int = Field(8, ge=1, le=256, description="Environments stepped together.")
-    learning_rate: Positive = Field(5e-4, le=1, description="Adam step size.")
-    learning_rate_end: NonNegative = Field(5e-5, le=1, description="Step size at the end of the budget (linear).")
-    steps_per_update: int = Field(256, ge=2, le=100_000, description="Steps of each environment between updates.")
-    batch_size: int = Field(256, ge=2, le=1_000_000, description="Samples in a minibatch.")
-    epochs: int = Field(4, ge=1, le=100, description="Passes over the samples of an update.")
-    gamma: Fraction = Field(0.97, description="Discount.")
-    gae_lambda: Fraction = Field(0.9, description="Lambda of the advantage estimate.")
-    clip_range: Positive = Field(0.2, le=10, description="PPO's clip.")
-    entropy_coef: NonNegative = Field(0.0, le=10, description="Weight of the entropy bonus.")
-    value_coef: NonNegative = Field(0.5, le=10, description="Weight of the value loss.")
-    max_grad_norm: Positive = Field(0.5, le=1000, description="Gradient clip.")
-    log_std_init: float = Field(-1.0, ge=-10, le=5, description="Log of the first action noise (continuous).")
+    observation: Observation = Field(default="camera", description="What the driver sees.")
+    actions: Actions = Field(default="continuous", description="Continuous steering and pedal, or the world's grid.")
+    encoder: EncoderSpec = Field(default=EncoderSpec(), description="The image encoder.")
+    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        default=(64,), description="Layers after the encoder."
+    )
+    num_envs: int = Field(default=8, ge=1, le=256, description="Environments stepped together.")
+    learning_rate: Positive = Field(default=5e-4, le=1, description="Adam step size.")
+    learning_rate_end: NonNegative = Field(
+        default=5e-5, le=1, description="Step size at the end of the budget (linear)."
+    )
+    steps_per_update: int = Field(
+        default=256, ge=2, le=100_000, description="Steps of each environment between updates."
+    )
+    batch_size: int = Field(default=256, ge=2, le=1_000_000, description="Samples in a minibatch.")
+    epochs: int = Field(default=4, ge=1, le=100, description="Passes over the samples of an update.")
+    gamma: Fraction = Field(default=0.97, description="Discount.")
+    gae_lambda: Fraction = Field(default=0.9, description="Lambda of the advantage estimate.")
+    clip_range: Positive = Field(default=0.2, le=10, description="PPO's clip.")
+    entropy_coef: NonNegative = Field(default=0.0, le=10, description="Weight of the entropy bonus.")
+    value_coef: NonNegative = Field(default=0.5, le=10, description="Weight of the value loss.")
+    max_grad_norm: Positive = Field(default=0.5, le=1000, description="Gradient clip.")
+    log_std_init: float = Field(default=-1.0, ge=-10, le=5, description="Log of the first action noise (continuous).")
 
     @model_validator(mode="after")
     def _batch_fits(self) -> Self:
@@ -247,38 +275,44 @@ class DqnSpec(Spec):
     """DQN (Mnih et al. 2015, doi 10.1038/nature14236) on stable-baselines3."""
 
     name: str = Field(description="The file's name.")
-    description: str = Field("", description="One line for `drive-rl list`.")
+    description: str = Field(default="", description="One line for `drive-rl list`.")
     algorithm: Literal["dqn"]
-    observation: Observation = Field("camera", description="What the driver sees.")
-    actions: Literal["discrete"] = Field("discrete", description="DQN chooses from the world's action grid.")
-    encoder: EncoderSpec = Field(EncoderSpec(), description="The image encoder.")
-    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field((64,), description="Layers after the encoder.")
-    num_envs: int = Field(8, ge=1, le=256, description="Environments stepped together.")
-    learning_rate: Positive = Field(5e-4, le=1, description="Adam step size.")
-    learning_rate_end: NonNegative = Field(5e-5, le=1, description="Step size at the end of the budget (linear).")
-    buffer_size: int = Field(40_000, ge=100, le=10_000_000, description="Transitions kept.")
-    learning_starts: int = Field(1000, ge=1, le=10_000_000, description="Steps before the first update.")
-    batch_size: int = Field(64, ge=1, le=100_000, description="Samples in a minibatch.")
-    train_every: int = Field(1, ge=1, le=100_000, description="Steps of each environment between updates.")
-    gradient_steps: int = Field(2, ge=1, le=10_000, description="Gradient steps in an update.")
-    target_update_every: int = Field(500, ge=1, le=10_000_000, description="Steps between target network copies.")
-    gamma: Fraction = Field(0.95, description="Discount.")
-    exploration_fraction: Fraction = Field(0.3, description="Part of the budget over which exploration falls.")
-    exploration_end: Fraction = Field(0.02, description="Chance of a random action from then on.")
-    max_grad_norm: Positive = Field(10, le=1000, description="Gradient clip.")
+    observation: Observation = Field(default="camera", description="What the driver sees.")
+    actions: Literal["discrete"] = Field(default="discrete", description="DQN chooses from the world's action grid.")
+    encoder: EncoderSpec = Field(default=EncoderSpec(), description="The image encoder.")
+    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        default=(64,), description="Layers after the encoder."
+    )
+    num_envs: int = Field(default=8, ge=1, le=256, description="Environments stepped together.")
+    learning_rate: Positive = Field(default=5e-4, le=1, description="Adam step size.")
+    learning_rate_end: NonNegative = Field(
+        default=5e-5, le=1, description="Step size at the end of the budget (linear)."
+    )
+    buffer_size: int = Field(default=40_000, ge=100, le=10_000_000, description="Transitions kept.")
+    learning_starts: int = Field(default=1000, ge=1, le=10_000_000, description="Steps before the first update.")
+    batch_size: int = Field(default=64, ge=1, le=100_000, description="Samples in a minibatch.")
+    train_every: int = Field(default=1, ge=1, le=100_000, description="Steps of each environment between updates.")
+    gradient_steps: int = Field(default=2, ge=1, le=10_000, description="Gradient steps in an update.")
+    target_update_every: int = Field(
+        default=500, ge=1, le=10_000_000, description="Steps between target network copies."
+    )
+    gamma: Fraction = Field(default=0.95, description="Discount.")
+    exploration_fraction: Fraction = Field(default=0.3, description="Part of the budget over which exploration falls.")
+    exploration_end: Fraction = Field(default=0.02, description="Chance of a random action from then on.")
+    max_grad_norm: Positive = Field(default=10, le=1000, description="Gradient clip.")
 
 
 class ReferenceSpec(Spec):
     """A privileged driver: pure-pursuit steering and proportional speed control (Coulter 1992; Snider 2009)."""
 
     name: str = Field(description="The file's name.")
-    description: str = Field("", description="One line for `drive-rl list`.")
+    description: str = Field(default="", description="One line for `drive-rl list`.")
     algorithm: Literal["reference"]
-    observation: Literal["state"] = Field("state", description="It is given the true lane state.")
-    actions: Literal["continuous"] = Field("continuous", description="Continuous steering and pedal.")
-    lookahead_s: Positive = Field(0.6, le=10, description="Look-ahead distance over speed [s].")
-    min_lookahead_m: Positive = Field(4.0, le=100, description="Smallest look-ahead distance [m].")
-    speed_gain: Positive = Field(0.6, le=100, description="Pedal over speed error [s/m].")
+    observation: Literal["state"] = Field(default="state", description="It is given the true lane state.")
+    actions: Literal["continuous"] = Field(default="continuous", description="Continuous steering and pedal.")
+    lookahead_s: Positive = Field(default=0.6, le=10, description="Look-ahead distance over speed [s].")
+    min_lookahead_m: Positive = Field(default=4.0, le=100, description="Smallest look-ahead distance [m].")
+    speed_gain: Positive = Field(default=0.6, le=100, description="Pedal over speed error [s/m].")
 
 
 LearnerSpec = PpoSpec | DqnSpec
@@ -288,25 +322,27 @@ AgentSpec = Annotated[PpoSpec | DqnSpec | ReferenceSpec, Field(discriminator="al
 class EvalSpec(Spec):
     """Held-out evaluation while training: always the first roads of the val split."""
 
-    every_steps: int = Field(10_000, ge=1, description="Training steps between evaluations.")
-    episodes: int = Field(20, ge=1, le=1000, description="Val roads driven each time.")
-    stop_at_success: Fraction | None = Field(None, description="Stop once this success rate is held (null: never).")
-    stop_after: int = Field(2, ge=1, le=100, description="Evaluations in a row that must hold the bar.")
+    every_steps: int = Field(default=10_000, ge=1, description="Training steps between evaluations.")
+    episodes: int = Field(default=20, ge=1, le=1000, description="Val roads driven each time.")
+    stop_at_success: Fraction | None = Field(
+        default=None, description="Stop once this success rate is held (null: never)."
+    )
+    stop_after: int = Field(default=2, ge=1, le=100, description="Evaluations in a row that must hold the bar.")
 
 
 class RunSpec(Spec):
     """An experiment: which driver learns in which world, with what budget."""
 
     name: str = Field(description="The file's name.")
-    description: str = Field("", description="One line for `drive-rl list`.")
+    description: str = Field(default="", description="One line for `drive-rl list`.")
     world: WorldSpec = Field(description="The world: a name, or a mapping with `base: NAME` and differences.")
     agent: Annotated[LearnerSpec, Field(discriminator="algorithm")] = Field(
         description="The driver: a name, or a mapping with `base: NAME` and differences."
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of weights, exploration and the order of roads.")
-    budget_steps: int = Field(100_000, ge=1, le=10**12, description="Environment steps to train for.")
-    checkpoint_every: int = Field(20_000, ge=1, le=10**12, description="Steps between numbered checkpoints.")
-    keep_checkpoints: int = Field(2, ge=1, le=10_000, description="Numbered checkpoints kept, newest first.")
-    evaluation: EvalSpec = Field(EvalSpec(), description="Held-out evaluation.")
-    track: Literal["wandb", "tensorboard", "csv", "none"] = Field("wandb", description="Tracker.")
-    project: str = Field("drive-rl", description="The tracker's project.")
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of weights, exploration and the order of roads.")
+    budget_steps: int = Field(default=100_000, ge=1, le=10**12, description="Environment steps to train for.")
+    checkpoint_every: int = Field(default=20_000, ge=1, le=10**12, description="Steps between numbered checkpoints.")
+    keep_checkpoints: int = Field(default=2, ge=1, le=10_000, description="Numbered checkpoints kept, newest first.")
+    evaluation: EvalSpec = Field(default=EvalSpec(), description="Held-out evaluation.")
+    track: Literal["wandb", "tensorboard", "csv", "none"] = Field(default="wandb", description="Tracker.")
+    project: str = Field(default="drive-rl", description="The tracker's project.")

@@ -66,9 +66,7 @@ class BulletWorld:
 
     def _box(self, car: CarSpec, mass_kg: float) -> int:
         half = [car.length_m / 2, car.width_m / 2, car.height_m / 2]
-        shape = pybullet.createCollisionShape(
-            pybullet.GEOM_BOX, halfExtents=half, physicsClientId=self._client
-        )
+        shape = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=self._client)
         return pybullet.createMultiBody(
             mass_kg, shape, -1, [0, 0, half[2]], useMaximalCoordinates=True, physicsClientId=self._client
         )

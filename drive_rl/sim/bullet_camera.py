@@ -4,8 +4,8 @@ The road is cut into strips that do not overlap (shoulders, lines, dashes, lanes
 lies a little lower. Each kind of strip is one body, so that Bullet's mask of bodies is a segmentation.
 """
 
+import importlib.util
 import math
-import pkgutil
 
 import numpy as np
 import pybullet
@@ -53,7 +53,8 @@ class BulletCamera:
             if strips
         }
         low, high = road.knots[:, :2].min(axis=0) - 500, road.knots[:, :2].max(axis=0) + 500
-        corners = np.array([[*low, 0], [high[0], low[1], 0], [*high, 0], [low[0], high[1], 0]]) + [0, 0, _VERGE_Z_M]
+        verge = [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])]
+        corners = np.array([(x, y, _VERGE_Z_M) for x, y in verge])
         self._classes[self._body(corners, [0, 1, 2, 0, 2, 3], look.rgb[VERGE])] = BACKGROUND
 
     def _body(self, vertices: NDArray[np.float64], indices: list[int], colour: NDArray[np.float32]) -> int:
@@ -115,11 +116,10 @@ def load_egl(client: int) -> None:
     Raises:
         DriveRLError: it cannot be loaded.
     """
-    found = pkgutil.get_loader("eglRenderer") if hasattr(pkgutil, "get_loader") else None
-    path = found.get_filename() if found and hasattr(found, "get_filename") else None
+    found = importlib.util.find_spec("eglRenderer")
     plugin = -1
-    if path:
-        plugin = pybullet.loadPlugin(str(path), "_eglRendererPlugin", physicsClientId=client)
+    if found and found.origin:
+        plugin = pybullet.loadPlugin(found.origin, "_eglRendererPlugin", physicsClientId=client)
     if plugin < 0:
         raise DriveRLError(
             "camera.renderer = 'egl': Bullet's EGL plugin cannot be loaded on this machine;"

@@ -37,7 +37,8 @@ class Eye:
 
     def look(self, car: CarState) -> None:
         """Take the next picture."""
-        assert self._scene is not None and self._rays is not None, "open() comes first"
+        assert self._scene is not None, "open() comes first"
+        assert self._rays is not None
         self.frames[:-1] = self.frames[1:]
         if self._bullet:
             self._bullet.photograph(car.x_m, car.y_m, car.yaw_rad, self.frames[-1])

@@ -1,4 +1,4 @@
-"""The road as a distance field: (d, s) on a grid of 1 m cells, NaN away from the road. Knows nothing of paint or pixels.
+"""The road as a distance field: (d, s) on a grid of 1 m cells, NaN away from the road. Knows nothing of paint.
 
 Both are smooth near the road, so that bilinear look-up between cells is off by millimetres (a test measures it).
 """

@@ -100,9 +100,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start the episode of a road seed: `options["road_seed"]`, or one drawn from the split."""
         super().reset(seed=seed)
         unknown = set(options or ()) - {"road_seed"}

@@ -19,9 +19,7 @@ def pace(knots: Knots, lane_d_m: float, task: TaskSpec) -> NDArray[np.float64]:
 
 
 @njit(cache=True)
-def _pace(
-    knots: Knots, lane_d: float, target: float, lateral: float, braking: float
-) -> NDArray[np.float64]:
+def _pace(knots: Knots, lane_d: float, target: float, lateral: float, braking: float) -> NDArray[np.float64]:
     speed = np.empty(knots.shape[0])
     for i in range(knots.shape[0]):
         curvature = abs(lane_curvature(knots[i, 3], lane_d))

@@ -68,9 +68,7 @@ def render(scene: Scene, rays: Rays, x_m: float, y_m: float, yaw_rad: float, ima
     _run(scene, rays, x_m, y_m, yaw_rad, image, _NO_CLASSES, _NO_DEPTH)
 
 
-def render_truth(
-    scene: Scene, rays: Rays, x_m: float, y_m: float, yaw_rad: float, image: NDArray[np.uint8]
-) -> Truth:
+def render_truth(scene: Scene, rays: Rays, x_m: float, y_m: float, yaw_rad: float, image: NDArray[np.uint8]) -> Truth:
     """Do as `render`, and return the ground truth of the same pass."""
     shape = image.shape[1:]
     truth = Truth(np.empty(shape, np.uint8), np.empty(shape, np.float32))
@@ -154,12 +152,12 @@ def _paint(
     ground, directions, origin, d_field, s_field, x0, y0, solids, paint, palette, texture, x, y, cos, sin, image,
     classes, depth,
 ):  # fmt: skip
-    """Fill image (C, H, W), and classes and depth (H, W) unless they are empty. Positions count from the field's corner."""
+    """Fill image (C, H, W), and classes and depth (H, W) unless they are empty. `x0`, `y0`: the field's corner [m]."""
     lane, line, dash, period, right, left, middle, half_paved, wear = (
         paint[0], paint[1], paint[2], paint[3], paint[4], paint[5], paint[6], paint[7], paint[8]
     )  # fmt: skip
     cos, sin, x, y = np.float32(cos), np.float32(sin), np.float32(x - x0), np.float32(y - y0)
-    first, last = int(round(right / lane)), int(round(left / lane))
+    first, last = round(right / lane), round(left / lane)
     rows, columns = d_field.shape
     channels, height, width = image.shape
     half, one = np.float32(0.5), np.float32(1.0)
@@ -195,7 +193,7 @@ def _paint(
                         strength += (np.float32(0.35) * wear - np.float32(0.1)) * asphalt
                         k = min(max(int(d * per_lane + np.float32(64.5)) - 64, first), last)
                         beside = abs(d - np.float32(k) * lane)
-                        solid = k == first or k == last
+                        solid = not first < k < last
                         if beside < half * (across + line):
                             covered = min(half * (across + line) - beside, min(line, across)) * per_across
                             if not solid:
@@ -216,7 +214,7 @@ def _paint(
             if want_truth:
                 classes[row, column] = seen
                 depth[row, column] = np.inf if sky else -origin[2] / directions[row, column, 2]
-            if solids.count > 0:
+            if solids.size > 0:
                 farthest = np.inf
                 if not sky:
                     farthest = -origin[2] / directions[row, column, 2]

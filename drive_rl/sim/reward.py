@@ -1,4 +1,4 @@
-"""Reward terms, each pure and in [0, 1], and their weighted combination (as in dm_control's `rewards`). No score here."""
+"""Reward terms, each pure and in [0, 1], and their weighted combination (as in dm_control's `rewards`). No score."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Solid bodies that a camera sees: cars made of boxes and wheels, tested ray by ray. Knows nothing of roads or physics."""
+"""Solid bodies that a camera sees: cars made of boxes and wheels, tested ray by ray. Knows nothing of roads."""
 
 import math
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from drive_rl.spec import CarSpec
 
 BOX, WHEEL = 0.0, 1.0
+Real = float | np.float32
 
 
 class Solids(NamedTuple):
@@ -17,7 +18,7 @@ class Solids(NamedTuple):
     cos and sin of the yaw. A wheel is a cylinder about its own y axis, of radius `half height`. Colours are (n, 3).
     """
 
-    count: int
+    size: int
     shape: NDArray[np.float32]
     top_colour: NDArray[np.float32]
     side_colour: NDArray[np.float32]
@@ -65,14 +66,14 @@ def join(solids: list[Solids]) -> Solids:
     if not solids:
         return NO_SOLIDS
     arrays = (np.concatenate([getattr(s, name) for s in solids]) for name in Solids._fields[1:])
-    return Solids(sum(s.count for s in solids), *arrays)
+    return Solids(sum(s.size for s in solids), *arrays)
 
 
 @njit(cache=True)
 def shadow(solids: Solids, x: float, y: float) -> float:
     """Return the light in [0.35, 1] that reaches a ground point: a soft shadow under each box."""
     light = 1.0
-    for n in range(solids.count):
+    for n in range(solids.size):
         if solids.shape[n, 0] != BOX or solids.shape[n, 3] - solids.shape[n, 6] > 0.5:
             continue
         dx, dy = x - solids.shape[n, 1], y - solids.shape[n, 2]
@@ -87,8 +88,8 @@ def shadow(solids: Solids, x: float, y: float) -> float:
 
 @njit(cache=True)
 def hit_solids(
-    solids: Solids, x: float, y: float, cos: float, sin: float, origin, direction, farthest: float
-) -> tuple[float, int, float, bool]:
+    solids: Solids, x: Real, y: Real, cos: Real, sin: Real, origin, direction, farthest: Real
+) -> tuple[Real, int, float, bool]:
     """Return depth [m], index (-1: none), light and whether the top was hit, of the first solid along a ray.
 
     The ray starts at `origin` in the frame of a vehicle at (x, y, yaw) and counts only up to depth `farthest`.
@@ -97,7 +98,7 @@ def hit_solids(
     dx, dy = cos * direction[0] - sin * direction[1], sin * direction[0] + cos * direction[1]
     dz = direction[2]
     best, part, light, is_top = farthest, -1, 1.0, False
-    for n in range(solids.count):
+    for n in range(solids.size):
         kind, cx, cy, cz, hl, hw, hh, c, s = solids.shape[n]
         rx, ry = ox - cx, oy - cy
         # a ball around the solid, to pass over most solids at once

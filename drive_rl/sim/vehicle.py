@@ -1,8 +1,8 @@
 """The car's formula: forces and yaw moment of a dynamic single-track model. Knows nothing of engines or roads.
 
 States are body-frame: vx forward, vy left [m/s], yaw rate [rad/s], steer angle [rad]. Tyre side force is
-`F_y = mu F_z sin(C atan(B alpha))` (Rajamani, Vehicle Dynamics and Control, 2012; the shape is Pacejka's), scaled by the
-friction ellipse; near walking speed, where slip angles lose their meaning, the car follows the kinematic model
+`F_y = mu F_z sin(C atan(B alpha))` (Rajamani, Vehicle Dynamics and Control, 2012; the shape is Pacejka's), scaled by
+the friction ellipse; near walking speed, where slip angles lose their meaning, the car follows the kinematic model
 (Kong et al., IV 2015). Both engines call the same scalar functions.
 """
 
