@@ -6,6 +6,8 @@ lies a little lower. Each kind of strip is one body, so that Bullet's mask of bo
 
 import importlib.util
 import math
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pybullet
@@ -58,16 +60,19 @@ class BulletCamera:
         self._classes[self._body(corners, [0, 1, 2, 0, 2, 3], look.rgb[VERGE])] = BACKGROUND
 
     def _body(self, vertices: NDArray[np.float64], indices: list[int], colour: NDArray[np.float32]) -> int:
-        shape = pybullet.createVisualShape(
-            pybullet.GEOM_MESH,
-            vertices=vertices.tolist(),
-            indices=indices,
-            normals=[[0, 0, 1]] * len(vertices),
-            rgbaColor=[*(float(c) for c in colour), 1],
-            specularColor=[0, 0, 0],
-            physicsClientId=self._client,
-        )
-        return pybullet.createMultiBody(0, -1, shape, physicsClientId=self._client)
+        with tempfile.TemporaryDirectory() as folder:  # the EGL renderer crashes on a mesh that is not in a file
+            path = Path(folder) / "mesh.obj"
+            points = "".join(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in vertices)
+            corners = np.array(indices).reshape(-1, 3) + 1
+            path.write_text(points + "vn 0 0 1\n" + "".join(f"f {a}//1 {b}//1 {c}//1\n" for a, b, c in corners))
+            shape = pybullet.createVisualShape(
+                pybullet.GEOM_MESH,
+                fileName=str(path),
+                rgbaColor=[*(float(c) for c in colour), 1],
+                specularColor=[0, 0, 0],
+                physicsClientId=self._client,
+            )
+            return pybullet.createMultiBody(0, -1, shape, physicsClientId=self._client)
 
     def photograph(self, x_m: float, y_m: float, yaw_rad: float, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Fill `image` (C, H, W) uint8 with what the car's camera sees; return the classes (H, W) uint8."""
@@ -97,7 +102,7 @@ class BulletCamera:
             camera.width_px,
             camera.height_px,
             pybullet.computeViewMatrix(eye.tolist(), (eye + ahead).tolist(), up.tolist()),
-            _projection(camera),
+            _projection(camera, 0.5 if self._renderer == pybullet.ER_TINY_RENDERER else 0.0),
             lightDirection=[0, 0, 1],
             lightAmbientCoeff=0.6,
             lightDiffuseCoeff=0.4,
@@ -127,10 +132,17 @@ def load_egl(client: int) -> None:
         )
 
 
-def _projection(camera: CameraSpec) -> list[float]:
+def _projection(camera: CameraSpec, shift_px: float) -> list[float]:
+    """Return OpenGL's projection matrix, the picture shifted to the left and down.
+
+    TinyRenderer samples at the lower left corner of a pixel, OpenGL and `camera.py` at its centre.
+    """
     aspect = camera.width_px / camera.height_px
     vertical = 2 * math.atan(math.tan(camera.fov_rad / 2) / aspect)
-    return pybullet.computeProjectionMatrixFOV(math.degrees(vertical), aspect, _NEAR_M, _FAR_M)
+    matrix = list(pybullet.computeProjectionMatrixFOV(math.degrees(vertical), aspect, _NEAR_M, _FAR_M))
+    matrix[8] += 2 * shift_px / camera.width_px
+    matrix[9] += 2 * shift_px / camera.height_px
+    return matrix
 
 
 Strip = NDArray[np.float64]

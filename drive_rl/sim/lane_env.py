@@ -5,7 +5,7 @@ An episode is drawn from its road seed alone. Road seeds come from the split (`s
 """
 
 import math
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any, cast
 
 import gymnasium
@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
 from drive_rl.sim.bullet import BulletWorld, CarState
+from drive_rl.sim.camera import cast_rays
 from drive_rl.sim.episode import Episode, draw_episode, lane_centre_d_m
 from drive_rl.sim.eye import Eye
+from drive_rl.sim.lanes import lane_polylines
 from drive_rl.sim.pace import lane_curvature
+from drive_rl.sim.render import Scene, Truth, render_truth
 from drive_rl.sim.reward import combine, comfort_term, heading_term, lane_term, speed_term
 from drive_rl.sim.road import KNOT_M, locate, pose_at, wrap
 from drive_rl.sim.scoring import EndReason, EpisodeRecorder
@@ -170,6 +173,19 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     def car(self) -> CarState:
         """The car's state."""
         return self._car
+
+    def truth(self) -> Truth:
+        """Return the driver's present picture, as the `field` renderer paints it, and its ground truth.
+
+        Segmentation (indices into `render.CLASSES`), depth and the painted lines' polylines; in every observation mode.
+        """
+        episode, car, camera = self.episode, self._car, self.world.camera
+        errors = episode.look.camera_height_error_m, episode.look.camera_pitch_error_rad
+        scene = Scene(episode.field, self.world.road, episode.look, episode.parked_solids)
+        image = np.empty((3 if camera.channels == "rgb" else 1, camera.height_px, camera.width_px), np.uint8)
+        seen = render_truth(scene, cast_rays(camera, *errors), car.x_m, car.y_m, car.yaw_rad, image)
+        lanes = lane_polylines(episode.road, self.world.road, camera, car.x_m, car.y_m, car.yaw_rad, *errors)
+        return replace(seen, lanes=tuple(lanes))
 
     def get_state(self) -> dict[str, NDArray[Any]]:
         """Return arrays from which `set_state` goes on exactly here, in this or another process."""

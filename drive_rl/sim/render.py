@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE, Appearance
 from drive_rl.sim.camera import Rays
 from drive_rl.sim.field import CELL_M, Field
+from drive_rl.sim.lanes import LanePolyline
 from drive_rl.sim.solids import NO_SOLIDS, Solids, hit_solids, shadow
 from drive_rl.spec import RoadSpec
 
@@ -57,10 +58,12 @@ class Scene:
 
 @dataclass(frozen=True)
 class Truth:
-    """Ground truth of a picture."""
+    """A picture and its ground truth."""
 
+    image: NDArray[np.uint8]  # (C, H, W)
     classes: NDArray[np.uint8]  # (H, W), indices into CLASSES
     depth_m: NDArray[np.float32]  # (H, W), along the optical axis; inf in the sky
+    lanes: tuple[LanePolyline, ...] = ()  # the painted lines in the picture; `LaneEnv.truth` fills them in
 
 
 def render(scene: Scene, rays: Rays, x_m: float, y_m: float, yaw_rad: float, image: NDArray[np.uint8]) -> None:
@@ -71,7 +74,7 @@ def render(scene: Scene, rays: Rays, x_m: float, y_m: float, yaw_rad: float, ima
 def render_truth(scene: Scene, rays: Rays, x_m: float, y_m: float, yaw_rad: float, image: NDArray[np.uint8]) -> Truth:
     """Do as `render`, and return the ground truth of the same pass."""
     shape = image.shape[1:]
-    truth = Truth(np.empty(shape, np.uint8), np.empty(shape, np.float32))
+    truth = Truth(image, np.empty(shape, np.uint8), np.empty(shape, np.float32))
     _run(scene, rays, x_m, y_m, yaw_rad, image, truth.classes, truth.depth_m)
     return truth
 
