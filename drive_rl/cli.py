@@ -1,0 +1,379 @@
+"""The command line: one verb a function, with heavy imports inside it so that `--help` answers at once.
+
+It knows verbs and options, and turns an error into one paragraph on stderr and exit code 2. It does not know how
+anything is done: that is the floors below.
+"""
+
+import errno
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+
+import typer
+
+import drive_rl
+from drive_rl.errors import DriveRLError
+
+if TYPE_CHECKING:
+    from drive_rl.learn.drivers import Driver
+    from drive_rl.spec import WorldSpec
+
+app = typer.Typer(
+    help="Learn to drive from camera images: train, score and film drivers in a PyBullet world.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help answers in half the time
+    pretty_exceptions_enable=False,
+)
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_RUN_OR_DRIVER = "A run folder, a folder of runs (its newest), a checkpoint in a run, or a driver on the shelf."
+
+DriverArg = Annotated[str, typer.Argument(metavar="RUN|DRIVER", help=_RUN_OR_DRIVER)]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs; auto says its choice.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Open a stable-baselines3 zip: it can run its author's code.")]
+SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Which roads; never tune on test.")]
+WorldOption = Annotated[str | None, typer.Option(metavar="NAME", help="Another world than the driver's own.")]
+WorldChanges = Annotated[
+    list[str] | None, typer.Argument(metavar="world.KEY=VALUE", help="Changes to the world.", show_default=False)
+]
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 done, 2 something to mend, 130 or 143 stopped by a signal."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are cleared away
+    try:
+        app(prog_name="drive-rl")
+    except DriveRLError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(_explain(error))
+    except MemoryError as error:
+        _fail(f"not enough memory ({error}); mend: a smaller camera, fewer agent.num_envs, or a smaller buffer")
+    sys.exit(0)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Print the version when asked; the verbs do the rest."""
+    if version:
+        typer.echo(f"drive-rl {drive_rl.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    experiment: Annotated[
+        str | None, typer.Argument(metavar="EXPERIMENT", help="A name from `drive-rl list`, or a YAML file.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Changes, such as agent.learning_rate=3e-4 budget_steps=50000."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The experiment's seed, unless given.", show_default=False)] = None,
+    device: Device = "auto",
+    track: Annotated[
+        Literal["wandb", "tensorboard", "csv", "none"] | None,
+        typer.Option(help="Where numbers go beside metrics.csv.", show_default=False),
+    ] = None,
+    runs: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are made.")] = Path("runs"),
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with a stopped run; only budget_steps=... may be changed."),
+    ] = None,
+    film: Annotated[bool, typer.Option(help="Film one held-out road at the end.")] = True,
+) -> None:
+    """Train a driver, or go on with a stopped run.
+
+    Ctrl-C saves everything and prints the command that goes on.
+    """
+    changes = [*([experiment] if resume and experiment else []), *(overrides or [])]
+    changes += [f"{key}={value}" for key, value in (("seed", seed), ("track", track)) if value is not None]
+    if resume is None and (experiment is None or "=" in experiment):
+        raise DriveRLError(
+            "train: name an experiment before any KEY=VALUE; mend: drive-rl train quickstart (`drive-rl list` names"
+            " the others), or --resume RUN to go on with a run"
+        )
+    from drive_rl.reader import load_run
+
+    spec = load_run(str(experiment), changes) if resume is None else None
+    if resume is not None and changes:
+        _lengthen(resume, changes)
+    _import_bullet()
+    from drive_rl.learn.train import TrainingInterrupted
+    from drive_rl.learn.train import train as learn
+
+    try:
+        run = learn(spec, runs, device, resume, command=sys.argv, film=_film if film else None)
+    except TrainingInterrupted as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(stopped.exit_code) from None
+    typer.echo(f"run: {run.path}\nnext: drive-rl eval {run.path} --split test")
+    typer.echo(f"      drive-rl render {run.path} --split test --out drive.mp4")
+
+
+@app.command("eval")
+def eval_command(
+    driver: DriverArg,
+    changes: WorldChanges = None,
+    world: WorldOption = None,
+    split: SplitOption = "val",
+    episodes: Annotated[int, typer.Option(help="Roads driven, once each.")] = 200,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Scores as JSON; a run's own world goes to RUN/eval.json.")
+    ] = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    trust: Trust = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Score a driver on held-out roads.
+
+    Every metric has its 95 % confidence interval. The roads are the first of the split, each driven once.
+    """
+    _check_out(out, overwrite)
+    _import_bullet()
+    from drive_rl.learn.evaluate import evaluate, results, split_seeds
+    from drive_rl.report.table import print_results, progress_bar
+    from drive_rl.run.files import write_json
+
+    split_seeds(split, episodes)
+    name, own_eval = _newest(driver)
+    who, place = _load(name, world, changes or [], device, trust)
+    with progress_bar("eval", episodes) as advance:
+        _, rows = evaluate(who, place, split, episodes, progress=advance)
+    found = results(name, place, split, rows)
+    target = out or (own_eval if world is None and not changes else None)
+    if target is not None:
+        write_json(target, found)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        print_results(found)
+        typer.echo(f"written: {target}" if target else "written: nothing; --out FILE keeps these scores")
+
+
+@app.command()
+def render(
+    driver: DriverArg,
+    changes: WorldChanges = None,
+    world: WorldOption = None,
+    split: SplitOption = "test",
+    episodes: Annotated[int, typer.Option(min=1, help="Roads filmed, one after the other.")] = 3,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="N,N,...", help="Road seeds to film instead of the split's first.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help=".mp4, .gif, or a folder for PNGs.")] = Path("drive.mp4"),
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    trust: Trust = False,
+) -> None:
+    """Film a driver on held-out roads.
+
+    The film shows its camera, a view from behind, a map, and the controls.
+    """
+    _check_out(out, overwrite)
+    chosen = _seeds(seeds) if seeds is not None else None
+    _import_bullet()
+    from drive_rl.report.film import render_film
+
+    who, place = _load(_newest(driver)[0], world, changes or [], device, trust)
+    filmed = render_film(who, place, split, episodes, out, seeds=chosen, overwrite=overwrite)
+    for row in filmed:
+        typer.echo(f"road {row.road_seed} ({row.tier}): {row.end_reason} after {row.time_s:.1f} s")
+    typer.echo(f"film: {out}")
+
+
+@app.command("list")
+def list_command() -> None:
+    """List worlds, drivers and experiments."""
+    from drive_rl.report.catalogue import print_catalogue
+
+    print_catalogue()
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A world, driver or experiment, a YAML file, or a run folder.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes, as in `drive-rl train`.")
+    ] = None,
+    kind: Annotated[
+        Literal["world", "driver", "experiment"] | None,
+        typer.Option(help="Which one, where several have the name.", show_default=False),
+    ] = None,
+) -> None:
+    """Print one of them with every value explained.
+
+    It is YAML, and reads back as it stands.
+    """
+    from drive_rl.report.catalogue import explained
+
+    typer.echo(explained(name, overrides or [], kind))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine offers.
+
+    Versions, cores, GPU, renderers, W&B login, shelves.
+    """
+    _import_bullet()
+    from drive_rl.report.doctor import examine
+
+    examine()
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a folder of runs (its newest).")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The driver's name: it becomes agents/NAME/.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Put a run's best driver on the shelf.
+
+    The driver is a folder of agents/ without pickles, and goes by its name from then on.
+    """
+    from drive_rl.learn.export import export_driver
+    from drive_rl.report.catalogue import new_driver_folder
+    from drive_rl.run.folder import RunFolder
+
+    folder = new_driver_folder(name)
+    _check_out(folder, overwrite, folder_too=True)
+    export_driver(RunFolder.open(run), folder, overwrite)
+    typer.echo(f"driver: {folder}\nnext: drive-rl eval {name} --split test")
+
+
+# --- what the verbs share -------------------------------------------------------------------------------------------
+
+
+def _load(name: str, world: str | None, changes: list[str], device: str, trust: bool) -> "tuple[Driver, WorldSpec]":
+    """Return the driver and the world it shall drive in; say on stderr which device was chosen."""
+    from drive_rl.learn.build import choose_device, describe_device, set_threads
+    from drive_rl.learn.drivers import load_driver
+    from drive_rl.reader import load_world
+
+    keys = [_world_key(change) for change in changes]
+    place = load_world(world, keys) if world is not None else None
+    set_threads()
+    chosen = choose_device(device)
+    who, own = load_driver(name, place, chosen, trust)
+    if place is None and keys:
+        who, own = load_driver(name, _changed(own, keys), chosen, trust)
+    typer.echo(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""), err=True)
+    return who, own
+
+
+def _world_key(change: str) -> str:
+    if not change.startswith("world."):
+        raise DriveRLError(f"command line: {change!r}: expected world.KEY=VALUE, such as world.road.lane_width_m=3.2")
+    return change.removeprefix("world.")
+
+
+def _changed(world: "WorldSpec", changes: list[str]) -> "WorldSpec":
+    from drive_rl.reader import dump, load_world
+
+    with tempfile.TemporaryDirectory() as folder:  # the reader validates files
+        path = Path(folder) / "world.yaml"
+        path.write_text(dump(world), encoding="utf-8")
+        return load_world(str(path), changes).model_copy(update={"name": world.name})
+
+
+def _lengthen(resume: Path, changes: list[str]) -> None:
+    """Give a run that is to go on another budget; nothing else may change."""
+    from drive_rl.learn.manifest import verify
+    from drive_rl.reader import dump, parse_run
+    from drive_rl.run.files import write_text
+    from drive_rl.run.folder import RunFolder
+
+    other = [change for change in changes if not re.fullmatch(r"budget_steps=[0-9_]+", change)]
+    if other:
+        raise DriveRLError(
+            f"train --resume: {other[0]!r}: a run goes on as it began, but for its length; mend: leave it out, or give"
+            " budget_steps=NUMBER"
+        )
+    run = RunFolder.open(resume)
+    verify(run.last)
+    spec = parse_run(run.spec.read_text(encoding="utf-8"), run.spec)
+    longer = spec.model_copy(update={"budget_steps": int(changes[-1].partition("=")[2])})
+    parse_run(dump(longer), run.spec)  # a copy is not validated
+    write_text(run.spec, dump(longer))
+
+
+def _newest(name: str) -> tuple[str, Path | None]:
+    """Return the driver's name, of a folder of runs the newest; and the `eval.json` of a run."""
+    from drive_rl.run.folder import RunFolder, is_run, runs_in
+    from drive_rl.shelf import entries
+
+    path = Path(name)
+    if name in entries("agents") or not (is_run(path) or runs_in(path)):
+        return name, None
+    run = RunFolder.open(path)
+    return str(run.path), run.evaluation
+
+
+def _film(run: Path) -> Path | None:
+    """Film one held-out road into a run's `films/`; a film that fails does not undo the training."""
+    from drive_rl.learn.drivers import load_driver
+    from drive_rl.report.film import render_film
+    from drive_rl.run.folder import RunFolder
+
+    out = RunFolder(run).films / "val.mp4"
+    try:
+        out.parent.mkdir(exist_ok=True)
+        driver, world = load_driver(str(run))
+        render_film(driver, world, "val", 1, out, overwrite=True)
+    except (DriveRLError, OSError) as error:
+        typer.echo(f"film: not made: {error}", err=True)
+        return None
+    return out
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise DriveRLError(f"--seeds {text!r}: expected whole numbers parted by commas, such as 20003,20007") from error
+    if min(seeds) < 0:
+        raise DriveRLError(f"--seeds {text!r}: expected numbers >= 0")
+    return seeds
+
+
+def _check_out(out: Path | None, overwrite: bool, folder_too: bool = False) -> None:
+    """Refuse an output that exists, or that has no folder to lie in, before any work is done."""
+    if out is None:
+        return
+    if out.exists() and not overwrite:
+        raise DriveRLError(f"{out}: exists already; mend: --overwrite to replace it, or another name")
+    if not out.absolute().parent.is_dir() and not folder_too:
+        raise DriveRLError(f"{out}: {out.parent} is no folder; mend: make it first, or write elsewhere")
+
+
+def _import_bullet() -> None:
+    """Import PyBullet without the line that it writes to stderr: what stands there is ours."""
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        import pybullet  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def _explain(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in _FULL:
+        return f"{where}no space left to write to; mend: free some space, or write to another disk, and run it again"
+    return f"{where}{error.strerror or error}; mend: check the path and its permissions"
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(2)

@@ -1,0 +1,158 @@
+"""What lies on the shelves: the list of worlds, drivers and experiments, and one of them with every value explained.
+
+It knows files and specs. It loads no weights and imports nothing heavy.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from drive_rl.errors import DriveRLError
+from drive_rl.reader import load_agent, load_run, load_world, parse_run, read_yaml
+from drive_rl.run.folder import RunFolder, is_run, runs_in
+from drive_rl.shelf import Shelf, entries, nearest, shelf_folders
+from drive_rl.spec import RunSpec
+from drive_rl.worlds import gym_id
+
+Kind = Literal["world", "driver", "experiment"]
+
+_SHELF: dict[Kind, Shelf] = {"world": "envs", "driver": "agents", "experiment": "configs"}
+_LOAD: dict[Kind, Any] = {"world": load_world, "driver": load_agent, "experiment": load_run}
+_COMMENT_COLUMN = 36
+
+
+def print_catalogue(console: Console | None = None) -> None:
+    """Print every world with its Gymnasium id, every driver, every experiment; a broken file says what is wrong."""
+    console = console or Console()
+    for kind, shelf in _SHELF.items():
+        table = Table(box=SIMPLE, pad_edge=False, title=f"{kind}s", title_justify="left", show_header=False)
+        table.add_column(no_wrap=True)
+        if kind != "experiment":
+            table.add_column(no_wrap=True)
+        table.add_column()
+        for name, path in entries(shelf).items():
+            middle = {"world": [gym_id(name)], "driver": ["trained" if path.is_dir() else "recipe"]}.get(kind, [])
+            table.add_row(*(Text(cell) for cell in (name, *middle, _described(kind, name, path))))
+        console.print(table)
+    console.print("drive-rl show NAME prints one with every value explained.", highlight=False)
+
+
+def explained(name: str, overrides: list[str], kind: Kind | None = None) -> str:
+    """Return a world, driver, experiment or run as YAML, each key with what it means.
+
+    Raises:
+        DriveRLError: nothing, or more than one thing, has the name; or its file or the overrides are wrong.
+    """
+    source, spec = _find(name, overrides, kind)
+    return "\n".join([f"# {source}", *_lines(spec, "")])
+
+
+def new_driver_folder(name: str) -> Path:
+    """Return where a new trained driver goes: the user's own shelf if there is one, else the checkout's.
+
+    Raises:
+        DriveRLError: a name that no driver can have, or a recipe's; or only the installed package has a shelf.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name.endswith((".yaml", ".yml", ".zip")):
+        raise DriveRLError(f"export: name = {name!r}: expected letters, digits, '-', '_' and '.', such as my-driver")
+    if (known := entries("agents").get(name)) is not None and known.is_file():
+        raise DriveRLError(f"export: {name!r} is the name of the recipe {known}; mend: another name")
+    own = next((Path(part) for part in os.environ.get("DRIVE_RL_PATH", "").split(os.pathsep) if part), None)
+    shelf = own / "agents" if own else shelf_folders("agents")[-1]
+    if shelf.parent.name == "_shelf":
+        raise DriveRLError(f"export: {shelf} is part of the installed package; mend: export DRIVE_RL_PATH=FOLDER first")
+    return shelf / name
+
+
+def _find(name: str, overrides: list[str], kind: Kind | None) -> tuple[str, BaseModel]:
+    path = Path(name)
+    if name.endswith((".yaml", ".yml")) and path.is_file():
+        kind = kind or _kind_of(path)
+        return f"{kind} {path}", _LOAD[kind](name, overrides)
+    kinds: list[Kind] = [each for each, shelf in _SHELF.items() if kind in (None, each) and name in entries(shelf)]
+    if len(kinds) > 1:
+        named = " and ".join(f"{_article(each)} {each}" for each in kinds)
+        raise DriveRLError(f"{name!r} is the name of {named}; mend: add --kind {' or --kind '.join(kinds)}")
+    if kinds:
+        found = entries(_SHELF[kinds[0]])[name]
+        if found.is_dir():
+            return f"trained driver {name}, from {found}", _recorded(found, overrides)
+        return f"{kinds[0]} {name}, from {found}", _LOAD[kinds[0]](name, overrides)
+    if kind is None and (is_run(path) or runs_in(path)):
+        run = RunFolder.open(path)
+        return f"run {run.path}", _recorded(run.path, overrides)
+    if kind is None and path.is_dir() and (path / "spec.yaml").is_file():
+        return f"trained driver {path}", _recorded(path, overrides)
+    shelves: list[Shelf] = [_SHELF[kind]] if kind else list(_SHELF.values())
+    known = {entry for shelf in shelves for entry in entries(shelf)}
+    raise DriveRLError(f"unknown {kind or 'world, driver, experiment or run'} {name!r}; {nearest(name, known)}")
+
+
+def _recorded(folder: Path, overrides: list[str]) -> RunSpec:
+    """Return the spec that a run or a trained driver was made with."""
+    if overrides:
+        raise DriveRLError(f"command line: {overrides[0]!r}: {folder} is as it was made; mend: leave the change out")
+    path = folder / "spec.yaml"
+    return parse_run(path.read_text(encoding="utf-8"), path)
+
+
+def _kind_of(path: Path) -> Kind:
+    """Tell a YAML file's kind by its keys, or by its base's."""
+    raw = read_yaml(path)
+    if {"world", "agent"} & raw.keys():
+        return "experiment"
+    if "algorithm" in raw or "road" in raw:
+        return "driver" if "algorithm" in raw else "world"
+    kinds: list[Kind] = [kind for kind, shelf in _SHELF.items() if raw.get("base") in entries(shelf)]
+    if len(kinds) != 1:
+        raise DriveRLError(f"{path}: may be a world, a driver or an experiment; mend: add --kind {'|'.join(_SHELF)}")
+    return kinds[0]
+
+
+def _article(kind: Kind) -> str:
+    return "an" if kind == "experiment" else "a"
+
+
+def _described(kind: Kind, name: str, path: Path) -> str:
+    try:
+        spec = _recorded(path, []) if path.is_dir() else _LOAD[kind](name)
+    except (DriveRLError, OSError) as error:
+        return f"BROKEN: {error}"
+    if isinstance(spec, RunSpec) and path.is_dir():
+        return f"{spec.agent.algorithm.upper()} trained in {spec.world.name}, seed {spec.seed}"
+    return spec.description
+
+
+def _lines(spec: BaseModel, pad: str) -> Iterator[str]:
+    """Yield a spec's keys as YAML lines, what each means behind it."""
+    plain = spec.model_dump(mode="json")
+    for key, field in type(spec).model_fields.items():
+        value = getattr(spec, key)
+        parts: dict[str, BaseModel] = {}
+        if isinstance(value, dict):
+            parts = {k: v for k, v in value.items() if isinstance(v, BaseModel)}
+        if isinstance(value, BaseModel) or parts:
+            yield _line(f"{pad}{key}:", field.description)
+            yield from _lines(value, f"{pad}  ") if isinstance(value, BaseModel) else _entries(parts, f"{pad}  ")
+        else:
+            text = yaml.safe_dump({key: plain[key]}, default_flow_style=None, allow_unicode=True, width=10**6)
+            yield _line(pad + text.strip().removeprefix("{").removesuffix("}"), field.description)
+
+
+def _entries(parts: dict[str, BaseModel], pad: str) -> Iterator[str]:
+    for key, part in parts.items():
+        yield f"{pad}{yaml.safe_dump(key).splitlines()[0]}:"
+        yield from _lines(part, f"{pad}  ")
+
+
+def _line(text: str, comment: str | None) -> str:
+    return f"{text:<{_COMMENT_COLUMN}} # {comment}" if comment else text
