@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TextIO
 
 import typer
 
@@ -138,6 +138,7 @@ def eval_command(
     Every metric has its 95 % confidence interval. The roads are the first of the split, each driven once.
     """
     _check_out(out, overwrite)
+    stdout = _own_stdout() if as_json else sys.stdout
     _import_bullet()
     from drive_rl.learn.evaluate import evaluate, results, split_seeds
     from drive_rl.report.table import print_results, progress_bar
@@ -153,7 +154,7 @@ def eval_command(
     if target is not None:
         write_json(target, found)
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json.dumps(found, indent=2), file=stdout)
     else:
         print_results(found)
         typer.echo(f"written: {target}" if target else "written: nothing; --out FILE keeps these scores")
@@ -365,6 +366,13 @@ def _import_bullet() -> None:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(null)
+
+
+def _own_stdout() -> TextIO:
+    """Return standard output for us alone: what libraries print there goes to stderr from now on."""
+    own = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return own
 
 
 def _explain(error: OSError) -> str:
