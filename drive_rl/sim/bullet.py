@@ -58,6 +58,9 @@ class BulletWorld:
             activationState=pybullet.ACTIVATION_STATE_DISABLE_SLEEPING,
             physicsClientId=self._client,
         )
+        # only a step takes the new inertia into the world frame: without it, the first step of a client is unlike
+        # all others, and neither the first episode nor a resume is exact
+        pybullet.stepSimulation(self._client)
 
     @property
     def client(self) -> int:
