@@ -37,9 +37,7 @@ def capture_env(vec_env: VecEnv) -> dict[str, np.ndarray]:
     if not vec_env.has_attr("get_state"):  # asked first: a missing attribute ends a subprocess
         return {}
     states: list[dict[str, np.ndarray]] = vec_env.env_method("get_state")
-    arrays = {
-        f"{i}/{name}": np.asarray(value) for i, state in enumerate(states) for name, value in state.items()
-    }
+    arrays = {f"{i}/{name}": np.asarray(value) for i, state in enumerate(states) for name, value in state.items()}
     for name in filter(vec_env.has_attr, _WRAPPED):
         for i, value in enumerate(vec_env.get_attr(name)):
             arrays[f"{i}/wrapper/{name}"] = np.asarray(value)

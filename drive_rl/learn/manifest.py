@@ -49,9 +49,7 @@ def _listed_files(path: Path, manifest: Any, needed: tuple[str, ...]) -> dict[st
     """The manifest's files, after checking that it is a manifest this version can read."""
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
-        raise DriveRLError(
-            f"{path}: format = {found!r}: expected {FORMAT}: use the drive-rl version that wrote it"
-        )
+        raise DriveRLError(f"{path}: format = {found!r}: expected {FORMAT}: use the drive-rl version that wrote it")
     files = manifest.get("files")
     if not isinstance(files, dict) or not all(_is_entry(name, entry) for name, entry in files.items()):
         raise DriveRLError(f"{path}: files: expected file names with `bytes` and `sha256`: {MEND}")
@@ -72,13 +70,11 @@ def _check_file(path: Path, expected: dict[str, Any]) -> None:
     size = path.stat().st_size
     if size != expected["bytes"]:
         raise DriveRLError(
-            f"{path}: {size} bytes found, {expected['bytes']} expected: the file was cut short or edited: "
-            f"{MEND}"
+            f"{path}: {size} bytes found, {expected['bytes']} expected: the file was cut short or edited: {MEND}"
         )
     if (found := _sha256(path)) != expected["sha256"]:
         raise DriveRLError(
-            f"{path}: SHA-256 {found} found, {expected['sha256']} expected: the file was edited or damaged: "
-            f"{MEND}"
+            f"{path}: SHA-256 {found} found, {expected['sha256']} expected: the file was edited or damaged: {MEND}"
         )
 
 

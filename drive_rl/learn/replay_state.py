@@ -49,9 +49,7 @@ def load_replay(path: Path, buffer: ReplayBuffer) -> None:
     except (KeyError, ValueError) as error:
         if isinstance(error, DriveRLError):
             raise
-        raise DriveRLError(
-            f"{path}: does not fit this driver ({error}): use the run's own spec.yaml"
-        ) from error
+        raise DriveRLError(f"{path}: does not fit this driver ({error}): use the run's own spec.yaml") from error
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -21,9 +21,7 @@ def capture_rng(action_space: gymnasium.Space) -> dict[str, Any]:
         "python": random.getstate(),
         "numpy": _listed(numpy_state),
         "torch": _text(torch.get_rng_state()),
-        "cuda": [_text(state) for state in torch.cuda.get_rng_state_all()]
-        if torch.cuda.is_available()
-        else [],
+        "cuda": [_text(state) for state in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else [],
         "action_space": action_space.np_random.bit_generator.state,
     }
 

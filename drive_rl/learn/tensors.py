@@ -95,15 +95,11 @@ def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer) -> None:
     for name, value in (stored["numbers"] | read_tensors(folder / "optimizer.safetensors")).items():
         index, _, key = name.partition(".")
         state.setdefault(int(index), {})[key] = value
-    groups = [
-        {key: tuple(v) if key == "betas" else v for key, v in group.items()} for group in stored["groups"]
-    ]
+    groups = [{key: tuple(v) if key == "betas" else v for key, v in group.items()} for group in stored["groups"]]
     try:
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     except ValueError as error:
-        raise DriveRLError(
-            f"{path}: does not fit this network ({error}): use the run's own spec.yaml"
-        ) from error
+        raise DriveRLError(f"{path}: does not fit this network ({error}): use the run's own spec.yaml") from error
 
 
 def _plain(value: Any) -> Any:

@@ -32,8 +32,7 @@ def explain_disk_errors(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in _DENIED:
             raise DriveRLError(
-                f"{path}: may not be written ({error.strerror}): choose a folder you own, or change its "
-                "permissions"
+                f"{path}: may not be written ({error.strerror}): choose a folder you own, or change its permissions"
             ) from error
         if isinstance(error, (NotADirectoryError, FileExistsError)):
             raise DriveRLError(

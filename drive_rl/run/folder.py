@@ -58,9 +58,7 @@ class RunFolder:
         path = Path(path)
         if not path.is_dir():
             found = "is a file" if path.exists() else "no such folder"
-            raise DriveRLError(
-                f"{path}: {found}, where a run folder was expected: {_MEND}{_known_runs(path)}"
-            )
+            raise DriveRLError(f"{path}: {found}, where a run folder was expected: {_MEND}{_known_runs(path)}")
         if not is_run(path):
             path = _newest_run(path)
         read_json(path / "provenance.json", f"the run is damaged; {_MEND}")
@@ -142,8 +140,7 @@ def _newest_run(path: Path) -> Path:
         return runs[-1]
     missing = [name for name in _NEEDED if not (path / name).is_file()]
     raise DriveRLError(
-        f"{path}: not a run folder: {' and '.join(missing)} not found, and no run inside: {_MEND}"
-        f"{_known_runs(path)}"
+        f"{path}: not a run folder: {' and '.join(missing)} not found, and no run inside: {_MEND}{_known_runs(path)}"
     )
 
 

@@ -77,7 +77,11 @@ class WandbTracker:
         self._run.log_artifact(artifact)
 
     def close(self) -> None:
-        """Finish the run and, offline, tell how to upload it."""
+        """Finish the run and, offline, tell how to upload it.
+
+        Offline, wandb 0.31 may write the last records a moment after `finish` returns: all are on disk once the
+        process ends, or after `wandb.teardown()`.
+        """
         if not self._open:
             return
         self._open = False
@@ -87,9 +91,7 @@ class WandbTracker:
             folder = shlex.quote(str(Path(self._run.dir).parent))
             self._echo(f"W&B: the upload did not end in {_UPLOAD_S:.0f} s; to go on: wandb sync {folder}")
         if shutil.disk_usage(self._folder).free < _FULL:
-            self._echo(
-                "W&B: the disk is full, so its record may lack the end; metrics.csv says what is known"
-            )
+            self._echo("W&B: the disk is full, so its record may lack the end; metrics.csv says what is known")
         if self._mode == "offline":
             folders = sorted((self._folder / "wandb").glob(f"offline-run-*-{self._run.id}"))
             names = " ".join(shlex.quote(str(folder)) for folder in folders)

@@ -57,6 +57,18 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Straight:
     return done
 
 
+COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining", "_total_timesteps")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_counters_and_schedules_come_back(algorithm: str, tmp_path: Path) -> None:
+    model, restored = build(algorithm).learn(512), build(algorithm, seed=99)
+    save(model, tmp_path / "last")
+    restore(restored, tmp_path / "last")
+    names = COUNTERS + (("exploration_rate", "_n_calls") if algorithm == "DQN" else ())
+    assert {n: getattr(restored, n) for n in names} == {n: getattr(model, n) for n in names}
+
+
 def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
     assert found.keys() == expected.keys()
     for name, value in expected.items():
@@ -202,9 +214,7 @@ def test_an_edited_manifest_is_refused(
         (lambda: build("PPO", n_envs=3), "holds 2 environments and this run has 3"),
     ],
 )
-def test_another_model_is_refused(
-    straight: Straight, other: Callable[[], BaseAlgorithm], message: str
-) -> None:
+def test_another_model_is_refused(straight: Straight, other: Callable[[], BaseAlgorithm], message: str) -> None:
     with pytest.raises(DriveRLError, match=message):
         restore(other(), straight["PPO"][1])
 

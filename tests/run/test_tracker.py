@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from wandb_file import records, values
 
 from drive_rl.errors import DriveRLError
@@ -27,8 +28,6 @@ def run(tmp_path: Path) -> RunFolder:
 @pytest.fixture
 def no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """A home without W&B settings, and a W&B that reads the environment anew."""
-    import wandb
-
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     home = tmp_path / "home"
@@ -64,6 +63,7 @@ def test_wandb_offline_keeps_all(run: RunFolder, no_login: pytest.MonkeyPatch, t
     (tmp_path / "best" / "weights.safetensors").write_bytes(b"replaced")
     tracker.close()
     tracker.close()
+    wandb.teardown()  # the last records are on disk after this
 
     (path,) = (run.path / "wandb").glob("offline-run-*/run-*.wandb")
     found = list(records(path))
@@ -98,6 +98,7 @@ def test_a_resumed_run_keeps_its_wandb_id(run: RunFolder, no_login: pytest.Monke
         tracker = make_tracker("wandb", run, CONFIG, echo=said.append)
         tracker.log({"x": 1.0}, step)
         tracker.close()
+    wandb.teardown()
     identity = json.loads((run.path / "wandb.json").read_text())["id"]
     paths = list((run.path / "wandb").glob(f"offline-run-*/run-{identity}.wandb"))
     assert len(paths) == 2
