@@ -14,7 +14,7 @@ import torch
 
 
 def capture_rng(action_space: gymnasium.Space) -> dict[str, Any]:
-    """All generator states, ready for JSON (about 20 kB)."""
+    """All generator states, ready for JSON (about 30 kB)."""
     numpy_state = np.random.get_state(legacy=False)
     assert isinstance(numpy_state, dict)  # legacy=False
     return {
