@@ -183,9 +183,11 @@ def render(
     chosen = _seeds(seeds) if seeds is not None else None
     _import_bullet()
     from drive_rl.report.film import render_film
+    from drive_rl.report.table import progress_bar
 
     who, place = _load(_newest(driver)[0], world, changes or [], device, trust)
-    filmed = render_film(who, place, split, episodes, out, seeds=chosen, overwrite=overwrite)
+    with progress_bar("film", len(chosen or range(episodes))) as advance:
+        filmed = render_film(who, place, split, episodes, out, seeds=chosen, overwrite=overwrite, progress=advance)
     for row in filmed:
         typer.echo(f"road {row.road_seed} ({row.tier}): {row.end_reason} after {row.time_s:.1f} s")
     typer.echo(f"film: {out}")
@@ -256,13 +258,12 @@ def export(
 
 def _load(name: str, world: str | None, changes: list[str], device: str, trust: bool) -> "tuple[Driver, WorldSpec]":
     """Return the driver and the world it shall drive in; say on stderr which device was chosen."""
-    from drive_rl.learn.build import choose_device, describe_device, set_threads
+    from drive_rl.learn.build import choose_device, describe_device
     from drive_rl.learn.drivers import load_driver
     from drive_rl.reader import load_world
 
     keys = [_world_key(change) for change in changes]
     place = load_world(world, keys) if world is not None else None
-    set_threads()
     chosen = choose_device(device)
     who, own = load_driver(name, place, chosen, trust)
     if place is None and keys:
@@ -303,7 +304,7 @@ def _lengthen(resume: Path, changes: list[str]) -> None:
     verify(run.last)
     spec = parse_run(run.spec.read_text(encoding="utf-8"), run.spec)
     longer = spec.model_copy(update={"budget_steps": int(changes[-1].partition("=")[2])})
-    parse_run(dump(longer), run.spec)  # a copy is not validated
+    parse_run(dump(longer), Path("command line"))  # a copy is not validated
     write_text(run.spec, dump(longer))
 
 
@@ -383,5 +384,5 @@ def _explain(error: OSError) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    typer.echo(f"error: {message}", err=True)
+    typer.echo("error: " + message.replace("\n", "\n       "), err=True)
     sys.exit(2)

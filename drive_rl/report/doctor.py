@@ -1,7 +1,7 @@
 """What this machine offers drive-rl, measured and asked rather than assumed. It changes nothing.
 
-Run as a program with a renderer's name it measures that renderer alone: drivers of graphics cards can take their process
-down with them, and must not take the doctor's.
+Run as a program with a renderer's name it measures that one alone: a graphics driver can take its process down with
+it, and must not take the doctor's.
 """
 
 import json
@@ -17,7 +17,7 @@ import numpy as np
 
 import drive_rl
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.build import choose_device, describe_device, set_threads
+from drive_rl.learn.build import choose_device, describe_device
 from drive_rl.reader import load_world
 from drive_rl.run.provenance import cpu_model, git_state, package_versions, usable_cores
 from drive_rl.shelf import Shelf, entries, shelf_folders
@@ -39,7 +39,6 @@ def examine() -> None:
 
 
 def _findings() -> Iterator[tuple[str, str]]:
-    set_threads()
     versions = package_versions()
     yield "drive-rl", f"{drive_rl.__version__}, {_source()}"
     yield "Python", f"{platform.python_version()} on {platform.platform()}"
