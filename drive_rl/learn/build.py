@@ -14,8 +14,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.encoders import CameraStateEncoder, ImageEncoder, StateEncoder
+from drive_rl.learn.threads import learning_threads
 from drive_rl.learn.vec_env import SerialVecEnv
-from drive_rl.run.provenance import usable_cores
 from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.spec import DqnSpec, Observation, PpoSpec, ReferenceSpec, Split, WorldSpec
 
@@ -24,7 +24,6 @@ _POLICY: dict[Observation, str] = {
     "camera+state": "MultiInputPolicy",
     "state": "MlpPolicy",
 }
-_MOST_THREADS = 8
 
 
 def make_env(world: WorldSpec, agent: PpoSpec | DqnSpec | ReferenceSpec, split: Split) -> LaneEnv:
@@ -99,12 +98,7 @@ def describe_device(device: torch.device) -> str:
     """Return what a device is, for people: `cpu (2 threads)` or `cuda (NVIDIA H100)`."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.get_num_threads()} threads)"
-
-
-def set_threads() -> None:
-    """Give torch the cores this process may use, and no more than small networks profit from."""
-    torch.set_num_threads(min(usable_cores(), _MOST_THREADS))
+    return f"cpu ({learning_threads()} threads)"
 
 
 class _PerEnvDqn(DQN):

@@ -105,9 +105,7 @@ def _one_layer(flat: int, features: int) -> nn.Module:
 
 def _small(channels: int, height: int, width: int) -> nn.Module:
     """Three strided convolutions, about 0.5 M multiplications an image at 64x40: made for a CPU."""
-    return nn.Sequential(
-        *_conv(channels, 16, 5, 3, 2), *_conv(16, 32, 3, 2, 1), *_conv(32, 32, 3, 2, 1), nn.Flatten()
-    )
+    return nn.Sequential(*_conv(channels, 16, 5, 3, 2), *_conv(16, 32, 3, 2, 1), *_conv(32, 32, 3, 2, 1), nn.Flatten())
 
 
 def _nature(channels: int, height: int, width: int) -> nn.Module:

@@ -11,6 +11,7 @@ import numpy as np
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.drivers import Driver
+from drive_rl.learn.threads import driving
 from drive_rl.learn.vec_env import stacked
 from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.sim.scoring import EpisodeMetrics, Score, score, score_tiers
@@ -31,7 +32,8 @@ class Evaluator:
 
     def run(self, episodes: int, progress: Progress | None = None) -> tuple[Score, list[EpisodeMetrics]]:
         """Drive the first roads of the split; return the score and the episodes in order of their seeds."""
-        rows = drive(self._driver, self._envs, split_seeds(self._split, episodes), progress)
+        with driving():
+            rows = drive(self._driver, self._envs, split_seeds(self._split, episodes), progress)
         return score(rows), rows
 
     def close(self) -> None:

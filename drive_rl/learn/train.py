@@ -14,7 +14,7 @@ from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from drive_rl.learn import checkpoint
-from drive_rl.learn.build import build_model, choose_device, describe_device, make_envs, set_threads
+from drive_rl.learn.build import build_model, choose_device, describe_device, make_envs
 from drive_rl.learn.callbacks import (
     BarHeld,
     Evaluate,
@@ -82,7 +82,6 @@ def train(
         DriveRLError: the spec cannot be trained, the run cannot be resumed, or learning diverged.
     """
     console = console or Console()
-    set_threads()
     chosen = choose_device(device)
     console.print(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""), markup=False)
     run = RunFolder.open(resume) if resume is not None else None

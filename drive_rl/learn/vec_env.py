@@ -102,15 +102,11 @@ class SerialVecEnv(VecEnv):
         for seat in self._picked(indices):
             setattr(seat.env, attr_name, value)
 
-    def env_method(
-        self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
-    ) -> list[Any]:
+    def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
         """Call a method of some environments."""
         return [getattr(seat, method_name)(*args, **kwargs) for seat in self._picked(indices)]
 
-    def env_is_wrapped(
-        self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None
-    ) -> list[bool]:
+    def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
         """Say which environments carry a wrapper."""
         return [isinstance(seat.env, wrapper_class) for seat in self._picked(indices)]
 
