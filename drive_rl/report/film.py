@@ -1,0 +1,84 @@
+"""Films of a driver: it drives, and what it did becomes frames. Knows drivers and environments; not training."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from drive_rl.learn.drivers import Driver
+from drive_rl.learn.evaluate import Progress, split_seeds
+from drive_rl.learn.vec_env import stacked
+from drive_rl.report.card import outcome_card
+from drive_rl.report.stage import Stage, Step, newest_picture
+from drive_rl.report.writers import FilmWriter, film_writer
+from drive_rl.sim.lane_env import LaneEnv
+from drive_rl.sim.scoring import EpisodeMetrics
+from drive_rl.spec import Split, WorldSpec
+
+CARD_S = 1.2
+"""How long the outcome of an episode stays [s]."""
+
+
+def render_film(
+    driver: Driver,
+    world: WorldSpec,
+    split: Split,
+    episodes: int,
+    out: Path,
+    *,
+    seeds: Sequence[int] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> list[EpisodeMetrics]:
+    """Film episodes in real time, one frame a control step, and return how they were driven.
+
+    Args:
+        driver: Who drives.
+        world: The world to drive in.
+        split: Which roads.
+        episodes: How many of them, from the first.
+        out: The film: `.mp4` (H.264, 1280x720), `.gif` (640x360), or a folder of PNGs (no suffix).
+        seeds: Road seeds to film instead of the split's first.
+        overwrite: Whether an existing film is replaced.
+        progress: Called with each episode as it ends.
+
+    Raises:
+        DriveRLError: the split has fewer roads; `out` has another suffix, exists or cannot be written. Nothing
+            half-written stays, neither then nor when the film is interrupted.
+    """
+    roads = split_seeds(split, episodes) if seeds is None else seeds
+    stage = Stage(world, driver.name, driver.observation, len(roads))
+    rows: list[EpisodeMetrics] = []
+    with film_writer(out, world.task.control_hz, overwrite) as writer:
+        env = LaneEnv(world, observation=driver.observation, actions=driver.actions, split=split)
+        with closing(env):
+            for number, seed in enumerate(roads, start=1):
+                rows.append(_film_episode(driver, env, stage, writer, number, seed))
+                if progress is not None:
+                    progress(rows[-1])
+    return rows
+
+
+def card_frames(world: WorldSpec) -> int:
+    """Return how many frames show the outcome of an episode."""
+    return max(1, round(CARD_S * world.task.control_hz))
+
+
+def _film_episode(
+    driver: Driver, env: LaneEnv, stage: Stage, writer: FilmWriter, number: int, seed: int
+) -> EpisodeMetrics:
+    observation, _ = env.reset(seed=seed, options={"road_seed": seed})
+    stage.open(env.episode, number)
+    writer.begin_episode()
+    while True:
+        action = driver.act(stacked([observation], env.observation_space))[0]
+        observation, reward, terminated, truncated, info = env.step(action)
+        seen = newest_picture(observation, env.world)
+        frame = stage.frame(Step(env.car, info["metrics"], reward, seen))
+        writer.add(frame)
+        if terminated or truncated:
+            break
+    episode: EpisodeMetrics = info["episode_metrics"]
+    card = outcome_card(frame, episode, env.world.road.lane_width_m / 2)
+    for _ in range(card_frames(env.world)):
+        writer.add(card)
+    return episode
