@@ -1,0 +1,170 @@
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from small_specs import dqn, ppo, world
+from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
+from stable_baselines3.common.vec_env import VecTransposeImage, is_vecenv_wrapped
+
+from drive_rl.errors import DriveRLError
+from drive_rl.learn.build import (
+    build_model,
+    build_policy,
+    choose_device,
+    describe_device,
+    linear_schedule,
+    make_envs,
+)
+from drive_rl.learn.vec_env import SerialVecEnv
+from drive_rl.spec import DqnSpec, Observation, PpoSpec
+
+CPU = torch.device("cpu")
+
+
+class Counter(gymnasium.Env[Any, Any]):
+    """Observes how many steps it has taken; ends after three, by the clock or by itself."""
+
+    observation_space = spaces.Box(-1, 100, (1,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, truncated: bool) -> None:
+        self.count, self.truncated = 0, truncated
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.count = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.count += 1
+        end = self.count == 3
+        return np.full(1, self.count, np.float32), 0.5, end and not self.truncated, end and self.truncated, {}
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        return {"count": np.array(self.count)}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        self.count = int(state["count"])
+
+
+@pytest.mark.parametrize("truncated", [False, True])
+def test_an_episode_ends_as_stable_baselines3_wants_it(truncated: bool) -> None:
+    envs = SerialVecEnv([lambda: Counter(truncated)] * 2)
+    assert envs.reset().tolist() == [[0], [0]]
+    for _ in range(2):
+        envs.step(np.zeros(2, int))
+    observations, rewards, dones, infos = envs.step(np.zeros(2, int))
+    assert observations.tolist() == [[0], [0]]  # the next episode's
+    assert rewards.dtype == np.float32
+    assert dones.tolist() == [True, True]
+    for info in infos:
+        assert info["terminal_observation"].tolist() == [3]
+        assert info["TimeLimit.truncated"] == truncated
+        assert info["episode"] == {"r": 1.5, "l": 3}
+
+
+def test_an_environment_in_its_seat_goes_on_from_its_state() -> None:
+    first, second = (SerialVecEnv([lambda: Counter(False)]) for _ in range(2))
+    for envs in (first, second):
+        envs.reset()
+    first.step(np.zeros(1, int))
+    second.env_method("set_state", first.env_method("get_state")[0])
+    for envs in (first, second):
+        envs.step(np.zeros(1, int))
+    infos = [envs.step(np.zeros(1, int))[3][0] for envs in (first, second)]
+    assert infos[0]["episode"] == infos[1]["episode"] == {"r": 1.5, "l": 3}
+
+
+@pytest.mark.parametrize("observation", ["camera", "camera+state", "state"])
+@pytest.mark.parametrize("make", [ppo, dqn])
+def test_models_of_every_observation_learn(make: Callable[..., PpoSpec | DqnSpec], observation: Observation) -> None:
+    spec = make(f"observation={observation}")
+    envs = make_envs(world(), spec, "train", spec.num_envs, 0)
+    model = build_model(spec, envs, CPU, 0)
+    before = {name: tensor.clone() for name, tensor in model.policy.state_dict().items()}
+    model.learn(72)
+    assert any(not torch.equal(before[name], tensor) for name, tensor in model.policy.state_dict().items())
+    assert not is_vecenv_wrapped(envs, VecTransposeImage)
+    envs.close()
+
+
+@pytest.mark.parametrize("spec", [ppo(), dqn()], ids=["ppo", "dqn"])
+def test_the_policy_alone_is_the_models_policy(spec: PpoSpec | DqnSpec) -> None:
+    envs = make_envs(world(), spec, "train", spec.num_envs, 0)
+    model = build_model(spec, envs, CPU, 0)
+    policy = build_policy(spec, world(), CPU)
+    shapes = [{n: t.shape for n, t in p.state_dict().items()} for p in (model.policy, policy)]
+    assert shapes[0] == shapes[1]
+    envs.close()
+
+
+def test_the_camera_is_an_image_to_stable_baselines3() -> None:
+    spec = ppo()
+    envs = make_envs(world(), spec, "train", 1, 0)
+    assert is_image_space(envs.observation_space)
+    assert is_image_space_channels_first(envs.observation_space)
+    envs.close()
+
+
+def test_more_channels_than_rows_are_an_error() -> None:
+    spec = ppo()
+    with pytest.raises(DriveRLError, match=r"48 stacked channels in an image of 24x16 px.*mend"):
+        make_envs(world("camera.channels=rgb", "camera.frame_stack=16"), spec, "train", 1, 0)
+
+
+def test_seeds_decide_the_roads_and_environments_differ() -> None:
+    spec = ppo("observation=state")
+
+    def first(seed: int) -> np.ndarray:
+        envs = make_envs(world(), spec, "train", 3, seed)
+        observations = envs.reset()
+        envs.close()
+        assert isinstance(observations, np.ndarray)
+        return observations
+
+    assert np.array_equal(first(0), first(0))
+    rows = np.concatenate([first(0), first(1)])
+    assert len(np.unique(rows, axis=0)) == 6
+
+
+def test_the_learning_rate_falls_in_a_line() -> None:
+    schedule = linear_schedule(4e-4, 1e-4)
+    assert [schedule(remaining) for remaining in (1.0, 0.5, 0.0, -0.1)] == pytest.approx([4e-4, 2.5e-4, 1e-4, 1e-4])
+    spec = dqn()
+    envs = make_envs(world(), spec, "train", spec.num_envs, 0)
+    model = build_model(spec, envs, CPU, 0)
+    assert model.lr_schedule(1.0) == spec.learning_rate
+    assert model.lr_schedule(0.0) == spec.learning_rate_end
+    envs.close()
+
+
+def test_environments_explore_apart() -> None:
+    spec = dqn("num_envs=16", "observation=state")
+    envs = make_envs(world(), spec, "train", 16, 0)
+    model: Any = build_model(spec, envs, CPU, 0)
+    observations = np.zeros((16, 11), np.float32)
+    model.exploration_rate = 0.5
+    greedy = model.predict(observations, deterministic=True)[0]
+    explored = np.mean([(model.predict(observations)[0] != greedy).sum() for _ in range(50)])
+    assert 5 < explored < 11  # one coin for all would give 0 or about 15 each time
+    counts = {int((model.predict(observations)[0] != greedy).sum()) for _ in range(50)}
+    assert len(counts) > 4
+    envs.close()
+
+
+def test_the_device_is_what_was_asked_for() -> None:
+    assert choose_device("cpu").type == "cpu"
+    assert "threads" in describe_device(choose_device("cpu"))
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(DriveRLError, match="expected auto, cpu or cuda"):
+        choose_device("tpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_no_gpu_is_an_error_with_a_mend() -> None:
+    with pytest.raises(DriveRLError, match=r"device 'cuda': no usable GPU here .*mend: --device cpu"):
+        choose_device("cuda")

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from drive_rl.errors import DriveRLError
+from drive_rl.learn.encoders import STATE_SCALE, CameraStateEncoder, ImageEncoder, StateEncoder
+from drive_rl.sim.lane_env import STATE_FIELDS
+from drive_rl.spec import EncoderSpec
+
+KINDS = ("small", "nature", "impala", "pilotnet")
+
+
+def image(channels: int, height: int, width: int) -> spaces.Box:
+    return spaces.Box(0, 255, (channels, height, width), np.uint8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (40, 64), (17, 61), (84, 84), (66, 200)])
+def test_every_family_takes_every_size(kind: str, height: int, width: int) -> None:
+    encoder = ImageEncoder(image(3, height, width), EncoderSpec.model_validate({"kind": kind, "features": 32}))
+    features = encoder(torch.zeros(2, 3, height, width, dtype=torch.uint8))
+    assert features.shape == (2, 32)
+    assert encoder.features_dim == 32
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_too_small_an_image_is_an_error_with_a_mend(kind: str) -> None:
+    with pytest.raises(DriveRLError, match=r"image of 64x15 px: expected at least 16 .* mend"):
+        ImageEncoder(image(3, 15, 64), EncoderSpec.model_validate({"kind": kind}))
+
+
+def test_pilotnet_has_the_papers_parameters() -> None:
+    # convolutions 1824 + 21636 + 43248 + 27712 + 36928, layers 1152 -> 100 -> 50 -> 10: 115300 + 5050 + 510;
+    # the paper's last layer, 10 -> 1 (11 parameters, 252,219 in all), is the policy's own here
+    encoder = ImageEncoder(image(3, 66, 200), EncoderSpec(kind="pilotnet", features=10))
+    assert sum(parameter.numel() for parameter in encoder.parameters()) == 252_208
+
+
+def test_nature_is_the_papers_on_its_own_input() -> None:
+    # 84x84x4: 8224 + 32832 + 36928 and 3136 -> 512
+    encoder = ImageEncoder(image(4, 84, 84), EncoderSpec(kind="nature", features=512))
+    assert sum(parameter.numel() for parameter in encoder.parameters()) == 8224 + 32832 + 36928 + 3136 * 512 + 512
+
+
+def test_bytes_and_floats_of_the_same_image_give_the_same_features() -> None:
+    encoder = ImageEncoder(image(3, 40, 64), EncoderSpec())
+    pixels = torch.randint(0, 256, (2, 3, 40, 64), dtype=torch.uint8)
+    assert torch.equal(encoder(pixels), encoder(pixels.float()))
+
+
+def test_every_state_field_has_a_scale() -> None:
+    assert len(STATE_SCALE) == len(STATE_FIELDS)
+    encoder = StateEncoder(spaces.Box(-1e3, 1e3, (len(STATE_FIELDS),), np.float32))
+    assert encoder(torch.ones(2, len(STATE_FIELDS)))[1].tolist() == pytest.approx(STATE_SCALE)
+
+
+def test_camera_and_state_stand_side_by_side() -> None:
+    state = spaces.Box(-1e3, 1e3, (len(STATE_FIELDS),), np.float32)
+    encoder = CameraStateEncoder(spaces.Dict({"camera": image(3, 40, 64), "state": state}), EncoderSpec(features=16))
+    batch = {"camera": torch.zeros(2, 3, 40, 64), "state": torch.ones(2, len(STATE_FIELDS))}
+    features = encoder(batch)
+    assert features.shape == (2, 16 + len(STATE_FIELDS))
+    assert features[0, 16:].tolist() == pytest.approx(STATE_SCALE)
