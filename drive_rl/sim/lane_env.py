@@ -96,7 +96,11 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._lane_d_m = lane_centre_d_m(world.road)
         self._half_lane_m = world.road.lane_width_m / 2
         self._bullet = BulletWorld(world.car, 1 / task.physics_hz)
-        self._eye = None if observation == "state" else Eye(world, self._bullet.client)
+        try:
+            self._eye = None if observation == "state" else Eye(world, self._bullet.client)
+        except DriveRLError:
+            self._bullet.close()
+            raise
         self._recorder = EpisodeRecorder(self._half_lane_m)
         self._window: Any = None
         self._episode: Episode | None = None

@@ -77,7 +77,7 @@ def _clipped(pixels: Points, width: int, height: int) -> list[Points]:
             parts.append([a + enter * (b - a)])
         parts[-1].append(a + leave * (b - a))
         joined = leave == 1
-    return [np.array(part) for part in parts]
+    return [np.clip(part, 0, [width, height]) for part in parts]  # rounding
 
 
 def _clip(a: NDArray[np.float64], b: NDArray[np.float64], width: int, height: int) -> tuple[float, float] | None:
