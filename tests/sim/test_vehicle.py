@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +42,7 @@ def test_steady_circle_is_the_linear_single_track_model(speed: float, steer: flo
         _, left, moment = forces(speed, motion[0], motion[1], steer, 0.0, car)
         return left - spec.mass_kg * speed * motion[1], moment
 
-    lateral_speed, found_rate = fsolve(unbalanced, (0.0, 0.0), xtol=1e-12)
+    lateral_speed, found_rate = np.asarray(fsolve(unbalanced, (0.0, 0.0), xtol=1e-12))
     assert found_rate == pytest.approx(yaw_rate, rel=0.01)
     assert lateral_speed / speed == pytest.approx(slip, rel=0.01, abs=1e-6)
 
