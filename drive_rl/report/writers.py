@@ -67,13 +67,23 @@ def film_writer(out: Path, frames_per_s: int, overwrite: bool = False) -> Iterat
         DriveRLError: as `check_out`; or it cannot be written there, or the disk is full.
     """
     check_out(out, overwrite)
-    with explain_disk_errors(out), _plain_errors():
+    with _told(out), explain_disk_errors(out), _plain_errors():
         if not out.suffix:
             with write_directory(out) as folder:
                 yield _Folder(folder)
         else:
             with _temporary(out) as path, _stream(path, out.suffix.lower(), frames_per_s) as film:
                 yield film
+
+
+@contextmanager
+def _told(out: Path) -> Iterator[None]:
+    """Turn what else the system refuses into a `DriveRLError`."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise DriveRLError(f"{out}: cannot be written ({why}); mend: another name or folder") from error
 
 
 @contextmanager

@@ -1,0 +1,280 @@
+"""Films are whole, playable, true to the episode, and never half-written."""
+
+import errno
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from drive_rl.errors import DriveRLError
+from drive_rl.learn.evaluate import evaluate
+from drive_rl.reader import load_world
+from drive_rl.report.canvas import AMBER, GREEN, GROUND, RED, blank
+from drive_rl.report.card import outcome
+from drive_rl.report.film import card_frames, render_film
+from drive_rl.report.road_map import RoadMap
+from drive_rl.report.stage import HEIGHT_PX, WIDTH_PX, Stage, Step, newest_picture
+from drive_rl.sim.bullet import CarState
+from drive_rl.sim.episode import draw_episode
+from drive_rl.sim.lane_env import LaneEnv
+from drive_rl.sim.scoring import EpisodeMetrics
+from drive_rl.spec import Actions, Observation, WorldSpec
+
+STEPS = 10
+SEEDS = (10_000, 10_001)
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+class Pusher:
+    """Sees the camera and always drives straight on."""
+
+    name = "pusher"
+    observation: Observation = "camera"
+    actions: Actions = "continuous"
+
+    def __init__(self, trouble: BaseException | None = None) -> None:
+        self._trouble, self._steps = trouble, 0
+
+    def act(self, observations: Any) -> np.ndarray:
+        self._steps += 1
+        if self._trouble is not None and self._steps == STEPS // 2:
+            raise self._trouble
+        return np.tile(np.array([0, 0.5], np.float32), (len(observations), 1))
+
+
+def short_world(time_limit_s: float = 1.0) -> WorldSpec:
+    world = load_world("lane_follow")
+    road = world.road.model_copy(update={"length_m": 60.0})
+    return world.model_copy(update={"road": road, "task": world.task.model_copy(update={"time_limit_s": time_limit_s})})
+
+
+WORLD = short_world()
+
+
+def film(out: Path, driver: Pusher | None = None, overwrite: bool = False) -> list[EpisodeMetrics]:
+    return render_film(driver or Pusher(), WORLD, "val", len(SEEDS), out, overwrite=overwrite)
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def read_png(path: Path) -> np.ndarray:
+    picture = cv2.imread(str(path))
+    assert picture is not None
+    return picture[..., ::-1]
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("films")
+    for name in ("deep/er/drive.mp4", "drive.gif", "frames"):
+        film(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pngs(films: Path) -> list[np.ndarray]:
+    return [read_png(path) for path in sorted((films / "frames").rglob("*.png"))]
+
+
+def test_mp4_is_what_browsers_play(films: Path) -> None:
+    path = films / "deep/er/drive.mp4"
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        assert (video.codec_context.name, video.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert (video.width, video.height) == (WIDTH_PX, HEIGHT_PX)
+        assert video.average_rate == WORLD.task.control_hz
+        assert video.frames == len(SEEDS) * (STEPS + card_frames(WORLD))
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_png_folder_holds_every_frame(films: Path) -> None:
+    frames = STEPS + card_frames(WORLD)
+    expected = [f"episode_{e:03}/frame_{f:05}.png" for e in (1, 2) for f in range(1, frames + 1)]
+    found = [str(path.relative_to(films / "frames")) for path in sorted((films / "frames").rglob("*.png"))]
+    assert found == expected
+
+
+def test_mp4_shows_the_same_pictures_as_the_pngs(films: Path, pngs: list[np.ndarray]) -> None:
+    frames = frames_of(films / "deep/er/drive.mp4")
+    assert len(frames) == len(pngs)
+    for i in (0, STEPS - 1, len(pngs) - 1):
+        assert cv2.PSNR(frames[i], np.ascontiguousarray(pngs[i])) > 30
+    corner = frames[-1][:4, :4].reshape(-1, 3).mean(axis=0)
+    np.testing.assert_allclose(corner, GROUND, atol=3)
+
+
+def test_gif_shows_the_same_pictures_smaller(films: Path, pngs: list[np.ndarray]) -> None:
+    frames = frames_of(films / "drive.gif")
+    assert len(frames) == len(pngs)
+    for i in (0, STEPS + 1, len(pngs) - 1):
+        small = cv2.resize(np.ascontiguousarray(pngs[i]), (WIDTH_PX // 2, HEIGHT_PX // 2), interpolation=cv2.INTER_AREA)
+        assert frames[i].shape == small.shape
+        assert cv2.PSNR(frames[i], np.asarray(small, np.uint8)) > 30
+
+
+def test_a_film_says_what_the_evaluation_says(tmp_path: Path) -> None:
+    told: list[EpisodeMetrics] = []
+    rows = render_film(Pusher(), WORLD, "val", 2, tmp_path / "a.mp4", progress=told.append)
+    assert rows == told == evaluate(Pusher(), WORLD, "val", 2)[1]
+
+
+def test_named_seeds_are_filmed(tmp_path: Path) -> None:
+    rows = render_film(Pusher(), WORLD, "test", 3, tmp_path / "a.mp4", seeds=[20_007])
+    assert [row.road_seed for row in rows] == [20_007]
+
+
+# --- what the frames show -----------------------------------------------------------------------------------------
+
+
+def test_the_inset_is_the_newest_picture_the_driver_was_given() -> None:
+    env = LaneEnv(WORLD, split="val")
+    observation, info = env.reset(seed=1, options={"road_seed": SEEDS[0]})
+    stage = Stage(WORLD, "pusher", "camera", 1)
+    stage.open(env.episode, 1)
+    seen = newest_picture(observation, WORLD)
+    assert seen is not None
+    np.testing.assert_array_equal(seen, observation[-1:])
+    marked = seen.copy()
+    marked[0, 10:30, 20:40] = 255 - marked[0, 10:30, 20:40]
+    one, other = (stage.frame(Step(env.car, info["metrics"], 0.5, picture)) for picture in (seen, marked))
+    rows, columns = np.nonzero((one != other).any(axis=-1) & inset_region(one.shape))
+    scale = (np.ptp(columns) + 1) // 20
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (20 * scale, 20 * scale)
+    env.close()
+
+
+def inset_region(shape: tuple[int, ...]) -> np.ndarray:
+    """Return a mask of the right upper part of the driver's view, where nothing else moves."""
+    mask = np.zeros(shape[:2], bool)
+    mask[68:240, 560:800] = True
+    return mask
+
+
+@pytest.mark.parametrize("observation", ["camera+state", "state"])
+def test_the_newest_picture_of_other_observations(observation: Observation) -> None:
+    env = LaneEnv(WORLD, observation=observation)
+    seen = newest_picture(env.reset(seed=0)[0], WORLD)
+    assert (seen is None) == (observation == "state")
+    env.close()
+
+
+@pytest.mark.parametrize(("x", "y", "column", "row"), [(20, 0, 1, 0), (-20, 0, -1, 0), (0, 20, 0, -1), (0, -20, 0, 1)])
+def test_on_the_map_north_is_up_and_east_is_right(x: float, y: float, column: int, row: int) -> None:
+    episode = draw_episode(WORLD, SEEDS[0])
+    road_map = RoadMap(400, 300, WORLD.road, episode, 15)
+    at = episode.road.place((episode.road.start_s_m + episode.road.end_s_m) / 2, 0)
+    before, after = (arrow_place(road_map, CarState(at[0] + dx, at[1] + dy, 0.3)) for dx, dy in ((0, 0), (x, y)))
+    expected_px = 20 * road_map.px_per_m * np.array([column, row])
+    np.testing.assert_allclose(after - before, expected_px, atol=1.5)
+
+
+def arrow_place(road_map: RoadMap, car: CarState) -> np.ndarray:
+    """Return the centre (column, row) of what a car changes on a map."""
+    empty, shown = blank(400, 300), blank(400, 300)
+    road_map.show(empty, replace(car, x_m=1e4))
+    road_map.show(shown, car)
+    rows, columns = np.nonzero((empty != shown).any(axis=-1))
+    return np.array([(columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "colour"),
+    [
+        ({"success": True, "end_reason": "arrived"}, "Arrived", GREEN),
+        ({"end_reason": "arrived", "max_offset_m": 2.0}, "Arrived, left its lane", AMBER),
+        ({"end_reason": "arrived"}, "Arrived, too slow", AMBER),
+        ({"end_reason": "off_road"}, "Off road", RED),
+        ({"end_reason": "timeout"}, "Out of time", RED),
+    ],
+)
+def test_the_outcome_in_words(changes: dict[str, Any], words: str, colour: tuple[int, int, int]) -> None:
+    plain = EpisodeMetrics(False, "timeout", 1.0, 10.0, 8.0, 0.5, 0.2, 0.0, 0, 1.0, SEEDS[0], "easy")
+    assert outcome(replace(plain, **changes), half_lane_m=1.75) == (words, colour)
+
+
+# --- what goes wrong ----------------------------------------------------------------------------------------------
+
+
+def test_unknown_kinds_of_film_are_refused_before_driving(tmp_path: Path) -> None:
+    with pytest.raises(DriveRLError, match=r"drive\.avi: unknown kind of film '\.avi'; expected \.mp4, \.gif"):
+        film(tmp_path / "drive.avi", Pusher(AssertionError()))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["drive.mp4", "frames"])
+def test_a_film_that_exists_is_replaced_only_when_asked(films: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    film(out)
+    with pytest.raises(DriveRLError, match=r"exists; mend: --overwrite"):
+        film(out)
+    film(out, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_of_other_things_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.txt").write_text("years of work")
+    with pytest.raises(DriveRLError, match="holds other things than a film's frames"):
+        film(tmp_path / "home", overwrite=True)
+    assert (tmp_path / "home" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_folder_cannot_stand_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DriveRLError, match="a file stands where a folder is needed"):
+        film(tmp_path / "file" / "drive.mp4")
+
+
+@pytest.mark.parametrize("name", ["drive.mp4", "drive.gif", "frames"])
+@pytest.mark.parametrize(("trouble", "raised"), [(KeyboardInterrupt(), KeyboardInterrupt), (FULL, DriveRLError)])
+def test_an_interrupted_film_leaves_the_old_one(
+    films: Path, tmp_path: Path, name: str, trouble: BaseException, raised: type[BaseException]
+) -> None:
+    old = films / (name if name != "drive.mp4" else "deep/er/drive.mp4")
+    copy: Callable[..., Any] = shutil.copytree if old.is_dir() else shutil.copy
+    copy(old, tmp_path / name)
+    before = contents(tmp_path)
+    with pytest.raises(raised):
+        film(tmp_path / name, Pusher(trouble), overwrite=True)
+    assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# --- a real browser -----------------------------------------------------------------------------------------------
+
+PAGE = """<!doctype html><body><p id="told">waiting</p><video id="v" src="drive.mp4" muted autoplay></video><script>
+const video = document.getElementById("v"), told = document.getElementById("told");
+video.onerror = () => { told.textContent = "error " + video.error.message; };
+video.ontimeupdate = () => {
+  if (video.currentTime > 0.5)
+    told.textContent = `played ${video.videoWidth}x${video.videoHeight} of ${video.duration.toFixed(1)} s`;
+};
+</script></body>"""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def test_a_browser_plays_the_mp4(films: Path, tmp_path: Path) -> None:
+    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip(f"no browser on PATH: {', '.join(BROWSERS)}")
+    shutil.copy(films / "deep/er/drive.mp4", tmp_path)
+    (tmp_path / "page.html").write_text(PAGE, encoding="utf-8")
+    switches = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [browser, *switches, "--virtual-time-budget=6000", "--dump-dom", (tmp_path / "page.html").as_uri()]
+    page = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    seconds = len(SEEDS) * (STEPS + card_frames(WORLD)) / WORLD.task.control_hz
+    assert f"played {WIDTH_PX}x{HEIGHT_PX} of {seconds:.1f} s" in page
