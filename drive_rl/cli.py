@@ -257,7 +257,7 @@ def export(
 
 
 def _load(name: str, world: str | None, changes: list[str], device: str, trust: bool) -> "tuple[Driver, WorldSpec]":
-    """Return the driver and the world it shall drive in; say on stderr which device was chosen."""
+    """Return the driver and the world it shall drive in; say which device was chosen."""
     from drive_rl.learn.build import choose_device, describe_device
     from drive_rl.learn.drivers import load_driver
     from drive_rl.reader import load_world
@@ -268,7 +268,7 @@ def _load(name: str, world: str | None, changes: list[str], device: str, trust: 
     who, own = load_driver(name, place, chosen, trust)
     if place is None and keys:
         who, own = load_driver(name, _changed(own, keys), chosen, trust)
-    typer.echo(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""), err=True)
+    typer.echo(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
     return who, own
 
 
@@ -310,11 +310,11 @@ def _lengthen(resume: Path, changes: list[str]) -> None:
 
 def _newest(name: str) -> tuple[str, Path | None]:
     """Return the driver's name, of a folder of runs the newest; and the `eval.json` of a run."""
-    from drive_rl.run.folder import RunFolder, is_run, runs_in
+    from drive_rl.run.folder import RunFolder
     from drive_rl.shelf import entries
 
     path = Path(name)
-    if name in entries("agents") or not (is_run(path) or runs_in(path)):
+    if name in entries("agents") or not path.is_dir() or (path / "manifest.json").is_file():
         return name, None
     run = RunFolder.open(path)
     return str(run.path), run.evaluation

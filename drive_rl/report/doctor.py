@@ -26,7 +26,7 @@ from drive_rl.sim.episode import draw_episode
 from drive_rl.sim.eye import Eye
 from drive_rl.spec import Renderer
 
-_FRAMES = 20
+_FRAMES = 10
 _PROBE_S = 120
 _IN_SOFTWARE = re.compile("llvmpipe|softpipe|swrast|swiftshader", re.IGNORECASE)
 _PROBE_WORLD = "lane_follow"
