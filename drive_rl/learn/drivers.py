@@ -4,7 +4,7 @@ It knows shelves, run folders and weights. It does not know how drivers are trai
 """
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import gymnasium
 import numpy as np
@@ -25,7 +25,6 @@ from drive_rl.shelf import entries, nearest
 from drive_rl.spec import Actions, Observation, ReferenceSpec, RunSpec, WorldSpec
 
 DEFAULT_WORLD = "lane_follow"
-_BATCH = 8
 
 
 class Driver(Protocol):
@@ -41,11 +40,7 @@ class Driver(Protocol):
 
 
 class PolicyDriver:
-    """A stable-baselines3 policy as a `Driver`.
-
-    Rows are always driven in batches of the same size, padded: kernels chosen by batch size would otherwise
-    round differently, and a score would depend on how many cars drive side by side.
-    """
+    """A stable-baselines3 policy as a `Driver`."""
 
     def __init__(self, name: str, policy: BasePolicy, observation: Observation, actions: Actions) -> None:
         self.name = name
@@ -55,14 +50,7 @@ class PolicyDriver:
 
     def act(self, observations: Batch) -> np.ndarray:
         """Return the policy's best action for each row."""
-        rows = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
-        parts = [self._act(_rows(observations, at, at + _BATCH)) for at in range(0, rows, _BATCH)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _act(self, observations: Batch) -> np.ndarray:
-        some = next(iter(observations.values())) if isinstance(observations, dict) else observations
-        actions, _ = self._policy.predict(_padded(observations), deterministic=True)
-        return actions[: len(some)]
+        return self._policy.predict(observations, deterministic=True)[0]
 
 
 def load_driver(
@@ -180,19 +168,3 @@ def _foreign(path: Path, world: WorldSpec | None, device: torch.device, trust: b
 
 def _known_runs(root: Path = Path("runs")) -> list[str]:
     return [str(folder) for folder in sorted(root.iterdir()) if runs_in(folder)] if root.is_dir() else []
-
-
-def _rows(observations: Batch, begin: int, end: int) -> Batch:
-    if isinstance(observations, dict):
-        return {key: value[begin:end] for key, value in observations.items()}
-    return observations[begin:end]
-
-
-def _padded(observations: Batch) -> Any:
-    """Repeat the first row until the batch has its fixed size."""
-    if isinstance(observations, dict):
-        return {key: _padded(value) for key, value in observations.items()}
-    missing = _BATCH - len(observations)
-    if not missing:
-        return observations
-    return np.concatenate([observations, np.repeat(observations[:1], missing, axis=0)])

@@ -4,9 +4,10 @@ It knows environments, drivers and scores; it does not know how a driver came to
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from drive_rl.errors import DriveRLError
@@ -19,15 +20,19 @@ from drive_rl.spec import SPLITS, Split, WorldSpec
 
 Progress = Callable[[EpisodeMetrics], None]
 
+BATCH = 8
+"""Rows of every batch that is driven, and the most environments side by side."""
+
 
 class Evaluator:
     """A pool of environments kept open, for evaluations that come back (a context manager)."""
 
-    def __init__(self, driver: Driver, world: WorldSpec, split: Split, num_envs: int = 8) -> None:
+    def __init__(self, driver: Driver, world: WorldSpec, split: Split, num_envs: int = BATCH) -> None:
         self._driver = driver
         self._split: Split = split
         self._envs = [
-            LaneEnv(world, observation=driver.observation, actions=driver.actions, split=split) for _ in range(num_envs)
+            LaneEnv(world, observation=driver.observation, actions=driver.actions, split=split)
+            for _ in range(min(num_envs, BATCH))
         ]
 
     def run(self, episodes: int, progress: Progress | None = None) -> tuple[Score, list[EpisodeMetrics]]:
@@ -53,7 +58,7 @@ def evaluate(
     world: WorldSpec,
     split: Split,
     episodes: int,
-    num_envs: int = 8,
+    num_envs: int = BATCH,
     progress: Progress | None = None,
 ) -> tuple[Score, list[EpisodeMetrics]]:
     """Drive the first `episodes` roads of a split once each and score them.
@@ -63,7 +68,7 @@ def evaluate(
         world: The world to drive in.
         split: Which roads.
         episodes: How many of them.
-        num_envs: How many are driven side by side: it changes the speed, never the score.
+        num_envs: How many are driven side by side, at most 8: it changes the speed, never the score.
         progress: Called with each episode as it ends, in no fixed order.
 
     Raises:
@@ -101,31 +106,49 @@ def split_seeds(split: Split, episodes: int) -> range:
 def drive(
     driver: Driver, envs: Sequence[LaneEnv], seeds: Iterable[int], progress: Progress | None = None
 ) -> list[EpisodeMetrics]:
-    """Drive each road once, in whichever environment is free; return the episodes in the order of `seeds`."""
-    waiting = deque(seeds)
-    order = tuple(waiting)
+    """Drive each road once; return the episodes in the order of `seeds`.
+
+    The k-th road always sits in row k mod 8 of a batch of eight, whoever sits beside it: matrix kernels round by batch
+    size and row, and a score must not depend on how many cars drive side by side.
+    """
+    order = tuple(seeds)
     done: dict[int, EpisodeMetrics] = {}
-    active = [(env, _start(env, waiting.popleft())) for env in envs[: len(waiting)]]
+    for first in range(0, BATCH, len(envs)):
+        queues = {row: deque(order[row::BATCH]) for row in range(first, min(first + len(envs), BATCH))}
+        for episode in _drive_rows(driver, envs, queues):
+            done[episode.road_seed] = episode
+            if progress is not None:
+                progress(episode)
+    return [done[seed] for seed in order]
+
+
+def _drive_rows(driver: Driver, envs: Sequence[LaneEnv], queues: dict[int, deque[int]]) -> Iterator[EpisodeMetrics]:
+    """Drive the roads of some rows of the batch, one environment a row; yield each episode as it ends."""
+    space = envs[0].observation_space
+    rows: list[Any] = [_nothing(space)] * BATCH
+    active = {row: env for (row, queue), env in zip(queues.items(), envs, strict=False) if queue}
+    for row, env in active.items():
+        rows[row] = _start(env, queues[row].popleft())
     while active:
-        batch = stacked([observation for _, observation in active], active[0][0].observation_space)
-        actions = driver.act(batch)
+        actions = driver.act(stacked(rows, space))
         if not np.isfinite(actions).all():
             raise DriveRLError(f"driver {driver.name}: gave a NaN or infinite action; mend: use another checkpoint")
-        going: list[tuple[LaneEnv, Any]] = []
-        for (env, _), action in zip(active, actions, strict=True):
-            observation, _, terminated, truncated, info = env.step(action)
+        for row, env in list(active.items()):
+            rows[row], _, terminated, truncated, info = env.step(actions[row])
             if terminated or truncated:
-                episode = info["episode_metrics"]
-                done[episode.road_seed] = episode
-                if progress is not None:
-                    progress(episode)
-                if not waiting:
-                    continue
-                observation = _start(env, waiting.popleft())
-            going.append((env, observation))
-        active = going
-    return [done[seed] for seed in order]
+                yield info["episode_metrics"]
+                if queues[row]:
+                    rows[row] = _start(env, queues[row].popleft())
+                else:
+                    del active[row]
 
 
 def _start(env: LaneEnv, seed: int) -> Any:
     return env.reset(seed=seed, options={"road_seed": seed})[0]
+
+
+def _nothing(space: gymnasium.Space) -> Any:
+    """Return an empty observation, for a row in which nobody drives."""
+    if isinstance(space, gymnasium.spaces.Dict):
+        return {key: _nothing(part) for key, part in space.spaces.items()}
+    return np.zeros(space.shape or (), space.dtype)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 
@@ -82,6 +83,7 @@ def train(
         DriveRLError: the spec cannot be trained, the run cannot be resumed, or learning diverged.
     """
     console = console or Console()
+    torch.distributions.Distribution.set_default_validate_args(False)  # `guard_loss` looks once an update instead
     chosen = choose_device(device)
     console.print(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""), markup=False)
     run = RunFolder.open(resume) if resume is not None else None

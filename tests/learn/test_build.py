@@ -54,11 +54,11 @@ class Counter(gymnasium.Env[Any, Any]):
 @pytest.mark.parametrize("truncated", [False, True])
 def test_an_episode_ends_as_stable_baselines3_wants_it(truncated: bool) -> None:
     envs = SerialVecEnv([lambda: Counter(truncated)] * 2)
-    assert envs.reset().tolist() == [[0], [0]]
+    assert np.array_equal(np.asarray(envs.reset()), [[0], [0]])
     for _ in range(2):
         envs.step(np.zeros(2, int))
     observations, rewards, dones, infos = envs.step(np.zeros(2, int))
-    assert observations.tolist() == [[0], [0]]  # the next episode's
+    assert np.array_equal(np.asarray(observations), [[0], [0]])  # the next episode's
     assert rewards.dtype == np.float32
     assert dones.tolist() == [True, True]
     for info in infos:
@@ -105,8 +105,10 @@ def test_the_policy_alone_is_the_models_policy(spec: PpoSpec | DqnSpec) -> None:
 def test_the_camera_is_an_image_to_stable_baselines3() -> None:
     spec = ppo()
     envs = make_envs(world(), spec, "train", 1, 0)
-    assert is_image_space(envs.observation_space)
-    assert is_image_space_channels_first(envs.observation_space)
+    space = envs.observation_space
+    assert isinstance(space, spaces.Box)
+    assert is_image_space(space)
+    assert is_image_space_channels_first(space)
     envs.close()
 
 

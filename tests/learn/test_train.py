@@ -1,0 +1,180 @@
+import io
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import small_specs
+import torch
+from rich.console import Console
+
+from drive_rl.errors import DriveRLError
+from drive_rl.learn.callbacks import Every, SafePoints, check_observations
+from drive_rl.learn.history import Evaluation, History
+from drive_rl.learn.tensors import read_tensors
+from drive_rl.learn.train import TrainingInterrupted, train
+from drive_rl.reader import parse_run
+from drive_rl.run.files import read_json
+from drive_rl.run.folder import RunFolder
+from drive_rl.run.metrics import read_metrics
+from drive_rl.spec import RunSpec
+
+SILENT = Console(quiet=True)
+STOP_AT = 150
+ALGORITHMS = ("ppo", "dqn")
+
+
+def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
+    return train(spec, folder, "cpu", console=more.pop("console", SILENT), **more)
+
+
+def interrupt_at(step: int, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send this process a signal at a step, in the middle of a rollout."""
+    original = SafePoints._on_step
+
+    def hooked(self: SafePoints) -> bool:
+        if self.num_timesteps == step:
+            os.kill(os.getpid(), number)
+        return original(self)
+
+    monkeypatch.setattr(SafePoints, "_on_step", hooked)
+
+
+def same(first: Path, second: Path) -> bool:
+    one, two = read_tensors(first / "weights.safetensors"), read_tensors(second / "weights.safetensors")
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_resumed_run_ends_where_an_unbroken_one_does(
+    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = small_specs.run(algorithm)
+    unbroken = go(spec, tmp_path)
+    with monkeypatch.context() as patch:
+        interrupt_at(STOP_AT, signal.SIGTERM, patch)
+        with pytest.raises(TrainingInterrupted, match="drive-rl train --resume") as stopped:
+            go(spec, tmp_path)
+    assert stopped.value.exit_code == 143
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    torch.manual_seed(1234)
+    np.random.seed(1234)
+    resumed = go(None, tmp_path, resume=stopped.value.run.path)
+    assert resumed == stopped.value.run
+    assert same(unbroken.last, resumed.last)
+    for name in ("optimizer.safetensors", "env.npz", "last_step.npz", "rng.json"):
+        assert (unbroken.last / name).read_bytes() == (resumed.last / name).read_bytes(), name
+    rows = [read_json(run.path / "training.json", "")["evaluations"] for run in (unbroken, resumed)]
+    assert rows[0] == rows[1]
+    steps = [row["step"] for row in read_metrics(resumed.metrics)]
+    assert steps == sorted(steps)
+
+
+def test_a_run_folder_holds_what_was_promised(tmp_path: Path) -> None:
+    films: list[Path] = []
+
+    def film(run: Path) -> Path:
+        films.append(run)
+        return run / "films" / "drive.mp4"
+
+    console = Console(file=io.StringIO(), width=200)
+    command = ["drive-rl", "train", "x"]
+    run = go(small_specs.run("ppo", "keep_checkpoints=1"), tmp_path, film=film, command=command, console=console)
+    assert parse_run(run.spec.read_text(), run.spec) == small_specs.run("ppo", "keep_checkpoints=1")
+    assert run.command.read_text() == "drive-rl train x\n"
+    assert films == [run.path]
+    assert run.steps() == [128]  # at 256 training is over: that is `last`
+    assert (run.best / "manifest.json").is_file()
+    assert (run.last / "manifest.json").is_file()
+    found = read_json(run.evaluation, "")
+    assert found["split"] == "val"
+    assert found["score"]["episodes"] == 2
+    rows = read_metrics(run.metrics)
+    assert {"eval/success", "eval/driving_score", "train/loss", "time/wall_s", "time/train_s"} <= set().union(*rows)
+    assert any(row.get("rollout/ep_rew_mean") for row in rows)
+    for row in rows:
+        if "time/wall_s" in row:
+            assert row["time/train_s"] <= row["time/wall_s"]
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    for part in ("device: cpu", "256 of 256 steps", "held-out success", "without evaluations", "film: "):
+        assert part in said
+
+
+def test_ctrl_c_has_its_own_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_at(STOP_AT, signal.SIGINT, monkeypatch)
+    with pytest.raises(TrainingInterrupted) as stopped:
+        go(small_specs.run("ppo"), tmp_path)
+    assert stopped.value.exit_code == 130
+    assert str(stopped.value.run.path) in stopped.value.command
+
+
+def test_training_stops_once_the_bar_is_held(tmp_path: Path) -> None:
+    changes = ("evaluation.stop_at_success=0", "evaluation.stop_after=2", "evaluation.every_steps=64")
+    run = go(small_specs.run("ppo", *changes), tmp_path)
+    assert read_json(run.last / "counters.json", "")["num_timesteps"] == 128
+
+
+def test_a_finished_run_resumes_to_nothing(tmp_path: Path) -> None:
+    run = go(small_specs.run("ppo"), tmp_path)
+    before = read_tensors(run.last / "weights.safetensors")
+    again = go(None, tmp_path, resume=run.path)
+    after = read_tensors(again.last / "weights.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_loss_that_is_no_number_stops_training(tmp_path: Path) -> None:
+    spec = small_specs.run("ppo", "agent.learning_rate=1", "agent.max_grad_norm=1000")
+
+    def poison(self: Any) -> bool:
+        if self.num_timesteps == 64:
+            with torch.no_grad():
+                next(self.model.policy.value_net.parameters()).fill_(torch.inf)
+        return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SafePoints, "_on_step", poison)
+        with pytest.raises(DriveRLError, match=r"loss = \S+ at step 64: learning has diverged; mend"):
+            go(spec, tmp_path)
+
+
+def test_observations_that_are_no_numbers_name_the_step() -> None:
+    good = np.zeros((2, 3), np.float32)
+    check_observations({"state": good, "camera": np.zeros((2, 3), np.uint8)}, 5)
+    with pytest.raises(DriveRLError, match="observation state holds NaN or infinity at step 5"):
+        check_observations(np.array([[np.nan]], np.float32), 5)
+
+
+def test_no_folder_is_left_by_a_run_that_cannot_begin(tmp_path: Path) -> None:
+    spec = small_specs.run("ppo", "world.camera.channels=rgb", "world.camera.frame_stack=16")
+    with pytest.raises(DriveRLError, match="stacked channels"):
+        go(spec, tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(DriveRLError, match="not a run folder"):
+        go(None, tmp_path, resume=tmp_path)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    run = go(small_specs.run("ppo"), tmp_path)
+    path = run.last / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(DriveRLError, match="cut short or edited"):
+        go(None, tmp_path, resume=run.path)
+
+
+def test_every_says_each_multiple_once() -> None:
+    due = Every(100, 250)
+    assert [due(step) for step in (260, 300, 310, 520, 599, 600)] == [False, True, False, True, False, True]
+
+
+def test_the_best_is_the_latest_of_equals() -> None:
+    rows = [Evaluation(step, success, success, {}) for step, success in ((1, 0.5), (2, 1.0), (3, 1.0), (4, 0.9))]
+    history = History(rows)
+    assert history.best is rows[2]
+    assert history.held(0.9) == 3
+    assert history.held(1.0) == 0
+    assert history.held(0.5) == 4
