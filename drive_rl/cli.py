@@ -184,7 +184,9 @@ def render(
     _import_bullet()
     from drive_rl.report.film import render_film
     from drive_rl.report.table import progress_bar
+    from drive_rl.report.writers import check_out
 
+    check_out(out, overwrite)
     who, place = _load(_newest(driver)[0], world, changes or [], device, trust)
     with progress_bar("film", len(chosen or range(episodes))) as advance:
         filmed = render_film(who, place, split, episodes, out, seeds=chosen, overwrite=overwrite, progress=advance)

@@ -1,0 +1,427 @@
+"""Whatever a user gets wrong: one paragraph on stderr that says how to mend it, exit code 2, nothing half-written."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from drive_rl import cli
+from drive_rl.errors import DriveRLError
+from drive_rl.reader import load_run, load_world
+from drive_rl.spec import RunSpec, WorldSpec
+
+TINY = """\
+world: {base: lane_follow, road: {length_m: 60}, task: {time_limit_s: 4}}
+agent: {base: ppo, num_envs: 2, steps_per_update: 16, batch_size: 16, epochs: 1, hidden: [8], encoder: {features: 8}}
+budget_steps: 32
+checkpoint_every: 32
+evaluation: {every_steps: 32, episodes: 1}
+track: none
+"""
+
+Refused = Callable[..., str]
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
+
+
+def check(code: object, stderr: str) -> str:
+    """Check one paragraph and exit code 2; return the paragraph on one line."""
+    assert code == 2, stderr
+    assert "Traceback" not in stderr
+    assert stderr.startswith("error: "), stderr
+    assert stderr.endswith("\n")
+    assert "\n\n" not in stderr
+    assert all(line.startswith("       ") for line in stderr.splitlines()[1:])
+    return " ".join(stderr.split())
+
+
+def run_main(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sys, "argv", ["drive-rl", *words])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds tiny.yaml and runs/tiny with one run."""
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "tiny.yaml").write_text(TINY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert run_main(["train", "tiny.yaml", "--no-film"], patch) == 0
+    return folder
+
+
+@pytest.fixture
+def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `trained` to spoil; it is the current folder."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def refused(here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Refused:
+    """Run a command that must be refused and leave every file as it was; return its paragraph."""
+
+    def refuse(*words: str) -> str:
+        before = listing(here)
+        capfd.readouterr()
+        code = run_main(list(words), monkeypatch)
+        said = check(code, capfd.readouterr().err)
+        assert listing(here) == before, "something was written"
+        return said
+
+    return refuse
+
+
+def the_run(here: Path) -> Path:
+    (run,) = (here / "runs" / "tiny").iterdir()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "quickstar"], "unknown experiment 'quickstar'; did you mean 'quickstart'?"),
+        (["train", "nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["train"], "name an experiment"),
+        (["train", "budget_steps=3"], "name an experiment before any KEY=VALUE"),
+        (["eval", "refrence"], "unknown driver 'refrence'; did you mean 'reference'?"),
+        (["eval", "runs/tin"], "did you mean 'runs/tiny'?"),
+        (["eval", "ppo"], "has not learned yet"),
+        (["eval", "reference", "--world", "lane_folow"], "did you mean 'lane_follow'?"),
+        (["render", "refrence"], "did you mean 'reference'?"),
+        (["show", "lane_folow"], "did you mean 'lane_follow'?"),
+        (["export", "runs/tin", "mine"], "found here: "),
+        (["export", "runs/tiny", "../mine"], "expected letters"),
+        (["export", "runs/tiny", "ppo"], "is the name of the recipe"),
+    ],
+)  # fmt: skip
+def test_unknown_names(refused: Refused, words: list[str], expected: str) -> None:
+    assert expected in refused(*words)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("agent.learning_rat=1", "unknown key; did you mean 'learning_rate'?"),
+        ("agent.gamma", "expected key=value"),
+        ("agent..gamma=1", "expected key=value"),
+        ("agent.epochs=many", "agent.epochs = 'many'"),
+        ("agent.gamma=1.5", "less than or equal to 1"),
+        ("agent.gamma=.nan", "agent.gamma"),
+        ("agent.learning_rate=[1", "no valid YAML"),
+        ("budget_steps=0", "budget_steps = 0"),
+        ("track=paper", "track = 'paper'"),
+        ("world=lane_follow_hard", "cannot be overridden"),
+        ("agent.batch_size=9999999", "batch_size"),
+        ("world.road.lane_width_m=0", "lane_width_m = 0"),
+        ("world.camera.height_m=-1", "height_m = -1"),
+        ("world.camera.width_px=3", "width_px = 3"),
+        ("world.appearance.camera_height_error_m=2", "camera_height_error_m"),
+        ("world.road.tiers={}", "tiers"),
+    ],
+)  # fmt: skip
+def test_bad_overrides_and_impossible_worlds(refused: Refused, override: str, expected: str) -> None:
+    said = refused("train", "tiny.yaml", override)
+    assert expected in said
+    assert "command line" in said
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("agnt.gamma=1", "agnt"),
+        ("agent.gamma.x=1", "gamma: "),
+        ("agent.algorithm=sac", "'sac'"),
+        ("world.task.control_hz=30", "mend: physics_hz = 120"),
+        ("world.task.start_speed_mps=[9,3]", "start_speed_mps = [9.0, 3.0]"),
+        ("world.road.tiers.hard.min_radius_m=8 world.road.lane_width_m=8", "tighter than the road is wide"),
+    ],
+)  # fmt: skip
+def test_overrides_that_do_not_go_together(refused: Refused, override: str, expected: str) -> None:
+    assert expected in refused("train", "tiny.yaml", *override.split())
+
+
+def test_several_mistakes_are_told_together(refused: Refused) -> None:
+    said = refused("train", "tiny.yaml", "world.road.lane_width_m=0", "agent.epochs=x")
+    assert "lane_width_m" in said
+    assert "epochs" in said
+
+
+@pytest.mark.parametrize("words", [["eval", "."], ["render", "."], ["train", "--resume", "."], ["export", ".", "mine"]])
+def test_a_folder_that_is_no_run(refused: Refused, words: list[str]) -> None:
+    assert "not a run folder" in refused(*words)
+
+
+def test_show_says_when_a_name_means_two_things(
+    refused: Refused, here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (here / "shelf" / "configs").mkdir(parents=True)
+    (here / "shelf" / "configs" / "ppo.yaml").write_text("base: quickstart\n")
+    monkeypatch.setenv("DRIVE_RL_PATH", str(here / "shelf"))
+    assert "a driver and an experiment; mend: add --kind driver or --kind experiment" in refused("show", "ppo")
+    assert run_main(["show", "ppo", "--kind", "driver"], monkeypatch) == 0
+    assert capfd.readouterr().out.startswith("# driver ppo")
+
+
+@pytest.mark.parametrize("words", [["eval", "runs/tiny"], ["train", "--resume", "runs/tiny", "budget_steps=64"]])
+@pytest.mark.parametrize("harm", ["truncated", "edited", "lost", "manifest"])
+def test_a_damaged_checkpoint(refused: Refused, here: Path, words: list[str], harm: str) -> None:
+    for place in ("best", "last"):
+        weights = the_run(here) / place / "weights.safetensors"
+        data = weights.read_bytes()
+        if harm == "truncated":
+            weights.write_bytes(data[: len(data) // 2])
+        elif harm == "edited":
+            weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        elif harm == "lost":
+            weights.unlink()
+        else:
+            (weights.parent / "manifest.json").write_text('{"format": ')
+    said = refused(*words)
+    assert ("manifest.json" if harm == "manifest" else "weights.safetensors") in said
+
+
+def test_a_damaged_run_spec(refused: Refused, here: Path) -> None:
+    spec = the_run(here) / "spec.yaml"
+    spec.write_text(spec.read_text().replace("lane_width_m: 3.5", "lane_width_m: 0"))
+    assert "lane_width_m = 0" in refused("eval", "runs/tiny")
+    spec.write_text("[")
+    assert "no valid YAML" in refused("show", "runs/tiny")
+
+
+def test_foreign_zips_need_trust(refused: Refused, here: Path) -> None:
+    from stable_baselines3 import PPO
+
+    PPO("MlpPolicy", "CartPole-v1", device="cpu").save(here / "foreign.zip")
+    assert "--trust" in refused("eval", "foreign.zip")
+    assert "--trust" in refused("render", "foreign.zip")
+    (here / "other.zip").write_bytes(b"PK no zip")
+    assert "not a stable-baselines3 zip" in refused("eval", "other.zip", "--trust")
+    assert "file not found" in refused("eval", "none.zip")
+
+
+def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
+    for name in ("drive.mp4", "scores.json"):
+        (here / name).write_text("precious")
+    assert "drive.mp4: exists already; mend: --overwrite" in refused("render", "reference")
+    assert "scores.json: exists already" in refused("eval", "reference", "--out", "scores.json")
+    assert "is no folder" in refused("eval", "reference", "--out", "deep/scores.json")
+    assert "unknown kind of film" in refused("render", "reference", "--out", "film.doc")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["eval", "reference", "--episodes", "0"], "expected 1 to 1000"),
+        (["eval", "reference", "--episodes", "2000"], "expected 1 to 1000"),
+        (["eval", "reference", "camera.width_px=64"], "expected world.KEY=VALUE"),
+        (["eval", "reference", "world.camera.width_px=3"], "width_px = 3"),
+        (["eval", "runs/tiny", "world.camera.width_px=100"], "choose a world with the driver's own camera"),
+        (["render", "reference", "--seeds", "1,x"], "expected whole numbers"),
+        (["render", "reference", "--seeds=-1"], "expected numbers >= 0"),
+        (["train", "--resume", "runs/tiny", "agent.gamma=0.5"], "a run goes on as it began"),
+        (["train", "--resume", "runs/tiny", "--seed", "1"], "a run goes on as it began"),
+        (["train", "--resume", "runs/tiny", "budget_steps=0"], "budget_steps = 0"),
+        (["show", "runs/tiny", "seed=1"], "is as it was made"),
+    ],
+)  # fmt: skip
+def test_options_that_do_not_fit(refused: Refused, words: list[str], expected: str) -> None:
+    assert expected in refused(*words)
+
+
+@pytest.mark.parametrize(
+    "words", [["eval", "reference", "--split", "tset"], ["fly"], ["train", "--sed", "1"], ["eval"]]
+)
+def test_usage_errors_also_end_with_2(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(words, monkeypatch) == 2
+    said = capfd.readouterr().err
+    assert "Error: " in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("words", [["train", "tiny.yaml"], ["eval", "runs/tiny"], ["render", "runs/tiny"]])
+def test_cuda_without_a_gpu(refused: Refused, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "no usable GPU here" in refused(*words, "--device", "cuda")
+
+
+def limited(folder: Path, limit: int, *words: str) -> str:
+    """Run a command that may write no file larger than `limit` bytes, as on a disk that fills up."""
+
+    def limit_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "drive_rl", *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        preexec_fn=limit_files,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return check(done.returncode, done.stderr)
+
+
+def test_no_space_for_scores(here: Path) -> None:
+    before = listing(here)
+    assert "no space left" in limited(here, 500, "eval", "runs/tiny", "--episodes", "1")
+    assert listing(here) == before
+
+
+def test_no_space_for_a_film(here: Path) -> None:
+    before = listing(here)
+    said = limited(here, 5000, "render", "runs/tiny", "world.task.time_limit_s=1", "--episodes", "1")
+    assert "drive.mp4: " in said
+    assert listing(here) == before
+
+
+def test_no_space_to_train_on(here: Path) -> None:
+    before = listing(here)
+    words = ("train", "tiny.yaml", "--no-film", "--runs", "full")
+    assert "no space left" in limited(here, 500, *words)
+    left = {path: data for path, data in listing(here).items() if path not in before}
+    assert not any(left.values()), "no half-written run"
+    assert "no space left" in limited(here, 20_000, *words)  # room for the spec, not for a checkpoint
+    (run,) = (path for path in (here / "full" / "tiny").iterdir())
+    assert not list(run.rglob("*.tmp-*"))
+    assert not (run / "best").exists()
+
+
+def test_not_enough_memory_is_told(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def no_memory() -> None:
+        raise MemoryError("Unable to allocate 3 TiB")
+
+    monkeypatch.setattr("drive_rl.report.catalogue.print_catalogue", no_memory)
+    code = run_main(["list"], monkeypatch)
+    assert "not enough memory" in check(code, capfd.readouterr().err)
+
+
+# --- random input ---------------------------------------------------------------------------------------------------
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return every dotted key of a spec."""
+    found = []
+    for name, field in model.model_fields.items():
+        found.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found += keys(field.annotation, f"{prefix}{name}.")
+    return found
+
+
+KEYS = [*keys(RunSpec), *(f"agent.{key}" for key in ("epochs", "gamma", "hidden", "encoder.kind", "encoder.features"))]
+VALUES = st.one_of(
+    st.integers().map(str),
+    st.floats().map(str),
+    st.sampled_from(
+        ["", "null", "true", "[]", "{}", "[1, 2]", "{a: 1}", "!!python/name:os", "&a [*a]", "1e999", "field"]
+    ),
+    st.text(max_size=12),
+)
+OVERRIDES = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(KEYS), VALUES).map("=".join),
+        st.tuples(st.sampled_from(KEYS), st.text(max_size=5), VALUES).map(lambda t: f"{t[0]}.{t[1]}={t[2]}"),
+        st.text(max_size=20),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(OVERRIDES)
+@settings(max_examples=300, deadline=None)
+def test_any_override_is_taken_or_explained(overrides: list[str]) -> None:
+    try:
+        load_run("quickstart", overrides)
+    except DriveRLError as error:
+        said = str(error)
+    else:
+        return
+    assert said
+    assert "\n\n" not in said
+
+
+BOUNDED = {"camera.width_px": 80, "camera.height_px": 60, "camera.frame_stack": 3, "road.length_m": 300}
+"""Sizes kept small here, for speed."""
+
+
+def within_bounds(model: type[BaseModel], prefix: str = "") -> Iterator[st.SearchStrategy[str]]:
+    """Yield, for each number of a world, overrides that its own bounds allow."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from within_bounds(field.annotation, f"{prefix}{name}.")
+        low = next(
+            (getattr(m, "ge", getattr(m, "gt", None)) for m in field.metadata if hasattr(m, "ge") or hasattr(m, "gt")),
+            None,
+        )
+        high = next((m.le for m in field.metadata if hasattr(m, "le")), None)
+        if low is None or high is None:
+            continue
+        high = BOUNDED.get(prefix + name, high)
+        numbers = st.integers(low, high) if field.annotation is int else st.floats(low, high, exclude_min=low == 0)
+        yield numbers.map(f"{prefix}{name}={{}}".format)
+
+
+@given(st.lists(st.one_of(list(within_bounds(WorldSpec))), max_size=4))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_world_that_is_accepted_can_be_driven(changes: list[str]) -> None:
+    from drive_rl.sim.lane_env import LaneEnv
+
+    try:
+        world = load_world("lane_follow", changes)
+    except DriveRLError:
+        return
+    env = LaneEnv(world)
+    try:
+        observation, _ = env.reset(seed=0)
+        assert env.observation_space.contains(observation)
+        for _ in range(2):
+            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+            assert 0 <= reward <= 1
+            if terminated or truncated:
+                break
+    finally:
+        env.close()
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=15)
+
+
+@given(st.lists(WORDS, max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_any_words_are_answered(words: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        assert run_main(["show", *words], patch) in (0, 2)
+
+
+def test_results_are_strict_json(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_main(["eval", "runs/tiny", "--episodes", "1"], monkeypatch) == 0
+    text = (the_run(here) / "eval.json").read_text()
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
