@@ -42,11 +42,12 @@ class RoadMap:
     def __init__(self, width_px: int, height_px: int, road: RoadSpec, episode: Episode, top_speed_mps: float) -> None:
         start_m, end_m = episode.road.start_s_m, episode.road.end_s_m
         right_m, left_m = -road.lanes_ahead * road.lane_width_m, road.lanes_oncoming * road.lane_width_m
-        lines = {d: episode.road.line(d, start_m - _RUN_OUT_M, end_m + _RUN_OUT_M) for d in (right_m, 0.0, left_m)}
-        self._fit(width_px, height_px, np.concatenate(list(lines.values())))
+        offsets_m = [lane * road.lane_width_m for lane in range(-road.lanes_ahead, road.lanes_oncoming + 1)]
+        lines = [episode.road.line(d, start_m - _RUN_OUT_M, end_m + _RUN_OUT_M) for d in offsets_m]
+        self._fit(width_px, height_px, np.concatenate(lines))
         self._picture = blank(width_px, height_px, PANEL)
         self._top_mps, self._colours = top_speed_mps, speed_colours()
-        self._draw_road([self._px(line) for line in lines.values()])
+        self._draw_road([self._px(line) for line in lines])
         for s, colour in ((start_m, GREEN), (end_m, TEXT)):
             ends = np.array([episode.road.place(s, d)[:2] for d in (right_m - 2, left_m + 2)])
             draw_lines(self._picture, [self._px(ends)], colour, 3)
@@ -86,10 +87,12 @@ class RoadMap:
         return self._middle_px + (points - self._middle_m) * (self._scale, -self._scale)
 
     def _draw_road(self, lines: list[NDArray[np.float64]]) -> None:
-        right, middle, left = lines
+        """Draw the road between its lines [px], from the right edge to the left."""
+        right, *inner, left = lines
         quads = [np.concatenate([right[i : i + 2], left[i : i + 2][::-1]]) for i in range(len(right) - 1)]
         for quad in quads:  # one by one, since the whole outline may wind over itself
             draw_shape(self._picture, quad, _ASPHALT)
         draw_lines(self._picture, [right, left], _EDGE)
         dash = max(2, round(5 / self._scale))
-        draw_lines(self._picture, [middle[i : i + dash] for i in range(0, len(middle), 2 * dash)], DIM)
+        for line in inner:
+            draw_lines(self._picture, [line[i : i + dash] for i in range(0, len(line), 2 * dash)], DIM)

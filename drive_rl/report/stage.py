@@ -107,7 +107,7 @@ class Stage:
         self._map.drive(car)
         self._map.show(_MAP.of(frame), car)
         if step.seen is not None:
-            _draw_seen(frame, self._view, step.seen)
+            _draw_seen(frame, step.seen)
         self._draw_plots(frame, step)
         _draw_facts(frame, _STRIP[3], step.metrics)
         return frame
@@ -115,8 +115,9 @@ class Stage:
     def _draw_ground(self, driver: str, observation: Observation) -> Picture:
         """Draw what stays the same through the film."""
         ground = blank(WIDTH_PX, HEIGHT_PX)
+        driver = _shortened(driver, 480, 22, 700)
         write(ground, driver, 16, 34, 22, TEXT, 700)
-        write(ground, f"in {self._world.name}", 16 + text_width(driver, 22, 700) + 10, 34, 18, DIM)
+        write(ground, _shortened(f"in {self._world.name}", 300, 18), 16 + text_width(driver, 22, 700) + 10, 34, 18, DIM)
         given = {"state": "the driver is given the lane state, not this picture"}.get(observation, "")
         for box, name, note in (
             (DRIVER, "Driver's camera", given),
@@ -152,7 +153,7 @@ class Stage:
         steer_deg = math.degrees(step.metrics["steer_rad"])
         rows = (
             (speed, target, BLUE, f"{speed:.1f} m/s, asked {target:.1f}"),
-            (steer_deg, math.nan, AMBER, f"{abs(steer_deg):.1f}° {_side(steer_deg)}"),
+            (steer_deg, math.nan, AMBER, f"{abs(steer_deg):.1f}°{_side(steer_deg)}"),
             (step.reward, math.nan, GREEN, f"{step.reward:.2f}"),
         )
         for plot, box, (value, wanted, colour, label) in zip(self._plots, _STRIP, rows, strict=False):
@@ -161,12 +162,21 @@ class Stage:
             write(frame, label, box.right, box.y - 8, 15, colour, align="right")
 
 
-def _draw_seen(frame: Picture, view: Box, seen: NDArray[np.uint8]) -> None:
-    """Draw what the network is given, pixel by pixel, into the sky of the driver's view."""
+def _shortened(text: str, width_px: int, size: int, weight: int = 400) -> str:
+    """Return a text that is no wider than `width_px`, its end cut off if need be."""
+    if text_width(text, size, weight) <= width_px:
+        return text
+    while text and text_width(f"{text}…", size, weight) > width_px:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _draw_seen(frame: Picture, seen: NDArray[np.uint8]) -> None:
+    """Draw what the driver is given, pixel by pixel, into the sky of its view."""
     height, width = seen.shape[1:]
     scale = max(1, _INSET_PX // width) if width <= _INSET_PX else _INSET_PX / width
     size = round(width * scale), round(height * scale)
-    inset = Box(view.right - size[0] - 10, view.y + 10, *size)
+    inset = Box(DRIVER.right - size[0] - 10, DRIVER.y + 10, *size)
     fill(frame, Box(inset.x - 2, inset.y - 2, inset.width + 4, inset.height + 24), GROUND)
     how = cv2.INTER_NEAREST if scale >= 1 else cv2.INTER_AREA
     picture = cv2.resize(np.ascontiguousarray(seen.transpose(1, 2, 0)), size, interpolation=how)
@@ -175,7 +185,7 @@ def _draw_seen(frame: Picture, view: Box, seen: NDArray[np.uint8]) -> None:
 
 
 def _side(value: float) -> str:
-    return "left" if value > 0 else "right"
+    return "" if abs(value) < 0.005 else " left" if value > 0 else " right"
 
 
 def _draw_facts(frame: Picture, box: Box, metrics: dict[str, float]) -> None:
@@ -186,7 +196,7 @@ def _draw_facts(frame: Picture, box: Box, metrics: dict[str, float]) -> None:
     write(frame, "km/h", left + speed_width + 8, box.y + 44, 18, DIM)
     write(frame, f"{metrics['time_s']:.1f} s", right, box.y + 26, 18, TEXT, align="right")
     offset = metrics["offset_m"]
-    write(frame, f"{abs(offset):.2f} m {_side(offset)}", right, box.y + 52, 18, TEXT, align="right")
+    write(frame, f"{abs(offset):.2f} m{_side(offset)}", right, box.y + 52, 18, TEXT, align="right")
     done = metrics["route_completion"]
     write(frame, "of the lane's centre", right, box.y + 70, 13, DIM, align="right")
     write(frame, f"route {100 * done:.0f} %", left, box.y + 84, 14, DIM)

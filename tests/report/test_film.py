@@ -154,6 +154,21 @@ def test_the_inset_is_the_newest_picture_the_driver_was_given() -> None:
     env.close()
 
 
+@pytest.mark.parametrize("lanes", [(1, 0), (2, 0), (2, 2)])
+@pytest.mark.parametrize("size", [(84, 84), (320, 64), (16, 40)])
+def test_any_road_and_camera_can_be_filmed(lanes: tuple[int, int], size: tuple[int, int]) -> None:
+    road = WORLD.road.model_copy(update={"lanes_ahead": lanes[0], "lanes_oncoming": lanes[1], "parked_cars_per_km": 30})
+    camera = WORLD.camera.model_copy(update={"width_px": size[0], "height_px": size[1], "channels": "rgb"})
+    world = WORLD.model_copy(update={"road": road, "camera": camera})
+    env = LaneEnv(world)
+    observation, info = env.reset(seed=0)
+    stage = Stage(world, "pusher", "camera", 1)
+    stage.open(env.episode, 1)
+    frame = stage.frame(Step(env.car, info["metrics"], 0.5, newest_picture(observation, world)))
+    assert frame.shape == (HEIGHT_PX, WIDTH_PX, 3)
+    env.close()
+
+
 def inset_region(shape: tuple[int, ...]) -> np.ndarray:
     """Return a mask of the right upper part of the driver's view, where nothing else moves."""
     mask = np.zeros(shape[:2], bool)
