@@ -137,8 +137,10 @@ def _override(raw: Raw, text: str) -> str:
         raise DriveRLError(f"command line: {text!r}: expected key=value, such as agent.learning_rate=3e-4")
     if key in ("world", "agent") or key.endswith("name"):
         raise DriveRLError(f"command line: {key}: cannot be overridden; mend: write an experiment file that says so")
+    if not value.strip():
+        raise DriveRLError(f"command line: {text!r}: has no value; mend: {key}=VALUE, or {key}=null for none")
     try:
-        parsed = yaml.safe_load(value) if value else None
+        parsed = yaml.safe_load(value)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise DriveRLError(f"command line: {key} = {value!r}: is no valid YAML value") from error
     *parents, last = key.split(".")
@@ -147,7 +149,10 @@ def _override(raw: Raw, text: str) -> str:
         at = at.setdefault(parent, {})
         if not isinstance(at, dict):
             raise DriveRLError(f"command line: {key}: {parent} is a value and has no keys below it")
-    at[last] = parsed
+    if parsed is None and last in at:
+        del at[last]  # as in a file: null takes a key away
+    else:
+        at[last] = parsed
     return key
 
 

@@ -243,7 +243,10 @@ class LaneEnv(gymnasium.Env[Any, Any]):
             if not self.action_space.contains(action):
                 raise DriveRLError(f"step: action {action!r}: expected an integer in [0, {len(self._grid)})")
             return self._grid[int(action)]
-        values = np.asarray(action, np.float64)
+        try:
+            values = np.asarray(action, np.float64)
+        except (TypeError, ValueError):
+            values = np.empty(0)
         if values.shape != (2,) or not np.isfinite(values).all():
             raise DriveRLError(f"step: action {action!r}: expected 2 finite numbers [steer, pedal] in [-1, 1]")
         steer, pedal = values
