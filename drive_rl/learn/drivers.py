@@ -22,6 +22,7 @@ from drive_rl.learn.vec_env import Batch
 from drive_rl.reader import load_agent, load_world, parse_run
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 from drive_rl.shelf import entries, nearest
+from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.spec import Actions, Observation, ReferenceSpec, RunSpec, WorldSpec
 
 DEFAULT_WORLD = "lane_follow"
@@ -163,7 +164,19 @@ def _foreign(path: Path, world: WorldSpec | None, device: torch.device, trust: b
         "camera+state" if isinstance(space, gymnasium.spaces.Dict) else "state" if flat else "camera"
     )
     actions: Actions = "discrete" if isinstance(model.action_space, gymnasium.spaces.Discrete) else "continuous"
-    return PolicyDriver(path.stem, model.policy, observation, actions), world or load_world(DEFAULT_WORLD)
+    world = world or load_world(DEFAULT_WORLD)
+    env = LaneEnv(world, observation, actions)
+    env.close()
+    for what, own, theirs in (
+        ("observation", space, env.observation_space),
+        ("action", model.action_space, env.action_space),
+    ):
+        if own != theirs:
+            raise DriveRLError(
+                f"{path}: learned with {what} space {own}, but {world.name} has {theirs}; mend: choose a world with the"
+                " driver's own camera and actions"
+            )
+    return PolicyDriver(path.stem, model.policy, observation, actions), world
 
 
 def _known_runs(root: Path = Path("runs")) -> list[str]:

@@ -4,9 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import small_specs
+import torch
 from rich.console import Console
 
 from drive_rl.errors import DriveRLError
+from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.drivers import load_driver
 from drive_rl.learn.evaluate import evaluate
 from drive_rl.learn.export import export_driver
@@ -84,6 +86,20 @@ def test_the_reference_driver_drives_anywhere() -> None:
 def test_what_is_no_driver_says_so(name: str, message: str) -> None:
     with pytest.raises(DriveRLError, match=message):
         load_driver(name)
+
+
+def test_a_foreign_zip_needs_trust_and_a_fitting_world(tmp_path: Path) -> None:
+    spec, world = small_specs.ppo(), small_specs.world()
+    envs = make_envs(world, spec, "train", 2, 0)
+    build_model(spec, envs, torch.device("cpu"), 0).save(tmp_path / "theirs.zip")
+    envs.close()
+    path = str(tmp_path / "theirs.zip")
+    with pytest.raises(DriveRLError, match="--trust"):
+        load_driver(path, world)
+    driver, _ = load_driver(path, world, trust=True)
+    assert driver.act(np.zeros((1, 2, 16, 24), np.uint8)).shape == (1, 2)
+    with pytest.raises(DriveRLError, match="learned with observation space"):
+        load_driver(path, trust=True)
 
 
 def test_runs_are_offered_by_name(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
