@@ -55,7 +55,9 @@ class Display:
 
     def _line(self, step: int) -> None:
         self._spoke_s = time.perf_counter()
-        self._console.print(f"{step:,} of {self._budget:,} steps, {self._text(step)}", markup=False, highlight=False)
+        self._console.print(
+            f"{step:,} of {self._budget:,} steps, {self._text(step)}", markup=False, highlight=False, soft_wrap=True
+        )
 
     def _text(self, step: int) -> str:
         speed = (step - self._begin) / max(time.perf_counter() - self._start_s, 1e-9)

@@ -97,7 +97,7 @@ def train(
             run = _new_run(spec, runs_dir, command)
         else:
             checkpoint.restore(model, run.last)
-        console.print(f"run: {run.path}", markup=False)
+        console.print(f"run: {run.path}", markup=False, highlight=False, soft_wrap=True)
         with stop_on_signals() as stop:
             _Session(spec, run, model, envs, stop, console, film).go()
     finally:
@@ -206,7 +206,7 @@ class _Session:
         return Evaluator(driver, self.spec.world, "val", min(8, episodes))
 
     def _say(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False)
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Clock:
