@@ -268,10 +268,7 @@ def score(episodes: Iterable[EpisodeMetrics], seed: int = 0) -> Score:
 def score_tiers(episodes: Iterable[EpisodeMetrics], seed: int = 0) -> dict[str, Score]:
     """Return the score of each tier of difficulty, tier -> score, in order of their names."""
     rows = list(episodes)
-    return {
-        tier: score([row for row in rows if row.tier == tier], seed)
-        for tier in sorted({r.tier for r in rows})
-    }
+    return {tier: score([row for row in rows if row.tier == tier], seed) for tier in sorted({r.tier for r in rows})}
 
 
 def wilson(successes: int, trials: int) -> Estimate:

@@ -46,9 +46,7 @@ def test_a_recorded_episode_is_what_was_driven() -> None:
     recorder = EpisodeRecorder(half_lane_m=1.75)
     recorder.step(metrics(0.1, offset_m=-0.2, speed_mps=8))
     recorder.step(metrics(0.2, offset_m=0.4, speed_mps=12))
-    recorder.step(
-        metrics(0.3, offset_m=-2.0, speed_mps=20, lateral_accel_mps2=-5.0, route_completion=0.7), True
-    )
+    recorder.step(metrics(0.3, offset_m=-2.0, speed_mps=20, lateral_accel_mps2=-5.0, route_completion=0.7), True)
     episode = recorder.finish("collision", False, 20_003, "hard")
     assert (episode.success, episode.end_reason, episode.collisions) == (False, "collision", 1)
     assert (episode.route_completion, episode.road_seed, episode.tier) == (0.7, 20_003, "hard")
