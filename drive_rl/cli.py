@@ -54,6 +54,8 @@ def main() -> NoReturn:
         _fail(str(error))
     except OSError as error:
         _fail(_explain(error))
+    except UnicodeDecodeError as error:
+        _fail(f"a file is damaged: UTF-8 text was expected, but {error}; mend: restore it, or name another")
     except MemoryError as error:
         _fail(f"not enough memory ({error}); mend: a smaller camera, fewer agent.num_envs, or a smaller buffer")
     sys.exit(0)
@@ -103,8 +105,8 @@ def train(
     from drive_rl.reader import load_run
 
     spec = load_run(str(experiment), changes) if resume is None else None
-    if resume is not None and changes:
-        _lengthen(resume, changes)
+    if resume is not None:
+        _prepare_resume(resume, changes)
     _import_bullet()
     from drive_rl.learn.train import TrainingInterrupted
     from drive_rl.learn.train import train as learn
@@ -289,10 +291,11 @@ def _changed(world: "WorldSpec", changes: list[str]) -> "WorldSpec":
         return load_world(str(path), changes).model_copy(update={"name": world.name})
 
 
-def _lengthen(resume: Path, changes: list[str]) -> None:
-    """Give a run that is to go on another budget; nothing else may change."""
+def _prepare_resume(resume: Path, changes: list[str]) -> None:
+    """See that a run can go on, and give it another budget if one is asked for; nothing else may change."""
     from drive_rl.learn.manifest import verify
     from drive_rl.reader import dump, parse_run
+    from drive_rl.report.catalogue import recorded
     from drive_rl.run.files import write_text
     from drive_rl.run.folder import RunFolder
 
@@ -303,9 +306,12 @@ def _lengthen(resume: Path, changes: list[str]) -> None:
             " budget_steps=NUMBER"
         )
     run = RunFolder.open(resume)
+    if not run.last.is_dir():
+        raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; mend: train its experiment again")
+    if not changes:
+        return
     verify(run.last)
-    spec = parse_run(run.spec.read_text(encoding="utf-8"), run.spec)
-    longer = spec.model_copy(update={"budget_steps": int(changes[-1].partition("=")[2])})
+    longer = recorded(run.path).model_copy(update={"budget_steps": int(changes[-1].partition("=")[2])})
     parse_run(dump(longer), Path("command line"))  # a copy is not validated
     write_text(run.spec, dump(longer))
 

@@ -207,6 +207,14 @@ def test_a_damaged_run_spec(refused: Refused, here: Path) -> None:
     assert "lane_width_m = 0" in refused("eval", "runs/tiny")
     spec.write_text("[")
     assert "no valid YAML" in refused("show", "runs/tiny")
+    spec.write_bytes(b"\xff\xfe")
+    assert "UTF-8" in refused("show", "runs/tiny")
+    assert "UTF-8" in refused("eval", "runs/tiny")
+
+
+def test_a_run_without_a_last_checkpoint(refused: Refused, here: Path) -> None:
+    shutil.rmtree(the_run(here) / "last")
+    assert "no last/ checkpoint to go on from" in refused("train", "--resume", "runs/tiny")
 
 
 def test_foreign_zips_need_trust(refused: Refused, here: Path) -> None:

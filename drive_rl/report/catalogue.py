@@ -56,6 +56,19 @@ def explained(name: str, overrides: list[str], kind: Kind | None = None) -> str:
     return "\n".join([f"# {source}", *_lines(spec, "")])
 
 
+def recorded(folder: Path) -> RunSpec:
+    """Return the spec that a run or a trained driver was made with.
+
+    Raises:
+        DriveRLError: its `spec.yaml` is missing or damaged.
+    """
+    path = folder / "spec.yaml"
+    try:
+        return parse_run(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DriveRLError(f"{path}: cannot be read ({error}); expected a UTF-8 YAML file") from error
+
+
 def new_driver_folder(name: str) -> Path:
     """Return where a new trained driver goes: the user's own shelf if there is one, else the checkout's.
 
@@ -85,24 +98,22 @@ def _find(name: str, overrides: list[str], kind: Kind | None) -> tuple[str, Base
     if kinds:
         found = entries(_SHELF[kinds[0]])[name]
         if found.is_dir():
-            return f"trained driver {name}, from {found}", _recorded(found, overrides)
+            return f"trained driver {name}, from {found}", _as_made(found, overrides)
         return f"{kinds[0]} {name}, from {found}", _LOAD[kinds[0]](name, overrides)
     if kind is None and (is_run(path) or runs_in(path)):
         run = RunFolder.open(path)
-        return f"run {run.path}", _recorded(run.path, overrides)
+        return f"run {run.path}", _as_made(run.path, overrides)
     if kind is None and path.is_dir() and (path / "spec.yaml").is_file():
-        return f"trained driver {path}", _recorded(path, overrides)
+        return f"trained driver {path}", _as_made(path, overrides)
     shelves: list[Shelf] = [_SHELF[kind]] if kind else list(_SHELF.values())
     known = {entry for shelf in shelves for entry in entries(shelf)}
     raise DriveRLError(f"unknown {kind or 'world, driver, experiment or run'} {name!r}; {nearest(name, known)}")
 
 
-def _recorded(folder: Path, overrides: list[str]) -> RunSpec:
-    """Return the spec that a run or a trained driver was made with."""
+def _as_made(folder: Path, overrides: list[str]) -> RunSpec:
     if overrides:
         raise DriveRLError(f"command line: {overrides[0]!r}: {folder} is as it was made; mend: leave the change out")
-    path = folder / "spec.yaml"
-    return parse_run(path.read_text(encoding="utf-8"), path)
+    return recorded(folder)
 
 
 def _kind_of(path: Path) -> Kind:
@@ -124,7 +135,7 @@ def _article(kind: Kind) -> str:
 
 def _described(kind: Kind, name: str, path: Path) -> str:
     try:
-        spec = _recorded(path, []) if path.is_dir() else _LOAD[kind](name)
+        spec = recorded(path) if path.is_dir() else _LOAD[kind](name)
     except (DriveRLError, OSError) as error:
         return f"BROKEN: {error}"
     if isinstance(spec, RunSpec) and path.is_dir():

@@ -31,8 +31,7 @@ def print_results(results: Mapping[str, Any], console: Console | None = None) ->
     console.print(table)
     by_tier = _table("tier", "roads", "success %", "driving score %", "route completion %")
     for tier, values in results["tiers"].items():
-        cells = (f"{_number(values[key]['value'], '%')} ({_interval(values[key], '%')})" for key in _BY_TIER)
-        by_tier.add_row(tier, str(values["episodes"]), *cells)
+        by_tier.add_row(tier, str(values["episodes"]), *(_percent(values[key]) for key in _BY_TIER))
     console.print(by_tier)
 
 
@@ -68,3 +67,7 @@ def _number(value: float, unit: str) -> str:
 
 def _interval(value: Mapping[str, float], unit: str) -> str:
     return f"{_number(value['low'], unit)} to {_number(value['high'], unit)}"
+
+
+def _percent(value: Mapping[str, float]) -> str:
+    return f"{100 * value['value']:.1f} ({100 * value['low']:.0f} to {100 * value['high']:.0f})"
