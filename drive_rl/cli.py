@@ -10,18 +10,13 @@ import os
 import re
 import signal
 import sys
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TextIO
+from typing import Annotated, Literal, NoReturn, TextIO
 
 import typer
 
 import drive_rl
 from drive_rl.errors import DriveRLError
-
-if TYPE_CHECKING:
-    from drive_rl.learn.drivers import Driver
-    from drive_rl.spec import WorldSpec
 
 app = typer.Typer(
     help="Learn to drive from camera images: train, score and film drivers in a PyBullet world.",
@@ -110,9 +105,10 @@ def train(
     _import_bullet()
     from drive_rl.learn.train import TrainingInterrupted
     from drive_rl.learn.train import train as learn
+    from drive_rl.report.choice import film_run
 
     try:
-        run = learn(spec, runs, device, resume, command=sys.argv, film=_film if film else None)
+        run = learn(spec, runs, device, resume, command=sys.argv, film=film_run if film else None)
     except TrainingInterrupted as stopped:
         typer.echo(str(stopped), err=True)
         raise typer.Exit(stopped.exit_code) from None
@@ -143,12 +139,13 @@ def eval_command(
     stdout = _own_stdout() if as_json else sys.stdout
     _import_bullet()
     from drive_rl.learn.evaluate import evaluate, results, split_seeds
+    from drive_rl.report.choice import choose, newest
     from drive_rl.report.table import print_results, progress_bar
     from drive_rl.run.files import write_json
 
     split_seeds(split, episodes)
-    name, own_eval = _newest(driver)
-    who, place = _load(name, world, changes or [], device, trust)
+    name, own_eval = newest(driver)
+    who, place = choose(name, world, changes or [], device, trust, typer.echo)
     with progress_bar("eval", episodes) as advance:
         _, rows = evaluate(who, place, split, episodes, progress=advance)
     found = results(name, place, split, rows)
@@ -184,12 +181,13 @@ def render(
     _check_out(out, overwrite)
     chosen = _seeds(seeds) if seeds is not None else None
     _import_bullet()
+    from drive_rl.report.choice import choose, newest
     from drive_rl.report.film import render_film
     from drive_rl.report.table import progress_bar
     from drive_rl.report.writers import check_out
 
     check_out(out, overwrite)
-    who, place = _load(_newest(driver)[0], world, changes or [], device, trust)
+    who, place = choose(newest(driver)[0], world, changes or [], device, trust, typer.echo)
     with progress_bar("film", len(chosen or range(episodes))) as advance:
         filmed = render_film(who, place, split, episodes, out, seeds=chosen, overwrite=overwrite, progress=advance)
     for row in filmed:
@@ -260,37 +258,6 @@ def export(
 # --- what the verbs share -------------------------------------------------------------------------------------------
 
 
-def _load(name: str, world: str | None, changes: list[str], device: str, trust: bool) -> "tuple[Driver, WorldSpec]":
-    """Return the driver and the world it shall drive in; say which device was chosen."""
-    from drive_rl.learn.build import choose_device, describe_device
-    from drive_rl.learn.drivers import load_driver
-    from drive_rl.reader import load_world
-
-    keys = [_world_key(change) for change in changes]
-    place = load_world(world, keys) if world is not None else None
-    chosen = choose_device(device)
-    who, own = load_driver(name, place, chosen, trust)
-    if place is None and keys:
-        who, own = load_driver(name, _changed(own, keys), chosen, trust)
-    typer.echo(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
-    return who, own
-
-
-def _world_key(change: str) -> str:
-    if not change.startswith("world."):
-        raise DriveRLError(f"command line: {change!r}: expected world.KEY=VALUE, such as world.road.lane_width_m=3.2")
-    return change.removeprefix("world.")
-
-
-def _changed(world: "WorldSpec", changes: list[str]) -> "WorldSpec":
-    from drive_rl.reader import dump, load_world
-
-    with tempfile.TemporaryDirectory() as folder:  # the reader validates files
-        path = Path(folder) / "world.yaml"
-        path.write_text(dump(world), encoding="utf-8")
-        return load_world(str(path), changes).model_copy(update={"name": world.name})
-
-
 def _prepare_resume(resume: Path, changes: list[str]) -> None:
     """See that a run can go on, and give it another budget if one is asked for; nothing else may change."""
     from drive_rl.learn.manifest import verify
@@ -314,35 +281,6 @@ def _prepare_resume(resume: Path, changes: list[str]) -> None:
     longer = recorded(run.path).model_copy(update={"budget_steps": int(changes[-1].partition("=")[2])})
     parse_run(dump(longer), Path("command line"))  # a copy is not validated
     write_text(run.spec, dump(longer))
-
-
-def _newest(name: str) -> tuple[str, Path | None]:
-    """Return the driver's name, of a folder of runs the newest; and the `eval.json` of a run."""
-    from drive_rl.run.folder import RunFolder
-    from drive_rl.shelf import entries
-
-    path = Path(name)
-    if name in entries("agents") or not path.is_dir() or (path / "manifest.json").is_file():
-        return name, None
-    run = RunFolder.open(path)
-    return str(run.path), run.evaluation
-
-
-def _film(run: Path) -> Path | None:
-    """Film one held-out road into a run's `films/`; a film that fails does not undo the training."""
-    from drive_rl.learn.drivers import load_driver
-    from drive_rl.report.film import render_film
-    from drive_rl.run.folder import RunFolder
-
-    out = RunFolder(run).films / "val.mp4"
-    try:
-        out.parent.mkdir(exist_ok=True)
-        driver, world = load_driver(str(run))
-        render_film(driver, world, "val", 1, out, overwrite=True)
-    except (DriveRLError, OSError) as error:
-        typer.echo(f"film: not made: {error}", err=True)
-        return None
-    return out
 
 
 def _seeds(text: str) -> list[int]:

@@ -1,0 +1,84 @@
+"""Who drives where: names and changes as the command line gives them -> a driver, its world, and a run's film.
+
+It knows how drivers and worlds are found. It does not know what is done with them.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from drive_rl.errors import DriveRLError
+from drive_rl.learn.build import choose_device, describe_device
+from drive_rl.learn.drivers import Driver, load_driver
+from drive_rl.reader import dump, load_world
+from drive_rl.run.folder import RunFolder
+from drive_rl.shelf import entries
+from drive_rl.spec import WorldSpec
+
+
+def choose(
+    name: str, world: str | None, changes: list[str], device: str, trust: bool, say: Callable[[str], object]
+) -> tuple[Driver, WorldSpec]:
+    """Return a driver and the world it shall drive in.
+
+    Args:
+        name: The driver, as `load_driver` takes it.
+        world: Another world than the driver's own.
+        changes: Changes to the world, such as `world.road.lane_width_m=3.2`.
+        device: `auto`, `cpu` or `cuda`.
+        trust: Whether a stable-baselines3 zip may run its author's code.
+        say: Is told which device was chosen.
+
+    Raises:
+        DriveRLError: one of them is unknown, damaged, impossible, or does not fit another.
+    """
+    keys = [_world_key(change) for change in changes]
+    place = load_world(world, keys) if world is not None else None
+    chosen = choose_device(device)
+    driver, own = load_driver(name, place, chosen, trust)
+    if place is None and keys:
+        driver, own = load_driver(name, _changed(own, keys), chosen, trust)
+    say(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
+    return driver, own
+
+
+def newest(name: str) -> tuple[str, Path | None]:
+    """Return a driver's name, of a folder of runs the newest; and the `eval.json` of a run.
+
+    Raises:
+        DriveRLError: a folder that is no run.
+    """
+    path = Path(name)
+    if name in entries("agents") or not path.is_dir() or (path / "manifest.json").is_file():
+        return name, None
+    run = RunFolder.open(path)
+    return str(run.path), run.evaluation
+
+
+def film_run(run: Path) -> Path | None:
+    """Film one held-out road into a run's `films/`; a film that fails does not undo the training, and is told."""
+    from drive_rl.report.film import render_film  # here, for scoring needs no film library
+
+    out = RunFolder(run).films / "val.mp4"
+    try:
+        out.parent.mkdir(exist_ok=True)
+        driver, world = load_driver(str(run))
+        render_film(driver, world, "val", 1, out, overwrite=True)
+    except (DriveRLError, OSError) as error:
+        print(f"film: not made: {error}", file=sys.stderr)
+        return None
+    return out
+
+
+def _world_key(change: str) -> str:
+    if not change.startswith("world."):
+        raise DriveRLError(f"command line: {change!r}: expected world.KEY=VALUE, such as world.road.lane_width_m=3.2")
+    return change.removeprefix("world.")
+
+
+def _changed(world: WorldSpec, changes: list[str]) -> WorldSpec:
+    with tempfile.TemporaryDirectory() as folder:  # the reader reads files
+        path = Path(folder) / "world.yaml"
+        path.write_text(dump(world), encoding="utf-8")
+        return load_world(str(path), changes).model_copy(update={"name": world.name})
