@@ -1,5 +1,6 @@
 """The only YAML reader: files, `base:` and command-line overrides -> validated specs. A failure is one paragraph."""
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
@@ -14,6 +15,12 @@ from drive_rl.spec import AgentSpec, DqnSpec, PpoSpec, ReferenceSpec, RunSpec, W
 Raw = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 _DEEPEST_BASE = 8
+_YAML_ERRORS = (
+    yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError, LookupError, OverflowError
+)  # fmt: skip
+"""What PyYAML raises: its own errors, and those that a wrong explicit tag (`!!int ''`) lets through."""
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxtuple, _BRIEF.maxstring, _BRIEF.maxother = 3, 16, 16, 80, 80
 
 
 def load_world(name: str, overrides: Iterable[str] = ()) -> WorldSpec:
@@ -62,7 +69,9 @@ def _part(shelf: Shelf, value: object, where: str) -> tuple[Raw, str]:
             raise DriveRLError(f"{where} = {value!r} is a trained driver; expected a recipe (a YAML file)")
         return _with_base(shelf, path), str(path)
     if not isinstance(value, Mapping):
-        raise DriveRLError(f"{where} = {value!r}: expected a name, or a mapping with `base: NAME` and differences")
+        raise DriveRLError(
+            f"{where} = {_short(value)}: expected a name, or a mapping with `base: NAME` and differences"
+        )
     return _rebase(shelf, dict(cast(Mapping[str, Any], value)), where, 0), where.split(": ")[0]
 
 
@@ -78,10 +87,12 @@ def _rebase(shelf: Shelf, raw: Raw, where: str, depth: int) -> Raw:
     if "base" not in raw:
         return raw
     if depth >= _DEEPEST_BASE:
-        raise DriveRLError(f"{where}: base = {raw['base']!r}: the chain of bases has no end; mend: break the circle")
+        raise DriveRLError(
+            f"{where}: base = {_short(raw['base'])}: the chain of bases has no end; mend: break the circle"
+        )
     base = raw.pop("base")
     if not isinstance(base, str):
-        raise DriveRLError(f"{where}: base = {base!r}: expected the name of an entry of {shelf}/")
+        raise DriveRLError(f"{where}: base = {_short(base)}: expected the name of an entry of {shelf}/")
     path = find(shelf, base)
     if path.is_dir():
         raise DriveRLError(f"{where}: base = {base!r} is a trained driver; expected a recipe (a YAML file)")
@@ -97,11 +108,18 @@ def _merged(base: Raw, change: Raw) -> Raw:
     return {key: value for key, value in out.items() if value is not None or key not in base}
 
 
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 class _Loader(yaml.SafeLoader):
-    """`yaml.SafeLoader` in which a key given twice is an error."""
+    """`yaml.SafeLoader` in which a key given twice, or a value that holds itself, is an error."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.deep_construct = True  # depth first, so that PyYAML notices a value that holds itself
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != _MERGE]
         twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
         if twice is not None:
             raise yaml.constructor.ConstructorError(None, None, f"key {twice!r} is given twice", node.start_mark)
@@ -123,7 +141,7 @@ def read_yaml(path: Path) -> Raw:
 def _parse(text: str, path: Path) -> Raw:
     try:
         raw = yaml.load(text, _Loader)  # a SafeLoader: builds plain data only
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+    except _YAML_ERRORS as error:
         raise DriveRLError(f"{path}: is no valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
         raise DriveRLError(f"{path}: holds {type(raw).__name__}, expected a mapping of keys to values")
@@ -140,8 +158,8 @@ def _override(raw: Raw, text: str) -> str:
     if not value.strip():
         raise DriveRLError(f"command line: {text!r}: has no value; mend: {key}=VALUE, or {key}=null for none")
     try:
-        parsed = yaml.safe_load(value)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        parsed = yaml.load(value, _Loader)
+    except _YAML_ERRORS as error:
         raise DriveRLError(f"command line: {key} = {value!r}: is no valid YAML value") from error
     *parents, last = key.split(".")
     at = raw
@@ -166,16 +184,18 @@ def _validate(adapter: TypeAdapter[Any], raw: Raw, sources: Mapping[str, str], o
 
 
 def _explain(adapter: TypeAdapter[Any], item: Any, sources: Mapping[str, str], typed: set[str]) -> str:
-    keys = [str(part) for part in item["loc"] if part not in ("ppo", "dqn", "reference")]
+    keys = _keys(adapter, item["loc"])
     dotted = ".".join(keys)
-    if any(dotted == key or dotted.startswith(f"{key}.") for key in typed):
+    unknown = item["type"] == "extra_forbidden"
+    below = any(dotted.startswith(f"{key}.") or (unknown and key.startswith(f"{dotted}.")) for key in typed)
+    if dotted in typed or below:
         source = "command line"
     elif keys and keys[0] in sources and len(keys) > 1:
         source, dotted = sources[keys[0]], ".".join(keys[1:])
     else:
         source = sources[""]
     message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
+    if unknown:
         message = f"unknown key; {nearest(keys[-1], _fields(adapter, item['loc'][:-1]))}"
     if item["type"] == "missing":
         return f"{source}: {dotted}: is missing; mend: add it"
@@ -183,8 +203,18 @@ def _explain(adapter: TypeAdapter[Any], item: Any, sources: Mapping[str, str], t
     return f"{source}: {dotted + value + ': ' if dotted else ''}{message}"
 
 
+def _keys(adapter: TypeAdapter[Any], loc: tuple[str | int, ...]) -> list[str]:
+    """Return an error's place as the user writes it: without the algorithm that pydantic puts in for a union."""
+    keys = [str(part) for part in loc]
+    at = 1 if keys[:1] == ["agent"] else 0
+    tagged = at == 1 or any(_tag(model) for model in _models(adapter._type))
+    if tagged and keys[at : at + 1] and keys[at] in ("ppo", "dqn", "reference"):
+        del keys[at]
+    return keys
+
+
 def _short(value: object) -> str:
-    text = repr(value)
+    text = _BRIEF.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -50,13 +50,20 @@ def find(shelf: Shelf, name: str) -> Path:
         DriveRLError: nothing of that name, with the nearest match.
     """
     if name.endswith((".yaml", ".yml")):
-        if not Path(name).is_file():
+        if not _is_file(name):
             raise DriveRLError(f"{name}: no such file; mend: check the path, or name a {_KIND[shelf]} on the shelf")
         return Path(name)
     known = entries(shelf)
     if name not in known:
         raise DriveRLError(f"unknown {_KIND[shelf]} {name!r}; {nearest(name, known)}")
     return known[name]
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,0 +1,98 @@
+"""Where files lie: the user's own shelf first, unknown names with the nearest match, one Gymnasium id a world."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium
+import pytest
+
+from drive_rl.errors import DriveRLError
+from drive_rl.reader import load_world
+from drive_rl.shelf import entries, find, nearest, shelf_folders
+from drive_rl.worlds import gym_id, register_worlds
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "envs").mkdir()
+    monkeypatch.setenv("DRIVE_RL_PATH", str(tmp_path))
+    return tmp_path
+
+
+def test_the_shipped_shelves_are_found() -> None:
+    assert {"lane_follow", "lane_follow_hard", "parked_cars"} <= set(entries("envs"))
+    assert {"ppo", "dqn", "reference"} <= set(entries("agents"))
+    assert "quickstart" in entries("configs")
+    for path in entries("envs").values():
+        assert path.is_file()
+
+
+def test_the_users_own_shelf_comes_first(own: Path) -> None:
+    (own / "envs" / "lane_follow.yaml").write_text("road: {length_m: 77, tiers: {a: {min_radius_m: 50, weight: 1}}}")
+    assert find("envs", "lane_follow").parent == own / "envs"
+    assert load_world("lane_follow").road.length_m == 77
+    assert load_world("parked_cars").road.length_m == 77, "a shipped world's base is looked for there too"
+    assert shelf_folders("agents")[0] != own / "agents", "a shelf without agents/ leaves the shipped ones"
+
+
+def test_several_shelves_are_separated_by_colons(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = tmp_path / "second"
+    (second / "envs").mkdir(parents=True)
+    for folder, length in ((own, 100), (second, 200)):
+        (folder / "envs" / "mine.yaml").write_text(f"base: lane_follow\nroad: {{length_m: {length}}}")
+    (second / "envs" / "other.yaml").write_text("base: mine")
+    monkeypatch.setenv("DRIVE_RL_PATH", f"{own}:{second}")
+    assert load_world("mine").road.length_m == 100
+    assert load_world("other").road.length_m == 100
+
+
+def test_a_missing_shelf_is_refused_when_used_but_does_not_break_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIVE_RL_PATH", "/nowhere/at/all")
+    with pytest.raises(DriveRLError, match=r"DRIVE_RL_PATH: /nowhere/at/all is no folder; mend:"):
+        find("envs", "lane_follow")
+    done = subprocess.run([sys.executable, "-c", "import drive_rl"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "DRIVE_RL_PATH: /nowhere/at/all is no folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("shelf", "name", "said"),
+    [
+        ("envs", "lane_folow", "unknown world 'lane_folow'; did you mean 'lane_follow'?"),
+        ("agents", "pppo", "unknown driver 'pppo'; did you mean 'ppo'?"),
+        ("configs", "quickstar", "unknown experiment 'quickstar'; did you mean 'quickstart'?"),
+        ("envs", "zzz", "unknown world 'zzz'; known: "),
+        ("envs", "", "unknown world ''; known: "),
+        ("envs", "none/such.yaml", "none/such.yaml: no such file; mend:"),
+        ("envs", "x" * 5000 + ".yaml", "no such file; mend:"),
+        ("envs", "nul\0.yaml", "no such file; mend:"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest(shelf, name: str, said: str) -> None:
+    with pytest.raises(DriveRLError) as error:
+        find(shelf, name)
+    assert said in str(error.value)
+
+
+def test_nearest_lists_all_when_nothing_is_near() -> None:
+    assert nearest("xyz", ["b", "a"]) == "known: a, b"
+    assert nearest("xyz", []) == "known: none"
+
+
+def test_one_id_a_world() -> None:
+    assert gym_id("lane_follow") == "drive_rl/LaneFollow-v0"
+    for name in entries("envs"):
+        assert gym_id(name) in gymnasium.registry
+
+
+def test_own_worlds_become_ids_whatever_their_file_is_called(own: Path) -> None:
+    (own / "envs" / "my odd-world!.yaml").write_text("base: lane_follow\nroad: {length_m: 99}")
+    register_worlds()
+    try:
+        env = gymnasium.make("drive_rl/MyOddWorld-v0", observation="state")
+        assert env.unwrapped.world.road.length_m == 99  # pyright: ignore[reportAttributeAccessIssue]
+        env.close()
+    finally:
+        del gymnasium.registry["drive_rl/MyOddWorld-v0"]
