@@ -70,8 +70,18 @@ class BulletWorld:
     def _box(self, car: CarSpec, mass_kg: float) -> int:
         half = [car.length_m / 2, car.width_m / 2, car.height_m / 2]
         shape = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=self._client)
+        look = -1 if mass_kg == 0 else self._unseen()
         return pybullet.createMultiBody(
-            mass_kg, shape, -1, [0, 0, half[2]], useMaximalCoordinates=True, physicsClientId=self._client
+            mass_kg, shape, look, [0, 0, half[2]], useMaximalCoordinates=True, physicsClientId=self._client
+        )
+
+    def _unseen(self) -> int:
+        """Return a look for the own car that no camera of Bullet's sees: a speck far below the ground."""
+        return pybullet.createVisualShape(
+            pybullet.GEOM_BOX,
+            halfExtents=[0.001] * 3,
+            visualFramePosition=[0, 0, -1000],
+            physicsClientId=self._client,
         )
 
     def place(self, state: CarState, parked: list[tuple[float, float, float]]) -> None:

@@ -15,7 +15,7 @@ from drive_rl.sim.solids import NO_SOLIDS, Solids
 from drive_rl.spec import CameraSpec, RoadSpec, TierSpec
 
 ROAD = RoadSpec(tiers={"straight": TierSpec(min_radius_m=100, weight=1)})
-SHADES = {"asphalt": 0.3, "verge": 0.4, "marking": 0.9, "sky": 0.8}
+SHADES = {"asphalt": 0.2, "verge": 0.3, "marking": 0.5, "sky": 0.8}  # with texture, still below white
 PLAIN = Appearance(np.array([[shade] * 3 for shade in SHADES.values()], np.float32), 0.0, 0.0, 0.0)
 
 

@@ -100,3 +100,13 @@ def test_tiny_renderer_drives_the_environment() -> None:
     assert vehicles, "no parked car came into view"
     env.close()
     twin.close()
+
+
+def test_bullets_cameras_do_not_see_the_own_car() -> None:
+    mount = ["camera.height_m=2.5", "camera.forward_m=-4", "camera.pitch_rad=0.4"]  # it would fill the picture
+    env = LaneEnv(load_world("lane_follow", [*mount, "camera.renderer=tiny"]))
+    twin = LaneEnv(load_world("lane_follow", mount))
+    theirs, ours = (each.reset(options={"road_seed": 1})[0] for each in (env, twin))
+    assert np.abs(theirs[-1].astype(int) - ours[-1]).mean() < 30
+    env.close()
+    twin.close()

@@ -8,7 +8,7 @@ import pytest
 from scenes import PLAIN, ROAD, SHADES, opencv_pixels, picture, pinhole_row, straight_scene
 
 from drive_rl.reader import load_world
-from drive_rl.sim.appearance import Appearance, draw_appearance
+from drive_rl.sim.appearance import ASPHALT, MARKING, Appearance, draw_appearance
 from drive_rl.sim.camera import focal_px
 from drive_rl.sim.episode import draw_episode
 from drive_rl.sim.render import BACKGROUND, EGO_LANE, LINE, VEHICLE, Scene
@@ -63,26 +63,32 @@ def test_a_far_line_keeps_its_share_of_the_light() -> None:
     per_m = focal_px(small) / (small.height_m / math.sin(below) * math.cos(below - small.pitch_rad))
     width_px = ROAD.line_width_m * per_m
     assert width_px < 0.7
+    bare = Appearance(PLAIN.rgb.copy(), 0.0, 0.0, 0.0)
+    bare.rgb[MARKING] = bare.rgb[ASPHALT]  # the same road and texture, its lines painted in asphalt
     shares = []
     for shift in np.linspace(-0.4, 0.4, 41):
-        line = picture(straight_scene(), small, 100.0, LANE_D_M + float(shift)).image[0, row].astype(float)
+        line, none = (
+            picture(straight_scene(look=look), small, 100.0, LANE_D_M + float(shift)).image[0, row].astype(float)
+            for look in (PLAIN, bare)
+        )
         at = int(80 + per_m * (ROAD.lane_width_m / 2 + shift))
-        around = line[at - 2 : at + 3] / 255
-        shares.append((around - SHADES["asphalt"]).clip(0).sum() / (SHADES["marking"] - SHADES["asphalt"]))
-    assert np.mean(shares) == pytest.approx(width_px, rel=0.15)
-    assert np.std(shares) < 0.2 * width_px
+        covered = (line / none - 1)[at - 2 : at + 3] / (SHADES["marking"] / SHADES["asphalt"] - 1)
+        shares.append(covered.sum())
+    assert np.mean(shares) == pytest.approx(width_px, rel=0.1)
+    assert np.std(shares) < 0.15 * width_px
 
 
 def test_shades_are_the_appearances() -> None:
-    truth = picture(straight_scene(), BIG, 100.0, LANE_D_M)
-    image = truth.image[0] / 255
-    near = np.zeros_like(truth.classes, bool)
-    near[250:] = True
-    inner = cv2.erode((truth.classes == EGO_LANE).astype(np.uint8), np.ones((9, 9))) > 0
-    assert image[inner & near].mean() == pytest.approx(SHADES["asphalt"], rel=0.05)
-    line = cv2.erode((truth.classes == LINE).astype(np.uint8), np.ones((1, 5))) > 0
-    assert image[line & near].mean() == pytest.approx(SHADES["marking"], rel=0.05)
-    assert image[0].mean() == pytest.approx(SHADES["sky"], rel=0.15)
+    asphalt, paint, sky = [], [], []
+    for x_m in np.linspace(30, 250, 23):  # the texture comes and goes
+        truth = picture(straight_scene(), BIG, float(x_m), LANE_D_M)
+        image, near = truth.image[0] / 255, np.arange(400)[:, None] >= 250
+        asphalt.append(image[near & (cv2.erode((truth.classes == EGO_LANE).astype(np.uint8), np.ones((9, 9))) > 0)])
+        paint.append(image[near & (cv2.erode((truth.classes == LINE).astype(np.uint8), np.ones((1, 5))) > 0)])
+        sky.append(image[0])
+    assert np.concatenate(asphalt).mean() == pytest.approx(SHADES["asphalt"], rel=0.05)
+    assert np.concatenate(paint).mean() == pytest.approx(SHADES["marking"], rel=0.05)
+    assert np.concatenate(sky).mean() == pytest.approx(SHADES["sky"], rel=0.15)
 
 
 def test_half_the_brightness_is_half_the_picture() -> None:
