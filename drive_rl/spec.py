@@ -25,6 +25,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Bounds = tuple[float, float]
+LogStd = Annotated[float, Field(ge=-10, le=5)]
 
 
 class Spec(BaseModel):
@@ -93,12 +94,12 @@ class CarSpec(Spec):
     tyre_b: float = Field(default=8, ge=1, le=30, description="Stiffness factor (B of the tyre formula) [1/rad].")
     tyre_c: float = Field(default=1.4, ge=0.5, le=2, description="Shape factor (C of the tyre formula) [-].")
     max_steer_rad: float = Field(
-        default=0.35, ge=0.05, le=1, description="Largest steering angle of the front wheels [rad]."
+        default=0.3, ge=0.05, le=1, description="Largest steering angle of the front wheels [rad]."
     )
     steer_rate_radps: float = Field(default=0.8, ge=0.05, le=20, description="Largest steering rate [rad/s].")
     drive_force_n: float = Field(default=6000, gt=0, le=200_000, description="Largest driving force [N].")
     power_w: float = Field(default=90_000, gt=0, le=2_000_000, description="Engine power [W].")
-    brake_force_n: float = Field(default=9000, gt=0, le=500_000, description="Largest braking force [N].")
+    brake_force_n: float = Field(default=6000, gt=0, le=500_000, description="Largest braking force [N].")
     drag_ns2pm2: float = Field(default=0.45, ge=0, le=20, description="Air drag over speed squared [N s^2/m^2].")
     rolling_n: float = Field(default=200, ge=0, le=5000, description="Rolling resistance [N].")
     colour: tuple[Fraction, Fraction, Fraction] = Field(
@@ -115,10 +116,10 @@ class CameraSpec(Spec):
     frame_stack: int = Field(
         default=3, ge=1, le=16, description="Latest frames stacked along the channels, newest last."
     )
-    fov_rad: float = Field(default=1.6, ge=0.1, le=2.8, description="Horizontal field of view [rad].")
-    forward_m: float = Field(default=0.6, ge=-50, le=10, description="Mount ahead of the centre of gravity [m].")
-    height_m: float = Field(default=1.4, ge=0.1, le=100, description="Mount above the ground [m].")
-    pitch_rad: float = Field(default=0.15, ge=-1.5, le=1.57, description="Rotation about y, positive looks down [rad].")
+    fov_rad: float = Field(default=1.3, ge=0.1, le=2.8, description="Horizontal field of view [rad].")
+    forward_m: float = Field(default=0.4, ge=-50, le=10, description="Mount ahead of the centre of gravity [m].")
+    height_m: float = Field(default=1.7, ge=0.1, le=100, description="Mount above the ground [m].")
+    pitch_rad: float = Field(default=0.25, ge=-1.5, le=1.57, description="Rotation about y, positive looks down [rad].")
     renderer: Renderer = Field(default="field", description="`field` (numba), or Bullet's `tiny` or `egl`.")
 
 
@@ -239,6 +240,11 @@ class PpoSpec(Spec):
     observation: Observation = Field(default="camera", description="What the driver sees.")
     actions: Actions = Field(default="continuous", description="Continuous steering and pedal, or the world's grid.")
     encoder: EncoderSpec = Field(default=EncoderSpec(), description="The image encoder.")
+    guidance: NonNegative = Field(
+        default=1.0,
+        le=1000,
+        description="Weight of the encoder's lane-state loss while learning from `camera`; 0: pixels and reward alone.",
+    )
     hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         default=(64,), description="Layers after the encoder."
     )
@@ -258,7 +264,9 @@ class PpoSpec(Spec):
     entropy_coef: NonNegative = Field(default=0.0, le=10, description="Weight of the entropy bonus.")
     value_coef: NonNegative = Field(default=0.5, le=10, description="Weight of the value loss.")
     max_grad_norm: Positive = Field(default=0.5, le=1000, description="Gradient clip.")
-    log_std_init: float = Field(default=-1.0, ge=-10, le=5, description="Log of the first action noise (continuous).")
+    log_std_init: tuple[LogStd, LogStd] = Field(
+        default=(-1.8, -0.7), description="Log of the first action noise of steering and pedal (continuous)."
+    )
 
     @model_validator(mode="after")
     def _batch_fits(self) -> Self:
@@ -280,6 +288,11 @@ class DqnSpec(Spec):
     observation: Observation = Field(default="camera", description="What the driver sees.")
     actions: Literal["discrete"] = Field(default="discrete", description="DQN chooses from the world's action grid.")
     encoder: EncoderSpec = Field(default=EncoderSpec(), description="The image encoder.")
+    guidance: NonNegative = Field(
+        default=1.0,
+        le=1000,
+        description="Weight of the encoder's lane-state loss while learning from `camera`; 0: pixels and reward alone.",
+    )
     hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         default=(64,), description="Layers after the encoder."
     )

@@ -7,17 +7,19 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from stable_baselines3 import DQN, PPO
+from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.encoders import CameraStateEncoder, ImageEncoder, StateEncoder
+from drive_rl.learn.guided import GuidedActorCritic, GuidedEncoder, GuidedQ
 from drive_rl.learn.threads import learning_threads
+from drive_rl.learn.updates import GuidedDQN, GuidedPPO, PerEnvDQN
 from drive_rl.learn.vec_env import SerialVecEnv
 from drive_rl.sim.lane_env import LaneEnv
-from drive_rl.spec import DqnSpec, Observation, PpoSpec, ReferenceSpec, Split, WorldSpec
+from drive_rl.spec import DqnSpec, Observation, PpoSpec, Split, WorldSpec
 
 _POLICY: dict[Observation, str] = {
     "camera": "CnnPolicy",
@@ -26,18 +28,26 @@ _POLICY: dict[Observation, str] = {
 }
 
 
-def make_env(world: WorldSpec, agent: PpoSpec | DqnSpec | ReferenceSpec, split: Split) -> LaneEnv:
-    """Return one environment that shows `agent` what its spec asks for."""
-    return LaneEnv(world, observation=agent.observation, actions=agent.actions, split=split)
+def is_guided(spec: PpoSpec | DqnSpec) -> bool:
+    """Whether a driver that sees the camera alone is helped by the true lane state while it learns."""
+    return spec.observation == "camera" and spec.guidance > 0
+
+
+def make_env(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split) -> LaneEnv:
+    """Return one environment that shows `agent` what it learns from."""
+    observation = "camera+state" if is_guided(agent) else agent.observation
+    return LaneEnv(world, observation=observation, actions=agent.actions, split=split)
 
 
 def make_envs(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split, count: int, seed: int) -> SerialVecEnv:
     """Return `count` environments as a stable-baselines3 `VecEnv`, seeded but not yet reset.
 
+    Rewards are scaled by 1 - gamma, so that returns lie in [0, 1] and no learner need know the reward's size.
+
     Raises:
         DriveRLError: stable-baselines3 would take the image's rows for its channels.
     """
-    envs = SerialVecEnv([partial(make_env, world, agent, split)] * count)
+    envs = SerialVecEnv([partial(make_env, world, agent, split)] * count, 1 - agent.gamma)
     try:
         _check_image(envs.observation_space)
     except DriveRLError:
@@ -60,10 +70,11 @@ def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device
     """Return the untrained policy of a spec, for driving only: `build_model` without the learner."""
     env = make_env(world, spec, "test")
     env.close()
-    algorithm = PPO if isinstance(spec, PpoSpec) else DQN
-    policy = algorithm.policy_aliases[_POLICY[spec.observation]]
+    policy = _policy_class(spec)
+    if isinstance(policy, str):
+        policy = (PPO if isinstance(spec, PpoSpec) else PerEnvDQN).policy_aliases[policy]
     schedule = linear_schedule(spec.learning_rate, spec.learning_rate_end)
-    return policy(env.observation_space, env.action_space, schedule, **_policy(spec)).to(device)
+    return policy(env.observation_space, env.action_space, schedule, **_policy(spec, world)).to(device)
 
 
 def linear_schedule(first: float, last: float) -> Callable[[float], float]:
@@ -101,30 +112,10 @@ def describe_device(device: torch.device) -> str:
     return f"cpu ({learning_threads()} threads)"
 
 
-class _PerEnvDqn(DQN):
-    """DQN whose environments explore apart: stable-baselines3 tosses one coin for all of them."""
-
-    def predict(
-        self,
-        observation: Any,
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Return epsilon-greedy actions, one coin an environment."""
-        actions, state = self.policy.predict(observation, state, episode_start, deterministic=True)
-        if deterministic:
-            return actions, state
-        explore = np.random.rand(*actions.shape) < self.exploration_rate
-        if explore.any():
-            random = np.array([self.action_space.sample() for _ in range(actions.size)])
-            actions = np.where(explore, random.reshape(actions.shape), actions)
-        return actions, state
-
-
 def _ppo(spec: PpoSpec, envs: VecEnv, schedule: Callable[[float], float], device: torch.device, seed: int) -> PPO:
-    return PPO(
-        _POLICY[spec.observation],
+    kind = GuidedPPO if is_guided(spec) else PPO
+    model = kind(
+        _policy_class(spec),
         envs,
         learning_rate=schedule,
         n_steps=spec.steps_per_update,
@@ -136,18 +127,25 @@ def _ppo(spec: PpoSpec, envs: VecEnv, schedule: Callable[[float], float], device
         ent_coef=spec.entropy_coef,
         vf_coef=spec.value_coef,
         max_grad_norm=spec.max_grad_norm,
-        policy_kwargs=_policy(spec),
+        policy_kwargs=_policy(spec, envs.get_attr("world")[0]),
         device=device,
         seed=seed,
     )
+    if spec.actions == "continuous":
+        noise = model.policy.log_std
+        noise.data = torch.tensor(spec.log_std_init, dtype=noise.dtype, device=noise.device)
+    if isinstance(model, GuidedPPO):
+        model.guidance = spec.guidance
+    return model
 
 
-def _dqn(spec: DqnSpec, envs: VecEnv, schedule: Callable[[float], float], device: torch.device, seed: int) -> DQN:
+def _dqn(spec: DqnSpec, envs: VecEnv, schedule: Callable[[float], float], device: torch.device, seed: int) -> PerEnvDQN:
     # One copy of each picture instead of two, for which a timeout counts as an end: 1 step in 900 at most, and gamma
     # looks 20 steps ahead. The buffer for camera and state together knows no such thing.
-    lean = spec.observation != "camera+state"
-    return _PerEnvDqn(
-        _POLICY[spec.observation],
+    lean = spec.observation != "camera+state" and not is_guided(spec)
+    kind = GuidedDQN if is_guided(spec) else PerEnvDQN
+    model = kind(
+        _policy_class(spec),
         envs,
         learning_rate=schedule,
         buffer_size=spec.buffer_size,
@@ -162,22 +160,33 @@ def _dqn(spec: DqnSpec, envs: VecEnv, schedule: Callable[[float], float], device
         exploration_fraction=spec.exploration_fraction,
         exploration_final_eps=spec.exploration_end,
         max_grad_norm=spec.max_grad_norm,
-        policy_kwargs=_policy(spec),
+        policy_kwargs=_policy(spec, envs.get_attr("world")[0]),
         device=device,
         seed=seed,
     )
+    if isinstance(model, GuidedDQN):
+        model.guidance = spec.guidance
+    return model
 
 
-def _policy(spec: PpoSpec | DqnSpec) -> dict[str, Any]:
+def _policy_class(spec: PpoSpec | DqnSpec) -> str | type[BasePolicy]:
+    if is_guided(spec):
+        return GuidedActorCritic if isinstance(spec, PpoSpec) else GuidedQ
+    return _POLICY[spec.observation]
+
+
+def _policy(spec: PpoSpec | DqnSpec, world: WorldSpec) -> dict[str, Any]:
+    image = {"encoder": spec.encoder, "frames": world.camera.frame_stack}
     extractor: dict[Observation, tuple[type, dict[str, Any]]] = {
-        "camera": (ImageEncoder, {"encoder": spec.encoder}),
-        "camera+state": (CameraStateEncoder, {"encoder": spec.encoder}),
+        "camera": (ImageEncoder, image),
+        "camera+state": (CameraStateEncoder, image),
         "state": (StateEncoder, {}),
     }
-    kind, kwargs = extractor[spec.observation]
+    guided = is_guided(spec)
+    kind, kwargs = (GuidedEncoder, image) if guided else extractor[spec.observation]
     own: dict[str, Any] = {}
     if isinstance(spec, PpoSpec):
-        own = {"share_features_extractor": True, "log_std_init": spec.log_std_init}
+        own = {"share_features_extractor": not guided}
     return {
         **own,
         "net_arch": list(spec.hidden),

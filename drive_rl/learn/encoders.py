@@ -31,15 +31,18 @@ class ImageEncoder(BaseFeaturesExtractor):
     Args:
         observation_space: A channel-first image.
         encoder: Family and length of the feature vector.
+        frames: How many pictures are stacked along the channels.
 
     Raises:
         DriveRLError: the space is no image, or one side is below 16 pixels.
     """
 
-    def __init__(self, observation_space: gymnasium.Space, encoder: EncoderSpec) -> None:
+    def __init__(self, observation_space: gymnasium.Space, encoder: EncoderSpec, frames: int = 1) -> None:
         super().__init__(observation_space, encoder.features)
         channels, height, width = _image_shape(observation_space)
         trunk = _TRUNKS[encoder.kind](channels, height, width)
+        if encoder.kind == "small":
+            trunk = nn.Sequential(Contrast(frames), trunk)
         with torch.no_grad():
             flat = trunk(torch.zeros(1, channels, height, width)).shape[1]
         self.trunk = trunk
@@ -70,9 +73,9 @@ class StateEncoder(BaseFeaturesExtractor):
 class CameraStateEncoder(BaseFeaturesExtractor):
     """{camera, state} -> the image's features beside the scaled state."""
 
-    def __init__(self, observation_space: gymnasium.Space, encoder: EncoderSpec) -> None:
+    def __init__(self, observation_space: gymnasium.Space, encoder: EncoderSpec, frames: int = 1) -> None:
         parts = cast(spaces.Dict, observation_space).spaces
-        camera = ImageEncoder(parts["camera"], encoder)
+        camera = ImageEncoder(parts["camera"], encoder, frames)
         state = StateEncoder(parts["state"])
         super().__init__(observation_space, camera.features_dim + state.features_dim)
         self.camera, self.state = camera, state
@@ -103,9 +106,32 @@ def _one_layer(flat: int, features: int) -> nn.Module:
     return nn.Sequential(nn.Linear(flat, features), nn.ReLU())
 
 
+class Contrast(nn.Module):
+    """(B, frames x C, H, W) in [0, 1] -> the newest frame and what changed between frames, free of light and shade.
+
+    Each is centred on the newest frame's mean and divided by its deviation over the lower 70 % of the picture, where
+    the road is. Speed and heading are learned several times faster from changes than from frames (docs/log.md).
+    """
+
+    def __init__(self, frames: int, gain: float = 3.0) -> None:
+        super().__init__()
+        self.frames, self.gain = frames, gain
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return as many planes as came in, the newest frame last."""
+        planes = pixels.shape[1] // self.frames
+        newest = pixels[:, -planes:]
+        ground = newest[:, :, 3 * newest.shape[2] // 10 :]
+        mean = ground.mean(dim=(1, 2, 3), keepdim=True)
+        deviation = ground.std(dim=(1, 2, 3), keepdim=True)
+        changes = pixels[:, planes:] - pixels[:, :-planes]
+        seen = torch.cat((changes, newest - mean), dim=1)
+        return (self.gain * seen).clamp(-1, 1) / (deviation + 0.02)
+
+
 def _small(channels: int, height: int, width: int) -> nn.Module:
-    """Three strided convolutions, about 0.5 M multiplications an image at 64x40: made for a CPU."""
-    return nn.Sequential(*_conv(channels, 16, 5, 3, 2), *_conv(16, 32, 3, 2, 1), *_conv(32, 32, 3, 2, 1), nn.Flatten())
+    """Three convolutions, about 0.6 M multiplications an image at 64x40: made for a CPU."""
+    return nn.Sequential(*_conv(channels, 24, 8, 4, 2), *_conv(24, 32, 3, 2, 1), *_conv(32, 32, 3, 1, 1), nn.Flatten())
 
 
 def _nature(channels: int, height: int, width: int) -> nn.Module:

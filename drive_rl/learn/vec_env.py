@@ -18,10 +18,14 @@ Batch = np.ndarray | dict[str, np.ndarray]
 
 
 class Seat:
-    """One environment and the return and length of its running episode; other names go to the environment."""
+    """One environment and the return and length of its running episode; other names go to the environment.
 
-    def __init__(self, env: gymnasium.Env) -> None:
+    The learner is given `reward_scale` times the reward; the episode's return counts the reward itself.
+    """
+
+    def __init__(self, env: gymnasium.Env, reward_scale: float = 1.0) -> None:
         self.env = env
+        self.reward_scale = reward_scale
         self.episode_return = 0.0
         self.episode_length = 0
 
@@ -46,7 +50,7 @@ class Seat:
             info["terminal_observation"] = copied(observation)
             info["TimeLimit.truncated"] = bool(truncated and not terminated)
             observation = self.reset()
-        return observation, float(reward), done, info
+        return observation, self.reward_scale * float(reward), done, info
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return the environment's state and the running episode's statistics."""
@@ -64,8 +68,8 @@ class Seat:
 class SerialVecEnv(VecEnv):
     """Environments stepped one after the other in this process."""
 
-    def __init__(self, makers: Iterable[Callable[[], gymnasium.Env]]) -> None:
-        self.seats = [Seat(make()) for make in makers]
+    def __init__(self, makers: Iterable[Callable[[], gymnasium.Env]], reward_scale: float = 1.0) -> None:
+        self.seats = [Seat(make(), reward_scale) for make in makers]
         first = self.seats[0].env
         self._actions = np.empty(0)
         super().__init__(len(self.seats), first.observation_space, first.action_space)

@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 from drive_rl.spec import CameraSpec
 
+TEXEL_M = 0.125
+"""Finest detail of the ground [m]."""
+TEXTURE_LEVELS = 6
+"""Levels of detail; each resolves half as fine as the one before."""
+
 _FARTHEST_M = 2000.0
 
 
@@ -20,8 +25,8 @@ class Rays:
     """A camera's rays in the vehicle frame.
 
     `ground` is (H, W, 6) float32, for each pixel: the point where its ray meets the ground (forward, left) [m], how far
-    that point moves over one pixel row (forward, left) [m] and over one column (left) [m], and how much fine texture
-    survives at that size, in (0, 1]. Pixels that look at the sky hold -1 there, and their ray's elevation [rad] first.
+    that point moves over one pixel row (forward, left) [m] and over one column (left) [m], and the texture's level of
+    detail that its size resolves. Pixels that look at the sky hold -1 there, and their ray's elevation [rad] first.
     `directions` is (H, W, 3) float32: the rays, of forward component 1 along the optical axis, so that a ray's
     parameter is the depth [m]. `origin` is the camera's position (forward, left, up) [m].
     """
@@ -52,7 +57,8 @@ def cast_rays(camera: CameraSpec, height_error_m: float = 0.0, pitch_error_rad: 
     ground[..., 2] = t * t / height / focal
     ground[..., 3] = t * t / height * dy * cos / focal
     ground[..., 4] = t / focal
-    ground[..., 5] = 1 / (1 + 2 * (ground[..., 2] + ground[..., 4]))
+    seen_m = np.sqrt(ground[..., 2] * ground[..., 4])
+    ground[..., 5] = np.clip(np.round(np.log2(np.maximum(seen_m, 1e-3) / TEXEL_M)), 0, TEXTURE_LEVELS - 1)
     ground[sky] = 0
     ground[..., 0][sky] = np.arctan2(dz, np.hypot(dx, dy))[sky]
     ground[..., 5][sky] = -1

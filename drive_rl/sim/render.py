@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE, Appearance
-from drive_rl.sim.camera import Rays
+from drive_rl.sim.camera import TEXEL_M, TEXTURE_LEVELS, Rays
 from drive_rl.sim.field import CELL_M, Field
 from drive_rl.sim.lanes import LanePolyline
 from drive_rl.sim.solids import NO_SOLIDS, Solids, hit_solids, shadow
@@ -25,25 +25,29 @@ BACKGROUND, ROAD, EGO_LANE, LINE, VEHICLE = range(5)
 _NO_CLASSES = np.empty((0, 0), np.uint8)
 _NO_DEPTH = np.empty((0, 0), np.float32)
 _TEXELS = 256
-_TEXEL_M = 0.125
 _FAR_TEXELS = 64 * _TEXELS  # farther than any ground point, so that indices are positive before they wrap
 
 
-def _texture() -> NDArray[np.float32]:
-    """Return a tileable texture of smooth noise in [-1, 1], the same in every process."""
+def _textures() -> NDArray[np.float32]:
+    """Return tileable noise (TEXTURE_LEVELS, n, n), the same in every process: octaves from 4 m down to a texel.
+
+    Each level is the one before with its finest octave left out, for pixels that see too much ground to resolve it.
+    """
     rng = np.random.default_rng(7)
-    noise = np.zeros((_TEXELS, _TEXELS))
-    for cells, strength in ((16, 0.4), (64, 0.35), (_TEXELS, 0.35)):
+    at = np.arange(_TEXELS)
+    octaves = []
+    for level in range(TEXTURE_LEVELS):
+        cells = _TEXELS >> level
         coarse = rng.uniform(-1, 1, (cells, cells))
-        at = np.arange(_TEXELS) * cells / _TEXELS
-        low, part = at.astype(int), at % 1
+        low, part = at >> level, (at / 2**level) % 1
         high = (low + 1) % cells
         rows = coarse[low] * (1 - part)[:, None] + coarse[high] * part[:, None]
-        noise += strength * (rows[:, low] * (1 - part) + rows[:, high] * part)
-    return (noise / np.abs(noise).max()).astype(np.float32)
+        octaves.append(rows[:, low] * (1 - part) + rows[:, high] * part)
+    levels = np.cumsum(octaves[::-1], axis=0)[::-1]
+    return (levels / np.abs(levels[0]).max()).astype(np.float32)
 
 
-_TEXTURE = _texture()
+_TEXTURES = _textures()
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def _run(
         scene.solids,
         paint,
         look.palette(image.shape[0]),
-        _TEXTURE,
+        _TEXTURES,
         x,
         y,
         math.cos(yaw),
@@ -143,16 +147,16 @@ def _at(grid, i, j, fu, fv):
 
 
 @njit(cache=True, inline="always")
-def _texel(texture, x, y):
-    """Return the texture's value at a world point [m]; the shift keeps truncation a floor."""
-    i = int(x * np.float32(1 / _TEXEL_M) + np.float32(_FAR_TEXELS))
-    j = int(y * np.float32(1 / _TEXEL_M) + np.float32(_FAR_TEXELS))
-    return texture[j & (_TEXELS - 1), i & (_TEXELS - 1)]
+def _texel(textures, level, x, y):
+    """Return a texture's value at a world point [m]; the shift keeps truncation a floor."""
+    i = int(x * np.float32(1 / TEXEL_M) + np.float32(_FAR_TEXELS))
+    j = int(y * np.float32(1 / TEXEL_M) + np.float32(_FAR_TEXELS))
+    return textures[int(level), j & (_TEXELS - 1), i & (_TEXELS - 1)]
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"}, nogil=True)
 def _paint(
-    ground, directions, origin, d_field, s_field, x0, y0, solids, paint, palette, texture, x, y, cos, sin, image,
+    ground, directions, origin, d_field, s_field, x0, y0, solids, paint, palette, textures, x, y, cos, sin, image,
     classes, depth,
 ):  # fmt: skip
     """Fill image (C, H, W), and classes and depth (H, W) unless they are empty. `x0`, `y0`: the field's corner [m]."""
@@ -169,16 +173,16 @@ def _paint(
     for row in range(height):
         for column in range(width):
             r0, r1, r2 = ground[row, column, 0], ground[row, column, 1], ground[row, column, 2]
-            r3, r4, fade = ground[row, column, 3], ground[row, column, 4], ground[row, column, 5]
-            sky = fade < 0
+            r3, r4, level = ground[row, column, 3], ground[row, column, 4], ground[row, column, 5]
+            sky = level < 0
             seen = BACKGROUND
             asphalt = marking = wx = wy = np.float32(0.0)
             if sky:
                 shade = one - np.float32(0.35) * min(r0, np.float32(0.8))
             else:
                 wx, wy = x + cos * r0 - sin * r1, y + sin * r0 + cos * r1
-                grain = _texel(texture, wx, wy)
-                strength = np.float32(0.25)
+                grain = _texel(textures, level, wx, wy)
+                strength = np.float32(0.6)
                 u, v = wx * per_cell, wy * per_cell
                 if u >= 0 and v >= 0 and u < columns - 1 and v < rows - 1:
                     i, j = int(u), int(v)
@@ -193,7 +197,7 @@ def _paint(
                         across = abs(nf * r2 + nl * r3) + abs(nl) * r4
                         per_across = one / across
                         asphalt = min(max((half_paved - abs(d - middle)) * per_across + half, np.float32(0.0)), one)
-                        strength += (np.float32(0.35) * wear - np.float32(0.1)) * asphalt
+                        strength += (np.float32(0.3) * wear - np.float32(0.2)) * asphalt
                         k = min(max(int(d * per_lane + np.float32(64.5)) - 64, first), last)
                         beside = abs(d - np.float32(k) * lane)
                         solid = not first < k < last
@@ -213,7 +217,7 @@ def _paint(
                                 s = _at(s_field, i, j, fu, fv)
                                 if solid or s - math.floor(s / period) * period <= dash:
                                     seen = LINE
-                shade = one + strength * grain * fade
+                shade = one + strength * grain
             if want_truth:
                 classes[row, column] = seen
                 depth[row, column] = np.inf if sky else -origin[2] / directions[row, column, 2]

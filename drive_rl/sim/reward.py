@@ -14,9 +14,9 @@ def lane_term(offset_m: float, half_lane_m: float) -> float:
 
 
 def speed_term(speed_mps: float, target_mps: float) -> float:
-    """Return 1 at the speed asked for; too fast costs twice as much as too slow."""
+    """Return 1 at the speed asked for; too fast costs four times as much as too slow."""
     error = speed_mps / target_mps - 1
-    return max(0.0, 1 - 2 * error) if error > 0 else max(0.0, 1 + error)
+    return max(0.0, 1 - 4 * error) if error > 0 else max(0.0, 1 + error)
 
 
 def heading_term(heading_error_rad: float) -> float:
