@@ -1,5 +1,6 @@
 """The only YAML reader: files, `base:` and command-line overrides -> validated specs. A failure is one paragraph."""
 
+import copy
 import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -47,6 +48,15 @@ def load_run(name: str, overrides: Iterable[str] = ()) -> RunSpec:
 def parse_run(text: str, path: Path) -> RunSpec:
     """Return the experiment resolved in a run's `spec.yaml`."""
     return cast(RunSpec, _validate(TypeAdapter(RunSpec), _parse(text, path), {"": str(path)}, []))
+
+
+def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
+    """Return the experiment resolved in the `spec.yaml` of a run or of a trained driver.
+
+    Raises:
+        DriveRLError: the file cannot be read, or holds no experiment.
+    """
+    return cast(RunSpec, _validate(TypeAdapter(RunSpec), read_yaml(path), {"": str(path)}, list(overrides)))
 
 
 def dump(spec: BaseModel) -> str:
@@ -132,8 +142,12 @@ def read_yaml(path: Path) -> Raw:
     Raises:
         DriveRLError: the file cannot be read, is no YAML, or holds no mapping.
     """
+    return _parse(_text(path), path)
+
+
+def _text(path: Path) -> str:
     try:
-        return _parse(path.read_text(encoding="utf-8"), path)
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DriveRLError(f"{path}: cannot be read ({error}); expected a UTF-8 YAML file") from error
 
@@ -176,31 +190,50 @@ def _override(raw: Raw, text: str) -> str:
 
 def _validate(adapter: TypeAdapter[Any], raw: Raw, sources: Mapping[str, str], overrides: list[str]) -> object:
     """Validate `raw`; `sources` maps a top-level key ("" for the rest) to the file that its values came from."""
+    as_filed = copy.deepcopy(raw) if overrides else raw
     typed = {_override(raw, text) for text in overrides}
     try:
         return adapter.validate_python(raw)
     except ValidationError as error:
-        raise DriveRLError("\n".join(_explain(adapter, item, sources, typed) for item in error.errors())) from error
+        old = _mistakes(adapter, as_filed)
+        lines = [_explain(adapter, item, sources, typed, _mistake(item) not in old) for item in error.errors()]
+        raise DriveRLError("\n".join(lines)) from error
 
 
-def _explain(adapter: TypeAdapter[Any], item: Any, sources: Mapping[str, str], typed: set[str]) -> str:
+def _mistakes(adapter: TypeAdapter[Any], raw: Raw) -> list[tuple[Any, str]]:
+    try:
+        adapter.validate_python(raw)
+    except ValidationError as error:
+        return [_mistake(item) for item in error.errors()]
+    return []
+
+
+def _mistake(item: Any) -> tuple[Any, str]:
+    return item["loc"], item["msg"]
+
+
+def _explain(adapter: TypeAdapter[Any], item: Any, sources: Mapping[str, str], typed: set[str], new: bool) -> str:
+    """Return one mistake as a line; `new`: the files alone do not have it."""
     keys = _keys(adapter, item["loc"])
     dotted = ".".join(keys)
     unknown = item["type"] == "extra_forbidden"
     below = any(dotted.startswith(f"{key}.") or (unknown and key.startswith(f"{dotted}.")) for key in typed)
-    if dotted in typed or below:
+    source = sources[""]
+    if new or dotted in typed or below:
         source = "command line"
-    elif keys and keys[0] in sources and len(keys) > 1:
+    elif keys and sources.get(keys[0], source) != source:
         source, dotted = sources[keys[0]], ".".join(keys[1:])
-    else:
-        source = sources[""]
     message = item["msg"].removeprefix("Value error, ")
     if unknown:
         message = f"unknown key; {nearest(keys[-1], _fields(adapter, item['loc'][:-1]))}"
     if item["type"] == "missing":
         return f"{source}: {dotted}: is missing; mend: add it"
-    value = f" = {_short(item['input'])}" if not isinstance(item["input"], Mapping) else ""
-    return f"{source}: {dotted + value + ': ' if dotted else ''}{message}"
+    if not isinstance(item["input"], Mapping):
+        return f"{source}: {dotted + ' = ' if dotted else ''}{_short(item['input'])}: {message}"
+    if not dotted:
+        return f"{source}: {message}"
+    about_a_key = message.replace(".", " ").split()[0] in _fields(adapter, item["loc"])
+    return f"{source}: {dotted}{'.' if about_a_key else ': '}{message}"
 
 
 def _keys(adapter: TypeAdapter[Any], loc: tuple[str | int, ...]) -> list[str]:

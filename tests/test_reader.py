@@ -1,6 +1,7 @@
 """YAML and overrides to specs: what loads, what `base:` merges, and that every failure is one paragraph."""
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drive_rl.errors import DriveRLError
-from drive_rl.reader import dump, load_agent, load_run, load_world, parse_run, read_yaml
+from drive_rl.reader import dump, load_agent, load_run, load_world, parse_run, read_run, read_yaml
 from drive_rl.shelf import entries
 
 WORLDS = sorted(entries("envs"))
@@ -107,9 +108,15 @@ def test_the_last_override_wins_and_null_takes_a_key_away() -> None:
         ("road.lane_widht_m=3", r"command line: road\.lane_widht_m.*unknown key; did you mean 'lane_width_m'\?"),
         ("roads.lane_width_m=3", r"command line: roads.*unknown key; did you mean 'road'\?"),
         ("road.tiers.easy.min_radius_m=3", r"command line: road\.tiers\.easy\.min_radius_m = 3"),
-        ("road.lanes_ahead=4", r"tighter than the road is wide.*mend:"),
-        ("task.physics_hz=45", r"physics_hz = 45 is no multiple of control_hz = 10.*mend: physics_hz = 50"),
-        ("task.start_speed_mps=[9, 3]", r"start_speed_mps = \[9\.0, 3\.0\].*low <= high"),
+        (
+            "road.lanes_ahead=4",
+            r"command line: road\.tiers\.\w+\.min_radius_m = .*tighter than the road is wide.*mend:",
+        ),
+        (
+            "task.physics_hz=45",
+            r"command line: task\.physics_hz = 45 is no multiple of control_hz = 10.*mend: physics_hz = 50",
+        ),
+        ("task.start_speed_mps=[9, 3]", r"command line: task\.start_speed_mps = \[9\.0, 3\.0\].*low <= high"),
         ("reward.lane=-1", r"reward\.lane = -1"),
         ("road.length_m", r"expected key=value"),
         ("=3", r"expected key=value"),
@@ -140,6 +147,42 @@ def test_a_reward_without_weights_cannot_be() -> None:
         load_world("lane_follow", [f"reward.{term}=0" for term in ("lane", "speed", "heading", "comfort")])
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("agent.batch_size=1000000", r"command line: agent\.batch_size = 1000000 is more than .*mend: batch_size <="),
+        ("agent.num_envs=1", r"command line: agent\.batch_size = 300 is more than the 256 samples"),
+        (
+            "world.appearance.camera_height_error_m=0.5",
+            r"command line: world\.appearance\.camera_height_error_m = 0\.5",
+        ),
+        ("world.reward.lane=0", r"command line: world\.reward: all weights are 0"),
+        ("world.road=null", r"command line: world\.road: is missing"),
+    ],
+)
+def test_values_that_do_not_go_together_are_told_of_the_command_line(shelf: Path, override: str, said: str) -> None:
+    world = "{base: lane_follow, camera: {height_m: 0.5}, reward: {speed: 0, heading: 0}}"
+    agent = "{base: ppo, num_envs: 2, steps_per_update: 256, batch_size: 300}"
+    _write(shelf / "configs" / "try.yaml", f"world: {world}\nagent: {agent}\n")
+    load_run("try")
+    with pytest.raises(DriveRLError, match=rf"^{said}"):
+        load_run("try", [override])
+
+
+def test_what_the_files_alone_have_wrong_is_told_of_them_whatever_is_typed(shelf: Path) -> None:
+    _write(shelf / "agents" / "big.yaml", "base: ppo\nbatch_size: 999999\n")
+    _write(shelf / "configs" / "try.yaml", "world: lane_follow\nagent: big\n")
+    with pytest.raises(DriveRLError, match=r"^\S+/agents/big\.yaml: batch_size = 999999 is more than"):
+        load_run("try", ["agent.gamma=0.9", "world.camera.width_px=80"])
+    _write(shelf / "configs" / "try.yaml", "world: lane_follow\nagent: {base: ppo, batch_size: 999999}\n")
+    with pytest.raises(DriveRLError, match=r"^\S+/configs/try\.yaml: agent\.batch_size = 999999 is more than"):
+        load_run("try", ["agent.gamma=0.9"])
+    _write(shelf / "configs" / "try.yaml", "world: lane_follow\nagent: {base: ppo, epochs: 0, batch_size: 0}\n")
+    with pytest.raises(DriveRLError, match=r"(?m)^\S+/configs/try\.yaml: agent\.batch_size = 0: ") as error:
+        load_run("try", ["agent.epochs=0"])
+    assert "command line: agent.epochs = 0: " in str(error.value)
+
+
 @pytest.mark.parametrize("key", ["world", "agent"])
 def test_the_parts_of_an_experiment_are_not_overridden_whole(key: str) -> None:
     with pytest.raises(DriveRLError, match=f"{key}: cannot be overridden"):
@@ -147,6 +190,19 @@ def test_the_parts_of_an_experiment_are_not_overridden_whole(key: str) -> None:
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_runs_spec_reads_back_and_a_damaged_one_names_its_file(tmp_path: Path) -> None:
+    spec, path = load_run("quickstart"), tmp_path / "spec.yaml"
+    _write(path, dump(spec))
+    assert read_run(path) == spec
+    assert read_run(path, ["budget_steps=7"]).budget_steps == 7
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(DriveRLError, match=rf"^{re.escape(str(path))}: cannot be read .*; expected a UTF-8 YAML file"):
+        read_run(path)
+    path.unlink()
+    with pytest.raises(DriveRLError, match=rf"^{re.escape(str(path))}: cannot be read "):
+        read_run(path)
 
 
 def test_errors_name_file_key_value_and_expectation(shelf: Path) -> None:

@@ -19,7 +19,7 @@ from drive_rl.learn.foreign import load_foreign
 from drive_rl.learn.reference import ReferenceDriver
 from drive_rl.learn.tensors import load_weights
 from drive_rl.learn.vec_env import Batch
-from drive_rl.reader import load_agent, load_world, parse_run
+from drive_rl.reader import load_agent, load_world, read_run
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 from drive_rl.shelf import entries, nearest
 from drive_rl.sim.lane_env import LaneEnv
@@ -129,7 +129,7 @@ def _run(run: RunFolder, world: WorldSpec | None, device: torch.device) -> tuple
 def _checkpoint(
     run: RunFolder, folder: Path, world: WorldSpec | None, device: torch.device
 ) -> tuple[Driver, WorldSpec]:
-    spec = parse_run(run.spec.read_text(encoding="utf-8"), run.spec)
+    spec = read_run(run.spec)
     driver = policy_driver(spec, weights_only(folder), folder / "weights.safetensors", device)
     return _checked(driver, spec, world, folder)
 

@@ -12,7 +12,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint import weights_only
 from drive_rl.learn.manifest import verify, write_manifest
 from drive_rl.learn.tensors import read_tensors, write_tensors
-from drive_rl.reader import dump, parse_run
+from drive_rl.reader import dump, read_run
 from drive_rl.run.files import read_json, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.spec import RunSpec
@@ -29,7 +29,7 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
     """
     if folder.exists() and not overwrite:
         raise DriveRLError(f"{folder}: exists already; mend: another folder, or remove it first")
-    spec = parse_run(run.spec.read_text(encoding="utf-8"), run.spec)
+    spec = read_run(run.spec)
     source = run.best if (run.best / "manifest.json").is_file() else run.last
     weights, made = weights_only(source), read_json(source / "manifest.json", "take another run")
     scores = read_json(run.evaluation, _MEND) if run.evaluation.is_file() else None
@@ -50,8 +50,7 @@ def read_export(folder: Path) -> tuple[RunSpec, dict[str, Tensor]]:
         DriveRLError: a file is missing, cut short or edited.
     """
     verify(folder, _NEEDED)
-    path = folder / "spec.yaml"
-    return parse_run(path.read_text(encoding="utf-8"), path), read_tensors(folder / "weights.safetensors")
+    return read_run(folder / "spec.yaml"), read_tensors(folder / "weights.safetensors")
 
 
 def is_export(path: Path) -> bool:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from drive_rl.errors import DriveRLError
-from drive_rl.reader import load_agent, load_run, load_world, parse_run, read_yaml
+from drive_rl.reader import load_agent, load_run, load_world, read_run, read_yaml
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 from drive_rl.shelf import Shelf, entries, nearest, shelf_folders
 from drive_rl.spec import RunSpec
@@ -62,11 +62,7 @@ def recorded(folder: Path) -> RunSpec:
     Raises:
         DriveRLError: its `spec.yaml` is missing or damaged.
     """
-    path = folder / "spec.yaml"
-    try:
-        return parse_run(path.read_text(encoding="utf-8"), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DriveRLError(f"{path}: cannot be read ({error}); expected a UTF-8 YAML file") from error
+    return read_run(folder / "spec.yaml")
 
 
 def new_driver_folder(name: str) -> Path:
