@@ -15,7 +15,7 @@ from typing import Any
 
 from drive_rl.errors import DriveRLError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, a limit on file size
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 

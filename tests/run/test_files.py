@@ -1,6 +1,7 @@
 """Files and folders appear whole or not at all."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,10 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def fill_the_disk(path: Path) -> None:
+def fill_the_disk(path: Path, number: int) -> None:
     with write_directory(path) as folder:
         (folder / "two").write_text("two")
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(number, os.strerror(number))
 
 
 def test_text_and_json_come_back_and_leave_nothing_else(tmp_path: Path) -> None:
@@ -49,11 +50,12 @@ def test_a_directory_replaces_the_old_one_whole(tmp_path: Path) -> None:
     assert names(tmp_path / "last") == ["two"]
 
 
-def test_a_full_disk_keeps_the_old_directory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_keeps_the_old_directory(tmp_path: Path, number: int) -> None:
     with write_directory(tmp_path / "last") as folder:
         (folder / "one").write_text("one")
     with pytest.raises(DriveRLError, match=r"last: no space left .* free some space"):
-        fill_the_disk(tmp_path / "last")
+        fill_the_disk(tmp_path / "last", number)
     assert names(tmp_path) == ["last"]
     assert names(tmp_path / "last") == ["one"]
 
