@@ -100,15 +100,15 @@ def train(
     from drive_rl.reader import load_run
 
     spec = load_run(str(experiment), changes) if resume is None else None
-    if resume is not None:
-        _prepare_resume(resume, changes)
+    budget = _budget(changes) if resume is not None else None
     _import_bullet()
     from drive_rl.learn.train import TrainingInterrupted
     from drive_rl.learn.train import train as learn
     from drive_rl.report.choice import film_run
 
     try:
-        run = learn(spec, runs, device, resume, command=sys.argv, film=film_run if film else None)
+        filmer = film_run if film else None
+        run = learn(spec, runs, device, resume, command=sys.argv, film=filmer, budget_steps=budget)
     except TrainingInterrupted as stopped:
         typer.echo(str(stopped), err=True)
         raise typer.Exit(stopped.exit_code) from None
@@ -258,29 +258,15 @@ def export(
 # --- what the verbs share -------------------------------------------------------------------------------------------
 
 
-def _prepare_resume(resume: Path, changes: list[str]) -> None:
-    """See that a run can go on, and give it another budget if one is asked for; nothing else may change."""
-    from drive_rl.learn.manifest import verify
-    from drive_rl.reader import dump, parse_run
-    from drive_rl.report.catalogue import recorded
-    from drive_rl.run.files import write_text
-    from drive_rl.run.folder import RunFolder
-
-    other = [change for change in changes if not re.fullmatch(r"budget_steps=[0-9_]+", change)]
+def _budget(changes: list[str]) -> int | None:
+    """Return the budget asked for when resuming; nothing else may change."""
+    other = [change for change in changes if not re.fullmatch(r"budget_steps=[0-9][0-9_]{0,30}", change)]
     if other:
         raise DriveRLError(
             f"train --resume: {other[0]!r}: a run goes on as it began, but for its length; mend: leave it out, or give"
             " budget_steps=NUMBER"
         )
-    run = RunFolder.open(resume)
-    if not run.last.is_dir():
-        raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; mend: train its experiment again")
-    if not changes:
-        return
-    verify(run.last)
-    longer = recorded(run.path).model_copy(update={"budget_steps": int(changes[-1].partition("=")[2])})
-    parse_run(dump(longer), Path("command line"))  # a copy is not validated
-    write_text(run.spec, dump(longer))
+    return int(changes[-1].partition("=")[2].replace("_", "")) if changes else None
 
 
 def _seeds(text: str) -> list[int]:

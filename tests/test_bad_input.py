@@ -209,7 +209,8 @@ def test_a_damaged_run_spec(refused: Refused, here: Path) -> None:
     assert "no valid YAML" in refused("show", "runs/tiny")
     spec.write_bytes(b"\xff\xfe")
     assert "UTF-8" in refused("show", "runs/tiny")
-    assert "UTF-8" in refused("eval", "runs/tiny")
+    for words in (["eval", "runs/tiny"], ["export", "runs/tiny", "mine"], ["train", "--resume", "runs/tiny"]):
+        assert f"{Path(*spec.parts[-4:])}: cannot be read" in refused(*words)
 
 
 def test_a_run_without_a_last_checkpoint(refused: Refused, here: Path) -> None:
@@ -249,7 +250,10 @@ def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
         (["render", "reference", "--seeds=-1"], "expected numbers >= 0"),
         (["train", "--resume", "runs/tiny", "agent.gamma=0.5"], "a run goes on as it began"),
         (["train", "--resume", "runs/tiny", "--seed", "1"], "a run goes on as it began"),
-        (["train", "--resume", "runs/tiny", "budget_steps=0"], "budget_steps = 0"),
+        (["train", "--resume", "runs/tiny", "budget_steps=0"], "command line: budget_steps = 0"),
+        (["train", "--resume", "runs/tiny", "budget_steps=_"], "a run goes on as it began"),
+        (["train", "--resume", "runs/tiny"], "has learned 32 steps already; mend: "),
+        (["train", "--resume", "runs/tiny", "budget_steps=16"], "budget_steps = 16, and the run has learned 32 steps"),
         (["show", "runs/tiny", "seed=1"], "is as it was made"),
     ],
 )  # fmt: skip

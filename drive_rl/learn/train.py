@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from drive_rl.errors import DriveRLError
 from drive_rl.learn import checkpoint
 from drive_rl.learn.build import build_model, choose_device, describe_device, make_envs
 from drive_rl.learn.callbacks import (
@@ -33,8 +34,8 @@ from drive_rl.learn.history import Evaluation, History
 from drive_rl.learn.logging import make_logger
 from drive_rl.learn.signals import StopRequest, stop_on_signals
 from drive_rl.learn.vec_env import SerialVecEnv
-from drive_rl.reader import dump, parse_run
-from drive_rl.run.files import write_json
+from drive_rl.reader import dump, read_run
+from drive_rl.run.files import settle, write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.provenance import provenance
@@ -66,6 +67,7 @@ def train(
     command: list[str] | None = None,
     console: Console | None = None,
     film: Film | None = None,
+    budget_steps: int | None = None,
 ) -> RunFolder:
     """Train a driver; return its run folder.
 
@@ -77,6 +79,7 @@ def train(
         command: The command line, for the record.
         console: Where progress is shown.
         film: Makes a film once training has ended.
+        budget_steps: When resuming, another budget than the run's own.
 
     Raises:
         TrainingInterrupted: SIGINT or SIGTERM came, and a resumable checkpoint is written.
@@ -86,9 +89,9 @@ def train(
     torch.distributions.Distribution.set_default_validate_args(False)  # `guard_loss` looks once an update instead
     chosen = choose_device(device)
     console.print(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""), markup=False)
-    run = RunFolder.open(resume) if resume is not None else None
+    run = _stopped_run(resume) if resume is not None else None
     if run is not None:
-        spec = parse_run(run.spec.read_text(encoding="utf-8"), run.spec)
+        spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
     assert spec is not None, "train needs a spec or a run to resume"
     envs = make_envs(spec.world, spec.agent, "train", spec.agent.num_envs, spec.seed)
     try:
@@ -97,6 +100,7 @@ def train(
             run = _new_run(spec, runs_dir, command)
         else:
             checkpoint.restore(model, run.last)
+            _go_on(run, spec, model.num_timesteps)
         console.print(f"run: {run.path}", markup=False, highlight=False, soft_wrap=True)
         with stop_on_signals() as stop:
             _Session(spec, run, model, envs, stop, console, film).go()
@@ -219,6 +223,27 @@ class _Clock:
         self._history.tick()
         model.logger.record("time/wall_s", self._history.wall_s)
         model.logger.record("time/train_s", self._history.train_s)
+
+
+def _stopped_run(path: Path) -> RunFolder:
+    run = RunFolder.open(path)
+    settle(run.last)
+    if not run.last.is_dir():
+        raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; mend: train its experiment again")
+    return run
+
+
+def _go_on(run: RunFolder, spec: RunSpec, step: int) -> None:
+    """Refuse a run that is over, before anything of it changes; else note its budget."""
+    last = History.load(history_path(run), step).last
+    whole = last is not None and last.step == step and run.evaluation.is_file()
+    if step >= spec.budget_steps and whole:
+        raise DriveRLError(
+            f"{run.path}: budget_steps = {spec.budget_steps}, and the run has learned {step} steps already; mend: a"
+            f" longer one, such as drive-rl train --resume {shlex.quote(str(run.path))} budget_steps={2 * step}"
+        )
+    if spec != read_run(run.spec):
+        write_text(run.spec, dump(spec))
 
 
 def _new_run(spec: RunSpec, runs_dir: Path, command: list[str] | None) -> RunFolder:

@@ -11,11 +11,11 @@ import torch
 from rich.console import Console
 
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.callbacks import Every, SafePoints, check_observations
+from drive_rl.learn.callbacks import Evaluate, Every, SafePoints, check_observations
 from drive_rl.learn.history import Evaluation, History
 from drive_rl.learn.tensors import read_tensors
 from drive_rl.learn.train import TrainingInterrupted, train
-from drive_rl.reader import parse_run
+from drive_rl.reader import parse_run, read_run
 from drive_rl.run.files import read_json
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import read_metrics
@@ -23,7 +23,6 @@ from drive_rl.spec import RunSpec
 
 SILENT = Console(quiet=True)
 STOP_AT = 150
-ALGORITHMS = ("ppo", "dqn")
 
 
 def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
@@ -47,11 +46,13 @@ def same(first: Path, second: Path) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("algorithm", "changes"), [("ppo", ()), ("ppo", ("agent.guidance=0",)), ("dqn", ()), ("dqn", ("agent.guidance=0",))]
+)
 def test_a_resumed_run_ends_where_an_unbroken_one_does(
-    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    algorithm: str, changes: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = small_specs.run(algorithm)
+    spec = small_specs.run(algorithm, *changes)
     unbroken = go(spec, tmp_path)
     with monkeypatch.context() as patch:
         interrupt_at(STOP_AT, signal.SIGTERM, patch)
@@ -64,7 +65,8 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(
     resumed = go(None, tmp_path, resume=stopped.value.run.path)
     assert resumed == stopped.value.run
     assert same(unbroken.last, resumed.last)
-    for name in ("optimizer.safetensors", "env.npz", "last_step.npz", "rng.json"):
+    files = ["optimizer.safetensors", "env.npz", "last_step.npz", "rng.json"]
+    for name in [*files, "replay.npz"] if algorithm == "dqn" else files:
         assert (unbroken.last / name).read_bytes() == (resumed.last / name).read_bytes(), name
     rows = [read_json(run.path / "training.json", "")["evaluations"] for run in (unbroken, resumed)]
     assert rows[0] == rows[1]
@@ -116,12 +118,42 @@ def test_training_stops_once_the_bar_is_held(tmp_path: Path) -> None:
     assert read_json(run.last / "counters.json", "")["num_timesteps"] == 128
 
 
-def test_a_finished_run_resumes_to_nothing(tmp_path: Path) -> None:
+def test_a_finished_run_says_so_and_goes_on_with_a_longer_budget(tmp_path: Path) -> None:
     run = go(small_specs.run("ppo"), tmp_path)
-    before = read_tensors(run.last / "weights.safetensors")
-    again = go(None, tmp_path, resume=run.path)
-    after = read_tensors(again.last / "weights.safetensors")
-    assert all(torch.equal(before[name], after[name]) for name in before)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for budget in (None, 256, 100):
+        with pytest.raises(DriveRLError, match=r"has learned 256 steps already; mend: .* budget_steps=512"):
+            go(None, tmp_path, resume=run.path, budget_steps=budget)
+    with pytest.raises(DriveRLError, match="command line: budget_steps = -1"):
+        go(None, tmp_path, resume=run.path, budget_steps=-1)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    again = go(None, tmp_path, resume=run.path, budget_steps=320)
+    assert again == run
+    assert read_run(run.spec) == small_specs.run("ppo", "budget_steps=320")
+    assert read_json(run.last / "counters.json", "")["num_timesteps"] == 320
+    assert [row["step"] for row in read_json(run.path / "training.json", "")["evaluations"]] == [128, 256, 320]
+
+
+def test_a_run_stopped_in_its_last_evaluation_is_finished_by_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = ("evaluation.every_steps=100000", "checkpoint_every=100000")
+    unbroken = go(small_specs.run("ppo", *changes), tmp_path)
+    with monkeypatch.context() as patch:
+        original = Evaluate.now
+
+        def hooked(self: Evaluate, model: Any) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            original(self, model)
+
+        patch.setattr(Evaluate, "now", hooked)
+        with pytest.raises(TrainingInterrupted) as stopped:
+            go(small_specs.run("ppo", *changes), tmp_path)
+    run = stopped.value.run
+    assert not run.evaluation.exists()
+    go(None, tmp_path, resume=run.path)
+    assert read_json(run.evaluation, "")["score"] == read_json(unbroken.evaluation, "")["score"]
+    assert same(unbroken.last, run.last)
 
 
 def test_a_loss_that_is_no_number_stops_training(tmp_path: Path) -> None:
