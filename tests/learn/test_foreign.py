@@ -36,7 +36,5 @@ def test_what_is_no_such_zip_is_refused(kind: str, tmp_path: Path) -> None:
                 "broken": ("data", '{"n_epochs": 4}'),
             }[kind]
             archive.writestr(name, data)
-    with pytest.raises(
-        DriveRLError, match=r"model\.zip: (file not found|not a stable|neither|does not load)"
-    ):
+    with pytest.raises(DriveRLError, match=r"model\.zip: (file not found|not a stable|neither|does not load)"):
         load_foreign(path, trust=True)

@@ -55,9 +55,7 @@ def decaying(progress_remaining: float) -> float:
     return 3e-3 * progress_remaining
 
 
-def build(
-    algorithm: str, n_envs: int = 2, seed: int = 0, net: tuple[int, ...] = (16,), **kwargs: Any
-) -> BaseAlgorithm:
+def build(algorithm: str, n_envs: int = 2, seed: int = 0, net: tuple[int, ...] = (16,), **kwargs: Any) -> BaseAlgorithm:
     common: dict[str, Any] = {"learning_rate": decaying, "seed": seed, "device": "cpu"}
     policy_kwargs = {"net_arch": list(net)}
     if algorithm == "PPO":
