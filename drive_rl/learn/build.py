@@ -169,7 +169,8 @@ def _dqn(spec: DqnSpec, envs: VecEnv, schedule: Callable[[float], float], device
     return model
 
 
-def _policy_class(spec: PpoSpec | DqnSpec) -> str | type[BasePolicy]:
+def _policy_class(spec: PpoSpec | DqnSpec) -> Any:
+    """Return a policy class, or stable-baselines3's name of one, of the spec's own algorithm."""
     if is_guided(spec):
         return GuidedActorCritic if isinstance(spec, PpoSpec) else GuidedQ
     return _POLICY[spec.observation]

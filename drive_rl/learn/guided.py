@@ -62,10 +62,11 @@ class _TrueState(BaseFeaturesExtractor):
 def _predict(
     predict: Callable[..., Any], space: gymnasium.Space, observation: Any, *args: Any, **kwargs: Any
 ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-    """Call `predict` with a batch of pictures, or with the observations of training."""
+    """Call `predict` with pictures, or with the observations of training."""
     if not isinstance(observation, dict):
         shape = cast(tuple[int, ...], cast(spaces.Dict, space).spaces["state"].shape)
-        observation = {"camera": observation, "state": np.zeros((len(observation), *shape), np.float32)}
+        batch = np.shape(observation)[:-3]  # (B,), or () for one picture
+        observation = {"camera": observation, "state": np.zeros((*batch, *shape), np.float32)}
     return predict(observation, *args, **kwargs)
 
 
@@ -79,7 +80,7 @@ class GuidedActorCritic(MultiInputActorCriticPolicy):
         return _TrueState(self.observation_space, self.features_dim)
 
     def predict(self, observation: Any, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Return actions for pictures (B, C, H, W) uint8."""
+        """Return actions for pictures (B, C, H, W) uint8, or for one of them."""
         return _predict(super().predict, self.observation_space, observation, *args, **kwargs)
 
     def lane_loss(self, observations: Any) -> Tensor:
@@ -91,7 +92,7 @@ class GuidedQ(MultiInputPolicy):
     """DQN's policy: action values from the camera."""
 
     def predict(self, observation: Any, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Return actions for pictures (B, C, H, W) uint8."""
+        """Return actions for pictures (B, C, H, W) uint8, or for one of them."""
         return _predict(super().predict, self.observation_space, observation, *args, **kwargs)
 
     def lane_loss(self, observations: Any) -> Tensor:

@@ -34,7 +34,8 @@ class GuidedPPO(PPO):
                     actions = actions.long().flatten()
                 values, log_prob, entropy = policy.evaluate_actions(cast(Any, batch.observations), actions)
                 advantages = batch.advantages
-                advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+                if len(advantages) > 1:  # the last minibatch may be a single sample, which has no deviation
+                    advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
                 ratio = torch.exp(log_prob - batch.old_log_prob)
                 gain = torch.min(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
                 value_loss = F.mse_loss(values.flatten(), batch.returns)

@@ -67,6 +67,26 @@ def test_an_episode_ends_as_stable_baselines3_wants_it(truncated: bool) -> None:
         assert info["episode"] == {"r": 1.5, "l": 3}
 
 
+def test_the_learner_is_given_scaled_rewards_and_the_return_counts_them_as_they_are() -> None:
+    envs = SerialVecEnv([lambda: Counter(False)], 0.25)
+    envs.reset()
+    steps = [envs.step(np.zeros(1, int)) for _ in range(3)]
+    assert [float(rewards[0]) for _, rewards, _, _ in steps] == [0.125] * 3
+    assert steps[-1][3][0]["episode"]["r"] == 1.5
+    envs = make_envs(world(), ppo("gamma=0.75"), "train", 2, 0)
+    assert [seat.reward_scale for seat in envs.seats] == [0.25, 0.25]
+    envs.close()
+
+
+def test_the_first_action_noise_is_the_specs_and_is_learned() -> None:
+    spec = ppo("log_std_init=[-2, -0.5]")
+    envs = make_envs(world(), spec, "train", spec.num_envs, 0)
+    policy: Any = build_model(spec, envs, CPU, 0).policy
+    envs.close()
+    assert policy.log_std.tolist() == [-2, -0.5]
+    assert any(part is policy.log_std for group in policy.optimizer.param_groups for part in group["params"])
+
+
 def test_an_environment_in_its_seat_goes_on_from_its_state() -> None:
     first, second = (SerialVecEnv([lambda: Counter(False)]) for _ in range(2))
     for envs in (first, second):
@@ -102,10 +122,14 @@ def test_the_policy_alone_is_the_models_policy(spec: PpoSpec | DqnSpec) -> None:
     envs.close()
 
 
-def test_the_camera_is_an_image_to_stable_baselines3() -> None:
-    spec = ppo()
-    envs = make_envs(world(), spec, "train", 1, 0)
+@pytest.mark.parametrize("guidance", [0, 1])
+def test_the_camera_is_an_image_to_stable_baselines3(guidance: int) -> None:
+    envs = make_envs(world(), ppo(f"guidance={guidance}"), "train", 1, 0)
     space = envs.observation_space
+    if guidance:
+        assert isinstance(space, spaces.Dict)
+        assert set(space.spaces) == {"camera", "state"}
+        space = space["camera"]
     assert isinstance(space, spaces.Box)
     assert is_image_space(space)
     assert is_image_space_channels_first(space)

@@ -4,7 +4,7 @@ import torch
 from gymnasium import spaces
 
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.encoders import STATE_SCALE, CameraStateEncoder, ImageEncoder, StateEncoder
+from drive_rl.learn.encoders import STATE_SCALE, CameraStateEncoder, Contrast, ImageEncoder, StateEncoder
 from drive_rl.sim.lane_env import STATE_FIELDS
 from drive_rl.spec import EncoderSpec
 
@@ -41,6 +41,46 @@ def test_nature_is_the_papers_on_its_own_input() -> None:
     # 84x84x4: 8224 + 32832 + 36928 and 3136 -> 512
     encoder = ImageEncoder(image(4, 84, 84), EncoderSpec(kind="nature", features=512))
     assert sum(parameter.numel() for parameter in encoder.parameters()) == 8224 + 32832 + 36928 + 3136 * 512 + 512
+
+
+def checked(low: float, high: float) -> torch.Tensor:
+    """Return a picture (10, 10) of two shades, as many pixels of each in every row."""
+    row = torch.tensor([low, high] * 5)
+    return torch.stack([row] * 10)
+
+
+def test_contrast_by_hand() -> None:
+    # two grey frames; the newest is 0.3 and 0.7 in equal parts: mean 0.5, deviation 0.2 (of 70 pixels, unbiased)
+    frames = torch.stack([checked(0.4, 0.5), checked(0.3, 0.7)])[None]  # (1, 2, 10, 10)
+    seen = Contrast(2)(frames)
+    scale = 3 / (0.2 * (70 / 69) ** 0.5 + 0.02)
+    assert seen.shape == frames.shape
+    assert torch.allclose(seen[0, 0], scale * checked(-0.1, 0.2), atol=1e-5)
+    assert torch.allclose(seen[0, 1], scale * checked(-0.2, 0.2), atol=1e-5)
+
+
+@pytest.mark.parametrize(("frames", "planes"), [(1, 1), (3, 1), (1, 3), (3, 3)])
+def test_contrast_keeps_the_stack_and_puts_the_newest_frame_last(frames: int, planes: int) -> None:
+    one = torch.rand(2, planes, 20, 30)
+    seen = Contrast(frames)(one.repeat(1, frames, 1, 1))  # nothing moves
+    assert seen.shape == (2, frames * planes, 20, 30)
+    assert not seen[:, :-planes].any()
+    assert seen[:, -planes:].flatten(1).std(dim=1).min() > 0.5
+
+
+def test_contrast_sees_no_light_and_shade() -> None:
+    frames = torch.stack([checked(0.4, 0.6), checked(0.2, 0.8)])[None]
+    seen = Contrast(2)(frames)
+    assert torch.allclose(Contrast(2)(frames + 0.15), seen, atol=1e-5)
+    assert torch.allclose(Contrast(2)(frames * 0.6), seen, rtol=0.06)  # what is left: the 0.02 beside the deviation
+    assert torch.allclose(Contrast(2)(torch.cat((frames, frames * 0.6 + 0.2)))[:1], seen)  # each picture by its own
+
+
+def test_contrast_is_measured_on_the_road_not_on_the_sky() -> None:
+    frames = torch.rand(1, 2, 10, 10) * 0.2
+    bright = frames.clone()
+    bright[:, :, :3] += 0.7  # the upper three tenths
+    assert torch.equal(Contrast(2)(frames)[:, :, 3:], Contrast(2)(bright)[:, :, 3:])
 
 
 def test_bytes_and_floats_of_the_same_image_give_the_same_features() -> None:
