@@ -28,7 +28,7 @@ check: $(DEV)  ## Lint, format, types, and the floors
 	$(VENV)/bin/pyright --pythonpath $(PY)
 	$(VENV)/bin/lint-imports
 
-bench: $(DEV)  ## Measure again every number the README quotes: benchmarks/results/*.json
+bench: $(CORE)  ## Measure again every number the README quotes: benchmarks/results/*.json
 	$(PY) benchmarks/all.py
 
 clean:  ## Remove the venv, caches and build outputs; runs/ stays

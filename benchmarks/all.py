@@ -1,0 +1,48 @@
+"""Runs every benchmark in turn, and says at the end which figures reach what is asked of them: `make bench`."""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from record import QUICK, RESULTS, Bar
+
+LEARN_QUICK = "--seeds 0 --episodes 4 --split val --set evaluation.episodes=4 evaluation.every_steps=2048 budget_steps="
+
+RUNS = {  # result -> the full command, and what --quick adds to it
+    "env_speed": ("env_speed.py", "--rounds 2 --seconds 0.5 --roads 3"),
+    "render_speed": ("render_speed.py", "--rounds 2 --seconds 0.2 --poses 32"),
+    "soak": ("soak.py", "--steps 8000 --warm-up 4000 --every 1000"),
+    "learn-ppo-lane-follow": ("learn.py --experiment ppo-lane-follow", f"{LEARN_QUICK}4096"),
+    "learn-dqn-lane-follow": ("learn.py --experiment dqn-lane-follow", f"{LEARN_QUICK}2048"),
+    "make_drive": ("make_drive.py", "--runs 1 --episodes 8 --budget-steps 4096"),
+}
+
+
+def main() -> None:
+    """Run them; the exit code is 1 if one of them failed to run, whatever it measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="tiny settings, to results/quick/: try the scripts")
+    parser.add_argument("--only", nargs="+", choices=RUNS, default=list(RUNS), help="some of them")
+    args = parser.parse_args()
+    here, failed = Path(__file__).parent, []
+    for name in args.only:
+        full, quick = RUNS[name]
+        command = [*full.split(), *(quick.split() if args.quick else [])]
+        print(f"\n--- {' '.join(command)}", flush=True)
+        if subprocess.run([sys.executable, here / command[0], *command[1:]], check=False).returncode:
+            failed.append(name)
+    print("\n--- what is asked" + (" (tiny settings: the figures mean nothing)" if args.quick else ""))
+    for name in args.only:
+        print(f"FAILED  {name}" if name in failed else _bars((QUICK if args.quick else RESULTS) / f"{name}.json"))
+    sys.exit(bool(failed))
+
+
+def _bars(path: Path) -> str:
+    bars = json.loads(path.read_text(encoding="utf-8"))["bars"]
+    return "\n".join(str(Bar(**{key: value for key, value in bar.items() if key != "met"})) for bar in bars)
+
+
+if __name__ == "__main__":
+    main()

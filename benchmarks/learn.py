@@ -1,0 +1,156 @@
+"""Claim: camera only, PPO drives >= 99 % of 200 unseen roads after 90 s of training, DQN >= 97 % after 180 s (2 cores).
+
+Trains through the command line, then scores each run's shipped (best held-out) checkpoint there too, on roads of a
+split that training never sees, and on the hardest tier alone, for which nothing is tuned.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from record import Bar, Bench, median, run, run_json, show, spread
+
+from drive_rl.learn.history import History
+from drive_rl.reader import parse_run
+from drive_rl.run.folder import RunFolder
+from drive_rl.run.metrics import read_metrics
+from drive_rl.sim.scoring import wilson
+
+CLI = [sys.executable, "-m", "drive_rl"]
+BARS = {"ppo-lane-follow": (0.99, 90), "dqn-lane-follow": (0.97, 180)}
+HARDEST = "lane_follow_hard"
+
+
+def train(experiment: str, seed: int, changes: list[str], runs: Path) -> tuple[RunFolder, dict[str, Any]]:
+    """Train one seed; return its run and what it took."""
+    options = ["--seed", str(seed), "--track", "none", "--no-film", "--runs", str(runs)]
+    _, process_s = run([*CLI, "train", experiment, *changes, *options])
+    folder = RunFolder.open(runs / Path(experiment).stem)
+    history = History.load(folder.path / "training.json", sys.maxsize)
+    best = history.best
+    assert best is not None, "training ends with an evaluation"
+    return folder, {
+        "seed": seed,
+        "steps": max(int(row["step"]) for row in read_metrics(folder.metrics)),
+        "train_s": history.train_s,
+        "wall_s": history.wall_s,
+        "process_s": process_s,
+        "shipped_step": best.step,
+        "shipped_val_success": best.success,
+        "evaluations": [{"step": row.step, "success": row.success} for row in history.evaluations],
+    }
+
+
+def score(folder: RunFolder, split: str, episodes: int, world: str | None) -> dict[str, Any]:
+    """Drive the run's shipped checkpoint on a split; return its rates and every road that it failed."""
+    elsewhere = ["--world", world] if world else []
+    found = run_json([*CLI, "eval", folder.path, *elsewhere, "--split", split, "--episodes", str(episodes), "--json"])
+    kept = ("road_seed", "tier", "end_reason", "route_completion", "max_offset_m", "mean_speed_mps")
+    return {
+        "world": found["world"],
+        "split": split,
+        "episodes": len(found["episodes"]),
+        "successes": sum(row["success"] for row in found["episodes"]),
+        "score": found["score"],
+        "tiers": {
+            tier: {"episodes": value["episodes"], "success": value["success"]} for tier, value in found["tiers"].items()
+        },
+        "failed": [{key: row[key] for key in kept} for row in found["episodes"] if not row["success"]],
+    }
+
+
+def pooled(scores: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the success of all seeds' roads together, with its 95 % interval, and the median over seeds."""
+    rate = wilson(sum(row["successes"] for row in scores), sum(row["episodes"] for row in scores))
+    return {
+        "success": rate.value,
+        "low": rate.low,
+        "high": rate.high,
+        "median_of_seeds": median([row["successes"] / row["episodes"] for row in scores]),
+    }
+
+
+def main() -> None:
+    """Train and score each seed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--experiment", default="ppo-lane-follow", help="a name of configs/")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--episodes", type=int, default=200, help="roads driven by each seed")
+    parser.add_argument("--split", choices=("val", "test"), default="test")
+    parser.add_argument("--cores", type=int, default=2, help="cores that training may use")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the experiment")
+    parser.add_argument("--keep", type=Path, help="keep the runs in this folder")
+    name = parser.parse_known_args()[0].experiment
+    parser.set_defaults(experiment=name)  # any experiment's full setting is a full setting
+    bench = Bench(f"learn-{Path(name).stem}", parser)
+    args = bench.args
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.cores])
+    runs = args.keep or Path(tempfile.mkdtemp(prefix="drive-rl-learn-"))
+    try:
+        samples, specs = [], []
+        for seed in args.seeds:
+            folder, took = train(name, seed, args.set, runs)
+            specs.append(parse_run(folder.spec.read_text(encoding="utf-8"), folder.spec).model_dump(mode="json"))
+            held_out = score(folder, args.split, args.episodes, None)
+            hardest = score(folder, args.split, args.episodes, HARDEST)
+            samples.append({**took, "held_out": held_out, "hardest": hardest})
+            _print_seed(samples[-1])
+    finally:
+        if args.keep is None:
+            shutil.rmtree(runs, ignore_errors=True)
+    figures = {
+        "held_out": pooled([row["held_out"] for row in samples]),
+        "hardest": pooled([row["hardest"] for row in samples]),
+        **{key: spread([row[key] for row in samples]) for key in ("train_s", "wall_s", "process_s", "steps")},
+        "spec": {key: value for key, value in specs[0].items() if key != "seed"},
+    }
+    _print(name, args.split, samples, figures)
+    bench.finish(figures, samples, _bars(name, args.split, figures))
+
+
+def _bars(name: str, split: str, figures: dict[str, Any]) -> list[Bar]:
+    if name not in BARS:
+        return []
+    success, seconds = BARS[name]
+    held_out, train_s, wall_s = (figures[key] for key in ("held_out", "train_s", "wall_s"))
+    return [
+        Bar(f"{name}: success on {split} roads, median of seeds", held_out["median_of_seeds"], least=success),
+        Bar(f"{name}: training without held-out evaluations [s], median", train_s["median"], most=seconds),
+        Bar(f"{name}: training with held-out evaluations [s], median", wall_s["median"], most=seconds),
+    ]
+
+
+def _rate(score: dict[str, Any]) -> str:
+    success = score["score"]["success"]
+    return f"{success['value']:.1%} ({success['low']:.1%} to {success['high']:.1%})"
+
+
+def _print_seed(row: dict[str, Any]) -> None:
+    print(
+        f"seed {row['seed']}: {_rate(row['held_out'])} after {row['train_s']:.0f} s, {row['steps']:,} steps", flush=True
+    )
+
+
+def _print(name: str, split: str, samples: list[dict[str, Any]], figures: dict[str, Any]) -> None:
+    columns = ["seed", "train s", "with evals s", "process s", "steps", f"{split}: success", "hardest tier"]
+    rows: list[tuple[object, ...]] = [
+        (
+            *(row[key] for key in ("seed", "train_s", "wall_s", "process_s", "steps")),
+            _rate(row["held_out"]),
+            _rate(row["hardest"]),
+        )
+        for row in samples
+    ]
+    whole = [
+        f"{f['success']:.1%} ({f['low']:.1%} to {f['high']:.1%})" for f in (figures["held_out"], figures["hardest"])
+    ]
+    medians = [figures[key]["median"] for key in ("train_s", "wall_s", "process_s", "steps")]
+    show(f"{name}: success with 95 % intervals", columns, [*rows, ("median; all roads", *medians, *whole)])
+
+
+if __name__ == "__main__":
+    main()
