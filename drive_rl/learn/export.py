@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from drive_rl.errors import DriveRLError
+from drive_rl.learn.build import is_guided
 from drive_rl.learn.checkpoint import weights_only
 from drive_rl.learn.manifest import verify, write_manifest
 from drive_rl.learn.tensors import read_tensors, write_tensors
@@ -65,6 +66,8 @@ def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
     sees = f"{camera} {world.camera.width_px}x{world.camera.height_px} px"
     if agent.observation != "camera":
         sees = "the lane state" if agent.observation == "state" else f"{sees} and the lane state"
+    steps = f"{made['num_timesteps']:,} environment steps on the train roads, seed {spec.seed}"
+    guide = "; the true lane state guided its learning, never its driving" if is_guided(agent) else ""
     lines = [
         f"# {name}",
         "",
@@ -73,7 +76,7 @@ def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
         f"- sees: {sees}",
         f"- does: steering and pedal, {agent.actions}",
         f"- encoder: {agent.encoder.kind}, {agent.encoder.features} features",
-        f"- learned: {made['num_timesteps']:,} environment steps on the train roads, seed {spec.seed}",
+        f"- learned: {steps}{guide}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
         "",
         *_scores(scores),

@@ -42,7 +42,10 @@ def test_an_exported_driver_drives_as_the_run_does(
     folder = export_driver(run, tmp_path / "agents" / "mine")
     names = ["README.md", "eval.json", "manifest.json", "spec.yaml", "weights.safetensors"]
     assert sorted(path.name for path in folder.iterdir()) == names
-    assert "PPO in the world" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert "PPO in the world" in card
+    assert "- sees: 2 grey frames of 24x16 px\n" in card
+    assert "the true lane state guided its learning, never its driving" in card
     monkeypatch.setenv("DRIVE_RL_PATH", str(tmp_path))
     rows = [evaluate(*load_driver(name), "val", 2) for name in ("mine", str(folder), str(run.path))]
     assert rows[0] == rows[1] == rows[2]
