@@ -121,17 +121,15 @@ class Contrast(nn.Module):
         """Return as many planes as came in, the newest frame last."""
         planes = pixels.shape[1] // self.frames
         newest = pixels[:, -planes:]
-        ground = newest[:, :, 3 * newest.shape[2] // 10 :]
-        mean = ground.mean(dim=(1, 2, 3), keepdim=True)
-        deviation = ground.std(dim=(1, 2, 3), keepdim=True)
-        changes = pixels[:, planes:] - pixels[:, :-planes]
-        seen = torch.cat((changes, newest - mean), dim=1)
-        return (self.gain * seen).clamp(-1, 1) / (deviation + 0.02)
+        ground = newest[:, :, 3 * newest.shape[2] // 10 :: 2, ::2]  # every fourth pixel says enough
+        variance, mean = torch.var_mean(ground, dim=(1, 2, 3), keepdim=True)
+        seen = torch.cat((pixels[:, planes:] - pixels[:, :-planes], newest - mean), dim=1)
+        return seen.mul_(self.gain).clamp_(-1, 1).mul_(1 / (variance.sqrt() + 0.02))
 
 
 def _small(channels: int, height: int, width: int) -> nn.Module:
-    """Three convolutions, about 0.6 M multiplications an image at 64x40: made for a CPU."""
-    return nn.Sequential(*_conv(channels, 24, 8, 4, 2), *_conv(24, 32, 3, 2, 1), *_conv(32, 32, 3, 1, 1), nn.Flatten())
+    """Three convolutions, about 1.3 M multiplications an image at 64x40; channels are multiples of 16 for AVX-512."""
+    return nn.Sequential(*_conv(channels, 16, 8, 4, 2), *_conv(16, 32, 3, 2, 1), *_conv(32, 32, 3, 1, 1), nn.Flatten())
 
 
 def _nature(channels: int, height: int, width: int) -> nn.Module:

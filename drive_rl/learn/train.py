@@ -32,6 +32,7 @@ from drive_rl.learn.drivers import PolicyDriver
 from drive_rl.learn.evaluate import Evaluator
 from drive_rl.learn.history import Evaluation, History
 from drive_rl.learn.logging import make_logger
+from drive_rl.learn.memory import keep_freed_memory
 from drive_rl.learn.signals import StopRequest, stop_on_signals
 from drive_rl.learn.vec_env import SerialVecEnv
 from drive_rl.reader import dump, read_run
@@ -86,6 +87,7 @@ def train(
         DriveRLError: the spec cannot be trained, the run cannot be resumed, or learning diverged.
     """
     console = console or Console()
+    keep_freed_memory()
     torch.distributions.Distribution.set_default_validate_args(False)  # `guard_loss` looks once an update instead
     chosen = choose_device(device)
     console.print(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""), markup=False)
