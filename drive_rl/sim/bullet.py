@@ -14,6 +14,9 @@ from drive_rl.errors import DriveRLError
 from drive_rl.sim.vehicle import CarParams, car_params, forces, steer_towards
 from drive_rl.spec import CarSpec
 
+_FASTEST_SPIN_RADPS = 100.0
+"""Far beyond what tyres can do to a car; only the steps of an impossible car reach it."""
+
 
 @dataclass(frozen=True)
 class CarState:
@@ -170,4 +173,6 @@ def _push(
     cos, sin = math.cos(yaw), math.sin(yaw)
     steer = steer_towards(steer, command, dt, car)
     forward, left, moment = forces(wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, steer, pedal, car)
+    per_rate = car.yaw_inertia / dt  # a long step and a tiny inertia must not make a top of the car
+    moment = min(max(moment, (-_FASTEST_SPIN_RADPS - yaw_rate) * per_rate), (_FASTEST_SPIN_RADPS - yaw_rate) * per_rate)
     return steer, forward * cos - left * sin, forward * sin + left * cos, moment

@@ -44,16 +44,17 @@ def test_nature_is_the_papers_on_its_own_input() -> None:
 
 
 def checked(low: float, high: float) -> torch.Tensor:
-    """Return a picture (10, 10) of two shades, as many pixels of each in every row."""
-    row = torch.tensor([low, high] * 5)
+    """Return a picture (10, 12) of two shades in stripes of two pixels, as many of each in every row."""
+    row = torch.tensor([low, low, high, high] * 3)
     return torch.stack([row] * 10)
 
 
 def test_contrast_by_hand() -> None:
-    # two grey frames; the newest is 0.3 and 0.7 in equal parts: mean 0.5, deviation 0.2 (of 70 pixels, unbiased)
-    frames = torch.stack([checked(0.4, 0.5), checked(0.3, 0.7)])[None]  # (1, 2, 10, 10)
+    # two grey frames; the newest is 0.3 and 0.7 in equal parts: mean 0.5, deviation 0.2 (unbiased, of
+    # rows 3, 5, 7, 9 and every second column: 24 pixels)
+    frames = torch.stack([checked(0.4, 0.5), checked(0.3, 0.7)])[None]  # (1, 2, 10, 12)
     seen = Contrast(2)(frames)
-    scale = 3 / (0.2 * (70 / 69) ** 0.5 + 0.02)
+    scale = 3 / (0.2 * (24 / 23) ** 0.5 + 0.02)
     assert seen.shape == frames.shape
     assert torch.allclose(seen[0, 0], scale * checked(-0.1, 0.2), atol=1e-5)
     assert torch.allclose(seen[0, 1], scale * checked(-0.2, 0.2), atol=1e-5)

@@ -6,7 +6,7 @@ from dataclasses import astuple
 import numpy as np
 import pybullet
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from drive_rl.sim.bullet import BulletWorld, CarState
@@ -91,7 +91,11 @@ def test_no_energy_comes_from_steering_and_braking(
     assert (np.diff(energy)[fast] <= 0.002 * energy[:-1][fast] + 1).all()
 
 
+TOP = {"mass_kg": 4668.0, "steer_rate_radps": 20.0, "yaw_inertia_kgm2": 20.0, "cg_to_front_m": 10.0, "tyre_mu": 3.0}
+
+
 @settings(max_examples=40, deadline=None)
+@example(commands=[(1.0, 0.0), (0.0, 0.0)], speed=3.0, hz=10, car={**TOP, "tyre_b": 1.0, "drag_ns2pm2": 0.0})
 @given(
     st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=1, max_size=60),
     st.floats(0, 60),
