@@ -134,9 +134,7 @@ class TaskSpec(Spec):
     lateral_accel_mps2: float = Field(
         default=2.5, ge=0.2, le=10, description="Bends are asked to be driven at this [m/s^2]."
     )
-    braking_mps2: float = Field(
-        default=2, ge=0.2, le=10, description="Slowing down asked for ahead of a bend [m/s^2]."
-    )
+    braking_mps2: float = Field(default=2, ge=0.2, le=10, description="Slowing down asked for ahead of a bend [m/s^2].")
     min_mean_speed_mps: float = Field(default=5, ge=0, le=60, description="Mean speed that success asks for [m/s].")
     time_limit_s: float = Field(default=90, ge=1, le=3600, description="The clock; an episode is truncated there [s].")
     start_offset_m: float = Field(default=0.5, ge=0, le=2, description="Start: offset from the lane centre, +- [m].")
