@@ -16,7 +16,7 @@ help:  ## Say what the targets do
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 drive: $(CORE)  ## Train a driver from camera images (about a minute), then film it: drive.mp4
-	$(VENV)/bin/drive-rl train quickstart
+	$(VENV)/bin/drive-rl train quickstart --no-film
 	$(VENV)/bin/drive-rl render runs/quickstart --split test --episodes 3 --out drive.mp4 --overwrite
 
 test: $(DEV)  ## Run the tests
