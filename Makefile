@@ -32,7 +32,7 @@ bench: $(CORE)  ## Measure again every number the README quotes: benchmarks/resu
 	$(PY) benchmarks/all.py
 
 clean:  ## Remove the venv, caches and build outputs; runs/ stays
-	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) .bench-venv build dist site .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
 
 $(CORE): $(PINS) $(PY)

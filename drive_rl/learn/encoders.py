@@ -128,7 +128,7 @@ class Contrast(nn.Module):
 
 
 def _small(channels: int, height: int, width: int) -> nn.Module:
-    """Three convolutions, about 1.3 M multiplications an image at 64x40; channels are multiples of 16 for AVX-512."""
+    """Three convolutions, about 1.2 M multiplications an image at 64x40; channels are multiples of 16 for AVX-512."""
     return nn.Sequential(*_conv(channels, 16, 8, 4, 2), *_conv(16, 32, 3, 2, 1), *_conv(32, 32, 3, 1, 1), nn.Flatten())
 
 
