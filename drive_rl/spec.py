@@ -139,7 +139,7 @@ class TaskSpec(Spec):
     time_limit_s: float = Field(default=90, ge=1, le=3600, description="The clock; an episode is truncated there [s].")
     start_offset_m: float = Field(default=0.5, ge=0, le=2, description="Start: offset from the lane centre, +- [m].")
     start_heading_rad: float = Field(default=0.08, ge=0, le=0.5, description="Start: heading error, +- [rad].")
-    start_speed_mps: Bounds = Field(default=(3, 9), description="Start: lowest and highest speed [m/s].")
+    start_speed_mps: Bounds = Field(default=(0, 12), description="Start: lowest and highest speed [m/s].")
     steer_grid: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
         default=(-0.8, -0.35, -0.12, 0.0, 0.12, 0.35, 0.8),
         min_length=1,
@@ -229,34 +229,60 @@ class EncoderSpec(Spec):
     features: int = Field(default=128, ge=8, le=4096, description="Length of the feature vector.")
 
 
-class PpoSpec(Spec):
-    """PPO (Schulman et al. 2017, arXiv 1707.06347) on stable-baselines3."""
+class GuidanceSpec(Spec):
+    """How a driver that sees the camera alone is helped by the true lane state while it learns.
+
+    A CNN learns to tell the lane state from the pictures, and the policy learns from what it tells.
+    """
+
+    learning_rate: Positive = Field(default=3e-3, le=1, description="Adam step size of the CNN.")
+    learning_rate_end: NonNegative = Field(
+        default=1e-4, le=1, description="Step size at the end of the budget (linear)."
+    )
+    batch_size: int = Field(default=64, ge=1, le=100_000, description="Pictures in a minibatch of the CNN.")
+    passes: Positive = Field(default=2, le=100, description="How often a picture is learned from, on average.")
+    pictures: int = Field(default=8192, ge=1, le=10_000_000, description="Latest pictures kept to learn from.")
+    truth_fraction: Fraction = Field(
+        default=0.5,
+        description="Part of the budget over which fewer and fewer episodes show the policy the true state.",
+    )
+
+
+class _LearnerSpec(Spec):
+    """What PPO and DQN have in common."""
 
     name: str = Field(description="The file's name.")
     description: str = Field(default="", description="One line for `drive-rl list`.")
-    algorithm: Literal["ppo"]
     observation: Observation = Field(default="camera", description="What the driver sees.")
-    actions: Actions = Field(default="continuous", description="Continuous steering and pedal, or the world's grid.")
     encoder: EncoderSpec = Field(default=EncoderSpec(), description="The image encoder.")
-    guidance: NonNegative = Field(
-        default=1.0,
-        le=1000,
-        description="Weight of the encoder's lane-state loss while learning from `camera`; 0: pixels and reward alone.",
+    guidance: GuidanceSpec | None = Field(
+        default=None,
+        description="Help from the true lane state while learning from `camera`; null: pixels and reward alone.",
     )
     hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        default=(64,), description="Layers after the encoder."
+        default=(64, 64), description="Layers between what is seen and actions or values."
     )
     num_envs: int = Field(default=8, ge=1, le=256, description="Environments stepped together.")
     learning_rate: Positive = Field(default=5e-4, le=1, description="Adam step size.")
     learning_rate_end: NonNegative = Field(
         default=5e-5, le=1, description="Step size at the end of the budget (linear)."
     )
+    gamma: Fraction = Field(default=0.95, description="Discount.")
+    retry: Fraction = Field(
+        default=0.5, description="Chance that an episode takes place on a road that was failed before."
+    )
+
+
+class PpoSpec(_LearnerSpec):
+    """PPO (Schulman et al. 2017, arXiv 1707.06347) on stable-baselines3."""
+
+    algorithm: Literal["ppo"]
+    actions: Actions = Field(default="continuous", description="Continuous steering and pedal, or the world's grid.")
     steps_per_update: int = Field(
         default=256, ge=2, le=100_000, description="Steps of each environment between updates."
     )
     batch_size: int = Field(default=256, ge=2, le=1_000_000, description="Samples in a minibatch.")
     epochs: int = Field(default=4, ge=1, le=100, description="Passes over the samples of an update.")
-    gamma: Fraction = Field(default=0.97, description="Discount.")
     gae_lambda: Fraction = Field(default=0.9, description="Lambda of the advantage estimate.")
     clip_range: Positive = Field(default=0.2, le=10, description="PPO's clip.")
     entropy_coef: NonNegative = Field(default=0.0, le=10, description="Weight of the entropy bonus.")
@@ -277,40 +303,37 @@ class PpoSpec(Spec):
         return self
 
 
-class DqnSpec(Spec):
+class DqnSpec(_LearnerSpec):
     """DQN (Mnih et al. 2015, doi 10.1038/nature14236) on stable-baselines3."""
 
-    name: str = Field(description="The file's name.")
-    description: str = Field(default="", description="One line for `drive-rl list`.")
     algorithm: Literal["dqn"]
-    observation: Observation = Field(default="camera", description="What the driver sees.")
     actions: Literal["discrete"] = Field(default="discrete", description="DQN chooses from the world's action grid.")
-    encoder: EncoderSpec = Field(default=EncoderSpec(), description="The image encoder.")
-    guidance: NonNegative = Field(
-        default=1.0,
-        le=1000,
-        description="Weight of the encoder's lane-state loss while learning from `camera`; 0: pixels and reward alone.",
-    )
-    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        default=(64,), description="Layers after the encoder."
-    )
-    num_envs: int = Field(default=8, ge=1, le=256, description="Environments stepped together.")
-    learning_rate: Positive = Field(default=5e-4, le=1, description="Adam step size.")
-    learning_rate_end: NonNegative = Field(
-        default=5e-5, le=1, description="Step size at the end of the budget (linear)."
-    )
     buffer_size: int = Field(default=40_000, ge=100, le=10_000_000, description="Transitions kept.")
     learning_starts: int = Field(default=1000, ge=1, le=10_000_000, description="Steps before the first update.")
     batch_size: int = Field(default=64, ge=1, le=100_000, description="Samples in a minibatch.")
     train_every: int = Field(default=1, ge=1, le=100_000, description="Steps of each environment between updates.")
     gradient_steps: int = Field(default=2, ge=1, le=10_000, description="Gradient steps in an update.")
-    target_update_every: int = Field(
-        default=500, ge=1, le=10_000_000, description="Steps between target network copies."
+    n_steps: int = Field(
+        default=1, ge=1, le=100, description="Rewards summed before a value is asked for (n-step returns)."
     )
-    gamma: Fraction = Field(default=0.95, description="Discount.")
+    target_update_every: int = Field(
+        default=500, ge=1, le=10_000_000, description="Steps between updates of the target network."
+    )
+    tau: Fraction = Field(
+        default=1.0, description="How far such an update moves it towards the values; 1: copies them."
+    )
     exploration_fraction: Fraction = Field(default=0.3, description="Part of the budget over which exploration falls.")
     exploration_end: Fraction = Field(default=0.02, description="Chance of a random action from then on.")
     max_grad_norm: Positive = Field(default=10, le=1000, description="Gradient clip.")
+
+    @model_validator(mode="after")
+    def _one_step_of_two_observations(self) -> Self:
+        if self.observation == "camera+state" and self.n_steps > 1:
+            raise ValueError(
+                f"n_steps = {self.n_steps}: the replay buffer of observation = camera+state knows single steps only;"
+                " mend: n_steps = 1"
+            )
+        return self
 
 
 class ReferenceSpec(Spec):

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
@@ -14,9 +15,11 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.encoders import CameraStateEncoder, ImageEncoder, StateEncoder
-from drive_rl.learn.guided import GuidedActorCritic, GuidedEncoder, GuidedQ
+from drive_rl.learn.exploration import PerEnvDQN
+from drive_rl.learn.guide import Guide
+from drive_rl.learn.guided import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ, Sighted
+from drive_rl.learn.sight import LANE_STATE
 from drive_rl.learn.threads import learning_threads
-from drive_rl.learn.updates import GuidedDQN, GuidedPPO, PerEnvDQN
 from drive_rl.learn.vec_env import SerialVecEnv
 from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.spec import DqnSpec, Observation, PpoSpec, Split, WorldSpec
@@ -30,7 +33,7 @@ _POLICY: dict[Observation, str] = {
 
 def is_guided(spec: PpoSpec | DqnSpec) -> bool:
     """Whether a driver that sees the camera alone is helped by the true lane state while it learns."""
-    return spec.observation == "camera" and spec.guidance > 0
+    return spec.observation == "camera" and spec.guidance is not None
 
 
 def make_env(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split) -> LaneEnv:
@@ -47,7 +50,7 @@ def make_envs(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split, count: i
     Raises:
         DriveRLError: stable-baselines3 would take the image's rows for its channels.
     """
-    envs = SerialVecEnv([partial(make_env, world, agent, split)] * count, 1 - agent.gamma)
+    envs = SerialVecEnv([partial(make_env, world, agent, split)] * count, 1 - agent.gamma, agent.retry)
     try:
         _check_image(envs.observation_space)
     except DriveRLError:
@@ -60,10 +63,22 @@ def make_envs(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split, count: i
 
 def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, seed: int) -> BaseAlgorithm:
     """Return an untrained model; like stable-baselines3, seed Python's, NumPy's and torch's generators."""
-    schedule = linear_schedule(spec.learning_rate, spec.learning_rate_end)
-    if isinstance(spec, PpoSpec):
-        return _ppo(spec, envs, schedule, device, seed)
-    return _dqn(spec, envs, schedule, device, seed)
+    common = {
+        "learning_rate": linear_schedule(spec.learning_rate, spec.learning_rate_end),
+        "gamma": spec.gamma,
+        "batch_size": spec.batch_size,
+        "max_grad_norm": spec.max_grad_norm,
+        "policy_kwargs": _policy(spec, envs.get_attr("world")[0], envs.observation_space),
+        "device": device,
+        "seed": seed,
+    }
+    guide = Guide(envs, spec.guidance, seed, isinstance(spec, DqnSpec)) if is_guided(spec) and spec.guidance else None
+    model = _ppo(spec, guide or envs, common) if isinstance(spec, PpoSpec) else _dqn(spec, guide or envs, common)
+    if isinstance(model, GuidedPPO | GuidedDQN):
+        assert guide is not None
+        guide.teach(cast(Sighted, model.policy).sight)
+        model.guide = guide
+    return model
 
 
 def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device) -> BasePolicy:
@@ -73,8 +88,9 @@ def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device
     policy = _policy_class(spec)
     if isinstance(policy, str):
         policy = (PPO if isinstance(spec, PpoSpec) else PerEnvDQN).policy_aliases[policy]
+    space = LANE_STATE if is_guided(spec) else env.observation_space
     schedule = linear_schedule(spec.learning_rate, spec.learning_rate_end)
-    return policy(env.observation_space, env.action_space, schedule, **_policy(spec, world)).to(device)
+    return policy(space, env.action_space, schedule, **_policy(spec, world, env.observation_space)).to(device)
 
 
 def linear_schedule(first: float, last: float) -> Callable[[float], float]:
@@ -106,67 +122,51 @@ def choose_device(name: str) -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """Return what a device is, for people: `cpu (2 threads)` or `cuda (NVIDIA H100)`."""
+    """Return what a device is, for people: `cpu (1 thread)` or `cuda (NVIDIA H100)`."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({learning_threads()} threads)"
+    threads = learning_threads()
+    return f"cpu ({threads} thread{'s' if threads > 1 else ''})"
 
 
-def _ppo(spec: PpoSpec, envs: VecEnv, schedule: Callable[[float], float], device: torch.device, seed: int) -> PPO:
-    kind = GuidedPPO if is_guided(spec) else PPO
-    model = kind(
+def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:
+    model = (GuidedPPO if is_guided(spec) else PPO)(
         _policy_class(spec),
         envs,
-        learning_rate=schedule,
         n_steps=spec.steps_per_update,
-        batch_size=spec.batch_size,
         n_epochs=spec.epochs,
-        gamma=spec.gamma,
         gae_lambda=spec.gae_lambda,
         clip_range=spec.clip_range,
         ent_coef=spec.entropy_coef,
         vf_coef=spec.value_coef,
-        max_grad_norm=spec.max_grad_norm,
-        policy_kwargs=_policy(spec, envs.get_attr("world")[0]),
-        device=device,
-        seed=seed,
+        **common,
     )
     if spec.actions == "continuous":
         noise = model.policy.log_std
         noise.data = torch.tensor(spec.log_std_init, dtype=noise.dtype, device=noise.device)
-    if isinstance(model, GuidedPPO):
-        model.guidance = spec.guidance
     return model
 
 
-def _dqn(spec: DqnSpec, envs: VecEnv, schedule: Callable[[float], float], device: torch.device, seed: int) -> PerEnvDQN:
+def _dqn(spec: DqnSpec, envs: VecEnv, common: dict[str, Any]) -> PerEnvDQN:
     # One copy of each picture instead of two, for which a timeout counts as an end: 1 step in 900 at most, and gamma
-    # looks 20 steps ahead. The buffer for camera and state together knows no such thing.
-    lean = spec.observation != "camera+state" and not is_guided(spec)
-    kind = GuidedDQN if is_guided(spec) else PerEnvDQN
-    model = kind(
+    # looks 20 steps ahead. stable-baselines3 can do so neither for n-step returns nor for camera and state together.
+    lean = spec.observation != "camera+state" and not is_guided(spec) and spec.n_steps == 1
+    return (GuidedDQN if is_guided(spec) else PerEnvDQN)(
         _policy_class(spec),
         envs,
-        learning_rate=schedule,
         buffer_size=spec.buffer_size,
         optimize_memory_usage=lean,
         replay_buffer_kwargs={"handle_timeout_termination": not lean},
         learning_starts=spec.learning_starts,
-        batch_size=spec.batch_size,
         train_freq=(spec.train_every, "step"),
         gradient_steps=spec.gradient_steps,
+        n_steps=spec.n_steps,
+        tau=spec.tau,
         target_update_interval=max(spec.target_update_every, envs.num_envs),
-        gamma=spec.gamma,
         exploration_fraction=spec.exploration_fraction,
         exploration_final_eps=spec.exploration_end,
-        max_grad_norm=spec.max_grad_norm,
-        policy_kwargs=_policy(spec, envs.get_attr("world")[0]),
-        device=device,
-        seed=seed,
+        **common,
     )
-    if isinstance(model, GuidedDQN):
-        model.guidance = spec.guidance
-    return model
 
 
 def _policy_class(spec: PpoSpec | DqnSpec) -> Any:
@@ -176,22 +176,20 @@ def _policy_class(spec: PpoSpec | DqnSpec) -> Any:
     return _POLICY[spec.observation]
 
 
-def _policy(spec: PpoSpec | DqnSpec, world: WorldSpec) -> dict[str, Any]:
+def _policy(spec: PpoSpec | DqnSpec, world: WorldSpec, space: gymnasium.Space) -> dict[str, Any]:
+    """Return the keyword arguments of a policy that learns from what environments of `space` show."""
+    shared = {"net_arch": list(spec.hidden)}
     image = {"encoder": spec.encoder, "frames": world.camera.frame_stack}
+    if is_guided(spec):
+        return {**shared, **image, "camera": cast(spaces.Dict, space).spaces["camera"]}
     extractor: dict[Observation, tuple[type, dict[str, Any]]] = {
         "camera": (ImageEncoder, image),
         "camera+state": (CameraStateEncoder, image),
         "state": (StateEncoder, {}),
     }
-    guided = is_guided(spec)
-    kind, kwargs = (GuidedEncoder, image) if guided else extractor[spec.observation]
-    own: dict[str, Any] = {}
-    if isinstance(spec, PpoSpec):
-        own = {"share_features_extractor": not guided}
+    kind, kwargs = extractor[spec.observation]
     return {
-        **own,
-        "net_arch": list(spec.hidden),
-        "activation_fn": torch.nn.ReLU,
+        **shared,
         "features_extractor_class": kind,
         "features_extractor_kwargs": kwargs,
         "normalize_images": False,  # the encoders scale to [0, 1]

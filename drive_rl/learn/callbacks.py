@@ -19,7 +19,6 @@ from drive_rl.learn import checkpoint
 from drive_rl.learn.evaluate import Evaluator
 from drive_rl.learn.history import Evaluation, History
 from drive_rl.learn.signals import StopRequest
-from drive_rl.learn.threads import for_driving, for_learning
 from drive_rl.run.files import settle
 from drive_rl.run.folder import RunFolder
 from drive_rl.sim.scoring import EpisodeMetrics
@@ -54,12 +53,8 @@ class SafePoints(BaseCallback):
         self._speak = speak
 
     def _on_rollout_start(self) -> None:
-        for_driving()
         for duty in self._duties:
             duty(self.model)
-
-    def _on_rollout_end(self) -> None:
-        for_learning()
 
     def _on_step(self) -> bool:
         observations = self.locals["new_obs"]

@@ -1,9 +1,9 @@
 """Checkpoints of PPO and DQN that hold no pickle, and from which training goes on bit for bit.
 
-A checkpoint is a folder: `weights.safetensors`, `optimizer.safetensors` and `.json`, `counters.json`,
-`rng.json`, `last_step.npz`, `env.npz`, for DQN `replay.npz`, and `manifest.json` with the SHA-256 of each. It
-knows what stable-baselines3 2.9 keeps where. It does not build models (they come built from a spec), nor
-decide when to save.
+A checkpoint is a folder: `weights.safetensors`, `optimizer.safetensors` and `.json`, `counters.json`, `rng.json`,
+`last_step.npz`, `env.npz`; for DQN `replay.npz`; for guided drivers `guide.json`, `guide_optimizer.*` and
+`pictures.npz`; and `manifest.json` with the SHA-256 of each. It knows what stable-baselines3 2.9 keeps where. It does
+not build models (they come built from a spec), nor decide when to save.
 
 **When to save.** stable-baselines3 is between two steps only when a rollout begins: earlier in a step the
 environment has moved and the model has not heard of it, and after a rollout PPO still has to learn from it.
@@ -30,6 +30,7 @@ from torch import Tensor
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.env_state import capture_env, restore_env
+from drive_rl.learn.guided import GuidedDQN, GuidedPPO
 from drive_rl.learn.manifest import MEND, verify, write_manifest
 from drive_rl.learn.replay_state import load_replay, read_arrays, write_replay
 from drive_rl.learn.rng_state import capture_rng, restore_rng
@@ -55,7 +56,8 @@ def save(
         folder: The checkpoint folder to write.
         env_state: What `restore_env` shall get on resuming; by default `capture_env` of the model's
             environment.
-        replay: Whether DQN's replay buffer is written too: needed to resume, not to evaluate.
+        replay: Whether what the learner remembers is written too (DQN's replay buffer, a guide's pictures): needed to
+            resume, not to evaluate.
 
     Raises:
         DriveRLError: no space left, another algorithm, or a vector wrapper that keeps a state of its own.
@@ -64,7 +66,7 @@ def save(
     boundary = at_boundary(model)
     if env_state is None:
         env_state = capture_env(model.env) if boundary and model.env is not None else {}
-    exact = boundary and bool(env_state) and (replay or algorithm == "PPO")
+    exact = boundary and bool(env_state) and (replay or type(model) is PPO)
     with write_directory(folder) as new:
         write_tensors(new / "weights.safetensors", model.policy.state_dict())
         write_optimizer(new, model.policy.optimizer)
@@ -75,6 +77,8 @@ def save(
             np.savez(new / "env.npz", allow_pickle=False, **env_state)
         if isinstance(model, DQN) and replay and model.replay_buffer is not None:
             write_replay(new / "replay.npz", model.replay_buffer)
+        if isinstance(model, GuidedPPO | GuidedDQN):
+            model.guide.write(new, pictures=replay)
         head = {"algorithm": algorithm, "num_timesteps": _learned_steps(model), "exact": exact}
         write_manifest(new, head)
 
@@ -100,6 +104,8 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
     if isinstance(model, DQN) and model.replay_buffer is not None and "replay.npz" in manifest["files"]:
         load_replay(folder / "replay.npz", model.replay_buffer)
     _restore_last_step(model, folder, manifest)
+    if isinstance(model, GuidedPPO | GuidedDQN):
+        model.guide.read(folder)
     restore_rng(read_json(folder / "rng.json", MEND), model.action_space)
 
 

@@ -64,26 +64,26 @@ def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: Path
     module.load_state_dict(weights)
 
 
-def write_optimizer(folder: Path, optimizer: torch.optim.Optimizer) -> None:
-    """Write `optimizer.safetensors` (moments) and `optimizer.json` (groups and plain numbers)."""
+def write_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "optimizer") -> None:
+    """Write `NAME.safetensors` (moments) and `NAME.json` (groups and plain numbers)."""
     state = optimizer.state_dict()
-    entries = {f"{i}.{name}": value for i, entry in state["state"].items() for name, value in entry.items()}
-    tensors = {name: value for name, value in entries.items() if isinstance(value, Tensor)}
-    numbers = {name: value for name, value in entries.items() if name not in tensors}
-    write_tensors(folder / "optimizer.safetensors", tensors)
+    entries = {f"{i}.{key}": value for i, entry in state["state"].items() for key, value in entry.items()}
+    tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
+    numbers = {key: value for key, value in entries.items() if key not in tensors}
+    write_tensors(folder / f"{name}.safetensors", tensors)
     write_json(
-        folder / "optimizer.json",
+        folder / f"{name}.json",
         {"class": type(optimizer).__name__, "groups": _plain(state["param_groups"]), "numbers": numbers},
     )
 
 
-def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer) -> None:
+def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "optimizer") -> None:
     """Give `optimizer` the state that `write_optimizer` wrote.
 
     Raises:
         DriveRLError: another optimizer class, or other parameter groups.
     """
-    path = folder / "optimizer.json"
+    path = folder / f"{name}.json"
     stored = read_json(path, _MEND)
     if stored["class"] != type(optimizer).__name__:
         raise DriveRLError(
@@ -92,8 +92,8 @@ def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer) -> None:
             "run's own spec.yaml"
         )
     state: dict[int, dict[str, Any]] = {}
-    for name, value in (stored["numbers"] | read_tensors(folder / "optimizer.safetensors")).items():
-        index, _, key = name.partition(".")
+    for entry, value in (stored["numbers"] | read_tensors(folder / f"{name}.safetensors")).items():
+        index, _, key = entry.partition(".")
         state.setdefault(int(index), {})[key] = value
     groups = [{key: tuple(v) if key == "betas" else v for key, v in group.items()} for group in stored["groups"]]
     try:

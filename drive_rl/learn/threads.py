@@ -1,6 +1,7 @@
-"""How many cores torch uses. Driving takes one: batches are small, and a score must not depend on the machine's cores.
+"""How many cores torch uses on the CPU: one.
 
-Learning takes the cores this process may use. `OMP_NUM_THREADS` wins over both numbers, as everywhere.
+Batches are small, and two cores were slower than one on them (docs/log.md); and neither a score nor a run then depends
+on how many cores a machine has. For large encoders `OMP_NUM_THREADS` gives learning more; driving keeps to one.
 """
 
 import os
@@ -9,33 +10,18 @@ from contextlib import contextmanager
 
 import torch
 
-from drive_rl.run.provenance import usable_cores
-
-_MOST = 8
-"""Small networks profit from no more."""
-
-
-def for_driving() -> None:
-    """Give torch one core."""
-    torch.set_num_threads(1)
-
-
-def for_learning() -> None:
-    """Give torch the cores it may use."""
-    torch.set_num_threads(learning_threads())
-
 
 def learning_threads() -> int:
     """Return how many cores learning uses."""
     wished = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wished) if wished.isdecimal() and int(wished) > 0 else min(usable_cores(), _MOST)
+    return int(wished) if wished.isdecimal() and int(wished) > 0 else 1
 
 
 @contextmanager
 def driving() -> Iterator[None]:
     """Give torch one core within the block."""
     before = torch.get_num_threads()
-    for_driving()
+    torch.set_num_threads(1)
     try:
         yield
     finally:

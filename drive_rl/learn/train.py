@@ -34,6 +34,7 @@ from drive_rl.learn.history import Evaluation, History
 from drive_rl.learn.logging import make_logger
 from drive_rl.learn.memory import keep_freed_memory
 from drive_rl.learn.signals import StopRequest, stop_on_signals
+from drive_rl.learn.threads import learning_threads
 from drive_rl.learn.vec_env import SerialVecEnv
 from drive_rl.reader import dump, read_run
 from drive_rl.run.files import settle, write_json, write_text
@@ -88,6 +89,7 @@ def train(
     """
     console = console or Console()
     keep_freed_memory()
+    torch.set_num_threads(learning_threads())
     torch.distributions.Distribution.set_default_validate_args(False)  # `guard_loss` looks once an update instead
     chosen = choose_device(device)
     console.print(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""), markup=False)

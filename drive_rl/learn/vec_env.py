@@ -14,18 +14,24 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
+_FAILED_KEPT = 8
+
 Batch = np.ndarray | dict[str, np.ndarray]
 
 
 class Seat:
     """One environment and the return and length of its running episode; other names go to the environment.
 
-    The learner is given `reward_scale` times the reward; the episode's return counts the reward itself.
+    The learner is given `reward_scale` times the reward; the episode's return counts the reward itself. With a chance of
+    `retry`, an episode takes place on the road that was failed longest ago, and no new one is drawn (a simple
+    prioritized level replay, after Jiang et al. 2021, arXiv 2010.03934).
     """
 
-    def __init__(self, env: gymnasium.Env, reward_scale: float = 1.0) -> None:
+    def __init__(self, env: gymnasium.Env, reward_scale: float = 1.0, retry: float = 0.0) -> None:
         self.env = env
         self.reward_scale = reward_scale
+        self.retry = retry
+        self.failed: list[int] = []  # road seeds, the oldest first
         self.episode_return = 0.0
         self.episode_length = 0
 
@@ -37,6 +43,8 @@ class Seat:
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Begin an episode and return its first observation."""
         self.episode_return, self.episode_length = 0.0, 0
+        if seed is None and options is None and self.failed and self.env.np_random.random() < self.retry:
+            options = {"road_seed": self.failed.pop(0)}
         return self.env.reset(seed=seed, options=options)[0]
 
     def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
@@ -49,27 +57,32 @@ class Seat:
             info["episode"] = {"r": self.episode_return, "l": self.episode_length}
             info["terminal_observation"] = copied(observation)
             info["TimeLimit.truncated"] = bool(truncated and not terminated)
+            if self.retry and not info["is_success"]:
+                self.failed = [*self.failed, info["road_seed"]][-_FAILED_KEPT:]
             observation = self.reset()
         return observation, self.reward_scale * float(reward), done, info
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return the environment's state and the running episode's statistics."""
-        own = {"episode": np.array([self.episode_return, self.episode_length], np.float64)}
-        return {**cast(Any, self.env).get_state(), **own}
+        episode = np.array([self.episode_return, self.episode_length], np.float64)
+        return {**cast(Any, self.env).get_state(), "episode": episode, "failed": np.array(self.failed, np.int64)}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `get_state` returned."""
         rest = dict(state)
         self.episode_return, length = rest.pop("episode").tolist()
         self.episode_length = int(length)
+        self.failed = rest.pop("failed").tolist()
         cast(Any, self.env).set_state(rest)
 
 
 class SerialVecEnv(VecEnv):
     """Environments stepped one after the other in this process."""
 
-    def __init__(self, makers: Iterable[Callable[[], gymnasium.Env]], reward_scale: float = 1.0) -> None:
-        self.seats = [Seat(make(), reward_scale) for make in makers]
+    def __init__(
+        self, makers: Iterable[Callable[[], gymnasium.Env]], reward_scale: float = 1.0, retry: float = 0.0
+    ) -> None:
+        self.seats = [Seat(make(), reward_scale, retry) for make in makers]
         first = self.seats[0].env
         self._actions = np.empty(0)
         super().__init__(len(self.seats), first.observation_space, first.action_space)

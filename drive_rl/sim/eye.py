@@ -1,5 +1,8 @@
 """The driver's camera over an episode: picture after picture, stacked into observations."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,14 +29,16 @@ class Eye:
         self._rays: Rays | None = None
 
     def open(self, episode: Episode, car: CarState) -> None:
-        """Begin an episode: every frame of the stack shows the start."""
+        """Begin an episode: the stack shows the start and, before it, the way there at the same speed."""
         look = episode.look
         self._scene = Scene(episode.field, self._world.road, look, episode.parked_solids)
         if self._bullet:
             self._bullet.lay(episode.road, look)
         self._rays = cast_rays(self._world.camera, look.camera_height_error_m, look.camera_pitch_error_rad)
-        self.look(car)
-        self.frames[:-1] = self.frames[-1]
+        way_m = car.vx_mps / self._world.task.control_hz  # between two pictures
+        for back in range(len(self.frames) - 1, -1, -1):
+            x_m, y_m = math.cos(car.yaw_rad) * way_m * back, math.sin(car.yaw_rad) * way_m * back
+            self.look(replace(car, x_m=car.x_m - x_m, y_m=car.y_m - y_m))
 
     def look(self, car: CarState) -> None:
         """Take the next picture."""

@@ -139,19 +139,26 @@ def _dashes_up_to(z, dash, period):
 
 
 @njit(cache=True, inline="always")
+def _index(z):
+    """Return a non-negative float's integer part, unsigned: numba then spares the check for negative indices."""
+    return np.uint64(np.uint32(z))
+
+
+@njit(cache=True, inline="always")
 def _at(grid, i, j, fu, fv):
     """Return the bilinear value in cell (row j, column i) of a grid."""
-    low = grid[j, i] + (grid[j, i + 1] - grid[j, i]) * fu
-    high = grid[j + 1, i] + (grid[j + 1, i + 1] - grid[j + 1, i]) * fu
+    right, below = i + np.uint64(1), j + np.uint64(1)
+    low = grid[j, i] + (grid[j, right] - grid[j, i]) * fu
+    high = grid[below, i] + (grid[below, right] - grid[below, i]) * fu
     return low + (high - low) * fv
 
 
 @njit(cache=True, inline="always")
 def _texel(textures, level, x, y):
     """Return a texture's value at a world point [m]; the shift keeps truncation a floor."""
-    i = int(x * np.float32(1 / TEXEL_M) + np.float32(_FAR_TEXELS))
-    j = int(y * np.float32(1 / TEXEL_M) + np.float32(_FAR_TEXELS))
-    return textures[int(level), j & (_TEXELS - 1), i & (_TEXELS - 1)]
+    i = _index(x * np.float32(1 / TEXEL_M) + np.float32(_FAR_TEXELS)) & np.uint64(_TEXELS - 1)
+    j = _index(y * np.float32(1 / TEXEL_M) + np.float32(_FAR_TEXELS)) & np.uint64(_TEXELS - 1)
+    return textures[_index(level), j, i]
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"}, nogil=True)
@@ -185,33 +192,40 @@ def _paint(
                 strength = np.float32(0.6)
                 u, v = wx * per_cell, wy * per_cell
                 if u >= 0 and v >= 0 and u < columns - 1 and v < rows - 1:
-                    i, j = int(u), int(v)
+                    i, j = _index(u), _index(v)
                     fu, fv = u - np.float32(i), v - np.float32(j)
                     d = _at(d_field, i, j, fu, fv)
                     if d == d:  # not NaN: near the road
-                        # gradient of d = the road's left normal, turned into the vehicle frame
-                        low, high = d_field[j, i + 1] - d_field[j, i], d_field[j + 1, i + 1] - d_field[j + 1, i]
-                        nx = low + (high - low) * fv
-                        ny = d_field[j + 1, i] - d_field[j, i] + (high - low) * fu
-                        nf, nl = cos * nx + sin * ny, cos * ny - sin * nx
-                        across = abs(nf * r2 + nl * r3) + abs(nl) * r4
-                        per_across = one / across
-                        asphalt = min(max((half_paved - abs(d - middle)) * per_across + half, np.float32(0.0)), one)
-                        strength += (np.float32(0.3) * wear - np.float32(0.2)) * asphalt
                         k = min(max(int(d * per_lane + np.float32(64.5)) - 64, first), last)
-                        beside = abs(d - np.float32(k) * lane)
+                        inside, beside = half_paved - abs(d - middle), abs(d - np.float32(k) * lane)
                         solid = not first < k < last
-                        if beside < half * (across + line):
-                            covered = min(half * (across + line) - beside, min(line, across)) * per_across
-                            if not solid:
-                                s = _at(s_field, i, j, fu, fv)
-                                along = abs(nl * r2 - nf * r3) + abs(nf) * r4
-                                z = s - half * along
-                                covered *= (
-                                    _dashes_up_to(z + along, dash, period) - _dashes_up_to(z, dash, period)
-                                ) / along
-                            marking = covered * (one - wear * (np.float32(0.35) + np.float32(0.65) * abs(grain)))
-                        if want_truth and abs(d - middle) <= half_paved:
+                        # no footprint is wider across the road than this: most pixels meet neither edge nor line
+                        reach = np.float32(0.55) * (abs(r2) + abs(r3) + r4)
+                        if abs(inside) > reach and beside > reach + half * line:
+                            asphalt = one if inside > 0 else np.float32(0.0)
+                        else:
+                            # gradient of d = the road's left normal, turned into the vehicle frame
+                            right_, below = i + np.uint64(1), j + np.uint64(1)
+                            low = d_field[j, right_] - d_field[j, i]
+                            high = d_field[below, right_] - d_field[below, i]
+                            nx = low + (high - low) * fv
+                            ny = d_field[below, i] - d_field[j, i] + (high - low) * fu
+                            nf, nl = cos * nx + sin * ny, cos * ny - sin * nx
+                            across = abs(nf * r2 + nl * r3) + abs(nl) * r4
+                            per_across = one / across
+                            asphalt = min(max(inside * per_across + half, np.float32(0.0)), one)
+                            if beside < half * (across + line):
+                                covered = min(half * (across + line) - beside, min(line, across)) * per_across
+                                if not solid:
+                                    s = _at(s_field, i, j, fu, fv)
+                                    along = abs(nl * r2 - nf * r3) + abs(nf) * r4
+                                    z = s - half * along
+                                    covered *= (
+                                        _dashes_up_to(z + along, dash, period) - _dashes_up_to(z, dash, period)
+                                    ) / along
+                                marking = covered * (one - wear * (np.float32(0.35) + np.float32(0.65) * abs(grain)))
+                        strength += (np.float32(0.3) * wear - np.float32(0.2)) * asphalt
+                        if want_truth and inside >= 0:
                             seen = EGO_LANE if right <= d <= right + lane else ROAD
                             if beside <= half * line:
                                 s = _at(s_field, i, j, fu, fv)

@@ -14,9 +14,12 @@ def lane_term(offset_m: float, half_lane_m: float) -> float:
 
 
 def speed_term(speed_mps: float, target_mps: float) -> float:
-    """Return 1 at the speed asked for; too fast costs four times as much as too slow."""
+    """Return 1 at the speed asked for, 0 at standstill, and exp(-4 error) for a relative error above it.
+
+    However fast the car is, slower is better: a term that is flat far above the speed asked for teaches no braking.
+    """
     error = speed_mps / target_mps - 1
-    return max(0.0, 1 - 4 * error) if error > 0 else max(0.0, 1 + error)
+    return math.exp(-4 * error) if error > 0 else max(0.0, 1 + error)
 
 
 def heading_term(heading_error_rad: float) -> float:

@@ -10,7 +10,16 @@ WORLD = (
     "camera.height_px=16",
     "camera.frame_stack=2",
 )
-_PPO = ("num_envs=2", "steps_per_update=32", "batch_size=32", "epochs=1", "encoder.features=16", "hidden=[8]")
+_GUIDANCE = ("guidance.pictures=100", "guidance.batch_size=16")
+_PPO = (
+    "num_envs=2",
+    "steps_per_update=32",
+    "batch_size=32",
+    "epochs=1",
+    "encoder.features=16",
+    "hidden=[8]",
+    *_GUIDANCE,
+)
 _DQN = (
     "num_envs=2",
     "learning_starts=32",
@@ -20,6 +29,7 @@ _DQN = (
     "target_update_every=64",
     "encoder.features=16",
     "hidden=[8]",
+    *_GUIDANCE,
 )
 
 

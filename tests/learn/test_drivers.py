@@ -92,7 +92,7 @@ def test_what_is_no_driver_says_so(name: str, message: str) -> None:
 
 
 def test_a_foreign_zip_needs_trust_and_a_fitting_world(tmp_path: Path) -> None:
-    spec, world = small_specs.ppo(), small_specs.world()
+    spec, world = small_specs.ppo("guidance=null"), small_specs.world()
     envs = make_envs(world, spec, "train", 2, 0)
     build_model(spec, envs, torch.device("cpu"), 0).save(tmp_path / "theirs.zip")
     envs.close()

@@ -15,16 +15,20 @@ from stable_baselines3.dqn.policies import CnnPolicy
 from drive_rl.learn.build import build_model, is_guided, make_envs
 from drive_rl.learn.drivers import policy_driver
 from drive_rl.learn.encoders import ImageEncoder
-from drive_rl.learn.guided import GuidedActorCritic, GuidedEncoder, GuidedQ
-from drive_rl.learn.updates import GuidedDQN, GuidedPPO, PerEnvDQN
+from drive_rl.learn.exploration import PerEnvDQN
+from drive_rl.learn.guide import Guide
+from drive_rl.learn.guided import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ
+from drive_rl.learn.sight import LANE_STATE, LaneSight
 from drive_rl.learn.vec_env import SerialVecEnv
-from drive_rl.spec import DqnSpec, PpoSpec
+from drive_rl.sim.lane_env import STATE_FIELDS
+from drive_rl.spec import DqnSpec, GuidanceSpec, PpoSpec
 
 CPU = torch.device("cpu")
 MAKE = {"ppo": small_specs.ppo, "dqn": small_specs.dqn}
 ALGORITHMS = tuple(MAKE)
 SHAPE = (2, 16, 24)
-FIELDS = 11
+FIELDS = len(STATE_FIELDS)
+CAMERA = spaces.Box(0, 255, SHAPE, np.uint8)
 
 
 def model_of(spec: PpoSpec | DqnSpec, device: torch.device = CPU) -> tuple[Any, SerialVecEnv]:
@@ -32,15 +36,20 @@ def model_of(spec: PpoSpec | DqnSpec, device: torch.device = CPU) -> tuple[Any, 
     return build_model(spec, envs, device, 0), envs
 
 
-@pytest.fixture(params=ALGORITHMS)
-def model(request: pytest.FixtureRequest) -> Any:
-    """An untrained guided model, its environments closed."""
-    made, envs = model_of(MAKE[request.param]())
-    envs.close()
+def guide_of(returns_truth: bool = False, **guidance: Any) -> tuple[Guide, LaneSight, SerialVecEnv]:
+    """Return a guide of two small worlds, its eyes, and the worlds themselves."""
+    spec = small_specs.ppo()
+    envs = make_envs(small_specs.world(), spec, "train", 2, 0)
+    guide = Guide(envs, GuidanceSpec(**guidance), 0, returns_truth)
     torch.manual_seed(0)
-    for part in made.policy.parameters():  # as lively as a trained one: other pictures, other actions
-        part.data += 0.1 * torch.randn_like(part)
-    return made
+    sight = LaneSight(CAMERA, spec.encoder, 2)
+    guide.teach(sight)
+    return guide, sight, envs
+
+
+def twin() -> SerialVecEnv:
+    """Return the environments that `guide_of` has, without the guide."""
+    return make_envs(small_specs.world(), small_specs.ppo(), "train", 2, 0)
 
 
 def pictures(count: int) -> np.ndarray:
@@ -49,81 +58,103 @@ def pictures(count: int) -> np.ndarray:
     return coarse.repeat(8, axis=2).repeat(8, axis=3)
 
 
-def seen(images: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Return observations with these pictures and a random state."""
-    state = np.random.default_rng(seed).normal(0, 10, (len(images), FIELDS)).astype(np.float32)
-    return {"camera": images, "state": state}
+def by_hand(state: np.ndarray) -> np.ndarray:
+    """Scale a lane state: 3 a metre of offset, 15 a radian of heading error, 0.3 a metre a second of speed."""
+    factors = {"offset_m": 3, "heading_error_rad": 15, "speed_mps": 0.3}
+    return np.stack([state[:, STATE_FIELDS.index(name)] * factor for name, factor in factors.items()], axis=1)
 
 
-def tensors(observations: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    return {key: torch.as_tensor(value) for key, value in observations.items()}
+def known(shown: np.ndarray) -> np.ndarray:
+    return shown[:, [STATE_FIELDS.index(name) for name in ("offset_m", "heading_error_rad", "speed_mps")]]
 
 
-@pytest.mark.parametrize("deterministic", [True, False])
-def test_actions_do_not_depend_on_the_true_state(model: Any, deterministic: bool) -> None:
-    images, actions = pictures(64), []
-    for observations in (seen(images, 1), seen(images, 2), images):
-        torch.manual_seed(0)
-        actions.append(model.policy.predict(observations, deterministic=deterministic)[0])
-    assert len(np.unique(actions[0], axis=0)) > 2
-    assert np.array_equal(actions[0], actions[1])
-    assert np.array_equal(actions[0], actions[2]), "raw pictures are the observation of driving"
-    # the row of a batch of one may be rounded otherwise; the action is the same
-    single = model.policy.predict(images[5], deterministic=True)[0]
-    assert np.allclose(single, model.policy.predict(images, deterministic=True)[0][5], atol=1e-4)
-
-
-def test_ppos_actor_is_blind_to_the_state_and_its_critic_to_the_camera() -> None:
-    model, envs = model_of(small_specs.ppo())
+@pytest.mark.parametrize("returns_truth", [False, True])
+def test_at_first_the_truth_is_shown(returns_truth: bool) -> None:
+    guide, _, envs = guide_of(returns_truth, truth_fraction=0.5)
+    other = twin()
+    truth: Any = other.reset()
+    assert np.allclose(known(guide.reset()), by_hand(truth["state"]), atol=1e-5)
+    for _ in range(3):
+        action = np.zeros((2, 2), np.float32)
+        truth = other.step(action)[0]
+        assert np.allclose(known(guide.step(action)[0]), by_hand(truth["state"]), atol=1e-5)
     envs.close()
-    images = pictures(16)
-    found = []
-    for observations in (seen(images, 1), seen(images, 2), seen(images[::-1].copy(), 1)):
-        torch.manual_seed(0)
-        found.append(model.policy(tensors(observations)))
-    (actions, values, log_prob), other_state, other_pictures = found
-    assert torch.equal(actions, other_state[0])
-    assert torch.equal(log_prob, other_state[2])
-    assert not torch.equal(values, other_state[1])
-    assert not torch.equal(actions, other_pictures[0])
-    assert torch.equal(values, other_pictures[1])
-    assert torch.equal(values, model.policy.predict_values(tensors(seen(images, 1))))
+    other.close()
 
 
-def test_dqns_values_are_blind_to_the_state() -> None:
-    model, envs = model_of(small_specs.dqn())
-    envs.close()
-    values = [model.q_net(tensors(seen(pictures(16), seed))) for seed in (1, 2)]
-    assert torch.equal(values[0], values[1])
-
-
-def test_only_the_lane_loss_teaches_what_the_encoder_tells() -> None:
-    model, envs = model_of(small_specs.ppo())
-    envs.close()
-    observations = tensors(seen(pictures(16), 1))
-    actions = torch.zeros(16, 2)
-    model.policy.evaluate_actions(observations, actions)[1].sum().backward(retain_graph=True)
-    encoder: Any = model.policy.pi_features_extractor
-    assert encoder.lane.bias.grad is None
-    model.policy.lane_loss(observations).backward()
-    lane: Any = encoder.lane.bias.grad
-    assert lane.abs().sum() > 0
-    assert all(part.grad is None for part in model.policy.vf_features_extractor.parameters())
-
-
-def test_the_lane_loss_by_hand() -> None:
-    space = spaces.Dict(
-        {"camera": spaces.Box(0, 255, SHAPE, np.uint8), "state": spaces.Box(-1e3, 1e3, (2,), np.float32)}
-    )
-    encoder = GuidedEncoder(space, small_specs.ppo().encoder, 2)
+@pytest.mark.parametrize("returns_truth", [False, True])
+def test_later_what_the_eyes_tell_is_shown(returns_truth: bool) -> None:
+    guide, sight, envs = guide_of(returns_truth, truth_fraction=0)
+    other = twin()
+    truth: Any = other.reset()
+    returned = guide.reset()
     with torch.no_grad():
-        encoder.lane.weight.zero_()
-        encoder.lane.bias.copy_(torch.tensor([1.0, 0.0]))
-    state = torch.tensor([[0.0, 0.5], [1.0, 0.0]])
-    features = encoder({"camera": torch.zeros(2, *SHAPE), "state": state})
-    assert features[:, -2:].tolist() == [[1, 0], [1, 0]]
-    # three times the state: (0, 1.5) and (3, 0); told (1, 0) both times: (1 + 2.25 + 4 + 0) / 4
-    assert encoder.lane_loss({"camera": torch.zeros(2, *SHAPE), "state": state}).item() == pytest.approx(7.25 / 4)
+        told = sight(torch.as_tensor(truth["camera"])).numpy()
+    assert np.array_equal(guide.shown, told)
+    if returns_truth:
+        assert np.allclose(known(returned), by_hand(truth["state"]), atol=1e-5)
+    else:
+        assert np.array_equal(returned, told)
+    envs.close()
+    other.close()
+
+
+@pytest.mark.parametrize(("returns_truth", "truth_fraction"), [(False, 0), (False, 1), (True, 0)])
+def test_an_episodes_last_lane_state_is_of_the_kind_returned(returns_truth: bool, truth_fraction: float) -> None:
+    guide, sight, envs = guide_of(returns_truth, truth_fraction=truth_fraction)
+    other = twin()
+    guide.reset()
+    other.reset()
+    for _ in range(40):
+        action = np.array([[1, 1], [1, 1]], np.float32)
+        _, _, dones, infos = guide.step(action)
+        theirs = other.step(action)[3]
+        if dones[0]:
+            last = theirs[0]["terminal_observation"]
+            found = infos[0]["terminal_observation"]
+            assert found.shape == (FIELDS,)
+            if returns_truth or truth_fraction:
+                assert np.allclose(known(found[None]), by_hand(last["state"][None]), atol=1e-5)
+            else:
+                assert np.array_equal(found, sight.tell(last["camera"][None])[0])
+            break
+    else:
+        pytest.fail("no episode ended")
+    envs.close()
+    other.close()
+
+
+def test_fewer_and_fewer_episodes_show_the_truth() -> None:
+    guide, sight, envs = guide_of(truth_fraction=0.5, passes=1e-9)
+    other = twin()
+    shares = []
+    for remaining in (1.0, 0.75, 0.5, 0.25):
+        guide.learn(remaining)
+        told = 0
+        for _ in range(100):
+            guide.reset()
+            seen: Any = other.reset()
+            told += (guide.shown == sight.tell(seen["camera"])).all(axis=1).sum()
+        shares.append(1 - told / 200)
+    assert shares[0] == 1
+    assert 0.35 < shares[1] < 0.65
+    assert shares[2:] == [0, 0]
+    envs.close()
+    other.close()
+
+
+def test_the_eyes_learn_as_often_as_asked() -> None:
+    guide, sight, envs = guide_of(passes=2, batch_size=16)
+    before = [part.clone() for part in sight.parameters()]
+    guide.reset()
+    for _ in range(3):
+        guide.step(np.zeros((2, 2), np.float32))
+    assert (guide.learn(1.0) or 0) > 0  # 8 pictures, twice: one minibatch of 16
+    assert not all(map(torch.equal, before, sight.parameters()))
+    after = [part.clone() for part in sight.parameters()]
+    assert guide.learn(1.0) is None, "nothing new to learn from"
+    assert all(map(torch.equal, after, sight.parameters()))
+    envs.close()
 
 
 def device_is_here(name: str) -> bool:
@@ -135,58 +166,84 @@ def device_is_here(name: str) -> bool:
 def test_the_lane_loss_falls_in_training(algorithm: str, device: str) -> None:
     if not device_is_here(device):
         pytest.skip("no GPU")
-    model, envs = model_of(MAKE[algorithm]("learning_rate=1e-3", "learning_rate_end=1e-3"), torch.device(device))
-    rows = [envs.reset()]
-    rng = np.random.default_rng(0)
-    for _ in range(100):
-        actions = np.array([envs.action_space.sample() if rng.random() < 0.5 else rows_action(envs) for _ in range(2)])
-        rows.append(envs.step(actions)[0])
-    kept = {key: torch.as_tensor(np.concatenate([row[key] for row in rows]), device=device) for key in rows[0]}
+    model, envs = model_of(MAKE[algorithm](), torch.device(device))
+    other = make_envs(small_specs.world(), MAKE[algorithm](), "train", 2, 5)
+    rows: list[Any] = [other.reset() for _ in range(50)]
+    images = np.concatenate([row["camera"] for row in rows])
+    truth = by_hand(np.concatenate([row["state"] for row in rows]))
 
-    def loss() -> float:
-        with torch.no_grad():
-            model.policy.predict({key: value.cpu().numpy() for key, value in kept.items()}, deterministic=True)
-            return model.policy.lane_loss(kept).item()
+    def error() -> float:
+        return float(((known(model.policy.sight.tell(images)) - truth) ** 2).mean())
 
-    before = loss()
-    model.learn(768)
-    after = loss()
+    before = error()
+    model.learn(2048)
     envs.close()
-    assert after < 0.7 * before
-    assert "train/lane_loss" in model.logger.name_to_value
+    other.close()
+    assert error() < 0.7 * before
+    assert model.logger.name_to_value["train/lane_loss"] > 0
 
 
-def rows_action(envs: SerialVecEnv) -> Any:
-    """Return the action that changes least: straight on, or the grid's middle."""
-    return envs.action_space.n // 2 if isinstance(envs.action_space, spaces.Discrete) else np.zeros(2, np.float32)
-
-
+@pytest.mark.parametrize("deterministic", [True, False])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_guided_driver_asks_for_pictures_only(algorithm: str) -> None:
+def test_a_guided_driver_asks_for_pictures_only(algorithm: str, deterministic: bool) -> None:
     spec = small_specs.run(algorithm)
     assert is_guided(spec.agent)
     model, envs = model_of(spec.agent)
     envs.close()
+    torch.manual_seed(0)
+    for part in model.policy.parameters():  # as lively as a trained one: other pictures, other actions
+        part.data += 0.3 * torch.randn_like(part)
+    images = pictures(16)
+    torch.manual_seed(1)
+    actions = model.policy.predict(images, deterministic=deterministic)[0]
+    torch.manual_seed(1)
+    told = model.policy.sight.tell(images)
+    assert np.array_equal(actions, model.policy.predict(told, deterministic=deterministic)[0])
+    assert len(np.unique(actions, axis=0)) > 1
+    single = model.policy.predict(images[5], deterministic=True)[0]
+    assert np.allclose(single, model.policy.predict(images, deterministic=True)[0][5], atol=1e-4)
     driver = policy_driver(spec, model.policy.state_dict(), Path("weights.safetensors"), CPU)
     assert driver.observation == "camera"
-    images = pictures(8)
-    assert np.array_equal(driver.act(images), model.policy.predict(seen(images, 1), deterministic=True)[0])
+    assert np.array_equal(driver.act(images), model.policy.predict(images, deterministic=True)[0])
 
 
-def test_guided_policies_are_their_own() -> None:
+def test_the_policys_optimizer_leaves_the_eyes_alone() -> None:
+    for algorithm in ALGORITHMS:
+        model, envs = model_of(MAKE[algorithm]("guidance.passes=1e-9"))
+        before = [part.clone() for part in model.policy.sight.parameters()]
+        model.learn(256)
+        envs.close()
+        assert all(map(torch.equal, before, model.policy.sight.parameters()))
+
+
+def test_dqn_acts_on_what_is_told_and_learns_from_the_truth() -> None:
+    model, envs = model_of(small_specs.dqn("guidance.truth_fraction=0", "exploration_end=0", "exploration_fraction=0"))
+    model.learn(64)
+    model.exploration_rate = 0.0
+    shown, truth = model.guide.shown, model._last_obs
+    assert not np.allclose(shown, truth)
+    acts = model.predict(truth)[0]
+    assert np.array_equal(acts, model.policy.predict(shown, deterministic=True)[0])
+    kept = model.replay_buffer.observations[: model.replay_buffer.pos]
+    assert np.array_equal(model.replay_buffer.next_observations[model.replay_buffer.pos - 1], truth)
+    assert kept.shape[1:] == (2, FIELDS)
+    envs.close()
+
+
+def test_guided_models_are_their_own() -> None:
     for algorithm, kind, policy in (("ppo", GuidedPPO, GuidedActorCritic), ("dqn", GuidedDQN, GuidedQ)):
-        model, envs = model_of(MAKE[algorithm]("guidance=0.25"))
+        model, envs = model_of(MAKE[algorithm]())
         envs.close()
         assert type(model) is kind
         assert type(model.policy) is policy
-        assert model.guidance == 0.25
+        assert model.observation_space == LANE_STATE
 
 
 @pytest.mark.parametrize(
     ("algorithm", "kind", "policy"), [("ppo", PPO, ActorCriticCnnPolicy), ("dqn", PerEnvDQN, CnnPolicy)]
 )
 def test_without_guidance_it_is_stable_baselines3s_own(algorithm: str, kind: type[Any], policy: type[Any]) -> None:
-    model, envs = model_of(MAKE[algorithm]("guidance=0"))
+    model, envs = model_of(MAKE[algorithm]("guidance=null"))
     envs.close()
     assert isinstance(envs.observation_space, spaces.Box)
     assert type(model) is kind
@@ -195,15 +252,6 @@ def test_without_guidance_it_is_stable_baselines3s_own(algorithm: str, kind: typ
     assert type(extractor) is ImageEncoder
 
 
-@pytest.mark.parametrize("observation", ["state", "camera+state"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_who_sees_the_state_anyway_is_not_guided(algorithm: str, observation: str) -> None:
-    assert not is_guided(MAKE[algorithm](f"observation={observation}"))
-
-
-def test_a_last_minibatch_of_one_sample_does_not_end_in_nan() -> None:
-    with pytest.warns(UserWarning, match="truncated mini-batch of size 1"):  # stable-baselines3's own word
-        model, envs = model_of(small_specs.ppo("batch_size=63"))  # 64 samples an update
-    model.learn(64)
-    envs.close()
-    assert all(torch.isfinite(part).all() for part in model.policy.parameters())
+def test_who_sees_the_state_anyway_is_not_guided(algorithm: str) -> None:
+    assert not is_guided(MAKE[algorithm]("observation=state"))

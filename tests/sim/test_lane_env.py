@@ -243,7 +243,6 @@ def test_closing_frees_the_client_and_may_be_done_twice() -> None:
 def test_frames_are_stacked_oldest_first() -> None:
     env = _env(observation="camera")
     first, _ = env.reset(options={"road_seed": 1})
-    assert np.array_equal(first[0], first[-1])
     second, *_ = env.step([0.2, 0.5])
     third, *_ = env.step([0.2, 0.5])
     assert not np.array_equal(second[-1], first[-1])
@@ -251,6 +250,26 @@ def test_frames_are_stacked_oldest_first() -> None:
     assert np.array_equal(third[-3], first[-1])
     third[:] = 0
     assert env.step([0, 0])[0][-2].any(), "an observation is the caller's own copy"
+    env.close()
+
+
+def test_the_first_stack_shows_the_way_to_the_start() -> None:
+    """Pictures before the start are those of a car that came at its speed; a standing car's are all alike."""
+    env = _env("task.start_speed_mps=[8,8]", "task.start_heading_rad=0", observation="camera")
+    env.reset(options={"road_seed": 1})
+    state, seen = env.get_state(), []
+    x, y, yaw = state["car"][:3]
+    for back_m in (1.6, 0.8, 0.0):  # 8 m/s at 10 Hz
+        there = state["car"].copy()
+        there[:2] = x - back_m * np.cos(yaw), y - back_m * np.sin(yaw)
+        env.set_state(state | {"car": there})
+        seen.append(env.truth().image[0])
+    assert not np.array_equal(seen[0], seen[-1])
+    assert np.array_equal(env.reset(options={"road_seed": 1})[0], np.stack(seen))
+    env.close()
+    env = _env("task.start_speed_mps=[0,0]", observation="camera")
+    still, _ = env.reset(options={"road_seed": 1})
+    assert np.array_equal(still[0], still[-1])
     env.close()
 
 

@@ -1,0 +1,27 @@
+"""Exploration of several environments at once, for stable-baselines3's DQN."""
+
+from typing import Any
+
+import numpy as np
+from stable_baselines3 import DQN
+
+
+class PerEnvDQN(DQN):
+    """DQN whose environments explore apart: stable-baselines3 tosses one coin for all of them."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Return epsilon-greedy actions, one coin an environment."""
+        actions, state = self.policy.predict(observation, state, episode_start, deterministic=True)
+        if deterministic:
+            return actions, state
+        explore = np.random.rand(*actions.shape) < self.exploration_rate
+        if explore.any():
+            random = np.array([self.action_space.sample() for _ in range(actions.size)])
+            actions = np.where(explore, random.reshape(actions.shape), actions)
+        return actions, state
