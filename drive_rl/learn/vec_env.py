@@ -22,8 +22,8 @@ Batch = np.ndarray | dict[str, np.ndarray]
 class Seat:
     """One environment and the return and length of its running episode; other names go to the environment.
 
-    The learner is given `reward_scale` times the reward; the episode's return counts the reward itself. With a chance of
-    `retry`, an episode takes place on the road that was failed longest ago, and no new one is drawn (a simple
+    The learner is given `reward_scale` times the reward; the episode's return counts the reward itself. With a chance
+    of `retry`, an episode takes place on the road that was failed longest ago, and no new one is drawn (a simple
     prioritized level replay, after Jiang et al. 2021, arXiv 2010.03934).
     """
 

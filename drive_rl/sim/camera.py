@@ -24,7 +24,7 @@ _FARTHEST_M = 2000.0
 class Rays:
     """A camera's rays in the vehicle frame.
 
-    `ground` is (H, W, 6) float32, for each pixel: the point where its ray meets the ground (forward, left) [m], how far
+    `ground` is (6, H, W) float32, for each pixel: the point where its ray meets the ground (forward, left) [m], how far
     that point moves over one pixel row (forward, left) [m] and over one column (left) [m], and the texture's level of
     detail that its size resolves. Pixels that look at the sky hold -1 there, and their ray's elevation [rad] first.
     `directions` is (H, W, 3) float32: the rays, of forward component 1 along the optical axis, so that a ray's
@@ -49,19 +49,19 @@ def cast_rays(camera: CameraSpec, height_error_m: float = 0.0, pitch_error_rad: 
     cos, sin = math.cos(pitch), math.sin(pitch)
     shape = (camera.height_px, camera.width_px)
     dx, dy, dz = (np.broadcast_to(a, shape) for a in (cos + up * sin, left, -sin + up * cos))
-    ground = np.zeros((*shape, 6))
+    ground = np.zeros((6, *shape))
     sky = dz >= -height / _FARTHEST_M
     t = height / np.where(sky, 1, -dz)
-    ground[..., 0] = t * dx + camera.forward_m
-    ground[..., 1] = t * dy
-    ground[..., 2] = t * t / height / focal
-    ground[..., 3] = t * t / height * dy * cos / focal
-    ground[..., 4] = t / focal
-    seen_m = np.sqrt(ground[..., 2] * ground[..., 4])
-    ground[..., 5] = np.clip(np.round(np.log2(np.maximum(seen_m, 1e-3) / TEXEL_M)), 0, TEXTURE_LEVELS - 1)
-    ground[sky] = 0
-    ground[..., 0][sky] = np.arctan2(dz, np.hypot(dx, dy))[sky]
-    ground[..., 5][sky] = -1
+    ground[0] = t * dx + camera.forward_m
+    ground[1] = t * dy
+    ground[2] = t * t / height / focal
+    ground[3] = t * t / height * dy * cos / focal
+    ground[4] = t / focal
+    seen_m = np.sqrt(ground[2] * ground[4])
+    ground[5] = np.clip(np.round(np.log2(np.maximum(seen_m, 1e-3) / TEXEL_M)), 0, TEXTURE_LEVELS - 1)
+    ground[:, sky] = 0
+    ground[0][sky] = np.arctan2(dz, np.hypot(dx, dy))[sky]
+    ground[5][sky] = -1
     directions = np.stack([dx, dy, dz], axis=-1)
     return Rays(ground.astype(np.float32), directions.astype(np.float32), (camera.forward_m, 0.0, height))
 

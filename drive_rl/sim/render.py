@@ -1,7 +1,7 @@
 """Pixels and ground truth in one pass over the rays: the road from its distance field, solids by ray tests.
 
 Markings are painted analytically: the coverage of a pixel is the box filter of the line's edges over the pixel's
-footprint on the ground, so that lines stay crisp near by and do not alias far away. One numba function; no fallback.
+footprint on the ground, so that lines stay crisp near by and do not alias far away. numba; no fallback.
 """
 
 import math
@@ -48,6 +48,9 @@ def _textures() -> NDArray[np.float32]:
 
 
 _TEXTURES = _textures()
+
+_FAST = {"contract", "arcp", "nsz", "reassoc"}
+_HALF, _ONE, _NOTHING = np.float32(0.5), np.float32(1.0), np.float32(0.0)
 
 
 @dataclass(frozen=True)
@@ -139,123 +142,153 @@ def _dashes_up_to(z, dash, period):
 
 
 @njit(cache=True, inline="always")
-def _index(z):
-    """Return a non-negative float's integer part, unsigned: numba then spares the check for negative indices."""
-    return np.uint64(np.uint32(z))
+def _cell(x, y, columns):
+    """Return the index of the cell around a point [m] in a flattened grid, and where in the cell the point is."""
+    u, v = x * np.float32(1 / CELL_M), y * np.float32(1 / CELL_M)
+    i, j = np.int64(u), np.int64(v)
+    return j * columns + i, u - np.float32(i), v - np.float32(j)
 
 
 @njit(cache=True, inline="always")
-def _at(grid, i, j, fu, fv):
-    """Return the bilinear value in cell (row j, column i) of a grid."""
-    right, below = i + np.uint64(1), j + np.uint64(1)
-    low = grid[j, i] + (grid[j, right] - grid[j, i]) * fu
-    high = grid[below, i] + (grid[below, right] - grid[below, i]) * fu
+def _at(grid, columns, k, fu, fv):
+    """Return the bilinear value in the cell of index k of a flattened grid."""
+    low = grid[k] + (grid[k + 1] - grid[k]) * fu
+    high = grid[k + columns] + (grid[k + columns + 1] - grid[k + columns]) * fu
     return low + (high - low) * fv
 
 
-@njit(cache=True, inline="always")
-def _texel(textures, level, x, y):
-    """Return a texture's value at a world point [m]; the shift keeps truncation a floor."""
-    i = _index(x * np.float32(1 / TEXEL_M) + np.float32(_FAR_TEXELS)) & np.uint64(_TEXELS - 1)
-    j = _index(y * np.float32(1 / TEXEL_M) + np.float32(_FAR_TEXELS)) & np.uint64(_TEXELS - 1)
-    return textures[_index(level), j, i]
-
-
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"}, nogil=True)
+@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
 def _paint(
     ground, directions, origin, d_field, s_field, x0, y0, solids, paint, palette, textures, x, y, cos, sin, image,
     classes, depth,
 ):  # fmt: skip
-    """Fill image (C, H, W), and classes and depth (H, W) unless they are empty. `x0`, `y0`: the field's corner [m]."""
+    """Fill image (C, H, W), and classes and depth (H, W) unless they are empty. `x0`, `y0`: the field's corner [m].
+
+    Row by row, in passes of little code each, which the compiler turns into vector instructions.
+    """
+    cos, sin, x, y = np.float32(cos), np.float32(sin), np.float32(x - x0), np.float32(y - y0)
+    channels, height, width = image.shape
+    columns, size = d_field.shape[1], d_field.shape
+    d_cells, s_cells, texels = d_field.reshape(-1), s_field.reshape(-1), textures.reshape(-1)
+    # of each pixel in a row: where it meets the ground, the grain there, its road coordinate, and what covers it
+    wx, wy, grain, d, asphalt, marking = np.empty((6, width), np.float32)
+    shade = np.empty(width, np.float32)
+    for row in range(height):
+        sky = ground[5, row, 0] < 0
+        if sky:
+            for c in range(width):
+                shade[c] = _ONE - np.float32(0.35) * min(ground[0, row, c], np.float32(0.8))
+                asphalt[c] = marking[c] = _NOTHING
+        else:
+            _look(ground, row, x, y, cos, sin, size, d_cells, texels, wx, wy, grain, d)
+            _cover(ground, row, cos, sin, columns, d_cells, s_cells, paint, wx, wy, grain, d, asphalt, marking)
+            for c in range(width):
+                strength = np.float32(0.6) + (np.float32(0.3) * paint[8] - np.float32(0.2)) * asphalt[c]
+                shade[c] = _ONE + strength * grain[c]
+        if solids.size > 0 and not sky:
+            for c in range(width):
+                shade[c] *= shadow(solids, wx[c] + x0, wy[c] + y0)
+        for channel in range(channels):
+            around, road, line = (
+                palette[SKY if sky else VERGE, channel],
+                palette[ASPHALT, channel],
+                palette[MARKING, channel],
+            )
+            for c in range(width):
+                value = around + asphalt[c] * (road - around)
+                value += marking[c] * (line - value)
+                image[channel, row, c] = np.uint8(min(np.float32(255.0) * shade[c] * value, np.float32(255.0)))
+        if classes.size > 0:
+            _tell(row, sky, directions, origin, columns, s_cells, paint, wx, wy, d, classes, depth)
+        if solids.size > 0:
+            for c in range(width):
+                farthest = np.inf if sky else -origin[2] / directions[row, c, 2]
+                hit, part, light, is_top = hit_solids(
+                    solids, x + x0, y + y0, cos, sin, origin, directions[row, c], farthest
+                )
+                if part >= 0:
+                    for channel in range(channels):
+                        image[channel, row, c] = 255 * light * _colour(solids, part, is_top, channel, channels)
+                    if classes.size > 0:
+                        classes[row, c], depth[row, c] = VEHICLE, hit
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+def _look(ground, row, x, y, cos, sin, size, d_cells, texels, wx, wy, grain, d):
+    """Say where a row's pixels meet the ground (from the field's corner) [m], the grain there, and the road's d [m]."""
+    rows, columns = size
+    per_texel, far = np.float32(1 / TEXEL_M), np.float32(_FAR_TEXELS)
+    last_x, last_y = np.float32((columns - 1.01) * CELL_M), np.float32((rows - 1.01) * CELL_M)
+    for c in range(wx.size):
+        wx[c] = x + cos * ground[0, row, c] - sin * ground[1, row, c]
+        wy[c] = y + sin * ground[0, row, c] + cos * ground[1, row, c]
+        # the shift keeps truncation a floor
+        i = np.int64(wx[c] * per_texel + far) & (_TEXELS - 1)
+        j = np.int64(wy[c] * per_texel + far) & (_TEXELS - 1)
+        grain[c] = texels[(np.int64(ground[5, row, c]) * _TEXELS + j) * _TEXELS + i]
+    for c in range(wx.size):
+        # beyond the field: its edge, which is far from any road
+        k, fu, fv = _cell(min(max(wx[c], _NOTHING), last_x), min(max(wy[c], _NOTHING), last_y), columns)
+        d[c] = _at(d_cells, columns, k, fu, fv)
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+def _cover(ground, row, cos, sin, columns, d_cells, s_cells, paint, wx, wy, grain, d, asphalt, marking):
+    """Say how much of each pixel's footprint is asphalt, and how much is marking, in [0, 1]."""
     lane, line, dash, period, right, left, middle, half_paved, wear = (
         paint[0], paint[1], paint[2], paint[3], paint[4], paint[5], paint[6], paint[7], paint[8]
     )  # fmt: skip
-    cos, sin, x, y = np.float32(cos), np.float32(sin), np.float32(x - x0), np.float32(y - y0)
-    first, last = round(right / lane), round(left / lane)
-    rows, columns = d_field.shape
-    channels, height, width = image.shape
-    half, one = np.float32(0.5), np.float32(1.0)
-    per_cell, per_lane = np.float32(1.0 / CELL_M), one / lane
-    want_truth = classes.size > 0
-    for row in range(height):
-        for column in range(width):
-            r0, r1, r2 = ground[row, column, 0], ground[row, column, 1], ground[row, column, 2]
-            r3, r4, level = ground[row, column, 3], ground[row, column, 4], ground[row, column, 5]
-            sky = level < 0
-            seen = BACKGROUND
-            asphalt = marking = wx = wy = np.float32(0.0)
-            if sky:
-                shade = one - np.float32(0.35) * min(r0, np.float32(0.8))
-            else:
-                wx, wy = x + cos * r0 - sin * r1, y + sin * r0 + cos * r1
-                grain = _texel(textures, level, wx, wy)
-                strength = np.float32(0.6)
-                u, v = wx * per_cell, wy * per_cell
-                if u >= 0 and v >= 0 and u < columns - 1 and v < rows - 1:
-                    i, j = _index(u), _index(v)
-                    fu, fv = u - np.float32(i), v - np.float32(j)
-                    d = _at(d_field, i, j, fu, fv)
-                    if d == d:  # not NaN: near the road
-                        k = min(max(int(d * per_lane + np.float32(64.5)) - 64, first), last)
-                        inside, beside = half_paved - abs(d - middle), abs(d - np.float32(k) * lane)
-                        solid = not first < k < last
-                        # no footprint is wider across the road than this: most pixels meet neither edge nor line
-                        reach = np.float32(0.55) * (abs(r2) + abs(r3) + r4)
-                        if abs(inside) > reach and beside > reach + half * line:
-                            asphalt = one if inside > 0 else np.float32(0.0)
-                        else:
-                            # gradient of d = the road's left normal, turned into the vehicle frame
-                            right_, below = i + np.uint64(1), j + np.uint64(1)
-                            low = d_field[j, right_] - d_field[j, i]
-                            high = d_field[below, right_] - d_field[below, i]
-                            nx = low + (high - low) * fv
-                            ny = d_field[below, i] - d_field[j, i] + (high - low) * fu
-                            nf, nl = cos * nx + sin * ny, cos * ny - sin * nx
-                            across = abs(nf * r2 + nl * r3) + abs(nl) * r4
-                            per_across = one / across
-                            asphalt = min(max(inside * per_across + half, np.float32(0.0)), one)
-                            if beside < half * (across + line):
-                                covered = min(half * (across + line) - beside, min(line, across)) * per_across
-                                if not solid:
-                                    s = _at(s_field, i, j, fu, fv)
-                                    along = abs(nl * r2 - nf * r3) + abs(nf) * r4
-                                    z = s - half * along
-                                    covered *= (
-                                        _dashes_up_to(z + along, dash, period) - _dashes_up_to(z, dash, period)
-                                    ) / along
-                                marking = covered * (one - wear * (np.float32(0.35) + np.float32(0.65) * abs(grain)))
-                        strength += (np.float32(0.3) * wear - np.float32(0.2)) * asphalt
-                        if want_truth and inside >= 0:
-                            seen = EGO_LANE if right <= d <= right + lane else ROAD
-                            if beside <= half * line:
-                                s = _at(s_field, i, j, fu, fv)
-                                if solid or s - math.floor(s / period) * period <= dash:
-                                    seen = LINE
-                shade = one + strength * grain
-            if want_truth:
-                classes[row, column] = seen
-                depth[row, column] = np.inf if sky else -origin[2] / directions[row, column, 2]
-            if solids.size > 0:
-                farthest = np.inf
-                if not sky:
-                    farthest = -origin[2] / directions[row, column, 2]
-                    shade *= shadow(solids, wx + x0, wy + y0)
-                hit, part, light, is_top = hit_solids(
-                    solids, x + x0, y + y0, cos, sin, origin, directions[row, column], farthest
-                )
-                if part >= 0:
-                    for c in range(channels):
-                        image[c, row, column] = 255 * light * _colour(solids, part, is_top, c, channels)
-                    if want_truth:
-                        classes[row, column], depth[row, column] = VEHICLE, hit
-                    continue
-            for c in range(channels):
-                if sky:
-                    value = palette[SKY, c]
-                else:
-                    value = palette[VERGE, c] + asphalt * (palette[ASPHALT, c] - palette[VERGE, c])
-                    value += marking * (palette[MARKING, c] - value)
-                image[c, row, column] = int(min(np.float32(255.0) * shade * value, np.float32(255.0)))
+    first, last = np.float32(round(right / lane)), np.float32(round(left / lane))
+    per_lane = _ONE / lane
+    for c in range(wx.size):
+        asphalt[c] = marking[c] = _NOTHING
+        if d[c] != d[c]:  # NaN: away from the road
+            continue
+        nearest = min(max(np.floor(d[c] * per_lane + _HALF), first), last)
+        inside, beside = half_paved - abs(d[c] - middle), abs(d[c] - nearest * lane)
+        r2, r3, r4 = ground[2, row, c], ground[3, row, c], ground[4, row, c]
+        # no footprint is wider across the road than this: most pixels meet neither edge nor line
+        reach = np.float32(0.55) * (abs(r2) + abs(r3) + r4)
+        if abs(inside) > reach and beside > reach + _HALF * line:
+            if inside > 0:
+                asphalt[c] = _ONE
+            continue
+        k, fu, fv = _cell(wx[c], wy[c], columns)
+        # gradient of d = the road's left normal, turned into the vehicle frame
+        low, high = d_cells[k + 1] - d_cells[k], d_cells[k + columns + 1] - d_cells[k + columns]
+        nx = low + (high - low) * fv
+        ny = d_cells[k + columns] - d_cells[k] + (high - low) * fu
+        nf, nl = cos * nx + sin * ny, cos * ny - sin * nx
+        across = abs(nf * r2 + nl * r3) + abs(nl) * r4
+        asphalt[c] = min(max(inside / across + _HALF, _NOTHING), _ONE)
+        if beside < _HALF * (across + line):
+            covered = min(_HALF * (across + line) - beside, min(line, across)) / across
+            if first < nearest < last:  # dashed
+                along = abs(nl * r2 - nf * r3) + abs(nf) * r4
+                z = _at(s_cells, columns, k, fu, fv) - _HALF * along
+                covered *= (_dashes_up_to(z + along, dash, period) - _dashes_up_to(z, dash, period)) / along
+            marking[c] = covered * (_ONE - wear * (np.float32(0.35) + np.float32(0.65) * abs(grain[c])))
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+def _tell(row, sky, directions, origin, columns, s_cells, paint, wx, wy, d, classes, depth):
+    """Fill a row of classes and depth, solids left out."""
+    lane, line, dash, period, right, left, middle, half_paved = (
+        paint[0], paint[1], paint[2], paint[3], paint[4], paint[5], paint[6], paint[7]
+    )  # fmt: skip
+    first, last = np.float32(round(right / lane)), np.float32(round(left / lane))
+    for c in range(classes.shape[1]):
+        classes[row, c] = BACKGROUND
+        depth[row, c] = np.inf if sky else -origin[2] / directions[row, c, 2]
+        if sky or not abs(d[c] - middle) <= half_paved:
+            continue
+        classes[row, c] = EGO_LANE if right <= d[c] <= right + lane else ROAD
+        nearest = min(max(np.floor(d[c] / lane + _HALF), first), last)
+        if abs(d[c] - nearest * lane) <= _HALF * line:
+            k, fu, fv = _cell(wx[c], wy[c], columns)
+            s = _at(s_cells, columns, k, fu, fv)
+            if not first < nearest < last or s - math.floor(s / period) * period <= dash:
+                classes[row, c] = LINE
 
 
 @njit(cache=True)

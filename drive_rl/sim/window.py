@@ -68,7 +68,7 @@ def _photograph(
         bottom, right = np.max(boxes, axis=0)[2:]
         part = np.s_[top:bottom, left:right]
         patch = np.empty((3, bottom - top, right - left), np.uint8)
-        ground, directions = np.ascontiguousarray(rays.ground[part]), np.ascontiguousarray(rays.directions[part])
+        ground, directions = np.ascontiguousarray(rays.ground[:, *part]), np.ascontiguousarray(rays.directions[part])
         scene = replace(scene, solids=solids)
         render(scene, Rays(ground, directions, rays.origin), car.x_m, car.y_m, car.yaw_rad, patch)
         image[:, top:bottom, left:right] = patch

@@ -42,10 +42,10 @@ def test_projection_is_opencvs(camera: CameraSpec, seed: int) -> None:
 @given(cameras, st.floats(-0.1, 0.1), st.floats(-0.05, 0.05))
 def test_rays_meet_the_ground_where_the_projection_says(camera: CameraSpec, higher: float, lower: float) -> None:
     rays = cast_rays(camera, higher, lower)
-    rows, columns = np.nonzero(rays.ground[..., 5] > 0)
-    near = np.abs(rays.ground[rows, columns, :2]).max(axis=1) < 200  # float32 farther out
+    rows, columns = np.nonzero(rays.ground[5] > 0)
+    near = np.abs(rays.ground[:2, rows, columns]).max(axis=0) < 200  # float32 farther out
     rows, columns = rows[near], columns[near]
-    pixels = project(camera, rays.ground[rows, columns, :2].astype(float), higher, lower)
+    pixels = project(camera, rays.ground[:2, rows, columns].T.astype(float), higher, lower)
     assert pixels == pytest.approx(np.c_[columns + 0.5, rows + 0.5], abs=0.05)
 
 
@@ -55,21 +55,21 @@ def test_field_of_view_is_horizontal_and_the_horizon_level() -> None:
     assert project(camera, np.array([[10.0, 10.0], [10.0, -10.0], [10.0, 0.0]])) == pytest.approx(
         np.array([[0, 30], [100, 30], [50, 30]])
     )
-    sky = cast_rays(camera).ground[..., 5] < 0
+    sky = cast_rays(camera).ground[5] < 0
     assert sky[:25].all()
     assert not sky[25:].any()
     down = CameraSpec(**{**camera.model_dump(), "pitch_rad": 1.57})
-    assert not (cast_rays(down).ground[..., 5] < 0).any()
+    assert not (cast_rays(down).ground[5] < 0).any()
 
 
 def test_footprints_are_the_distance_to_the_next_pixel() -> None:
     camera = CameraSpec(width_px=320, height_px=200)
-    ground = cast_rays(camera).ground[130:].astype(float)
-    across = np.abs(np.diff(ground[..., 1], axis=1))
-    assert ground[:, 1:, 4] == pytest.approx(across, rel=0.02)
-    middle = (ground[:-1] + ground[1:]) / 2
-    assert middle[..., 2] == pytest.approx(-np.diff(ground[..., 0], axis=0), rel=0.06)
-    assert np.abs(middle[..., 3]) == pytest.approx(np.abs(np.diff(ground[..., 1], axis=0)), rel=0.06, abs=1e-4)
+    ground = cast_rays(camera).ground[:, 130:].astype(float)
+    across = np.abs(np.diff(ground[1], axis=1))
+    assert ground[4, :, 1:] == pytest.approx(across, rel=0.02)
+    middle = (ground[:, :-1] + ground[:, 1:]) / 2
+    assert middle[2] == pytest.approx(-np.diff(ground[0], axis=0), rel=0.06)
+    assert np.abs(middle[3]) == pytest.approx(np.abs(np.diff(ground[1], axis=0)), rel=0.06, abs=1e-4)
 
 
 def test_mount_errors_are_a_camera_mounted_otherwise() -> None:
