@@ -178,7 +178,7 @@ def _policy_class(spec: PpoSpec | DqnSpec) -> Any:
 
 def _policy(spec: PpoSpec | DqnSpec, world: WorldSpec, space: gymnasium.Space) -> dict[str, Any]:
     """Return the keyword arguments of a policy that learns from what environments of `space` show."""
-    shared = {"net_arch": list(spec.hidden)}
+    shared = {"net_arch": list(spec.hidden), "optimizer_kwargs": {"fused": True}}
     image = {"encoder": spec.encoder, "frames": world.camera.frame_stack}
     if is_guided(spec):
         return {**shared, **image, "camera": cast(spaces.Dict, space).spaces["camera"]}
