@@ -228,6 +228,10 @@ def _explain(adapter: TypeAdapter[Any], item: Any, sources: Mapping[str, str], t
         message = f"unknown key; {nearest(keys[-1], _fields(adapter, item['loc'][:-1]))}"
     if item["type"] == "missing":
         return f"{source}: {dotted}: is missing; mend: add it"
+    if isinstance(item["input"], Mapping) and item["type"].endswith("_type"):
+        for key in typed:
+            if key.startswith(f"{dotted}."):
+                return f"{source}: {key}: {keys[-1]} is a value and has no keys below it"
     if not isinstance(item["input"], Mapping):
         return f"{source}: {dotted + ' = ' if dotted else ''}{_short(item['input'])}: {message}"
     if not dotted:

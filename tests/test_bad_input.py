@@ -151,6 +151,7 @@ def test_bad_overrides_and_impossible_worlds(refused: Refused, override: str, ex
     [
         ("agnt.gamma=1", "agnt"),
         ("agent.gamma.x=1", "agent.gamma.x: gamma is a value"),
+        ("agent.clip_range.x=1", "agent.clip_range.x: clip_range is a value"),  # one that no file names
         ("agent.algorithm=sac", "'sac'"),
         ("world.task.control_hz=30", "mend: physics_hz = 120"),
         ("world.task.start_speed_mps=[9,3]", "start_speed_mps = [9.0, 3.0]"),
