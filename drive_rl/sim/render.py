@@ -6,6 +6,7 @@ footprint on the ground, so that lines stay crisp near by and do not alias far a
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -62,6 +63,20 @@ class Scene:
     appearance: Appearance
     solids: Solids = NO_SOLIDS
 
+    @cached_property
+    def paint(self) -> NDArray[np.float32]:
+        """Lane and line width, dash and period, right and left edge, middle, half paved width [m], and wear."""
+        road = self.road
+        right, left = -road.lanes_ahead * road.lane_width_m, road.lanes_oncoming * road.lane_width_m
+        widths = road.lane_width_m, road.line_width_m, road.dash_length_m, road.dash_length_m + road.dash_gap_m
+        across = right, left, (left + right) / 2, (left - right) / 2 + road.shoulder_m
+        return np.array([*widths, *across, self.appearance.wear], np.float32)
+
+    @cached_property
+    def palettes(self) -> dict[int, NDArray[np.float32]]:
+        """The look's colours by number of channels."""
+        return {channels: self.appearance.palette(channels) for channels in (1, 3)}
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -96,22 +111,7 @@ def _run(
     classes: NDArray[np.uint8],
     depth: NDArray[np.float32],
 ) -> None:
-    road, field, look = scene.road, scene.field, scene.appearance
-    right, left = -road.lanes_ahead * road.lane_width_m, road.lanes_oncoming * road.lane_width_m
-    paint = np.array(
-        [
-            road.lane_width_m,
-            road.line_width_m,
-            road.dash_length_m,
-            road.dash_length_m + road.dash_gap_m,
-            right,
-            left,
-            (left + right) / 2,
-            (left - right) / 2 + road.shoulder_m,
-            look.wear,
-        ],
-        np.float32,
-    )
+    field = scene.field
     _paint(
         rays.ground,
         rays.directions,
@@ -121,8 +121,8 @@ def _run(
         field.origin_x_m,
         field.origin_y_m,
         scene.solids,
-        paint,
-        look.palette(image.shape[0]),
+        scene.paint,
+        scene.palettes[image.shape[0]],
         _TEXTURES,
         x,
         y,
