@@ -77,7 +77,8 @@ def test_at_first_the_truth_is_shown(returns_truth: bool) -> None:
     for _ in range(3):
         action = np.zeros((2, 2), np.float32)
         truth = other.step(action)[0]
-        assert np.allclose(known(guide.step(action)[0]), by_hand(truth["state"]), atol=1e-5)
+        returned: Any = guide.step(action)[0]
+        assert np.allclose(known(returned), by_hand(truth["state"]), atol=1e-5)
     envs.close()
     other.close()
 
