@@ -43,8 +43,8 @@ class GuidedActorCritic(Sighted, ActorCriticPolicy):
 class GuidedQ(Sighted, DQNPolicy):
     """DQN's policy, with eyes. It acts on the target network, which is steadier: a running average of the values."""
 
-    def _predict(self, obs: Any, deterministic: bool = True) -> Tensor:
-        return self.q_net_target._predict(obs, deterministic)
+    def _predict(self, *args: Any, **kwargs: Any) -> Tensor:
+        return self.q_net_target._predict(*args, **kwargs)
 
 
 class GuidedPPO(PPO):
