@@ -17,7 +17,7 @@ help:  ## Say what the targets do
 
 drive: $(CORE)  ## Train a driver from camera images (about a minute), then film it: drive.mp4
 	$(VENV)/bin/drive-rl train quickstart --no-film
-	$(VENV)/bin/drive-rl render runs/quickstart --split test --episodes 3 --out drive.mp4 --overwrite
+	$(VENV)/bin/drive-rl render runs/quickstart --split test --episodes 2 --out drive.mp4 --overwrite
 
 test: $(DEV)  ## Run the tests
 	$(PY) -m pytest
