@@ -75,7 +75,7 @@ def car_racing() -> tuple[gymnasium.Env[Any, Any], Iterator[Plan], float]:
 
 def highway() -> tuple[gymnasium.Env[Any, Any], Iterator[Plan], float]:
     """Return highway-env's grey image observation (4 stacked 128x64), its plans, and the simulated seconds a step."""
-    import highway_env  # noqa: F401  # pyright: ignore[reportMissingImports] - in the peers' venv
+    import highway_env  # noqa: F401  # pyright: ignore[reportMissingImports] - registers its ids; in the peers' venv
 
     grey = {
         "type": "GrayscaleObservation",

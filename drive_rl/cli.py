@@ -52,7 +52,10 @@ def main() -> NoReturn:
     except UnicodeDecodeError as error:
         _fail(f"a file is damaged: UTF-8 text was expected, but {error}; mend: restore it, or name another")
     except MemoryError as error:
-        _fail(f"not enough memory ({error}); mend: a smaller camera, fewer agent.num_envs, or a smaller buffer")
+        _fail(
+            f"not enough memory ({error}); mend: a smaller world.camera, agent.num_envs, agent.buffer_size or"
+            " agent.guidance.pictures"
+        )
     sys.exit(0)
 
 

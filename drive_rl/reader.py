@@ -232,6 +232,8 @@ def _explain(adapter: TypeAdapter[Any], item: Any, sources: Mapping[str, str], t
         for key in typed:
             if key.startswith(f"{dotted}."):
                 return f"{source}: {key}: {keys[-1]} is a value and has no keys below it"
+    if item["type"] == "model_type":
+        message = f"is no mapping; expected keys below it: {', '.join(_fields(adapter, item['loc']))}"
     if not isinstance(item["input"], Mapping):
         return f"{source}: {dotted + ' = ' if dotted else ''}{_short(item['input'])}: {message}"
     if not dotted:

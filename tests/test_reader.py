@@ -123,6 +123,7 @@ def test_the_last_override_wins_and_null_takes_a_key_away() -> None:
         ("road..length_m=3", r"expected key=value"),
         ("road.length_m=", r"has no value; mend:"),
         ("road.length_m.more=3", r"length_m is a value and has no keys below it"),
+        ("camera=3", r"command line: camera = 3: is no mapping; expected keys below it: .*frame_stack"),
         ("name=other", r"name: cannot be overridden; mend:"),
         ("road.length_m=[", r"no valid YAML value"),
         ("road.length_m={a: 1, a: 2}", r"given twice|no valid YAML value"),

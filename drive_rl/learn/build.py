@@ -1,6 +1,5 @@
 """Specs -> environments and stable-baselines3 models. It does not train, evaluate, save or print."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.errors import DriveRLError
@@ -64,7 +64,7 @@ def make_envs(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split, count: i
 def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, seed: int) -> BaseAlgorithm:
     """Return an untrained model; like stable-baselines3, seed Python's, NumPy's and torch's generators."""
     common = {
-        "learning_rate": linear_schedule(spec.learning_rate, spec.learning_rate_end),
+        "learning_rate": LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0),
         "gamma": spec.gamma,
         "batch_size": spec.batch_size,
         "max_grad_norm": spec.max_grad_norm,
@@ -89,17 +89,8 @@ def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device
     if isinstance(policy, str):
         policy = (PPO if isinstance(spec, PpoSpec) else PerEnvDQN).policy_aliases[policy]
     space = LANE_STATE if is_guided(spec) else env.observation_space
-    schedule = linear_schedule(spec.learning_rate, spec.learning_rate_end)
+    schedule = LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0)
     return policy(space, env.action_space, schedule, **_policy(spec, world, env.observation_space)).to(device)
-
-
-def linear_schedule(first: float, last: float) -> Callable[[float], float]:
-    """Return a schedule from `first` to `last` over the budget; its argument falls from 1 to 0."""
-
-    def value(remaining: float) -> float:
-        return last + (first - last) * min(max(remaining, 0.0), 1.0)
-
-    return value
 
 
 def choose_device(name: str) -> torch.device:

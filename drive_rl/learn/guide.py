@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.utils import LinearSchedule, update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from torch.nn import functional as F
 
@@ -46,8 +47,10 @@ class Guide(VecEnvWrapper):
         self._rng = np.random.default_rng([seed, 2])
         self._pictures = np.zeros((spec.pictures, *cast(tuple[int, ...], camera.shape)), np.uint8)
         self._truths = np.zeros((spec.pictures, *LANE_STATE.shape), np.float32)
-        self._seen = self._learned = 0  # pictures
+        self._seen = 0  # pictures
+        self._owed = 0.0  # minibatches
         self._remaining = 1.0  # of the budget
+        self._learning_rate = LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0)
         self._shows_truth = np.ones(envs.num_envs, bool)  # in each environment's running episode
 
     def teach(self, sight: LaneSight) -> None:
@@ -78,24 +81,24 @@ class Guide(VecEnvWrapper):
         Return the mean squared error, or None while the new ones make no minibatch.
 
         Args:
-            remaining: Part of the budget that is left, for the schedules.
+            remaining: Part of the budget that is left, for the schedules; the last steps may overshoot it.
         """
-        spec, self._remaining = self._spec, remaining
-        for group in self._optimizer.param_groups:
-            group["lr"] = spec.learning_rate_end + (spec.learning_rate - spec.learning_rate_end) * remaining
-        steps = int((self._seen - self._learned) * spec.passes / spec.batch_size)
-        self._learned += int(steps * spec.batch_size / spec.passes)
+        self._remaining = remaining
+        update_learning_rate(self._optimizer, self._learning_rate(remaining))
+        steps = int(self._owed)
+        self._owed -= steps
         return float(np.mean([self._step() for _ in range(steps)])) if steps else None
 
     def write(self, folder: Path, pictures: bool) -> None:
         """Write what `read` goes on from: exactly with the pictures, without them as if none had been seen."""
         write_optimizer(folder, self._optimizer, "guide_optimizer")
-        counters = {"seen": self._seen, "learned": self._learned, "remaining": self._remaining}
+        counters = {"seen": self._seen, "owed": self._owed, "remaining": self._remaining}
         shown = {"shows_truth": self._shows_truth.tolist(), "shown": self.shown.tolist()}
         write_json(folder / "guide.json", {**counters, **shown, "random": self._rng.bit_generator.state})
         if pictures:
             kept = min(self._seen, self._spec.pictures)
-            np.savez(folder / "pictures.npz", pictures=self._pictures[:kept], truths=self._truths[:kept])
+            arrays = {"pictures": self._pictures[:kept], "truths": self._truths[:kept]}
+            np.savez(folder / "pictures.npz", allow_pickle=False, **arrays)
 
     def read(self, folder: Path) -> None:
         """Go on from what `write` wrote for the same spec.
@@ -105,12 +108,12 @@ class Guide(VecEnvWrapper):
         """
         load_optimizer(folder, self._optimizer, "guide_optimizer")
         state = read_json(folder / "guide.json", MEND)
-        self._seen, self._learned, self._remaining = state["seen"], state["learned"], state["remaining"]
+        self._seen, self._owed, self._remaining = state["seen"], state["owed"], state["remaining"]
         self._shows_truth, self.shown = np.array(state["shows_truth"]), np.array(state["shown"], np.float32)
         self._rng.bit_generator.state = state["random"]
         path = folder / "pictures.npz"
         if not path.is_file():
-            self._seen = self._learned = 0
+            self._seen, self._owed = 0, 0.0
             return
         arrays = read_arrays(path)
         kept = len(arrays["pictures"])
@@ -123,7 +126,8 @@ class Guide(VecEnvWrapper):
 
     def _begin(self, episodes: np.ndarray) -> None:
         """Draw which of the beginning episodes show the true state."""
-        share = 1 - (1 - self._remaining) / self._spec.truth_fraction if self._spec.truth_fraction else 0.0
+        fraction = self._spec.truth_fraction
+        share = LinearSchedule(1.0, 0.0, fraction)(self._remaining) if fraction else 0.0
         for row in np.flatnonzero(episodes):
             self._shows_truth[row] = self._rng.random() < share
 
@@ -133,6 +137,7 @@ class Guide(VecEnvWrapper):
         at = (self._seen + np.arange(len(pictures))) % len(self._pictures)
         self._pictures[at], self._truths[at] = pictures, truths
         self._seen += len(pictures)
+        self._owed += len(pictures) * self._spec.passes / self._spec.batch_size
         self.shown = np.where(self._shows_truth[:, None], truths, self._sight.tell(pictures))
         return truths if self._returns_truth else self.shown
 

@@ -5,6 +5,7 @@ and adds what stable-baselines3 reads (`episode`, `terminal_observation`, `TimeL
 world.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
@@ -31,7 +32,7 @@ class Seat:
         self.env = env
         self.reward_scale = reward_scale
         self.retry = retry
-        self.failed: list[int] = []  # road seeds, the oldest first
+        self.failed: deque[int] = deque(maxlen=_FAILED_KEPT)  # road seeds, the oldest first
         self.episode_return = 0.0
         self.episode_length = 0
 
@@ -44,7 +45,7 @@ class Seat:
         """Begin an episode and return its first observation."""
         self.episode_return, self.episode_length = 0.0, 0
         if seed is None and options is None and self.failed and self.env.np_random.random() < self.retry:
-            options = {"road_seed": self.failed.pop(0)}
+            options = {"road_seed": self.failed.popleft()}
         return self.env.reset(seed=seed, options=options)[0]
 
     def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
@@ -58,7 +59,7 @@ class Seat:
             info["terminal_observation"] = copied(observation)
             info["TimeLimit.truncated"] = bool(truncated and not terminated)
             if self.retry and not info["is_success"]:
-                self.failed = [*self.failed, info["road_seed"]][-_FAILED_KEPT:]
+                self.failed.append(info["road_seed"])
             observation = self.reset()
         return observation, self.reward_scale * float(reward), done, info
 
@@ -72,7 +73,7 @@ class Seat:
         rest = dict(state)
         self.episode_return, length = rest.pop("episode").tolist()
         self.episode_length = int(length)
-        self.failed = rest.pop("failed").tolist()
+        self.failed = deque(rest.pop("failed").tolist(), _FAILED_KEPT)
         cast(Any, self.env).set_state(rest)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from drive_rl.learn.drivers import Driver
 from drive_rl.learn.evaluate import Progress, split_seeds
+from drive_rl.learn.threads import driving
 from drive_rl.learn.vec_env import stacked
 from drive_rl.report.card import outcome_card
 from drive_rl.report.stage import Stage, Step, newest_picture
@@ -50,7 +51,7 @@ def render_film(
     rows: list[EpisodeMetrics] = []
     with film_writer(out, world.task.control_hz, overwrite) as writer:
         env = LaneEnv(world, observation=driver.observation, actions=driver.actions, split=split)
-        with closing(env):
+        with closing(env), driving():
             for number, seed in enumerate(roads, start=1):
                 rows.append(_film_episode(driver, env, stage, writer, number, seed))
                 if progress is not None:

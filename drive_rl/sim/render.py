@@ -1,7 +1,7 @@
-"""Pixels and ground truth in one pass over the rays: the road from its distance field, solids by ray tests.
+"""Pixels and ground truth, row by row: the road from its distance field, solids by ray tests.
 
 Markings are painted analytically: the coverage of a pixel is the box filter of the line's edges over the pixel's
-footprint on the ground, so that lines stay crisp near by and do not alias far away. numba; no fallback.
+footprint on the ground, so that lines stay crisp near by and do not alias far away.
 """
 
 import math

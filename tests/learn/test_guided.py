@@ -158,6 +158,17 @@ def test_the_eyes_learn_as_often_as_asked() -> None:
     envs.close()
 
 
+def test_the_eyes_learn_no_backwards_when_the_last_steps_overshoot_the_budget() -> None:
+    guide, sight, envs = guide_of(passes=2, batch_size=16, learning_rate_end=0)
+    guide.reset()
+    for _ in range(3):
+        guide.step(np.zeros((2, 2), np.float32))
+    before = [part.clone() for part in sight.parameters()]
+    assert guide.learn(-0.2) is not None
+    assert all(map(torch.equal, before, sight.parameters()))
+    envs.close()
+
+
 def device_is_here(name: str) -> bool:
     return name == "cpu" or torch.cuda.is_available()
 
