@@ -22,17 +22,19 @@ _FARTHEST_M = 2000.0
 
 @dataclass(frozen=True)
 class Rays:
-    """A camera's rays in the vehicle frame.
+    """A camera's rays in the vehicle frame; a picture's rows are level, so all but a ray's bearing is its row's.
 
-    `ground` is (6, H, W) float32, for each pixel: the point where its ray meets the ground (forward, left) [m], how far
-    that point moves over one pixel row (forward, left) [m] and over one column (left) [m], and the texture's level of
-    detail that its size resolves. Pixels that look at the sky hold -1 there, and their ray's elevation [rad] first.
-    `directions` is (H, W, 3) float32: the rays, of forward component 1 along the optical axis, so that a ray's
-    parameter is the depth [m]. `origin` is the camera's position (forward, left, up) [m].
+    `rows` is (H, 8) float32: the ray's forward and upward component; where it meets the ground, forward [m], and its
+    parameter there, which is also the depth [m]; how far that point moves over one pixel row, forward [m] and, for a
+    ray of bearing 1, to the left [m]; how far it moves over one column, to the left [m]; and the texture's level of
+    detail that these resolve. Rows that look at the sky hold -1 there, an infinite depth, and their elevation [rad] in
+    place of the point. `bearings` is (W,) float32: the rays' leftward component, so that a pixel meets the ground at
+    depth x bearing to the left. Rays have forward component 1 along the optical axis. `origin` is the camera's position
+    (forward, left, up) [m].
     """
 
-    ground: NDArray[np.float32]
-    directions: NDArray[np.float32]
+    rows: NDArray[np.float32]
+    bearings: NDArray[np.float32]
     origin: tuple[float, float, float]
 
 
@@ -44,26 +46,28 @@ def focal_px(camera: CameraSpec) -> float:
 def cast_rays(camera: CameraSpec, height_error_m: float = 0.0, pitch_error_rad: float = 0.0) -> Rays:
     """Return the rays of a camera whose mount is a little off."""
     height, pitch, focal = camera.height_m + height_error_m, camera.pitch_rad + pitch_error_rad, focal_px(camera)
-    up = -(np.arange(camera.height_px) + 0.5 - camera.height_px / 2)[:, None] / focal
-    left = -(np.arange(camera.width_px) + 0.5 - camera.width_px / 2)[None, :] / focal
+    up = -(np.arange(camera.height_px) + 0.5 - camera.height_px / 2) / focal
+    left = -(np.arange(camera.width_px) + 0.5 - camera.width_px / 2) / focal
     cos, sin = math.cos(pitch), math.sin(pitch)
-    shape = (camera.height_px, camera.width_px)
-    dx, dy, dz = (np.broadcast_to(a, shape) for a in (cos + up * sin, left, -sin + up * cos))
-    ground = np.zeros((6, *shape))
-    sky = dz >= -height / _FARTHEST_M
-    t = height / np.where(sky, 1, -dz)
-    ground[0] = t * dx + camera.forward_m
-    ground[1] = t * dy
-    ground[2] = t * t / height / focal
-    ground[3] = t * t / height * dy * cos / focal
-    ground[4] = t / focal
-    seen_m = np.sqrt(ground[2] * ground[4])
-    ground[5] = np.clip(np.round(np.log2(np.maximum(seen_m, 1e-3) / TEXEL_M)), 0, TEXTURE_LEVELS - 1)
-    ground[:, sky] = 0
-    ground[0][sky] = np.arctan2(dz, np.hypot(dx, dy))[sky]
-    ground[5][sky] = -1
-    directions = np.stack([dx, dy, dz], axis=-1)
-    return Rays(ground.astype(np.float32), directions.astype(np.float32), (camera.forward_m, 0.0, height))
+    forward, upward = cos + up * sin, -sin + up * cos
+    sky = upward >= -height / _FARTHEST_M
+    depth = height / np.where(sky, 1, -upward)
+    back, aside = depth * depth / height / focal, depth / focal
+    level = np.round(np.log2(np.maximum(np.sqrt(back * aside), 1e-3) / TEXEL_M))
+    rows = np.stack(
+        [
+            forward,
+            upward,
+            np.where(sky, np.arctan2(upward, forward), depth * forward + camera.forward_m),
+            np.where(sky, np.inf, depth),
+            back,
+            back * cos,
+            aside,
+            np.where(sky, -1, np.clip(level, 0, TEXTURE_LEVELS - 1)),
+        ],
+        axis=1,
+    )
+    return Rays(rows.astype(np.float32), left.astype(np.float32), (camera.forward_m, 0.0, height))
 
 
 def project(

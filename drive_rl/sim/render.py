@@ -48,7 +48,8 @@ def _textures() -> NDArray[np.float32]:
     return (levels / np.abs(levels[0]).max()).astype(np.float32)
 
 
-_TEXTURES = _textures()
+TEXTURES = _textures()
+"""The ground's grain, (levels, n, n) float32."""
 
 _FAST = {"contract", "arcp", "nsz", "reassoc"}
 _HALF, _ONE, _NOTHING = np.float32(0.5), np.float32(1.0), np.float32(0.0)
@@ -65,12 +66,15 @@ class Scene:
 
     @cached_property
     def paint(self) -> NDArray[np.float32]:
-        """Lane and line width, dash and period, right and left edge, middle, half paved width [m], and wear."""
+        """Lane and line width, dash and period, right and left edge, middle, half paved width [m], and wear; and the
+        numbers of the first and the last line, counted in lanes from the reference line.
+        """
         road = self.road
         right, left = -road.lanes_ahead * road.lane_width_m, road.lanes_oncoming * road.lane_width_m
         widths = road.lane_width_m, road.line_width_m, road.dash_length_m, road.dash_length_m + road.dash_gap_m
         across = right, left, (left + right) / 2, (left - right) / 2 + road.shoulder_m
-        return np.array([*widths, *across, self.appearance.wear], np.float32)
+        lines = -road.lanes_ahead, road.lanes_oncoming
+        return np.array([*widths, *across, self.appearance.wear, *lines], np.float32)
 
     @cached_property
     def palettes(self) -> dict[int, NDArray[np.float32]]:
@@ -112,18 +116,19 @@ def _run(
     depth: NDArray[np.float32],
 ) -> None:
     field = scene.field
-    _paint(
-        rays.ground,
-        rays.directions,
+    paint_picture(
+        rays.rows,
+        rays.bearings,
         rays.origin,
-        field.d_m,
-        field.s_m,
+        field.d_m.reshape(-1),
+        field.s_m.reshape(-1),
+        field.d_m.shape,
         field.origin_x_m,
         field.origin_y_m,
         scene.solids,
         scene.paint,
         scene.palettes[image.shape[0]],
-        _TEXTURES,
+        TEXTURES,
         x,
         y,
         math.cos(yaw),
@@ -134,167 +139,250 @@ def _run(
     )
 
 
+# --- one pixel: what every engine computes -----------------------------------------------------------------------
+
+
+@njit(cache=True, inline="always")
+def meet(forward, depth, bearing, x, y, cos, sin):
+    """Return the ground point [m] that a ray of a camera at a pose meets, from the corner that x and y count from."""
+    left = depth * bearing
+    return x + cos * forward - sin * left, y + sin * forward + cos * left
+
+
+@njit(cache=True, inline="always")
+def grain_index(level, wx, wy):
+    """Return where the flattened textures hold the grain of a ground point [m]."""
+    per_texel, far = np.float32(1 / TEXEL_M), np.float32(_FAR_TEXELS)
+    # the shift keeps truncation a floor
+    i = np.int32(wx * per_texel + far) & (_TEXELS - 1)
+    j = np.int32(wy * per_texel + far) & (_TEXELS - 1)
+    return np.int32((np.int32(level) * _TEXELS + j) * _TEXELS + i)
+
+
+@njit(cache=True, inline="always")
+def cell_of(wx, wy, rows, columns):
+    """Return the index of the cell around a point [m] in a flattened field, and where in the cell the point is.
+
+    Beyond the field: its edge, which is far from any road.
+    """
+    u = min(max(wx * np.float32(1 / CELL_M), _NOTHING), np.float32(columns - 1.01))
+    v = min(max(wy * np.float32(1 / CELL_M), _NOTHING), np.float32(rows - 1.01))
+    i, j = np.int32(u), np.int32(v)
+    return np.int32(j * np.int32(columns) + i), u - np.float32(i), v - np.float32(j)
+
+
+@njit(cache=True, inline="always")
+def road_at(cells, columns, k, fu, fv):
+    """Return the bilinear value of a flattened field in the cell of index k, and its gradient [1 / cell]."""
+    low, rise = cells[k], cells[k + columns] - cells[k]
+    run = cells[k + 1] - cells[k]
+    twist = cells[k + columns + 1] - cells[k + columns] - run
+    return low + run * fu + (rise + twist * fu) * fv, run + twist * fv, rise + twist * fu
+
+
+@njit(cache=True, inline="always")
+def turned(nx, ny, cos, sin):
+    """Return a vector of the world in the vehicle's frame."""
+    return cos * nx + sin * ny, cos * ny - sin * nx
+
+
+@njit(cache=True, inline="always")
+def extent(nf, nl, back, drift, aside):
+    """Return how far a pixel's footprint reaches along a direction (nf, nl) of the vehicle's frame [m]."""
+    return abs(nf * back + nl * drift) + abs(nl) * aside
+
+
+@njit(cache=True, inline="always")
+def asphalt_part(d, across, middle, half_paved):
+    """Return how much of a footprint `across` wide lies on the pavement, in [0, 1]; a NaN d is away from the road."""
+    part = min(max((half_paved - abs(d - middle)) / across + _HALF, _NOTHING), _ONE)
+    return part if d == d else _NOTHING
+
+
+@njit(cache=True, inline="always")
+def nearest_line(d, per_lane, first, last):
+    """Return the number of the painted line nearest to d, counted in lanes from the reference line."""
+    return min(max(np.floor(d * per_lane + _HALF), first), last)
+
+
+@njit(cache=True, inline="always")
+def line_part(beside, across, line):
+    """Return how much of a footprint `across` wide a line covers whose middle is `beside` away, in [0, 1]."""
+    reach = _HALF * (across + line)
+    return min(reach - beside, min(line, across)) / across if beside < reach else _NOTHING
+
+
+@njit(cache=True, inline="always")
+def dash_part(s, along, dash, period):
+    """Return how much of a footprint `along` long the dashes of a dashed line cover, in [0, 1]."""
+    start = s - _HALF * along
+    return (_dashes_up_to(start + along, dash, period) - _dashes_up_to(start, dash, period)) / along
+
+
+@njit(cache=True, inline="always")
+def paint_left(grain, wear):
+    """Return how much of a line's paint is left."""
+    return _ONE - wear * (np.float32(0.35) + np.float32(0.65) * abs(grain))
+
+
+@njit(cache=True, inline="always")
+def ground_light(asphalt, grain, wear):
+    """Return the light that a ground pixel of this grain throws back."""
+    return _ONE + (np.float32(0.6) + (np.float32(0.3) * wear - np.float32(0.2)) * asphalt) * grain
+
+
+@njit(cache=True, inline="always")
+def sky_light(elevation):
+    """Return the light of the sky at an elevation [rad]."""
+    return _ONE - np.float32(0.35) * min(elevation, np.float32(0.8))
+
+
+@njit(cache=True, inline="always")
+def blend(light, asphalt, marking, around, road, line):
+    """Return a pixel's value from its light, what covers it, and the colours."""
+    value = around + asphalt * (road - around)
+    value += marking * (line - value)
+    return np.uint8(min(np.float32(255.0) * light * value, np.float32(255.0)))
+
+
 @njit(cache=True, inline="always")
 def _dashes_up_to(z, dash, period):
     """Return the painted length of a dashed line between 0 and z."""
-    whole = math.floor(z / period)
+    whole = np.floor(z / period)
     return whole * dash + min(z - whole * period, dash)
 
 
-@njit(cache=True, inline="always")
-def _cell(x, y, columns):
-    """Return the index of the cell around a point [m] in a flattened grid, and where in the cell the point is."""
-    u, v = x * np.float32(1 / CELL_M), y * np.float32(1 / CELL_M)
-    i, j = np.int64(u), np.int64(v)
-    return j * columns + i, u - np.float32(i), v - np.float32(j)
-
-
-@njit(cache=True, inline="always")
-def _at(grid, columns, k, fu, fv):
-    """Return the bilinear value in the cell of index k of a flattened grid."""
-    low = grid[k] + (grid[k + 1] - grid[k]) * fu
-    high = grid[k + columns] + (grid[k + columns + 1] - grid[k + columns]) * fu
-    return low + (high - low) * fv
-
-
-@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
-def _paint(
-    ground, directions, origin, d_field, s_field, x0, y0, solids, paint, palette, textures, x, y, cos, sin, image,
-    classes, depth,
-):  # fmt: skip
-    """Fill image (C, H, W), and classes and depth (H, W) unless they are empty. `x0`, `y0`: the field's corner [m].
-
-    Row by row, in passes of little code each, which the compiler turns into vector instructions.
-    """
-    cos, sin, x, y = np.float32(cos), np.float32(sin), np.float32(x - x0), np.float32(y - y0)
-    channels, height, width = image.shape
-    columns, size = d_field.shape[1], d_field.shape
-    d_cells, s_cells, texels = d_field.reshape(-1), s_field.reshape(-1), textures.reshape(-1)
-    # of each pixel in a row: where it meets the ground, the grain there, its road coordinate, and what covers it
-    wx, wy, grain, d, asphalt, marking = np.empty((6, width), np.float32)
-    shade = np.empty(width, np.float32)
-    for row in range(height):
-        sky = ground[5, row, 0] < 0
-        if sky:
-            for c in range(width):
-                shade[c] = _ONE - np.float32(0.35) * min(ground[0, row, c], np.float32(0.8))
-                asphalt[c] = marking[c] = _NOTHING
-        else:
-            _look(ground, row, x, y, cos, sin, size, d_cells, texels, wx, wy, grain, d)
-            _cover(ground, row, cos, sin, columns, d_cells, s_cells, paint, wx, wy, grain, d, asphalt, marking)
-            for c in range(width):
-                strength = np.float32(0.6) + (np.float32(0.3) * paint[8] - np.float32(0.2)) * asphalt[c]
-                shade[c] = _ONE + strength * grain[c]
-        if solids.size > 0 and not sky:
-            for c in range(width):
-                shade[c] *= shadow(solids, wx[c] + x0, wy[c] + y0)
-        for channel in range(channels):
-            around, road, line = (
-                palette[SKY if sky else VERGE, channel],
-                palette[ASPHALT, channel],
-                palette[MARKING, channel],
-            )
-            for c in range(width):
-                value = around + asphalt[c] * (road - around)
-                value += marking[c] * (line - value)
-                image[channel, row, c] = np.uint8(min(np.float32(255.0) * shade[c] * value, np.float32(255.0)))
-        if classes.size > 0:
-            _tell(row, sky, directions, origin, columns, s_cells, paint, wx, wy, d, classes, depth)
-        if solids.size > 0:
-            for c in range(width):
-                farthest = np.inf if sky else -origin[2] / directions[row, c, 2]
-                hit, part, light, is_top = hit_solids(
-                    solids, x + x0, y + y0, cos, sin, origin, directions[row, c], farthest
-                )
-                if part >= 0:
-                    for channel in range(channels):
-                        image[channel, row, c] = 255 * light * _colour(solids, part, is_top, channel, channels)
-                    if classes.size > 0:
-                        classes[row, c], depth[row, c] = VEHICLE, hit
-
-
-@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
-def _look(ground, row, x, y, cos, sin, size, d_cells, texels, wx, wy, grain, d):
-    """Say where a row's pixels meet the ground (from the field's corner) [m], the grain there, and the road's d [m]."""
-    rows, columns = size
-    per_texel, far = np.float32(1 / TEXEL_M), np.float32(_FAR_TEXELS)
-    last_x, last_y = np.float32((columns - 1.01) * CELL_M), np.float32((rows - 1.01) * CELL_M)
-    for c in range(wx.size):
-        wx[c] = x + cos * ground[0, row, c] - sin * ground[1, row, c]
-        wy[c] = y + sin * ground[0, row, c] + cos * ground[1, row, c]
-        # the shift keeps truncation a floor
-        i = np.int64(wx[c] * per_texel + far) & (_TEXELS - 1)
-        j = np.int64(wy[c] * per_texel + far) & (_TEXELS - 1)
-        grain[c] = texels[(np.int64(ground[5, row, c]) * _TEXELS + j) * _TEXELS + i]
-    for c in range(wx.size):
-        # beyond the field: its edge, which is far from any road
-        k, fu, fv = _cell(min(max(wx[c], _NOTHING), last_x), min(max(wy[c], _NOTHING), last_y), columns)
-        d[c] = _at(d_cells, columns, k, fu, fv)
-
-
-@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
-def _cover(ground, row, cos, sin, columns, d_cells, s_cells, paint, wx, wy, grain, d, asphalt, marking):
-    """Say how much of each pixel's footprint is asphalt, and how much is marking, in [0, 1]."""
-    lane, line, dash, period, right, left, middle, half_paved, wear = (
-        paint[0], paint[1], paint[2], paint[3], paint[4], paint[5], paint[6], paint[7], paint[8]
-    )  # fmt: skip
-    first, last = np.float32(round(right / lane)), np.float32(round(left / lane))
-    per_lane = _ONE / lane
-    for c in range(wx.size):
-        asphalt[c] = marking[c] = _NOTHING
-        if d[c] != d[c]:  # NaN: away from the road
-            continue
-        nearest = min(max(np.floor(d[c] * per_lane + _HALF), first), last)
-        inside, beside = half_paved - abs(d[c] - middle), abs(d[c] - nearest * lane)
-        r2, r3, r4 = ground[2, row, c], ground[3, row, c], ground[4, row, c]
-        # no footprint is wider across the road than this: most pixels meet neither edge nor line
-        reach = np.float32(0.55) * (abs(r2) + abs(r3) + r4)
-        if abs(inside) > reach and beside > reach + _HALF * line:
-            if inside > 0:
-                asphalt[c] = _ONE
-            continue
-        k, fu, fv = _cell(wx[c], wy[c], columns)
-        # gradient of d = the road's left normal, turned into the vehicle frame
-        low, high = d_cells[k + 1] - d_cells[k], d_cells[k + columns + 1] - d_cells[k + columns]
-        nx = low + (high - low) * fv
-        ny = d_cells[k + columns] - d_cells[k] + (high - low) * fu
-        nf, nl = cos * nx + sin * ny, cos * ny - sin * nx
-        across = abs(nf * r2 + nl * r3) + abs(nl) * r4
-        asphalt[c] = min(max(inside / across + _HALF, _NOTHING), _ONE)
-        if beside < _HALF * (across + line):
-            covered = min(_HALF * (across + line) - beside, min(line, across)) / across
-            if first < nearest < last:  # dashed
-                along = abs(nl * r2 - nf * r3) + abs(nf) * r4
-                z = _at(s_cells, columns, k, fu, fv) - _HALF * along
-                covered *= (_dashes_up_to(z + along, dash, period) - _dashes_up_to(z, dash, period)) / along
-            marking[c] = covered * (_ONE - wear * (np.float32(0.35) + np.float32(0.65) * abs(grain[c])))
-
-
-@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
-def _tell(row, sky, directions, origin, columns, s_cells, paint, wx, wy, d, classes, depth):
-    """Fill a row of classes and depth, solids left out."""
-    lane, line, dash, period, right, left, middle, half_paved = (
-        paint[0], paint[1], paint[2], paint[3], paint[4], paint[5], paint[6], paint[7]
-    )  # fmt: skip
-    first, last = np.float32(round(right / lane)), np.float32(round(left / lane))
-    for c in range(classes.shape[1]):
-        classes[row, c] = BACKGROUND
-        depth[row, c] = np.inf if sky else -origin[2] / directions[row, c, 2]
-        if sky or not abs(d[c] - middle) <= half_paved:
-            continue
-        classes[row, c] = EGO_LANE if right <= d[c] <= right + lane else ROAD
-        nearest = min(max(np.floor(d[c] / lane + _HALF), first), last)
-        if abs(d[c] - nearest * lane) <= _HALF * line:
-            k, fu, fv = _cell(wx[c], wy[c], columns)
-            s = _at(s_cells, columns, k, fu, fv)
-            if not first < nearest < last or s - math.floor(s / period) * period <= dash:
-                classes[row, c] = LINE
-
-
 @njit(cache=True)
-def _colour(solids, part, is_top, channel, channels):
+def colour_of(solids, part, is_top, channel, channels):
     """Return one channel of a solid's colour in [0, 1]; grey is ITU-R BT.601 luma."""
     colour = solids.top_colour[part] if is_top else solids.side_colour[part]
     if channels == 3:
         return colour[channel]
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+
+
+# --- a picture on the CPU: row by row, in passes of little code each, which become vector instructions -------------
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+def paint_picture(
+    rows, bearings, origin, d_cells, s_cells, size, x0, y0, solids, paint, palette, textures, x, y, cos, sin, image,
+    classes, depth,
+):  # fmt: skip
+    """Fill image (C, H, W), and classes and depth (H, W) unless they are empty. `x0`, `y0`: the field's corner [m]."""
+    cos, sin, x, y = np.float32(cos), np.float32(sin), np.float32(x - x0), np.float32(y - y0)
+    channels, height, width = image.shape
+    seen, texels = np.empty((_PLANES, width), np.float32), textures.reshape(-1)
+    asphalt, marking, light = seen[_ASPHALT], seen[_MARKING], seen[_LIGHT]
+    index = np.empty(width, np.int32)
+    for r in range(height):
+        row = rows[r]
+        sky = row[7] < 0
+        if sky:
+            asphalt[:], marking[:], light[:] = _NOTHING, _NOTHING, sky_light(row[2])
+        else:
+            _look(row, bearings, x, y, cos, sin, d_cells, size, texels, seen, index)
+            _cover(row, bearings, cos, sin, paint, seen)
+            _dash(row, bearings, s_cells, size[1], paint, seen, index)
+            if solids.size > 0:
+                for c in range(width):
+                    light[c] *= shadow(solids, seen[_X, c] + x0, seen[_Y, c] + y0)
+        for channel in range(channels):
+            around = palette[SKY if sky else VERGE, channel]
+            _blend(seen, around, palette[ASPHALT, channel], palette[MARKING, channel], image[channel, r])
+        if classes.size > 0:
+            _tell(row, size[1], s_cells, paint, seen, index, classes[r], depth[r])
+        if solids.size > 0:
+            for c in range(width):
+                direction = row[0], bearings[c], row[1]
+                hit, part, lit, is_top = hit_solids(solids, x + x0, y + y0, cos, sin, origin, direction, row[3])
+                if part >= 0:
+                    for channel in range(channels):
+                        image[channel, r, c] = 255 * lit * colour_of(solids, part, is_top, channel, channels)
+                    if classes.size > 0:
+                        classes[r, c], depth[r, c] = VEHICLE, hit
+
+
+# what is known of a row's pixels: where they meet the ground, the grain there, d and its gradient, which part of a
+# cell they are in, the extent along the road where a dashed line is, what covers them, and their light
+_PLANES = 12
+_X, _Y, _GRAIN, _D, _NX, _NY, _FU, _FV, _ALONG, _ASPHALT, _MARKING, _LIGHT = range(_PLANES)
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+def _look(row, bearings, x, y, cos, sin, d_cells, size, texels, seen, index):
+    """Say where a row's pixels meet the ground, the grain there, and the road's d and its gradient."""
+    forward, depth, level = row[2], row[3], row[7]
+    rows, columns = size
+    wx, wy, grain = seen[_X], seen[_Y], seen[_GRAIN]
+    for c in range(wx.size):
+        wx[c], wy[c] = meet(forward, depth, bearings[c], x, y, cos, sin)
+    for c in range(wx.size):
+        index[c] = grain_index(level, wx[c], wy[c])
+    for c in range(wx.size):
+        grain[c] = texels[index[c]]
+    d, nx, ny, fu, fv = seen[_D], seen[_NX], seen[_NY], seen[_FU], seen[_FV]
+    for c in range(wx.size):
+        index[c], fu[c], fv[c] = cell_of(wx[c], wy[c], rows, columns)
+    for c in range(wx.size):
+        d[c], nx[c], ny[c] = road_at(d_cells, columns, index[c], fu[c], fv[c])
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+def _cover(row, bearings, cos, sin, paint, seen):
+    """Say how much of a row's pixels is asphalt, and how much is a line, as if none were dashed; and their light."""
+    lane, line, middle, half_paved, wear = paint[0], paint[1], paint[6], paint[7], paint[8]
+    per_lane, first, last = _ONE / lane, paint[9], paint[10]
+    back, drift, aside = row[4], row[5], row[6]
+    d, nx, ny, grain = seen[_D], seen[_NX], seen[_NY], seen[_GRAIN]
+    along, asphalt, marking, light = seen[_ALONG], seen[_ASPHALT], seen[_MARKING], seen[_LIGHT]
+    for c in range(d.size):
+        nf, nl = turned(nx[c], ny[c], cos, sin)
+        drifted = drift * bearings[c]
+        across = extent(nf, nl, back, drifted, aside)
+        part = asphalt_part(d[c], across, middle, half_paved)
+        nearest = nearest_line(d[c], per_lane, first, last)
+        covered = line_part(abs(d[c] - nearest * lane), across, line) * paint_left(grain[c], wear)
+        dashed = (covered > 0) & (nearest > first) & (nearest < last)
+        along[c] = extent(nl, -nf, back, drifted, aside) if dashed else _NOTHING
+        asphalt[c], marking[c] = part, covered
+        light[c] = ground_light(part, grain[c], wear)
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+def _dash(row, bearings, s_cells, columns, paint, seen, index):
+    """Take the gaps of dashed lines out of a row's markings."""
+    dash, period = paint[2], paint[3]
+    along, marking, fu, fv = seen[_ALONG], seen[_MARKING], seen[_FU], seen[_FV]
+    for c in range(marking.size):
+        if along[c] > 0:
+            s = road_at(s_cells, columns, index[c], fu[c], fv[c])[0]
+            marking[c] *= dash_part(s, along[c], dash, period)
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+def _blend(seen, around, road, line, out):
+    """Fill a row of one channel."""
+    asphalt, marking, light = seen[_ASPHALT], seen[_MARKING], seen[_LIGHT]
+    for c in range(out.size):
+        out[c] = blend(light[c], asphalt[c], marking[c], around, road, line)
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+def _tell(row, columns, s_cells, paint, seen, index, classes, depth):
+    """Fill a row of classes and depth, solids left out."""
+    lane, line, dash, period, right, middle, half_paved, first, last = (
+        paint[0], paint[1], paint[2], paint[3], paint[4], paint[6], paint[7], paint[9], paint[10]
+    )  # fmt: skip
+    for c in range(classes.size):
+        classes[c] = BACKGROUND
+        depth[c] = row[3]
+        d = seen[_D, c]
+        if row[7] < 0 or not abs(d - middle) <= half_paved:
+            continue
+        classes[c] = EGO_LANE if right <= d <= right + lane else ROAD
+        nearest = nearest_line(d, _ONE / lane, first, last)
+        if abs(d - nearest * lane) <= _HALF * line:
+            s = road_at(s_cells, columns, index[c], seen[_FU, c], seen[_FV, c])[0]
+            if not first < nearest < last or s - np.floor(s / period) * period <= dash:
+                classes[c] = LINE

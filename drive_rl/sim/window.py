@@ -66,11 +66,10 @@ def _photograph(
     if boxes:
         top, left = np.min(boxes, axis=0)[:2]
         bottom, right = np.max(boxes, axis=0)[2:]
-        part = np.s_[top:bottom, left:right]
         patch = np.empty((3, bottom - top, right - left), np.uint8)
-        ground, directions = np.ascontiguousarray(rays.ground[:, *part]), np.ascontiguousarray(rays.directions[part])
         scene = replace(scene, solids=solids)
-        render(scene, Rays(ground, directions, rays.origin), car.x_m, car.y_m, car.yaw_rad, patch)
+        seen = Rays(rays.rows[top:bottom], rays.bearings[left:right], rays.origin)
+        render(scene, seen, car.x_m, car.y_m, car.yaw_rad, patch)
         image[:, top:bottom, left:right] = patch
     return np.asarray(cv2.merge(list(image)), np.uint8)  # much quicker than a transposed copy
 
