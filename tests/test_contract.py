@@ -12,7 +12,8 @@ from gymnasium.utils.env_checker import check_env
 
 from drive_rl.reader import load_agent, load_world
 from drive_rl.shelf import entries
-from drive_rl.sim.lane_env import STATE_FIELDS, LaneEnv
+from drive_rl.sim.judge import STATE_FIELDS
+from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.spec import SPLITS, Actions, Observation
 from drive_rl.worlds import gym_id
 

@@ -9,7 +9,7 @@ Sources: Coulter 1992, Implementation of the Pure Pursuit Path Tracking Algorith
 import numpy as np
 
 from drive_rl.learn.vec_env import Batch
-from drive_rl.sim.lane_env import STATE_FIELDS
+from drive_rl.sim.judge import STATE_FIELDS
 from drive_rl.spec import Actions, CarSpec, Observation, ReferenceSpec
 
 _AT_M = (0.0, 5.0, 10.0, 20.0)

@@ -8,14 +8,10 @@ import math
 from dataclasses import dataclass
 
 import pybullet
-from numba import njit
 
 from drive_rl.errors import DriveRLError
-from drive_rl.sim.vehicle import CarParams, car_params, forces, steer_towards
+from drive_rl.sim.vehicle import car_params, push
 from drive_rl.spec import CarSpec
-
-_FASTEST_SPIN_RADPS = 100.0
-"""Far beyond what tyres can do to a car; only the steps of an impossible car reach it."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +134,8 @@ class BulletWorld:
         for _ in range(steps):
             position, (_, _, qz, qw) = pybullet.getBasePositionAndOrientation(body, client)
             (wx, wy, _), (_, _, yaw_rate) = pybullet.getBaseVelocity(body, client)
-            angle, fx, fy, moment = _push(qz, qw, wx, wy, yaw_rate, angle, steer, pedal, self._dt_s, params)
+            yaw = 2 * math.atan2(qz, qw)
+            angle, fx, fy, moment = push(yaw, wx, wy, yaw_rate, angle, steer, pedal, self._dt_s, params)
             pybullet.applyExternalForce(body, -1, (fx, fy, 0.0), position, pybullet.WORLD_FRAME, client)
             pybullet.applyExternalTorque(body, -1, (0.0, 0.0, moment), pybullet.WORLD_FRAME, client)
             pybullet.stepSimulation(client)
@@ -153,26 +150,3 @@ class BulletWorld:
         if self._client >= 0:
             pybullet.disconnect(self._client)
             self._client = -1
-
-
-@njit(cache=True)
-def _push(
-    qz: float,
-    qw: float,
-    wx: float,
-    wy: float,
-    yaw_rate: float,
-    steer: float,
-    command: float,
-    pedal: float,
-    dt: float,
-    car: CarParams,
-) -> tuple[float, float, float, float]:
-    """Return the new steer angle [rad], and the world-frame force [N] and moment [N m] of one physics step."""
-    yaw = 2 * math.atan2(qz, qw)
-    cos, sin = math.cos(yaw), math.sin(yaw)
-    steer = steer_towards(steer, command, dt, car)
-    forward, left, moment = forces(wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, steer, pedal, car)
-    per_rate = car.yaw_inertia / dt  # a long step and a tiny inertia must not make a top of the car
-    moment = min(max(moment, (-_FASTEST_SPIN_RADPS - yaw_rate) * per_rate), (_FASTEST_SPIN_RADPS - yaw_rate) * per_rate)
-    return steer, forward * cos - left * sin, forward * sin + left * cos, moment

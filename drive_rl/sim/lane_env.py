@@ -4,7 +4,6 @@ An episode is drawn from its road seed alone. Road seeds come from the split (`s
 `reset(options={"road_seed": n})` the caller names one. The same seed gives the same episode in every process.
 """
 
-import math
 from dataclasses import astuple, replace
 from typing import Any, cast
 
@@ -17,34 +16,15 @@ from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
 from drive_rl.sim.bullet import BulletWorld, CarState
 from drive_rl.sim.camera import cast_rays
-from drive_rl.sim.episode import Episode, draw_episode, lane_centre_d_m
+from drive_rl.sim.episode import Episode, draw_episode
 from drive_rl.sim.eye import Eye
+from drive_rl.sim.judge import END_REASONS, METRICS, STATE_FIELDS, TERMS, judge, lane_state, rules_of
 from drive_rl.sim.lanes import lane_polylines
-from drive_rl.sim.pace import lane_curvature
 from drive_rl.sim.render import Scene, Truth, render_truth
-from drive_rl.sim.reward import combine, comfort_term, heading_term, lane_term, speed_term
-from drive_rl.sim.road import KNOT_M, locate, pose_at, wrap
-from drive_rl.sim.scoring import EndReason, EpisodeRecorder
+from drive_rl.sim.scoring import TRACE, EndReason, summarise
 from drive_rl.spec import SPLITS, Actions, Observation, Split, WorldSpec
 
-STATE_FIELDS = (
-    "offset_m",
-    "heading_error_rad",
-    "speed_mps",
-    "lateral_speed_mps",
-    "yaw_rate_radps",
-    "steer_rad",
-    "target_speed_mps",
-    "curvature_0m",
-    "curvature_5m",
-    "curvature_10m",
-    "curvature_20m",
-)
-"""The privileged observation, in SI units; curvatures [1/m] are the lane's, at distances ahead."""
-
-_AHEAD_M = (0.0, 5.0, 10.0, 20.0)
 _STATE_LIMIT = 1e3
-_WRONG_HEADING_RAD = math.pi / 2
 
 
 def make_env(world: str | WorldSpec, **kwargs: Any) -> "LaneEnv":
@@ -93,15 +73,15 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._discrete = actions == "discrete"
         self.action_space = spaces.Discrete(len(self._grid)) if self._discrete else spaces.Box(-1, 1, (2,), np.float32)
         self.observation_space = _observation_space(world, observation)
-        self._lane_d_m = lane_centre_d_m(world.road)
-        self._half_lane_m = world.road.lane_width_m / 2
+        self._rules = rules_of(world)
+        self._row, self._terms = np.zeros(len(METRICS)), np.zeros(len(TERMS))
         self._bullet = BulletWorld(world.car, 1 / task.physics_hz)
         try:
             self._eye = None if observation == "state" else Eye(world, self._bullet.client)
         except DriveRLError:
             self._bullet.close()
             raise
-        self._recorder = EpisodeRecorder(self._half_lane_m)
+        self._trace: list[list[float]] = []
         self._window: Any = None
         self._episode: Episode | None = None
 
@@ -130,20 +110,21 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         """
         steer, pedal = self._command(action)
         touched = self._bullet.drive(steer, pedal, self.world.task.physics_hz // self.world.task.control_hz)
-        self._look_where(self._bullet.state(), steer)
-        terms = self._reward_terms(steer)
-        self._recorder.step(self._metrics, touched)
-        end = self._end(touched)
+        self._steps += 1
+        reward, end = self._judge(self._bullet.state(), steer, touched)
+        self._trace.append([self._metrics[name] for name in TRACE])
         self._steer, self._over = steer, end is not None
-        info: dict[str, Any] = {"reward_terms": terms, "metrics": self._metrics}
+        info: dict[str, Any] = {
+            "reward_terms": dict(zip(TERMS, self._terms.tolist(), strict=True)),
+            "metrics": self._metrics,
+        }
         if end:
             info.update(self._summary(end))
         if self._eye:
             self._eye.look(self._car)
         if self.render_mode == "human":
             self.render()
-        terminated = self._over and end != "timeout"
-        return self._observe(), combine(terms, self.world.reward), terminated, end == "timeout", info
+        return self._observe(), reward, self._over and end != "timeout", end == "timeout", info
 
     def render(self) -> NDArray[np.uint8] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the chase view (H, W, 3) uint8 in `rgb_array` mode; show it in a window in `human` mode."""
@@ -199,25 +180,23 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         return {
             "seed": np.array(self.episode.seed),
             "car": np.array(astuple(self._car)),
-            "control": np.array([self._steer, self._steps, self._over]),
+            "control": np.array([self._steer, self._steps, self._over, self._metrics["s_m"]]),
+            "trace": np.array(self._trace).reshape(-1, len(TRACE)),
             "random": np.array([*split, generator["has_uint32"], generator["uinteger"]], np.uint64),
             **({"frames": self._eye.frames.copy()} if self._eye else {}),
-            **{f"recorder.{name}": value for name, value in self._recorder.get_state().items()},
         }
 
     def set_state(self, state: dict[str, NDArray[Any]]) -> None:
         """Go on where `get_state` was called, on an environment of the same world and modes."""
         self._begin(int(state["seed"]))
         self._bullet.set_state(CarState(*(float(value) for value in state["car"])))
-        self._steer, steps, over = (float(value) for value in state["control"])
+        self._steer, steps, over, self._metrics["s_m"] = (float(value) for value in state["control"])
         self._steps, self._over = int(steps), bool(over)
-        self._look_where(self._bullet.state(), self._steer, advance=False)
+        self._judge(self._bullet.state(), self._steer)
+        self._trace = state["trace"].tolist()
         if self._eye:
             self._eye.open(self.episode, self._car)
             self._eye.frames[:] = state["frames"]
-        self._recorder.set_state(
-            {name.removeprefix("recorder."): a for name, a in state.items() if name.startswith("recorder.")}
-        )
         parts = [int(part) for part in state["random"]]
         self.np_random.bit_generator.state = {
             "bit_generator": "PCG64",
@@ -231,10 +210,11 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     def _begin(self, seed: int) -> None:
         self._episode = draw_episode(self.world, seed)
         self._bullet.place(self._episode.start, self._episode.parked)
-        self._recorder.reset()
+        self._trace = []
         self._steer, self._steps, self._over = 0.0, 0, False
         self._car = self._episode.start
-        self._look_where(self._bullet.state(), 0.0, advance=False)
+        self._metrics: dict[str, float] = {"s_m": self._episode.road.start_s_m}
+        self._judge(self._bullet.state(), 0.0)
 
     def _command(self, action: Any) -> tuple[float, float]:
         if self._episode is None or self._over:
@@ -252,67 +232,38 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         steer, pedal = values
         return min(max(float(steer), -1.0), 1.0), min(max(float(pedal), -1.0), 1.0)
 
-    def _look_where(self, car: CarState, steer: float, advance: bool = True) -> None:
-        """Take in the car's new state: where it is on the road, and the step's metrics."""
-        episode, task = self.episode, self.world.task
-        before, self._car = self._car, car
-        self._steps += advance
-        s, d, heading, _ = locate(episode.road.knots, car.x_m, car.y_m)
-        self._d_m = d
-        route_m = episode.road.end_s_m - episode.road.start_s_m
-        self._metrics: dict[str, float] = {
-            "offset_m": d - self._lane_d_m,
-            "heading_error_rad": wrap(car.yaw_rad - heading),
-            "speed_mps": car.vx_mps,
-            "target_speed_mps": self._target_speed(s),
-            "route_completion": min(max((s - episode.road.start_s_m) / route_m, 0.0), 1.0),
-            "lateral_accel_mps2": car.vx_mps * car.yaw_rate_radps,
-            "longitudinal_accel_mps2": (car.vx_mps - before.vx_mps) * task.control_hz,
-            "steer_rad": car.steer_rad,
-            "s_m": s,
-            "x_m": car.x_m,
-            "y_m": car.y_m,
-            "yaw_rad": car.yaw_rad,
-            "time_s": self._steps / task.control_hz,
-        }
-
-    def _target_speed(self, s: float) -> float:
-        speeds = self.episode.pace_mps
-        at = min(max(s / KNOT_M, 0.0), len(speeds) - 1.001)
-        i = int(at)
-        return float(speeds[i] + (speeds[i + 1] - speeds[i]) * (at - i))
-
-    def _reward_terms(self, steer: float) -> dict[str, float]:
-        metrics = self._metrics
-        return {
-            "lane": lane_term(metrics["offset_m"], self._half_lane_m),
-            "speed": speed_term(metrics["speed_mps"], metrics["target_speed_mps"]),
-            "heading": heading_term(metrics["heading_error_rad"]),
-            "comfort": comfort_term(metrics["lateral_accel_mps2"], steer - self._steer),
-        }
-
-    def _end(self, touched: bool) -> EndReason | None:
-        road = self.world.road
-        if touched:
-            return "collision"
-        if self._d_m < -road.lanes_ahead * road.lane_width_m or (self._d_m > 0 and not road.lanes_oncoming):
-            return "off_road"
-        if self._d_m > 0 or abs(self._metrics["heading_error_rad"]) > _WRONG_HEADING_RAD:
-            return "wrong_way"
-        if self._metrics["s_m"] >= self.episode.road.end_s_m:
-            return "arrived"
-        return "timeout" if self._steps >= self.world.task.time_limit_s * self.world.task.control_hz else None
+    def _judge(self, car: CarState, steer: float, touched: bool = False) -> tuple[float, EndReason | None]:
+        """Take in the car's new state: the metrics and reward terms; return the reward, and the end if it is one."""
+        road, before = self.episode.road, self._car
+        self._car, self._flat = car, astuple(car)
+        reward, code = judge(
+            road.knots,
+            self.episode.pace_mps,
+            road.start_s_m,
+            road.end_s_m,
+            self._rules,
+            self._metrics["s_m"],
+            self._flat,
+            before.vx_mps,
+            steer - self._steer,
+            self._steps,
+            touched,
+            self._row,
+            self._terms,
+        )
+        self._metrics = dict(zip(METRICS, self._row.tolist(), strict=True))
+        return reward, END_REASONS[code - 1] if code else None
 
     def _summary(self, end: EndReason) -> dict[str, Any]:
-        episode, recorder = self.episode, self._recorder
-        in_lane = recorder.max_offset_m <= self._half_lane_m
-        success = end == "arrived" and in_lane and recorder.mean_speed_mps >= self.world.task.min_mean_speed_mps
+        episode, floor_mps = self.episode, self.world.task.min_mean_speed_mps
+        trace = np.array(self._trace)
+        driven = summarise(trace, self._rules.half_lane, floor_mps, end, episode.seed, episode.road.tier)
         return {
-            "is_success": success,
+            "is_success": driven.success,
             "end_reason": end,
             "road_seed": episode.seed,
             "tier": episode.road.tier,
-            "episode_metrics": recorder.finish(end, success, episode.seed, episode.road.tier),
+            "episode_metrics": driven,
         }
 
     def _observe(self) -> Any:
@@ -323,13 +274,9 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         return {"camera": cast(Eye, self._eye).observation(), "state": self._state()}
 
     def _state(self) -> NDArray[np.float32]:
-        m, car, knots = self._metrics, self._car, self.episode.road.knots
-        curvature = [lane_curvature(pose_at(knots, m["s_m"] + ahead)[3], self._lane_d_m) for ahead in _AHEAD_M]
-        state = (
-            m["offset_m"], m["heading_error_rad"], car.vx_mps, car.vy_mps, car.yaw_rate_radps, car.steer_rad,
-            m["target_speed_mps"], *curvature,
-        )  # fmt: skip
-        return np.array(state, np.float32)
+        state = np.empty(len(STATE_FIELDS), np.float32)
+        lane_state(self.episode.road.knots, self._row, self._flat, self._rules.lane_d, state)
+        return state
 
 
 def _observation_space(world: WorldSpec, observation: Observation) -> spaces.Space[Any]:

@@ -12,11 +12,12 @@ Sources:
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 EndReason = Literal["arrived", "off_road", "wrong_way", "collision", "timeout"]
 
@@ -77,111 +78,65 @@ class EpisodeMetrics:
         return cls(**{field.name: values[field.name] for field in fields(cls)})
 
 
-class EpisodeRecorder:
-    """Gathers one episode, step by step: plain floats, about half a microsecond a step.
+TRACE = (
+    "time_s",
+    "route_completion",
+    "speed_mps",
+    "offset_m",
+    "lateral_accel_mps2",
+    "longitudinal_accel_mps2",
+    "yaw_rad",
+)
+"""The metrics of each step that an episode is judged by, in the order of a row of its trace."""
+
+
+def summarise(
+    trace: NDArray[np.float64],
+    half_lane_m: float,
+    min_mean_speed_mps: float,
+    end_reason: EndReason,
+    road_seed: int,
+    tier: str,
+) -> EpisodeMetrics:
+    """Return the metrics of an episode.
 
     Args:
+        trace: (steps, 7), a row of `TRACE` after each step.
         half_lane_m: Offset at which the car's centre leaves its lane [m].
+        min_mean_speed_mps: Mean speed that success asks for [m/s].
+        end_reason: How it ended.
+        road_seed: Its road.
+        tier: Its road's.
     """
-
-    def __init__(self, half_lane_m: float) -> None:
-        self._half_lane_m = half_lane_m
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin a new episode."""
-        self._offsets_m: list[float] = []
-        self._time_s = 0.0
-        self._completion = 0.0
-        self._speed_sum_mps = 0.0
-        self._driven_m = 0.0
-        self._outside_m = 0.0
-        self._comfortable = 0
-        self._collisions = 0
-        self._yaw_rad = math.nan
-
-    @property
-    def steps(self) -> int:
-        """Steps recorded since `reset`."""
-        return len(self._offsets_m)
-
-    @property
-    def mean_speed_mps(self) -> float:
-        """Mean speed so far [m/s]; 0 before the first step."""
-        return self._speed_sum_mps / max(self.steps, 1)
-
-    @property
-    def max_offset_m(self) -> float:
-        """Largest offset so far [m]; 0 before the first step."""
-        return max(self._offsets_m, default=0.0)
-
-    def step(self, metrics: Mapping[str, float], collided: bool = False) -> None:
-        """Add one step, given `info["metrics"]` after it and whether a contact began in it."""
-        step_s = metrics["time_s"] - self._time_s
-        speed_mps = metrics["speed_mps"]
-        offset_m = abs(metrics["offset_m"])
-        yaw_rad = metrics["yaw_rad"]
-        self._time_s += step_s
-        self._completion = metrics["route_completion"]
-        self._speed_sum_mps += speed_mps
-        self._driven_m += speed_mps * step_s
-        if offset_m > self._half_lane_m:
-            self._outside_m += speed_mps * step_s
-        self._offsets_m.append(float(offset_m))
-        self._comfortable += _comfortable(metrics, yaw_rad - self._yaw_rad, step_s)
-        self._yaw_rad = yaw_rad
-        self._collisions += collided
-
-    def finish(self, end_reason: EndReason, success: bool, road_seed: int, tier: str) -> EpisodeMetrics:
-        """Return the episode's metrics."""
-        return EpisodeMetrics(
-            success=bool(success),
-            end_reason=end_reason,
-            route_completion=float(self._completion),
-            time_s=float(self._time_s),
-            mean_speed_mps=float(self.mean_speed_mps),
-            max_offset_m=self.max_offset_m,
-            median_abs_offset_m=_median(self._offsets_m),
-            outside_lane=float(self._outside_m / self._driven_m) if self._driven_m > 0 else 0.0,
-            collisions=int(self._collisions),
-            comfort=self._comfortable / self.steps if self.steps else 1.0,
-            road_seed=int(road_seed),
-            tier=tier,
-        )
-
-    def get_state(self) -> dict[str, np.ndarray]:
-        """Return everything recorded so far as arrays, for a checkpoint in the middle of an episode."""
-        names = sorted(set(vars(self)) - {"_offsets_m", "_half_lane_m"})
-        scalars = np.array([getattr(self, name) for name in names], np.float64)
-        return {"offsets_m": np.array(self._offsets_m, np.float64), "scalars": scalars}
-
-    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from what `get_state` returned."""
-        self.reset()
-        self._offsets_m = state["offsets_m"].tolist()
-        names = sorted(set(vars(self)) - {"_offsets_m", "_half_lane_m"})
-        for name, value in zip(names, state["scalars"].tolist(), strict=True):
-            setattr(self, name, type(getattr(self, name))(value))
-
-
-def _comfortable(metrics: Mapping[str, float], turned_rad: float, step_s: float) -> bool:
-    """Whether one step is within nuPlan's bounds; a NaN turn (first step) counts as none."""
-    lateral, longitudinal = metrics["lateral_accel_mps2"], metrics["longitudinal_accel_mps2"]
-    if abs(lateral) > MAX_LATERAL_ACCEL_MPS2:
-        return False
-    if not MIN_LONGITUDINAL_ACCEL_MPS2 <= longitudinal <= MAX_LONGITUDINAL_ACCEL_MPS2:
-        return False
-    if abs(turned_rad) > math.pi:  # the yaw wrapped
-        turned_rad = math.remainder(turned_rad, 2 * math.pi)
-    return not abs(turned_rad) > MAX_YAW_RATE_RADPS * step_s
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    if not ordered:
-        return 0.0
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    if not len(trace):
+        return EpisodeMetrics(False, end_reason, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 1.0, int(road_seed), tier)
+    time_s, completion, speed_mps, offset_m, lateral, longitudinal, yaw_rad = trace.T
+    step_s = np.diff(time_s, prepend=0.0)
+    offset_m = np.abs(offset_m)
+    driven_m = speed_mps * step_s
+    turned_rad = np.abs(np.remainder(np.diff(yaw_rad, prepend=yaw_rad[0]) + math.pi, 2 * math.pi) - math.pi)
+    comfortable = (
+        (np.abs(lateral) <= MAX_LATERAL_ACCEL_MPS2)
+        & (longitudinal >= MIN_LONGITUDINAL_ACCEL_MPS2)
+        & (longitudinal <= MAX_LONGITUDINAL_ACCEL_MPS2)
+        & (turned_rad <= MAX_YAW_RATE_RADPS * step_s)
+    )
+    whole_m, mean_speed_mps, max_offset_m = driven_m.sum(), float(speed_mps.mean()), float(offset_m.max())
+    in_lane, fast = max_offset_m <= half_lane_m, mean_speed_mps >= min_mean_speed_mps
+    return EpisodeMetrics(
+        success=end_reason == "arrived" and in_lane and fast,
+        end_reason=end_reason,
+        route_completion=float(completion[-1]),
+        time_s=float(time_s[-1]),
+        mean_speed_mps=mean_speed_mps,
+        max_offset_m=max_offset_m,
+        median_abs_offset_m=float(np.median(offset_m)),
+        outside_lane=float(driven_m[offset_m > half_lane_m].sum() / whole_m) if whole_m > 0 else 0.0,
+        collisions=int(end_reason == "collision"),
+        comfort=float(comfortable.mean()),
+        road_seed=int(road_seed),
+        tier=tier,
+    )
 
 
 @dataclass(frozen=True)

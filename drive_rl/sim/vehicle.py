@@ -19,6 +19,9 @@ KINEMATIC_BELOW_MPS = 1.0
 DYNAMIC_ABOVE_MPS = 4.0
 """At this speed and above the tyre model decides alone [m/s]."""
 
+_FASTEST_SPIN_RADPS = 100.0
+"""Far beyond what tyres can do to a car; only the steps of an impossible car reach it."""
+
 _SETTLE_S = 0.05  # time constant with which the car takes on its kinematic motion
 
 
@@ -124,3 +127,27 @@ def forces(
         left = dynamic * left + (1 - dynamic) * kinematic_left
         moment = dynamic * moment + (1 - dynamic) * kinematic_moment
     return forward, left, moment
+
+
+@njit(cache=True)
+def push(
+    yaw: float,
+    wx: float,
+    wy: float,
+    yaw_rate: float,
+    steer: float,
+    command: float,
+    pedal: float,
+    dt: float,
+    car: CarParams,
+) -> tuple[float, float, float, float]:
+    """Return the new steer angle [rad], and the world-frame force [N] and yaw moment [N m] of one physics step.
+
+    `wx`, `wy`: the speed in the world's frame [m/s]; `command`, `pedal`: in [-1, 1]; `dt`: the step [s].
+    """
+    cos, sin = math.cos(yaw), math.sin(yaw)
+    steer = steer_towards(steer, command, dt, car)
+    forward, left, moment = forces(wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, steer, pedal, car)
+    per_rate = car.yaw_inertia / dt  # a long step and a tiny inertia must not make a top of the car
+    moment = min(max(moment, (-_FASTEST_SPIN_RADPS - yaw_rate) * per_rate), (_FASTEST_SPIN_RADPS - yaw_rate) * per_rate)
+    return steer, forward * cos - left * sin, forward * sin + left * cos, moment

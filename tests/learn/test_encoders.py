@@ -5,7 +5,7 @@ from gymnasium import spaces
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.encoders import STATE_SCALE, CameraStateEncoder, Contrast, ImageEncoder, StateEncoder
-from drive_rl.sim.lane_env import STATE_FIELDS
+from drive_rl.sim.judge import STATE_FIELDS
 from drive_rl.spec import EncoderSpec
 
 KINDS = ("small", "nature", "impala", "pilotnet")

@@ -20,7 +20,7 @@ from drive_rl.learn.guide import Guide
 from drive_rl.learn.guided import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ
 from drive_rl.learn.sight import LANE_STATE, LaneSight
 from drive_rl.learn.vec_env import SerialVecEnv
-from drive_rl.sim.lane_env import STATE_FIELDS
+from drive_rl.sim.judge import STATE_FIELDS
 from drive_rl.spec import DqnSpec, GuidanceSpec, PpoSpec
 
 CPU = torch.device("cpu")

@@ -4,7 +4,7 @@ import pytest
 from drive_rl.learn.evaluate import evaluate
 from drive_rl.learn.reference import ReferenceDriver
 from drive_rl.reader import load_agent, load_world
-from drive_rl.sim.lane_env import STATE_FIELDS
+from drive_rl.sim.judge import STATE_FIELDS
 from drive_rl.spec import CarSpec, ReferenceSpec
 
 SPEC = ReferenceSpec(name="reference", algorithm="reference")

@@ -1,11 +1,10 @@
 import json
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from drive_rl.sim.scoring import EpisodeMetrics, EpisodeRecorder, Score, score, score_tiers, wilson
+from drive_rl.sim.scoring import TRACE, EndReason, EpisodeMetrics, Score, score, score_tiers, summarise, wilson
 
 GOOD = EpisodeMetrics(
     success=True,
@@ -42,12 +41,19 @@ def metrics(time_s: float, **changes: float) -> dict[str, float]:
     return {**values, **changes}
 
 
-def test_a_recorded_episode_is_what_was_driven() -> None:
-    recorder = EpisodeRecorder(half_lane_m=1.75)
-    recorder.step(metrics(0.1, offset_m=-0.2, speed_mps=8))
-    recorder.step(metrics(0.2, offset_m=0.4, speed_mps=12))
-    recorder.step(metrics(0.3, offset_m=-2.0, speed_mps=20, lateral_accel_mps2=-5.0, route_completion=0.7), True)
-    episode = recorder.finish("collision", False, 20_003, "hard")
+def judged(*steps: dict[str, float], end: EndReason = "timeout", seed: int = 0, tier: str = "easy") -> EpisodeMetrics:
+    """Return the metrics of an episode of these steps, in lanes of 3.5 m, where success asks for 5 m/s."""
+    trace = np.array([[step[name] for name in TRACE] for step in steps]).reshape(-1, len(TRACE))
+    return summarise(trace, 1.75, 5.0, end, seed, tier)
+
+
+def test_an_episode_is_what_was_driven() -> None:
+    steps = (
+        metrics(0.1, offset_m=-0.2, speed_mps=8),
+        metrics(0.2, offset_m=0.4, speed_mps=12),
+        metrics(0.3, offset_m=-2.0, speed_mps=20, lateral_accel_mps2=-5.0, route_completion=0.7),
+    )
+    episode = judged(*steps, end="collision", seed=20_003, tier="hard")
     assert (episode.success, episode.end_reason, episode.collisions) == (False, "collision", 1)
     assert (episode.route_completion, episode.road_seed, episode.tier) == (0.7, 20_003, "hard")
     assert (episode.max_offset_m, episode.median_abs_offset_m) == (2.0, 0.4)
@@ -55,10 +61,24 @@ def test_a_recorded_episode_is_what_was_driven() -> None:
     assert episode.mean_speed_mps == pytest.approx(40 / 3)
     assert episode.outside_lane == pytest.approx(0.5)
     assert episode.comfort == pytest.approx(2 / 3)
-    assert recorder.mean_speed_mps == pytest.approx(40 / 3)
-    recorder.reset()
-    assert recorder.steps == 0
-    assert recorder.finish("timeout", False, 1, "easy").median_abs_offset_m == 0
+    assert judged().median_abs_offset_m == 0
+
+
+@pytest.mark.parametrize(
+    ("end", "changes", "success"),
+    [
+        ("arrived", {}, True),
+        ("arrived", {"offset_m": -1.75}, True),
+        ("arrived", {"offset_m": -1.76}, False),
+        ("arrived", {"speed_mps": 4.9}, False),
+        ("timeout", {}, False),
+        ("collision", {}, False),
+    ],
+)
+def test_success_is_arriving_in_the_lane_and_fast_enough(
+    end: EndReason, changes: dict[str, float], success: bool
+) -> None:
+    assert judged(metrics(0.1, **changes), end=end).success is success
 
 
 @pytest.mark.parametrize(
@@ -74,36 +94,11 @@ def test_a_recorded_episode_is_what_was_driven() -> None:
     ],
 )
 def test_comfort_has_nuplans_bounds(changes: dict[str, float], comfort: float) -> None:
-    recorder = EpisodeRecorder(1.75)
-    recorder.step(metrics(0.1))
-    recorder.step(metrics(0.2, **changes))
-    assert recorder.finish("timeout", False, 0, "easy").comfort == comfort
+    assert judged(metrics(0.1), metrics(0.2, **changes)).comfort == comfort
 
 
 def test_a_wrapped_yaw_is_no_turn() -> None:
-    recorder = EpisodeRecorder(1.75)
-    recorder.step(metrics(0.1, yaw_rad=3.14))
-    recorder.step(metrics(0.2, yaw_rad=-3.14))
-    assert recorder.finish("timeout", False, 0, "easy").comfort == 1
-
-
-def test_a_recorder_goes_on_from_its_state() -> None:
-    first, second = EpisodeRecorder(1.75), EpisodeRecorder(1.75)
-    for step in range(7):
-        first.step(metrics(0.1 * (step + 1), offset_m=0.3 * step, yaw_rad=0.02 * step), step == 3)
-    second.set_state(first.get_state())
-    for recorder in (first, second):
-        recorder.step(metrics(0.8, yaw_rad=0.5))
-    assert first.finish("timeout", False, 3, "easy") == second.finish("timeout", False, 3, "easy")
-    assert vars(first) == vars(second)
-
-
-def test_a_step_is_cheap() -> None:
-    recorder, step = EpisodeRecorder(1.75), metrics(0.1)
-    begin = time.perf_counter()
-    for _ in range(10_000):
-        recorder.step(step)
-    assert (time.perf_counter() - begin) / 10_000 < 50e-6  # about 2e-6 on an idle machine
+    assert judged(metrics(0.1, yaw_rad=3.14), metrics(0.2, yaw_rad=-3.14)).comfort == 1
 
 
 @pytest.mark.parametrize(
