@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from drive_rl.sim.road import KNOT_M, Knots, Road, project
+from drive_rl.sim.road import KNOT_M, Knots, Road
 from drive_rl.sim.roadgen import paved_half_width_m
 from drive_rl.spec import RoadSpec
 
@@ -39,7 +39,7 @@ def build_field(road: Road, spec: RoadSpec) -> Field:
     return Field(d, s, float(low[0]), float(low[1]))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _fill(
     knots: Knots, x0: float, y0: float, rows: int, columns: int, band_m: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -59,11 +59,39 @@ def _fill(
     d_field = np.full((rows, columns), np.nan, np.float32)
     s_field = np.zeros((rows, columns), np.float32)
     end = (knots.shape[0] - 1) * KNOT_M
+    cos, sin = np.cos(knots[:, 2]), np.sin(knots[:, 2])
     for j in range(rows):
         for i in range(columns):
-            if nearest[j, i] >= 0 and near_d2[j, i] < (band_m + KNOT_M) ** 2:
-                s, d, _, _ = project(knots, x0 + i * CELL_M, y0 + j * CELL_M, nearest[j, i] * KNOT_M)
-                if abs(d) <= band_m and 0 <= s <= end:
-                    d_field[j, i] = d
-                    s_field[j, i] = s
+            k = nearest[j, i]
+            if k < 0 or near_d2[j, i] > band_m**2 + KNOT_M**2:
+                continue
+            x, y = x0 + i * CELL_M - knots[k, 0], y0 + j * CELL_M - knots[k, 1]
+            curvature, last = knots[k, 3], knots.shape[0] - 1
+            before, after = curvature - knots[max(k - 1, 0), 3], knots[min(k + 1, last), 3] - curvature
+            u, d = _foot(cos[k] * x + sin[k] * y, cos[k] * y - sin[k] * x, curvature, before / KNOT_M, after / KNOT_M)
+            s = k * KNOT_M + u
+            if abs(d) <= band_m and 0 <= s <= end:
+                d_field[j, i] = d
+                s_field[j, i] = s
     return d_field, s_field
+
+
+@njit(cache=True)
+def _foot(x: float, y: float, curvature: float, before: float, after: float) -> tuple[float, float]:
+    """Return how far ahead of a knot the foot of a point's perpendicular lies, and the point's distance left of it [m].
+
+    `x`, `y`: the point in the knot's frame [m]; `curvature` there [1/m], and its slope before and after it [1/m^2].
+    `road.project` for the cells beside a knot: the clothoid's power series, whose error is below 1e-6 m within 1 m.
+    """
+    u = d = 0.0
+    for _ in range(4):
+        slope = after if u > 0 else before
+        heading = (curvature + 0.5 * slope * u) * u
+        cos, sin = 1 - 0.5 * heading**2, heading - heading**3 / 6
+        ahead = x - u * (1 - curvature * u * u * (curvature / 6 + slope * u / 8))
+        left = y - u * u * (curvature / 2 + slope * u / 6 - curvature**3 * u * u / 24)
+        along, d = ahead * cos + left * sin, left * cos - ahead * sin
+        if abs(along) < 1e-6:
+            break
+        u += along / max(1 - (curvature + slope * u) * d, 0.1)
+    return u, d

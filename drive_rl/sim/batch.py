@@ -1,0 +1,347 @@
+"""Many cars at once: the same formulas as the PyBullet world, in one compiled loop over the cars.
+
+Cars are integrated as Bullet integrates its rigid bodies (semi-implicit Euler), contacts are tests between rectangles,
+and everything else (vehicle, judge, pixels) is the very function that the PyBullet world calls. It knows one world and
+no learner; who decides which road comes next is the caller.
+"""
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.camera import cast_rays
+from drive_rl.sim.judge import (
+    COMPLETION,
+    END_REASONS,
+    LATERAL,
+    LONGITUDINAL,
+    METRICS,
+    OFFSET,
+    RUNNING,
+    SPEED,
+    STATE_FIELDS,
+    TERMS,
+    TIME,
+    YAW,
+    Rules,
+    S,
+    judge,
+    lane_state,
+    rules_of,
+)
+from drive_rl.sim.render import TEXTURES, paint_picture
+from drive_rl.sim.ring import RoadRing, Roads
+from drive_rl.sim.road import wrap
+from drive_rl.sim.scoring import TRACE, EpisodeMetrics, summarise
+from drive_rl.sim.solids import Solids
+from drive_rl.sim.vehicle import CarParams, car_params, push
+from drive_rl.spec import Observation, WorldSpec
+
+_SPARE_ROADS = 64
+"""Slots beyond one a car, for roads that are driven on again."""
+
+_CONTACT_M = 0.02
+"""Bullet reports a contact from this distance on [m]."""
+
+
+class Cars(NamedTuple):
+    """What is known of each of N cars; every array but the last two is written by the compiled loop."""
+
+    body: NDArray[np.float64]  # (7, N): x, y [m], yaw [rad], vx, vy [m/s], yaw rate [rad/s], steer angle [rad]
+    steer: NDArray[np.float64]  # (N,), the last steering command
+    steps: NDArray[np.int64]  # (N,), of the episode
+    metrics: NDArray[np.float64]  # (N, 13), judge.METRICS
+    terms: NDArray[np.float64]  # (N, 4), judge.TERMS
+    trace: NDArray[np.float64]  # (N, steps, 7), scoring.TRACE
+    reward: NDArray[np.float64]  # (N,)
+    end: NDArray[np.int64]  # (N,), end codes of the last step, judge.END_REASONS
+    state: NDArray[np.float32]  # (N, 11), judge.STATE_FIELDS
+    slot: NDArray[np.int64]  # (N,), the road of each
+    drives: NDArray[np.bool_]  # (N,), false: idle, nothing of it changes
+
+
+class Plan(NamedTuple):
+    """The numbers of a `WorldSpec` that the loop needs."""
+
+    rules: Rules
+    car: CarParams
+    half_length: float
+    half_width: float
+    dt: float
+    substeps: int
+    sees: bool
+
+
+class Lens(NamedTuple):
+    """What all cameras share."""
+
+    bearings: NDArray[np.float32]  # (W,), camera.Rays.bearings
+    textures: NDArray[np.float32]  # render.TEXTURES
+
+
+class Batch:
+    """N cars of a world, each on the road of its own seed.
+
+    After `begin` and `step`, `frames` (N, frame_stack, C, H, W) and `cars` hold what is known of each car. There are
+    two buffers of frames: what a step has shown stays as it is until the step after the next.
+
+    Args:
+        world: The world.
+        num_cars: N.
+        observation: What is to be seen: pictures are painted for `camera` and `camera+state` only.
+        threads: Over how many cores the cars are spread; None: as many as there are, for enough cars.
+
+    Raises:
+        DriveRLError: N is no positive number, or memory does not suffice; or only PyBullet can run this world.
+    """
+
+    def __init__(
+        self, world: WorldSpec, num_cars: int, observation: Observation = "camera", threads: int | None = None
+    ) -> None:
+        check_batch(world, num_cars)
+        camera, task = world.camera, world.task
+        self.world = world
+        rules = rules_of(world)
+        dt, substeps = 1 / task.physics_hz, task.physics_hz // task.control_hz
+        half = world.car.length_m / 2, world.car.width_m / 2
+        self._plan = Plan(rules, car_params(world.car), *half, dt, substeps, observation != "state")
+        self.ring = RoadRing(world, num_cars + min(num_cars, _SPARE_ROADS))
+        self._lens = Lens(cast_rays(camera).bearings, TEXTURES)
+        n, steps = num_cars, rules.max_steps
+        self.cars = Cars(
+            np.zeros((7, n)),
+            np.zeros(n),
+            np.zeros(n, np.int64),
+            np.zeros((n, len(METRICS))),
+            np.zeros((n, len(TERMS))),
+            np.zeros((n, steps, len(TRACE))),
+            np.zeros(n),
+            np.zeros(n, np.int64),
+            np.zeros((n, len(STATE_FIELDS)), np.float32),
+            np.zeros(n, np.int64),
+            np.zeros(n, bool),
+        )
+        channels = 3 if camera.channels == "rgb" else 1
+        pictures = (n, camera.frame_stack, channels, camera.height_px, camera.width_px)
+        shape = pictures if self._plan.sees else (0, 0, 0, 0, 0)
+        self.frames, self._frames_before = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+        cores = len(os.sched_getaffinity(0)) if threads is None else threads
+        self._parts = np.linspace(0, n, max(1, min(cores, n // 4)) + 1).astype(int).tolist()
+        self._pool = ThreadPoolExecutor(len(self._parts) - 2) if len(self._parts) > 2 else None
+
+    @property
+    def num_cars(self) -> int:
+        """N."""
+        return len(self.cars.slot)
+
+    def begin(self, cars: Sequence[int] | NDArray[np.int64], seeds: Iterable[int]) -> None:
+        """Begin the episode of a road seed in each of some cars."""
+        for car, seed in zip(cars, seeds, strict=True):
+            self._leave(car)
+            self.cars.slot[car] = self.ring.take(int(seed))
+            self.cars.drives[car] = True
+        _begin(np.asarray(cars, np.int64), self.cars, self.ring.roads, self._plan, self._lens, self.frames)
+
+    def idle(self, car: int) -> None:
+        """Take a car off the road: `step` leaves it as it is."""
+        self._leave(car)
+
+    def step(self, commands: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Drive each car one control step; return which episodes ended. Those cars stand idle until `begin`.
+
+        Args:
+            commands: (N, 2) float64, steering and pedal in [-1, 1].
+        """
+        self.frames, self._frames_before = self._frames_before, self.frames
+        shared = (
+            self.cars,
+            self.ring.roads,
+            self._plan,
+            self._lens,
+            commands,
+            self._frames_before,
+            self.frames,
+        )
+        first, *others = pairwise(self._parts)
+        running = [self._pool.submit(_step, *part, *shared) for part in others] if self._pool else []
+        _step(*first, *shared)
+        for part in running:
+            part.result()
+        ended = np.flatnonzero(self.cars.drives & (self.cars.end != RUNNING))
+        for car in ended.tolist():
+            self._leave(car)
+        return ended
+
+    def episode(self, car: int) -> EpisodeMetrics:
+        """Return how a car drove the episode that its last step ended."""
+        cars, slot = self.cars, int(self.cars.slot[car])
+        trace, reason = cars.trace[car, : cars.steps[car]], END_REASONS[cars.end[car] - 1]
+        floor_mps = self.world.task.min_mean_speed_mps
+        half_lane_m = self._plan.rules.half_lane
+        return summarise(trace, half_lane_m, floor_mps, reason, int(self.ring.seeds[slot]), self.ring.tiers[slot])
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _leave(self, car: int) -> None:
+        if self.cars.drives[car]:
+            self.cars.drives[car] = False
+            self.ring.leave(int(self.cars.slot[car]))
+
+
+def check_batch(world: WorldSpec, num_cars: int) -> None:
+    """Refuse what the batch engine cannot run, before anything is allocated.
+
+    Raises:
+        DriveRLError: N is no positive number, memory does not suffice, or only PyBullet can run this world.
+    """
+    if isinstance(num_cars, bool) or not isinstance(num_cars, int | np.integer) or num_cars < 1:
+        raise DriveRLError(f"num_envs = {num_cars!r}: expected an integer >= 1")
+    if world.camera.renderer != "field":
+        raise DriveRLError(
+            f"world.camera.renderer = {world.camera.renderer}: only engine = bullet can paint with Bullet's renderers;"
+            " mend: world.camera.renderer=field, or engine=bullet"
+        )
+    camera, task, road = world.camera, world.task, world.road
+    pictures = 2 * camera.frame_stack * camera.height_px * camera.width_px * (3 if camera.channels == "rgb" else 1)
+    trace = 8 * len(TRACE) * task.time_limit_s * task.control_hz
+    field = 8 * 350 * road.length_m  # measured: lane_follow's fields have 209 cells a metre on average, 328 at most
+    needed, free = num_cars * (pictures + trace + field), os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > free:
+        raise DriveRLError(
+            f"num_envs = {num_cars}: about {needed / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free; mend:"
+            f" num_envs <= {int(num_cars * free / needed)}, a shorter road or a smaller camera"
+        )
+
+
+@njit(cache=True, nogil=True)
+def _begin(chosen, cars, roads, plan, lens, frames):
+    """Put some cars at the start of their roads; the first stack shows the way there at the same speed."""
+    for i in chosen:
+        slot = cars.slot[i]
+        cars.body[:, i] = roads.start[slot]
+        cars.steer[i], cars.steps[i], cars.end[i], cars.reward[i] = 0.0, 0, RUNNING, 0.0
+        cars.metrics[i, S] = roads.route[slot, 0]
+        _judge(i, cars, roads, plan.rules, cars.body[3, i], 0.0, False)
+        if plan.sees:
+            x, y, yaw = cars.body[0, i], cars.body[1, i], cars.body[2, i]
+            way = cars.body[3, i] / plan.rules.control_hz  # between two pictures
+            last = frames.shape[1] - 1
+            for k in range(last + 1):
+                back_x, back_y = math.cos(yaw) * way * (last - k), math.sin(yaw) * way * (last - k)
+                _photograph(x - back_x, y - back_y, yaw, slot, roads, lens, frames[i, k])
+
+
+@njit(cache=True, nogil=True)
+def _step(first, last, cars, roads, plan, lens, commands, before, after):
+    """Drive the cars [first, last) one control step, judge them and photograph what they see."""
+    for i in range(first, last):
+        if not cars.drives[i]:
+            continue
+        slot, vx_before = cars.slot[i], cars.body[3, i]
+        steer, pedal = min(max(commands[i, 0], -1.0), 1.0), min(max(commands[i, 1], -1.0), 1.0)
+        touched = _drive(i, cars.body, steer, pedal, plan, roads.parked[slot], roads.solids[slot, 0])
+        cars.steps[i] += 1
+        _judge(i, cars, roads, plan.rules, vx_before, steer - cars.steer[i], touched)
+        cars.steer[i] = steer
+        row = cars.trace[i, cars.steps[i] - 1]
+        metrics = cars.metrics[i]
+        row[0], row[1], row[2], row[3] = metrics[TIME], metrics[COMPLETION], metrics[SPEED], metrics[OFFSET]
+        row[4], row[5], row[6] = metrics[LATERAL], metrics[LONGITUDINAL], metrics[YAW]
+        if plan.sees:
+            after[i, :-1] = before[i, 1:]
+            x, y, yaw = cars.body[0, i], cars.body[1, i], cars.body[2, i]
+            _photograph(x, y, yaw, slot, roads, lens, after[i, -1])
+
+
+@njit(cache=True)
+def _judge(i, cars, roads, rules, vx_before, turned, touched):
+    slot, body = cars.slot[i], cars.body
+    car = (body[0, i], body[1, i], body[2, i], body[3, i], body[4, i], body[5, i], body[6, i])
+    knots, route = roads.knots[slot], roads.route[slot]
+    cars.reward[i], cars.end[i] = judge(
+        knots, roads.pace[slot], route[0], route[1], rules, cars.metrics[i, S], car, vx_before, turned, cars.steps[i],
+        touched, cars.metrics[i], cars.terms[i],
+    )  # fmt: skip
+    lane_state(knots, cars.metrics[i], car, rules.lane_d, cars.state[i])
+
+
+@njit(cache=True)
+def _drive(i, body, command, pedal, plan, parked, parked_count):
+    """Integrate one car over a control step (semi-implicit Euler); return whether it touched a parked car."""
+    x, y, yaw, yaw_rate, angle = body[0, i], body[1, i], body[2, i], body[5, i], body[6, i]
+    cos, sin = math.cos(yaw), math.sin(yaw)
+    wx, wy = body[3, i] * cos - body[4, i] * sin, body[3, i] * sin + body[4, i] * cos
+    dt, touched = plan.dt, False
+    for _ in range(plan.substeps):
+        angle, fx, fy, moment = push(yaw, wx, wy, yaw_rate, angle, command, pedal, dt, plan.car)
+        wx += fx / plan.car.mass * dt
+        wy += fy / plan.car.mass * dt
+        yaw_rate += moment / plan.car.yaw_inertia * dt
+        x += wx * dt
+        y += wy * dt
+        yaw += yaw_rate * dt
+        for k in range(parked_count):
+            if _touches(x, y, yaw, parked[k], plan.half_length, plan.half_width):
+                touched = True
+        if touched:
+            break
+    yaw = wrap(yaw)
+    cos, sin = math.cos(yaw), math.sin(yaw)
+    body[0, i], body[1, i], body[2, i], body[5, i], body[6, i] = x, y, yaw, yaw_rate, angle
+    body[3, i], body[4, i] = wx * cos + wy * sin, wy * cos - wx * sin
+    return touched
+
+
+@njit(cache=True)
+def _touches(x, y, yaw, other, half_length, half_width):
+    """Return whether two equal rectangles come within the contact distance (separating axes, Gottschalk et al. 1996)."""
+    dx, dy = other[0] - x, other[1] - y
+    if dx * dx + dy * dy > 4 * (half_length + half_width + _CONTACT_M) ** 2:
+        return False
+    turn = other[2] - yaw
+    cos, sin = abs(math.cos(turn)), abs(math.sin(turn))
+    reach_l = half_length + half_length * cos + half_width * sin + _CONTACT_M
+    reach_w = half_width + half_length * sin + half_width * cos + _CONTACT_M
+    for heading in (yaw, other[2]):
+        c, s = math.cos(heading), math.sin(heading)
+        if abs(c * dx + s * dy) > reach_l or abs(c * dy - s * dx) > reach_w:
+            return False
+    return True
+
+
+@njit(cache=True)
+def _photograph(x, y, yaw, slot, roads, lens, picture):
+    size = roads.solids[slot, 1]
+    solids = Solids(size, roads.shape[slot], roads.top_colour[slot], roads.side_colour[slot])
+    paint_picture(
+        roads.rays[slot],
+        lens.bearings,
+        roads.origin[slot],
+        roads.d_cells[slot],
+        roads.s_cells[slot],
+        (roads.size[slot, 0], roads.size[slot, 1]),
+        roads.corner[slot, 0],
+        roads.corner[slot, 1],
+        solids,
+        roads.paint[slot],
+        roads.palette[slot],
+        lens.textures,
+        x,
+        y,
+        math.cos(yaw),
+        math.sin(yaw),
+        picture,
+        np.empty((0, 0), np.uint8),
+        np.empty((0, 0), np.float32),
+    )

@@ -1,0 +1,124 @@
+"""Roads as arrays, slot after slot, for engines that drive many cars in one compiled loop. It knows no car's state.
+
+A slot holds the episode of one road seed. Slots that nobody drives on keep their road until another needs the place, so
+that a road asked for again costs nothing.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.sim.camera import cast_rays
+from drive_rl.sim.episode import draw_episode
+from drive_rl.sim.render import Scene
+from drive_rl.spec import WorldSpec
+
+_SPARE = 1.25  # room for larger fields than those seen
+
+
+class Roads(NamedTuple):
+    """Episodes as arrays; the first axis is the slot. Units and layouts are those of the modules that are named."""
+
+    knots: NDArray[np.float64]  # (R, K, 4), road.Knots
+    pace: NDArray[np.float64]  # (R, K), the speed asked for [m/s]
+    route: NDArray[np.float64]  # (R, 2), s of its start and end [m]
+    start: NDArray[np.float64]  # (R, 7), bullet.CarState
+    d_cells: NDArray[np.float32]  # (R, cells), field.Field.d_m flattened
+    s_cells: NDArray[np.float32]  # (R, cells), field.Field.s_m flattened
+    size: NDArray[np.int64]  # (R, 2), the field's rows and columns
+    corner: NDArray[np.float64]  # (R, 2), the field's origin [m]
+    rays: NDArray[np.float32]  # (R, H, 8), camera.Rays.rows
+    origin: NDArray[np.float64]  # (R, 3), camera.Rays.origin
+    paint: NDArray[np.float32]  # (R, 11), render.Scene.paint
+    palette: NDArray[np.float32]  # (R, 4, C), render.Scene.palettes
+    parked: NDArray[np.float64]  # (R, P, 3), x [m], y [m], yaw [rad] of parked cars
+    solids: NDArray[np.int64]  # (R, 2), how many cars are parked and how many solids they are
+    shape: NDArray[np.float32]  # (R, solids, 9), solids.Solids
+    top_colour: NDArray[np.float32]  # (R, solids, 3)
+    side_colour: NDArray[np.float32]  # (R, solids, 3)
+
+
+class RoadRing:
+    """Slots of roads, drawn as they are asked for.
+
+    Args:
+        world: The world.
+        slots: How many, at least as many as roads are driven on at a time.
+    """
+
+    def __init__(self, world: WorldSpec, slots: int) -> None:
+        self._world = world
+        self.seeds = np.full(slots, -1, np.int64)
+        self.tiers = [""] * slots
+        self._users = np.zeros(slots, np.int64)
+        self._slot_of: dict[int, int] = {}
+        self._unused = dict.fromkeys(range(slots))  # in the order in which they were left
+        self.roads = self._empty(slots)
+
+    @property
+    def slots(self) -> int:
+        """How many roads fit."""
+        return len(self.seeds)
+
+    def take(self, seed: int) -> int:
+        """Return the slot that holds the road of a seed, and keep it there until as many `leave`."""
+        slot = self._slot_of.get(seed)
+        if slot is None:
+            slot = next(iter(self._unused))
+            self._slot_of.pop(int(self.seeds[slot]), None)
+            self._draw(slot, seed)
+            self._slot_of[seed] = slot
+        self._unused.pop(slot, None)
+        self._users[slot] += 1
+        return slot
+
+    def leave(self, slot: int) -> None:
+        """Give up what `take` returned."""
+        self._users[slot] -= 1
+        if not self._users[slot]:
+            self._unused[slot] = None
+
+    def _empty(self, slots: int) -> Roads:
+        episode = draw_episode(self._world, 0)
+        camera, knots = self._world.camera, len(episode.road.knots)
+        cars = round(self._world.road.parked_cars_per_km * self._world.road.length_m / 1000)
+        solids = cars * (episode.parked_solids.size // max(len(episode.parked), 1))
+        cells = int(episode.field.d_m.size * _SPARE)
+        shapes = Roads(
+            (knots, 4), (knots,), (2,), (7,), (cells,), (cells,), (2,), (2,), (camera.height_px, 8), (3,), (11,),
+            (4, 3 if camera.channels == "rgb" else 1), (cars, 3), (2,), (solids, 9), (solids, 3), (solids, 3),
+        )  # fmt: skip
+        kinds = Roads(
+            "f8", "f8", "f8", "f8", "f4", "f4", "i8", "f8", "f4", "f8", "f4", "f4", "f8", "i8", "f4", "f4", "f4"
+        )  # fmt: skip
+        return Roads(*(np.zeros((slots, *shape), kind) for shape, kind in zip(shapes, kinds, strict=True)))
+
+    def _draw(self, slot: int, seed: int) -> None:
+        episode = draw_episode(self._world, seed)
+        look, field, road = episode.look, episode.field, episode.road
+        scene = Scene(field, self._world.road, look)
+        rays = cast_rays(self._world.camera, look.camera_height_error_m, look.camera_pitch_error_rad)
+        if field.d_m.size > self.roads.d_cells.shape[1]:
+            self._grow(int(field.d_m.size * _SPARE))
+        roads, start = self.roads, episode.start
+        roads.knots[slot], roads.pace[slot] = road.knots, episode.pace_mps
+        roads.route[slot] = road.start_s_m, road.end_s_m
+        roads.start[slot] = start.x_m, start.y_m, start.yaw_rad, start.vx_mps, start.vy_mps, 0.0, start.steer_rad
+        roads.d_cells[slot, : field.d_m.size], roads.s_cells[slot, : field.s_m.size] = field.d_m.flat, field.s_m.flat
+        roads.size[slot] = field.d_m.shape
+        roads.corner[slot] = field.origin_x_m, field.origin_y_m
+        roads.rays[slot], roads.origin[slot] = rays.rows, rays.origin
+        roads.paint[slot], roads.palette[slot] = scene.paint, scene.palettes[roads.palette.shape[2]]
+        cars, solids = len(episode.parked), episode.parked_solids
+        roads.solids[slot] = cars, solids.size
+        if cars:
+            roads.parked[slot, :cars] = episode.parked
+            roads.shape[slot, : solids.size] = solids.shape
+            roads.top_colour[slot, : solids.size] = solids.top_colour
+            roads.side_colour[slot, : solids.size] = solids.side_colour
+        self.seeds[slot], self.tiers[slot] = seed, road.tier
+
+    def _grow(self, cells: int) -> None:
+        wider = [np.pad(grid, ((0, 0), (0, cells - grid.shape[1]))) for grid in (self.roads.d_cells, self.roads.s_cells)]
+        self.roads = self.roads._replace(d_cells=wider[0], s_cells=wider[1])
