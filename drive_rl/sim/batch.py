@@ -48,9 +48,6 @@ from drive_rl.spec import Observation, WorldSpec
 _SPARE_ROADS = 64
 """Slots beyond one a car, for roads that are driven on again."""
 
-_CONTACT_M = 0.02
-"""Bullet reports a contact from this distance on [m]."""
-
 
 class Cars(NamedTuple):
     """What is known of each of N cars; every array but the last two is written by the compiled loop."""
@@ -285,17 +282,17 @@ def _drive(i, body, command, pedal, plan, parked, parked_count):
     dt, touched = plan.dt, False
     for _ in range(plan.substeps):
         angle, fx, fy, moment = push(yaw, wx, wy, yaw_rate, angle, command, pedal, dt, plan.car)
+        for k in range(parked_count):
+            if _overlap(x, y, yaw, parked[k], plan.half_length, plan.half_width):
+                touched = True
+        if touched:
+            break
         wx += fx / plan.car.mass * dt
         wy += fy / plan.car.mass * dt
         yaw_rate += moment / plan.car.yaw_inertia * dt
         x += wx * dt
         y += wy * dt
         yaw += yaw_rate * dt
-        for k in range(parked_count):
-            if _touches(x, y, yaw, parked[k], plan.half_length, plan.half_width):
-                touched = True
-        if touched:
-            break
     yaw = wrap(yaw)
     cos, sin = math.cos(yaw), math.sin(yaw)
     body[0, i], body[1, i], body[2, i], body[5, i], body[6, i] = x, y, yaw, yaw_rate, angle
@@ -304,15 +301,15 @@ def _drive(i, body, command, pedal, plan, parked, parked_count):
 
 
 @njit(cache=True)
-def _touches(x, y, yaw, other, half_length, half_width):
-    """Return whether two equal rectangles come within the contact distance (separating axes, Gottschalk et al. 1996)."""
+def _overlap(x, y, yaw, other, half_length, half_width):
+    """Return whether two equal rectangles overlap (separating axes, Gottschalk et al. 1996)."""
     dx, dy = other[0] - x, other[1] - y
-    if dx * dx + dy * dy > 4 * (half_length + half_width + _CONTACT_M) ** 2:
+    if dx * dx + dy * dy > 4 * (half_length + half_width) ** 2:
         return False
     turn = other[2] - yaw
     cos, sin = abs(math.cos(turn)), abs(math.sin(turn))
-    reach_l = half_length + half_length * cos + half_width * sin + _CONTACT_M
-    reach_w = half_width + half_length * sin + half_width * cos + _CONTACT_M
+    reach_l = half_length + half_length * cos + half_width * sin
+    reach_w = half_width + half_length * sin + half_width * cos
     for heading in (yaw, other[2]):
         c, s = math.cos(heading), math.sin(heading)
         if abs(c * dx + s * dy) > reach_l or abs(c * dy - s * dx) > reach_w:

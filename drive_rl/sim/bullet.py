@@ -27,6 +27,10 @@ class CarState:
     steer_rad: float = 0.0
 
 
+Motion = tuple[float, float, float, float, float, float]
+"""x, y [m], yaw [rad], speed along x and y in the world's frame [m/s], yaw rate [rad/s]."""
+
+
 class BulletWorld:
     """One Bullet client holding one car."""
 
@@ -116,37 +120,41 @@ class BulletWorld:
         """Return the car's state."""
         return self._state
 
-    def _read_state(self, steer: float) -> CarState:
-        (x, y, _), (_, _, qz, qw) = pybullet.getBasePositionAndOrientation(self._body, self._client)
-        (wx, wy, _), (_, _, yaw_rate) = pybullet.getBaseVelocity(self._body, self._client)
-        yaw = 2 * math.atan2(qz, qw)
-        cos, sin = math.cos(yaw), math.sin(yaw)
-        return CarState(x, y, yaw, wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, steer)
-
     def drive(self, steer: float, pedal: float, steps: int) -> bool:
         """Drive `steps` physics steps with commands in [-1, 1]; return whether the car touched anything.
 
-        Bullet is put into `state` first, so that those seven numbers are all there is to an exact resume.
+        Bullet is put into `state` first, so that those seven numbers are all there is to an exact resume. The state of
+        a car that touches something is the one at the contact, before Bullet throws it back.
         """
         self.set_state(self._state)
         body, client, params = self._body, self._client, self._params
-        angle, touched = self._state.steer_rad, False
+        angle = self._state.steer_rad
         for _ in range(steps):
-            position, (_, _, qz, qw) = pybullet.getBasePositionAndOrientation(body, client)
-            (wx, wy, _), (_, _, yaw_rate) = pybullet.getBaseVelocity(body, client)
-            yaw = 2 * math.atan2(qz, qw)
+            x, y, yaw, wx, wy, yaw_rate = motion = self._motion()
             angle, fx, fy, moment = push(yaw, wx, wy, yaw_rate, angle, steer, pedal, self._dt_s, params)
+            position = (x, y, self._car.height_m / 2)
             pybullet.applyExternalForce(body, -1, (fx, fy, 0.0), position, pybullet.WORLD_FRAME, client)
             pybullet.applyExternalTorque(body, -1, (0.0, 0.0, moment), pybullet.WORLD_FRAME, client)
             pybullet.stepSimulation(client)
             if self._parked and pybullet.getContactPoints(bodyA=body, physicsClientId=client):
-                touched = True
-                break
-        self._state = self._read_state(angle)
-        return touched
+                self._state = _car_state(motion, angle)
+                return True
+        self._state = _car_state(self._motion(), angle)
+        return False
+
+    def _motion(self) -> Motion:
+        (x, y, _), (_, _, qz, qw) = pybullet.getBasePositionAndOrientation(self._body, self._client)
+        (wx, wy, _), (_, _, yaw_rate) = pybullet.getBaseVelocity(self._body, self._client)
+        return x, y, 2 * math.atan2(qz, qw), wx, wy, yaw_rate
 
     def close(self) -> None:
         """Free the client; safe to call twice."""
         if self._client >= 0:
             pybullet.disconnect(self._client)
             self._client = -1
+
+
+def _car_state(motion: Motion, steer: float) -> CarState:
+    x, y, yaw, wx, wy, yaw_rate = motion
+    cos, sin = math.cos(yaw), math.sin(yaw)
+    return CarState(x, y, yaw, wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, steer)
