@@ -29,6 +29,7 @@ def register_worlds() -> None:
             gymnasium.register(
                 gym_id(name),
                 entry_point="drive_rl.sim.lane_env:make_env",
+                vector_entry_point="drive_rl.sim.vector_env:make_vector_env",
                 kwargs={"world": str(path)},
                 disable_env_checker=True,
                 order_enforce=False,

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -38,9 +38,9 @@ from drive_rl.sim.judge import (
     rules_of,
 )
 from drive_rl.sim.render import TEXTURES, paint_picture
-from drive_rl.sim.ring import RoadRing, Roads
+from drive_rl.sim.ring import RoadRing
 from drive_rl.sim.road import wrap
-from drive_rl.sim.scoring import TRACE, EpisodeMetrics, summarise
+from drive_rl.sim.scoring import TRACE, summarise
 from drive_rl.sim.solids import Solids
 from drive_rl.sim.vehicle import CarParams, car_params, push
 from drive_rl.spec import Observation, WorldSpec
@@ -128,7 +128,7 @@ class Batch:
         )
         channels = 3 if camera.channels == "rgb" else 1
         pictures = (n, camera.frame_stack, channels, camera.height_px, camera.width_px)
-        shape = pictures if self._plan.sees else (0, 0, 0, 0, 0)
+        shape = pictures if self._plan.sees else (n, 0, 0, 0, 0)
         self.frames, self._frames_before = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
         cores = len(os.sched_getaffinity(0)) if threads is None else threads
         self._parts = np.linspace(0, n, max(1, min(cores, n // 4)) + 1).astype(int).tolist()
@@ -138,6 +138,12 @@ class Batch:
     def num_cars(self) -> int:
         """N."""
         return len(self.cars.slot)
+
+    @property
+    def pictures(self) -> NDArray[np.uint8]:
+        """The stacks, oldest picture first, (N, frame_stack x C, H, W): a view of `frames`."""
+        cars, stack, channels, height, width = self.frames.shape
+        return self.frames.reshape(cars, stack * channels, height, width)
 
     def begin(self, cars: Sequence[int] | NDArray[np.int64], seeds: Iterable[int]) -> None:
         """Begin the episode of a road seed in each of some cars."""
@@ -177,13 +183,46 @@ class Batch:
             self._leave(car)
         return ended
 
-    def episode(self, car: int) -> EpisodeMetrics:
-        """Return how a car drove the episode that its last step ended."""
+    def last_info(self, car: int) -> dict[str, Any]:
+        """Return what `LaneEnv` says of the step that ended a car's episode."""
         cars, slot = self.cars, int(self.cars.slot[car])
         trace, reason = cars.trace[car, : cars.steps[car]], END_REASONS[cars.end[car] - 1]
         floor_mps = self.world.task.min_mean_speed_mps
-        half_lane_m = self._plan.rules.half_lane
-        return summarise(trace, half_lane_m, floor_mps, reason, int(self.ring.seeds[slot]), self.ring.tiers[slot])
+        seed, tier = int(self.ring.seeds[slot]), self.ring.tiers[slot]
+        return {
+            "reward_terms": dict(zip(TERMS, cars.terms[car].tolist(), strict=True)),
+            "metrics": dict(zip(METRICS, cars.metrics[car].tolist(), strict=True)),
+            **summarise(trace, self._plan.rules.half_lane, floor_mps, reason, seed, tier).summary(),
+        }
+
+    def get_state(self) -> dict[str, NDArray[Any]]:
+        """Return arrays from which `set_state` goes on exactly here, in this or another process."""
+        longest = int(self.cars.steps.max())
+        kept = self.cars._asdict() | {"trace": self.cars.trace[:, :longest], "slot": self.ring.seeds[self.cars.slot]}
+        return {name: array.copy() for name, array in kept.items()} | {"frames": self.frames.copy()}
+
+    def set_state(self, state: dict[str, NDArray[Any]]) -> None:
+        """Go on where `get_state` was called, on a batch of the same world and N.
+
+        Raises:
+            DriveRLError: the state is of another N or another camera; nothing has changed.
+        """
+        if state["drives"].shape != self.cars.drives.shape or state["frames"].shape != self.frames.shape:
+            raise DriveRLError(
+                f"state of {len(state['drives'])} cars with pictures {state['frames'].shape[1:]}: expected"
+                f" {self.num_cars} with {self.frames.shape[1:]}; mend: the world and num_envs that it was taken from"
+            )
+        seeds = state["slot"].tolist()
+        for car in range(self.num_cars):
+            self._leave(car)
+        for car in np.flatnonzero(state["drives"]).tolist():
+            self.cars.slot[car] = self.ring.take(seeds[car])
+        for name, array in self.cars._asdict().items():
+            if name == "trace":
+                array[:, : state["trace"].shape[1]] = state["trace"]
+            elif name != "slot":
+                array[:] = state[name]
+        self.frames[:] = state["frames"]
 
     def close(self) -> None:
         """End the threads."""

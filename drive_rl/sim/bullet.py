@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pybullet
 
 from drive_rl.errors import DriveRLError
+from drive_rl.sim.road import wrap
 from drive_rl.sim.vehicle import car_params, push
 from drive_rl.spec import CarSpec
 
@@ -157,4 +158,4 @@ class BulletWorld:
 def _car_state(motion: Motion, steer: float) -> CarState:
     x, y, yaw, wx, wy, yaw_rate = motion
     cos, sin = math.cos(yaw), math.sin(yaw)
-    return CarState(x, y, yaw, wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, steer)
+    return CarState(x, y, wrap(yaw), wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, steer)

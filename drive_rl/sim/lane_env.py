@@ -16,6 +16,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
 from drive_rl.sim.bullet import BulletWorld, CarState
 from drive_rl.sim.camera import cast_rays
+from drive_rl.sim.commands import action_grid
 from drive_rl.sim.episode import Episode, draw_episode
 from drive_rl.sim.eye import Eye
 from drive_rl.sim.judge import END_REASONS, METRICS, STATE_FIELDS, TERMS, judge, lane_state, rules_of
@@ -69,7 +70,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": task.control_hz}
         self._observation, self._split = observation, split
-        self._grid = [(steer, pedal) for steer in task.steer_grid for pedal in task.pedal_grid]
+        self._grid = [(steer, pedal) for steer, pedal in action_grid(task).tolist()]
         self._discrete = actions == "discrete"
         self.action_space = spaces.Discrete(len(self._grid)) if self._discrete else spaces.Box(-1, 1, (2,), np.float32)
         self.observation_space = _observation_space(world, observation)
@@ -258,13 +259,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         episode, floor_mps = self.episode, self.world.task.min_mean_speed_mps
         trace = np.array(self._trace)
         driven = summarise(trace, self._rules.half_lane, floor_mps, end, episode.seed, episode.road.tier)
-        return {
-            "is_success": driven.success,
-            "end_reason": end,
-            "road_seed": episode.seed,
-            "tier": episode.road.tier,
-            "episode_metrics": driven,
-        }
+        return driven.summary()
 
     def _observe(self) -> Any:
         if self._observation == "camera":

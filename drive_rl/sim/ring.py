@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from drive_rl.sim.camera import cast_rays
 from drive_rl.sim.episode import draw_episode
 from drive_rl.sim.render import Scene
+from drive_rl.sim.solids import car_solids
 from drive_rl.spec import WorldSpec
 
 _SPARE = 1.25  # room for larger fields than those seen
@@ -83,16 +84,29 @@ class RoadRing:
         episode = draw_episode(self._world, 0)
         camera, knots = self._world.camera, len(episode.road.knots)
         cars = round(self._world.road.parked_cars_per_km * self._world.road.length_m / 1000)
-        solids = cars * (episode.parked_solids.size // max(len(episode.parked), 1))
+        solids = cars * car_solids(self._world.car, 0, 0, 0).size
         cells = int(episode.field.d_m.size * _SPARE)
-        shapes = Roads(
-            (knots, 4), (knots,), (2,), (7,), (cells,), (cells,), (2,), (2,), (camera.height_px, 8), (3,), (11,),
-            (4, 3 if camera.channels == "rgb" else 1), (cars, 3), (2,), (solids, 9), (solids, 3), (solids, 3),
-        )  # fmt: skip
-        kinds = Roads(
-            "f8", "f8", "f8", "f8", "f4", "f4", "i8", "f8", "f4", "f8", "f4", "f4", "f8", "i8", "f4", "f4", "f4"
-        )  # fmt: skip
-        return Roads(*(np.zeros((slots, *shape), kind) for shape, kind in zip(shapes, kinds, strict=True)))
+        channels = 3 if camera.channels == "rgb" else 1
+        f4, f8, i8 = np.float32, np.float64, np.int64
+        return Roads(
+            knots=np.zeros((slots, knots, 4), f8),
+            pace=np.zeros((slots, knots), f8),
+            route=np.zeros((slots, 2), f8),
+            start=np.zeros((slots, 7), f8),
+            d_cells=np.zeros((slots, cells), f4),
+            s_cells=np.zeros((slots, cells), f4),
+            size=np.zeros((slots, 2), i8),
+            corner=np.zeros((slots, 2), f8),
+            rays=np.zeros((slots, camera.height_px, 8), f4),
+            origin=np.zeros((slots, 3), f8),
+            paint=np.zeros((slots, 11), f4),
+            palette=np.zeros((slots, 4, channels), f4),
+            parked=np.zeros((slots, cars, 3), f8),
+            solids=np.zeros((slots, 2), i8),
+            shape=np.zeros((slots, solids, 9), f4),
+            top_colour=np.zeros((slots, solids, 3), f4),
+            side_colour=np.zeros((slots, solids, 3), f4),
+        )
 
     def _draw(self, slot: int, seed: int) -> None:
         episode = draw_episode(self._world, seed)
@@ -120,5 +134,7 @@ class RoadRing:
         self.seeds[slot], self.tiers[slot] = seed, road.tier
 
     def _grow(self, cells: int) -> None:
-        wider = [np.pad(grid, ((0, 0), (0, cells - grid.shape[1]))) for grid in (self.roads.d_cells, self.roads.s_cells)]
+        wider = [
+            np.pad(grid, ((0, 0), (0, cells - grid.shape[1]))) for grid in (self.roads.d_cells, self.roads.s_cells)
+        ]
         self.roads = self.roads._replace(d_cells=wider[0], s_cells=wider[1])

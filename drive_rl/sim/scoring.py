@@ -68,6 +68,16 @@ class EpisodeMetrics:
         penalty = (1 - self.outside_lane) / (1 + COLLISION_COEFFICIENT * self.collisions)
         return self.route_completion * penalty
 
+    def summary(self) -> dict[str, Any]:
+        """Return what `info` says beside metrics and terms when an episode ends."""
+        return {
+            "is_success": self.success,
+            "end_reason": self.end_reason,
+            "road_seed": self.road_seed,
+            "tier": self.tier,
+            "episode_metrics": self,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and the driving score as plain values, ready for JSON."""
         return {**asdict(self), "driving_score": self.driving_score}

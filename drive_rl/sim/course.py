@@ -1,0 +1,51 @@
+"""Which road comes next for one car: drawn from a split, or one that it failed before. It knows seeds only."""
+
+from collections import deque
+
+import numpy as np
+
+from drive_rl.spec import SPLITS, Split
+
+_FAILED_KEPT = 8
+
+
+class Course:
+    """Draws road seeds as one `LaneEnv` of the same seed does.
+
+    With a chance of `retry`, the next road is the one that was failed longest ago, and not the one drawn (a simple
+    prioritized level replay, after Jiang et al. 2021, arXiv 2010.03934).
+    """
+
+    def __init__(self, split: Split, rng: np.random.Generator, retry: float = 0.0) -> None:
+        self.rng = rng
+        self._roads, self._retry = SPLITS[split], retry
+        self._failed: deque[int] = deque(maxlen=_FAILED_KEPT)  # road seeds, the oldest first
+
+    def next(self) -> int:
+        """Return the next road's seed."""
+        again = bool(self._failed) and self.rng.random() < self._retry
+        drawn = int(self.rng.integers(self._roads.start, self._roads.stop))
+        return self._failed.popleft() if again else drawn
+
+    def driven(self, road_seed: int, success: bool) -> None:
+        """Note how a road was driven."""
+        if self._retry and not success:
+            self._failed.append(road_seed)
+
+    def get_state(self) -> np.ndarray:
+        """Return the generator's state and the failed roads as uint64."""
+        state = self.rng.bit_generator.state
+        words = [
+            part for word in (state["state"]["state"], state["state"]["inc"]) for part in (word >> 64, word & _LOW)
+        ]
+        return np.array([*words, state["has_uint32"], state["uinteger"], *self._failed], np.uint64)
+
+    def set_state(self, state: np.ndarray) -> None:
+        """Go on from what `get_state` returned."""
+        a, b, c, d, has, value, *failed = (int(word) for word in state)
+        words = {"state": a << 64 | b, "inc": c << 64 | d}
+        self.rng.bit_generator.state = {"bit_generator": "PCG64", "state": words, "has_uint32": has, "uinteger": value}
+        self._failed = deque(failed, _FAILED_KEPT)
+
+
+_LOW = 2**64 - 1

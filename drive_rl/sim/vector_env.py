@@ -1,0 +1,178 @@
+"""The Gymnasium vector environment: N cars of the batch engine behind `gymnasium.make_vec`.
+
+Observations, rewards, ends, infos and the roads that a seed draws are those of `gymnasium.vector.SyncVectorEnv` over
+`LaneEnv`s, with the autoreset mode SAME_STEP.
+"""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from drive_rl.errors import DriveRLError
+from drive_rl.reader import load_world
+from drive_rl.sim.batch import Batch, check_batch
+from drive_rl.sim.commands import action_grid, commands_of
+from drive_rl.sim.course import Course
+from drive_rl.sim.judge import METRICS, RUNNING, TERMS, TIMEOUT
+from drive_rl.sim.lane_env import LaneEnv
+from drive_rl.spec import Actions, Observation, Split, WorldSpec
+
+
+def make_vector_env(world: str | WorldSpec, num_envs: int = 1, **kwargs: Any) -> "BatchVectorEnv":
+    """Return the vector environment of a world, by name, YAML path or spec; Gymnasium's vector entry point."""
+    return BatchVectorEnv(world if isinstance(world, WorldSpec) else load_world(world), num_envs, **kwargs)
+
+
+class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
+    """N cars, each in the right-hand lane of a road of its own; `LaneEnv` tells the observations and actions.
+
+    Observations stay as they are until the step after the next.
+
+    Args:
+        world: The world.
+        num_envs: N.
+        observation: What the driver is given.
+        actions: What the driver gives.
+        split: Where road seeds are drawn from, unless `reset` names some.
+        threads: Over how many cores the cars are spread; None: as many as there are, for enough cars.
+        render_mode: None; one car's pictures are `LaneEnv`'s.
+
+    Raises:
+        DriveRLError: an unknown mode, N is no positive number, memory does not suffice, or only PyBullet can run this
+            world.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium's
+        "render_modes": [],
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
+
+    def __init__(
+        self,
+        world: WorldSpec,
+        num_envs: int = 1,
+        observation: Observation = "camera",
+        actions: Actions = "continuous",
+        split: Split = "train",
+        threads: int | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        if render_mode is not None:
+            raise DriveRLError(
+                f"render_mode = {render_mode!r}: a batch paints no frames for people; mend: gymnasium.make"
+            )
+        check_batch(world, num_envs)
+        one = LaneEnv(world, observation, actions, split)
+        one.close()
+        self.world, self.num_envs = world, num_envs
+        self.single_observation_space, self.single_action_space = one.observation_space, one.action_space
+        self.observation_space = batch_space(one.observation_space, num_envs)
+        self.action_space = batch_space(one.action_space, num_envs)
+        self._observation: Observation = observation
+        self._grid = action_grid(world.task) if actions == "discrete" else None
+        self._courses = [Course(split, seeding.np_random(None)[0]) for _ in range(num_envs)]
+        self.batch = Batch(world, num_envs, observation, threads)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin N episodes, on the roads `options["road_seed"]` (one, or N of them) or on ones drawn from the split."""
+        seeds = (
+            [None if seed is None else seed + i for i in range(self.num_envs)] if not isinstance(seed, list) else seed
+        )
+        if len(seeds) != self.num_envs:
+            raise DriveRLError(f"reset: seed: {len(seeds)} given: expected one, or {self.num_envs}")
+        named = _road_seeds(options or {}, self.num_envs)
+        for course, own in zip(self._courses, seeds, strict=True):
+            if own is not None:
+                course.rng = seeding.np_random(own)[0]
+        drawn = [course.next() for course in self._courses]
+        self.batch.begin(range(self.num_envs), drawn if named is None else named)
+        everyone = np.ones(self.num_envs, bool)
+        return self._observe(), self._infos(everyone)
+
+    def step(
+        self, actions: Any
+    ) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Drive each car one control step; where an episode ends, return the next one's first observation.
+
+        Raises:
+            DriveRLError: the actions do not fit the action space, or `reset` was not called; no car has moved.
+        """
+        if not self.batch.cars.drives.all():
+            raise DriveRLError("step: the episodes were never begun; mend: call reset() first")
+        ended = self.batch.step(commands_of(actions, self.num_envs, self._grid))
+        cars = self.batch.cars
+        rewards, over, truncated = cars.reward.copy(), cars.end != RUNNING, cars.end == TIMEOUT
+        infos: dict[str, Any] = {}
+        for car in ended.tolist():
+            last = {"final_obs": self._last(car), "final_info": self.batch.last_info(car)}
+            infos = self._add_info(infos, last, car)
+        if not over.all():
+            terms = _masked(TERMS, np.where(over[:, None], 0.0, cars.terms), ~over)
+            infos |= {"reward_terms": terms, "_reward_terms": ~over}
+        if len(ended):
+            self.batch.begin(ended, [self._courses[car].next() for car in ended.tolist()])
+        return self._observe(), rewards, over & ~truncated, truncated, infos | self._infos(over)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """End the threads."""
+        self.batch.close()
+
+    def get_state(self) -> dict[str, NDArray[Any]]:
+        """Return arrays from which `set_state` goes on exactly here, in this or another process."""
+        courses = {f"course.{i}": course.get_state() for i, course in enumerate(self._courses)}
+        return {**self.batch.get_state(), **courses}
+
+    def set_state(self, state: dict[str, NDArray[Any]]) -> None:
+        """Go on where `get_state` was called, on an environment of the same world, modes and N."""
+        self.batch.set_state({name: a for name, a in state.items() if not name.startswith("course.")})
+        for i, course in enumerate(self._courses):
+            course.set_state(state[f"course.{i}"])
+
+    def _observe(self) -> Any:
+        pictures, state = self.batch.pictures, self.batch.cars.state.copy()
+        if self._observation == "camera":
+            return pictures
+        return state if self._observation == "state" else {"camera": pictures, "state": state}
+
+    def _last(self, car: int) -> Any:
+        """Return a car's observation, which later steps cannot change."""
+        picture, state = self.batch.pictures[car : car + 1].copy(), self.batch.cars.state[car].copy()
+        if self._observation == "camera":
+            return picture[0]
+        return state if self._observation == "state" else {"camera": picture[0], "state": state}
+
+    def _infos(self, begun: NDArray[np.bool_]) -> dict[str, Any]:
+        """Return the metrics of all cars, and the road seeds of those whose episodes have just begun."""
+        everyone = np.ones(self.num_envs, bool)
+        infos = {"metrics": _masked(METRICS, self.batch.cars.metrics, everyone), "_metrics": everyone}
+        if not begun.any():
+            return infos
+        seeds = np.where(begun, self.batch.ring.seeds[self.batch.cars.slot], 0)
+        return infos | {"road_seed": seeds, "_road_seed": begun}
+
+
+def _masked(names: tuple[str, ...], values: NDArray[np.float64], mask: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    """Return columns by name, and the mask beside each, as Gymnasium's vector environments do."""
+    columns = {name: values[:, i].copy() for i, name in enumerate(names)}
+    return {key: array for name in names for key, array in ((name, columns[name]), (f"_{name}", mask.copy()))}
+
+
+def _road_seeds(options: dict[str, Any], count: int) -> list[int] | None:
+    unknown = set(options) - {"road_seed"}
+    if unknown:
+        raise DriveRLError(f"reset: options: unknown key {sorted(unknown)[0]!r}; expected only 'road_seed'")
+    if "road_seed" not in options:
+        return None
+    given = np.asarray(options["road_seed"])
+    if given.dtype.kind not in "iu" or given.shape not in ((), (count,)) or (given < 0).any():
+        raise DriveRLError(
+            f"reset: options: road_seed = {options['road_seed']!r}: expected an integer >= 0, or {count} of them"
+        )
+    return np.broadcast_to(given, (count,)).tolist()
