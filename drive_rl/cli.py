@@ -35,6 +35,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exist
 Trust = Annotated[bool, typer.Option("--trust", help="Open a stable-baselines3 zip: it can run its author's code.")]
 SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Which roads; never tune on test.")]
 WorldOption = Annotated[str | None, typer.Option(metavar="NAME", help="Another world than the driver's own.")]
+EngineOption = Annotated[Literal["bullet", "batch"], typer.Option(help="Which engine drives the cars.")]
 WorldChanges = Annotated[
     list[str] | None, typer.Argument(metavar="world.KEY=VALUE", help="Changes to the world.", show_default=False)
 ]
@@ -126,6 +127,7 @@ def eval_command(
     world: WorldOption = None,
     split: SplitOption = "val",
     episodes: Annotated[int, typer.Option(help="Roads driven, once each.")] = 200,
+    engine: EngineOption = "bullet",
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Scores as JSON; a run's own world goes to RUN/eval.json.")
     ] = None,
@@ -150,7 +152,7 @@ def eval_command(
     name, own_eval = newest(driver)
     who, place = choose(name, world, changes or [], device, trust, typer.echo)
     with progress_bar("eval", episodes) as advance:
-        _, rows = evaluate(who, place, split, episodes, progress=advance)
+        _, rows = evaluate(who, place, split, episodes, progress=advance, engine=engine)
     found = results(name, place, split, rows)
     target = out or (own_eval if world is None and not changes else None)
     if target is not None:

@@ -13,6 +13,7 @@ Observation = Literal["camera", "camera+state", "state"]
 Actions = Literal["continuous", "discrete"]
 Renderer = Literal["field", "tiny", "egl"]
 Split = Literal["train", "val", "test"]
+Engine = Literal["bullet", "batch"]
 
 SPLITS: dict[str, range] = {
     "train": range(0, 10_000),
@@ -372,6 +373,9 @@ class RunSpec(Spec):
     world: WorldSpec = Field(description="The world: a name, or a mapping with `base: NAME` and differences.")
     agent: Annotated[LearnerSpec, Field(discriminator="algorithm")] = Field(
         description="The driver: a name, or a mapping with `base: NAME` and differences."
+    )
+    engine: Engine = Field(
+        default="bullet", description="`bullet` (PyBullet, one car at a time), or `batch` (all cars in compiled code)."
     )
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of weights, exploration and the order of roads.")
     budget_steps: int = Field(default=100_000, ge=1, le=10**12, description="Environment steps to train for.")

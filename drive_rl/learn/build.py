@@ -14,6 +14,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.errors import DriveRLError
+from drive_rl.learn.batch_env import BatchVecEnv
 from drive_rl.learn.encoders import CameraStateEncoder, ImageEncoder, StateEncoder
 from drive_rl.learn.exploration import PerEnvDQN
 from drive_rl.learn.guide import Guide
@@ -22,7 +23,7 @@ from drive_rl.learn.sight import LANE_STATE
 from drive_rl.learn.threads import learning_threads
 from drive_rl.learn.vec_env import SerialVecEnv
 from drive_rl.sim.lane_env import LaneEnv
-from drive_rl.spec import DqnSpec, Observation, PpoSpec, Split, WorldSpec
+from drive_rl.spec import DqnSpec, Engine, Observation, PpoSpec, Split, WorldSpec
 
 _POLICY: dict[Observation, str] = {
     "camera": "CnnPolicy",
@@ -38,19 +39,25 @@ def is_guided(spec: PpoSpec | DqnSpec) -> bool:
 
 def make_env(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split) -> LaneEnv:
     """Return one environment that shows `agent` what it learns from."""
-    observation = "camera+state" if is_guided(agent) else agent.observation
-    return LaneEnv(world, observation=observation, actions=agent.actions, split=split)
+    return LaneEnv(world, observation=_shown(agent), actions=agent.actions, split=split)
 
 
-def make_envs(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split, count: int, seed: int) -> SerialVecEnv:
+def make_envs(
+    world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split, count: int, seed: int, engine: Engine = "bullet"
+) -> VecEnv:
     """Return `count` environments as a stable-baselines3 `VecEnv`, seeded but not yet reset.
 
     Rewards are scaled by 1 - gamma, so that returns lie in [0, 1] and no learner need know the reward's size.
 
     Raises:
-        DriveRLError: stable-baselines3 would take the image's rows for its channels.
+        DriveRLError: stable-baselines3 would take the image's rows for its channels; or the engine cannot run the
+            world.
     """
-    envs = SerialVecEnv([partial(make_env, world, agent, split)] * count, 1 - agent.gamma, agent.retry)
+    scale = 1 - agent.gamma
+    if engine == "batch":
+        envs = BatchVecEnv(world, count, _shown(agent), agent.actions, split, scale, agent.retry)
+    else:
+        envs = SerialVecEnv([partial(make_env, world, agent, split)] * count, scale, agent.retry)
     try:
         _check_image(envs.observation_space)
     except DriveRLError:
@@ -118,6 +125,11 @@ def describe_device(device: torch.device) -> str:
         return f"cuda ({torch.cuda.get_device_name(device)})"
     threads = learning_threads()
     return f"cpu ({threads} thread{'s' if threads > 1 else ''})"
+
+
+def _shown(agent: PpoSpec | DqnSpec) -> Observation:
+    """Return what environments show a learner."""
+    return "camera+state" if is_guided(agent) else agent.observation
 
 
 def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:

@@ -5,6 +5,8 @@ random generator included. This module knows that contract and the usual wrapper
 TimeLimit); it does not know what the arrays mean.
 """
 
+from typing import Any
+
 import numpy as np
 from stable_baselines3.common.vec_env import (
     VecEnv,
@@ -18,11 +20,12 @@ from stable_baselines3.common.vec_env import (
 from drive_rl.errors import DriveRLError
 
 _WRAPPED = ("rewards", "_elapsed_steps")  # Monitor's rewards of the episode so far; TimeLimit's clock
+_WHOLE = "all"  # instead of an index: a vector of environments that knows its own state
 _VEC_MONITOR = "vec_monitor"  # VecMonitor's return and length of the episode so far
 
 
 def capture_env(vec_env: VecEnv) -> dict[str, np.ndarray]:
-    """The state of every environment under names such as ``0/yaw``; empty when one cannot tell its state.
+    """The state of every environment under names such as ``0/yaw`` or ``all/yaw``; empty when it cannot be told.
 
     Raises:
         DriveRLError: a vector wrapper keeps statistics or frames of its own, which would be lost.
@@ -34,6 +37,9 @@ def capture_env(vec_env: VecEnv) -> dict[str, np.ndarray]:
                 "and "
                 "scale observations in the world file instead"
             )
+    whole: Any = vec_env.unwrapped
+    if hasattr(whole, "get_state"):
+        return {f"{_WHOLE}/{name}": value for name, value in whole.get_state().items()}
     if not vec_env.has_attr("get_state"):  # asked first: a missing attribute ends a subprocess
         return {}
     states: list[dict[str, np.ndarray]] = vec_env.env_method("get_state")
@@ -54,6 +60,14 @@ def restore_env(vec_env: VecEnv, arrays: dict[str, np.ndarray]) -> None:
     Raises:
         DriveRLError: the arrays are of another number of environments, or do not fit.
     """
+    whole: Any = vec_env.unwrapped
+    if hasattr(whole, "set_state"):
+        vec_env.reset()
+        try:
+            whole.set_state({name.removeprefix(f"{_WHOLE}/"): value for name, value in arrays.items()})
+        except (KeyError, ValueError) as error:
+            raise _misfit(error) from error
+        return
     states = _by_env(arrays)
     if sorted(states) != list(range(vec_env.num_envs)):
         raise DriveRLError(
@@ -72,12 +86,14 @@ def restore_env(vec_env: VecEnv, arrays: dict[str, np.ndarray]) -> None:
             ValueError,
             EOFError,
         ) as error:  # EOFError: it failed in a subprocess
-            raise DriveRLError(
-                f"the checkpoint's environment state does not fit this world ({error}): resume with the "
-                "run's own "
-                "spec.yaml"
-            ) from error
+            raise _misfit(error) from error
         _restore_wrappers(vec_env, i, state)
+
+
+def _misfit(error: Exception) -> DriveRLError:
+    return DriveRLError(
+        f"the checkpoint's environment state does not fit this world ({error}): resume with the run's own spec.yaml"
+    )
 
 
 def _restore_wrappers(vec_env: VecEnv, i: int, state: dict[str, np.ndarray]) -> None:

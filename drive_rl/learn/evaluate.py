@@ -14,37 +14,59 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn.drivers import Driver
 from drive_rl.learn.threads import driving
 from drive_rl.learn.vec_env import stacked
+from drive_rl.sim.batch import Batch
+from drive_rl.sim.commands import action_grid, commands_of
 from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.sim.scoring import EpisodeMetrics, Score, score, score_tiers
-from drive_rl.spec import SPLITS, Split, WorldSpec
+from drive_rl.spec import SPLITS, Engine, Split, WorldSpec
 
 Progress = Callable[[EpisodeMetrics], None]
 
 BATCH = 8
-"""Rows of every batch that is driven, and the most environments side by side."""
+"""Rows of every batch that is driven in PyBullet, and the most environments side by side."""
+
+CARS = 16
+"""Rows of every batch that the batch engine drives."""
 
 
 class Evaluator:
-    """A pool of environments kept open, for evaluations that come back (a context manager)."""
+    """A pool of environments kept open, for evaluations that come back (a context manager).
 
-    def __init__(self, driver: Driver, world: WorldSpec, split: Split, num_envs: int = BATCH) -> None:
+    Args:
+        driver: Who drives.
+        world: The world to drive in.
+        split: Which roads.
+        num_envs: How many PyBullet environments are driven side by side, at most 8: it never changes the score.
+        engine: Which engine drives.
+    """
+
+    def __init__(
+        self, driver: Driver, world: WorldSpec, split: Split, num_envs: int = BATCH, engine: Engine = "bullet"
+    ) -> None:
         self._driver = driver
         self._split: Split = split
+        self._batch = Batch(world, CARS, driver.observation) if engine == "batch" else None
         self._envs = [
             LaneEnv(world, observation=driver.observation, actions=driver.actions, split=split)
-            for _ in range(min(num_envs, BATCH))
+            for _ in range(0 if self._batch else min(num_envs, BATCH))
         ]
 
     def run(self, episodes: int, progress: Progress | None = None) -> tuple[Score, list[EpisodeMetrics]]:
         """Drive the first roads of the split; return the score and the episodes in order of their seeds."""
+        seeds = split_seeds(self._split, episodes)
         with driving():
-            rows = drive(self._driver, self._envs, split_seeds(self._split, episodes), progress)
+            if self._batch:
+                rows = drive_batch(self._driver, self._batch, seeds, progress)
+            else:
+                rows = drive(self._driver, self._envs, seeds, progress)
         return score(rows), rows
 
     def close(self) -> None:
         """Close the environments."""
         for env in self._envs:
             env.close()
+        if self._batch:
+            self._batch.close()
 
     def __enter__(self) -> "Evaluator":
         return self
@@ -60,6 +82,7 @@ def evaluate(
     episodes: int,
     num_envs: int = BATCH,
     progress: Progress | None = None,
+    engine: Engine = "bullet",
 ) -> tuple[Score, list[EpisodeMetrics]]:
     """Drive the first `episodes` roads of a split once each and score them.
 
@@ -70,12 +93,13 @@ def evaluate(
         episodes: How many of them.
         num_envs: How many are driven side by side, at most 8: it changes the speed, never the score.
         progress: Called with each episode as it ends, in no fixed order.
+        engine: Which engine drives.
 
     Raises:
-        DriveRLError: the split has fewer roads.
+        DriveRLError: the split has fewer roads, or the engine cannot run the world.
     """
     split_seeds(split, episodes)
-    with Evaluator(driver, world, split, min(num_envs, episodes)) as evaluator:
+    with Evaluator(driver, world, split, min(num_envs, episodes), engine) as evaluator:
         return evaluator.run(episodes, progress)
 
 
@@ -122,6 +146,45 @@ def drive(
     return [done[seed] for seed in order]
 
 
+def drive_batch(
+    driver: Driver, batch: Batch, seeds: Iterable[int], progress: Progress | None = None
+) -> list[EpisodeMetrics]:
+    """Drive each road once with the batch engine; return the episodes in the order of `seeds`.
+
+    The k-th road always sits in row k mod N of a batch of N, so that the same roads get the same score.
+    """
+    order = tuple(seeds)
+    grid = action_grid(batch.world.task) if driver.actions == "discrete" else None
+    queues = [deque(order[row :: batch.num_cars]) for row in range(batch.num_cars)]
+    for row in range(batch.num_cars):
+        batch.idle(row)
+    first = [row for row, queue in enumerate(queues) if queue]
+    batch.begin(first, [queues[row].popleft() for row in first])
+    done: dict[int, EpisodeMetrics] = {}
+    while batch.cars.drives.any():
+        ended = batch.step(commands_of(_finite(driver, batch.observe()), batch.num_cars, grid))
+        for row in ended.tolist():
+            episode = batch.last_info(row)["episode_metrics"]
+            done[episode.road_seed] = episode
+            if progress is not None:
+                progress(episode)
+        more = [row for row in ended.tolist() if queues[row]]
+        batch.begin(more, [queues[row].popleft() for row in more])
+    return [done[seed] for seed in order]
+
+
+def _finite(driver: Driver, observations: Any) -> np.ndarray:
+    """Return a driver's actions.
+
+    Raises:
+        DriveRLError: one of them is no number.
+    """
+    actions = driver.act(observations)
+    if not np.isfinite(actions).all():
+        raise DriveRLError(f"driver {driver.name}: gave a NaN or infinite action; mend: use another checkpoint")
+    return actions
+
+
 def _drive_rows(driver: Driver, envs: Sequence[LaneEnv], queues: dict[int, deque[int]]) -> Iterator[EpisodeMetrics]:
     """Drive the roads of some rows of the batch, one environment a row; yield each episode as it ends."""
     space = envs[0].observation_space
@@ -130,9 +193,7 @@ def _drive_rows(driver: Driver, envs: Sequence[LaneEnv], queues: dict[int, deque
     for row, env in active.items():
         rows[row] = _start(env, queues[row].popleft())
     while active:
-        actions = driver.act(stacked(rows, space))
-        if not np.isfinite(actions).all():
-            raise DriveRLError(f"driver {driver.name}: gave a NaN or infinite action; mend: use another checkpoint")
+        actions = _finite(driver, stacked(rows, space))
         for row, env in list(active.items()):
             rows[row], _, terminated, truncated, info = env.step(actions[row])
             if terminated or truncated:

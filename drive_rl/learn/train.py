@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn import checkpoint
@@ -35,7 +36,6 @@ from drive_rl.learn.logging import make_logger
 from drive_rl.learn.memory import keep_freed_memory
 from drive_rl.learn.signals import StopRequest, stop_on_signals
 from drive_rl.learn.threads import learning_threads
-from drive_rl.learn.vec_env import SerialVecEnv
 from drive_rl.reader import dump, read_run
 from drive_rl.run.files import settle, write_json, write_text
 from drive_rl.run.folder import RunFolder
@@ -97,7 +97,7 @@ def train(
     if run is not None:
         spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
     assert spec is not None, "train needs a spec or a run to resume"
-    envs = make_envs(spec.world, spec.agent, "train", spec.agent.num_envs, spec.seed)
+    envs = make_envs(spec.world, spec.agent, "train", spec.agent.num_envs, spec.seed, spec.engine)
     try:
         model = build_model(spec.agent, envs, chosen, spec.seed)
         if run is None:
@@ -120,7 +120,7 @@ class _Session:
     spec: RunSpec
     run: RunFolder
     model: BaseAlgorithm
-    envs: SerialVecEnv
+    envs: VecEnv
     stop: StopRequest
     console: Console
     film: Film | None
@@ -211,7 +211,7 @@ class _Session:
     def _evaluator(self) -> Evaluator:
         agent, episodes = self.spec.agent, self.spec.evaluation.episodes
         driver = PolicyDriver(agent.name, self.model.policy, agent.observation, agent.actions)
-        return Evaluator(driver, self.spec.world, "val", min(8, episodes))
+        return Evaluator(driver, self.spec.world, "val", min(8, episodes), self.spec.engine)
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)

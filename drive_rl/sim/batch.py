@@ -105,7 +105,7 @@ class Batch:
     ) -> None:
         check_batch(world, num_cars)
         camera, task = world.camera, world.task
-        self.world = world
+        self.world, self._observation = world, observation
         rules = rules_of(world)
         dt, substeps = 1 / task.physics_hz, task.physics_hz // task.control_hz
         half = world.car.length_m / 2, world.car.width_m / 2
@@ -182,6 +182,20 @@ class Batch:
         for car in ended.tolist():
             self._leave(car)
         return ended
+
+    def observe(self) -> Any:
+        """Return what the drivers are given, (N, ...): pictures are a view of `frames`."""
+        if self._observation == "camera":
+            return self.pictures
+        state = self.cars.state.copy()
+        return state if self._observation == "state" else {"camera": self.pictures, "state": state}
+
+    def observe_one(self, car: int) -> Any:
+        """Return what one driver is given, which later steps cannot change."""
+        picture, state = self.pictures[car : car + 1].copy(), self.cars.state[car].copy()
+        if self._observation == "camera":
+            return picture[0]
+        return state if self._observation == "state" else {"camera": picture[0], "state": state}
 
     def last_info(self, car: int) -> dict[str, Any]:
         """Return what `LaneEnv` says of the step that ended a car's episode."""

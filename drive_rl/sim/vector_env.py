@@ -73,7 +73,6 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.single_observation_space, self.single_action_space = one.observation_space, one.action_space
         self.observation_space = batch_space(one.observation_space, num_envs)
         self.action_space = batch_space(one.action_space, num_envs)
-        self._observation: Observation = observation
         self._grid = action_grid(world.task) if actions == "discrete" else None
         self._courses = [Course(split, seeding.np_random(None)[0]) for _ in range(num_envs)]
         self.batch = Batch(world, num_envs, observation, threads)
@@ -94,7 +93,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         drawn = [course.next() for course in self._courses]
         self.batch.begin(range(self.num_envs), drawn if named is None else named)
         everyone = np.ones(self.num_envs, bool)
-        return self._observe(), self._infos(everyone)
+        return self.batch.observe(), self._infos(everyone)
 
     def step(
         self, actions: Any
@@ -111,14 +110,14 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         rewards, over, truncated = cars.reward.copy(), cars.end != RUNNING, cars.end == TIMEOUT
         infos: dict[str, Any] = {}
         for car in ended.tolist():
-            last = {"final_obs": self._last(car), "final_info": self.batch.last_info(car)}
+            last = {"final_obs": self.batch.observe_one(car), "final_info": self.batch.last_info(car)}
             infos = self._add_info(infos, last, car)
         if not over.all():
             terms = _masked(TERMS, np.where(over[:, None], 0.0, cars.terms), ~over)
             infos |= {"reward_terms": terms, "_reward_terms": ~over}
         if len(ended):
             self.batch.begin(ended, [self._courses[car].next() for car in ended.tolist()])
-        return self._observe(), rewards, over & ~truncated, truncated, infos | self._infos(over)
+        return self.batch.observe(), rewards, over & ~truncated, truncated, infos | self._infos(over)
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the threads."""
@@ -134,19 +133,6 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.batch.set_state({name: a for name, a in state.items() if not name.startswith("course.")})
         for i, course in enumerate(self._courses):
             course.set_state(state[f"course.{i}"])
-
-    def _observe(self) -> Any:
-        pictures, state = self.batch.pictures, self.batch.cars.state.copy()
-        if self._observation == "camera":
-            return pictures
-        return state if self._observation == "state" else {"camera": pictures, "state": state}
-
-    def _last(self, car: int) -> Any:
-        """Return a car's observation, which later steps cannot change."""
-        picture, state = self.batch.pictures[car : car + 1].copy(), self.batch.cars.state[car].copy()
-        if self._observation == "camera":
-            return picture[0]
-        return state if self._observation == "state" else {"camera": picture[0], "state": state}
 
     def _infos(self, begun: NDArray[np.bool_]) -> dict[str, Any]:
         """Return the metrics of all cars, and the road seeds of those whose episodes have just begun."""

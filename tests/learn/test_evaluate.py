@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from drive_rl.learn.drivers import PolicyDriver
 from drive_rl.learn.evaluate import evaluate, results, split_seeds
 from drive_rl.learn.vec_env import Batch
 from drive_rl.sim.scoring import EpisodeMetrics, Score
-from drive_rl.spec import Actions, DqnSpec, Observation, PpoSpec
+from drive_rl.spec import Actions, DqnSpec, Engine, Observation, PpoSpec
 
 
 def untrained(spec: PpoSpec | DqnSpec) -> PolicyDriver:
@@ -35,6 +35,18 @@ def test_the_score_does_not_depend_on_the_number_of_environments(
         assert evaluate(driver, world(), "val", 11, num_envs) == (score, rows)
 
 
+@pytest.mark.parametrize("make", [ppo, dqn])
+def test_both_engines_give_the_same_score(make: Callable[..., PpoSpec | DqnSpec]) -> None:
+    driver = untrained(make())
+    seen: list[EpisodeMetrics] = []
+    score, rows = evaluate(driver, world(), "val", 40, progress=seen.append, engine="batch")
+    assert [row.road_seed for row in rows] == list(range(10_000, 10_040))
+    assert sorted(row.road_seed for row in seen) == list(range(10_000, 10_040))
+    expected, theirs = evaluate(driver, world(), "val", 40)
+    assert [row.end_reason for row in rows] == [row.end_reason for row in theirs]
+    assert score.driving_score.value == pytest.approx(expected.driving_score.value, abs=1e-6)
+
+
 class Broken:
     """Gives no numbers."""
 
@@ -47,8 +59,9 @@ class Broken:
 
 
 def test_actions_that_are_no_numbers_are_an_error() -> None:
-    with pytest.raises(DriveRLError, match="driver broken: gave a NaN"):
-        evaluate(Broken(), world(), "val", 2)
+    for engine in get_args(Engine):
+        with pytest.raises(DriveRLError, match="driver broken: gave a NaN"):
+            evaluate(Broken(), world(), "val", 2, engine=engine)
 
 
 @pytest.mark.parametrize("episodes", [0, 1001])

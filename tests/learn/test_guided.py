@@ -10,6 +10,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticCnnPolicy
+from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.dqn.policies import CnnPolicy
 
 from drive_rl.learn.build import build_model, is_guided, make_envs
@@ -19,7 +20,6 @@ from drive_rl.learn.exploration import PerEnvDQN
 from drive_rl.learn.guide import Guide
 from drive_rl.learn.guided import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ
 from drive_rl.learn.sight import LANE_STATE, LaneSight
-from drive_rl.learn.vec_env import SerialVecEnv
 from drive_rl.sim.judge import STATE_FIELDS
 from drive_rl.spec import DqnSpec, GuidanceSpec, PpoSpec
 
@@ -31,12 +31,12 @@ FIELDS = len(STATE_FIELDS)
 CAMERA = spaces.Box(0, 255, SHAPE, np.uint8)
 
 
-def model_of(spec: PpoSpec | DqnSpec, device: torch.device = CPU) -> tuple[Any, SerialVecEnv]:
+def model_of(spec: PpoSpec | DqnSpec, device: torch.device = CPU) -> tuple[Any, VecEnv]:
     envs = make_envs(small_specs.world(), spec, "train", spec.num_envs, 0)
     return build_model(spec, envs, device, 0), envs
 
 
-def guide_of(returns_truth: bool = False, **guidance: Any) -> tuple[Guide, LaneSight, SerialVecEnv]:
+def guide_of(returns_truth: bool = False, **guidance: Any) -> tuple[Guide, LaneSight, VecEnv]:
     """Return a guide of two small worlds, its eyes, and the worlds themselves."""
     spec = small_specs.ppo()
     envs = make_envs(small_specs.world(), spec, "train", 2, 0)
@@ -47,7 +47,7 @@ def guide_of(returns_truth: bool = False, **guidance: Any) -> tuple[Guide, LaneS
     return guide, sight, envs
 
 
-def twin() -> SerialVecEnv:
+def twin() -> VecEnv:
     """Return the environments that `guide_of` has, without the guide."""
     return make_envs(small_specs.world(), small_specs.ppo(), "train", 2, 0)
 

@@ -48,7 +48,14 @@ def same(first: Path, second: Path) -> bool:
 
 @pytest.mark.parametrize(
     ("algorithm", "changes"),
-    [("ppo", ()), ("ppo", ("agent.guidance=null",)), ("dqn", ()), ("dqn", ("agent.guidance=null", "agent.n_steps=1"))],
+    [
+        ("ppo", ()),
+        ("ppo", ("engine=batch",)),
+        ("ppo", ("agent.guidance=null",)),
+        ("dqn", ()),
+        ("dqn", ("engine=batch",)),
+        ("dqn", ("agent.guidance=null", "agent.n_steps=1")),
+    ],
 )
 def test_a_resumed_run_ends_where_an_unbroken_one_does(
     algorithm: str, changes: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
