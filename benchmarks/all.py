@@ -16,6 +16,8 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "soak": ("soak.py", "--steps 8000 --warm-up 4000 --every 1000"),
     "learn-ppo-lane-follow": ("learn.py --experiment ppo-lane-follow", f"{LEARN_QUICK}4096"),
     "learn-dqn-lane-follow": ("learn.py --experiment dqn-lane-follow", f"{LEARN_QUICK}2048"),
+    "learn-ppo-batch": ("learn.py --experiment ppo-batch", f"{LEARN_QUICK}4096"),
+    "learn-dqn-batch": ("learn.py --experiment dqn-batch", f"{LEARN_QUICK}2048"),
     "make_drive": ("make_drive.py", "--runs 1 --episodes 8 --budget-steps 4096"),
 }
 
