@@ -13,6 +13,7 @@ LEARN_QUICK = "--seeds 0 --episodes 4 --split val --set evaluation.episodes=4 ev
 RUNS = {  # result -> the full command, and what --quick adds to it
     "env_speed": ("env_speed.py", "--rounds 2 --seconds 0.5 --roads 3"),
     "render_speed": ("render_speed.py", "--rounds 2 --seconds 0.2 --poses 32"),
+    "batch_speed": ("batch_speed.py", "--rounds 2 --seconds 0.3 --cars 1 8"),
     "soak": ("soak.py", "--steps 8000 --warm-up 4000 --every 1000"),
     "learn-ppo-lane-follow": ("learn.py --experiment ppo-lane-follow", f"{LEARN_QUICK}4096"),
     "learn-dqn-lane-follow": ("learn.py --experiment dqn-lane-follow", f"{LEARN_QUICK}2048"),

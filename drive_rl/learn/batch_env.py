@@ -12,10 +12,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
 from drive_rl.sim.batch import Batch
-from drive_rl.sim.commands import action_grid, commands_of
 from drive_rl.sim.course import Course
+from drive_rl.sim.interface import action_grid, action_space, commands_of, observation_space
 from drive_rl.sim.judge import TIMEOUT
-from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.spec import Actions, Observation, Split, WorldSpec
 
 
@@ -48,15 +47,13 @@ class BatchVecEnv(VecEnv):
         retry: float = 0.0,
     ) -> None:
         self.batch = Batch(world, num_envs, observation)
-        one = LaneEnv(world, observation, actions, split)
-        one.close()
         self.world = world
         self._grid = action_grid(world.task) if actions == "discrete" else None
         self._scale = reward_scale
         self._courses = [Course(split, seeding.np_random(None)[0], retry) for _ in range(num_envs)]
         self._returns = np.zeros(num_envs)
         self._commands = np.zeros((num_envs, 2))
-        super().__init__(num_envs, one.observation_space, one.action_space)
+        super().__init__(num_envs, observation_space(world, observation), action_space(world, actions))
 
     def reset(self) -> Any:
         """Begin every car's episode, with the seeds set before."""

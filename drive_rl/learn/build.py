@@ -22,6 +22,7 @@ from drive_rl.learn.guided import GuidedActorCritic, GuidedDQN, GuidedPPO, Guide
 from drive_rl.learn.sight import LANE_STATE
 from drive_rl.learn.threads import learning_threads
 from drive_rl.learn.vec_env import SerialVecEnv
+from drive_rl.sim.interface import action_space, observation_space
 from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.spec import DqnSpec, Engine, Observation, PpoSpec, Split, WorldSpec
 
@@ -90,14 +91,13 @@ def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, see
 
 def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device) -> BasePolicy:
     """Return the untrained policy of a spec, for driving only: `build_model` without the learner."""
-    env = make_env(world, spec, "test")
-    env.close()
+    shown = observation_space(world, _shown(spec))
     policy = _policy_class(spec)
     if isinstance(policy, str):
         policy = (PPO if isinstance(spec, PpoSpec) else PerEnvDQN).policy_aliases[policy]
-    space = LANE_STATE if is_guided(spec) else env.observation_space
+    space = LANE_STATE if is_guided(spec) else shown
     schedule = LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0)
-    return policy(space, env.action_space, schedule, **_policy(spec, world, env.observation_space)).to(device)
+    return policy(space, action_space(world, spec.actions), schedule, **_policy(spec, world, shown)).to(device)
 
 
 def choose_device(name: str) -> torch.device:

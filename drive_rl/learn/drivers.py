@@ -22,7 +22,7 @@ from drive_rl.learn.vec_env import Batch
 from drive_rl.reader import load_agent, load_world, read_run
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 from drive_rl.shelf import entries, nearest
-from drive_rl.sim.lane_env import LaneEnv
+from drive_rl.sim.interface import action_space, observation_space
 from drive_rl.spec import Actions, Observation, ReferenceSpec, RunSpec, WorldSpec
 
 DEFAULT_WORLD = "lane_follow"
@@ -165,11 +165,9 @@ def _foreign(path: Path, world: WorldSpec | None, device: torch.device, trust: b
     )
     actions: Actions = "discrete" if isinstance(model.action_space, gymnasium.spaces.Discrete) else "continuous"
     world = world or load_world(DEFAULT_WORLD)
-    env = LaneEnv(world, observation, actions)
-    env.close()
     for what, own, theirs in (
-        ("observation", space, env.observation_space),
-        ("action", model.action_space, env.action_space),
+        ("observation", space, observation_space(world, observation)),
+        ("action", model.action_space, action_space(world, actions)),
     ):
         if own != theirs:
             raise DriveRLError(

@@ -15,7 +15,7 @@ from drive_rl.learn.drivers import Driver
 from drive_rl.learn.threads import driving
 from drive_rl.learn.vec_env import stacked
 from drive_rl.sim.batch import Batch
-from drive_rl.sim.commands import action_grid, commands_of
+from drive_rl.sim.interface import action_grid, commands_of
 from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.sim.scoring import EpisodeMetrics, Score, score, score_tiers
 from drive_rl.spec import SPLITS, Engine, Split, WorldSpec

@@ -1,1 +1,21 @@
-"""The world and the car: road -> field -> vehicle -> Bullet -> camera -> reward -> environment."""
+"""The world and the car: road -> field -> vehicle -> engine -> camera -> judge -> environment."""
+
+from pathlib import Path
+
+
+def drop_stale_code(folder: Path) -> None:
+    """Remove compiled functions that are older than any module of a folder.
+
+    numba compares a compiled function with its own file, but not with the files of the functions that it calls: after
+    an update of one of them, the old machine code would go on.
+    """
+    newest = max(path.stat().st_mtime for path in folder.glob("*.py"))
+    for compiled in (folder / "__pycache__").glob("*.nb[ci]"):
+        try:
+            if compiled.stat().st_mtime < newest:
+                compiled.unlink()
+        except OSError:  # another process was quicker, or the folder is read-only
+            pass
+
+
+drop_stale_code(Path(__file__).parent)

@@ -9,23 +9,20 @@ from typing import Any, cast
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
 from drive_rl.sim.bullet import BulletWorld, CarState
 from drive_rl.sim.camera import cast_rays
-from drive_rl.sim.commands import action_grid
 from drive_rl.sim.episode import Episode, draw_episode
 from drive_rl.sim.eye import Eye
+from drive_rl.sim.interface import action_grid, action_space, known, observation_space
 from drive_rl.sim.judge import END_REASONS, METRICS, STATE_FIELDS, TERMS, judge, lane_state, rules_of
 from drive_rl.sim.lanes import lane_polylines
 from drive_rl.sim.render import Scene, Truth, render_truth
 from drive_rl.sim.scoring import TRACE, EndReason, summarise
 from drive_rl.spec import SPLITS, Actions, Observation, Split, WorldSpec
-
-_STATE_LIMIT = 1e3
 
 
 def make_env(world: str | WorldSpec, **kwargs: Any) -> "LaneEnv":
@@ -61,10 +58,10 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         split: Split = "train",
         render_mode: str | None = None,
     ) -> None:
-        _known("observation", observation, ("camera", "camera+state", "state"))
-        _known("actions", actions, ("continuous", "discrete"))
-        _known("split", split, tuple(SPLITS))
-        _known("render_mode", render_mode, (None, "rgb_array", "human"))
+        known("split", split, tuple(SPLITS))
+        known("render_mode", render_mode, (None, "rgb_array", "human"))
+        self.observation_space = observation_space(world, observation)
+        self.action_space = action_space(world, actions)
         task = world.task
         self.world = world
         self.render_mode = render_mode
@@ -72,8 +69,6 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._observation, self._split = observation, split
         self._grid = [(steer, pedal) for steer, pedal in action_grid(task).tolist()]
         self._discrete = actions == "discrete"
-        self.action_space = spaces.Discrete(len(self._grid)) if self._discrete else spaces.Box(-1, 1, (2,), np.float32)
-        self.observation_space = _observation_space(world, observation)
         self._rules = rules_of(world)
         self._row, self._terms = np.zeros(len(METRICS)), np.zeros(len(TERMS))
         self._bullet = BulletWorld(world.car, 1 / task.physics_hz)
@@ -272,21 +267,6 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         state = np.empty(len(STATE_FIELDS), np.float32)
         lane_state(self.episode.road.knots, self._row, self._flat, self._rules.lane_d, state)
         return state
-
-
-def _observation_space(world: WorldSpec, observation: Observation) -> spaces.Space[Any]:
-    camera = world.camera
-    channels = (3 if camera.channels == "rgb" else 1) * camera.frame_stack
-    image = spaces.Box(0, 255, (channels, camera.height_px, camera.width_px), np.uint8)
-    state = spaces.Box(-_STATE_LIMIT, _STATE_LIMIT, (len(STATE_FIELDS),), np.float32)
-    if observation == "camera+state":
-        return spaces.Dict({"camera": image, "state": state})
-    return image if observation == "camera" else state
-
-
-def _known(key: str, value: object, known: tuple[object, ...]) -> None:
-    if value not in known:
-        raise DriveRLError(f"{key} = {value!r}: expected one of {', '.join(str(name) for name in known)}")
 
 
 def _road_seed(value: object) -> int:

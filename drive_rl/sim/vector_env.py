@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
-from drive_rl.sim.batch import Batch, check_batch
-from drive_rl.sim.commands import action_grid, commands_of
+from drive_rl.sim.batch import Batch
 from drive_rl.sim.course import Course
+from drive_rl.sim.interface import action_grid, action_space, commands_of, known, observation_space
 from drive_rl.sim.judge import METRICS, RUNNING, TERMS, TIMEOUT
-from drive_rl.sim.lane_env import LaneEnv
-from drive_rl.spec import Actions, Observation, Split, WorldSpec
+from drive_rl.spec import SPLITS, Actions, Observation, Split, WorldSpec
 
 
 def make_vector_env(world: str | WorldSpec, num_envs: int = 1, **kwargs: Any) -> "BatchVectorEnv":
@@ -66,16 +65,15 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             raise DriveRLError(
                 f"render_mode = {render_mode!r}: a batch paints no frames for people; mend: gymnasium.make"
             )
-        check_batch(world, num_envs)
-        one = LaneEnv(world, observation, actions, split)
-        one.close()
+        known("split", split, tuple(SPLITS))
+        self.single_observation_space = observation_space(world, observation)
+        self.single_action_space = action_space(world, actions)
+        self.batch = Batch(world, num_envs, observation, threads)
         self.world, self.num_envs = world, num_envs
-        self.single_observation_space, self.single_action_space = one.observation_space, one.action_space
-        self.observation_space = batch_space(one.observation_space, num_envs)
-        self.action_space = batch_space(one.action_space, num_envs)
         self._grid = action_grid(world.task) if actions == "discrete" else None
         self._courses = [Course(split, seeding.np_random(None)[0]) for _ in range(num_envs)]
-        self.batch = Batch(world, num_envs, observation, threads)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None

@@ -1,0 +1,87 @@
+"""What drivers are given and what they give: the spaces of a world, and actions -> steering and pedal, checked first.
+
+It knows specs and spaces; it knows no engine.
+"""
+
+from typing import Any, get_args
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.judge import STATE_FIELDS
+from drive_rl.spec import Actions, Observation, TaskSpec, WorldSpec
+
+_STATE_LIMIT = 1e3
+
+Grid = NDArray[np.float64]
+"""(actions, 2): steering and pedal in [-1, 1] of each discrete action."""
+
+
+def observation_space(world: WorldSpec, observation: Observation) -> spaces.Space[Any]:
+    """Return the space of one car's observations.
+
+    Raises:
+        DriveRLError: an unknown mode.
+    """
+    known("observation", observation, get_args(Observation))
+    camera = world.camera
+    channels = (3 if camera.channels == "rgb" else 1) * camera.frame_stack
+    image = spaces.Box(0, 255, (channels, camera.height_px, camera.width_px), np.uint8)
+    state = spaces.Box(-_STATE_LIMIT, _STATE_LIMIT, (len(STATE_FIELDS),), np.float32)
+    if observation == "camera+state":
+        return spaces.Dict({"camera": image, "state": state})
+    return image if observation == "camera" else state
+
+
+def action_space(world: WorldSpec, actions: Actions) -> spaces.Space[Any]:
+    """Return the space of one car's actions.
+
+    Raises:
+        DriveRLError: an unknown mode.
+    """
+    known("actions", actions, get_args(Actions))
+    if actions == "discrete":
+        return spaces.Discrete(len(action_grid(world.task)))
+    return spaces.Box(-1, 1, (2,), np.float32)
+
+
+def known(key: str, value: object, values: tuple[object, ...]) -> None:
+    """Refuse a value that is none of some.
+
+    Raises:
+        DriveRLError: it is none of them.
+    """
+    if value not in values:
+        raise DriveRLError(f"{key} = {value!r}: expected one of {', '.join(str(name) for name in values)}")
+
+
+def action_grid(task: TaskSpec) -> Grid:
+    """Return the world's discrete actions, steer-major."""
+    return np.array([(steer, pedal) for steer in task.steer_grid for pedal in task.pedal_grid], np.float64)
+
+
+def commands_of(actions: Any, num_cars: int, grid: Grid | None) -> NDArray[np.float64]:
+    """Return steering and pedal (N, 2) of N actions: pairs in [-1, 1], or with a grid indices into it.
+
+    Raises:
+        DriveRLError: another shape or type, a NaN, or an index beyond the grid.
+    """
+    given = np.asarray(actions)
+    shape, kinds = ((num_cars, 2), "fiu") if grid is None else ((num_cars,), "iu")
+    if given.shape != shape or given.dtype.kind not in kinds:
+        what = "numbers [steer, pedal]" if grid is None else "integers"
+        raise DriveRLError(
+            f"step: actions of shape {given.shape} and type {given.dtype}: expected {what} of shape {shape}"
+        )
+    if grid is None:
+        wrong = ~np.isfinite(given).all(axis=1)
+        expected = "finite numbers [steer, pedal] in [-1, 1]"
+    else:
+        wrong = (given < 0) | (given >= len(grid))
+        expected = f"an integer in [0, {len(grid)})"
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise DriveRLError(f"step: action {first} = {given[first].tolist()}: expected {expected}")
+    return np.clip(given, -1.0, 1.0).astype(np.float64) if grid is None else grid[given]
