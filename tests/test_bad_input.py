@@ -406,6 +406,7 @@ def within_bounds(model: type[BaseModel], prefix: str = "") -> Iterator[st.Searc
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_world_that_is_accepted_can_be_driven(changes: list[str]) -> None:
     from drive_rl.sim.lane_env import LaneEnv
+    from drive_rl.sim.vector_env import BatchVectorEnv
 
     try:
         world = load_world("lane_follow", changes)
@@ -420,6 +421,12 @@ def test_any_world_that_is_accepted_can_be_driven(changes: list[str]) -> None:
             assert 0 <= reward <= 1
             if terminated or truncated:
                 break
+        batch = BatchVectorEnv(world, 2)
+        batch.reset(seed=0)
+        for _ in range(2):
+            rewards = batch.step(batch.action_space.sample())[1]
+            assert ((rewards >= 0) & (rewards <= 1)).all()
+        batch.close()
     finally:
         env.close()
 

@@ -108,7 +108,7 @@ class Batch:
         self.world, self._observation = world, observation
         rules = rules_of(world)
         dt, substeps = 1 / task.physics_hz, task.physics_hz // task.control_hz
-        half = world.car.length_m / 2, world.car.width_m / 2
+        half = float(world.car.length_m / 2), float(world.car.width_m / 2)
         self._plan = Plan(rules, car_params(world.car), *half, dt, substeps, observation != "state")
         self.ring = RoadRing(world, num_cars + min(num_cars, _SPARE_ROADS))
         self._lens = Lens(cast_rays(camera).bearings, TEXTURES)

@@ -73,17 +73,17 @@ class Rules(NamedTuple):
 
 
 def rules_of(world: WorldSpec) -> Rules:
-    """Return the rules of a world."""
+    """Return the rules of a world, all numbers of one type: numba compiles a function once for each."""
     road, task, reward = world.road, world.task, world.reward
     return Rules(
-        lane_centre_d_m(road),
-        road.lane_width_m / 2,
-        -road.lanes_ahead * road.lane_width_m,
+        float(lane_centre_d_m(road)),
+        float(road.lane_width_m / 2),
+        float(-road.lanes_ahead * road.lane_width_m),
         road.lanes_oncoming > 0,
         float(task.control_hz),
         math.ceil(task.time_limit_s * task.control_hz),
         reward.combine == "product",
-        (reward.lane, reward.speed, reward.heading, reward.comfort),
+        (float(reward.lane), float(reward.speed), float(reward.heading), float(reward.comfort)),
     )
 
 

@@ -45,8 +45,8 @@ class CarParams(NamedTuple):
 
 
 def car_params(spec: CarSpec) -> CarParams:
-    """Return the parameters of a car."""
-    return CarParams(
+    """Return the parameters of a car, all of one type: numba compiles a function once for each."""
+    values = (
         spec.mass_kg,
         spec.yaw_inertia_kgm2,
         spec.cg_to_front_m,
@@ -62,6 +62,7 @@ def car_params(spec: CarSpec) -> CarParams:
         spec.drag_ns2pm2,
         spec.rolling_n,
     )
+    return CarParams(*map(float, values))
 
 
 @njit(cache=True)
