@@ -263,7 +263,7 @@ class _LearnerSpec(Spec):
     hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         default=(64, 64), description="Layers between what is seen and actions or values."
     )
-    num_envs: int = Field(default=8, ge=1, le=256, description="Environments stepped together.")
+    num_envs: int = Field(default=8, ge=1, le=100_000, description="Environments stepped together.")
     learning_rate: Positive = Field(default=5e-4, le=1, description="Adam step size.")
     learning_rate_end: NonNegative = Field(
         default=5e-5, le=1, description="Step size at the end of the budget (linear)."
