@@ -55,7 +55,7 @@ def score(folder: RunFolder, split: str, episodes: int, engine: str, world: str 
     kept = ("road_seed", "tier", "end_reason", "route_completion", "max_offset_m", "mean_speed_mps")
     return {
         "world": found["world"],
-        "engine": engine,
+        "engine": found["engine"],
         "split": split,
         "episodes": len(found["episodes"]),
         "successes": sum(row["success"] for row in found["episodes"]),

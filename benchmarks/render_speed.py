@@ -35,7 +35,7 @@ def shots(world: WorldSpec, episode: Episode, client: int, boxes: int) -> dict[s
     camera, look = world.camera, episode.look
     scene = Scene(episode.field, world.road, look)
     rays = cast_rays(camera, look.camera_height_error_m, look.camera_pitch_error_rad)
-    image = np.zeros((3 if camera.channels == "rgb" else 1, camera.height_px, camera.width_px), np.uint8)
+    image = np.zeros((camera.planes, camera.height_px, camera.width_px), np.uint8)
     bullet = BulletCamera(world, client)
     bullet.lay(episode.road, look)
     aspect = camera.width_px / camera.height_px

@@ -153,7 +153,7 @@ def eval_command(
     who, place = choose(name, world, changes or [], device, trust, typer.echo)
     with progress_bar("eval", episodes) as advance:
         _, rows = evaluate(who, place, split, episodes, progress=advance, engine=engine)
-    found = results(name, place, split, rows)
+    found = results(name, place, split, rows, engine)
     target = out or (own_eval if world is None and not changes else None)
     if target is not None:
         write_json(target, found)

@@ -123,6 +123,11 @@ class CameraSpec(Spec):
     pitch_rad: float = Field(default=0.25, ge=-1.5, le=1.57, description="Rotation about y, positive looks down [rad].")
     renderer: Renderer = Field(default="field", description="`field` (numba), or Bullet's `tiny` or `egl`.")
 
+    @property
+    def planes(self) -> int:
+        """Colour channels of one picture: 1 or 3."""
+        return 3 if self.channels == "rgb" else 1
+
 
 class TaskSpec(Spec):
     """What the driver must do, and how an episode starts and ends."""

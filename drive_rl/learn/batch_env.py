@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 from drive_rl.sim.batch import Batch
 from drive_rl.sim.course import Course
 from drive_rl.sim.interface import action_grid, action_space, commands_of, observation_space
-from drive_rl.sim.judge import TIMEOUT
+from drive_rl.sim.judge import RUNNING, TIMEOUT
 from drive_rl.spec import Actions, Observation, Split, WorldSpec
 
 
@@ -74,7 +74,7 @@ class BatchVecEnv(VecEnv):
         ended = self.batch.step(self._commands)
         cars = self.batch.cars
         self._returns += cars.reward
-        rewards, dones = (self._scale * cars.reward).astype(np.float32), cars.end != 0
+        rewards, dones = (self._scale * cars.reward).astype(np.float32), cars.end != RUNNING
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for car in ended.tolist():
             infos[car] = info = self.batch.last_info(car)

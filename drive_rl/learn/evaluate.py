@@ -103,12 +103,15 @@ def evaluate(
         return evaluator.run(episodes, progress)
 
 
-def results(driver: str, world: WorldSpec, split: Split, rows: Sequence[EpisodeMetrics]) -> dict[str, Any]:
+def results(
+    driver: str, world: WorldSpec, split: Split, rows: Sequence[EpisodeMetrics], engine: Engine = "bullet"
+) -> dict[str, Any]:
     """Return what `eval.json` holds: the score, each tier's score, and every episode."""
     return {
         "driver": driver,
         "world": world.name,
         "split": split,
+        "engine": engine,
         "score": score(rows).to_dict(),
         "tiers": {tier: value.to_dict() for tier, value in score_tiers(rows).items()},
         "episodes": [row.to_dict() for row in rows],

@@ -186,6 +186,7 @@ class _Session:
                 "driver": str(self.run.path),
                 "world": self.spec.world.name,
                 "split": "val",
+                "engine": self.spec.engine,
                 "step": best.step,
                 "score": best.score,
             },

@@ -209,4 +209,4 @@ def newest_picture(observation: Any, world: WorldSpec) -> NDArray[np.uint8] | No
     camera = observation.get("camera") if isinstance(observation, dict) else observation
     if camera is None or np.ndim(camera) != 3:
         return None
-    return camera[-(3 if world.camera.channels == "rgb" else 1) :]
+    return camera[-world.camera.planes :]

@@ -38,7 +38,7 @@ from drive_rl.sim.judge import (
     rules_of,
 )
 from drive_rl.sim.render import TEXTURES, paint_picture
-from drive_rl.sim.ring import RoadRing
+from drive_rl.sim.ring import RoadRing, slot_bytes
 from drive_rl.sim.road import wrap
 from drive_rl.sim.scoring import TRACE, summarise
 from drive_rl.sim.solids import Solids
@@ -97,13 +97,15 @@ class Batch:
         threads: Over how many cores the cars are spread; None: as many as there are, for enough cars.
 
     Raises:
-        DriveRLError: N is no positive number, or memory does not suffice; or only PyBullet can run this world.
+        DriveRLError: N or threads is no positive number, memory does not suffice, or only PyBullet can run this world.
     """
 
     def __init__(
         self, world: WorldSpec, num_cars: int, observation: Observation = "camera", threads: int | None = None
     ) -> None:
         check_batch(world, num_cars)
+        if threads is not None and threads < 1:
+            raise DriveRLError(f"threads = {threads}: expected at least 1, or None for as many as there are cores")
         camera, task = world.camera, world.task
         self.world, self._observation = world, observation
         rules = rules_of(world)
@@ -114,20 +116,19 @@ class Batch:
         self._lens = Lens(cast_rays(camera).bearings, TEXTURES)
         n, steps = num_cars, rules.max_steps
         self.cars = Cars(
-            np.zeros((7, n)),
-            np.zeros(n),
-            np.zeros(n, np.int64),
-            np.zeros((n, len(METRICS))),
-            np.zeros((n, len(TERMS))),
-            np.zeros((n, steps, len(TRACE))),
-            np.zeros(n),
-            np.zeros(n, np.int64),
-            np.zeros((n, len(STATE_FIELDS)), np.float32),
-            np.zeros(n, np.int64),
-            np.zeros(n, bool),
+            body=np.zeros((7, n)),
+            steer=np.zeros(n),
+            steps=np.zeros(n, np.int64),
+            metrics=np.zeros((n, len(METRICS))),
+            terms=np.zeros((n, len(TERMS))),
+            trace=np.zeros((n, steps, len(TRACE))),
+            reward=np.zeros(n),
+            end=np.zeros(n, np.int64),
+            state=np.zeros((n, len(STATE_FIELDS)), np.float32),
+            slot=np.zeros(n, np.int64),
+            drives=np.zeros(n, bool),
         )
-        channels = 3 if camera.channels == "rgb" else 1
-        pictures = (n, camera.frame_stack, channels, camera.height_px, camera.width_px)
+        pictures = (n, camera.frame_stack, camera.planes, camera.height_px, camera.width_px)
         shape = pictures if self._plan.sees else (n, 0, 0, 0, 0)
         self.frames, self._frames_before = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
         cores = len(os.sched_getaffinity(0)) if threads is None else threads
@@ -148,17 +149,15 @@ class Batch:
     def begin(self, cars: Sequence[int] | NDArray[np.int64], seeds: Iterable[int]) -> None:
         """Begin the episode of a road seed in each of some cars."""
         for car, seed in zip(cars, seeds, strict=True):
-            self._leave(car)
+            self.idle(car)
             self.cars.slot[car] = self.ring.take(int(seed))
             self.cars.drives[car] = True
         _begin(np.asarray(cars, np.int64), self.cars, self.ring.roads, self._plan, self._lens, self.frames)
 
-    def idle(self, car: int) -> None:
-        """Take a car off the road: `step` leaves it as it is."""
-        self._leave(car)
-
     def step(self, commands: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Drive each car one control step; return which episodes ended. Those cars stand idle until `begin`.
+        """Drive each car one control step; return which episodes ended.
+
+        Those cars stand idle until `begin`; until the next `begin`, `last_info` tells how they drove.
 
         Args:
             commands: (N, 2) float64, steering and pedal in [-1, 1].
@@ -180,7 +179,7 @@ class Batch:
             part.result()
         ended = np.flatnonzero(self.cars.drives & (self.cars.end != RUNNING))
         for car in ended.tolist():
-            self._leave(car)
+            self.idle(car)
         return ended
 
     def observe(self) -> Any:
@@ -228,7 +227,7 @@ class Batch:
             )
         seeds = state["slot"].tolist()
         for car in range(self.num_cars):
-            self._leave(car)
+            self.idle(car)
         for car in np.flatnonzero(state["drives"]).tolist():
             self.cars.slot[car] = self.ring.take(seeds[car])
         for name, array in self.cars._asdict().items():
@@ -243,7 +242,8 @@ class Batch:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _leave(self, car: int) -> None:
+    def idle(self, car: int) -> None:
+        """Take a car off its road: `step` leaves it as it is."""
         if self.cars.drives[car]:
             self.cars.drives[car] = False
             self.ring.leave(int(self.cars.slot[car]))
@@ -262,11 +262,13 @@ def check_batch(world: WorldSpec, num_cars: int) -> None:
             f"world.camera.renderer = {world.camera.renderer}: only engine = bullet can paint with Bullet's renderers;"
             " mend: world.camera.renderer=field, or engine=bullet"
         )
-    camera, task, road = world.camera, world.task, world.road
-    pictures = 2 * camera.frame_stack * camera.height_px * camera.width_px * (3 if camera.channels == "rgb" else 1)
+    camera, task = world.camera, world.task
+    pictures = 2 * camera.frame_stack * camera.planes * camera.height_px * camera.width_px
     trace = 8 * len(TRACE) * task.time_limit_s * task.control_hz
-    field = 8 * 350 * road.length_m  # measured: lane_follow's fields have 209 cells a metre on average, 328 at most
-    needed, free = num_cars * (pictures + trace + field), os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    needed, free = (
+        num_cars * (pictures + trace + slot_bytes(world)),
+        os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+    )
     if needed > free:
         raise DriveRLError(
             f"num_envs = {num_cars}: about {needed / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free; mend:"

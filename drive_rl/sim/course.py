@@ -34,18 +34,27 @@ class Course:
 
     def get_state(self) -> np.ndarray:
         """Return the generator's state and the failed roads as uint64."""
-        state = self.rng.bit_generator.state
-        words = [
-            part for word in (state["state"]["state"], state["state"]["inc"]) for part in (word >> 64, word & _LOW)
-        ]
-        return np.array([*words, state["has_uint32"], state["uinteger"], *self._failed], np.uint64)
+        return np.concatenate([generator_state(self.rng), np.array(self._failed, np.uint64)])
 
     def set_state(self, state: np.ndarray) -> None:
         """Go on from what `get_state` returned."""
-        a, b, c, d, has, value, *failed = (int(word) for word in state)
-        words = {"state": a << 64 | b, "inc": c << 64 | d}
-        self.rng.bit_generator.state = {"bit_generator": "PCG64", "state": words, "has_uint32": has, "uinteger": value}
-        self._failed = deque(failed, _FAILED_KEPT)
+        set_generator_state(self.rng, state[:_WORDS])
+        self._failed = deque(state[_WORDS:].tolist(), _FAILED_KEPT)
 
 
+_WORDS = 6
 _LOW = 2**64 - 1
+
+
+def generator_state(rng: np.random.Generator) -> np.ndarray:
+    """Return the state of a PCG64 generator, NumPy's and Gymnasium's own kind, as (6,) uint64."""
+    state = rng.bit_generator.state
+    words = [part for word in (state["state"]["state"], state["state"]["inc"]) for part in (word >> 64, word & _LOW)]
+    return np.array([*words, state["has_uint32"], state["uinteger"]], np.uint64)
+
+
+def set_generator_state(rng: np.random.Generator, state: np.ndarray) -> None:
+    """Bring a generator to where `generator_state` saw it."""
+    a, b, c, d, has, value = state.tolist()
+    words = {"state": a << 64 | b, "inc": c << 64 | d}
+    rng.bit_generator.state = {"bit_generator": "PCG64", "state": words, "has_uint32": has, "uinteger": value}

@@ -19,9 +19,8 @@ class Eye:
 
     def __init__(self, world: WorldSpec, client: int) -> None:
         camera = world.camera
-        channels = 3 if camera.channels == "rgb" else 1
         self.frames: NDArray[np.uint8] = np.zeros(
-            (camera.frame_stack, channels, camera.height_px, camera.width_px), np.uint8
+            (camera.frame_stack, camera.planes, camera.height_px, camera.width_px), np.uint8
         )
         self._world = world
         self._bullet = None if camera.renderer == "field" else BulletCamera(world, client)

@@ -27,8 +27,7 @@ def observation_space(world: WorldSpec, observation: Observation) -> spaces.Spac
     """
     known("observation", observation, get_args(Observation))
     camera = world.camera
-    channels = (3 if camera.channels == "rgb" else 1) * camera.frame_stack
-    image = spaces.Box(0, 255, (channels, camera.height_px, camera.width_px), np.uint8)
+    image = spaces.Box(0, 255, (camera.planes * camera.frame_stack, camera.height_px, camera.width_px), np.uint8)
     state = spaces.Box(-_STATE_LIMIT, _STATE_LIMIT, (len(STATE_FIELDS),), np.float32)
     if observation == "camera+state":
         return spaces.Dict({"camera": image, "state": state})

@@ -15,6 +15,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
 from drive_rl.sim.bullet import BulletWorld, CarState
 from drive_rl.sim.camera import cast_rays
+from drive_rl.sim.course import generator_state, set_generator_state
 from drive_rl.sim.episode import Episode, draw_episode
 from drive_rl.sim.eye import Eye
 from drive_rl.sim.interface import action_grid, action_space, known, observation_space
@@ -67,7 +68,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": task.control_hz}
         self._observation, self._split = observation, split
-        self._grid = [(steer, pedal) for steer, pedal in action_grid(task).tolist()]
+        self._grid: list[list[float]] = action_grid(task).tolist()
         self._discrete = actions == "discrete"
         self._rules = rules_of(world)
         self._row, self._terms = np.zeros(len(METRICS)), np.zeros(len(TERMS))
@@ -163,22 +164,19 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         episode, car, camera = self.episode, self._car, self.world.camera
         errors = episode.look.camera_height_error_m, episode.look.camera_pitch_error_rad
         scene = Scene(episode.field, self.world.road, episode.look, episode.parked_solids)
-        image = np.empty((3 if camera.channels == "rgb" else 1, camera.height_px, camera.width_px), np.uint8)
+        image = np.empty((camera.planes, camera.height_px, camera.width_px), np.uint8)
         seen = render_truth(scene, cast_rays(camera, *errors), car.x_m, car.y_m, car.yaw_rad, image)
         lanes = lane_polylines(episode.road, self.world.road, camera, car.x_m, car.y_m, car.yaw_rad, *errors)
         return replace(seen, lanes=tuple(lanes))
 
     def get_state(self) -> dict[str, NDArray[Any]]:
         """Return arrays from which `set_state` goes on exactly here, in this or another process."""
-        generator = self.np_random.bit_generator.state
-        words = [generator["state"]["state"], generator["state"]["inc"]]
-        split = [part for word in words for part in (word >> 64, word & (2**64 - 1))]
         return {
             "seed": np.array(self.episode.seed),
             "car": np.array(astuple(self._car)),
             "control": np.array([self._steer, self._steps, self._over, self._metrics["s_m"]]),
             "trace": np.array(self._trace).reshape(-1, len(TRACE)),
-            "random": np.array([*split, generator["has_uint32"], generator["uinteger"]], np.uint64),
+            "random": generator_state(self.np_random),
             **({"frames": self._eye.frames.copy()} if self._eye else {}),
         }
 
@@ -193,13 +191,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         if self._eye:
             self._eye.open(self.episode, self._car)
             self._eye.frames[:] = state["frames"]
-        parts = [int(part) for part in state["random"]]
-        self.np_random.bit_generator.state = {
-            "bit_generator": "PCG64",
-            "state": {"state": parts[0] << 64 | parts[1], "inc": parts[2] << 64 | parts[3]},
-            "has_uint32": parts[4],
-            "uinteger": parts[5],
-        }
+        set_generator_state(self.np_random, state["random"])
 
     # --- the parts of a step ------------------------------------------------------------------------------------
 
@@ -218,7 +210,8 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         if self._discrete:
             if not self.action_space.contains(action):
                 raise DriveRLError(f"step: action {action!r}: expected an integer in [0, {len(self._grid)})")
-            return self._grid[int(action)]
+            steer, pedal = self._grid[int(action)]
+            return steer, pedal
         try:
             values = np.asarray(action, np.float64)
         except (TypeError, ValueError):

@@ -57,11 +57,6 @@ class RoadRing:
         self._unused = dict.fromkeys(range(slots))  # in the order in which they were left
         self.roads = self._empty(slots)
 
-    @property
-    def slots(self) -> int:
-        """How many roads fit."""
-        return len(self.seeds)
-
     def take(self, seed: int) -> int:
         """Return the slot that holds the road of a seed, and keep it there until as many `leave`."""
         slot = self._slot_of.get(seed)
@@ -86,7 +81,6 @@ class RoadRing:
         cars = round(self._world.road.parked_cars_per_km * self._world.road.length_m / 1000)
         solids = cars * car_solids(self._world.car, 0, 0, 0).size
         cells = int(episode.field.d_m.size * _SPARE)
-        channels = 3 if camera.channels == "rgb" else 1
         f4, f8, i8 = np.float32, np.float64, np.int64
         return Roads(
             knots=np.zeros((slots, knots, 4), f8),
@@ -100,7 +94,7 @@ class RoadRing:
             rays=np.zeros((slots, camera.height_px, 8), f4),
             origin=np.zeros((slots, 3), f8),
             paint=np.zeros((slots, 11), f4),
-            palette=np.zeros((slots, 4, channels), f4),
+            palette=np.zeros((slots, 4, camera.planes), f4),
             parked=np.zeros((slots, cars, 3), f8),
             solids=np.zeros((slots, 2), i8),
             shape=np.zeros((slots, solids, 9), f4),
@@ -138,3 +132,8 @@ class RoadRing:
             np.pad(grid, ((0, 0), (0, cells - grid.shape[1]))) for grid in (self.roads.d_cells, self.roads.s_cells)
         ]
         self.roads = self.roads._replace(d_cells=wider[0], s_cells=wider[1])
+
+
+def slot_bytes(world: WorldSpec) -> int:
+    """Return about how much memory a road needs; most of it is its field."""
+    return int(8 * draw_episode(world, 0).field.d_m.size * _SPARE)

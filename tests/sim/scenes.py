@@ -31,7 +31,7 @@ def straight_scene(solids: Solids = NO_SOLIDS, look: Appearance = PLAIN) -> Scen
 
 def picture(scene: Scene, camera: CameraSpec, x_m: float, y_m: float, yaw_rad: float = 0.0) -> Truth:
     """Return the picture and its truth."""
-    image = np.empty((3 if camera.channels == "rgb" else 1, camera.height_px, camera.width_px), np.uint8)
+    image = np.empty((camera.planes, camera.height_px, camera.width_px), np.uint8)
     return render_truth(scene, cast_rays(camera), x_m, y_m, yaw_rad, image)
 
 

@@ -1,6 +1,7 @@
 """The batch engine behind `make_vec` is Gymnasium's SyncVectorEnv over PyBullet environments, only faster."""
 
 import itertools
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -54,7 +55,7 @@ def assert_same(ours: Any, theirs: Any, at: str) -> None:
 def test_it_is_what_gymnasium_makes_of_single_environments(world: str, observation: str, actions: str) -> None:
     modes: dict[str, Any] = {"observation": observation, "actions": actions}
     ours = make(world, **modes)
-    one = lambda: gymnasium.make(gym_id(world), disable_env_checker=True, **modes)  # noqa: E731
+    one = partial(gymnasium.make, gym_id(world), disable_env_checker=True, **modes)
     theirs = SyncVectorEnv([one] * N, autoreset_mode=AutoresetMode.SAME_STEP)
     assert ours.observation_space == theirs.observation_space
     assert ours.action_space == theirs.action_space
@@ -150,15 +151,18 @@ def test_actions_that_do_not_fit_move_no_car(actions: str, wrong: Any, said: str
 
 
 def test_what_cannot_run_is_refused() -> None:
-    for count in (0, -1, 2.5, True):
+    wrong: list[Any] = [0, -1, 2.5, True]
+    for count in wrong:
         with pytest.raises(DriveRLError, match=r"num_envs = .*: expected an integer >= 1"):
-            BatchVectorEnv(load_world("lane_follow"), count)  # type: ignore[arg-type]
+            BatchVectorEnv(load_world("lane_follow"), count)
     with pytest.raises(DriveRLError, match=r"num_envs = 100000000: about .* GB are needed and .* GB are free; mend:"):
         make(num_envs=100_000_000)
     with pytest.raises(DriveRLError, match=r"camera\.renderer = tiny: only engine = bullet .* mend:"):
         BatchVectorEnv(load_world("lane_follow", ["camera.renderer=tiny"]), 2)
     with pytest.raises(DriveRLError, match=r"render_mode = 'human'"):
         make(render_mode="human")
+    with pytest.raises(DriveRLError, match="threads = 0: expected at least 1"):
+        make(threads=0)
     with pytest.raises(DriveRLError, match="observation = 'lidar'"):
         make(observation="lidar")
 
