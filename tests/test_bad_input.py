@@ -7,18 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from pydantic import BaseModel
-
-from drive_rl import cli
-from drive_rl.errors import DriveRLError
-from drive_rl.reader import load_run, load_world
-from drive_rl.spec import RunSpec, WorldSpec
+from command_line import check, run_main
 
 TINY = """\
 world: {base: lane_follow, road: {length_m: 60}, task: {time_limit_s: 4}}
@@ -34,28 +27,6 @@ Refused = Callable[..., str]
 
 def listing(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
-
-
-def check(code: object, stderr: str) -> str:
-    """Check one paragraph and exit code 2; return the paragraph on one line."""
-    assert code == 2, stderr
-    assert "Traceback" not in stderr
-    assert stderr.startswith("error: "), stderr
-    assert stderr.endswith("\n")
-    assert "\n\n" not in stderr
-    assert all(line.startswith("       ") for line in stderr.splitlines()[1:])
-    return " ".join(stderr.split())
-
-
-def run_main(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
-    before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(sys, "argv", ["drive-rl", *words])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="module")
@@ -333,112 +304,6 @@ def test_not_enough_memory_is_told(monkeypatch: pytest.MonkeyPatch, capfd: pytes
     monkeypatch.setattr("drive_rl.report.catalogue.print_catalogue", no_memory)
     code = run_main(["list"], monkeypatch)
     assert "not enough memory" in check(code, capfd.readouterr().err)
-
-
-# --- random input ---------------------------------------------------------------------------------------------------
-
-
-def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Return every dotted key of a spec."""
-    found = []
-    for name, field in model.model_fields.items():
-        found.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found += keys(field.annotation, f"{prefix}{name}.")
-    return found
-
-
-KEYS = [*keys(RunSpec), *(f"agent.{key}" for key in ("epochs", "gamma", "hidden", "encoder.kind", "encoder.features"))]
-VALUES = st.one_of(
-    st.integers().map(str),
-    st.floats().map(str),
-    st.sampled_from(
-        ["", "null", "true", "[]", "{}", "[1, 2]", "{a: 1}", "!!python/name:os", "&a [*a]", "1e999", "field"]
-    ),
-    st.text(max_size=12),
-)
-OVERRIDES = st.lists(
-    st.one_of(
-        st.tuples(st.sampled_from(KEYS), VALUES).map("=".join),
-        st.tuples(st.sampled_from(KEYS), st.text(max_size=5), VALUES).map(lambda t: f"{t[0]}.{t[1]}={t[2]}"),
-        st.text(max_size=20),
-    ),
-    min_size=1,
-    max_size=4,
-)
-
-
-@given(OVERRIDES)
-@settings(max_examples=300, deadline=None)
-def test_any_override_is_taken_or_explained(overrides: list[str]) -> None:
-    try:
-        load_run("quickstart", overrides)
-    except DriveRLError as error:
-        said = str(error)
-    else:
-        return
-    assert said
-    assert "\n\n" not in said
-
-
-BOUNDED = {"camera.width_px": 80, "camera.height_px": 60, "camera.frame_stack": 3, "road.length_m": 300}
-"""Sizes kept small here, for speed."""
-
-
-def within_bounds(model: type[BaseModel], prefix: str = "") -> Iterator[st.SearchStrategy[str]]:
-    """Yield, for each number of a world, overrides that its own bounds allow."""
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from within_bounds(field.annotation, f"{prefix}{name}.")
-        low = next(
-            (getattr(m, "ge", getattr(m, "gt", None)) for m in field.metadata if hasattr(m, "ge") or hasattr(m, "gt")),
-            None,
-        )
-        high = next((m.le for m in field.metadata if hasattr(m, "le")), None)
-        if low is None or high is None:
-            continue
-        high = BOUNDED.get(prefix + name, high)
-        numbers = st.integers(low, high) if field.annotation is int else st.floats(low, high, exclude_min=low == 0)
-        yield numbers.map(f"{prefix}{name}={{}}".format)
-
-
-@given(st.lists(st.one_of(list(within_bounds(WorldSpec))), max_size=4))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_world_that_is_accepted_can_be_driven(changes: list[str]) -> None:
-    from drive_rl.sim.lane_env import LaneEnv
-    from drive_rl.sim.vector_env import BatchVectorEnv
-
-    try:
-        world = load_world("lane_follow", changes)
-    except DriveRLError:
-        return
-    env = LaneEnv(world)
-    try:
-        observation, _ = env.reset(seed=0)
-        assert env.observation_space.contains(observation)
-        for _ in range(2):
-            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-            assert 0 <= reward <= 1
-            if terminated or truncated:
-                break
-        batch = BatchVectorEnv(world, 2)
-        batch.reset(seed=0)
-        for _ in range(2):
-            rewards = batch.step(batch.action_space.sample())[1]
-            assert ((rewards >= 0) & (rewards <= 1)).all()
-        batch.close()
-    finally:
-        env.close()
-
-
-WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=15)
-
-
-@given(st.lists(WORDS, max_size=3))
-@settings(max_examples=100, deadline=None)
-def test_any_words_are_answered(words: list[str]) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        assert run_main(["show", *words], patch) in (0, 2)
 
 
 def test_results_are_strict_json(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,30 @@
+"""The command line within this process, and what every refusal looks like."""
+
+import signal
+import sys
+
+import pytest
+
+from drive_rl import cli
+
+
+def check(code: object, stderr: str) -> str:
+    """Check one paragraph and exit code 2; return the paragraph on one line."""
+    assert code == 2, stderr
+    assert "Traceback" not in stderr
+    assert stderr.startswith("error: "), stderr
+    assert stderr.endswith("\n")
+    assert "\n\n" not in stderr
+    assert all(line.startswith("       ") for line in stderr.splitlines()[1:])
+    return " ".join(stderr.split())
+
+
+def run_main(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sys, "argv", ["drive-rl", *words])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code
+    finally:
+        signal.signal(signal.SIGTERM, before)
