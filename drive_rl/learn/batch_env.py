@@ -1,6 +1,7 @@
 """The batch engine as a stable-baselines3 `VecEnv`: what `SerialVecEnv` shows, without a copy of the pictures.
 
-Pictures stay as they are until the step after the next, which is as long as stable-baselines3 looks at them.
+Pictures stay as they are until the step after the next, which is as long as stable-baselines3 looks at them. Over a
+batch on a GPU, observations, rewards and dones are torch tensors there, which only `DevicePPO` takes.
 """
 
 from typing import Any
@@ -15,45 +16,33 @@ from drive_rl.sim.batch import Batch
 from drive_rl.sim.course import Course
 from drive_rl.sim.interface import action_grid, action_space, commands_of, observation_space
 from drive_rl.sim.judge import RUNNING, TIMEOUT
-from drive_rl.spec import Actions, Observation, Split, WorldSpec
+from drive_rl.spec import Actions, Split
 
 
 class BatchVecEnv(VecEnv):
     """N cars of the batch engine. The same seeds give the same roads as in `SerialVecEnv`.
 
     Args:
-        world: The world.
-        num_envs: N.
-        observation: What is shown.
+        batch: The cars.
         actions: What is given.
         split: Where road seeds are drawn from.
         reward_scale: The learner is given so many times the reward.
         retry: Chance that an episode takes place on a road that was failed before.
-
-    Raises:
-        DriveRLError: memory does not suffice, or only PyBullet can run this world.
     """
 
     render_mode: str | None = None
 
     def __init__(
-        self,
-        world: WorldSpec,
-        num_envs: int,
-        observation: Observation,
-        actions: Actions,
-        split: Split,
-        reward_scale: float = 1.0,
-        retry: float = 0.0,
+        self, batch: Batch, actions: Actions, split: Split, reward_scale: float = 1.0, retry: float = 0.0
     ) -> None:
-        self.batch = Batch(world, num_envs, observation)
-        self.world = world
-        self._grid = action_grid(world.task) if actions == "discrete" else None
+        self.batch, self.world = batch, batch.world
+        n = batch.num_cars
+        self._grid = action_grid(self.world.task) if actions == "discrete" else None
         self._scale = reward_scale
-        self._courses = [Course(split, seeding.np_random(None)[0], retry) for _ in range(num_envs)]
-        self._returns = np.zeros(num_envs)
-        self._commands = np.zeros((num_envs, 2))
-        super().__init__(num_envs, observation_space(world, observation), action_space(world, actions))
+        self._courses = [Course(split, seeding.np_random(None)[0], retry) for _ in range(n)]
+        self._returns = batch.zeros((n,), np.float64)
+        self._commands = np.zeros((n, 2))
+        super().__init__(n, observation_space(self.world, batch.observation), action_space(self.world, actions))
 
     def reset(self) -> Any:
         """Begin every car's episode, with the seeds set before."""
@@ -69,12 +58,13 @@ class BatchVecEnv(VecEnv):
         """Remember the actions."""
         self._commands = commands_of(actions, self.num_envs, self._grid)
 
-    def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+    def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
         """Step every car; where an episode ends, show the next one's beginning."""
         ended = self.batch.step(self._commands)
         cars = self.batch.cars
         self._returns += cars.reward
-        rewards, dones = (self._scale * cars.reward).astype(np.float32), cars.end != RUNNING
+        rewards, dones = self.batch.zeros((self.num_envs,), np.float32), cars.end != RUNNING
+        rewards[:] = self._scale * cars.reward
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for car in ended.tolist():
             infos[car] = info = self.batch.last_info(car)
@@ -90,12 +80,12 @@ class BatchVecEnv(VecEnv):
     def get_state(self) -> dict[str, np.ndarray]:
         """Return arrays from which `set_state` goes on exactly here."""
         courses = {f"course.{i}": course.get_state() for i, course in enumerate(self._courses)}
-        return {**self.batch.get_state(), **courses, "returns": self._returns.copy()}
+        return {**self.batch.get_state(), **courses, "returns": self.batch.to_numpy(self._returns).copy()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on where `get_state` was called."""
         rest = dict(state)
-        self._returns[:] = rest.pop("returns")
+        self._returns[:] = self.batch.of_numpy(rest.pop("returns"))
         for i, course in enumerate(self._courses):
             course.set_state(rest.pop(f"course.{i}"))
         self.batch.set_state(rest)

@@ -1,7 +1,8 @@
 """Specs -> environments and stable-baselines3 models. It does not train, evaluate, save or print."""
 
+import os
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium
 import numpy as np
@@ -15,6 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.batch_env import BatchVecEnv
+from drive_rl.learn.device_ppo import DevicePPO, DeviceRolloutBuffer, GuidedDevicePPO
 from drive_rl.learn.encoders import CameraStateEncoder, ImageEncoder, StateEncoder
 from drive_rl.learn.exploration import PerEnvDQN
 from drive_rl.learn.guide import Guide
@@ -22,9 +24,16 @@ from drive_rl.learn.guided import GuidedActorCritic, GuidedDQN, GuidedPPO, Guide
 from drive_rl.learn.sight import LANE_STATE
 from drive_rl.learn.threads import learning_threads
 from drive_rl.learn.vec_env import SerialVecEnv
+from drive_rl.sim.batch import Batch
 from drive_rl.sim.interface import action_space, observation_space
-from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.spec import DqnSpec, Engine, Observation, PpoSpec, Split, WorldSpec
+
+if TYPE_CHECKING:
+    from drive_rl.sim.lane_env import LaneEnv
+
+CPU = torch.device("cpu")
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+"""Whether numba's simulator stands in for a GPU, so that the CPU runs the GPU's code, very slowly."""
 
 _POLICY: dict[Observation, str] = {
     "camera": "CnnPolicy",
@@ -38,25 +47,35 @@ def is_guided(spec: PpoSpec | DqnSpec) -> bool:
     return spec.observation == "camera" and spec.guidance is not None
 
 
-def make_env(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split) -> LaneEnv:
-    """Return one environment that shows `agent` what it learns from."""
+def make_env(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split) -> "LaneEnv":
+    """Return one PyBullet environment that shows `agent` what it learns from."""
+    from drive_rl.sim.lane_env import LaneEnv  # the batch engine does without PyBullet
+
     return LaneEnv(world, observation=_shown(agent), actions=agent.actions, split=split)
 
 
 def make_envs(
-    world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split, count: int, seed: int, engine: Engine = "bullet"
+    world: WorldSpec,
+    agent: PpoSpec | DqnSpec,
+    split: Split,
+    count: int,
+    seed: int,
+    engine: Engine = "bullet",
+    device: torch.device = CPU,
 ) -> VecEnv:
     """Return `count` environments as a stable-baselines3 `VecEnv`, seeded but not yet reset.
 
-    Rewards are scaled by 1 - gamma, so that returns lie in [0, 1] and no learner need know the reward's size.
+    Rewards are scaled by 1 - gamma, so that returns lie in [0, 1] and no learner need know the reward's size. The batch
+    engine runs on the device that PPO learns on; DQN's replay buffer is stable-baselines3's own, on the CPU.
 
     Raises:
         DriveRLError: stable-baselines3 would take the image's rows for its channels; or the engine cannot run the
-            world.
+            world, or not on this device.
     """
     scale = 1 - agent.gamma
     if engine == "batch":
-        envs = BatchVecEnv(world, count, _shown(agent), agent.actions, split, scale, agent.retry)
+        batch = _make_batch(world, count, _shown(agent), device if isinstance(agent, PpoSpec) else CPU)
+        envs = BatchVecEnv(batch, agent.actions, split, scale, agent.retry)
     else:
         envs = SerialVecEnv([partial(make_env, world, agent, split)] * count, scale, agent.retry)
     try:
@@ -132,10 +151,22 @@ def _shown(agent: PpoSpec | DqnSpec) -> Observation:
     return "camera+state" if is_guided(agent) else agent.observation
 
 
+def _make_batch(world: WorldSpec, count: int, observation: Observation, device: torch.device) -> Batch:
+    if device.type == "cpu" and not SIMULATED:
+        return Batch(world, count, observation)
+    from drive_rl.sim.cuda_batch import CudaBatch  # numba.cuda takes a while to import
+
+    return CudaBatch(world, count, observation, device)
+
+
 def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:
-    model = (GuidedPPO if is_guided(spec) else PPO)(
+    guided, world = is_guided(spec), envs.unwrapped
+    on_device = isinstance(world, BatchVecEnv) and isinstance(world.batch.frames, torch.Tensor)
+    plain, taught = (DevicePPO, GuidedDevicePPO) if on_device else (PPO, GuidedPPO)
+    model = (taught if guided else plain)(
         _policy_class(spec),
         envs,
+        rollout_buffer_class=DeviceRolloutBuffer if on_device else None,
         n_steps=spec.steps_per_update,
         n_epochs=spec.epochs,
         gae_lambda=spec.gae_lambda,

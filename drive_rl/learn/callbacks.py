@@ -8,9 +8,10 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
+import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -58,8 +59,7 @@ class SafePoints(BaseCallback):
 
     def _on_step(self) -> bool:
         observations = self.locals["new_obs"]
-        if not isinstance(observations, np.ndarray) or observations.dtype != np.uint8:
-            check_observations(observations, self.num_timesteps)
+        check_observations(observations, self.num_timesteps)
         if self.n_calls % _SPEAK_EVERY == 0:
             self._speak(self.num_timesteps)
         return True
@@ -177,19 +177,25 @@ def guard_loss(model: BaseAlgorithm) -> None:
         )
 
 
-def check_observations(observations: np.ndarray | dict[str, np.ndarray], step: int) -> None:
-    """Refuse observations that are no numbers.
+def check_observations(observations: Any, step: int) -> None:
+    """Refuse observations, arrays or tensors or a dictionary of them, that are no numbers.
 
     Raises:
         DriveRLError: a NaN or an infinity, with the step.
     """
     parts = observations if isinstance(observations, dict) else {"state": observations}
     for name, values in parts.items():
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+        if not _finite(values):
             raise DriveRLError(
                 f"training: observation {name} holds NaN or infinity at step {step}: the world's physics has"
                 " diverged; mend: a higher task.physics_hz, or values nearer to a real car's"
             )
+
+
+def _finite(values: Any) -> bool:
+    if isinstance(values, torch.Tensor):
+        return not values.is_floating_point() or bool(values.isfinite().all())
+    return values.dtype.kind != "f" or bool(np.isfinite(values).all())
 
 
 def remove_checkpoint(run: RunFolder, step: int) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
@@ -66,7 +67,7 @@ def save(
     boundary = at_boundary(model)
     if env_state is None:
         env_state = capture_env(model.env) if boundary and model.env is not None else {}
-    exact = boundary and bool(env_state) and (replay or type(model) is PPO)
+    exact = boundary and bool(env_state) and (replay or not isinstance(model, DQN | GuidedPPO))
     with write_directory(folder) as new:
         write_tensors(new / "weights.safetensors", model.policy.state_dict())
         write_optimizer(new, model.policy.optimizer)
@@ -184,7 +185,8 @@ def _last_step(model: BaseAlgorithm) -> dict[str, np.ndarray]:
     starts = model._last_episode_starts
     arrays = {"episode_starts": starts if starts is not None else np.zeros(model.n_envs, dtype=bool)}
     parts = last if isinstance(last, dict) else {"": last}
-    return arrays | {f"obs/{key}": value for key, value in parts.items()}
+    arrays |= {f"obs/{key}": value for key, value in parts.items()}
+    return {name: torch.as_tensor(value).cpu().numpy() for name, value in arrays.items()}
 
 
 def _restore_last_step(model: BaseAlgorithm, folder: Path, manifest: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ It knows environments, drivers and scores; it does not know how a driver came to
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -16,9 +16,11 @@ from drive_rl.learn.threads import driving
 from drive_rl.learn.vec_env import stacked
 from drive_rl.sim.batch import Batch
 from drive_rl.sim.interface import action_grid, commands_of
-from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.sim.scoring import EpisodeMetrics, Score, score, score_tiers
 from drive_rl.spec import SPLITS, Engine, Split, WorldSpec
+
+if TYPE_CHECKING:
+    from drive_rl.sim.lane_env import LaneEnv
 
 Progress = Callable[[EpisodeMetrics], None]
 
@@ -46,10 +48,7 @@ class Evaluator:
         self._driver = driver
         self._split: Split = split
         self._batch = Batch(world, CARS, driver.observation) if engine == "batch" else None
-        self._envs = [
-            LaneEnv(world, observation=driver.observation, actions=driver.actions, split=split)
-            for _ in range(0 if self._batch else min(num_envs, BATCH))
-        ]
+        self._envs = [] if self._batch else _make_envs(driver, world, split, min(num_envs, BATCH))
 
     def run(self, episodes: int, progress: Progress | None = None) -> tuple[Score, list[EpisodeMetrics]]:
         """Drive the first roads of the split; return the score and the episodes in order of their seeds."""
@@ -73,6 +72,12 @@ class Evaluator:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _make_envs(driver: Driver, world: WorldSpec, split: Split, count: int) -> list["LaneEnv"]:
+    from drive_rl.sim.lane_env import LaneEnv  # the batch engine does without PyBullet
+
+    return [LaneEnv(world, driver.observation, driver.actions, split) for _ in range(count)]
 
 
 def evaluate(
@@ -131,7 +136,7 @@ def split_seeds(split: Split, episodes: int) -> range:
 
 
 def drive(
-    driver: Driver, envs: Sequence[LaneEnv], seeds: Iterable[int], progress: Progress | None = None
+    driver: Driver, envs: Sequence["LaneEnv"], seeds: Iterable[int], progress: Progress | None = None
 ) -> list[EpisodeMetrics]:
     """Drive each road once; return the episodes in the order of `seeds`.
 
@@ -164,7 +169,7 @@ def drive_batch(
     first = [row for row, queue in enumerate(queues) if queue]
     batch.begin(first, [queues[row].popleft() for row in first])
     done: dict[int, EpisodeMetrics] = {}
-    while batch.cars.drives.any():
+    while batch.drives.any():
         ended = batch.step(commands_of(_finite(driver, batch.observe()), batch.num_cars, grid))
         for row in ended.tolist():
             episode = batch.last_info(row)["episode_metrics"]
@@ -188,7 +193,7 @@ def _finite(driver: Driver, observations: Any) -> np.ndarray:
     return actions
 
 
-def _drive_rows(driver: Driver, envs: Sequence[LaneEnv], queues: dict[int, deque[int]]) -> Iterator[EpisodeMetrics]:
+def _drive_rows(driver: Driver, envs: Sequence["LaneEnv"], queues: dict[int, deque[int]]) -> Iterator[EpisodeMetrics]:
     """Drive the roads of some rows of the batch, one environment a row; yield each episode as it ends."""
     space = envs[0].observation_space
     rows: list[Any] = [_nothing(space)] * BATCH
@@ -207,7 +212,7 @@ def _drive_rows(driver: Driver, envs: Sequence[LaneEnv], queues: dict[int, deque
                     del active[row]
 
 
-def _start(env: LaneEnv, seed: int) -> Any:
+def _start(env: "LaneEnv", seed: int) -> Any:
     return env.reset(seed=seed, options={"road_seed": seed})[0]
 
 

@@ -13,12 +13,13 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.utils import LinearSchedule, update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from torch import Tensor
 from torch.nn import functional as F
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.manifest import MEND
 from drive_rl.learn.replay_state import read_arrays
-from drive_rl.learn.sight import LANE_STATE, LaneSight, scaled
+from drive_rl.learn.sight import LANE_STATE, LaneSight
 from drive_rl.learn.tensors import load_optimizer, write_optimizer
 from drive_rl.run.files import read_json, write_json
 from drive_rl.spec import GuidanceSpec
@@ -30,7 +31,8 @@ class Guide(VecEnvWrapper):
     """{camera, state} environments as environments of the scaled lane state.
 
     `shown` (B, fields) is what to act on: what the eyes tell, or early on the truth. It is also what the environments
-    return, unless `returns_truth`: then they return the true state, for values that are learned off-policy.
+    return, unless `returns_truth`: then they return the true state, for values that are learned off-policy. Lane states
+    are arrays, or tensors where the environments show tensors.
 
     Args:
         envs: The environments.
@@ -42,11 +44,11 @@ class Guide(VecEnvWrapper):
     def __init__(self, envs: VecEnv, spec: GuidanceSpec, seed: int, returns_truth: bool) -> None:
         super().__init__(envs, observation_space=LANE_STATE)
         camera = cast(spaces.Dict, envs.observation_space).spaces["camera"]
-        self.shown = np.zeros((envs.num_envs, *LANE_STATE.shape), np.float32)
+        self.shown: Any = np.zeros((envs.num_envs, *LANE_STATE.shape), np.float32)
         self._spec, self._returns_truth = spec, returns_truth
         self._rng = np.random.default_rng([seed, 2])
-        self._pictures = np.zeros((spec.pictures, *cast(tuple[int, ...], camera.shape)), np.uint8)
-        self._truths = np.zeros((spec.pictures, *LANE_STATE.shape), np.float32)
+        self._pictures = torch.zeros((spec.pictures, *cast(tuple[int, ...], camera.shape)), dtype=torch.uint8)
+        self._truths = torch.zeros((spec.pictures, *LANE_STATE.shape))
         self._seen = 0  # pictures
         self._owed = 0.0  # minibatches
         self._remaining = 1.0  # of the budget
@@ -55,10 +57,11 @@ class Guide(VecEnvWrapper):
 
     def teach(self, sight: LaneSight) -> None:
         """Take a policy's eyes on, before the first reset."""
-        self._sight = sight
+        self._sight, self._device = sight, sight.scale.device
+        self._pictures, self._truths = self._pictures.to(self._device), self._truths.to(self._device)
         self._optimizer = torch.optim.Adam(sight.parameters(), self._spec.learning_rate, fused=True)
 
-    def reset(self) -> np.ndarray:
+    def reset(self) -> Any:
         """Reset the environments; return (B, fields)."""
         observations = self.venv.reset()
         self._begin(np.ones(self.num_envs, bool))
@@ -67,12 +70,13 @@ class Guide(VecEnvWrapper):
     def step_wait(self) -> Any:
         """Step the environments; return lane states (B, fields), rewards, dones, infos."""
         observations, rewards, dones, infos = self.venv.step_wait()
-        for row in np.flatnonzero(dones):
+        ended = np.array(["terminal_observation" in info for info in infos])
+        for row in np.flatnonzero(ended):
             last = infos[row]["terminal_observation"]
-            truth = scaled(last["state"])
             true = self._returns_truth or self._shows_truth[row]
-            infos[row]["terminal_observation"] = truth if true else self._sight.tell(last["camera"][None])[0]
-        self._begin(dones)
+            told = self._truth(last["state"]) if true else self._tell(self._tensor(last["camera"])[None])[0]
+            infos[row]["terminal_observation"] = self._like(last["state"], told)
+        self._begin(ended)
         return self._show(observations), rewards, dones, infos
 
     def learn(self, remaining: float) -> float | None:
@@ -87,7 +91,7 @@ class Guide(VecEnvWrapper):
         update_learning_rate(self._optimizer, self._learning_rate(remaining))
         steps = int(self._owed)
         self._owed -= steps
-        return float(np.mean([self._step() for _ in range(steps)])) if steps else None
+        return float(torch.stack([self._step() for _ in range(steps)]).mean()) if steps else None
 
     def write(self, folder: Path, pictures: bool) -> None:
         """Write what `read` goes on from: exactly with the pictures, without them as if none had been seen."""
@@ -97,7 +101,7 @@ class Guide(VecEnvWrapper):
         write_json(folder / "guide.json", {**counters, **shown, "random": self._rng.bit_generator.state})
         if pictures:
             kept = min(self._seen, self._spec.pictures)
-            arrays = {"pictures": self._pictures[:kept], "truths": self._truths[:kept]}
+            arrays = {"pictures": self._pictures[:kept].cpu().numpy(), "truths": self._truths[:kept].cpu().numpy()}
             np.savez(folder / "pictures.npz", allow_pickle=False, **arrays)
 
     def read(self, folder: Path) -> None:
@@ -116,13 +120,13 @@ class Guide(VecEnvWrapper):
             self._seen, self._owed = 0, 0.0
             return
         arrays = read_arrays(path)
-        kept = len(arrays["pictures"])
-        if arrays["pictures"].shape[1:] != self._pictures.shape[1:] or kept != min(self._seen, self._spec.pictures):
+        kept, shape = len(arrays["pictures"]), tuple(self._pictures.shape[1:])
+        if arrays["pictures"].shape[1:] != shape or kept != min(self._seen, self._spec.pictures):
             raise DriveRLError(
                 f"{path}: holds {kept} pictures of shape {arrays['pictures'].shape[1:]}, but this driver keeps"
-                f" {self._spec.pictures} of {self._pictures.shape[1:]}: resume with the run's own spec.yaml"
+                f" {self._spec.pictures} of {shape}: resume with the run's own spec.yaml"
             )
-        self._pictures[:kept], self._truths[:kept] = arrays["pictures"], arrays["truths"]
+        self._pictures[:kept], self._truths[:kept] = self._tensor(arrays["pictures"]), self._tensor(arrays["truths"])
 
     def _begin(self, episodes: np.ndarray) -> None:
         """Draw which of the beginning episodes show the true state."""
@@ -131,24 +135,38 @@ class Guide(VecEnvWrapper):
         for row in np.flatnonzero(episodes):
             self._shows_truth[row] = self._rng.random() < share
 
-    def _show(self, observations: Any) -> np.ndarray:
+    def _show(self, observations: Any) -> Any:
         """Keep the pictures; return the lane states."""
-        pictures, truths = observations["camera"], scaled(observations["state"])
-        at = (self._seen + np.arange(len(pictures))) % len(self._pictures)
-        self._pictures[at], self._truths[at] = pictures, truths
+        pictures, truths = self._tensor(observations["camera"]), self._truth(observations["state"])
+        at = torch.as_tensor((self._seen + np.arange(len(pictures))) % len(self._pictures), device=self._device)
+        self._pictures.index_copy_(0, at, pictures)
+        self._truths.index_copy_(0, at, truths)
         self._seen += len(pictures)
         self._owed += len(pictures) * self._spec.passes / self._spec.batch_size
-        self.shown = np.where(self._shows_truth[:, None], truths, self._sight.tell(pictures))
-        return truths if self._returns_truth else self.shown
+        shown = torch.where(self._tensor(self._shows_truth)[:, None], truths, self._tell(pictures))
+        self.shown = self._like(observations["state"], shown)
+        return self._like(observations["state"], truths) if self._returns_truth else self.shown
 
-    def _step(self) -> float:
-        """Take one gradient step on pictures drawn from those kept."""
-        device = self._sight.lane.weight.device
-        drawn = self._rng.integers(0, min(self._seen, self._spec.pictures), self._spec.batch_size)
-        told = self._sight(torch.as_tensor(self._pictures[drawn], device=device))
-        loss = F.mse_loss(told, torch.as_tensor(self._truths[drawn], device=device))
+    def _step(self) -> Tensor:
+        """Take one gradient step on pictures drawn from those kept; return the loss."""
+        drawn = self._tensor(self._rng.integers(0, min(self._seen, self._spec.pictures), self._spec.batch_size))
+        loss = F.mse_loss(self._sight(self._pictures[drawn]), self._truths[drawn])
         self._optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._sight.parameters(), _MAX_GRAD_NORM)
         self._optimizer.step()
-        return loss.item()
+        return loss.detach()
+
+    def _truth(self, state: Any) -> Tensor:
+        return self._sight.scaled(self._tensor(state))
+
+    def _tell(self, pictures: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self._sight(pictures)
+
+    def _tensor(self, values: Any) -> Tensor:
+        return torch.as_tensor(values, device=self._device)
+
+    def _like(self, given: Any, tensor: Tensor) -> Any:
+        """Return a tensor as an array, unless the environments give tensors."""
+        return tensor if isinstance(given, Tensor) else tensor.cpu().numpy()

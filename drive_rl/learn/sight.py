@@ -24,10 +24,13 @@ class LaneSight(nn.Module):
         frames: How many pictures are stacked along the channels.
     """
 
+    scale: Tensor
+
     def __init__(self, camera: gymnasium.Space, encoder: EncoderSpec, frames: int) -> None:
         super().__init__()
         self.encoder = ImageEncoder(camera, encoder, frames)
         self.lane = nn.Linear(encoder.features, len(_SCALE))
+        self.register_buffer("scale", torch.tensor(_SCALE), persistent=False)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return the lane state seen in each picture."""
@@ -36,9 +39,8 @@ class LaneSight(nn.Module):
     def tell(self, pictures: np.ndarray) -> np.ndarray:
         """Do as `forward` with NumPy arrays, and without gradients."""
         with torch.no_grad():
-            return self(torch.as_tensor(pictures, device=self.lane.weight.device)).cpu().numpy()
+            return self(torch.as_tensor(pictures, device=self.scale.device)).cpu().numpy()
 
-
-def scaled(state: np.ndarray) -> np.ndarray:
-    """Return lane states (..., fields) in SI units on the scale of `LANE_STATE`."""
-    return state * _SCALE
+    def scaled(self, state: Tensor) -> Tensor:
+        """Return lane states (..., fields) in SI units on the scale of `LANE_STATE`."""
+        return state * self.scale

@@ -97,7 +97,7 @@ def train(
     if run is not None:
         spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
     assert spec is not None, "train needs a spec or a run to resume"
-    envs = make_envs(spec.world, spec.agent, "train", spec.agent.num_envs, spec.seed, spec.engine)
+    envs = make_envs(spec.world, spec.agent, "train", spec.agent.num_envs, spec.seed, spec.engine, chosen)
     try:
         model = build_model(spec.agent, envs, chosen, spec.seed)
         if run is None:

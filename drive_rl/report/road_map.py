@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.report.canvas import DIM, GREEN, GROUND, PANEL, TEXT, Colour, Picture, blank, draw_lines, draw_shape
-from drive_rl.sim.bullet import CarState
 from drive_rl.sim.episode import Episode
+from drive_rl.sim.vehicle import CarState
 from drive_rl.spec import RoadSpec
 
 _ASPHALT: Colour = (70, 76, 87)

@@ -28,8 +28,8 @@ from drive_rl.report.canvas import (
 )
 from drive_rl.report.history import Axis, History
 from drive_rl.report.road_map import RoadMap, speed_colours
-from drive_rl.sim.bullet import CarState
 from drive_rl.sim.episode import Episode
+from drive_rl.sim.vehicle import CarState
 from drive_rl.sim.window import CHASE, chase_view, driver_view
 from drive_rl.spec import Observation, WorldSpec
 

@@ -5,28 +5,13 @@ step, Bullet integrates them and decides contacts. Gravity is off, since the for
 """
 
 import math
-from dataclasses import dataclass
 
 import pybullet
 
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.road import wrap
-from drive_rl.sim.vehicle import car_params, push
+from drive_rl.sim.vehicle import CarState, car_params, push
 from drive_rl.spec import CarSpec
-
-
-@dataclass(frozen=True)
-class CarState:
-    """The car's state: world-frame pose, body-frame speeds."""
-
-    x_m: float = 0.0
-    y_m: float = 0.0
-    yaw_rad: float = 0.0
-    vx_mps: float = 0.0
-    vy_mps: float = 0.0
-    yaw_rate_radps: float = 0.0
-    steer_rad: float = 0.0
-
 
 Motion = tuple[float, float, float, float, float, float]
 """x, y [m], yaw [rad], speed along x and y in the world's frame [m/s], yaw rate [rad/s]."""

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.sim.appearance import Appearance, draw_appearance
-from drive_rl.sim.bullet import CarState
 from drive_rl.sim.field import Field, build_field
 from drive_rl.sim.pace import pace
 from drive_rl.sim.road import Road
 from drive_rl.sim.roadgen import generate
 from drive_rl.sim.solids import Solids, car_solids, join
+from drive_rl.sim.vehicle import CarState
 from drive_rl.spec import RoadSpec, WorldSpec
 
 Pose = tuple[float, float, float]

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.sim.bullet import CarState
 from drive_rl.sim.bullet_camera import BulletCamera
 from drive_rl.sim.camera import Rays, cast_rays
 from drive_rl.sim.episode import Episode
 from drive_rl.sim.render import Scene, render
+from drive_rl.sim.vehicle import CarState
 from drive_rl.spec import WorldSpec
 
 

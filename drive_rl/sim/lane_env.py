@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
-from drive_rl.sim.bullet import BulletWorld, CarState
+from drive_rl.sim.bullet import BulletWorld
 from drive_rl.sim.camera import cast_rays
 from drive_rl.sim.course import generator_state, set_generator_state
 from drive_rl.sim.episode import Episode, draw_episode
@@ -23,6 +23,7 @@ from drive_rl.sim.judge import END_REASONS, METRICS, STATE_FIELDS, TERMS, judge,
 from drive_rl.sim.lanes import lane_polylines
 from drive_rl.sim.render import Scene, Truth, render_truth
 from drive_rl.sim.scoring import TRACE, EndReason, summarise
+from drive_rl.sim.vehicle import CarState
 from drive_rl.spec import SPLITS, Actions, Observation, Split, WorldSpec
 
 

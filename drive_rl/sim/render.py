@@ -48,8 +48,8 @@ def _textures() -> NDArray[np.float32]:
     return (levels / np.abs(levels[0]).max()).astype(np.float32)
 
 
-TEXTURES = _textures()
-"""The ground's grain, (levels, n, n) float32."""
+TEXELS = _textures().reshape(-1)
+"""The ground's grain, (levels x n x n) float32."""
 
 _FAST = {"contract", "arcp", "nsz", "reassoc"}
 _HALF, _ONE, _NOTHING = np.float32(0.5), np.float32(1.0), np.float32(0.0)
@@ -128,7 +128,7 @@ def _run(
         scene.solids,
         scene.paint,
         scene.palettes[image.shape[0]],
-        TEXTURES,
+        TEXELS,
         x,
         y,
         math.cos(yaw),
@@ -140,6 +140,13 @@ def _run(
 
 
 # --- one pixel: what every engine computes -----------------------------------------------------------------------
+
+
+@njit(cache=True, inline="always")
+def floor(z):
+    """Return the floor of a number, as float32; NumPy's does not exist on a GPU, and `math`'s is a 64-bit integer."""
+    whole = np.float32(np.int32(z))
+    return whole - np.float32(whole > z)
 
 
 @njit(cache=True, inline="always")
@@ -202,7 +209,7 @@ def asphalt_part(d, across, middle, half_paved):
 @njit(cache=True, inline="always")
 def nearest_line(d, per_lane, first, last):
     """Return the number of the painted line nearest to d, counted in lanes from the reference line."""
-    return min(max(np.floor(d * per_lane + _HALF), first), last)
+    return min(max(floor(d * per_lane + _HALF), first), last)
 
 
 @njit(cache=True, inline="always")
@@ -248,8 +255,47 @@ def blend(light, asphalt, marking, around, road, line):
 @njit(cache=True, inline="always")
 def _dashes_up_to(z, dash, period):
     """Return the painted length of a dashed line between 0 and z."""
-    whole = np.floor(z / period)
+    whole = floor(z / period)
     return whole * dash + min(z - whole * period, dash)
+
+
+@njit(cache=True, error_model="numpy")
+def paint_pixel(
+    r, c, rows, bearings, origin, d_cells, s_cells, size, x0, y0, solids, paint, palette, texels, x, y, cos, sin, image
+):  # fmt: skip
+    """Fill one pixel of an image (C, H, W): `paint_picture` for those who have a thread a pixel."""
+    cos, sin, x, y = np.float32(cos), np.float32(sin), np.float32(x - x0), np.float32(y - y0)
+    row, bearing, channels = rows[r], bearings[c], image.shape[0]
+    asphalt = marking = _NOTHING
+    if row[7] < 0:
+        light, around = sky_light(row[2]), SKY
+    else:
+        wx, wy = meet(row[2], row[3], bearing, x, y, cos, sin)
+        grain, wear, around = texels[grain_index(row[7], wx, wy)], paint[8], VERGE
+        k, fu, fv = cell_of(wx, wy, size[0], size[1])
+        d, nx, ny = road_at(d_cells, size[1], k, fu, fv)
+        nf, nl = turned(nx, ny, cos, sin)
+        drifted = row[5] * bearing
+        across = extent(nf, nl, row[4], drifted, row[6])
+        asphalt = asphalt_part(d, across, paint[6], paint[7])
+        nearest = nearest_line(d, _ONE / paint[0], paint[9], paint[10])
+        marking = line_part(abs(d - nearest * paint[0]), across, paint[1]) * paint_left(grain, wear)
+        if marking > 0 and paint[9] < nearest < paint[10]:
+            s = road_at(s_cells, size[1], k, fu, fv)[0]
+            marking *= dash_part(s, extent(nl, -nf, row[4], drifted, row[6]), paint[2], paint[3])
+        light = ground_light(asphalt, grain, wear)
+        if solids.size > 0:
+            light *= np.float32(shadow(solids, wx + x0, wy + y0))
+    for channel in range(channels):
+        image[channel, r, c] = blend(
+            light, asphalt, marking, palette[around, channel], palette[ASPHALT, channel], palette[MARKING, channel]
+        )
+    if solids.size > 0:
+        direction = row[0], bearing, row[1]
+        _, part, lit, is_top = hit_solids(solids, x + x0, y + y0, cos, sin, origin, direction, row[3])
+        if part >= 0:
+            for channel in range(channels):
+                image[channel, r, c] = 255 * lit * colour_of(solids, part, is_top, channel, channels)
 
 
 @njit(cache=True)
@@ -266,13 +312,13 @@ def colour_of(solids, part, is_top, channel, channels):
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
 def paint_picture(
-    rows, bearings, origin, d_cells, s_cells, size, x0, y0, solids, paint, palette, textures, x, y, cos, sin, image,
+    rows, bearings, origin, d_cells, s_cells, size, x0, y0, solids, paint, palette, texels, x, y, cos, sin, image,
     classes, depth,
 ):  # fmt: skip
     """Fill image (C, H, W), and classes and depth (H, W) unless they are empty. `x0`, `y0`: the field's corner [m]."""
     cos, sin, x, y = np.float32(cos), np.float32(sin), np.float32(x - x0), np.float32(y - y0)
     channels, height, width = image.shape
-    seen, texels = np.empty((_PLANES, width), np.float32), textures.reshape(-1)
+    seen = np.empty((_PLANES, width), np.float32)
     asphalt, marking, light = seen[_ASPHALT], seen[_MARKING], seen[_LIGHT]
     index = np.empty(width, np.int32)
     for r in range(height):
@@ -384,5 +430,5 @@ def _tell(row, columns, s_cells, paint, seen, index, classes, depth):
         nearest = nearest_line(d, _ONE / lane, first, last)
         if abs(d - nearest * lane) <= _HALF * line:
             s = road_at(s_cells, columns, index[c], seen[_FU, c], seen[_FV, c])[0]
-            if not first < nearest < last or s - np.floor(s / period) * period <= dash:
+            if not first < nearest < last or s - floor(s / period) * period <= dash:
                 classes[c] = LINE

@@ -4,10 +4,9 @@ A slot holds the episode of one road seed. Slots that nobody drives on keep thei
 that a road asked for again costs nothing.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drive_rl.sim.camera import cast_rays
 from drive_rl.sim.episode import draw_episode
@@ -15,29 +14,32 @@ from drive_rl.sim.render import Scene
 from drive_rl.sim.solids import car_solids
 from drive_rl.spec import WorldSpec
 
+Array = Any
+"""A NumPy array, or one on a GPU."""
+
 _SPARE = 1.25  # room for larger fields than those seen
 
 
 class Roads(NamedTuple):
     """Episodes as arrays; the first axis is the slot. Units and layouts are those of the modules that are named."""
 
-    knots: NDArray[np.float64]  # (R, K, 4), road.Knots
-    pace: NDArray[np.float64]  # (R, K), the speed asked for [m/s]
-    route: NDArray[np.float64]  # (R, 2), s of its start and end [m]
-    start: NDArray[np.float64]  # (R, 7), bullet.CarState
-    d_cells: NDArray[np.float32]  # (R, cells), field.Field.d_m flattened
-    s_cells: NDArray[np.float32]  # (R, cells), field.Field.s_m flattened
-    size: NDArray[np.int64]  # (R, 2), the field's rows and columns
-    corner: NDArray[np.float64]  # (R, 2), the field's origin [m]
-    rays: NDArray[np.float32]  # (R, H, 8), camera.Rays.rows
-    origin: NDArray[np.float64]  # (R, 3), camera.Rays.origin
-    paint: NDArray[np.float32]  # (R, 11), render.Scene.paint
-    palette: NDArray[np.float32]  # (R, 4, C), render.Scene.palettes
-    parked: NDArray[np.float64]  # (R, P, 3), x [m], y [m], yaw [rad] of parked cars
-    solids: NDArray[np.int64]  # (R, 2), how many cars are parked and how many solids they are
-    shape: NDArray[np.float32]  # (R, solids, 9), solids.Solids
-    top_colour: NDArray[np.float32]  # (R, solids, 3)
-    side_colour: NDArray[np.float32]  # (R, solids, 3)
+    knots: Array  # (R, K, 4) float64, road.Knots
+    pace: Array  # (R, K) float64, the speed asked for [m/s]
+    route: Array  # (R, 2) float64, s of its start and end [m]
+    start: Array  # (R, 7) float64, vehicle.CarState
+    d_cells: Array  # (R, cells) float32, field.Field.d_m flattened
+    s_cells: Array  # (R, cells) float32, field.Field.s_m flattened
+    size: Array  # (R, 2) int64, the field's rows and columns
+    corner: Array  # (R, 2) float64, the field's origin [m]
+    rays: Array  # (R, H, 8) float32, camera.Rays.rows
+    origin: Array  # (R, 3) float64, camera.Rays.origin
+    paint: Array  # (R, 11) float32, render.Scene.paint
+    palette: Array  # (R, 4, C) float32, render.Scene.palettes
+    parked: Array  # (R, P, 3) float64, x [m], y [m], yaw [rad] of parked cars
+    solids: Array  # (R, 2) int64, how many cars are parked and how many solids they are
+    shape: Array  # (R, solids, 9) float32, solids.Solids
+    top_colour: Array  # (R, solids, 3) float32
+    side_colour: Array  # (R, solids, 3) float32
 
 
 class RoadRing:

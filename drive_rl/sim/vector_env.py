@@ -101,7 +101,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         Raises:
             DriveRLError: the actions do not fit the action space, or `reset` was not called; no car has moved.
         """
-        if not self.batch.cars.drives.all():
+        if not self.batch.drives.all():
             raise DriveRLError("step: the episodes were never begun; mend: call reset() first")
         ended = self.batch.step(commands_of(actions, self.num_envs, self._grid))
         cars = self.batch.cars
@@ -138,7 +138,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         infos = {"metrics": _masked(METRICS, self.batch.cars.metrics, everyone), "_metrics": everyone}
         if not begun.any():
             return infos
-        seeds = np.where(begun, self.batch.ring.seeds[self.batch.cars.slot], 0)
+        seeds = np.where(begun, self.batch.ring.seeds[self.batch.slot], 0)
         return infos | {"road_seed": seeds, "_road_seed": begun}
 
 

@@ -7,6 +7,7 @@ the friction ellipse; near walking speed, where slip angles lose their meaning, 
 """
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from numba import njit
@@ -23,6 +24,19 @@ _FASTEST_SPIN_RADPS = 100.0
 """Far beyond what tyres can do to a car; only the steps of an impossible car reach it."""
 
 _SETTLE_S = 0.05  # time constant with which the car takes on its kinematic motion
+
+
+@dataclass(frozen=True)
+class CarState:
+    """The car's state: world-frame pose, body-frame speeds."""
+
+    x_m: float = 0.0
+    y_m: float = 0.0
+    yaw_rad: float = 0.0
+    vx_mps: float = 0.0
+    vy_mps: float = 0.0
+    yaw_rate_radps: float = 0.0
+    steer_rad: float = 0.0
 
 
 class CarParams(NamedTuple):

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
-from drive_rl.sim.bullet import CarState
 from drive_rl.sim.camera import Rays, cast_rays, project
 from drive_rl.sim.episode import Episode, Pose
 from drive_rl.sim.render import Scene, render
 from drive_rl.sim.solids import Solids, car_solids, join
+from drive_rl.sim.vehicle import CarState
 from drive_rl.spec import CameraSpec, CarSpec, WorldSpec
 
 CHASE = CameraSpec(

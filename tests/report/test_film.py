@@ -25,10 +25,10 @@ from drive_rl.report.card import outcome
 from drive_rl.report.film import card_frames, render_film
 from drive_rl.report.road_map import RoadMap
 from drive_rl.report.stage import HEIGHT_PX, WIDTH_PX, Stage, Step, newest_picture
-from drive_rl.sim.bullet import CarState
 from drive_rl.sim.episode import draw_episode
 from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.sim.scoring import EpisodeMetrics
+from drive_rl.sim.vehicle import CarState
 from drive_rl.spec import Actions, Observation, WorldSpec
 
 STEPS = 10

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from drive_rl.sim.bullet import BulletWorld, CarState
+from drive_rl.sim.bullet import BulletWorld
+from drive_rl.sim.vehicle import CarState
 from drive_rl.spec import CarSpec
 
 SPEC = CarSpec()

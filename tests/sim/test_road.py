@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import fresnel
 
@@ -48,6 +48,7 @@ def test_start_pose_moves_and_turns_the_line() -> None:
     assert np.allclose(moved[:, 2], plain[:, 2] + math.pi / 2)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(-1 / 15, 1 / 15), min_size=4, max_size=12),
     st.floats(0.01, 0.99),
