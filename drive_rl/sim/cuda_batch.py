@@ -112,9 +112,9 @@ class CudaBatch(Batch):
         """Return an array as a tensor on the device."""
         return torch.tensor(array, device=self.device)
 
-    def to_numpy(self, array: torch.Tensor) -> NDArray[Any]:
-        """Return a tensor as an array."""
-        return array.cpu().numpy()
+    def to_numpy(self, array: Any) -> NDArray[Any]:
+        """Return a tensor as an array; an array stays as it is."""
+        return array.cpu().numpy() if isinstance(array, torch.Tensor) else array
 
 
 def simulated() -> bool:

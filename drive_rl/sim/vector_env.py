@@ -30,7 +30,8 @@ def make_vector_env(world: str | WorldSpec, num_envs: int = 1, **kwargs: Any) ->
 class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     """N cars, each in the right-hand lane of a road of its own; `LaneEnv` tells the observations and actions.
 
-    Observations stay as they are until the step after the next.
+    Observations stay as they are until the step after the next. On a GPU, observations, rewards and ends are torch
+    tensors there; infos are NumPy arrays always.
 
     Args:
         world: The world.
@@ -40,10 +41,11 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         split: Where road seeds are drawn from, unless `reset` names some.
         threads: Over how many cores the cars are spread; None: as many as there are, for enough cars.
         render_mode: None; one car's pictures are `LaneEnv`'s.
+        device: None for the CPU, or a CUDA device for torch.
 
     Raises:
-        DriveRLError: an unknown mode, N is no positive number, memory does not suffice, or only PyBullet can run this
-            world.
+        DriveRLError: an unknown mode, N is no positive number, memory does not suffice, only PyBullet can run this
+            world, or the device cannot be used.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium's
@@ -60,6 +62,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         split: Split = "train",
         threads: int | None = None,
         render_mode: str | None = None,
+        device: str | None = None,
     ) -> None:
         if render_mode is not None:
             raise DriveRLError(
@@ -68,7 +71,11 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         known("split", split, tuple(SPLITS))
         self.single_observation_space = observation_space(world, observation)
         self.single_action_space = action_space(world, actions)
-        self.batch = Batch(world, num_envs, observation, threads)
+        self.batch = (
+            Batch(world, num_envs, observation, threads)
+            if device is None
+            else _on_gpu(world, num_envs, observation, device)
+        )
         self.world, self.num_envs = world, num_envs
         self._grid = action_grid(world.task) if actions == "discrete" else None
         self._courses = [Course(split, seeding.np_random(None)[0]) for _ in range(num_envs)]
@@ -93,9 +100,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         everyone = np.ones(self.num_envs, bool)
         return self.batch.observe(), self._infos(everyone)
 
-    def step(
-        self, actions: Any
-    ) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Drive each car one control step; where an episode ends, return the next one's first observation.
 
         Raises:
@@ -103,19 +108,21 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """
         if not self.batch.drives.all():
             raise DriveRLError("step: the episodes were never begun; mend: call reset() first")
-        ended = self.batch.step(commands_of(actions, self.num_envs, self._grid))
-        cars = self.batch.cars
-        rewards, over, truncated = cars.reward.copy(), cars.end != RUNNING, cars.end == TIMEOUT
+        batch = self.batch
+        ended = batch.step(commands_of(batch.to_numpy(actions), self.num_envs, self._grid))
+        cars = batch.cars
+        rewards, over, truncated = batch.copy(cars.reward), cars.end != RUNNING, cars.end == TIMEOUT
+        dones = batch.to_numpy(over)
         infos: dict[str, Any] = {}
         for car in ended.tolist():
-            last = {"final_obs": self.batch.observe_one(car), "final_info": self.batch.last_info(car)}
+            last = {"final_obs": self._final(car), "final_info": batch.last_info(car)}
             infos = self._add_info(infos, last, car)
-        if not over.all():
-            terms = _masked(TERMS, np.where(over[:, None], 0.0, cars.terms), ~over)
-            infos |= {"reward_terms": terms, "_reward_terms": ~over}
+        if not dones.all():
+            terms = _masked(TERMS, np.where(dones[:, None], 0.0, batch.to_numpy(cars.terms)), ~dones)
+            infos |= {"reward_terms": terms, "_reward_terms": ~dones}
         if len(ended):
-            self.batch.begin(ended, [self._courses[car].next() for car in ended.tolist()])
-        return self.batch.observe(), rewards, over & ~truncated, truncated, infos | self._infos(over)
+            batch.begin(ended, [self._courses[car].next() for car in ended.tolist()])
+        return batch.observe(), rewards, over & ~truncated, truncated, infos | self._infos(dones)
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the threads."""
@@ -132,14 +139,28 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         for i, course in enumerate(self._courses):
             course.set_state(state[f"course.{i}"])
 
+    def _final(self, car: int) -> Any:
+        """Return what one driver was given last, as arrays."""
+        seen, host = self.batch.observe_one(car), self.batch.to_numpy
+        return {key: host(part) for key, part in seen.items()} if isinstance(seen, dict) else host(seen)
+
     def _infos(self, begun: NDArray[np.bool_]) -> dict[str, Any]:
         """Return the metrics of all cars, and the road seeds of those whose episodes have just begun."""
         everyone = np.ones(self.num_envs, bool)
-        infos = {"metrics": _masked(METRICS, self.batch.cars.metrics, everyone), "_metrics": everyone}
+        infos = {
+            "metrics": _masked(METRICS, self.batch.to_numpy(self.batch.cars.metrics), everyone),
+            "_metrics": everyone,
+        }
         if not begun.any():
             return infos
         seeds = np.where(begun, self.batch.ring.seeds[self.batch.slot], 0)
         return infos | {"road_seed": seeds, "_road_seed": begun}
+
+
+def _on_gpu(world: WorldSpec, num_envs: int, observation: Observation, device: str) -> Batch:
+    from drive_rl.sim.cuda_batch import CudaBatch  # which imports torch
+
+    return CudaBatch(world, num_envs, observation, device)
 
 
 def _masked(names: tuple[str, ...], values: NDArray[np.float64], mask: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:

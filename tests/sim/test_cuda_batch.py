@@ -4,10 +4,12 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 
+import drive_rl  # noqa: F401 - registers the worlds
 from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
 from drive_rl.sim.batch import Batch
@@ -123,6 +125,41 @@ def test_roads_of_other_sizes_come_to_the_device(make: Make) -> None:
             batch.begin([0], [seed])
         assert_alike(ours, theirs, theirs.drives)
     assert ours.ring.roads.d_cells.shape[1] > cells, "one of these roads must need more room"
+
+
+@on_device
+def test_make_vec_gives_tensors_and_the_same_infos() -> None:
+    modes: list[dict[str, Any]] = [{"device": DEVICE}, {}]
+    ours, theirs = (
+        gymnasium.make_vec(
+            "drive_rl/LaneFollow-v0",
+            num_envs=2,
+            vectorization_mode="vector_entry_point",
+            world=tiny("lane_follow"),
+            observation="camera+state",
+            **device,
+        )
+        for device in modes
+    )
+    seen, info = ours.reset(seed=3)
+    expected, expected_info = theirs.reset(seed=3)
+    assert info["road_seed"].tolist() == expected_info["road_seed"].tolist()
+    for _ in range(11):  # the clock ends both episodes at the tenth
+        actions = ours.action_space.sample()
+        seen, rewards, terminated, truncated, info = ours.step(torch.tensor(actions, device=DEVICE))
+        expected, *numbers, expected_info = theirs.step(actions)
+        assert torch.is_tensor(seen["camera"])
+        for ours_now, theirs_now in zip((rewards, terminated, truncated), numbers, strict=True):
+            assert ours_now.cpu().numpy() == pytest.approx(theirs_now)
+        assert seen["state"].cpu().numpy() == pytest.approx(expected["state"], rel=1e-5, abs=1e-6)
+        assert info.keys() == expected_info.keys()
+        if truncated.any():
+            assert info["final_info"]["end_reason"].tolist() == expected_info["final_info"]["end_reason"].tolist()
+            assert info["final_obs"][0]["state"] == pytest.approx(expected_info["final_obs"][0]["state"], abs=1e-5)
+    with pytest.raises(DriveRLError, match="actions of shape"):
+        ours.step(torch.zeros(3, 2, device=DEVICE))
+    with pytest.raises(DriveRLError, match="expected finite numbers"):
+        ours.step(torch.full((2, 2), float("nan"), device=DEVICE))
 
 
 @on_device
