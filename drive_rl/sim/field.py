@@ -16,6 +16,7 @@ from drive_rl.spec import RoadSpec
 CELL_M = 1.0
 """Size of the grid's cells [m]."""
 
+_EVERY = 2  # nearest knots are sought among every second; `_foot` reaches as far as the one between
 _MARGIN_M = 1.5  # a cell's diagonal: every cell that holds pavement has four known corners
 
 
@@ -45,17 +46,19 @@ def _fill(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     nearest = np.full((rows, columns), -1, np.int32)
     near_d2 = np.full((rows, columns), np.inf, np.float32)
-    reach = int(np.ceil((band_m + KNOT_M) / CELL_M))
-    for k in range(knots.shape[0]):
-        column, row = int((knots[k, 0] - x0) / CELL_M), int((knots[k, 1] - y0) / CELL_M)
+    reach = int(np.ceil((band_m + _EVERY * KNOT_M) / CELL_M))
+    for k in range(0, knots.shape[0], _EVERY):
+        kx, ky = np.float32(knots[k, 0] - x0), np.float32(knots[k, 1] - y0)
+        column, row = int(kx / CELL_M), int(ky / CELL_M)
+        first, last = max(0, column - reach), min(columns, column + reach + 2)
         for j in range(max(0, row - reach), min(rows, row + reach + 2)):
-            dy = y0 + j * CELL_M - knots[k, 1]
-            for i in range(max(0, column - reach), min(columns, column + reach + 2)):
-                dx = x0 + i * CELL_M - knots[k, 0]
-                d2 = dx * dx + dy * dy
-                if d2 < near_d2[j, i]:
-                    near_d2[j, i] = d2
-                    nearest[j, i] = k
+            dy = np.float32(j * CELL_M) - ky
+            d2s, knot_of = near_d2[j, first:last], nearest[j, first:last]
+            for i in range(d2s.size):  # no branch: it becomes vector instructions
+                dx = np.float32((first + i) * CELL_M) - kx
+                d2, before = dx * dx + dy * dy, d2s[i]
+                d2s[i] = min(d2, before)
+                knot_of[i] = k if d2 < before else knot_of[i]
     d_field = np.full((rows, columns), np.nan, np.float32)
     s_field = np.zeros((rows, columns), np.float32)
     end = (knots.shape[0] - 1) * KNOT_M
@@ -63,7 +66,7 @@ def _fill(
     for j in range(rows):
         for i in range(columns):
             k = nearest[j, i]
-            if k < 0 or near_d2[j, i] > band_m**2 + KNOT_M**2:
+            if k < 0 or near_d2[j, i] > (band_m + KNOT_M) ** 2:
                 continue
             x, y = x0 + i * CELL_M - knots[k, 0], y0 + j * CELL_M - knots[k, 1]
             curvature, last = knots[k, 3], knots.shape[0] - 1

@@ -115,7 +115,8 @@ class RoadRing:
         roads.knots[slot], roads.pace[slot] = road.knots, episode.pace_mps
         roads.route[slot] = road.start_s_m, road.end_s_m
         roads.start[slot] = start.x_m, start.y_m, start.yaw_rad, start.vx_mps, start.vy_mps, 0.0, start.steer_rad
-        roads.d_cells[slot, : field.d_m.size], roads.s_cells[slot, : field.s_m.size] = field.d_m.flat, field.s_m.flat
+        roads.d_cells[slot, : field.d_m.size] = field.d_m.reshape(-1)
+        roads.s_cells[slot, : field.s_m.size] = field.s_m.reshape(-1)
         roads.size[slot] = field.d_m.shape
         roads.corner[slot] = field.origin_x_m, field.origin_y_m
         roads.rays[slot], roads.origin[slot] = rays.rows, rays.origin

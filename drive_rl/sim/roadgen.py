@@ -48,11 +48,12 @@ def generate(spec: RoadSpec, rng: np.random.Generator) -> Road:
     knots = integrate(curvature, 0.0, 0.0, yaw)
     for _ in range(_TRIES * max(1, total // 400)):
         if len(curvature) >= total:
-            knots = integrate(curvature[:total], 0.0, 0.0, yaw)
-            return Road(knots, RUN_IN_M, RUN_IN_M + spec.length_m, tier)
+            return Road(knots[:total].copy(), RUN_IN_M, RUN_IN_M + spec.length_m, tier)
         heading = float(knots[-1, 2]) - yaw
-        longer = np.concatenate([curvature, _stretch(spec.tiers[tier].min_radius_m, heading, rng)])
-        longer_knots = integrate(longer, 0.0, 0.0, yaw)
+        stretch = _stretch(spec.tiers[tier].min_radius_m, heading, rng)
+        longer = np.concatenate([curvature, stretch])
+        further = integrate(longer[len(curvature) - 1 :], knots[-1, 0], knots[-1, 1], knots[-1, 2])
+        longer_knots = np.concatenate([knots, further[1:]])
         if _clear(longer_knots, len(curvature), clearance_m):
             curvature, knots = longer, longer_knots
         elif rng.random() < 0.2:
