@@ -5,12 +5,16 @@ on a share of the episodes shows it the true state instead (scheduled sampling, 
 so that it need not wait for its eyes. This module knows nothing of algorithms and policies.
 """
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import LinearSchedule, update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from torch import Tensor
@@ -59,7 +63,9 @@ class Guide(VecEnvWrapper):
         """Take a policy's eyes on, before the first reset."""
         self._sight, self._device = sight, sight.scale.device
         self._pictures, self._truths = self._pictures.to(self._device), self._truths.to(self._device)
-        self._optimizer = torch.optim.Adam(sight.parameters(), self._spec.learning_rate, fused=True)
+        self._learned = list(sight.parameters())
+        self._optimizer = torch.optim.Adam(self._learned, self._spec.learning_rate, fused=True)
+        self._teacher = ThreadPoolExecutor(1) if self._device.type == "cpu" else None
 
     def reset(self) -> Any:
         """Reset the environments; return (B, fields)."""
@@ -79,6 +85,17 @@ class Guide(VecEnvWrapper):
         self._begin(ended)
         return self._show(observations), rewards, dones, infos
 
+    @contextmanager
+    def teaching(self, remaining: float, logger: Logger) -> Iterator[None]:
+        """Do `learn` while the block runs, which learns something else; on the CPU on a core of its own."""
+        lesson = self._teacher.submit(self.learn, remaining) if self._teacher else None
+        try:
+            yield
+        finally:
+            loss = lesson.result() if lesson else self.learn(remaining)
+        if loss is not None:
+            logger.record("train/lane_loss", loss)
+
     def learn(self, remaining: float) -> float | None:
         """Teach the eyes on the pictures kept, as many as the new ones call for.
 
@@ -92,6 +109,12 @@ class Guide(VecEnvWrapper):
         steps = int(self._owed)
         self._owed -= steps
         return float(torch.stack([self._step() for _ in range(steps)]).mean()) if steps else None
+
+    def close(self) -> None:
+        """Close the environments, and end the teacher's thread."""
+        if self._teacher:
+            self._teacher.shutdown()
+        super().close()
 
     def write(self, folder: Path, pictures: bool) -> None:
         """Write what `read` goes on from: exactly with the pictures, without them as if none had been seen."""
@@ -138,9 +161,10 @@ class Guide(VecEnvWrapper):
     def _show(self, observations: Any) -> Any:
         """Keep the pictures; return the lane states."""
         pictures, truths = self._tensor(observations["camera"]), self._truth(observations["state"])
-        at = torch.as_tensor((self._seen + np.arange(len(pictures))) % len(self._pictures), device=self._device)
-        self._pictures.index_copy_(0, at, pictures)
-        self._truths.index_copy_(0, at, truths)
+        at = self._seen % len(self._pictures)
+        fit = min(len(pictures), len(self._pictures) - at)  # the rest begins anew
+        for kept, new in ((self._pictures, pictures), (self._truths, truths)):
+            kept[at : at + fit], kept[: len(new) - fit] = new[:fit], new[fit:]
         self._seen += len(pictures)
         self._owed += len(pictures) * self._spec.passes / self._spec.batch_size
         shown = torch.where(self._tensor(self._shows_truth)[:, None], truths, self._tell(pictures))
@@ -150,10 +174,14 @@ class Guide(VecEnvWrapper):
     def _step(self) -> Tensor:
         """Take one gradient step on pictures drawn from those kept; return the loss."""
         drawn = self._tensor(self._rng.integers(0, min(self._seen, self._spec.pictures), self._spec.batch_size))
-        loss = F.mse_loss(self._sight(self._pictures[drawn]), self._truths[drawn])
-        self._optimizer.zero_grad()
+        loss = F.mse_loss(self._sight(self._pictures.index_select(0, drawn)), self._truths[drawn])
+        for parameter in self._learned:
+            parameter.grad = None
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._sight.parameters(), _MAX_GRAD_NORM)
+        gradients = cast(list[Tensor], [parameter.grad for parameter in self._learned])
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        if norm > _MAX_GRAD_NORM:
+            torch._foreach_mul_(gradients, float(_MAX_GRAD_NORM / (norm + 1e-6)))
         self._optimizer.step()
         return loss.detach()
 

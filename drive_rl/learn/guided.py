@@ -4,6 +4,7 @@ A guided policy carries its eyes (`LaneSight`). In training a `Guide` stands bef
 reads lane states; whoever drives hands `predict` pictures, and nothing else.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -11,7 +12,7 @@ import numpy as np
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.dqn.policies import DQNPolicy
-from torch import Tensor
+from torch import Tensor, nn
 
 from drive_rl.learn.exploration import PerEnvDQN
 from drive_rl.learn.guide import Guide
@@ -24,7 +25,12 @@ class Sighted(BasePolicy):
 
     def __init__(self, *args: Any, camera: gymnasium.Space, encoder: EncoderSpec, frames: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._learned = tuple(super().parameters())
         self.sight = LaneSight(camera, encoder, frames)
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Return what the policy's own optimizer learns: everything but the eyes."""
+        return iter(self._learned) if "_learned" in self.__dict__ else super().parameters(recurse)
 
     def predict(self, observation: Any, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         """Return actions for pictures (B, C, H, W) uint8 or one of them, or for lane states (B, fields)."""
@@ -48,18 +54,18 @@ class GuidedQ(Sighted, DQNPolicy):
 
 
 class GuidedPPO(PPO):
-    """PPO (Schulman et al. 2017, arXiv 1707.06347) that teaches its policy's eyes before each update."""
+    """PPO (Schulman et al. 2017, arXiv 1707.06347) that teaches its policy's eyes with each update."""
 
     guide: Guide
 
     def train(self) -> None:
-        """Teach the eyes, then update the policy."""
-        _teach(self)
-        super().train()
+        """Update the policy while its eyes are taught."""
+        with self.guide.teaching(self._current_progress_remaining, self.logger):
+            super().train()
 
 
 class GuidedDQN(PerEnvDQN):
-    """DQN (Mnih et al. 2015, doi 10.1038/nature14236) that teaches its policy's eyes before each update.
+    """DQN (Mnih et al. 2015, doi 10.1038/nature14236) that teaches its policy's eyes with each update.
 
     It acts on what the eyes tell, and learns its values from the true state: a maximum over values of what was told
     would choose the mistakes (asymmetric, after Pinto et al. 2018, arXiv 1710.06542).
@@ -72,12 +78,6 @@ class GuidedDQN(PerEnvDQN):
         return super().predict(self.guide.shown, *args, **kwargs)
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
-        """Teach the eyes, then update the values."""
-        _teach(self)
-        super().train(gradient_steps, batch_size)
-
-
-def _teach(model: GuidedPPO | GuidedDQN) -> None:
-    loss = model.guide.learn(model._current_progress_remaining)
-    if loss is not None:
-        model.logger.record("train/lane_loss", loss)
+        """Update the values while the eyes are taught."""
+        with self.guide.teaching(self._current_progress_remaining, self.logger):
+            super().train(gradient_steps, batch_size)
