@@ -19,6 +19,7 @@ from stable_baselines3.common.utils import LinearSchedule, update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.manifest import MEND
@@ -179,9 +180,9 @@ class Guide(VecEnvWrapper):
             parameter.grad = None
         loss.backward()
         gradients = cast(list[Tensor], [parameter.grad for parameter in self._learned])
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        norm = get_total_norm(gradients)
         if norm > _MAX_GRAD_NORM:
-            torch._foreach_mul_(gradients, float(_MAX_GRAD_NORM / (norm + 1e-6)))
+            clip_grads_with_norm_(self._learned, _MAX_GRAD_NORM, norm)
         self._optimizer.step()
         return loss.detach()
 

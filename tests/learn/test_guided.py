@@ -195,6 +195,18 @@ def test_the_lane_loss_falls_in_training(algorithm: str, device: str) -> None:
     assert model.logger.name_to_value["train/lane_loss"] > 0
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_policys_gradients_are_clipped_without_those_of_the_eyes(algorithm: str) -> None:
+    """The eyes have an optimizer of their own: stable-baselines3 must neither learn nor clip nor count them."""
+    model, envs = model_of(MAKE[algorithm]())
+    eyes = {id(part) for part in model.policy.sight.parameters()}
+    assert eyes
+    assert not eyes & {id(part) for part in model.policy.parameters()}
+    assert not eyes & {id(part) for group in model.policy.optimizer.param_groups for part in group["params"]}
+    assert {f"sight.{name}" for name, _ in model.policy.sight.named_parameters()} <= set(model.policy.state_dict())
+    envs.close()
+
+
 @pytest.mark.parametrize("deterministic", [True, False])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_guided_driver_asks_for_pictures_only(algorithm: str, deterministic: bool) -> None:
@@ -203,7 +215,10 @@ def test_a_guided_driver_asks_for_pictures_only(algorithm: str, deterministic: b
     model, envs = model_of(spec.agent)
     envs.close()
     torch.manual_seed(0)
-    for part in model.policy.parameters():  # as lively as a trained one: other pictures, other actions
+    for part in [
+        *model.policy.parameters(),
+        *model.policy.sight.parameters(),
+    ]:  # as lively as a trained one: other pictures, other actions
         part.data += 0.3 * torch.randn_like(part)
     images = pictures(16)
     torch.manual_seed(1)
