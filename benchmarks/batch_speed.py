@@ -13,21 +13,23 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from env_speed import Peer
+from env_speed import Peer, recorded_drives
 from peers import peers_python
 from record import Bar, Bench, median, one_core, show, spread
 from stable_baselines3.common.callbacks import BaseCallback
-from stepping import PEERS
+from stepping import PEERS, Stepper
 
 from drive_rl.learn.build import build_model, build_policy, make_envs
 from drive_rl.learn.memory import keep_freed_memory
 from drive_rl.learn.reference import ReferenceDriver
 from drive_rl.reader import load_agent, load_world
 from drive_rl.sim.batch import Batch
+from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.spec import SPLITS, PpoSpec, ReferenceSpec, WorldSpec
 
 SIZES = ("64x40", "84x84", "128x128")
 CPU = torch.device("cpu")
+NAMES = {name: peer[1] for name, peer in PEERS.items()} | {"tiny": "PyBullet and its TinyRenderer, 64x40"}
 
 
 def world_of(size: str) -> WorldSpec:
@@ -87,6 +89,23 @@ class Training:
         self._envs.close()
 
 
+class TinyRenderer:
+    """The same world in PyBullet, one car, painted by Bullet's TinyRenderer: the reference driver's drives."""
+
+    def __init__(self) -> None:
+        world = load_world("lane_follow", ["camera.renderer=tiny"])
+        self._env = LaneEnv(world)
+        self._stepper = Stepper(self._env, recorded_drives(world, 5))
+
+    def block(self, seconds: float) -> dict[str, float]:
+        """Step for some seconds, resets included."""
+        return self._stepper.block(seconds)
+
+    def close(self) -> None:
+        """Close the environment."""
+        self._env.close()
+
+
 class Until(BaseCallback):
     """Ends learning at the first rollout after a time."""
 
@@ -136,7 +155,8 @@ def main() -> None:
     everywhere = os.sched_getaffinity(0)
     python = None if args.no_peers else peers_python()
     one_core(args.cpu)
-    peers = {name: Peer(python, name) for name in PEERS} if python else {}
+    peers: dict[str, Any] = {name: Peer(python, name) for name in PEERS} if python else {}
+    peers |= {"tiny": TinyRenderer()} if python else {}
     one = rounds_of({"ours": Stepping("64x40", 64), **peers}, args.rounds, args.seconds)
     cells = dict(table(SIZES, args.cars, max(2, args.rounds // 3), args.seconds))
     os.sched_setaffinity(0, everywhere)
@@ -177,7 +197,7 @@ def print_table(cars: Sequence[int], figures: dict[str, Any]) -> None:
         "In the same run, one core",
         ["environment", "steps/s", "ours / it"],
         [("ours, 64x40, N=64", rates["ours"]["median"], 1.0)]
-        + [(PEERS[name][1], rates[name]["median"], over["median"]) for name, over in figures["over_peers"].items()],
+        + [(NAMES[name], rates[name]["median"], over["median"]) for name, over in figures["over_peers"].items()],
     )
 
 
