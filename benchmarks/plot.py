@@ -1,15 +1,13 @@
-"""Draws `docs/img/batch_speed.png` from `results/batch_speed.json`, in the peers' venv, which has matplotlib."""
+"""Draws `docs/img/batch_speed.png` from `results/batch_speed.json`."""
 
 import json
-from pathlib import Path
 
-import matplotlib  # pyright: ignore[reportMissingImports] - in the peers' venv
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from record import RESULTS, ROOT
 
-matplotlib.use("svg")
-import matplotlib.pyplot as plt  # pyright: ignore[reportMissingImports]
-
-ROOT = Path(__file__).resolve().parents[1]
-RESULT, PICTURE = ROOT / "benchmarks" / "results" / "batch_speed.json", ROOT / "docs" / "img" / "batch_speed.png"
+PICTURE = ROOT / "docs" / "img" / "batch_speed.png"
 PEERS = {
     "car_racing": "CarRacing-v3, 96x96",
     "highway": "highway-fast-v0, 128x64",
@@ -22,10 +20,11 @@ GREY, INK = "#9a9a9a", "#333333"
 
 def main() -> None:
     """Bars of steps a second on one core, on a logarithmic axis: the peers, then ours by camera and N."""
-    result = json.loads(RESULT.read_text(encoding="utf-8"))
+    result = json.loads((RESULTS / "batch_speed.json").read_text(encoding="utf-8"))
     rates = {name: spread["median"] for name, spread in result["figures"]["steps_per_s"].items()}
     cells = sorted({tuple(name.split()[1:]) for name in rates if " " in name}, key=_size)
-    figure, axes = plt.subplots(figsize=(9, 6.2))
+    figure = Figure(figsize=(9, 6.2), layout="tight")
+    axes = figure.subplots()
     labels: list[str] = []
     for name, label in PEERS.items():
         if name in rates:
@@ -40,19 +39,18 @@ def main() -> None:
     axes.set_xscale("log")
     axes.set_xlim(10, 2 * max(rates.values()))
     axes.set_xlabel(f"environment steps a second, one core of an {result['provenance']['cpu']['model']}")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in (GREY, *COLOURS)]
-    axes.legend(handles, ["stepping (peers)", *KINDS.values()], loc="upper right", frameon=False)
+    kinds = zip((GREY, *COLOURS), ("stepping (peers)", *KINDS.values()), strict=True)
+    axes.legend(handles=[Patch(color=colour, label=kind) for colour, kind in kinds], loc="upper right", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
     figure.savefig(PICTURE, dpi=110)
     print(f"written: {PICTURE.relative_to(ROOT)}")
 
 
-def _size(cell: tuple[str, str]) -> tuple[int, int]:
+def _size(cell: tuple[str, ...]) -> tuple[int, int]:
     return int(cell[0].split("x")[0]), int(cell[1].split("=")[1])
 
 
-def _bar(axes: "matplotlib.axes.Axes", at: float, rate: float, colour: str, height: float) -> None:
+def _bar(axes: Axes, at: float, rate: float, colour: str, height: float) -> None:
     axes.barh(at, rate, height, color=colour)
     axes.text(rate * 1.06, at, f"{rate:,.0f}", va="center", fontsize=7.5, color=INK)
 

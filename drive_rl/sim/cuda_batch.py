@@ -167,21 +167,21 @@ def _blocks(threads: int, a_block: int) -> int:
     return -(-threads // a_block)
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def _begin(chosen, cars, roads, plan):
     n = cuda.grid(1)
     if n < chosen.cars.shape[0]:
         begin_car(chosen.cars[n], cars, roads, plan)
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def _step(cars, roads, plan, commands):
     i = cuda.grid(1)
     if i < cars.slot.shape[0] and cars.drives[i]:
         step_car(i, cars, roads, plan, commands.values[i, 0], commands.values[i, 1])
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def _show_begin(chosen, cars, roads, plan, lens, frames):
     n, pixel = cuda.grid(2)
     stack = frames.after.shape[1]
@@ -191,7 +191,7 @@ def _show_begin(chosen, cars, roads, plan, lens, frames):
         _paint(pixel, x, y, cars.body[2, i], cars.slot[i], roads, lens, frames.after[i, k])
 
 
-@cuda.jit
+@cuda.jit(cache=True)
 def _show(cars, roads, lens, frames):
     i, pixel = cuda.grid(2)
     before, after = frames.before, frames.after
