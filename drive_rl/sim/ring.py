@@ -80,9 +80,8 @@ class RoadRing:
     def _empty(self, slots: int) -> Roads:
         episode = draw_episode(self._world, 0)
         camera, knots = self._world.camera, len(episode.road.knots)
-        cars = max(
-            1, round(self._world.road.parked_cars_per_km * self._world.road.length_m / 1000)
-        )  # none is not empty
+        road = self._world.road
+        cars = max(1, round(road.parked_cars_per_km * road.length_m / 1000))  # a GPU takes no empty array
         solids = cars * car_solids(self._world.car, 0, 0, 0).size
         cells = int(episode.field.d_m.size * _SPARE)
         f4, f8, i8 = np.float32, np.float64, np.int64
