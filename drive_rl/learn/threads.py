@@ -1,8 +1,8 @@
 """How many cores torch uses on the CPU: one.
 
-Batches are small, and two cores were slower than one on them (docs/log.md): the eyes of a guided driver learn on a thread
-of their own instead, beside the policy. Neither a score nor a run then depends on how many cores a machine has. For large
-encoders `OMP_NUM_THREADS` gives learning more; driving keeps to one.
+Batches are small, and two cores were slower than one on them (docs/log.md): the eyes of a guided driver learn on a
+thread of their own instead, beside the policy. Neither a score nor a run then depends on how many cores a machine has.
+For large encoders `OMP_NUM_THREADS` gives learning more; driving keeps to one.
 """
 
 import os
