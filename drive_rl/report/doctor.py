@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+from numba import cuda
 
 import drive_rl
 from drive_rl.errors import DriveRLError
@@ -69,9 +70,11 @@ def _source() -> str:
 
 def _gpu() -> str:
     try:
-        return f"{describe_device(choose_device('cuda'))}, CUDA usable in torch"
+        name = describe_device(choose_device("cuda"))
     except DriveRLError as error:
         return str(error).partition(": ")[2].partition("; mend")[0]
+    kernels = "and in numba" if cuda.is_available() else "not in numba (for the batch engine: drive-rl[cuda])"
+    return f"{name}, CUDA usable in torch, {kernels}"
 
 
 def _renderer(name: Renderer) -> str:

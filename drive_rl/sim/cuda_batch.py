@@ -56,7 +56,7 @@ class CudaBatch(Batch):
         self._set_up(world, num_cars, observation, min(len(SPLITS["train"]), free // _ROADS_SHARE // slot_bytes(world)))
         self._pool = None
         self._lie_there = np.full(len(self.ring.seeds), -1, np.int64)  # seeds of the roads on the device
-        self._roads = Roads(*map(self.of_numpy, self.ring.roads))
+        self._roads = Roads(*(self.zeros(array.shape, array.dtype.type) for array in self.ring.roads))
         self._seen_cars, self._seen_roads, self._seen_lens = _seen(self.cars), _seen(self._roads), _seen(self._lens)
 
     def _begin(self, chosen: NDArray[np.int64]) -> None:
@@ -88,10 +88,8 @@ class CudaBatch(Batch):
         self.cars.drives.copy_(torch.from_numpy(self.drives))
         self.cars.slot.copy_(torch.from_numpy(self.slot))
         roads, slots = self.ring.roads, self.slot[self.drives]
-        if roads.d_cells.shape != self._roads.d_cells.shape:  # the ring has grown
-            self._roads = Roads(*map(self.of_numpy, roads))
-            self._seen_roads = _seen(self._roads)
-            self._lie_there[:] = self.ring.seeds
+        if roads.d_cells.shape != tuple(self._roads.d_cells.shape):
+            self._grow(roads.d_cells.shape[1])
         new = np.unique(slots[self._lie_there[slots] != self.ring.seeds[slots]])
         if not len(new):
             return
@@ -99,6 +97,16 @@ class CudaBatch(Batch):
         for on_device, array in zip(self._roads, roads, strict=True):
             on_device[where] = self.of_numpy(array[new])
         self._lie_there[new] = self.ring.seeds[new]
+
+    def _grow(self, cells: int) -> None:
+        """Make room for larger fields, as the ring has done."""
+        wider = {}
+        for name in ("d_cells", "s_cells"):
+            grid = getattr(self._roads, name)
+            wider[name] = self.zeros((len(grid), cells), np.float32)
+            wider[name][:, : grid.shape[1]] = grid
+        self._roads = self._roads._replace(**wider)
+        self._seen_roads = _seen(self._roads)
 
     def zeros(self, shape: tuple[int, ...], dtype: type[np.generic]) -> torch.Tensor:
         """Return a tensor of zeros on the device."""

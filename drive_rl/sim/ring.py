@@ -132,9 +132,11 @@ class RoadRing:
         self.seeds[slot], self.tiers[slot] = seed, road.tier
 
     def _grow(self, cells: int) -> None:
-        wider = [
-            np.pad(grid, ((0, 0), (0, cells - grid.shape[1]))) for grid in (self.roads.d_cells, self.roads.s_cells)
-        ]
+        used = np.flatnonzero(self.seeds >= 0)
+        wider = []
+        for grid in (self.roads.d_cells, self.roads.s_cells):
+            wider.append(np.zeros((len(grid), cells), np.float32))  # memory that nobody writes costs nothing
+            wider[-1][used, : grid.shape[1]] = grid[used]
         self.roads = self.roads._replace(d_cells=wider[0], s_cells=wider[1])
 
 
