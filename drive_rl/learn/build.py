@@ -1,6 +1,5 @@
 """Specs -> environments and stable-baselines3 models. It does not train, evaluate, save or print."""
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -8,6 +7,7 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium import spaces
+from numba.core import config
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from drive_rl.sim.lane_env import LaneEnv
 
 CPU = torch.device("cpu")
-SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
-"""Whether numba's simulator stands in for a GPU, so that the CPU runs the GPU's code, very slowly."""
 
 _POLICY: dict[Observation, str] = {
     "camera": "CnnPolicy",
@@ -152,7 +150,8 @@ def _shown(agent: PpoSpec | DqnSpec) -> Observation:
 
 
 def _make_batch(world: WorldSpec, count: int, observation: Observation, device: torch.device) -> Batch:
-    if device.type == "cpu" and not SIMULATED:
+    simulated = config.ENABLE_CUDASIM  # pyright: ignore - set from the environment; then the CPU stands in for a GPU
+    if device.type == "cpu" and not simulated:
         return Batch(world, count, observation)
     from drive_rl.sim.cuda_batch import CudaBatch  # numba.cuda takes a while to import
 
