@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from peers import peers_python
 from record import QUICK, RESULTS, Bar
 
 LEARN_QUICK = "--seeds 0 --episodes 4 --split val --set evaluation.episodes=4 evaluation.every_steps=2048 budget_steps="
@@ -39,7 +40,7 @@ def main() -> None:
         if subprocess.run([sys.executable, here / command[0], *command[1:]], check=False).returncode:
             failed.append(name)
     if not args.quick and "batch_speed" in args.only:
-        subprocess.run([sys.executable, here / "plot.py"], check=True)
+        subprocess.run([peers_python(), here / "plot.py"], check=True)
     print("\n--- what is asked" + (" (tiny settings: the figures mean nothing)" if args.quick else ""))
     for name in args.only:
         print(f"FAILED  {name}" if name in failed else _bars((QUICK if args.quick else RESULTS) / f"{name}.json"))

@@ -1,12 +1,14 @@
-"""Draws `docs/img/batch_speed.png` from `results/batch_speed.json`."""
+"""Draws `docs/img/batch_speed.png` from `results/batch_speed.json`, in the peers' venv, which has matplotlib."""
 
 import json
+from pathlib import Path
+from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from record import RESULTS, ROOT
+from matplotlib.figure import Figure  # pyright: ignore[reportMissingImports]
+from matplotlib.patches import Patch  # pyright: ignore[reportMissingImports]
 
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "batch_speed.json"
 PICTURE = ROOT / "docs" / "img" / "batch_speed.png"
 PEERS = {
     "car_racing": "CarRacing-v3, 96x96",
@@ -20,7 +22,7 @@ GREY, INK = "#9a9a9a", "#333333"
 
 def main() -> None:
     """Bars of steps a second on one core, on a logarithmic axis: the peers, then ours by camera and N."""
-    result = json.loads((RESULTS / "batch_speed.json").read_text(encoding="utf-8"))
+    result = json.loads(RESULT.read_text(encoding="utf-8"))
     rates = {name: spread["median"] for name, spread in result["figures"]["steps_per_s"].items()}
     cells = sorted({tuple(name.split()[1:]) for name in rates if " " in name}, key=_size)
     figure = Figure(figsize=(9, 6.2), layout="tight")
@@ -50,7 +52,7 @@ def _size(cell: tuple[str, ...]) -> tuple[int, int]:
     return int(cell[0].split("x")[0]), int(cell[1].split("=")[1])
 
 
-def _bar(axes: Axes, at: float, rate: float, colour: str, height: float) -> None:
+def _bar(axes: Any, at: float, rate: float, colour: str, height: float) -> None:
     axes.barh(at, rate, height, color=colour)
     axes.text(rate * 1.06, at, f"{rate:,.0f}", va="center", fontsize=7.5, color=INK)
 
