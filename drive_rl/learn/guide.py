@@ -162,10 +162,12 @@ class Guide(VecEnvWrapper):
     def _show(self, observations: Any) -> Any:
         """Keep the pictures; return the lane states."""
         pictures, truths = self._tensor(observations["camera"]), self._truth(observations["state"])
-        at = self._seen % len(self._pictures)
-        fit = min(len(pictures), len(self._pictures) - at)  # the rest begins anew
+        room = len(self._pictures)
+        late = max(0, len(pictures) - room)  # more than are kept: the latest
+        at = (self._seen + late) % room
+        fit = late + min(len(pictures) - late, room - at)  # the rest begins anew
         for kept, new in ((self._pictures, pictures), (self._truths, truths)):
-            kept[at : at + fit], kept[: len(new) - fit] = new[:fit], new[fit:]
+            kept[at : at + fit - late], kept[: len(new) - fit] = new[late:fit], new[fit:]
         self._seen += len(pictures)
         self._owed += len(pictures) * self._spec.passes / self._spec.batch_size
         shown = torch.where(self._tensor(self._shows_truth)[:, None], truths, self._tell(pictures))

@@ -36,10 +36,10 @@ def model_of(spec: PpoSpec | DqnSpec, device: torch.device = CPU) -> tuple[Any, 
     return build_model(spec, envs, device, 0), envs
 
 
-def guide_of(returns_truth: bool = False, **guidance: Any) -> tuple[Guide, LaneSight, VecEnv]:
-    """Return a guide of two small worlds, its eyes, and the worlds themselves."""
+def guide_of(returns_truth: bool = False, count: int = 2, **guidance: Any) -> tuple[Guide, LaneSight, VecEnv]:
+    """Return a guide of some small worlds, its eyes, and the worlds themselves."""
     spec = small_specs.ppo()
-    envs = make_envs(small_specs.world(), spec, "train", 2, 0)
+    envs = make_envs(small_specs.world(), spec, "train", count, 0)
     guide = Guide(envs, GuidanceSpec(**guidance), 0, returns_truth)
     torch.manual_seed(0)
     sight = LaneSight(CAMERA, spec.encoder, 2)
@@ -47,9 +47,9 @@ def guide_of(returns_truth: bool = False, **guidance: Any) -> tuple[Guide, LaneS
     return guide, sight, envs
 
 
-def twin() -> VecEnv:
+def twin(count: int = 2) -> VecEnv:
     """Return the environments that `guide_of` has, without the guide."""
-    return make_envs(small_specs.world(), small_specs.ppo(), "train", 2, 0)
+    return make_envs(small_specs.world(), small_specs.ppo(), "train", count, 0)
 
 
 def pictures(count: int) -> np.ndarray:
@@ -167,6 +167,26 @@ def test_the_eyes_learn_no_backwards_when_the_last_steps_overshoot_the_budget() 
     assert guide.learn(-0.2) is not None
     assert all(map(torch.equal, before, sight.parameters()))
     envs.close()
+
+
+@pytest.mark.parametrize("room", [1, 2, 5, 7, 12])
+def test_the_latest_pictures_are_kept_however_few(room: int, tmp_path: Path) -> None:
+    count = 5
+    guide, _, envs = guide_of(count=count, pictures=room, batch_size=1)
+    other = twin(count)
+    expected = np.zeros((room, *CAMERA.shape), np.uint8)
+    seen: Any = other.reset()
+    guide.reset()
+    for step in range(4):
+        for row in range(count):
+            expected[(count * step + row) % room] = seen["camera"][row]
+        seen = other.step(np.zeros((count, 2), np.float32))[0]
+        if step < 3:
+            guide.step(np.zeros((count, 2), np.float32))
+    guide.write(tmp_path, pictures=True)
+    assert np.array_equal(np.load(tmp_path / "pictures.npz")["pictures"], expected)
+    envs.close()
+    other.close()
 
 
 def device_is_here(name: str) -> bool:
