@@ -50,8 +50,8 @@ class CudaBatch(Batch):
     def __init__(
         self, world: WorldSpec, num_cars: int, observation: Observation = "camera", device: str | torch.device = "cuda"
     ) -> None:
-        self.device = torch.device(device)
-        free = _free_bytes(self.device)
+        self.device = _usable(device)
+        free = 2**30 if simulated() else torch.cuda.mem_get_info(self.device)[0]
         check_batch(world, num_cars, free)
         self._set_up(world, num_cars, observation, min(len(SPLITS["train"]), free // _ROADS_SHARE // slot_bytes(world)))
         self._pool = None
@@ -130,23 +130,29 @@ def simulated() -> bool:
     return bool(config.ENABLE_CUDASIM)  # pyright: ignore - set from the environment
 
 
-def _free_bytes(device: torch.device) -> int:
-    """Return the device's free memory.
+def _usable(name: str | torch.device) -> torch.device:
+    """Return a device that torch and numba can use.
 
     Raises:
-        DriveRLError: numba cannot use the device.
+        DriveRLError: it is no CUDA device, there is none of this number, or numba cannot use it.
     """
+    kind, _, number = str(name).partition(":")
     if simulated():
-        return 2**30
-    if device.type != "cuda" or not torch.cuda.is_available():
-        raise DriveRLError(f"device {str(device)!r}: expected a CUDA device; mend: the batch engine on the CPU")
+        return torch.device("cpu")
+    if kind != "cuda" or not (number or "0").isdecimal():
+        raise DriveRLError(f"device {str(name)!r}: expected cuda or cuda:NUMBER; mend: without a device, on the CPU")
+    count = torch.cuda.device_count()
+    if int(number or 0) >= count:
+        raise DriveRLError(
+            f"device {str(name)!r}: torch {torch.__version__} sees {count} GPUs; mend: without a device, on the CPU"
+        )
     if not cuda.is_available():
         raise DriveRLError(
-            f"device {str(device)!r}: torch can use it, numba cannot; mend: pip install 'numba-cuda[cu13]' (or [cu12],"
+            f"device {str(name)!r}: torch can use it, numba cannot; mend: pip install 'numba-cuda[cu13]' (or [cu12],"
             " as torch.version.cuda says), or --device cpu"
         )
-    cuda.select_device(device.index or 0)
-    return torch.cuda.mem_get_info(device)[0]
+    cuda.select_device(int(number or 0))
+    return torch.device("cuda", int(number or 0))
 
 
 class _Chosen(NamedTuple):

@@ -68,6 +68,8 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             raise DriveRLError(
                 f"render_mode = {render_mode!r}: a batch paints no frames for people; mend: gymnasium.make"
             )
+        if threads is not None and device is not None:
+            raise DriveRLError(f"threads = {threads}: a batch on a device has none; mend: threads=None, or device=None")
         known("split", split, tuple(SPLITS))
         self.single_observation_space = observation_space(world, observation)
         self.single_action_space = action_space(world, actions)

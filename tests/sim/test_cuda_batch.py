@@ -13,6 +13,7 @@ import drive_rl  # noqa: F401 - registers the worlds
 from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
 from drive_rl.sim.batch import Batch
+from drive_rl.sim.vector_env import BatchVectorEnv
 from drive_rl.spec import Observation, WorldSpec
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -177,5 +178,13 @@ def test_what_cannot_run_is_refused(make: Make) -> None:
 def test_without_a_gpu_it_says_so() -> None:
     from drive_rl.sim.cuda_batch import CudaBatch
 
-    with pytest.raises(DriveRLError, match=r"device 'cuda': expected a CUDA device.*mend: "):
+    with pytest.raises(DriveRLError, match=r"device 'cuda': torch .* sees 0 GPUs; mend: "):
         CudaBatch(tiny("lane_follow"), 2)
+    for name in ("gpu", "cpu", "cuda:x"):
+        with pytest.raises(DriveRLError, match=rf"device '{name}': expected cuda or cuda:NUMBER; mend: "):
+            CudaBatch(tiny("lane_follow"), 2, device=name)
+
+
+def test_threads_are_the_cpus() -> None:
+    with pytest.raises(DriveRLError, match=r"threads = 2: a batch on a device has none; mend: "):
+        BatchVectorEnv(tiny("lane_follow"), 2, threads=2, device="cuda")
