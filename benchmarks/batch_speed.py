@@ -20,9 +20,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stepping import PEERS, Stepper
 
 from drive_rl.learn.build import build_model, build_policy, make_envs
-from drive_rl.learn.memory import keep_freed_memory
 from drive_rl.learn.reference import ReferenceDriver
 from drive_rl.reader import load_agent, load_world
+from drive_rl.run.memory import keep_freed_memory
 from drive_rl.sim.batch import Batch
 from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.spec import SPLITS, PpoSpec, ReferenceSpec, WorldSpec

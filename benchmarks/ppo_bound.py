@@ -16,9 +16,9 @@ from record import Bar, Bench, show, spread
 
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.guided import GuidedPPO
-from drive_rl.learn.memory import keep_freed_memory
 from drive_rl.learn.sight import LANE_STATE, LaneSight
 from drive_rl.reader import load_run
+from drive_rl.run.memory import keep_freed_memory
 from drive_rl.spec import PpoSpec
 
 CPU = torch.device("cpu")

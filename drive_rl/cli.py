@@ -106,9 +106,9 @@ def train(
     spec = load_run(str(experiment), changes) if resume is None else None
     budget = _budget(changes) if resume is not None else None
     _import_bullet()
-    from drive_rl.learn.train import TrainingInterrupted
     from drive_rl.learn.train import train as learn
     from drive_rl.report.choice import film_run
+    from drive_rl.run.signals import TrainingInterrupted
 
     try:
         filmer = film_run if film else None

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from drive_rl.errors import DriveRLError
+from drive_rl.perception_spec import PerceptionSpec
 from drive_rl.shelf import Shelf, find, nearest
 from drive_rl.spec import AgentSpec, DqnSpec, PpoSpec, ReferenceSpec, RunSpec, WorldSpec
 
@@ -43,6 +44,36 @@ def load_run(name: str, overrides: Iterable[str] = ()) -> RunSpec:
         if key in raw:
             raw[key], sources[key] = _part(cast(Shelf, shelf), raw[key], f"{path}: {key}")
     return cast(RunSpec, _validate(TypeAdapter(RunSpec), raw, sources, list(overrides)))
+
+
+def load_perception(name: str, overrides: Iterable[str] = ()) -> PerceptionSpec:
+    """Return the perception recipe `name` (shelf entry or YAML path) with its world filled in."""
+    path = find("configs/perception", name)
+    raw = _with_base("configs/perception", path)
+    sources = {"": str(path)}
+    if "world" in raw:
+        raw["world"], sources["world"] = _part("envs", raw["world"], f"{path}: world")
+    return cast(PerceptionSpec, _validate(TypeAdapter(PerceptionSpec), raw, sources, list(overrides)))
+
+
+def read_perception(path: Path, overrides: Iterable[str] = ()) -> PerceptionSpec:
+    """Return the perception recipe resolved in the `spec.yaml` of a run or of a trained model.
+
+    Raises:
+        DriveRLError: the file cannot be read, or holds none.
+    """
+    return cast(
+        PerceptionSpec, _validate(TypeAdapter(PerceptionSpec), read_yaml(path), {"": str(path)}, list(overrides))
+    )
+
+
+def tells_perception(path: Path) -> bool:
+    """Whether a `spec.yaml` is of a perception model rather than of a driver.
+
+    Raises:
+        DriveRLError: the file cannot be read.
+    """
+    return "agent" not in read_yaml(path)
 
 
 def parse_run(text: str, path: Path) -> RunSpec:

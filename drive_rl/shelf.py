@@ -12,10 +12,11 @@ from typing import Literal
 
 from drive_rl.errors import DriveRLError
 
-Shelf = Literal["envs", "agents", "configs"]
+Shelf = Literal["envs", "agents", "configs", "configs/perception"]
 
 _PACKAGE = Path(__file__).resolve().parent
 _KIND: dict[Shelf, str] = {"envs": "world", "agents": "driver", "configs": "experiment"}
+_KIND["configs/perception"] = "perception recipe"
 
 
 def shelf_folders(shelf: Shelf) -> list[Path]:

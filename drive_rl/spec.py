@@ -14,6 +14,9 @@ Actions = Literal["continuous", "discrete"]
 Renderer = Literal["field", "tiny", "egl"]
 Split = Literal["train", "val", "test"]
 Engine = Literal["bullet", "batch"]
+Track = Literal["wandb", "tensorboard", "csv", "none"]
+
+ENCODERS = ("small", "nature", "impala", "pilotnet", "resnet18", "unet")
 
 SPLITS: dict[str, range] = {
     "train": range(0, 10_000),
@@ -229,10 +232,18 @@ class WorldSpec(Spec):
 
 
 class EncoderSpec(Spec):
-    """The image encoder, a stable-baselines3 feature extractor."""
+    """The image encoder of drivers and of perception models."""
 
-    kind: Literal["small", "nature", "impala", "pilotnet"] = Field(default="small", description="Network family.")
+    kind: str = Field(
+        default="small", description=f"Network family: {', '.join(ENCODERS)}; or timm:NAME (the extra `timm`)."
+    )
     features: int = Field(default=128, ge=8, le=4096, description="Length of the feature vector.")
+
+    @model_validator(mode="after")
+    def _known_kind(self) -> Self:
+        if self.kind not in ENCODERS and not self.kind.startswith("timm:"):
+            raise ValueError(f"kind = {self.kind!r}: expected one of {', '.join(ENCODERS)}, or timm:NAME")
+        return self
 
 
 class GuidanceSpec(Spec):
@@ -387,5 +398,5 @@ class RunSpec(Spec):
     checkpoint_every: int = Field(default=20_000, ge=1, le=10**12, description="Steps between numbered checkpoints.")
     keep_checkpoints: int = Field(default=2, ge=1, le=10_000, description="Numbered checkpoints kept, newest first.")
     evaluation: EvalSpec = Field(default=EvalSpec(), description="Held-out evaluation.")
-    track: Literal["wandb", "tensorboard", "csv", "none"] = Field(default="wandb", description="Tracker.")
+    track: Track = Field(default="wandb", description="Tracker.")
     project: str = Field(default="drive-rl", description="The tracker's project.")

@@ -22,7 +22,6 @@ from drive_rl.learn.exploration import PerEnvDQN
 from drive_rl.learn.guide import Guide
 from drive_rl.learn.guided import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ, Sighted
 from drive_rl.learn.sight import LANE_STATE
-from drive_rl.learn.threads import learning_threads
 from drive_rl.learn.vec_env import SerialVecEnv
 from drive_rl.sim.batch import Batch
 from drive_rl.sim.interface import action_space, observation_space
@@ -115,33 +114,6 @@ def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device
     space = LANE_STATE if is_guided(spec) else shown
     schedule = LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0)
     return policy(space, action_space(world, spec.actions), schedule, **_policy(spec, world, shown)).to(device)
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device for `auto`, `cpu` or `cuda`; `describe_device` says what it is.
-
-    Raises:
-        DriveRLError: `cuda` without a usable GPU, or another name.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.partition(":")[0] not in ("cpu", "cuda"):
-        raise DriveRLError(f"device {name!r}: expected auto, cpu or cuda")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        build = "has no CUDA" if torch.version.cuda is None else f"is for CUDA {torch.version.cuda}"
-        raise DriveRLError(
-            f"device {name!r}: no usable GPU here (torch {torch.__version__} {build}); mend: --device cpu, or"
-            " install a driver and a torch with CUDA"
-        )
-    return torch.device(name)
-
-
-def describe_device(device: torch.device) -> str:
-    """Return what a device is, for people: `cpu (1 thread)` or `cuda (NVIDIA H100)`."""
-    if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    threads = learning_threads()
-    return f"cpu ({threads} thread{'s' if threads > 1 else ''})"
 
 
 def _shown(agent: PpoSpec | DqnSpec) -> Observation:

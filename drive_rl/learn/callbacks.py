@@ -19,9 +19,9 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn import checkpoint
 from drive_rl.learn.evaluate import Evaluator
 from drive_rl.learn.history import Evaluation, History
-from drive_rl.learn.signals import StopRequest
 from drive_rl.run.files import settle
 from drive_rl.run.folder import RunFolder
+from drive_rl.run.signals import StopRequest
 from drive_rl.sim.scoring import EpisodeMetrics
 from drive_rl.spec import RunSpec
 

@@ -32,11 +32,11 @@ from torch import Tensor
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.env_state import capture_env, restore_env
 from drive_rl.learn.guided import GuidedDQN, GuidedPPO
-from drive_rl.learn.manifest import MEND, verify, write_manifest
 from drive_rl.learn.replay_state import load_replay, read_arrays, write_replay
 from drive_rl.learn.rng_state import capture_rng, restore_rng
-from drive_rl.learn.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
 from drive_rl.run.files import read_json, write_directory, write_json
+from drive_rl.run.manifest import MEND, verify, write_manifest
+from drive_rl.run.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
 
 __all__ = ["at_boundary", "remaining_steps", "restore", "save", "verify", "weights_only"]
 

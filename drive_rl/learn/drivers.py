@@ -17,10 +17,10 @@ from drive_rl.learn.checkpoint import weights_only
 from drive_rl.learn.export import is_export, read_export
 from drive_rl.learn.foreign import load_foreign
 from drive_rl.learn.reference import ReferenceDriver
-from drive_rl.learn.tensors import load_weights
 from drive_rl.learn.vec_env import Batch
 from drive_rl.reader import load_agent, load_world, read_run
 from drive_rl.run.folder import RunFolder, is_run, runs_in
+from drive_rl.run.tensors import load_weights
 from drive_rl.shelf import entries, nearest
 from drive_rl.sim.interface import action_space, observation_space
 from drive_rl.spec import Actions, Observation, ReferenceSpec, RunSpec, WorldSpec

@@ -12,8 +12,8 @@ import numpy as np
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.drivers import Driver
-from drive_rl.learn.threads import driving
 from drive_rl.learn.vec_env import stacked
+from drive_rl.run.threads import driving
 from drive_rl.sim.batch import Batch
 from drive_rl.sim.interface import action_grid, commands_of
 from drive_rl.sim.scoring import EpisodeMetrics, Score, score, score_tiers

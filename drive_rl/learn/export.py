@@ -11,11 +11,11 @@ from torch import Tensor
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import is_guided
 from drive_rl.learn.checkpoint import weights_only
-from drive_rl.learn.manifest import verify, write_manifest
-from drive_rl.learn.tensors import read_tensors, write_tensors
 from drive_rl.reader import dump, read_run
 from drive_rl.run.files import read_json, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
+from drive_rl.run.manifest import verify, write_manifest
+from drive_rl.run.tensors import read_tensors, write_tensors
 from drive_rl.spec import RunSpec
 
 _NEEDED = ("weights.safetensors", "spec.yaml")

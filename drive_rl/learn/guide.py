@@ -22,11 +22,11 @@ from torch.nn import functional as F
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.manifest import MEND
 from drive_rl.learn.replay_state import read_arrays
 from drive_rl.learn.sight import LANE_STATE, LaneSight
-from drive_rl.learn.tensors import load_optimizer, write_optimizer
 from drive_rl.run.files import read_json, write_json
+from drive_rl.run.manifest import MEND
+from drive_rl.run.tensors import load_optimizer, write_optimizer
 from drive_rl.spec import GuidanceSpec
 
 _MAX_GRAD_NORM = 5.0

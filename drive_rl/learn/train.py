@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn import checkpoint
-from drive_rl.learn.build import build_model, choose_device, describe_device, make_envs
+from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.callbacks import (
     BarHeld,
     Evaluate,
@@ -33,14 +33,15 @@ from drive_rl.learn.drivers import PolicyDriver
 from drive_rl.learn.evaluate import Evaluator
 from drive_rl.learn.history import Evaluation, History
 from drive_rl.learn.logging import make_logger
-from drive_rl.learn.memory import keep_freed_memory
-from drive_rl.learn.signals import StopRequest, stop_on_signals
-from drive_rl.learn.threads import learning_threads
 from drive_rl.reader import dump, read_run
+from drive_rl.run.device import choose_device, describe_device
 from drive_rl.run.files import settle, write_json, write_text
 from drive_rl.run.folder import RunFolder
+from drive_rl.run.memory import keep_freed_memory
 from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.provenance import provenance
+from drive_rl.run.signals import StopRequest, TrainingInterrupted, stop_on_signals
+from drive_rl.run.threads import learning_threads
 from drive_rl.run.tracker import Tracker, make_tracker
 from drive_rl.spec import DqnSpec, RunSpec
 
@@ -49,16 +50,6 @@ Film = Callable[[Path], Path | None]
 
 _LOG_EPISODES = 8
 """DQN logs once in so many episodes; PPO once an update."""
-
-
-class TrainingInterrupted(Exception):  # noqa: N818 - not an error: everything is saved
-    """Training was stopped by a signal. `run` can be resumed by `command`; `exit_code` is the shell's."""
-
-    def __init__(self, run: RunFolder, signal: int) -> None:
-        self.run = run
-        self.exit_code = 128 + signal
-        self.command = f"drive-rl train --resume {shlex.quote(str(run.path))}"
-        super().__init__(f"stopped; everything is saved. Go on with: {self.command}")
 
 
 def train(
@@ -163,7 +154,7 @@ class _Session:
                 pass
             except StopAsked:
                 assert self.stop.signal is not None
-                raise TrainingInterrupted(self.run, self.stop.signal) from None
+                raise TrainingInterrupted("train", self.run, self.stop.signal) from None
             if history.last is None or history.last.step < self.model.num_timesteps:
                 self._last_evaluation(evaluate, save)
             save.now(self.model)
@@ -174,7 +165,7 @@ class _Session:
         except StopAsked:
             save.now(self.model)
             assert self.stop.signal is not None
-            raise TrainingInterrupted(self.run, self.stop.signal) from None
+            raise TrainingInterrupted("train", self.run, self.stop.signal) from None
 
     def _finish(self, history: History, tracker: Tracker) -> None:
         """Write the best driver's score, make the film, hand both to the tracker, and say how it went."""

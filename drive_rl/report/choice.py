@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.build import choose_device, describe_device
 from drive_rl.learn.drivers import Driver, load_driver
 from drive_rl.reader import dump, load_world
+from drive_rl.run.device import choose_device, describe_device
 from drive_rl.run.folder import RunFolder
 from drive_rl.shelf import entries
 from drive_rl.spec import WorldSpec

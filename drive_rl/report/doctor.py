@@ -18,8 +18,8 @@ from numba import cuda
 
 import drive_rl
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.build import choose_device, describe_device
 from drive_rl.reader import load_world
+from drive_rl.run.device import choose_device, describe_device
 from drive_rl.run.provenance import cpu_model, git_state, package_versions, usable_cores
 from drive_rl.shelf import Shelf, entries, shelf_folders
 from drive_rl.sim.bullet import BulletWorld

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from drive_rl.learn.drivers import Driver
 from drive_rl.learn.evaluate import Progress, split_seeds
-from drive_rl.learn.threads import driving
 from drive_rl.learn.vec_env import stacked
 from drive_rl.report.card import outcome_card
 from drive_rl.report.stage import Stage, Step, newest_picture
 from drive_rl.report.writers import FilmWriter, film_writer
+from drive_rl.run.threads import driving
 from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.sim.scoring import EpisodeMetrics
 from drive_rl.spec import Split, WorldSpec

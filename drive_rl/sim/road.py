@@ -88,6 +88,15 @@ def locate(knots: Knots, x: float, y: float) -> tuple[float, float, float, float
     return project(knots, x, y, nearest_knot(knots, x, y) * KNOT_M)
 
 
+@njit(cache=True)
+def _line(knots: Knots, d: float, s: NDArray[np.float64]) -> NDArray[np.float64]:
+    points = np.empty((s.size, 2))
+    for i in range(s.size):
+        x, y, heading, _ = pose_at(knots, s[i])
+        points[i] = x - d * math.sin(heading), y + d * math.cos(heading)
+    return points
+
+
 @dataclass(frozen=True)
 class RoadPoint:
     """Where a pose lies on a road."""
@@ -124,8 +133,7 @@ class Road:
 
     def line(self, d_m: float, start_s_m: float, end_s_m: float, step_m: float = 1.0) -> NDArray[np.float64]:
         """Return points (n, 2) [m] of the line `d_m` left of the reference line."""
-        s = np.arange(start_s_m, end_s_m + 1e-9, step_m)
-        return np.array([self.place(float(at), d_m)[:2] for at in s]).reshape(-1, 2)
+        return _line(self.knots, d_m, np.arange(start_s_m, end_s_m + 1e-9, step_m))
 
 
 @njit(cache=True)

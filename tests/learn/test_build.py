@@ -14,11 +14,10 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import (
     build_model,
     build_policy,
-    choose_device,
-    describe_device,
     make_envs,
 )
 from drive_rl.learn.vec_env import SerialVecEnv
+from drive_rl.run.device import choose_device, describe_device
 from drive_rl.spec import DqnSpec, Observation, PpoSpec
 
 CPU = torch.device("cpu")

@@ -4,7 +4,8 @@ import torch
 from gymnasium import spaces
 
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.encoders import STATE_SCALE, CameraStateEncoder, Contrast, ImageEncoder, StateEncoder
+from drive_rl.learn.encoders import STATE_SCALE, CameraStateEncoder, ImageEncoder, StateEncoder
+from drive_rl.perception.encoders import Contrast
 from drive_rl.sim.judge import STATE_FIELDS
 from drive_rl.spec import EncoderSpec
 

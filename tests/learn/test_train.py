@@ -13,12 +13,13 @@ from rich.console import Console
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.callbacks import Evaluate, Every, SafePoints, check_observations
 from drive_rl.learn.history import Evaluation, History
-from drive_rl.learn.tensors import read_tensors
-from drive_rl.learn.train import TrainingInterrupted, train
+from drive_rl.learn.train import train
 from drive_rl.reader import parse_run, read_run
 from drive_rl.run.files import read_json
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import read_metrics
+from drive_rl.run.signals import TrainingInterrupted
+from drive_rl.run.tensors import read_tensors
 from drive_rl.spec import RunSpec
 
 SILENT = Console(quiet=True)

@@ -11,8 +11,11 @@ from drive_rl.errors import DriveRLError
 from drive_rl.run.files import read_json, settle, write_json
 
 FORMAT = 1
+ALGORITHMS = ("PPO", "DQN", "perception")
+"""What weights may have come from."""
 MEND = "take another checkpoint of the run, or train again"
-_NEEDED = ("weights.safetensors", "optimizer.safetensors", "optimizer.json", "counters.json", "rng.json")
+RESUMABLE = ("weights.safetensors", "optimizer.safetensors", "optimizer.json", "counters.json")
+"""What every checkpoint that training goes on from holds."""
 
 
 def write_manifest(folder: Path, head: dict[str, Any]) -> None:
@@ -22,7 +25,7 @@ def write_manifest(folder: Path, head: dict[str, Any]) -> None:
     write_json(folder / "manifest.json", {"format": FORMAT, **head, "files": files})
 
 
-def verify(folder: Path, needed: tuple[str, ...] = _NEEDED) -> dict[str, Any]:
+def verify(folder: Path, needed: tuple[str, ...] = RESUMABLE) -> dict[str, Any]:
     """Check every file of a checkpoint against its manifest, and return the manifest.
 
     Args:
@@ -55,8 +58,11 @@ def _listed_files(path: Path, manifest: Any, needed: tuple[str, ...]) -> dict[st
         raise DriveRLError(f"{path}: files: expected file names with `bytes` and `sha256`: {MEND}")
     if absent := [name for name in needed if name not in files]:
         raise DriveRLError(f"{path}: files: {', '.join(absent)} not listed: the manifest was edited: {MEND}")
-    if manifest.get("algorithm") not in ("PPO", "DQN"):
-        raise DriveRLError(f"{path}: algorithm = {manifest.get('algorithm')!r}: expected PPO or DQN: {MEND}")
+    if manifest.get("algorithm") not in ALGORITHMS:
+        raise DriveRLError(
+            f"{path}: algorithm = {manifest.get('algorithm')!r}: expected {', '.join(ALGORITHMS[:-1])} or"
+            f" {ALGORITHMS[-1]}: {MEND}"
+        )
     return files
 
 

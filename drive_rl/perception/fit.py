@@ -1,0 +1,288 @@
+"""Teaching a perception model from its recipe: run folder, learning, looks at held-out roads, stop and resume.
+
+It strings together what others do. Minibatch n is the same in every process, as are the augmentation and dropout
+drawn for it, so that a resumed run goes on bit for bit with no more than weights, optimizer and a counter. It knows no
+command line.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drive_rl.errors import DriveRLError
+from drive_rl.perception.frames import Frames
+from drive_rl.perception.looks import Look, Looks, look_at
+from drive_rl.perception.model import PerceptionModel, build_perception
+from drive_rl.perception.objectives import make_objective, total
+from drive_rl.perception.rendered import RenderedFrames, held_out
+from drive_rl.perception.trained import start_encoder
+from drive_rl.perception_spec import FitSpec, PerceptionSpec
+from drive_rl.reader import dump, read_perception
+from drive_rl.run.device import choose_device, describe_device
+from drive_rl.run.files import read_json, settle, write_directory, write_json, write_text
+from drive_rl.run.folder import RunFolder
+from drive_rl.run.manifest import MEND, verify, write_manifest
+from drive_rl.run.memory import keep_freed_memory
+from drive_rl.run.metrics import MetricsFile
+from drive_rl.run.provenance import provenance
+from drive_rl.run.signals import StopRequest, TrainingInterrupted, stop_on_signals
+from drive_rl.run.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
+from drive_rl.run.threads import learning_threads
+from drive_rl.run.tracker import Tracker, make_tracker
+
+_MOMENTUM = 0.9
+
+Say = Callable[[str], None]
+
+
+class Display(Protocol):
+    """Shows how far learning is."""
+
+    def at(self, frames: int, loss: float) -> None:
+        """Show that so many pictures are learned from."""
+        ...
+
+    def looked(self, look: Look) -> None:
+        """Show a look at held-out roads."""
+        ...
+
+
+class Batches(Protocol):
+    """Minibatches by number: any of them at any time."""
+
+    def batch(self, number: int) -> Frames:
+        """Return minibatch `number`."""
+        ...
+
+    def close(self) -> None:
+        """Give up what it holds."""
+        ...
+
+
+def fit(
+    spec: PerceptionSpec | None,
+    runs_dir: Path,
+    display: Display,
+    say: Say = print,
+    device: str = "auto",
+    resume: Path | None = None,
+    command: list[str] | None = None,
+    frames: int | None = None,
+) -> RunFolder:
+    """Teach a model; return its run folder.
+
+    Args:
+        spec: The recipe; None when resuming, for a run knows its own.
+        runs_dir: Where run folders are made.
+        display: Shows progress.
+        say: Is told what people should know, a line at a time.
+        device: `auto`, `cpu` or `cuda`.
+        resume: A run to go on with, exactly where it stopped.
+        command: The command line, for the record.
+        frames: When resuming, another `fit.frames` than the run's own.
+
+    Raises:
+        TrainingInterrupted: SIGINT or SIGTERM came, and a resumable checkpoint is written.
+        DriveRLError: the recipe cannot be learned, the run cannot be resumed, or learning diverged.
+    """
+    keep_freed_memory()
+    torch.set_num_threads(learning_threads())
+    chosen = choose_device(device)
+    say(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
+    run = _stopped_run(resume) if resume is not None else None
+    if run is not None:
+        spec = read_perception(run.spec, [] if frames is None else [f"fit.frames={frames}"])
+    assert spec is not None, "fit needs a recipe or a run to resume"
+    session = _Session.of(spec, chosen)
+    try:
+        if run is None:
+            made = provenance(spec.world.camera.renderer)
+            run = RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made)
+        else:
+            session.restore(run)
+        say(f"run: {run.path}")
+        with stop_on_signals() as stop:
+            session.go(run, stop, display, say)
+    finally:
+        session.batches.close()
+    return run
+
+
+def learning_rate(fit: FitSpec, done: int, batches: int) -> float:
+    """Return the step size of minibatch `done` of `batches`: half a cosine (Loshchilov and Hutter 2017, 1608.03983)."""
+    fall = 0.5 * (1 + math.cos(math.pi * min(done / max(batches, 1), 1)))
+    return fit.learning_rate_end + (fit.learning_rate - fit.learning_rate_end) * fall
+
+
+def make_optimizer(fit: FitSpec, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer."""
+    rate, decay = fit.learning_rate, fit.weight_decay
+    if fit.optimizer == "adam":
+        return torch.optim.AdamW(parameters, rate, weight_decay=decay)
+    if fit.optimizer == "adagrad":
+        return torch.optim.Adagrad(parameters, rate, weight_decay=decay)
+    return torch.optim.SGD(parameters, rate, _MOMENTUM if fit.optimizer == "momentum" else 0.0, weight_decay=decay)
+
+
+@dataclass
+class _Session:
+    """One process's part of a run."""
+
+    spec: PerceptionSpec
+    device: torch.device
+    model: PerceptionModel
+    objective: Any
+    optimizer: torch.optim.Optimizer
+    batches: Batches
+    val: Frames
+    looks: Looks
+    done: int = 0  # minibatches
+
+    @classmethod
+    def of(cls, spec: PerceptionSpec, device: torch.device) -> "_Session":
+        torch.manual_seed(spec.seed)
+        model = build_perception(spec)
+        if spec.model.start is not None:
+            start_encoder(model, spec.model.start)
+        model.encoder.requires_grad_(not spec.fit.freeze_encoder)
+        objective = make_objective(spec.fit, model)
+        model.to(device)
+        objective.extra.to(device)
+        learned = [p for part in (model, objective.extra) for p in part.parameters() if p.requires_grad]
+        batches, val = _data(spec)
+        return cls(spec, device, model, objective, make_optimizer(spec.fit, learned), batches, val, Looks())
+
+    @property
+    def total_batches(self) -> int:
+        return math.ceil(self.spec.fit.frames / self.spec.fit.batch_size)
+
+    def go(self, run: RunFolder, stop: StopRequest, display: Display, say: Say) -> None:
+        """Learn to the end of the budget, until nothing is gained, or until asked to stop."""
+        config = self.spec.model_dump(mode="json")
+        begun = self.done * self.spec.fit.batch_size
+        tracker = make_tracker(self.spec.track, run, config, self.spec.project, say)
+        try:
+            metrics = MetricsFile(run.metrics, begun or None)
+            self.looks.start()
+            self._learn(run, stop, display, metrics, tracker)
+            best = self.looks.best
+            assert best is not None, "learning ends with a look"
+            write_json(run.evaluation, {"model": str(run.path), "split": "val", "frames": best.frames, **best.scores})
+            say(f"{self.done * self.spec.fit.batch_size:,} pictures in {self.looks.wall_s:.0f} s; best look: {best}")
+            tracker.model(run.best, self.spec.name)
+        finally:
+            tracker.close()
+
+    def _learn(
+        self, run: RunFolder, stop: StopRequest, display: Display, metrics: MetricsFile, tracker: Tracker
+    ) -> None:
+        fit = self.spec.fit
+        every = max(1, round(fit.evaluate_every / fit.batch_size))
+        while self.done < self.total_batches and not self.looks.stalled(fit.patience):
+            loss = self._step()
+            frames = self.done * fit.batch_size
+            if self.done % 20 == 0 or self.done == self.total_batches:
+                value = float(loss)
+                if not math.isfinite(value):
+                    raise DriveRLError(
+                        f"{run.path}: the loss became {value} after {frames} pictures; mend: a smaller"
+                        " fit.learning_rate; checkpoints from before are kept"
+                    )
+                display.at(frames, value)
+                scalars = {"fit/loss": value, "fit/learning_rate": self.optimizer.param_groups[0]["lr"]}
+                metrics.append(frames, scalars)
+                tracker.log(scalars, frames)
+            if self.done % every == 0 or self.done == self.total_batches:
+                look = look_at(self.model, self.objective, self.val, frames)
+                scalars = {f"val/{name}": value for name, value in look.scores.items()}
+                metrics.append(frames, scalars)
+                tracker.log(scalars, frames)
+                display.looked(look)
+                if self.looks.add(look):
+                    self.save(run.best)
+                self.save(run.last)
+            if stop:
+                self.save(run.last)
+                assert stop.signal is not None
+                raise TrainingInterrupted("perception fit", run, stop.signal)
+
+    def _step(self) -> Tensor:
+        """Learn one minibatch; return its loss."""
+        fit = self.spec.fit
+        torch.manual_seed(int(np.random.SeedSequence([self.spec.seed, self.done]).generate_state(1)[0]))
+        frames = self.batches.batch(self.done)
+        images = torch.as_tensor(frames.images, device=self.device).float()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(fit, self.done, self.total_batches)
+        self.model.train()
+        if fit.freeze_encoder:
+            self.model.encoder.eval()  # batch norm's statistics stay, too
+        half = fit.mixed_precision and self.device.type == "cuda"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            loss = total(self.objective.losses(self.model, images, frames, training=True))
+        self.optimizer.zero_grad()
+        loss.backward()
+        learned = [p for group in self.optimizer.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(learned, fit.max_grad_norm)
+        self.optimizer.step()
+        self.done += 1
+        return loss.detach()
+
+    def save(self, folder: Path) -> None:
+        """Write all that `restore` goes on from, whole or not at all."""
+        with write_directory(folder) as new:
+            write_tensors(new / "weights.safetensors", self.model.state_dict())
+            write_tensors(new / "extra.safetensors", self.objective.extra.state_dict())
+            write_optimizer(new, self.optimizer)
+            write_json(new / "counters.json", {"batches": self.done, **self.looks.state()})
+            head = {"algorithm": "perception", "num_frames": self.done * self.spec.fit.batch_size}
+            write_manifest(new, head)
+
+    def restore(self, run: RunFolder) -> None:
+        """Go on where `save` was called.
+
+        Raises:
+            DriveRLError: the checkpoint is damaged or of another model, or the run is over.
+        """
+        folder = run.last
+        verify(folder)
+        weights = folder / "weights.safetensors"
+        load_weights(self.model, read_tensors(weights), weights)
+        extra = folder / "extra.safetensors"
+        load_weights(self.objective.extra, read_tensors(extra), extra)
+        load_optimizer(folder, self.optimizer)
+        counters = read_json(folder / "counters.json", MEND)
+        self.done, self.looks = counters.pop("batches"), Looks.of(counters)
+        if self.done >= self.total_batches or self.looks.stalled(self.spec.fit.patience):
+            learned = self.done * self.spec.fit.batch_size
+            raise DriveRLError(
+                f"{run.path}: fit.frames = {self.spec.fit.frames}, and the run has learned from {learned} already;"
+                f" mend: a longer one, such as drive-rl perception fit --resume {run.path} fit.frames={2 * learned}"
+            )
+        if self.spec != read_perception(run.spec):
+            write_text(run.spec, dump(self.spec))
+
+
+def _data(spec: PerceptionSpec) -> tuple[Batches, Frames]:
+    """Return what is learned from, and what is looked at."""
+    if spec.data.folder is not None:
+        from drive_rl.perception.folders import FolderFrames
+
+        return FolderFrames.of(spec)
+    batches = RenderedFrames(spec.world, spec.data, "train", spec.fit.batch_size, spec.seed)
+    return batches, held_out(spec.world, spec.data, "val", spec.fit.val_frames)
+
+
+def _stopped_run(path: Path) -> RunFolder:
+    run = RunFolder.open(path)
+    settle(run.last)
+    if not run.last.is_dir():
+        raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; mend: fit its recipe again")
+    return run

@@ -1,0 +1,95 @@
+"""Looks at held-out roads while a model learns: what they say, which was best, and whether anything is still gained."""
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from drive_rl.perception.frames import LANE_FIELDS, Frames
+from drive_rl.perception.model import PerceptionModel
+from drive_rl.perception.objectives import Objective, total
+from drive_rl.sim.render import EGO_LANE
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at held-out roads after so many pictures."""
+
+    frames: int
+    scores: dict[str, float]  # `loss` is to become small; the others are for people
+
+    def __str__(self) -> str:
+        """Return the scores for people."""
+        return ", ".join(f"{name} {value:.4g}" for name, value in self.scores.items())
+
+
+@dataclass
+class Looks:
+    """The best look so far, how many since have gained nothing, and the seconds spent."""
+
+    best: Look | None = None
+    since_best: int = 0
+    wall_s: float = 0.0
+    _tick: float = field(default_factory=time.perf_counter, repr=False)
+
+    def start(self) -> None:
+        """Start the clock."""
+        self._tick = time.perf_counter()
+
+    def add(self, look: Look) -> bool:
+        """Take a look in; return whether it is the best."""
+        now = time.perf_counter()
+        self.wall_s += now - self._tick
+        self._tick = now
+        better = self.best is None or look.scores["loss"] < self.best.scores["loss"]
+        self.best, self.since_best = (look, 0) if better else (self.best, self.since_best + 1)
+        return better
+
+    def stalled(self, patience: int | None) -> bool:
+        """Whether nothing was gained in `patience` looks."""
+        return patience is not None and self.since_best >= patience
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values for `of`."""
+        best = None if self.best is None else asdict(self.best)
+        return {"best": best, "since_best": self.since_best, "wall_s": self.wall_s}
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> "Looks":
+        """Return what `state` was taken from."""
+        best = None if state["best"] is None else Look(**state["best"])
+        return cls(best, state["since_best"], state["wall_s"])
+
+
+def look_at(model: PerceptionModel, objective: Objective, val: Frames, frames: int) -> Look:
+    """Return what a model makes of held-out pictures: its losses, and for people errors of the lane and the IoU."""
+    device = next(model.parameters()).device
+    model.eval()
+    sums: dict[str, float] = {}
+    lane, inter, union = [], 0, 0
+    with torch.no_grad():
+        for first in range(0, len(val), _BATCH):
+            part = val.take(slice(first, first + _BATCH))
+            images = torch.as_tensor(part.images, device=device).float()
+            losses = objective.losses(model, images, part, training=False)
+            losses["loss"] = total(losses)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(part) / len(val)
+            seen = model(images)
+            if "lane" in seen:
+                lane.append(seen["lane"].cpu().numpy() - part.lane)
+            if "classes" in seen:
+                told = seen["classes"].argmax(1).cpu().numpy() == EGO_LANE
+                inter += int((told & (part.classes == EGO_LANE)).sum())
+                union += int((told | (part.classes == EGO_LANE)).sum())
+    scores = {"loss": sums.pop("loss"), **({} if len(sums) == 1 else {f"{k}_loss": v for k, v in sums.items()})}
+    if lane and np.isfinite(lane[0]).any():
+        errors = np.nanmean(np.abs(np.concatenate(lane)), axis=0)
+        scores |= {f"{name}_mae": float(value) for name, value in zip(LANE_FIELDS[:3], errors[:3], strict=True)}
+    if union:
+        scores["ego_lane_iou"] = inter / union
+    return Look(frames, scores)

@@ -1,0 +1,54 @@
+"""What a model learns: labels, or without any, by comparing two views of a picture. One `Objective` for each task.
+
+It knows models and labels. It does not know optimizers, files, or when to stop.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from drive_rl.perception.augment import augmented, make_augmentation
+from drive_rl.perception.frames import Frames
+from drive_rl.perception.losses import Labels, label_losses
+from drive_rl.perception.model import PerceptionModel
+from drive_rl.perception_spec import FitSpec
+
+
+class Objective(Protocol):
+    """Teaches a model; `extra` holds layers that learn beside it and are thrown away afterwards."""
+
+    extra: nn.Module
+
+    def losses(self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool) -> dict[str, Tensor]:
+        """Return the losses on pictures (B, C, H, W), floats in [0, 255]; their sum is to become small."""
+        ...
+
+
+class FromLabels:
+    """The labels' losses (an `Objective`)."""
+
+    def __init__(self, fit: FitSpec) -> None:
+        self.extra: nn.Module = nn.Identity()
+        self._fit = fit
+        self._augmentation = make_augmentation() if fit.augment else None
+
+    def losses(self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool) -> dict[str, Tensor]:
+        """Return a loss for each head."""
+        if training and self._augmentation is not None:
+            images = augmented(self._augmentation, images)
+        return label_losses(model(images), Labels(frames, images.device), self._fit.lane_loss)
+
+
+def make_objective(fit: FitSpec, model: PerceptionModel) -> Objective:
+    """Return the objective of a recipe."""
+    if fit.task == "labels":
+        return FromLabels(fit)
+    from drive_rl.perception.vicreg import VicReg
+
+    return VicReg(model)
+
+
+def total(losses: dict[str, Tensor]) -> Tensor:
+    """Return what is to become small."""
+    return torch.stack(list(losses.values())).sum()

@@ -1,0 +1,207 @@
+"""Labelled pictures of a world, rendered from poses drawn on its roads: no disk, and the same for the same seeds.
+
+It knows roads, the camera and the renderer. It knows no model.
+"""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.errors import DriveRLError
+from drive_rl.perception.frames import LANE_FIELDS, LINES, ROWS, WEATHER, Frames, anchor_rows
+from drive_rl.perception.weather import draw_weather, weather
+from drive_rl.perception_spec import FramesSpec
+from drive_rl.sim.camera import Rays, cast_rays, project
+from drive_rl.sim.episode import Episode, draw_episode, lane_centre_d_m
+from drive_rl.sim.lanes import painted_lines_d_m
+from drive_rl.sim.pace import lane_curvature
+from drive_rl.sim.render import Scene, render, render_truth
+from drive_rl.sim.road import pose_at
+from drive_rl.spec import SPLITS, Split, WorldSpec
+
+_POSES = 4
+"""Random stream of the poses: episodes use the streams before."""
+_HELD_OUT_PER_ROAD = 4
+_CHUNK_ROADS = 64
+_AHEAD_M = tuple(float(name.removeprefix("curvature_").removesuffix("m")) for name in LANE_FIELDS[2:])
+_LINE_AHEAD_M, _LINE_STEP_M = 80.0, 0.25
+
+
+class RenderedFrames:
+    """An endless order of minibatches of a split's roads, any of them at any time: nothing to save for a resume.
+
+    Each road stands for `per_road` poses, always the same. Roads come in random order, epoch after epoch; minibatches
+    are mixed from 64 roads at a time, and the next 64 are rendered on a thread while these are learned from.
+
+    Args:
+        world: The world.
+        data: How poses are drawn, and which part of the roads is seen.
+        split: Which roads.
+        batch_size: Pictures of a minibatch.
+        seed: Seed of the order.
+    """
+
+    def __init__(self, world: WorldSpec, data: FramesSpec, split: Split, batch_size: int, seed: int) -> None:
+        check_rendered(world)
+        self._world, self._data, self._batch_size, self._seed = world, data, batch_size, seed
+        seeds = SPLITS[split]
+        self._roads = np.array(seeds[: max(1, round(len(seeds) * data.labelled))])
+        self._chunk_roads = min(_CHUNK_ROADS, len(self._roads))
+        self._renderer = ThreadPoolExecutor(1)
+        self._chunks: dict[int, Frames] = {}
+        self._next = (-1, self._renderer.submit(list[Frames]))
+
+    def batch(self, number: int) -> Frames:
+        """Return minibatch `number`, counted from 0."""
+        first = number * self._batch_size
+        size = self._chunk_roads * self._data.per_road
+        parts = []
+        left = self._batch_size
+        while left:
+            chunk, at = divmod(first, size)
+            rows = slice(at, min(at + left, size))
+            parts.append(self._chunk(chunk).take(rows))
+            first += rows.stop - at
+            left -= rows.stop - at
+        return Frames.joined(parts)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._renderer.shutdown(cancel_futures=True)
+
+    def _chunk(self, number: int) -> Frames:
+        if number not in self._chunks:
+            ready, future = self._next
+            frames = future.result() if ready == number else [self._render(number)]
+            self._chunks = {number: frames[0]}
+            self._next = number + 1, self._renderer.submit(lambda: [self._render(number + 1)])
+        return self._chunks[number]
+
+    def _render(self, number: int) -> Frames:
+        per_epoch = math.ceil(len(self._roads) / self._chunk_roads)
+        epoch, at = divmod(number, per_epoch)
+        order = np.random.default_rng([self._seed, epoch]).permutation(self._roads)
+        order = np.resize(order, per_epoch * self._chunk_roads)  # the last chunk of an epoch begins the order again
+        roads = order[at * self._chunk_roads : (at + 1) * self._chunk_roads]
+        frames = Frames.joined([road_frames(self._world, self._data, int(seed), self._data.per_road) for seed in roads])
+        return frames.take(np.random.default_rng([self._seed, epoch, at]).permutation(len(frames)))
+
+
+def held_out(world: WorldSpec, data: FramesSpec, split: Split, count: int) -> Frames:
+    """Return `count` pictures of the first roads of a split, four of each road.
+
+    Raises:
+        DriveRLError: the split has too few roads, or the world is not for the `field` renderer.
+    """
+    check_rendered(world)
+    seeds = SPLITS[split]
+    if count > len(seeds) * _HELD_OUT_PER_ROAD:
+        raise DriveRLError(
+            f"{count} pictures of split {split}: it has {len(seeds)} roads, of {_HELD_OUT_PER_ROAD} pictures each;"
+            f" mend: at most {len(seeds) * _HELD_OUT_PER_ROAD}"
+        )
+    roads = seeds[: math.ceil(count / _HELD_OUT_PER_ROAD)]
+    frames = Frames.joined([road_frames(world, data, seed, _HELD_OUT_PER_ROAD) for seed in roads])
+    return frames.take(slice(0, count))
+
+
+def check_rendered(world: WorldSpec) -> None:
+    """Refuse a world whose pictures are not our renderer's.
+
+    Raises:
+        DriveRLError: another renderer.
+    """
+    if world.camera.renderer != "field":
+        raise DriveRLError(
+            f"world.camera.renderer = {world.camera.renderer}: labelled pictures come from the field renderer; mend:"
+            " world.camera.renderer=field"
+        )
+
+
+def road_frames(world: WorldSpec, data: FramesSpec, seed: int, count: int) -> Frames:
+    """Return `count` labelled pictures at poses drawn on the road of a seed."""
+    episode = draw_episode(world, seed)
+    rng = np.random.default_rng([seed, _POSES])
+    camera = world.camera
+    errors = episode.look.camera_height_error_m, episode.look.camera_pitch_error_rad
+    scene = Scene(episode.field, world.road, episode.look, episode.parked_solids)
+    rays = cast_rays(camera, *errors)
+    tier = sorted(world.road.tiers).index(episode.road.tier)
+    shape = camera.frame_stack, camera.planes, camera.height_px, camera.width_px
+    out = Frames.unlabelled(np.empty((count, shape[0] * shape[1], *shape[2:]), np.uint8))
+    for i in range(count):
+        s_m = rng.uniform(episode.road.start_s_m, episode.road.end_s_m)
+        offset, heading = rng.uniform(-data.offset_m, data.offset_m), rng.uniform(-data.heading_rad, data.heading_rad)
+        speed = rng.uniform(0, world.task.target_speed_mps)
+        kind = draw_weather(rng) if data.weather else 0
+        before = _poses(world, episode, s_m, offset, heading, speed)
+        _paint(scene, rays, before, out.images[i].reshape(shape), out.classes[i], WEATHER[kind], rng)
+        out.lane[i] = offset, heading, *_curvatures(world, episode, s_m)
+        out.lines[i] = _lines(world, episode, before[-1], s_m, errors)
+        out.scene[i] = tier, kind
+    out.lined[:], out.seeds[:] = True, seed
+    return out
+
+
+Pose = tuple[float, float, float]
+
+
+def _poses(world: WorldSpec, episode: Episode, s_m: float, offset_m: float, heading: float, speed: float) -> list[Pose]:
+    """Return the poses at which a stack's pictures are taken, the way to the last one at constant speed and heading."""
+    centre, dt = lane_centre_d_m(world.road), 1 / world.task.control_hz
+    poses = []
+    for back in range(world.camera.frame_stack - 1, -1, -1):
+        way_m = speed * dt * back
+        at_s, at_d = max(0.0, s_m - way_m * math.cos(heading)), offset_m - way_m * math.sin(heading)
+        poses.append(episode.road.place(at_s, centre + at_d, heading))
+    return poses
+
+
+def _paint(
+    scene: Scene,
+    rays: Rays,
+    poses: list[Pose],
+    stack: NDArray[np.uint8],
+    classes: NDArray[np.uint8],
+    kind: str,
+    rng: np.random.Generator,
+) -> None:
+    for k, pose in enumerate(poses[:-1]):
+        render(scene, rays, *pose, stack[k])
+    truth = render_truth(scene, rays, *poses[-1], stack[-1])
+    classes[:] = truth.classes
+    for picture in stack if kind != "clear" else ():
+        picture[:] = weather(picture, truth.depth_m, kind, rng)
+
+
+def _curvatures(world: WorldSpec, episode: Episode, s_m: float) -> list[float]:
+    lane_d = lane_centre_d_m(world.road)
+    return [lane_curvature(pose_at(episode.road.knots, s_m + ahead)[3], lane_d) for ahead in _AHEAD_M]
+
+
+def _lines(
+    world: WorldSpec, episode: Episode, pose: Pose, s_m: float, errors: tuple[float, float]
+) -> NDArray[np.float32]:
+    """Return where the painted lines meet the anchor rows, (LINES, ROWS) column / width."""
+    camera, road = world.camera, episode.road
+    x, y, yaw = pose
+    to_car = np.array([[math.cos(yaw), -math.sin(yaw)], [math.sin(yaw), math.cos(yaw)]])
+    found = np.full((LINES, ROWS), np.nan, np.float32)
+    end_m = min(road.length_m, s_m + _LINE_AHEAD_M)
+    for number, d_m in enumerate(painted_lines_d_m(world.road)[:LINES]):
+        ground = (road.line(d_m, max(0.0, s_m - 5), end_m, _LINE_STEP_M) - [x, y]) @ to_car
+        found[number] = _columns(project(camera, ground, *errors), camera.height_px) / camera.width_px
+    found[(found < 0) | (found > 1)] = np.nan
+    return found
+
+
+def _columns(pixels: NDArray[np.float64], height: int) -> NDArray[np.float64]:
+    """Return the columns [px] at which a line, nearest point first, first meets the anchor rows; NaN: it does not."""
+    pixels = pixels[np.isfinite(pixels[:, 1])]
+    back = np.flatnonzero(np.diff(pixels[:, 1]) >= 0)  # where the line turns back towards the camera
+    pixels = pixels[: back[0] + 1] if len(back) else pixels
+    if len(pixels) < 2:
+        return np.full(ROWS, np.nan)
+    return np.interp(anchor_rows(height), pixels[::-1, 1], pixels[::-1, 0], left=np.nan, right=np.nan)
