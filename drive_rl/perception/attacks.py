@@ -13,7 +13,7 @@ from torch import Tensor, nn
 Outputs = Mapping[str, Tensor]
 Loss = Callable[[Outputs], Tensor]
 """Outputs of a perception model -> scalar (), larger is worse for the model. The labels are bound into it."""
-WHITE = 255.0
+_WHITE = 255.0
 
 
 def fgsm(model: nn.Module, images: Tensor, loss: Loss, epsilon_px: float) -> Tensor:
@@ -43,13 +43,14 @@ def pgd(
 ) -> Tensor:
     """Return pictures after projected gradient ascent from a random start (Madry et al. 2018, arXiv 1706.06083, 2.1).
 
-    Arguments and result as in `fgsm`; besides:
-
     Args:
         model, images, loss, epsilon_px: As in `fgsm`.
         steps: Steps of ascent, each projected back onto the ball and into [0, 255].
         step_px: Length of a step in grey values; the paper takes 2.5 epsilon / steps.
         generator: Draws the start, uniform in the ball.
+
+    Returns:
+        As `fgsm`.
     """
     clean = images.float()
     drawn = torch.rand(clean.shape, generator=generator, device=generator.device).to(clean.device)
@@ -70,4 +71,4 @@ def _ascent(model: nn.Module, images: Tensor, loss: Loss) -> Tensor:
 def _within(images: Tensor, clean: Tensor, epsilon_px: float) -> Tensor:
     """The nearest pictures that lie in the epsilon ball and in [0, 255]."""
     near = torch.clamp(images, clean - epsilon_px, clean + epsilon_px)
-    return near.clamp(0, WHITE)
+    return near.clamp(0, _WHITE)

@@ -5,7 +5,7 @@ of pages. Results are plain numbers that JSON can hold; what is not a finite num
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -15,13 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from drive_rl.perception.attacks import Loss, Outputs, fgsm, pgd
+from drive_rl.perception.attacks import Loss, fgsm, pgd
 from drive_rl.perception.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 
 Score = Callable[[NDArray[Any]], float]
 """(N, C, H, W) pictures, uint8 or float32 in [0, 255] -> a number, higher is better."""
-Labels = Mapping[str, Tensor]
-"""What is true of N pictures, each value (N, ...)."""
 Progress = Callable[[int, int, str], None]
 """Called after each score with: how many are done, how many there are, which one this was."""
 _STEP_RATE = 2.5
@@ -81,8 +79,7 @@ def measure_corruptions(
 def measure_attacks(
     model: nn.Module,
     images: NDArray[np.uint8],
-    labels: Labels,
-    loss: Callable[[Outputs, Labels], Tensor],
+    loss_of: Callable[[slice], Loss],
     score: Score,
     epsilons_px: Sequence[float] = (0.5, 1, 2, 4, 8),
     steps: int = 10,
@@ -95,8 +92,7 @@ def measure_attacks(
     Args:
         model: In evaluation mode.
         images: (N, C, H, W) uint8.
-        labels: Of these pictures, (N, ...) each, on the model's device.
-        loss: What the attacks raise: (outputs, labels) of a batch -> scalar.
+        loss_of: Which of the pictures -> what the attacks raise, with the labels of those pictures bound into it.
         score: Higher is better; of the attacked pictures, (N, C, H, W) float32.
         epsilons_px: Bounds on the change of a pixel, in grey values of 255.
         steps: PGD's steps of 2.5 epsilon / steps each.
@@ -116,7 +112,7 @@ def measure_attacks(
         generator = torch.Generator().manual_seed(seed)
         parts = [
             _moved(attack, model, pictures, rise, epsilon, steps, generator).cpu().numpy()
-            for pictures, rise in _batches(model, images, labels, loss, batch)
+            for pictures, rise in _batches(model, images, loss_of, batch)
         ]
         curves[attack].append(_plain(score(np.concatenate(parts))))
         tell(done, 1 + len(runs), f"{attack} {epsilon:g}")
@@ -134,18 +130,13 @@ def _moved(
 
 
 def _batches(
-    model: nn.Module,
-    images: NDArray[np.uint8],
-    labels: Labels,
-    loss: Callable[[Outputs, Labels], Tensor],
-    batch: int,
+    model: nn.Module, images: NDArray[np.uint8], loss_of: Callable[[slice], Loss], batch: int
 ) -> Iterator[tuple[Tensor, Loss]]:
-    """Pictures on the model's device, each batch with the loss that holds its labels."""
+    """Pictures on the model's device, each batch with its own loss."""
     device = next(model.parameters()).device
     for start in range(0, len(images), batch):
         part = slice(start, start + batch)
-        own = {name: values[part] for name, values in labels.items()}
-        yield torch.from_numpy(images[part]).to(device), lambda outputs, own=own: loss(outputs, own)
+        yield torch.from_numpy(images[part]).to(device), loss_of(part)
 
 
 def _corrupted(
@@ -156,6 +147,7 @@ def _corrupted(
         return corrupt(images, name, severity, seed, planes)
     file = kept / f"{name}-{severity}.npy"
     if not file.exists():
+        kept.mkdir(parents=True, exist_ok=True)
         half = file.with_suffix(".half.npy")  # a run cut off here leaves no file that looks whole
         np.save(half, corrupt(images, name, severity, seed, planes))
         half.replace(file)

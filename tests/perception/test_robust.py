@@ -56,8 +56,10 @@ def test_a_score_that_is_no_number_or_nought_is_still_json():
 def test_kept_pictures_are_those_of_the_first_time(tmp_path):
     seen: list[list[np.ndarray]] = [[], []]
     for pictures in seen:
-        measure_corruptions(lambda images, to=pictures: to.append(images) or 1.0, IMAGES[:1], (2,), kept=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 15
+        measure_corruptions(
+            lambda images, to=pictures: to.append(images) or 1.0, IMAGES[:1], (2,), kept=tmp_path / "new"
+        )
+    assert len(list((tmp_path / "new").iterdir())) == 15
     for first, second, name in zip(seen[0][1:], seen[1][1:], CORRUPTIONS, strict=True):
         assert np.array_equal(first, second)
         assert np.array_equal(first, corrupt(IMAGES[:1], name, 2, 0))
@@ -67,13 +69,11 @@ def test_kept_pictures_are_those_of_the_first_time(tmp_path):
 def test_attack_curve_of_the_mean_by_hand(batch):
     """Raising the mean of mid-grey pictures by an attack of epsilon raises it by epsilon, whatever the batch."""
     grey = np.full((3, 1, 4, 5), 100, np.uint8)
-    labels = {"lane": torch.tensor([100.0, 100.0, 100.0])}
     told = []
     found = measure_attacks(
         Mean(),
         grey,
-        labels,
-        loss=lambda outputs, own: (outputs["lane"] - own["lane"]).sum(),
+        loss_of=lambda part: lambda outputs: outputs["lane"].sum(),
         score=lambda images: float(images.mean()),
         epsilons_px=(0, 1, 4),
         steps=5,
@@ -91,7 +91,7 @@ def test_attack_curve_of_the_mean_by_hand(batch):
 def test_each_batch_is_attacked_with_its_own_labels():
     """The loss pulls each picture away from its own label: up above it, down below it."""
     grey = np.full((4, 1, 2, 2), 100, np.uint8)
-    labels = {"lane": torch.tensor([90.0, 110.0, 110.0, 90.0])}
+    labels = torch.tensor([90.0, 110.0, 110.0, 90.0])
     means: list[list[float]] = []
 
     def score(images):
@@ -99,6 +99,6 @@ def test_each_batch_is_attacked_with_its_own_labels():
         return 0.0
 
     measure_attacks(
-        Mean(), grey, labels, lambda out, own: (out["lane"] - own["lane"]).square().sum(), score, (2,), batch=3
+        Mean(), grey, lambda part: lambda seen: (seen["lane"] - labels[part]).square().sum(), score, (2,), batch=3
     )
     assert means[1] == [102, 98, 98, 102]
