@@ -40,6 +40,7 @@ def test_figures_of_each_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         single = row["single_stream"]
         assert 0 < single["p50_ms"] <= single["p90_ms"] <= single["p99_ms"]
         assert single["queries"] >= 80
+        assert single["preempted"] >= 0
         assert row["offline"]["samples_per_s"] > 0
     assert result["engines"]["onnx"]["difference"] <= 1e-4
     assert result["engines"]["onnx"]["bytes"] > 4 * result["parameters"]
