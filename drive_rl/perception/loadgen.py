@@ -34,7 +34,7 @@ def single_stream(engine: Engine, images: Images, min_duration_s: float, min_que
 
     Returns:
         `p50_ms`, `p90_ms`, `p99_ms`, `queries`, whether LoadGen finds the result `valid`, and `preempted`, how often
-        the process had to leave a core to another: above a hundredth of the queries, p99 is not the model's own.
+        the process had to leave a core to another: above a hundredth of the queries, p99 may not be the model's own.
 
     Raises:
         DriveRLError: LoadGen is missing.
