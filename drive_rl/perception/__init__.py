@@ -1,1 +1,1 @@
-"""Models that see the road, and how well, how fast and how robustly they do."""
+"""Models that see the road, their data, and how they are measured. Knows worlds; knows no policy and no reward."""

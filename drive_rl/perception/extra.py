@@ -1,23 +1,19 @@
-"""Packages of the `perception` extra, imported by name where they are needed.
+"""Packages that only some of perception needs: the extra `perception`."""
 
-It knows how to say that one is missing; it does not know what any of them is for.
-"""
-
-from importlib import import_module
+import importlib
 from types import ModuleType
 
 from drive_rl.errors import DriveRLError
 
 
 def need(module: str) -> ModuleType:
-    """Import `module` and return it.
+    """Return a module of the `perception` extra.
 
     Raises:
         DriveRLError: it is not installed.
     """
     try:
-        return import_module(module)
-    except ImportError as error:
-        raise DriveRLError(
-            f"{module} cannot be imported ({error}); mend: pip install 'drive-rl[perception]'"
-        ) from error
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = (error.name or module).partition(".")[0]
+        raise DriveRLError(f"{package} is not installed; mend: pip install 'drive-rl[perception]'") from error

@@ -28,7 +28,7 @@ def test_engine_neither_changes_the_model_nor_needs_writable_pictures() -> None:
 def test_threads_are_given_back_after_an_error() -> None:
     before = torch.get_num_threads()
     with pytest.raises(RuntimeError, match="cannot be multiplied"), torch_threads(before + 1):
-        torch.ones(2, 3) @ torch.ones(2, 3)
+        torch.mm(torch.ones(2, 3), torch.ones(2, 3))
     assert torch.get_num_threads() == before
     with torch_threads(before + 1):
         assert torch.get_num_threads() == before + 1
