@@ -270,8 +270,15 @@ def _step(first, last, cars, roads, plan, lens, commands, before, after):
             continue
         step_car(i, cars, roads, plan, commands[i, 0], commands[i, 1])
         if after.shape[1] > 0:
-            after[i, :-1] = before[i, 1:]
+            _shift(before[i].reshape(-1), after[i].reshape(-1), after[i, 0].size)
             _photograph(cars.body[0, i], cars.body[1, i], cars.body[2, i], cars.slot[i], roads, lens, after[i, -1])
+
+
+@njit(cache=True)
+def _shift(before, after, picture):
+    """Copy all but the oldest picture to where the one before them was; slices of bytes are copied one by one."""
+    for k in range(after.size - picture):
+        after[k] = before[np.uint64(k + picture)]
 
 
 @njit(cache=True)

@@ -44,7 +44,7 @@ def build_field(road: Road, spec: RoadSpec) -> Field:
 def _fill(
     knots: Knots, x0: float, y0: float, rows: int, columns: int, band_m: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    nearest = np.full((rows, columns), -1, np.int32)
+    nearest = np.empty((rows, columns), np.int32)
     near_d2 = np.full((rows, columns), np.inf, np.float32)
     reach = int(np.ceil((band_m + _EVERY * KNOT_M) / CELL_M))
     for k in range(0, knots.shape[0], _EVERY):
@@ -63,28 +63,39 @@ def _fill(
     s_field = np.zeros((rows, columns), np.float32)
     end = (knots.shape[0] - 1) * KNOT_M
     cos, sin = np.cos(knots[:, 2]), np.sin(knots[:, 2])
+    column_of, knot_of = np.empty(columns, np.int64), np.empty(columns, np.int64)
+    feet = np.empty((7, columns))
+    x, y, bend, before, after, u, d = feet[0], feet[1], feet[2], feet[3], feet[4], feet[5], feet[6]
     for j in range(rows):
+        count = 0
         for i in range(columns):
-            k = nearest[j, i]
-            if k < 0 or near_d2[j, i] > (band_m + KNOT_M) ** 2:
+            if near_d2[j, i] > (band_m + KNOT_M) ** 2:
                 continue
-            x, y = x0 + i * CELL_M - knots[k, 0], y0 + j * CELL_M - knots[k, 1]
-            curvature, last = knots[k, 3], knots.shape[0] - 1
-            before, after = curvature - knots[max(k - 1, 0), 3], knots[min(k + 1, last), 3] - curvature
-            u, d = _foot(cos[k] * x + sin[k] * y, cos[k] * y - sin[k] * x, curvature, before / KNOT_M, after / KNOT_M)
-            s = k * KNOT_M + u
-            if abs(d) <= band_m and 0 <= s <= end:
-                d_field[j, i] = d
-                s_field[j, i] = s
+            k, last = nearest[j, i], knots.shape[0] - 1
+            east, north = x0 + i * CELL_M - knots[k, 0], y0 + j * CELL_M - knots[k, 1]
+            x[count], y[count] = cos[k] * east + sin[k] * north, cos[k] * north - sin[k] * east
+            bend[count] = knots[k, 3]
+            before[count] = (knots[k, 3] - knots[max(k - 1, 0), 3]) / KNOT_M
+            after[count] = (knots[min(k + 1, last), 3] - knots[k, 3]) / KNOT_M
+            column_of[count], knot_of[count] = i, k
+            count += 1
+        for n in range(count):
+            u[n], d[n] = _foot(x[n], y[n], bend[n], before[n], after[n])
+        for n in range(count):
+            s = knot_of[n] * KNOT_M + u[n]
+            if abs(d[n]) <= band_m and 0 <= s <= end:
+                d_field[j, column_of[n]] = d[n]
+                s_field[j, column_of[n]] = s
     return d_field, s_field
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _foot(x: float, y: float, curvature: float, before: float, after: float) -> tuple[float, float]:
     """Return how far ahead of a knot the foot of a point's perpendicular lies, and the point's distance left of it [m].
 
     `x`, `y`: the point in the knot's frame [m]; `curvature` there [1/m], and its slope before and after it [1/m^2].
-    `road.project` for the cells beside a knot: the clothoid's power series, whose error is below 1e-6 m within 1 m.
+    `road.project` for the cells beside a knot: the clothoid's power series, whose error is below 1e-6 m within 1 m. All
+    points take as many steps, so that a loop over points becomes vector instructions.
     """
     u = d = 0.0
     for _ in range(4):
@@ -94,7 +105,6 @@ def _foot(x: float, y: float, curvature: float, before: float, after: float) -> 
         ahead = x - u * (1 - curvature * u * u * (curvature / 6 + slope * u / 8))
         left = y - u * u * (curvature / 2 + slope * u / 6 - curvature**3 * u * u / 24)
         along, d = ahead * cos + left * sin, left * cos - ahead * sin
-        if abs(along) < 1e-6:
-            break
-        u += along / max(1 - (curvature + slope * u) * d, 0.1)
+        step = along / max(1 - (curvature + slope * u) * d, 0.1)
+        u += 0.0 if abs(along) < 1e-6 else step
     return u, d

@@ -311,7 +311,8 @@ def colour_of(solids, part, is_top, channel, channels):
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
 
 
-# --- a picture on the CPU: row by row, in passes of little code each, which become vector instructions -------------
+# --- a picture on the CPU: band by band, in passes of little code each, which become vector instructions -----------
+# A pass takes whole arrays and slices none of them: a slice costs a reference count.
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
@@ -322,117 +323,149 @@ def paint_picture(
     """Fill image (C, H, W), and classes and depth (H, W) unless they are empty. `x0`, `y0`: the field's corner [m]."""
     cos, sin, x, y = np.float32(cos), np.float32(sin), np.float32(x - x0), np.float32(y - y0)
     channels, height, width = image.shape
-    seen = np.empty((_PLANES, width), np.float32)
-    asphalt, marking, light = seen[_ASPHALT], seen[_MARKING], seen[_LIGHT]
-    index = np.empty(width, np.int32)
-    for r in range(height):
-        row = rows[r]
-        sky = row[7] < 0
+    # what is known of a band's pixels: where they meet the ground, the grain there, d and its gradient, which part of
+    # a cell they are in, the extent along the road where a dashed line is, what covers them, and their light
+    seen = np.empty((12, _BAND, width), np.float32)
+    wx, wy, grain, d, nx, ny = seen[0], seen[1], seen[2], seen[3], seen[4], seen[5]
+    fu, fv, along, asphalt, marking, light = seen[6], seen[7], seen[8], seen[9], seen[10], seen[11]
+    texel, cell = np.empty((_BAND, width), np.int32), np.empty((_BAND, width), np.int32)
+    columns = np.uint32(size[1])
+    last = 0
+    while last < height:
+        first, last, sky = last, last + 1, rows[last, 7] < 0
+        while last < min(first + _BAND, height) and (rows[last, 7] < 0) == sky:
+            last += 1
         if sky:
-            asphalt[:], marking[:], light[:] = _NOTHING, _NOTHING, sky_light(row[2])
+            asphalt[:], marking[:] = _NOTHING, _NOTHING
+            for r in range(first, last):
+                light[r - first] = sky_light(rows[r, 2])
         else:
-            _look(row, bearings, x, y, cos, sin, d_cells, size, texels, seen, index)
-            _cover(row, bearings, cos, sin, paint, seen)
-            _dash(row, bearings, s_cells, size[1], paint, seen, index)
+            _meet(rows, first, last, bearings, x, y, cos, sin, wx, wy)
+            _find(rows, first, last, size, wx, wy, texel, cell, fu, fv)
+            _read(last - first, texels, texel, d_cells, columns, cell, fu, fv, grain, d, nx, ny)
+            _cover(rows, first, last, bearings, cos, sin, paint, grain, d, nx, ny, along, asphalt, marking, light)
+            _dash(last - first, s_cells, columns, paint, cell, fu, fv, along, marking)
             if solids.size > 0:
-                for c in range(width):
-                    light[c] *= shadow(solids, seen[_X, c] + x0, seen[_Y, c] + y0)
+                for r in range(last - first):
+                    for c in range(width):
+                        light[r, c] *= shadow(solids, wx[r, c] + x0, wy[r, c] + y0)
+        around = SKY if sky else VERGE
         for channel in range(channels):
-            around = palette[SKY if sky else VERGE, channel]
-            _blend(seen, around, palette[ASPHALT, channel], palette[MARKING, channel], image[channel, r])
+            colours = palette[around, channel], palette[ASPHALT, channel], palette[MARKING, channel]
+            _blend(first, last, asphalt, marking, light, colours, channel, image)
         if classes.size > 0:
-            _tell(row, size[1], s_cells, paint, seen, index, classes[r], depth[r])
-        if solids.size > 0:
-            for c in range(width):
-                direction = row[0], bearings[c], row[1]
-                hit, part, lit, is_top = hit_solids(solids, x + x0, y + y0, cos, sin, origin, direction, row[3])
-                if part >= 0:
-                    for channel in range(channels):
-                        image[channel, r, c] = 255 * lit * colour_of(solids, part, is_top, channel, channels)
-                    if classes.size > 0:
-                        classes[r, c], depth[r, c] = VEHICLE, hit
+            _tell(rows, first, last, s_cells, columns, paint, cell, fu, fv, d, classes, depth)
+    if solids.size > 0:
+        _add_solids(rows, bearings, origin, solids, x + x0, y + y0, cos, sin, image, classes, depth)
 
 
-# what is known of a row's pixels: where they meet the ground, the grain there, d and its gradient, which part of a
-# cell they are in, the extent along the road where a dashed line is, what covers them, and their light
-_PLANES = 12
-_X, _Y, _GRAIN, _D, _NX, _NY, _FU, _FV, _ALONG, _ASPHALT, _MARKING, _LIGHT = range(_PLANES)
+_BAND = 8  # rows, all of the ground or all of the sky: what is known of their pixels fits into the nearest cache
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
-def _look(row, bearings, x, y, cos, sin, d_cells, size, texels, seen, index):
-    """Say where a row's pixels meet the ground, the grain there, and the road's d and its gradient."""
-    forward, depth, level = row[2], row[3], row[7]
-    rows, columns = size
-    wx, wy, grain = seen[_X], seen[_Y], seen[_GRAIN]
-    for c in range(wx.size):
-        wx[c], wy[c] = meet(forward, depth, bearings[c], x, y, cos, sin)
-    for c in range(wx.size):
-        index[c] = grain_index(level, wx[c], wy[c])
-    for c in range(wx.size):
-        grain[c] = texels[index[c]] * _PER_STEP
-    d, nx, ny, fu, fv = seen[_D], seen[_NX], seen[_NY], seen[_FU], seen[_FV]
-    for c in range(wx.size):
-        index[c], fu[c], fv[c] = cell_of(wx[c], wy[c], rows, columns)
-    for c in range(wx.size):
-        d[c], nx[c], ny[c] = road_at(d_cells, columns, index[c], fu[c], fv[c])
+def _meet(rows, first, last, bearings, x, y, cos, sin, wx, wy):
+    """Say where a band's pixels meet the ground."""
+    for r in range(last - first):
+        forward, depth = rows[first + r, 2], rows[first + r, 3]
+        for c in range(wx.shape[1]):
+            wx[r, c], wy[r, c] = meet(forward, depth, bearings[c], x, y, cos, sin)
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
-def _cover(row, bearings, cos, sin, paint, seen):
-    """Say how much of a row's pixels is asphalt, and how much is a line, as if none were dashed; and their light."""
+def _find(rows, first, last, size, wx, wy, texel, cell, fu, fv):
+    """Say where the grain and the road of a band's pixels are found."""
+    height, width = size
+    for r in range(last - first):
+        level = rows[first + r, 7]
+        for c in range(wx.shape[1]):
+            texel[r, c] = grain_index(level, wx[r, c], wy[r, c])
+        for c in range(wx.shape[1]):
+            cell[r, c], fu[r, c], fv[r, c] = cell_of(wx[r, c], wy[r, c], height, width)
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+def _read(count, texels, texel, d_cells, columns, cell, fu, fv, grain, d, nx, ny):
+    """Read a band's grain, and the road's d and its gradient; unsigned indices need no test for negative ones."""
+    for r in range(count):
+        for c in range(d.shape[1]):
+            grain[r, c] = texels[np.uint32(texel[r, c])] * _PER_STEP
+    for r in range(count):
+        for c in range(d.shape[1]):
+            d[r, c], nx[r, c], ny[r, c] = road_at(d_cells, columns, np.uint32(cell[r, c]), fu[r, c], fv[r, c])
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+def _cover(rows, first, last, bearings, cos, sin, paint, grain, d, nx, ny, along, asphalt, marking, light):
+    """Say how much of a band's pixels is asphalt, and how much is a line, as if none were dashed; and their light."""
     lane, line, middle, half_paved, wear = paint[0], paint[1], paint[6], paint[7], paint[8]
-    per_lane, first, last = _ONE / lane, paint[9], paint[10]
-    back, drift, aside = row[4], row[5], row[6]
-    d, nx, ny, grain = seen[_D], seen[_NX], seen[_NY], seen[_GRAIN]
-    along, asphalt, marking, light = seen[_ALONG], seen[_ASPHALT], seen[_MARKING], seen[_LIGHT]
-    for c in range(d.size):
-        nf, nl = turned(nx[c], ny[c], cos, sin)
-        drifted = drift * bearings[c]
-        across = extent(nf, nl, back, drifted, aside)
-        part = asphalt_part(d[c], across, middle, half_paved)
-        nearest = nearest_line(d[c], per_lane, first, last)
-        covered = line_part(abs(d[c] - nearest * lane), across, line) * paint_left(grain[c], wear)
-        dashed = (covered > 0) & (nearest > first) & (nearest < last)
-        along[c] = extent(nl, -nf, back, drifted, aside) if dashed else _NOTHING
-        asphalt[c], marking[c] = part, covered
-        light[c] = ground_light(part, grain[c], wear)
+    per_lane, lowest, highest = _ONE / lane, paint[9], paint[10]
+    for r in range(last - first):
+        back, drift, aside = rows[first + r, 4], rows[first + r, 5], rows[first + r, 6]
+        for c in range(d.shape[1]):
+            nf, nl = turned(nx[r, c], ny[r, c], cos, sin)
+            drifted = drift * bearings[c]
+            across = extent(nf, nl, back, drifted, aside)
+            part = asphalt_part(d[r, c], across, middle, half_paved)
+            nearest = nearest_line(d[r, c], per_lane, lowest, highest)
+            covered = line_part(abs(d[r, c] - nearest * lane), across, line) * paint_left(grain[r, c], wear)
+            dashed = (covered > 0) & (nearest > lowest) & (nearest < highest)
+            along[r, c] = extent(nl, -nf, back, drifted, aside) if dashed else _NOTHING
+            asphalt[r, c], marking[r, c] = part, covered
+            light[r, c] = ground_light(part, grain[r, c], wear)
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
-def _dash(row, bearings, s_cells, columns, paint, seen, index):
-    """Take the gaps of dashed lines out of a row's markings."""
+def _dash(count, s_cells, columns, paint, cell, fu, fv, along, marking):
+    """Take the gaps of dashed lines out of a band's markings."""
     dash, period = paint[2], paint[3]
-    along, marking, fu, fv = seen[_ALONG], seen[_MARKING], seen[_FU], seen[_FV]
-    for c in range(marking.size):
-        if along[c] > 0:
-            s = road_at(s_cells, columns, index[c], fu[c], fv[c])[0]
-            marking[c] *= dash_part(s, along[c], dash, period)
+    for r in range(count):
+        for c in range(marking.shape[1]):
+            if along[r, c] > 0:
+                s = road_at(s_cells, columns, np.uint32(cell[r, c]), fu[r, c], fv[r, c])[0]
+                marking[r, c] *= dash_part(s, along[r, c], dash, period)
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
-def _blend(seen, around, road, line, out):
-    """Fill a row of one channel."""
-    asphalt, marking, light = seen[_ASPHALT], seen[_MARKING], seen[_LIGHT]
-    for c in range(out.size):
-        out[c] = blend(light[c], asphalt[c], marking[c], around, road, line)
+def _blend(first, last, asphalt, marking, light, colours, channel, image):
+    """Fill a band of one channel."""
+    around, road, line = colours
+    for r in range(last - first):
+        for c in range(image.shape[2]):
+            image[channel, first + r, c] = blend(light[r, c], asphalt[r, c], marking[r, c], around, road, line)
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
-def _tell(row, columns, s_cells, paint, seen, index, classes, depth):
-    """Fill a row of classes and depth, solids left out."""
-    lane, line, dash, period, right, middle, half_paved, first, last = (
+def _tell(rows, first, last, s_cells, columns, paint, cell, fu, fv, d, classes, depth):
+    """Fill a band of classes and depth, solids left out."""
+    lane, line, dash, period, right, middle, half_paved, lowest, highest = (
         paint[0], paint[1], paint[2], paint[3], paint[4], paint[6], paint[7], paint[9], paint[10]
     )  # fmt: skip
-    for c in range(classes.size):
-        classes[c] = BACKGROUND
-        depth[c] = row[3]
-        d = seen[_D, c]
-        if row[7] < 0 or not abs(d - middle) <= half_paved:
-            continue
-        classes[c] = EGO_LANE if right <= d <= right + lane else ROAD
-        nearest = nearest_line(d, _ONE / lane, first, last)
-        if abs(d - nearest * lane) <= _HALF * line:
-            s = road_at(s_cells, columns, index[c], seen[_FU, c], seen[_FV, c])[0]
-            if not first < nearest < last or s - floor(s / period) * period <= dash:
-                classes[c] = LINE
+    for r in range(first, last):
+        for c in range(classes.shape[1]):
+            classes[r, c] = BACKGROUND
+            depth[r, c] = rows[r, 3]
+            across = d[r - first, c]
+            if rows[r, 7] < 0 or not abs(across - middle) <= half_paved:
+                continue
+            classes[r, c] = EGO_LANE if right <= across <= right + lane else ROAD
+            nearest = nearest_line(across, _ONE / lane, lowest, highest)
+            if abs(across - nearest * lane) <= _HALF * line:
+                k = np.uint32(cell[r - first, c])
+                s = road_at(s_cells, columns, k, fu[r - first, c], fv[r - first, c])[0]
+                if not lowest < nearest < highest or s - floor(s / period) * period <= dash:
+                    classes[r, c] = LINE
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+def _add_solids(rows, bearings, origin, solids, x, y, cos, sin, image, classes, depth):
+    """Paint the solids over a picture."""
+    channels, height, width = image.shape
+    for r in range(height):
+        for c in range(width):
+            direction = rows[r, 0], bearings[c], rows[r, 1]
+            hit, part, lit, is_top = hit_solids(solids, x, y, cos, sin, origin, direction, rows[r, 3])
+            if part >= 0:
+                for channel in range(channels):
+                    image[channel, r, c] = 255 * lit * colour_of(solids, part, is_top, channel, channels)
+                if classes.size > 0:
+                    classes[r, c], depth[r, c] = VEHICLE, hit

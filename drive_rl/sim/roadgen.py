@@ -76,9 +76,17 @@ def _stretch(min_radius_m: float, heading: float, rng: np.random.Generator) -> N
     if abs(heading + (angle if left else -angle)) > _MAX_HEADING_RAD:
         left = heading < 0
     arc = max(0, round((angle / peak - clothoid * KNOT_M) / KNOT_M))
-    ramp = np.linspace(0, peak, clothoid + 1)
-    bend = np.concatenate([ramp, np.full(arc, peak), ramp[::-1]])
-    return np.concatenate([np.zeros(straight), bend if left else -bend])
+    return _bend(straight, clothoid, arc, peak if left else -peak)
+
+
+@njit(cache=True)
+def _bend(straight: int, clothoid: int, arc: int, peak: float) -> NDArray[np.float64]:
+    """Return the curvature at each knot of a straight, a clothoid, an arc and a clothoid [1/m]."""
+    curvature = np.full(straight + 2 * (clothoid + 1) + arc, peak)
+    curvature[:straight] = 0.0
+    for i in range(clothoid):
+        curvature[straight + i] = curvature[curvature.size - 1 - i] = i * (peak / clothoid)
+    return curvature
 
 
 @njit(cache=True)
