@@ -7,16 +7,29 @@ anything is done: that is the floors below.
 import errno
 import json
 import os
-import re
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn, TextIO
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
 import drive_rl
+from drive_rl.cli_perception import bench, data, perception
 from drive_rl.errors import DriveRLError
+from drive_rl.options import (
+    Device,
+    Overrides,
+    Overwrite,
+    Runs,
+    SeedOption,
+    SplitOption,
+    TrackOption,
+    WorldChanges,
+    check_out,
+    longer,
+    own_stdout,
+)
 
 app = typer.Typer(
     help="Learn to drive from camera images: train, score and film drivers in a PyBullet world.",
@@ -26,19 +39,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(perception, name="perception")
+app.add_typer(data, name="data")
+app.add_typer(bench, name="bench")
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RUN_OR_DRIVER = "A run folder, a folder of runs (its newest), a checkpoint in a run, or a driver on the shelf."
 
 DriverArg = Annotated[str, typer.Argument(metavar="RUN|DRIVER", help=_RUN_OR_DRIVER)]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs; auto says its choice.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Open a stable-baselines3 zip: it can run its author's code.")]
-SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Which roads; never tune on test.")]
 WorldOption = Annotated[str | None, typer.Option(metavar="NAME", help="Another world than the driver's own.")]
 EngineOption = Annotated[Literal["bullet", "batch"], typer.Option(help="Which engine drives the cars.")]
-WorldChanges = Annotated[
-    list[str] | None, typer.Argument(metavar="world.KEY=VALUE", help="Changes to the world.", show_default=False)
-]
 
 
 def main() -> NoReturn:
@@ -73,17 +84,11 @@ def train(
     experiment: Annotated[
         str | None, typer.Argument(metavar="EXPERIMENT", help="A name from `drive-rl list`, or a YAML file.")
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Changes, such as agent.learning_rate=3e-4 budget_steps=50000."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="The experiment's seed, unless given.", show_default=False)] = None,
+    overrides: Overrides = None,
+    seed: SeedOption = None,
     device: Device = "auto",
-    track: Annotated[
-        Literal["wandb", "tensorboard", "csv", "none"] | None,
-        typer.Option(help="Where numbers go beside metrics.csv.", show_default=False),
-    ] = None,
-    runs: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are made.")] = Path("runs"),
+    track: TrackOption = None,
+    runs: Runs = Path("runs"),
     resume: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="Go on with a stopped run; only budget_steps=... may be changed."),
@@ -104,7 +109,7 @@ def train(
     from drive_rl.reader import load_run
 
     spec = load_run(str(experiment), changes) if resume is None else None
-    budget = _budget(changes) if resume is not None else None
+    budget = longer("train", "budget_steps", changes) if resume is not None else None
     _import_bullet()
     from drive_rl.learn.train import train as learn
     from drive_rl.report.choice import film_run
@@ -140,8 +145,8 @@ def eval_command(
 
     Every metric has its 95 % confidence interval. The roads are the first of the split, each driven once.
     """
-    _check_out(out, overwrite)
-    stdout = _own_stdout() if as_json else sys.stdout
+    check_out(out, overwrite)
+    stdout = own_stdout() if as_json else sys.stdout
     _import_bullet()
     from drive_rl.learn.evaluate import evaluate, results, split_seeds
     from drive_rl.report.choice import choose, newest
@@ -183,15 +188,15 @@ def render(
 
     The film shows its camera, a view from behind, a map, and the controls.
     """
-    _check_out(out, overwrite)
+    check_out(out, overwrite)
     chosen = _seeds(seeds) if seeds is not None else None
     _import_bullet()
     from drive_rl.report.choice import choose, newest
     from drive_rl.report.film import render_film
     from drive_rl.report.table import progress_bar
-    from drive_rl.report.writers import check_out
+    from drive_rl.report.writers import check_out as check_film
 
-    check_out(out, overwrite)
+    check_film(out, overwrite)
     who, place = choose(newest(driver)[0], world, changes or [], device, trust, typer.echo)
     with progress_bar("film", len(chosen or range(episodes))) as advance:
         filmed = render_film(who, place, split, episodes, out, seeds=chosen, overwrite=overwrite, progress=advance)
@@ -255,23 +260,12 @@ def export(
     from drive_rl.run.folder import RunFolder
 
     folder = new_driver_folder(name)
-    _check_out(folder, overwrite, folder_too=True)
+    check_out(folder, overwrite, folder_too=True)
     export_driver(RunFolder.open(run), folder, overwrite)
     typer.echo(f"driver: {folder}\nnext: drive-rl eval {name} --split test")
 
 
 # --- what the verbs share -------------------------------------------------------------------------------------------
-
-
-def _budget(changes: list[str]) -> int | None:
-    """Return the budget asked for when resuming; nothing else may change."""
-    other = [change for change in changes if not re.fullmatch(r"budget_steps=[0-9][0-9_]{0,30}", change)]
-    if other:
-        raise DriveRLError(
-            f"train --resume: {other[0]!r}: a run goes on as it began, but for its length; mend: leave it out, or give"
-            " budget_steps=NUMBER"
-        )
-    return int(changes[-1].partition("=")[2].replace("_", "")) if changes else None
 
 
 def _seeds(text: str) -> list[int]:
@@ -284,16 +278,6 @@ def _seeds(text: str) -> list[int]:
     return seeds
 
 
-def _check_out(out: Path | None, overwrite: bool, folder_too: bool = False) -> None:
-    """Refuse an output that exists, or that has no folder to lie in, before any work is done."""
-    if out is None:
-        return
-    if out.exists() and not overwrite:
-        raise DriveRLError(f"{out}: exists already; mend: --overwrite to replace it, or another name")
-    if not out.absolute().parent.is_dir() and not folder_too:
-        raise DriveRLError(f"{out}: {out.parent} is no folder; mend: make it first, or write elsewhere")
-
-
 def _import_bullet() -> None:
     """Import PyBullet without the line that it writes to stderr: what stands there is ours."""
     kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -304,13 +288,6 @@ def _import_bullet() -> None:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(null)
-
-
-def _own_stdout() -> TextIO:
-    """Return standard output for us alone: what libraries print there goes to stderr from now on."""
-    own = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return own
 
 
 def _explain(error: OSError) -> str:

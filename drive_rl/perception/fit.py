@@ -38,6 +38,8 @@ from drive_rl.run.threads import learning_threads
 from drive_rl.run.tracker import Tracker, make_tracker
 
 _MOMENTUM = 0.9
+_LAYOUT = torch.channels_last
+"""A fifth faster than channels first (docs/log.md)."""
 
 Say = Callable[[str], None]
 
@@ -153,7 +155,7 @@ class _Session:
             start_encoder(model, spec.model.start)
         model.encoder.requires_grad_(not spec.fit.freeze_encoder)
         objective = make_objective(spec.fit, model)
-        model.to(device)
+        model.to(device).to(memory_format=_LAYOUT)  # pyright: ignore[reportCallIssue] - missing in its stub
         objective.extra.to(device)
         learned = [p for part in (model, objective.extra) for p in part.parameters() if p.requires_grad]
         batches, val = _data(spec)
@@ -218,7 +220,7 @@ class _Session:
         fit = self.spec.fit
         torch.manual_seed(int(np.random.SeedSequence([self.spec.seed, self.done]).generate_state(1)[0]))
         frames = self.batches.batch(self.done)
-        images = torch.as_tensor(frames.images, device=self.device).float()
+        images = torch.as_tensor(frames.images, device=self.device).float().contiguous(memory_format=_LAYOUT)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(fit, self.done, self.total_batches)
         self.model.train()

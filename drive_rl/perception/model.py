@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from drive_rl.perception.encoders import Encoder
 from drive_rl.perception.frames import CLASSES, LANE_FIELDS, LINES, ROWS, WEATHER, anchor_rows
+from drive_rl.perception.road_fit import ORDER, RoadFit
 from drive_rl.perception_spec import ModelSpec, PerceptionSpec
+from drive_rl.spec import WorldSpec
 
 LANE_SCALE = (0.7, 0.12, 0.02, 0.02, 0.02, 0.02)
 """About the standard deviation of each of LANE_FIELDS on the road."""
@@ -37,30 +39,29 @@ class PerceptionModel(nn.Module):
 
     Args:
         spec: Encoder and heads.
-        shape: C, H, W of the pictures.
-        frames: How many pictures are stacked along the channels.
-        tiers: How many tiers of roads the scene head tells apart.
+        world: Whose pictures it shall see: its camera, its lanes, its tiers of roads.
 
     Raises:
         DriveRLError: the pictures are too small for the encoder.
     """
 
-    def __init__(self, spec: ModelSpec, shape: tuple[int, int, int], frames: int, tiers: int) -> None:
+    def __init__(self, spec: ModelSpec, world: WorldSpec) -> None:
         super().__init__()
-        self.spec, self.shape = spec, shape
-        self.encoder = Encoder(spec.encoder, shape, frames)
+        camera, heads = world.camera, spec.heads
+        self.spec = spec
+        self.shape = camera.planes * camera.frame_stack, camera.height_px, camera.width_px
+        self.encoder = Encoder(spec.encoder, self.shape, camera.frame_stack)
         self.dropout = nn.Dropout(spec.dropout)
-        features, told = spec.encoder.features, 0
-        if {"segmentation", "lines"} & set(spec.heads):
-            self.decoder = Decoder(self.encoder, shape)
-        if "lines" in spec.heads:
-            self.lines, told = LinesHead(self.decoder, shape), 2 * LINES * ROWS
-        if "segmentation" in spec.heads:
-            self.segmentation = SegmentationHead(self.decoder, shape)
-        if "lane" in spec.heads:
-            self.lane = LaneHead(features, told)
-        if "scene" in spec.heads:
-            self.scene = SceneHead(features, tiers)
+        if {"segmentation", "lines"} & set(heads):
+            self.decoder = Decoder(self.encoder, self.shape)
+        if "lines" in heads:
+            self.lines = LinesHead(self.decoder, self.shape)
+        if "segmentation" in heads:
+            self.segmentation = SegmentationHead(self.decoder, self.shape)
+        if "lane" in heads:
+            self.lane = LaneOfLines(world) if "lines" in heads else LaneHead(spec.encoder.features)
+        if "scene" in heads:
+            self.scene = SceneHead(spec.encoder.features, len(world.road.tiers))
 
     def forward(self, images: Tensor) -> Seen:
         """Return what is on the pictures."""
@@ -74,33 +75,51 @@ class PerceptionModel(nn.Module):
             if "segmentation" in heads:
                 seen |= self.segmentation(fine)
         if "lane" in heads:
-            seen |= self.lane(features, seen)
+            seen |= self.lane(seen["lines"], seen["lines_there"]) if "lines" in heads else self.lane(features)
         if "scene" in heads:
             seen |= self.scene(features)
         return seen
 
 
 class LaneHead(nn.Module):
-    """Features, and lines where a model tells them, -> the lane state and its deviations (Nix and Weigend 1994)."""
+    """Features -> the lane state, each field with a standard deviation of its own (Nix and Weigend 1994).
+
+    Args:
+        features: How many there are.
+        plain: How many of them, the last, the state depends on nearly linearly.
+    """
 
     scale: Tensor
 
-    def __init__(self, features: int, told: int) -> None:
+    def __init__(self, features: int, plain: int = 0) -> None:
         super().__init__()
-        first = nn.Linear(features + told, _LANE_HIDDEN)
-        self.hidden = nn.Sequential(first, nn.ReLU(), nn.Linear(_LANE_HIDDEN, _LANE_HIDDEN), nn.ReLU())
-        self.mean, self.log_std = nn.Linear(_LANE_HIDDEN, len(LANE_FIELDS)), nn.Linear(_LANE_HIDDEN, len(LANE_FIELDS))
+        hidden, fields = _LANE_HIDDEN, len(LANE_FIELDS)
+        self.hidden = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())
+        self.mean, self.log_std = nn.Linear(hidden + plain, fields), nn.Linear(hidden, fields)
+        self.plain = plain
         self.register_buffer("scale", torch.tensor(LANE_SCALE), persistent=False)
 
-    def forward(self, features: Tensor, seen: Seen) -> Seen:
+    def forward(self, features: Tensor) -> Seen:
         """Return `lane` and `lane_std`; what is learned of the deviations leaves the features alone."""
-        known = [features]
-        if "lines" in seen:
-            there = torch.sigmoid(seen["lines_there"]).flatten(1)
-            known += [8 * (seen["lines"].flatten(1) - 0.5) * there, there]
-        hidden = self.hidden(torch.cat(known, dim=1))
+        hidden = self.hidden(features)
         deviation = self.log_std(hidden.detach()).clamp(*_STD_RANGE).exp()
-        return {"lane": self.mean(hidden) * self.scale, "lane_std": deviation * self.scale}
+        read = torch.cat((hidden, features[:, features.shape[1] - self.plain :]), dim=1)
+        return {"lane": self.mean(read) * self.scale, "lane_std": deviation * self.scale}
+
+
+class LaneOfLines(nn.Module):
+    """Lines that a model tells -> the lane state: a cubic road through them, and what the lines say beyond that."""
+
+    def __init__(self, world: WorldSpec) -> None:
+        super().__init__()
+        self.fit = RoadFit(world)
+        self.head = LaneHead(2 * LINES * ROWS + ORDER, ORDER)
+
+    def forward(self, lines: Tensor, lines_there: Tensor) -> Seen:
+        """Return `lane` and `lane_std` of (B, LINES, ROWS) columns and logits."""
+        there = torch.sigmoid(lines_there)
+        columns = 8 * (lines - 0.5) * there
+        return self.head(torch.cat((columns.flatten(1), there.flatten(1), self.fit(lines, there)), dim=1))
 
 
 class SceneHead(nn.Module):
@@ -201,6 +220,4 @@ def build_perception(spec: PerceptionSpec) -> PerceptionModel:
     Raises:
         DriveRLError: the pictures are too small for the encoder.
     """
-    camera = spec.world.camera
-    shape = camera.planes * camera.frame_stack, camera.height_px, camera.width_px
-    return PerceptionModel(spec.model, shape, camera.frame_stack, len(spec.world.road.tiers))
+    return PerceptionModel(spec.model, spec.world)

@@ -5,6 +5,7 @@ It knows roads, the camera and the renderer. It knows no model.
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception.frames import LANE_FIELDS, LINES, ROWS, WEATHER, Frames, anchor_rows
 from drive_rl.perception.weather import draw_weather, weather
 from drive_rl.perception_spec import FramesSpec
-from drive_rl.sim.camera import Rays, cast_rays, project
+from drive_rl.sim.camera import cast_rays, project
 from drive_rl.sim.episode import Episode, draw_episode, lane_centre_d_m
 from drive_rl.sim.lanes import painted_lines_d_m
 from drive_rl.sim.pace import lane_curvature
@@ -107,6 +108,20 @@ def held_out(world: WorldSpec, data: FramesSpec, split: Split, count: int) -> Fr
     return frames.take(slice(0, count))
 
 
+def drive_by(world: WorldSpec, seed: int, count: int) -> Frames:
+    """Return up to `count` pictures along a road, in the lane's middle at the target speed: what a film shows.
+
+    Raises:
+        DriveRLError: the world is not for the `field` renderer.
+    """
+    check_rendered(world)
+    view = _View(world, seed)
+    step_m = world.task.target_speed_mps / world.task.control_hz
+    places = np.arange(view.episode.road.start_s_m, view.episode.road.end_s_m, step_m)[:count]
+    rng = np.random.default_rng([seed, _POSES])
+    return view.frames([Place(float(s_m), 0.0, 0.0, world.task.target_speed_mps) for s_m in places], rng)
+
+
 def check_rendered(world: WorldSpec) -> None:
     """Refuse a world whose pictures are not our renderer's.
 
@@ -122,63 +137,89 @@ def check_rendered(world: WorldSpec) -> None:
 
 def road_frames(world: WorldSpec, data: FramesSpec, seed: int, count: int) -> Frames:
     """Return `count` labelled pictures at poses drawn on the road of a seed."""
-    episode = draw_episode(world, seed)
-    rng = np.random.default_rng([seed, _POSES])
-    camera = world.camera
-    errors = episode.look.camera_height_error_m, episode.look.camera_pitch_error_rad
-    scene = Scene(episode.field, world.road, episode.look, episode.parked_solids)
-    rays = cast_rays(camera, *errors)
-    tier = sorted(world.road.tiers).index(episode.road.tier)
-    shape = camera.frame_stack, camera.planes, camera.height_px, camera.width_px
-    out = Frames.unlabelled(np.empty((count, shape[0] * shape[1], *shape[2:]), np.uint8))
-    for i in range(count):
-        s_m = rng.uniform(episode.road.start_s_m, episode.road.end_s_m)
-        offset, heading = rng.uniform(-data.offset_m, data.offset_m), rng.uniform(-data.heading_rad, data.heading_rad)
-        speed = rng.uniform(0, world.task.target_speed_mps)
-        kind = draw_weather(rng) if data.weather else 0
-        before = _poses(world, episode, s_m, offset, heading, speed)
-        _paint(scene, rays, before, out.images[i].reshape(shape), out.classes[i], WEATHER[kind], rng)
-        out.lane[i] = offset, heading, *_curvatures(world, episode, s_m)
-        out.lines[i] = _lines(world, episode, before[-1], s_m, errors)
-        out.scene[i] = tier, kind
-    out.lined[:], out.seeds[:] = True, seed
-    return out
+    view, rng = _View(world, seed), np.random.default_rng([seed, _POSES])
+    road = view.episode.road
+    places = [
+        Place(
+            s_m=rng.uniform(road.start_s_m, road.end_s_m),
+            offset_m=rng.uniform(-data.offset_m, data.offset_m),
+            heading_rad=rng.uniform(-data.heading_rad, data.heading_rad),
+            speed_mps=rng.uniform(0, world.task.target_speed_mps),
+            weather=draw_weather(rng) if data.weather else 0,
+        )
+        for _ in range(count)
+    ]
+    return view.frames(places, rng)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where on a road a picture is taken, and in which weather."""
+
+    s_m: float
+    offset_m: float  # from the lane's centre line
+    heading_rad: float  # against the road
+    speed_mps: float  # at which the older pictures of a stack were passed
+    weather: int = 0  # index into WEATHER
 
 
 Pose = tuple[float, float, float]
 
 
-def _poses(world: WorldSpec, episode: Episode, s_m: float, offset_m: float, heading: float, speed: float) -> list[Pose]:
-    """Return the poses at which a stack's pictures are taken, the way to the last one at constant speed and heading."""
-    centre, dt = lane_centre_d_m(world.road), 1 / world.task.control_hz
-    poses = []
-    for back in range(world.camera.frame_stack - 1, -1, -1):
-        way_m = speed * dt * back
-        at_s, at_d = max(0.0, s_m - way_m * math.cos(heading)), offset_m - way_m * math.sin(heading)
-        poses.append(episode.road.place(at_s, centre + at_d, heading))
-    return poses
+class _View:
+    """The camera on the road of a seed."""
 
+    def __init__(self, world: WorldSpec, seed: int) -> None:
+        self.world, self.episode = world, draw_episode(world, seed)
+        look = self.episode.look
+        self._errors = look.camera_height_error_m, look.camera_pitch_error_rad
+        self._scene = Scene(self.episode.field, world.road, look, self.episode.parked_solids)
+        self._rays = cast_rays(world.camera, *self._errors)
+        self._tier = sorted(world.road.tiers).index(self.episode.road.tier)
 
-def _paint(
-    scene: Scene,
-    rays: Rays,
-    poses: list[Pose],
-    stack: NDArray[np.uint8],
-    classes: NDArray[np.uint8],
-    kind: str,
-    rng: np.random.Generator,
-) -> None:
-    for k, pose in enumerate(poses[:-1]):
-        render(scene, rays, *pose, stack[k])
-    truth = render_truth(scene, rays, *poses[-1], stack[-1])
-    classes[:] = truth.classes
-    for picture in stack if kind != "clear" else ():
-        picture[:] = weather(picture, truth.depth_m, kind, rng)
+    def frames(self, places: list[Place], rng: np.random.Generator) -> Frames:
+        """Return labelled pictures of places; fog, dusk and rain are drawn from `rng`."""
+        camera = self.world.camera
+        stack = camera.frame_stack, camera.planes, camera.height_px, camera.width_px
+        out = Frames.unlabelled(np.empty((len(places), stack[0] * stack[1], *stack[2:]), np.uint8))
+        for i, place in enumerate(places):
+            poses = self._poses(place)
+            self._paint(poses, out.images[i].reshape(stack), out.classes[i], WEATHER[place.weather], rng)
+            out.lane[i] = place.offset_m, place.heading_rad, *self._curvatures(place.s_m)
+            out.lines[i] = _lines(self.world, self.episode, poses[-1], place.s_m, self._errors)
+            out.scene[i] = self._tier, place.weather
+        out.lined[:], out.seeds[:] = True, self.episode.seed
+        return out
 
+    def _poses(self, place: Place) -> list[Pose]:
+        """Return the poses at which a stack's pictures are taken, the way to the last at constant speed and heading."""
+        centre = lane_centre_d_m(self.world.road)
+        poses = []
+        for back in range(self.world.camera.frame_stack - 1, -1, -1):
+            way_m = place.speed_mps * back / self.world.task.control_hz
+            at_s = max(0.0, place.s_m - way_m * math.cos(place.heading_rad))
+            at_d = centre + place.offset_m - way_m * math.sin(place.heading_rad)
+            poses.append(self.episode.road.place(at_s, at_d, place.heading_rad))
+        return poses
 
-def _curvatures(world: WorldSpec, episode: Episode, s_m: float) -> list[float]:
-    lane_d = lane_centre_d_m(world.road)
-    return [lane_curvature(pose_at(episode.road.knots, s_m + ahead)[3], lane_d) for ahead in _AHEAD_M]
+    def _paint(
+        self,
+        poses: list[Pose],
+        stack: NDArray[np.uint8],
+        classes: NDArray[np.uint8],
+        kind: str,
+        rng: np.random.Generator,
+    ) -> None:
+        for k, pose in enumerate(poses[:-1]):
+            render(self._scene, self._rays, *pose, stack[k])
+        truth = render_truth(self._scene, self._rays, *poses[-1], stack[-1])
+        classes[:] = truth.classes
+        for picture in stack if kind != "clear" else ():
+            picture[:] = weather(picture, truth.depth_m, kind, rng)
+
+    def _curvatures(self, s_m: float) -> list[float]:
+        lane_d, knots = lane_centre_d_m(self.world.road), self.episode.road.knots
+        return [lane_curvature(pose_at(knots, s_m + ahead)[3], lane_d) for ahead in _AHEAD_M]
 
 
 def _lines(

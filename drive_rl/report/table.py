@@ -53,6 +53,16 @@ def progress_bar(label: str, total: int) -> Iterator[Callable[[EpisodeMetrics], 
         yield advance
 
 
+@contextmanager
+def counted(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show on stderr, where it is a terminal, how many of `total` are done; yields what is told how many more are."""
+    console = Console(file=sys.stderr)
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda more: progress.advance(task, more)
+
+
 def _table(first: str, *others: str) -> Table:
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column(first, no_wrap=True)

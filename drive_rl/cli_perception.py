@@ -1,0 +1,138 @@
+"""The command line's verbs of perception: data, fit, look, and the benchmark. As `cli.py`, it knows verbs alone."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from drive_rl.errors import DriveRLError
+from drive_rl.options import (
+    Device,
+    Overrides,
+    Overwrite,
+    Runs,
+    SeedOption,
+    SplitOption,
+    TrackOption,
+    WorldChanges,
+    check_out,
+    longer,
+)
+
+perception = typer.Typer(
+    help="Models that see the road: fit them, look inside them.", no_args_is_help=True, rich_markup_mode=None
+)
+data = typer.Typer(help="Labelled pictures of the road.", no_args_is_help=True, rich_markup_mode=None)
+bench = typer.Typer(help="Compare what was trained.", no_args_is_help=True, rich_markup_mode=None)
+
+_MODEL = "A perception run, a folder of runs (its newest), a checkpoint in a run, or a model on the shelf."
+
+
+@data.callback()
+def _data() -> None:
+    """Keep `make` a verb of its own."""
+
+
+@bench.callback()
+def _bench() -> None:
+    """Keep `perception` a verb of its own."""
+
+
+@perception.command()
+def fit(
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="A name from `drive-rl list`, or a YAML file.")
+    ] = None,
+    overrides: Overrides = None,
+    seed: SeedOption = None,
+    device: Device = "auto",
+    track: TrackOption = None,
+    runs: Runs = Path("runs"),
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with a stopped run; only fit.frames=... may be changed.")
+    ] = None,
+) -> None:
+    """Teach a model to see, or go on with a stopped run.
+
+    Ctrl-C saves everything and prints the command that goes on.
+    """
+    changes = [*([recipe] if resume and recipe else []), *(overrides or [])]
+    changes += [f"{key}={value}" for key, value in (("seed", seed), ("track", track)) if value is not None]
+    if resume is None and (recipe is None or "=" in recipe):
+        raise DriveRLError(
+            "perception fit: name a recipe before any KEY=VALUE; mend: drive-rl perception fit unet (`drive-rl list`"
+            " names the others), or --resume RUN to go on with a run"
+        )
+    from drive_rl.reader import load_perception
+
+    spec = load_perception(str(recipe), changes) if resume is None else None
+    frames = longer("perception fit", "fit.frames", changes) if resume is not None else None
+    from drive_rl.perception.fit import fit as teach
+    from drive_rl.report.fitting import FitDisplay
+    from drive_rl.run.signals import TrainingInterrupted
+
+    try:
+        with FitDisplay(spec.fit.frames if spec else frames) as display:
+            run = teach(spec, runs, display, display.say, device, resume, sys.argv, frames)
+    except TrainingInterrupted as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(stopped.exit_code) from None
+    typer.echo(f"run: {run.path}\nnext: drive-rl perception look {run.path} --out look.png")
+    typer.echo(f"      drive-rl bench perception {run.path}")
+
+
+@perception.command()
+def look(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)],
+    split: SplitOption = "test",
+    frames: Annotated[int, typer.Option(min=1, max=1000, help="Pictures looked at.")] = 8,
+    scalar: Annotated[
+        Literal["offset", "heading", "ego_lane"], typer.Option(help="The output whose reasons are asked for.")
+    ] = "offset",
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A .png of stills, or a film: .mp4 or .gif.")] = Path(
+        "look.png"
+    ),
+    overwrite: Overwrite = False,
+) -> None:
+    """Show where a model looks, and how much of that is on the lane's markings.
+
+    Integrated gradients, Grad-CAM and VisualBackProp, over stills or along a road.
+    """
+    check_out(out, overwrite)
+    from drive_rl.perception.trained import load_trained
+    from drive_rl.report.looking import look as show
+
+    for method, share in show(load_trained(model), split, frames, scalar, out, overwrite).items():
+        typer.echo(
+            f"{method}: {share.saliency:.1%} of the saliency lies on lane markings, {share.pixels:.1%} of the pixels do"
+            f" (lift {share.lift:.2f})"
+        )
+    typer.echo(f"written: {out}")
+
+
+@data.command("make")
+def make(
+    world: Annotated[str, typer.Argument(metavar="WORLD", help="A world from `drive-rl list`, or a YAML file.")],
+    changes: WorldChanges = None,
+    split: SplitOption = "train",
+    frames: Annotated[int, typer.Option(min=1, max=10_000_000, help="Pictures.")] = 1000,
+    weather: Annotated[bool, typer.Option("--weather", help="Fog, dusk and rain beside clear weather.")] = False,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.")] = Path("data"),
+    overwrite: Overwrite = False,
+) -> None:
+    """Write labelled pictures of a world's roads.
+
+    PNG pictures and masks, TuSimple lanes, COCO boxes, states, and a manifest with seeds and hashes.
+    """
+    check_out(out, overwrite)
+    from drive_rl.perception.written import write_data
+    from drive_rl.perception_spec import FramesSpec
+    from drive_rl.reader import load_world
+    from drive_rl.report.table import counted
+
+    keys = [change.removeprefix("world.") for change in changes or []]
+    spec = load_world(world, keys)
+    with counted("data", frames) as progress:
+        write_data(spec, FramesSpec(weather=weather), split, frames, out, overwrite, progress)
+    typer.echo(f"data: {out}\nnext: drive-rl perception fit RECIPE data.folder={out}")

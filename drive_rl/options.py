@@ -1,0 +1,53 @@
+"""What the verbs of several modules share: their options, and checks of what they are given. Knows no verb."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal, TextIO
+
+import typer
+
+from drive_rl.errors import DriveRLError
+from drive_rl.spec import Track
+
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs; auto says its choice.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
+SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Which roads; never tune on test.")]
+WorldChanges = Annotated[
+    list[str] | None, typer.Argument(metavar="world.KEY=VALUE", help="Changes to the world.", show_default=False)
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Changes, such as agent.learning_rate=3e-4 budget_steps=50000."),
+]
+SeedOption = Annotated[int | None, typer.Option(help="The experiment's seed, unless given.", show_default=False)]
+TrackOption = Annotated[Track | None, typer.Option(help="Where numbers go beside metrics.csv.", show_default=False)]
+Runs = Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are made.")]
+
+
+def check_out(out: Path | None, overwrite: bool, folder_too: bool = False) -> None:
+    """Refuse an output that exists, or that has no folder to lie in, before any work is done."""
+    if out is None:
+        return
+    if out.exists() and not overwrite:
+        raise DriveRLError(f"{out}: exists already; mend: --overwrite to replace it, or another name")
+    if not out.absolute().parent.is_dir() and not folder_too:
+        raise DriveRLError(f"{out}: {out.parent} is no folder; mend: make it first, or write elsewhere")
+
+
+def own_stdout() -> TextIO:
+    """Return standard output for us alone: what libraries print there goes to stderr from now on."""
+    own = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return own
+
+
+def longer(verb: str, key: str, changes: list[str]) -> int | None:
+    """Return the length asked for when resuming, under `key`; nothing else may change."""
+    other = [change for change in changes if not re.fullmatch(rf"{re.escape(key)}=[0-9][0-9_]{{0,30}}", change)]
+    if other:
+        raise DriveRLError(
+            f"{verb} --resume: {other[0]!r}: a run goes on as it began, but for its length; mend: leave it out, or give"
+            f" {key}=NUMBER"
+        )
+    return int(changes[-1].partition("=")[2].replace("_", "")) if changes else None

@@ -1,0 +1,160 @@
+"""Fitting: a run learns, resumes bit for bit, keeps its best look, and says what is wrong."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from drive_rl.errors import DriveRLError
+from drive_rl.perception import fit as fitting
+from drive_rl.perception.fit import fit, learning_rate, make_optimizer
+from drive_rl.perception.looks import Look, Looks
+from drive_rl.perception.objectives import make_objective
+from drive_rl.perception.trained import load_trained
+from drive_rl.perception_spec import PerceptionSpec
+from drive_rl.run.folder import RunFolder
+from drive_rl.run.signals import TrainingInterrupted
+from drive_rl.run.tensors import read_tensors
+from tests.perception import small_specs
+
+
+class Quiet:
+    """A display that remembers, and may send a signal."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.looks: list[Look] = []
+        self._stop_at = stop_at
+
+    def at(self, frames: int, loss: float) -> None:
+        pass
+
+    def looked(self, look: Look) -> None:
+        self.looks.append(look)
+        if self._stop_at is not None and look.frames >= self._stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def go(spec: PerceptionSpec | None, tmp_path: Path, display: Quiet | None = None, **options: object) -> RunFolder:
+    return fit(spec, tmp_path, display or Quiet(), lambda _: None, "cpu", **options)  # pyright: ignore[reportArgumentType]
+
+
+def weights(run: RunFolder) -> dict[str, torch.Tensor]:
+    return read_tensors(run.last / "weights.safetensors")
+
+
+@pytest.mark.parametrize("task", ["labels", "vicreg"])
+def test_a_resumed_run_ends_where_an_unbroken_one_does(task: str, tmp_path: Path) -> None:
+    spec = small_specs.recipe(f"fit.task={task}", "model.dropout=0.2")
+    unbroken = go(spec, tmp_path)
+    with pytest.raises(TrainingInterrupted, match="drive-rl perception fit --resume") as stopped:
+        go(spec, tmp_path, Quiet(stop_at=96))
+    resumed = go(None, tmp_path, resume=stopped.value.run.path)
+    assert resumed == stopped.value.run
+    expected = weights(unbroken)
+    assert weights(resumed).keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
+    assert resumed.metrics.read_text() == unbroken.metrics.read_text()
+
+
+def test_a_run_learns_and_the_best_look_is_kept(tmp_path: Path) -> None:
+    display = Quiet()
+    run = go(small_specs.recipe("fit.frames=960", "fit.evaluate_every=160"), tmp_path, display)
+    losses = [look.scores["loss"] for look in display.looks]
+    assert losses[-1] < 0.8 * losses[0]
+    trained = load_trained(str(run.path))
+    assert trained.spec == small_specs.recipe("fit.frames=960", "fit.evaluate_every=160")
+    best = read_tensors(run.best / "weights.safetensors")
+    assert all(torch.equal(value, best[name]) for name, value in trained.model.state_dict().items())
+    assert {"offset_m_mae", "heading_error_rad_mae", "ego_lane_iou"} <= display.looks[-1].scores.keys()
+    files = {path.name for path in run.path.rglob("*") if path.is_file()}
+    assert not {name for name in files if name.endswith((".pkl", ".pt", ".pth", ".zip"))}
+
+
+def test_it_stops_early_once_nothing_is_gained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def worse(model: object, objective: object, val: object, frames: int) -> Look:
+        return Look(frames, {"loss": float(frames)})
+
+    monkeypatch.setattr(fitting, "look_at", worse)
+    display = Quiet()
+    go(small_specs.recipe("fit.patience=1", "fit.evaluate_every=32"), tmp_path, display)
+    assert [look.frames for look in display.looks] == [32, 64]
+
+
+def test_a_run_that_is_over_goes_on_only_longer(tmp_path: Path) -> None:
+    run = go(small_specs.recipe("fit.frames=32", "fit.evaluate_every=32"), tmp_path)
+    before = run.spec.read_text()
+    with pytest.raises(DriveRLError, match=r"mend: a longer one, such as .*fit\.frames=64"):
+        go(None, tmp_path, resume=run.path)
+    assert run.spec.read_text() == before
+    go(None, tmp_path, resume=run.path, frames=64)
+    assert load_trained(str(run.path)).spec.fit.frames == 64
+
+
+def test_an_encoder_starts_from_another_run_and_may_stay_frozen(tmp_path: Path) -> None:
+    first = go(small_specs.recipe("fit.task=vicreg", "fit.frames=32"), tmp_path)
+    start = f"model.start={first.path}"
+    second = go(small_specs.recipe(start, "fit.freeze_encoder=true", "fit.frames=32"), tmp_path)
+    then, now = weights(first), weights(second)
+    names = [name for name in then if name.startswith("encoder.")]
+    assert len(names) > 10
+    assert all(torch.equal(then[name], now[name]) for name in names)
+    assert not torch.equal(then["segmentation.logits.weight"], now["segmentation.logits.weight"])
+    with pytest.raises(DriveRLError, match="encoder"):
+        go(small_specs.recipe(start, "model.encoder.kind=nature"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adagrad", "adam"])
+def test_optimizers_take_their_first_step_as_written_in_their_papers(name: str) -> None:
+    spec = small_specs.recipe(f"fit.optimizer={name}", "fit.learning_rate=0.1").fit
+    value = torch.nn.Parameter(torch.tensor([1.0]))
+    optimizer = make_optimizer(spec, [value])
+    (3 * value).sum().backward()  # a gradient of 3
+    optimizer.step()
+    expected = {"sgd": 1 - 0.3, "momentum": 1 - 0.3, "adagrad": 1 - 0.1, "adam": 1 - 0.1}
+    assert value.item() == pytest.approx(expected[name], abs=1e-6)
+
+
+def test_the_step_size_falls_by_half_a_cosine() -> None:
+    spec = small_specs.recipe("fit.learning_rate=1", "fit.learning_rate_end=0").fit
+    assert [learning_rate(spec, done, 4) for done in (0, 2, 4)] == pytest.approx([1, 0.5, 0])
+
+
+def test_vicreg_by_hand() -> None:
+    from drive_rl.perception.vicreg import _covariance, _variance
+
+    view = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
+    assert float(_variance(view)) == 0  # deviations of sqrt 2
+    assert float(_variance(view * 0)) == pytest.approx(1 - 0.01, abs=1e-6)
+    assert float(_covariance(view)) == pytest.approx((2.0**2 + 2.0**2) / 2)
+
+
+def test_a_look_that_is_best_is_remembered() -> None:
+    looks = Looks()
+    assert [looks.add(Look(n, {"loss": loss})) for n, loss in enumerate((2.0, 1.0, 1.0, 3.0))] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert looks.since_best == 2
+    again = Looks.of(looks.state())
+    assert (again.best, again.since_best) == (looks.best, 2)
+
+
+def test_a_driver_is_no_perception_model() -> None:
+    with pytest.raises(DriveRLError, match="ppo-lane-follow: is a driver"):
+        load_trained("ppo-lane-follow")
+    with pytest.raises(DriveRLError, match="unknown perception model 'no-such'"):
+        load_trained("no-such")
+
+
+def test_labels_that_no_head_learns_do_not_hurt() -> None:
+    spec = small_specs.recipe("model.heads=[lane]")
+    model = fitting.build_perception(spec)
+    frames = fitting.held_out(spec.world, spec.data, "val", 2)
+    losses = make_objective(spec.fit, model).losses(model, torch.as_tensor(frames.images).float(), frames, True)
+    assert set(losses) == {"lane", "lane_std"}
+    assert np.isfinite([float(value.detach()) for value in losses.values()]).all()
