@@ -22,6 +22,10 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "learn-dqn-lane-follow": ("learn.py --experiment dqn-lane-follow", f"{LEARN_QUICK}2048"),
     "learn-ppo-batch": ("learn.py --experiment ppo-batch", f"{LEARN_QUICK}4096"),
     "learn-dqn-batch": ("learn.py --experiment dqn-batch", f"{LEARN_QUICK}2048"),
+    "label_efficiency": (
+        "label_efficiency.py",
+        "--seeds 0 --shares 0.01 --frames 640 --unlabelled 640 --test-frames 40",
+    ),
     "make_drive": ("make_drive.py", "--runs 1 --episodes 8 --budget-steps 4096"),
 }
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from drive_rl.perception.encoders import Encoder
 from drive_rl.perception.frames import CLASSES, LANE_FIELDS, LINES, ROWS, WEATHER, anchor_rows
-from drive_rl.perception.road_fit import ORDER, RoadFit
+from drive_rl.perception.road_fit import RoadFit
 from drive_rl.perception_spec import ModelSpec, PerceptionSpec
 from drive_rl.spec import WorldSpec
 
@@ -20,7 +20,7 @@ LANE_SCALE = (0.7, 0.12, 0.02, 0.02, 0.02, 0.02)
 
 _STD_RANGE = (-6.0, 3.0)  # of the logarithm of a standard deviation, in units of LANE_SCALE
 _DECODER_CHANNELS = 32
-_LANE_HIDDEN = 128
+_LANE_HIDDEN = 192
 _SHARPNESS = 8.0  # so that one place of many can speak loudest soon
 
 Seen = dict[str, Tensor]
@@ -108,18 +108,22 @@ class LaneHead(nn.Module):
 
 
 class LaneOfLines(nn.Module):
-    """Lines that a model tells -> the lane state: a cubic road through them, and what the lines say beyond that."""
+    """Lines that a model tells -> the lane state: curves through them near and far, and what they say beyond that.
+
+    It takes the lines as they are told: its errors do not teach the lines.
+    """
 
     def __init__(self, world: WorldSpec) -> None:
         super().__init__()
-        self.fit = RoadFit(world)
-        self.head = LaneHead(2 * LINES * ROWS + ORDER, ORDER)
+        self.near, self.far = RoadFit(world, 3, 3.0, 3), RoadFit(world, 4, 6.0, 1)
+        self.head = LaneHead(2 * LINES * ROWS + 3 + 4, 3 + 4)
 
     def forward(self, lines: Tensor, lines_there: Tensor) -> Seen:
         """Return `lane` and `lane_std` of (B, LINES, ROWS) columns and logits."""
-        there = torch.sigmoid(lines_there)
+        lines, there = lines.detach(), torch.sigmoid(lines_there.detach())
         columns = 8 * (lines - 0.5) * there
-        return self.head(torch.cat((columns.flatten(1), there.flatten(1), self.fit(lines, there)), dim=1))
+        fits = self.near(lines, there), self.far(lines, there)
+        return self.head(torch.cat((columns.flatten(1), there.flatten(1), *fits), dim=1))
 
 
 class SceneHead(nn.Module):

@@ -1,7 +1,7 @@
-"""A cubic road through told lines: columns in the picture -> where the car is on the road, by least squares.
+"""Curves through told lines: columns in the picture -> where the car is on the road, by least squares.
 
 It knows the camera as it should be mounted and the lanes' width. What it finds is near the truth and easy to learn
-from; the mount's errors and bends that are no cubic are left to whoever reads it.
+from; the mount's errors and what of a bend is no such curve are left to whoever reads it.
 """
 
 import math
@@ -13,19 +13,22 @@ from drive_rl.perception.frames import LINES, anchor_rows
 from drive_rl.sim.camera import focal_px
 from drive_rl.spec import WorldSpec
 
-ORDER = 4
-"""Coefficients: lateral position, slope, and two of bending."""
-
 _UNIT_M = 8.0  # the distance at which all powers count alike
-_NEAR_M, _FARTHEST_M = 6.0, 25.0
+_FARTHEST_M = 25.0
 _RIDGE = 1e-3
 
 
 class RoadFit(nn.Module):
-    """Columns (B, LINES, ROWS) / width, and how sure it is that a line is there, -> coefficients (B, ORDER).
+    """Columns (B, LINES, ROWS) / width, and how sure it is that a line is there, -> coefficients (B, order).
 
     A point of line k at anchor row r lies y = -depth * (column - 0.5) * width / focal left of the car on flat ground.
-    Weighted least squares of y - y_k over x, where y_k is the line's place in the lane; weights fall with distance.
+    Weighted least squares of y - y_k over x, where y_k is the line's place in the lane.
+
+    Args:
+        world: Its camera and its lanes' width.
+        order: Coefficients: lateral position, slope, and bending.
+        near_m: Weights fall as 1 / (1 + (x / near_m)^2)^steep.
+        steep: See `near_m`.
     """
 
     powers: Tensor
@@ -34,15 +37,15 @@ class RoadFit(nn.Module):
     across: Tensor
     places: Tensor
 
-    def __init__(self, world: WorldSpec) -> None:
+    def __init__(self, world: WorldSpec, order: int, near_m: float, steep: int) -> None:
         super().__init__()
         camera = world.camera
         cos, sin, focal = math.cos(camera.pitch_rad), math.sin(camera.pitch_rad), focal_px(camera)
         up = (camera.height_px / 2 - torch.tensor(anchor_rows(camera.height_px))) / focal
         depth = camera.height_m / (sin - up * cos).clamp(min=1e-3)
         ahead = depth * (cos + up * sin) + camera.forward_m
-        weights = torch.where(ahead < _FARTHEST_M, 1 / (1 + (ahead / _NEAR_M) ** 2), 0)
-        powers = (ahead.clamp(max=_FARTHEST_M) / _UNIT_M)[:, None] ** torch.arange(ORDER)  # (ROWS, ORDER)
+        weights = torch.where(ahead < _FARTHEST_M, 1 / (1 + (ahead / near_m) ** 2) ** steep, 0)
+        powers = (ahead.clamp(max=_FARTHEST_M) / _UNIT_M)[:, None] ** torch.arange(order)  # (ROWS, order)
         constants = {
             "powers": powers,
             "products": powers[:, :, None] * powers[:, None, :],
@@ -54,7 +57,7 @@ class RoadFit(nn.Module):
             self.register_buffer(name, value.float(), persistent=False)
 
     def forward(self, lines: Tensor, there: Tensor) -> Tensor:
-        """Return the coefficients of (x / 8 m) ** 0 to 3 [m]; 0 where no line is."""
+        """Return the coefficients of (x / 8 m) ** 0, 1, ... [m]; 0 where no line is."""
         beside = (lines - 0.5) * self.across - self.places[:, None]
         weights = there * self.weights  # (B, LINES, ROWS)
         normal = torch.einsum("blr,rij->bij", weights, self.products)

@@ -1,6 +1,7 @@
 """Where a model looks, as pictures: stills side by side, or a film along a road; and its score. Knows no training."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -34,9 +35,22 @@ _NEEDS = {"offset": "lane", "heading": "lane", "ego_lane": "segmentation"}
 Saliency = NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Looked:
+    """How much of a model's looking is on lane markings, mean over pictures."""
+
+    saliency: float  # share of the saliency that lies on markings
+    pixels: float  # share of the pixels that do
+
+    @property
+    def lift(self) -> float:
+        """How many times as often as chance."""
+        return self.saliency / self.pixels
+
+
 def look(
     trained: Trained, split: Split, count: int, scalar: str, out: Path, overwrite: bool = False
-) -> dict[str, Share]:
+) -> dict[str, Looked]:
     """Write where a model looks to `out`; return for each method how much of that is on lane markings.
 
     Args:
@@ -69,7 +83,12 @@ def look(
             film.begin_episode()
             for row in rows:
                 film.add(row)
-    return {name: on_markings(each, frames.classes) for name, each in maps.items()}
+    return {name: _mean(on_markings(each, frames.classes)) for name, each in maps.items()}
+
+
+def _mean(share: Share) -> Looked:
+    """Return the mean over the pictures that have markings."""
+    return Looked(float(np.nanmean(share.saliency)), float(np.nanmean(share.pixels)))
 
 
 def _maps(trained: Trained, frames: Frames, scalar: str) -> dict[str, Saliency]:

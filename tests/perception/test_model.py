@@ -82,7 +82,7 @@ def test_a_straight_road_seen_from_a_known_place_is_found_by_the_fit() -> None:
     assert len(straight) > 20
     lines = torch.as_tensor(straight.lines)
     there = torch.isfinite(lines)
-    fit = RoadFit(world)(torch.nan_to_num(lines), there.float()).numpy()
+    fit = RoadFit(world, 3, 3.0, 3)(torch.nan_to_num(lines), there.float()).numpy()
     offset, heading = -fit[:, 0], -np.arctan(fit[:, 1] / 8)
     assert np.abs(offset - straight.lane[:, 0]).max() < 0.05
     assert np.abs(heading - straight.lane[:, 1]).max() < math.radians(1.5)
@@ -90,7 +90,7 @@ def test_a_straight_road_seen_from_a_known_place_is_found_by_the_fit() -> None:
 
 def test_the_fit_solves_what_numpy_solves() -> None:
     world = load_world("lane_follow")
-    fit = RoadFit(world)
+    fit = RoadFit(world, 4, 6.0, 1)
     generator = torch.Generator().manual_seed(0)
     lines, there = torch.rand(3, LINES, ROWS, generator=generator), torch.rand(3, LINES, ROWS, generator=generator)
     beside = (lines - 0.5) * fit.across - fit.places[:, None]
