@@ -20,6 +20,7 @@ from drive_rl.learn.eyes import Eyes
 from drive_rl.learn.foreign import load_foreign
 from drive_rl.learn.modular import ModularDriver
 from drive_rl.learn.reference import ReferenceDriver
+from drive_rl.learn.start import load_eyes
 from drive_rl.learn.vec_env import Batch
 from drive_rl.perception.trained import Trained, is_perception, load_trained
 from drive_rl.reader import load_agent, load_world, read_run
@@ -60,16 +61,21 @@ def begin_episodes(driver: Driver, rows: Sequence[int]) -> None:
 
 
 class PolicyDriver:
-    """A stable-baselines3 policy as a `Driver`."""
+    """A stable-baselines3 policy as a `Driver`; with `eyes`, it is fed the lane state that these tell."""
 
-    def __init__(self, name: str, policy: BasePolicy, observation: Observation, actions: Actions) -> None:
+    def __init__(
+        self, name: str, policy: BasePolicy, observation: Observation, actions: Actions, eyes: Eyes | None = None
+    ) -> None:
         self.name = name
         self.observation: Observation = observation
         self.actions: Actions = actions
-        self._policy = policy
+        self._policy, self._eyes = policy, eyes
 
     def act(self, observations: Batch) -> np.ndarray:
         """Return the policy's best action for each row."""
+        if self._eyes is not None:
+            assert isinstance(observations, dict), "eyes take camera+state"
+            observations = self._eyes.state(observations)
         return self._policy.predict(observations, deterministic=True)[0]
 
 
@@ -123,8 +129,10 @@ def drive_by(trained: Trained, world: WorldSpec | None = None, device: torch.dev
     return ModularDriver(Eyes(trained, world.task, device), world.car)
 
 
-def policy_driver(spec: RunSpec, weights: dict[str, torch.Tensor], path: Path, device: torch.device) -> Driver:
-    """Return the driver that `weights` (read from `path`) make of a run's spec.
+def policy_driver(
+    spec: RunSpec, weights: dict[str, torch.Tensor], path: Path, device: torch.device, home: Path | None = None
+) -> Driver:
+    """Return the driver that `weights` (read from `path`) make of a run's spec; its eyes, if any, lie in `home`.
 
     Raises:
         DriveRLError: the weights do not fit the spec.
@@ -132,7 +140,8 @@ def policy_driver(spec: RunSpec, weights: dict[str, torch.Tensor], path: Path, d
     policy = build_policy(spec.agent, spec.world, device)
     load_weights(policy, weights, path)
     policy.set_training_mode(False)
-    return PolicyDriver(spec.agent.name, policy, spec.agent.observation, spec.agent.actions)
+    eyes = load_eyes(spec, home, device)
+    return PolicyDriver(spec.agent.name, policy, spec.agent.observation, spec.agent.actions, eyes)
 
 
 def _recipe(name: str, world: WorldSpec | None) -> tuple[Driver, WorldSpec]:
@@ -153,7 +162,7 @@ def _modular(name: str, world: WorldSpec | None, device: torch.device) -> tuple[
 
 def _export(path: Path, world: WorldSpec | None, device: torch.device) -> tuple[Driver, WorldSpec]:
     spec, weights = read_export(path)
-    driver = policy_driver(spec, weights, path / "weights.safetensors", device)
+    driver = policy_driver(spec, weights, path / "weights.safetensors", device, path)
     return _checked(driver, spec.world, world, path)
 
 
@@ -168,7 +177,7 @@ def _checkpoint(
     run: RunFolder, folder: Path, world: WorldSpec | None, device: torch.device
 ) -> tuple[Driver, WorldSpec]:
     spec = read_run(run.spec)
-    driver = policy_driver(spec, weights_only(folder), folder / "weights.safetensors", device)
+    driver = policy_driver(spec, weights_only(folder), folder / "weights.safetensors", device, run.path)
     return _checked(driver, spec.world, world, folder)
 
 

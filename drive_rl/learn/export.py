@@ -11,13 +11,15 @@ from torch import Tensor
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import is_guided
 from drive_rl.learn.checkpoint import weights_only
-from drive_rl.perception.export import export_model, score_lines
+from drive_rl.learn.start import EYES
+from drive_rl.perception.export import export_model, score_lines, write_model
+from drive_rl.perception.trained import load_trained
 from drive_rl.reader import dump, read_run, tells_perception
 from drive_rl.run.files import read_json, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.manifest import verify, write_manifest
 from drive_rl.run.tensors import read_tensors, write_tensors
-from drive_rl.spec import RunSpec
+from drive_rl.spec import LearnerSpec, RunSpec
 
 _NEEDED = ("weights.safetensors", "spec.yaml")
 _MEND = "evaluate the run first: drive-rl eval RUN"
@@ -46,6 +48,8 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
             write_json(new / "eval.json", scores)
         write_text(new / "README.md", _card(folder.name, spec, made, scores))
         write_manifest(new, {"algorithm": made["algorithm"], "num_timesteps": made["num_timesteps"]})
+        if spec.agent.eyes is not None:
+            write_model(load_trained(str(run.path / EYES)), new / EYES)  # with a manifest of its own
     return folder
 
 
@@ -69,7 +73,9 @@ def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
     agent, world = spec.agent, spec.world
     camera = f"{world.camera.frame_stack} {world.camera.channels} frames of"
     sees = f"{camera} {world.camera.width_px}x{world.camera.height_px} px"
-    if agent.observation != "camera":
+    if agent.eyes is not None:
+        sees = f"{sees}, its own speed, yaw rate and steering angle"
+    elif agent.observation != "camera":
         sees = "the lane state" if agent.observation == "state" else f"{sees} and the lane state"
     steps = f"{made['num_timesteps']:,} environment steps on the train roads, seed {spec.seed}"
     guide = "; the true lane state guided its learning, never its driving" if is_guided(agent) else ""
@@ -80,7 +86,7 @@ def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
         "",
         f"- sees: {sees}",
         f"- does: steering and pedal, {agent.actions}",
-        f"- encoder: {agent.encoder.kind}, {agent.encoder.features} features",
+        f"- {_encoder(agent)}",
         f"- learned: {steps}{guide}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
         "",
@@ -90,3 +96,12 @@ def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
         "Made for this simulator's roads. It knows no other traffic, and is not fit to drive a real vehicle.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _encoder(agent: LearnerSpec) -> str:
+    """Return who makes what of the pictures."""
+    if agent.eyes is not None:
+        return f"eyes: the perception model {Path(agent.eyes).name}, in the folder `{EYES}`"
+    encoder = agent.encoder
+    start = "" if encoder.start is None else f", from the perception model {Path(encoder.start).name}"
+    return f"encoder: {encoder.kind}, {encoder.features} features{start}{', frozen' if encoder.frozen else ''}"

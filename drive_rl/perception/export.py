@@ -3,7 +3,9 @@
 It knows the folder's files, the same as a driver's; none is a pickle. It does not know how models learn or are scored.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from drive_rl.errors import DriveRLError
@@ -29,30 +31,40 @@ def export_model(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
     """
     if folder.exists() and not overwrite:
         raise DriveRLError(f"{folder}: exists already; mend: another folder, or remove it first")
+    trained = load_trained(str(run.path))
     measured = {path.name: read_json(path, _MEND) for path in (run.evaluation, run.path / DRIVES) if path.is_file()}
-    write_model(load_trained(str(run.path)), folder, measured)
+    card = _card(folder.name, trained, measured)
+    write_model(trained, folder, measured, card)
     return folder
 
 
-def write_model(trained: Trained, folder: Path, measured: dict[str, Any] | None = None) -> None:
-    """Write a model to a folder that `load_trained` reads.
+def write_model(
+    trained: Trained, folder: Path, measured: Mapping[str, Any] = MappingProxyType({}), card: str | None = None
+) -> None:
+    """Write a model to a folder that `load_trained` reads, whole or not at all.
 
     Args:
         trained: The model.
         folder: Where to; an older folder there is replaced.
-        measured: File names -> what they shall hold, as JSON.
+        measured: Further files, name -> what they shall hold as JSON.
+        card: The model card.
     """
-    made = read_json(trained.weights.parent / "manifest.json", _MEND)
     with write_directory(folder) as new:
         write_tensors(new / "weights.safetensors", trained.model.state_dict())
         write_text(new / "spec.yaml", dump(trained.spec))
-        for name, value in (measured or {}).items():
+        for name, value in measured.items():
             write_json(new / name, value)
-        write_text(new / "README.md", _card(folder.name, trained, made["num_frames"], measured or {}))
-        write_manifest(new, {"algorithm": made["algorithm"], "num_frames": made["num_frames"]})
+        if card is not None:
+            write_text(new / "README.md", card)
+        write_manifest(new, {"algorithm": "perception", "num_frames": _frames(trained)})
 
 
-def _card(name: str, trained: Trained, frames: int, measured: dict[str, Any]) -> str:
+def _frames(trained: Trained) -> int:
+    """Return how many pictures a model has learned from."""
+    return int(read_json(trained.weights.parent / "manifest.json", _MEND)["num_frames"])
+
+
+def _card(name: str, trained: Trained, measured: Mapping[str, Any]) -> str:
     """Return the model card."""
     spec = trained.spec
     world, model = spec.world, spec.model
@@ -65,7 +77,7 @@ def _card(name: str, trained: Trained, frames: int, measured: dict[str, Any]) ->
         f"- sees: {camera.frame_stack} {camera.channels} frames of {camera.width_px}x{camera.height_px} px",
         f"- tells: {', '.join(model.heads)}",
         f"- encoder: {model.encoder.kind}, {model.encoder.features} features; {weights:,} weights in all",
-        f"- learned: {_learned(spec, frames)}",
+        f"- learned: {_learned(spec, _frames(trained))}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
         "",
         *_seen(measured.get("eval.json")),

@@ -1,3 +1,4 @@
+import io
 import json
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 import small_perception
 import small_specs
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from drive_rl.errors import DriveRLError
@@ -20,6 +22,8 @@ from drive_rl.perception.frames import LANE_FIELDS
 from drive_rl.perception.trained import Trained, load_trained
 from drive_rl.perception_spec import PerceptionSpec
 from drive_rl.reader import load_world
+from drive_rl.report.catalogue import explained, print_catalogue
+from drive_rl.report.choice import newest
 from drive_rl.run.folder import RunFolder
 from drive_rl.sim.judge import STATE_FIELDS
 from drive_rl.spec import Actions, Observation, ReferenceSpec, TaskSpec, WorldSpec
@@ -109,6 +113,21 @@ def test_it_reads_no_more_of_the_state_than_its_own_sensors(run: RunFolder) -> N
     expected = driver.act({"camera": pictures, "state": state})
     assert np.array_equal(driver.act({"camera": pictures, "state": other}), expected)
     assert not np.array_equal(driver.act({"camera": pictures, "state": other + 1}), expected)
+
+
+def test_it_is_listed_shown_and_scored_as_a_perception_model(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_driver(run, tmp_path / "agents" / "seer")
+    monkeypatch.setenv("DRIVE_RL_PATH", str(tmp_path))
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_catalogue(console)
+    assert "perception model: small, heads lane, trained in lane_follow" in console.export_text()
+    assert explained("seer", []).startswith("# perception model seer, from ")
+    assert "heads: [lane]" in explained(str(run.path), [])
+    # how well a car drives by it lies beside how well it sees
+    assert newest(str(run.path.parent)) == (str(run.path), run.path / "drive.json")
+    assert newest("seer") == ("seer", None)
 
 
 def test_a_model_that_tells_no_lane_state_is_refused(tmp_path: Path) -> None:
