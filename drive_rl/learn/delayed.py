@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.drivers import Driver
+from drive_rl.learn.drivers import Driver, begin_episodes
 from drive_rl.learn.vec_env import Batch
 from drive_rl.spec import Actions, Observation
 
@@ -50,6 +50,7 @@ class DelayedDriver:
         """Forget the commands under way in some rows of the batch: an episode begins there."""
         self._widen(max(rows, default=-1) + 1)
         self._commands[:, list(rows)] = 0
+        begin_episodes(self._driver, rows)
 
     def act(self, observations: Batch) -> np.ndarray:
         """Return what takes effect in the coming step, (B, 2)."""
@@ -83,6 +84,10 @@ class CorruptedDriver:
         self.observation: Observation = driver.observation
         self.actions: Actions = driver.actions
         self._driver, self._corrupt = driver, corrupt
+
+    def begin(self, rows: Sequence[int]) -> None:
+        """Tell the driver that episodes begin in some rows of the batch."""
+        begin_episodes(self._driver, rows)
 
     def act(self, observations: Batch) -> np.ndarray:
         """Return the driver's actions for the corrupted pictures."""

@@ -6,6 +6,7 @@ import small_specs
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.delayed import CorruptedDriver, DelayedDriver
+from drive_rl.learn.drivers import begin_episodes
 from drive_rl.learn.evaluate import evaluate
 from drive_rl.learn.reference import ReferenceDriver
 from drive_rl.learn.vec_env import Batch
@@ -59,6 +60,15 @@ def test_an_episode_begins_with_nothing_under_way() -> None:
     driver.act(np.full((2, 2), 0.5))
     driver.begin([1])
     assert driver.act(np.full((2, 2), 0.5))[:, 0].tolist() == [0.5, 0]
+
+
+def test_whoever_wraps_a_driver_hands_on_that_an_episode_begins() -> None:
+    driver = CorruptedDriver(DelayedDriver(Sees(), 0.1, control_hz=10), lambda images: images)
+    shown = {"camera": np.full((1, 2, 16, 24), 51, np.uint8), "state": np.zeros((1, 11), np.float32)}
+    begin_episodes(driver, [0])
+    assert [driver.act(shown)[0, 0] for _ in range(2)] == pytest.approx([0, 0.2])
+    begin_episodes(driver, [0])
+    assert driver.act(shown)[0, 0] == 0
 
 
 @pytest.mark.parametrize("engine", get_args(Engine))
