@@ -246,6 +246,21 @@ class EncoderSpec(Spec):
         return self
 
 
+class DriverEncoderSpec(EncoderSpec):
+    """The image encoder of a driver, which may start from what a perception model has learned."""
+
+    start: str | None = Field(
+        default=None, description="A perception run or model whose encoder this one starts from (null: from scratch)."
+    )
+    frozen: bool = Field(default=False, description="Leave it as it started; the rest of the driver learns alone.")
+
+    @model_validator(mode="after")
+    def _frozen_has_a_start(self) -> Self:
+        if self.frozen and self.start is None:
+            raise ValueError("frozen = true: a random encoder would stay random; mend: set encoder.start")
+        return self
+
+
 class GuidanceSpec(Spec):
     """How a driver that sees the camera alone is helped by the true lane state while it learns.
 
@@ -271,7 +286,12 @@ class _LearnerSpec(Spec):
     name: str = Field(description="The file's name.")
     description: str = Field(default="", description="One line for `drive-rl list`.")
     observation: Observation = Field(default="camera", description="What the driver sees.")
-    encoder: EncoderSpec = Field(default=EncoderSpec(), description="The image encoder.")
+    encoder: DriverEncoderSpec = Field(default=DriverEncoderSpec(), description="The image encoder.")
+    eyes: str | None = Field(
+        default=None,
+        description="A perception run or model that tells the policy the lane state, learning nothing more; asks for"
+        " observation = camera+state, of which it takes the pictures and what a car measures of itself.",
+    )
     guidance: GuidanceSpec | None = Field(
         default=None,
         description="Help from the true lane state while learning from `camera`; null: pixels and reward alone.",
@@ -288,6 +308,20 @@ class _LearnerSpec(Spec):
     retry: Fraction = Field(
         default=0.5, description="Chance that an episode takes place on a road that was failed before."
     )
+
+    @model_validator(mode="after")
+    def _sees_what_it_learns_from(self) -> Self:
+        if self.eyes is not None and self.observation != "camera+state":
+            raise ValueError(
+                f"eyes = {self.eyes!r}: with observation = {self.observation} they lack pictures or the car's own"
+                " sensors; mend: observation = camera+state"
+            )
+        if self.encoder.start is not None and (self.eyes is not None or self.observation == "state"):
+            raise ValueError(
+                f"encoder.start = {self.encoder.start!r}: a policy that is told the lane state has no encoder; mend:"
+                " encoder.start = null"
+            )
+        return self
 
 
 class PpoSpec(_LearnerSpec):
@@ -345,7 +379,7 @@ class DqnSpec(_LearnerSpec):
 
     @model_validator(mode="after")
     def _one_step_of_two_observations(self) -> Self:
-        if self.observation == "camera+state" and self.n_steps > 1:
+        if self.observation == "camera+state" and self.eyes is None and self.n_steps > 1:
             raise ValueError(
                 f"n_steps = {self.n_steps}: the replay buffer of observation = camera+state knows single steps only;"
                 " mend: n_steps = 1"

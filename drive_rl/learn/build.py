@@ -19,9 +19,12 @@ from drive_rl.learn.batch_env import BatchVecEnv
 from drive_rl.learn.device_ppo import DevicePPO, DeviceRolloutBuffer, GuidedDevicePPO
 from drive_rl.learn.encoders import CameraStateEncoder, ImageEncoder, StateEncoder
 from drive_rl.learn.exploration import PerEnvDQN
+from drive_rl.learn.eyes import Eyes
 from drive_rl.learn.guide import Guide
 from drive_rl.learn.guided import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ, Sighted
+from drive_rl.learn.seen_env import SeenEnvs
 from drive_rl.learn.sight import LANE_STATE
+from drive_rl.learn.start import freeze_encoders
 from drive_rl.learn.vec_env import SerialVecEnv
 from drive_rl.sim.batch import Batch
 from drive_rl.sim.interface import action_space, observation_space
@@ -59,8 +62,11 @@ def make_envs(
     seed: int,
     engine: Engine = "bullet",
     device: torch.device = CPU,
+    eyes: Eyes | None = None,
 ) -> VecEnv:
     """Return `count` environments as a stable-baselines3 `VecEnv`, seeded but not yet reset.
+
+    With `eyes`, which an agent that names some needs, they show the lane state that these tell.
 
     Rewards are scaled by 1 - gamma, so that returns lie in [0, 1] and no learner need know the reward's size. The batch
     engine runs on the device that PPO learns on; DQN's replay buffer is stable-baselines3's own, on the CPU.
@@ -82,7 +88,7 @@ def make_envs(
         raise
     # far apart for every (run seed, environment), unlike seed + i
     envs.seed(int(np.random.SeedSequence([seed, 1]).generate_state(1)[0] >> 2))
-    return envs
+    return envs if eyes is None else SeenEnvs(envs, eyes)
 
 
 def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, seed: int) -> BaseAlgorithm:
@@ -98,6 +104,8 @@ def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, see
     }
     guide = Guide(envs, spec.guidance, seed, isinstance(spec, DqnSpec)) if is_guided(spec) and spec.guidance else None
     model = _ppo(spec, guide or envs, common) if isinstance(spec, PpoSpec) else _dqn(spec, guide or envs, common)
+    if spec.encoder.frozen:
+        freeze_encoders(model.policy)
     if isinstance(model, GuidedPPO | GuidedDQN):
         assert guide is not None
         guide.teach(cast(Sighted, model.policy).sight)
@@ -107,7 +115,7 @@ def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, see
 
 def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device) -> BasePolicy:
     """Return the untrained policy of a spec, for driving only: `build_model` without the learner."""
-    shown = observation_space(world, _shown(spec))
+    shown = observation_space(world, "state" if spec.eyes else _shown(spec))
     policy = _policy_class(spec)
     if isinstance(policy, str):
         policy = (PPO if isinstance(spec, PpoSpec) else PerEnvDQN).policy_aliases[policy]
@@ -119,6 +127,11 @@ def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device
 def _shown(agent: PpoSpec | DqnSpec) -> Observation:
     """Return what environments show a learner."""
     return "camera+state" if is_guided(agent) else agent.observation
+
+
+def _fed(agent: PpoSpec | DqnSpec) -> Observation:
+    """Return what a policy without guidance learns from."""
+    return "state" if agent.eyes is not None else agent.observation
 
 
 def _make_batch(world: WorldSpec, count: int, observation: Observation, device: torch.device) -> Batch:
@@ -155,7 +168,7 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:
 def _dqn(spec: DqnSpec, envs: VecEnv, common: dict[str, Any]) -> PerEnvDQN:
     # One copy of each picture instead of two, for which a timeout counts as an end: 1 step in 900 at most, and gamma
     # looks 20 steps ahead. stable-baselines3 can do so neither for n-step returns nor for camera and state together.
-    lean = spec.observation != "camera+state" and not is_guided(spec) and spec.n_steps == 1
+    lean = _fed(spec) != "camera+state" and not is_guided(spec) and spec.n_steps == 1
     return (GuidedDQN if is_guided(spec) else PerEnvDQN)(
         _policy_class(spec),
         envs,
@@ -178,7 +191,7 @@ def _policy_class(spec: PpoSpec | DqnSpec) -> Any:
     """Return a policy class, or stable-baselines3's name of one, of the spec's own algorithm."""
     if is_guided(spec):
         return GuidedActorCritic if isinstance(spec, PpoSpec) else GuidedQ
-    return _POLICY[spec.observation]
+    return _POLICY[_fed(spec)]
 
 
 def _policy(spec: PpoSpec | DqnSpec, world: WorldSpec, space: gymnasium.Space) -> dict[str, Any]:
@@ -192,7 +205,7 @@ def _policy(spec: PpoSpec | DqnSpec, world: WorldSpec, space: gymnasium.Space) -
         "camera+state": (CameraStateEncoder, image),
         "state": (StateEncoder, {}),
     }
-    kind, kwargs = extractor[spec.observation]
+    kind, kwargs = extractor[_fed(spec)]
     return {
         **shared,
         "features_extractor_class": kind,

@@ -4,7 +4,7 @@ It knows observations and feature vectors; the networks are perception's. It kno
 worlds or checkpoints. Build policies with `normalize_images=False`: the encoders scale pixels themselves.
 """
 
-from typing import cast
+from typing import Self, cast
 
 import gymnasium
 import torch
@@ -34,11 +34,22 @@ class ImageEncoder(BaseFeaturesExtractor):
 
     def __init__(self, observation_space: gymnasium.Space, encoder: EncoderSpec, frames: int = 1) -> None:
         super().__init__(observation_space, encoder.features)
+        self.frozen = False
         self.trunk, self.head = layers_of(encoder, _image_shape(observation_space), frames)
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return the features of a batch of images."""
         return self.head(self.trunk(scaled(observations)))
+
+    def freeze(self) -> None:
+        """Stay as it is from now on, batch norm's statistics too."""
+        self.requires_grad_(False)
+        self.frozen = True
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Do as any module, unless frozen."""
+        return super().train(mode and not self.frozen)
 
 
 class StateEncoder(BaseFeaturesExtractor):

@@ -11,12 +11,15 @@ from torch import Tensor
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import is_guided
 from drive_rl.learn.checkpoint import weights_only
-from drive_rl.reader import dump, read_run
+from drive_rl.learn.start import EYES
+from drive_rl.perception.export import export_model, score_lines, write_model
+from drive_rl.perception.trained import load_trained
+from drive_rl.reader import dump, read_run, tells_perception
 from drive_rl.run.files import read_json, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.manifest import verify, write_manifest
 from drive_rl.run.tensors import read_tensors, write_tensors
-from drive_rl.spec import RunSpec
+from drive_rl.spec import LearnerSpec, RunSpec
 
 _NEEDED = ("weights.safetensors", "spec.yaml")
 _MEND = "evaluate the run first: drive-rl eval RUN"
@@ -25,9 +28,13 @@ _MEND = "evaluate the run first: drive-rl eval RUN"
 def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
     """Write the best (or else the last) driver of a run to `folder`, whole or not at all; return `folder`.
 
+    A perception run's model is written in its place.
+
     Raises:
         DriveRLError: the run has no checkpoint, the folder exists, or no space is left.
     """
+    if tells_perception(run.spec):
+        return export_model(run, folder, overwrite)
     if folder.exists() and not overwrite:
         raise DriveRLError(f"{folder}: exists already; mend: another folder, or remove it first")
     spec = read_run(run.spec)
@@ -41,6 +48,8 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
             write_json(new / "eval.json", scores)
         write_text(new / "README.md", _card(folder.name, spec, made, scores))
         write_manifest(new, {"algorithm": made["algorithm"], "num_timesteps": made["num_timesteps"]})
+        if spec.agent.eyes is not None:
+            write_model(load_trained(str(run.path / EYES)), new / EYES)  # with a manifest of its own
     return folder
 
 
@@ -64,7 +73,9 @@ def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
     agent, world = spec.agent, spec.world
     camera = f"{world.camera.frame_stack} {world.camera.channels} frames of"
     sees = f"{camera} {world.camera.width_px}x{world.camera.height_px} px"
-    if agent.observation != "camera":
+    if agent.eyes is not None:
+        sees = f"{sees}, its own speed, yaw rate and steering angle"
+    elif agent.observation != "camera":
         sees = "the lane state" if agent.observation == "state" else f"{sees} and the lane state"
     steps = f"{made['num_timesteps']:,} environment steps on the train roads, seed {spec.seed}"
     guide = "; the true lane state guided its learning, never its driving" if is_guided(agent) else ""
@@ -75,11 +86,11 @@ def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
         "",
         f"- sees: {sees}",
         f"- does: steering and pedal, {agent.actions}",
-        f"- encoder: {agent.encoder.kind}, {agent.encoder.features} features",
+        f"- {_encoder(agent)}",
         f"- learned: {steps}{guide}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
         "",
-        *_scores(scores),
+        *score_lines(scores, "Scores of"),
         f"Drive it: `drive-rl eval {name} --split test`, `drive-rl render {name} --out drive.mp4`.",
         "",
         "Made for this simulator's roads. It knows no other traffic, and is not fit to drive a real vehicle.",
@@ -87,15 +98,10 @@ def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _scores(scores: Any) -> list[str]:
-    """Return the score's lines, of a mapping that holds a `score` as `Score.to_dict` gives it."""
-    if not isinstance(scores, dict) or not isinstance(scores.get("score"), dict):
-        return []
-    table = scores["score"]
-    head = f"Scores of {table.get('episodes')} roads of the {scores.get('split')} split (95 % interval):"
-    rows = [
-        f"| {key} | {value['value']:.3f} | {value['low']:.3f} to {value['high']:.3f} |"
-        for key, value in table.items()
-        if isinstance(value, dict)
-    ]
-    return [head, "", "| metric | value | interval |", "|---|---|---|", *rows, ""]
+def _encoder(agent: LearnerSpec) -> str:
+    """Return who makes what of the pictures."""
+    if agent.eyes is not None:
+        return f"eyes: the perception model {Path(agent.eyes).name}, in the folder `{EYES}`"
+    encoder = agent.encoder
+    start = "" if encoder.start is None else f", from the perception model {Path(encoder.start).name}"
+    return f"encoder: {encoder.kind}, {encoder.features} features{start}{', frozen' if encoder.frozen else ''}"

@@ -64,7 +64,7 @@ class Guide(VecEnvWrapper):
         """Take a policy's eyes on, before the first reset."""
         self._sight, self._device = sight, sight.scale.device
         self._pictures, self._truths = self._pictures.to(self._device), self._truths.to(self._device)
-        self._learned = list(sight.parameters())
+        self._learned = [parameter for parameter in sight.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.Adam(self._learned, self._spec.learning_rate, fused=True)
         self._teacher = ThreadPoolExecutor(1) if self._device.type == "cpu" else None
 

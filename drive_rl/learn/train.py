@@ -31,8 +31,10 @@ from drive_rl.learn.callbacks import (
 from drive_rl.learn.display import Display
 from drive_rl.learn.drivers import PolicyDriver
 from drive_rl.learn.evaluate import Evaluator
+from drive_rl.learn.eyes import Eyes
 from drive_rl.learn.history import Evaluation, History
 from drive_rl.learn.logging import make_logger
+from drive_rl.learn.start import keep_eyes, load_eyes, start_encoders
 from drive_rl.reader import dump, read_run
 from drive_rl.run.device import choose_device, describe_device
 from drive_rl.run.files import settle, write_json, write_text
@@ -88,17 +90,20 @@ def train(
     if run is not None:
         spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
     assert spec is not None, "train needs a spec or a run to resume"
-    envs = make_envs(spec.world, spec.agent, "train", spec.agent.num_envs, spec.seed, spec.engine, chosen)
+    eyes = load_eyes(spec, run.path if run else None, chosen)
+    envs = make_envs(spec.world, spec.agent, "train", spec.agent.num_envs, spec.seed, spec.engine, chosen, eyes)
     try:
         model = build_model(spec.agent, envs, chosen, spec.seed)
         if run is None:
+            start_encoders(model.policy, spec.agent, spec.world)
             run = _new_run(spec, runs_dir, command)
+            keep_eyes(eyes, run.path)
         else:
             checkpoint.restore(model, run.last)
             _go_on(run, spec, model.num_timesteps)
         console.print(f"run: {run.path}", markup=False, highlight=False, soft_wrap=True)
         with stop_on_signals() as stop:
-            _Session(spec, run, model, envs, stop, console, film).go()
+            _Session(spec, run, model, envs, stop, console, film, eyes).go()
     finally:
         envs.close()
     return run
@@ -115,6 +120,7 @@ class _Session:
     stop: StopRequest
     console: Console
     film: Film | None
+    eyes: Eyes | None
 
     def go(self) -> None:
         """Train to the end of the budget, to the bar, or until asked to stop."""
@@ -202,7 +208,7 @@ class _Session:
 
     def _evaluator(self) -> Evaluator:
         agent, episodes = self.spec.agent, self.spec.evaluation.episodes
-        driver = PolicyDriver(agent.name, self.model.policy, agent.observation, agent.actions)
+        driver = PolicyDriver(agent.name, self.model.policy, agent.observation, agent.actions, self.eyes)
         return Evaluator(driver, self.spec.world, "val", min(8, episodes), self.spec.engine)
 
     def _say(self, line: str) -> None:
