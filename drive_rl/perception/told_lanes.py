@@ -19,7 +19,8 @@ def told_points(
 
     A line is there where the logit is positive; rows between its first and last are filled by straight lines. It is
     told at anchor rows alone, and so ends somewhere between its last one and the next: taken to be half way, by a
-    straight line.
+    straight line. Perfect labels of roads up to the horizon then reach a TuSimple accuracy of 0.99 and a CULane F1 of
+    0.94 (100 pictures of `lane_follow`); what lies above the first anchor row is lost.
 
     Args:
         columns: `lines` of a model, (LINES, ROWS) column / width.
