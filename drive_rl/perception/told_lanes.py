@@ -45,15 +45,16 @@ def told_columns(
     h_samples: ArrayLike,
     width: int,
     height: int,
-) -> list[Floats]:
-    """Return the lanes of one picture as TuSimple has them: (R,) columns [px] at the R rows `h_samples`; -2: not there.
+) -> Floats:
+    """Return the lanes of one picture as TuSimple has them: (L, R) columns [px] at the R rows `h_samples`; -2: none.
 
     Arguments as for `told_points`, whose lanes these are; a lane that crosses none of the rows is left out.
     """
     rows = np.asarray(h_samples, np.float64)
     lanes = [_columns_at(points, rows) for points in told_points(columns, there, shown_height, width, height)]
-    lanes = [np.where(lane > width - 0.5, -2.0, lane) for lane in lanes]
-    return [lane for lane in lanes if (lane >= 0).any()]
+    columns = np.array(lanes).reshape(-1, len(rows))
+    columns[columns > width - 0.5] = -2.0
+    return columns[(columns >= 0).any(axis=1)]
 
 
 def _columns_at(points: Floats, rows: Floats) -> Floats:

@@ -26,8 +26,7 @@ from drive_rl.run.files import write_directory, write_json, write_text
 from drive_rl.sim.render import VEHICLE
 from drive_rl.spec import SPLITS, Split, WorldSpec
 
-_COLUMN_DECIMALS = 3  # of a pixel
-_ROW_DECIMALS = 6  # far away, a line moves many columns in a row
+_COLUMN_DECIMALS, _ROW_DECIMALS = 3, 6  # of a pixel; far away, a line moves many columns in a row
 _FEWEST_ROWS = 2  # of a lane
 
 
@@ -155,8 +154,7 @@ class _Written:
     def _boxes(self, name: str, classes: NDArray[np.uint8]) -> None:
         height, width = classes.shape
         number = self.count + 1
-        file_name = f"images/{name}.png"
-        self._images.append({"id": number, "file_name": file_name, "width": width, "height": height})
+        self._images.append({"id": number, "file_name": f"images/{name}.png", "width": width, "height": height})
         for box, area in boxes_of(classes):
             where = {"id": self.boxes + 1, "image_id": number, "category_id": VEHICLE}
             self._annotations.append({**where, "bbox": box, "area": area, "iscrowd": 0})

@@ -9,13 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from small_sets import cars, rendered, write
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data_folder import DataFolder
 from drive_rl.perception.folders import read_folder
 from drive_rl.perception.frames import UNKNOWN_CLASS
 from drive_rl.sim.render import VEHICLE
-from small_sets import cars, rendered, write
 
 WORLD = cars()
 
@@ -51,11 +51,13 @@ def test_as_tusimple_and_as_coco(written):
     lanes, boxes = read_folder(written, WORLD, "tusimple"), read_folder(written, WORLD, "coco")
     assert np.array_equal(lanes.frames.images, want.images)
     assert np.allclose(lanes.frames.lines, want.lines, atol=0.6 / 96, equal_nan=True)
-    assert np.isnan(lanes.frames.lane).all() and (lanes.frames.classes == UNKNOWN_CLASS).all()
+    assert np.isnan(lanes.frames.lane).all()
+    assert (lanes.frames.classes == UNKNOWN_CLASS).all()
     assert (lanes.frames.scene == -1).all()
     assert not boxes.frames.lined.any()
     vehicle = boxes.frames.classes == VEHICLE
-    assert vehicle[want.classes == VEHICLE].all() and vehicle.any()
+    assert vehicle[want.classes == VEHICLE].all()
+    assert vehicle.any()
     assert (boxes.frames.classes[~vehicle] == UNKNOWN_CLASS).all()
 
 
@@ -67,7 +69,8 @@ def test_culane_beside_pictures_and_in_lists(written, tmp_path):
     found = read_folder(tmp_path, WORLD)
     assert (found.kind, len(found.frames)) == ("culane", 3)
     right, left = found.frames.lines[0, 0], found.frames.lines[0, 1]
-    assert np.isfinite(right).any() and np.nanmin(right) > 0.5 > np.nanmax(left)
+    assert np.isfinite(right).any()
+    assert np.nanmin(right) > 0.5 > np.nanmax(left)
     (tmp_path / "list").mkdir()
     (tmp_path / "list/train_gt.txt").write_text("/0.png /0_mask.png 1 1 0 0\n")
     (tmp_path / "list/val_gt.txt").write_text("/1.png /1_mask.png 1 1 0 0\n/2.png\n")
@@ -75,7 +78,8 @@ def test_culane_beside_pictures_and_in_lists(written, tmp_path):
     assert {part: len(records) for part, records in parts.items()} == {"train": 1, "val": 2}
     assert len(read_folder(tmp_path, WORLD).frames) == 2
     truth = read_folder(tmp_path, WORLD).truths[0]
-    assert truth is not None and truth.points()[0].tolist() == [[20, 47], [30, 33.5], [40, 20]]
+    assert truth is not None
+    assert truth.points()[0].tolist() == [[20, 47], [30, 33.5], [40, 20]]
 
 
 def test_stretched_to_the_camera(written):
@@ -143,7 +147,8 @@ def test_a_bad_record_of_ours_is_left_out(folder, spoil: Callable[[Path], None],
     assert len(found.frames) == 6
     named, counted = found.skipped.told()
     assert re.search(why, named)
-    assert "states.csv: line 3" in named and counted.startswith("skipped in all: 1 (")
+    assert "states.csv: line 3" in named
+    assert counted.startswith("skipped in all: 1 (")
 
 
 GOOD = {"raw_file": "images/000000.png", "lanes": [[10, 20]], "h_samples": [20, 40]}
@@ -182,7 +187,8 @@ def test_a_bad_file_of_culane_is_left_out(written, tmp_path, text, why):
         (tmp_path / "images/000001.lines.txt").write_text(text)
     found = read_folder(tmp_path, WORLD)
     assert (found.part, len(found.frames)) == ("test", 1)
-    assert "list/test.txt: line 2" in found.skipped.told()[0] and why in found.skipped.told()[0]
+    assert "list/test.txt: line 2" in found.skipped.told()[0]
+    assert why in found.skipped.told()[0]
 
 
 @pytest.mark.parametrize(
@@ -207,18 +213,19 @@ def test_a_bad_annotation_of_coco_leaves_out_its_picture(written, tmp_path, chan
     assert np.argwhere(found.frames.classes[0] == VEHICLE).tolist() == [
         [y, x] for y in range(2, 6) for x in range(1, 4)
     ]
-    assert str(path) in found.skipped.told()[0] and why in found.skipped.told()[0]
+    assert str(path) in found.skipped.told()[0]
+    assert why in found.skipped.told()[0]
 
 
 def test_folders_without_anything(written, tmp_path):
     with pytest.raises(DriveRLError, match="no such folder"):
         read_folder(tmp_path / "none", WORLD)
-    with pytest.raises(DriveRLError, match="ours .*TuSimple .*CULane .*COCO"):
+    with pytest.raises(DriveRLError, match=r"ours .*TuSimple .*CULane .*COCO"):
         read_folder(tmp_path, WORLD)
     with pytest.raises(DriveRLError, match="for: CULane"):
         read_folder(written, WORLD, "culane")
     (tmp_path / "label.json").write_text(json.dumps(GOOD))
-    with pytest.raises(DriveRLError, match="no usable picture of part train .*no such file"):
+    with pytest.raises(DriveRLError, match=r"no usable picture of part train .*no such file"):
         read_folder(tmp_path, WORLD)
     (tmp_path / "label.json").unlink()
     (tmp_path / "a.json").write_text(

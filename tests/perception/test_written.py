@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 from scipy import ndimage
+from small_sets import DATA, cars, rendered, write
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.frames import LANE_FIELDS
 from drive_rl.perception.written import boxes_of, write_data
 from drive_rl.sim.render import VEHICLE
-from small_sets import DATA, cars, rendered, write
 
 WORLD = cars()
 
@@ -34,9 +34,11 @@ def test_pictures_and_masks_are_the_renderers(folder):
     for n in range(len(want)):
         image = cv2.imread(str(folder / f"images/{n:06d}.png"))
         mask = cv2.imread(str(folder / f"masks/{n:06d}.png"), cv2.IMREAD_UNCHANGED)
-        assert image is not None and mask is not None
+        assert image is not None
+        assert mask is not None
         assert np.array_equal(image[:, :, ::-1].transpose(2, 0, 1), want.images[n])
-        assert mask.dtype == np.uint8 and np.array_equal(mask, want.classes[n])
+        assert mask.dtype == np.uint8
+        assert np.array_equal(mask, want.classes[n])
 
 
 def test_lanes_and_states_are_the_renderers(folder):
@@ -57,10 +59,12 @@ def test_lanes_and_states_are_the_renderers(folder):
 def test_boxes_open_in_a_coco_library_and_hold_the_vehicles(folder):
     coco = pytest.importorskip("faster_coco_eval").COCO(str(folder / "boxes.json"))
     want = rendered(WORLD)
-    assert len(coco.getImgIds()) == 7 and coco.loadCats(coco.getCatIds())[0]["name"] == "vehicle"
+    assert len(coco.getImgIds()) == 7
+    assert coco.loadCats(coco.getCatIds())[0]["name"] == "vehicle"
     found = 0
     for n, key in enumerate(sorted(coco.getImgIds())):
-        patches, _ = ndimage.label(want.classes[n] == VEHICLE, np.ones((3, 3)))
+        patches = np.empty(want.classes[n].shape, np.int32)
+        ndimage.label(want.classes[n] == VEHICLE, np.ones((3, 3)), patches)
         boxes = {(r.start, r.stop, c.start, c.stop) for r, c in ndimage.find_objects(patches)}
         told = [annotation["bbox"] for annotation in coco.loadAnns(coco.getAnnIds([key]))]
         assert {(y, y + h, x, x + w) for x, y, w, h in told} == boxes
