@@ -26,7 +26,7 @@ from drive_rl.run.files import write_directory, write_json, write_text
 from drive_rl.sim.render import VEHICLE
 from drive_rl.spec import SPLITS, Split, WorldSpec
 
-_DECIMALS = 3  # of a pixel
+_COLUMN_DECIMALS, _ROW_DECIMALS = 3, 6  # of a pixel; far away, a line moves many columns in a row
 _FEWEST_ROWS = 2  # of a lane
 
 
@@ -96,7 +96,7 @@ class _Written:
         self._annotations: list[dict[str, Any]] = []
         self._lanes: list[str] = []
         self._states: list[list[Any]] = []
-        self._rows = np.round(anchor_rows(world.camera.height_px) - 0.5, _DECIMALS)
+        self._rows = np.round(anchor_rows(world.camera.height_px) - 0.5, _ROW_DECIMALS)
         for name in ("images", "masks", *(["earlier"] if world.camera.frame_stack > 1 else [])):
             (folder / name).mkdir()
 
@@ -147,15 +147,14 @@ class _Written:
         """Return TuSimple's object of a picture: columns count from the centre of the first pixel, as OpenCV's do."""
         slots = [slot for slot, line in enumerate(lines) if np.isfinite(line).sum() >= _FEWEST_ROWS]
         columns = np.maximum(lines[slots].astype(np.float64) * self._camera.width_px - 0.5, 0)
-        lanes = np.where(np.isnan(columns), -2, np.round(columns, _DECIMALS)).tolist()
+        lanes = np.where(np.isnan(columns), -2, np.round(columns, _COLUMN_DECIMALS)).tolist()
         named = {"raw_file": f"images/{name}.png", "h_samples": self._rows.tolist()}
         return {**named, "lanes": [[-2 if x == -2 else x for x in lane] for lane in lanes], "slots": slots}
 
     def _boxes(self, name: str, classes: NDArray[np.uint8]) -> None:
         height, width = classes.shape
         number = self.count + 1
-        file_name = f"images/{name}.png"
-        self._images.append({"id": number, "file_name": file_name, "width": width, "height": height})
+        self._images.append({"id": number, "file_name": f"images/{name}.png", "width": width, "height": height})
         for box, area in boxes_of(classes):
             where = {"id": self.boxes + 1, "image_id": number, "category_id": VEHICLE}
             self._annotations.append({**where, "bbox": box, "area": area, "iscrowd": 0})
