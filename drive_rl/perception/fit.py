@@ -102,7 +102,7 @@ def fit(
     if run is not None:
         spec = read_perception(run.spec, [] if frames is None else [f"fit.frames={frames}"])
     assert spec is not None, "fit needs a recipe or a run to resume"
-    session = _Session.of(spec, chosen)
+    session = _Session.of(spec, chosen, say)
     try:
         if run is None:
             made = provenance(spec.world.camera.renderer)
@@ -148,7 +148,7 @@ class _Session:
     done: int = 0  # minibatches
 
     @classmethod
-    def of(cls, spec: PerceptionSpec, device: torch.device) -> "_Session":
+    def of(cls, spec: PerceptionSpec, device: torch.device, say: Say) -> "_Session":
         torch.manual_seed(spec.seed)
         model = build_perception(spec)
         if spec.model.start is not None:
@@ -158,7 +158,7 @@ class _Session:
         model.to(device).to(memory_format=_LAYOUT)  # pyright: ignore[reportCallIssue] - missing in its stub
         objective.extra.to(device)
         learned = [p for part in (model, objective.extra) for p in part.parameters() if p.requires_grad]
-        batches, val = _data(spec)
+        batches, val = _data(spec, say)
         return cls(spec, device, model, objective, make_optimizer(spec.fit, learned), batches, val, Looks())
 
     @property
@@ -272,12 +272,12 @@ class _Session:
             write_text(run.spec, dump(self.spec))
 
 
-def _data(spec: PerceptionSpec) -> tuple[Batches, Frames]:
+def _data(spec: PerceptionSpec, say: Say) -> tuple[Batches, Frames]:
     """Return what is learned from, and what is looked at."""
     if spec.data.folder is not None:
         from drive_rl.perception.folders import FolderFrames
 
-        return FolderFrames.of(spec)
+        return FolderFrames.of(spec, say)
     batches = RenderedFrames(spec.world, spec.data, "train", spec.fit.batch_size, spec.seed)
     return batches, held_out(spec.world, spec.data, "val", spec.fit.val_frames)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from drive_rl.perception.frames import LANE_FIELDS, Frames
+from drive_rl.perception.frames import LANE_FIELDS, UNKNOWN_CLASS, Frames
 from drive_rl.perception.model import PerceptionModel
 from drive_rl.perception.objectives import Objective, total
 from drive_rl.sim.render import EGO_LANE
@@ -84,10 +84,11 @@ def look_at(model: PerceptionModel, objective: Objective, val: Frames, frames: i
                 lane.append(seen["lane"].cpu().numpy() - part.lane)
             if "classes" in seen:
                 told = seen["classes"].argmax(1).cpu().numpy() == EGO_LANE
-                inter += int((told & (part.classes == EGO_LANE)).sum())
-                union += int((told | (part.classes == EGO_LANE)).sum())
+                true, known = part.classes == EGO_LANE, part.classes != UNKNOWN_CLASS
+                inter += int((told & true).sum())
+                union += int(((told | true) & known).sum())
     scores = {"loss": sums.pop("loss"), **({} if len(sums) == 1 else {f"{k}_loss": v for k, v in sums.items()})}
-    if lane and np.isfinite(lane[0]).any():
+    if lane and np.isfinite(np.concatenate(lane)).any(axis=0).all():
         errors = np.nanmean(np.abs(np.concatenate(lane)), axis=0)
         scores |= {f"{name}_mae": float(value) for name, value in zip(LANE_FIELDS[:3], errors[:3], strict=True)}
     if union:

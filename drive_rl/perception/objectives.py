@@ -14,7 +14,6 @@ from drive_rl.perception.losses import Labels, label_losses
 from drive_rl.perception.model import PerceptionModel
 from drive_rl.perception_spec import FitSpec
 
-
 _LINE_NOISE = 0.003  # columns / width
 _SURE = 8.0  # logit
 
