@@ -21,6 +21,7 @@ LANE_SCALE = (0.7, 0.12, 0.02, 0.02, 0.02, 0.02)
 _STD_RANGE = (-6.0, 3.0)  # of the logarithm of a standard deviation, in units of LANE_SCALE
 _DECODER_CHANNELS = 32
 _LANE_HIDDEN = 192
+_SURE_WITHIN = 0.02  # columns / width
 _SHARPNESS = 8.0  # so that one place of many can speak loudest soon
 
 Seen = dict[str, Tensor]
@@ -28,7 +29,8 @@ Seen = dict[str, Tensor]
 
 `lane` (B, 6) LANE_FIELDS in SI units, `lane_std` (B, 6) their predicted standard deviations;
 `classes` (B, 5, H, W) logits of render.CLASSES;
-`lines` (B, LINES, ROWS) column / width at the anchor rows, `lines_there` (B, LINES, ROWS) logits that a line is there;
+`lines` (B, LINES, ROWS) column / width at the anchor rows, `lines_std` (B, LINES, ROWS) the deviation of the places
+that they are the mean of, and `lines_there` (B, LINES, ROWS) logits that a line is there;
 `tier` (B, tiers) and `weather` (B, 4) logits;
 and while it learns `line_places` (B, LINES, ROWS, w) logits of where along an anchor row a line is.
 """
@@ -58,6 +60,7 @@ class PerceptionModel(nn.Module):
             self.lines = LinesHead(self.decoder, self.shape)
         if "segmentation" in heads:
             self.segmentation = SegmentationHead(self.decoder, self.shape)
+        self.lane = None
         if "lane" in heads:
             self.lane = LaneOfLines(world) if "lines" in heads else LaneHead(spec.encoder.features)
         if "scene" in heads:
@@ -74,8 +77,8 @@ class PerceptionModel(nn.Module):
                 seen |= self.lines(fine)
             if "segmentation" in heads:
                 seen |= self.segmentation(fine)
-        if "lane" in heads:
-            seen |= self.lane(seen["lines"], seen["lines_there"]) if "lines" in heads else self.lane(features)
+        if self.lane is not None:
+            seen |= self.lane(seen if "lines" in heads else features)
         if "scene" in heads:
             seen |= self.scene(features)
         return seen
@@ -118,12 +121,16 @@ class LaneOfLines(nn.Module):
         self.near, self.far = RoadFit(world, 3, 3.0, 3), RoadFit(world, 4, 6.0, 1)
         self.head = LaneHead(2 * LINES * ROWS + 3 + 4, 3 + 4)
 
-    def forward(self, lines: Tensor, lines_there: Tensor) -> Seen:
-        """Return `lane` and `lane_std` of (B, LINES, ROWS) columns and logits."""
-        lines, there = lines.detach(), torch.sigmoid(lines_there.detach())
-        columns = 8 * (lines - 0.5) * there
-        fits = self.near(lines, there), self.far(lines, there)
-        return self.head(torch.cat((columns.flatten(1), there.flatten(1), *fits), dim=1))
+    def forward(self, seen: Seen) -> Seen:
+        """Return `lane` and `lane_std` of told lines; the less sure of a place they are, the less it counts."""
+        spread = seen["lines_std"].detach() / _SURE_WITHIN
+        return self.read(seen["lines"].detach(), torch.sigmoid(seen["lines_there"].detach()) / (1 + spread**2))
+
+    def read(self, lines: Tensor, trust: Tensor) -> Seen:
+        """Return `lane` and `lane_std` of (B, LINES, ROWS) columns and how far each is to be trusted, in [0, 1]."""
+        columns = 8 * (lines - 0.5) * trust
+        fits = self.near(lines, trust), self.far(lines, trust)
+        return self.head(torch.cat((columns.flatten(1), trust.flatten(1), *fits), dim=1))
 
 
 class SceneHead(nn.Module):
@@ -213,8 +220,10 @@ class LinesHead(nn.Module):
         logits = _SHARPNESS * self.logits(fine)
         part = self.part[:, None]
         rows = logits[:, :, self.above] * (1 - part) + logits[:, :, self.below] * part  # (B, LINES, ROWS, w)
-        columns = (torch.softmax(rows, dim=3) * self.columns).sum(dim=3)
-        seen = {"lines": columns, "lines_there": torch.logsumexp(rows, dim=3) - self.bar}
+        places = torch.softmax(rows, dim=3)
+        columns = (places * self.columns).sum(dim=3)
+        spread = (places * (self.columns - columns[..., None]) ** 2).sum(dim=3).clamp(min=1e-8).sqrt()
+        seen = {"lines": columns, "lines_std": spread, "lines_there": torch.logsumexp(rows, dim=3) - self.bar}
         return seen | {"line_places": rows} if self.training else seen
 
 

@@ -35,6 +35,7 @@ def test_every_encoder_carries_every_head(kind: str) -> None:
         "lane_std": fields,
         "classes": (5, 40, 64),
         "lines": lines,
+        "lines_std": lines,
         "lines_there": lines,
         "tier": (3,),
         "weather": (4,),
@@ -48,7 +49,7 @@ def test_every_encoder_carries_every_head(kind: str) -> None:
 @pytest.mark.parametrize("heads", ["lane", "segmentation", "lines", "scene"])
 def test_a_head_alone_tells_its_own(heads: str) -> None:
     model = build_perception(small_specs.recipe(f"model.heads=[{heads}]")).eval()
-    told = {"lane": {"lane", "lane_std"}, "segmentation": {"classes"}, "lines": {"lines", "lines_there"}}
+    told = {"lane": {"lane", "lane_std"}, "segmentation": {"classes"}, "lines": {"lines", "lines_std", "lines_there"}}
     with torch.no_grad():
         seen = model(torch.zeros(1, 3, 40, 64))
     assert set(seen) == told.get(heads, {"tier", "weather"})
