@@ -105,7 +105,8 @@ def main() -> None:
             samples.append(sample)
             print({key: value["value"] for key, value in sample["all"].items()}, f"{seconds:.0f} s", flush=True)
         one_core()
-        assert trained is not None and frames is not None, "no seed"
+        assert trained is not None, "no seed"
+        assert frames is not None
         fast = latency(trained, frames, Path(temporary), args.seconds)
     figures = {
         weather: {key: spread([s[weather][key]["value"] for s in samples]) for key in samples[0][weather]}
