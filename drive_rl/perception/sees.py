@@ -64,7 +64,9 @@ def measure_sight(
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: lists for arrays, None for what is not a finite number."""
+    """Return a value as JSON can hold it: arrays as lists, named tuples as mappings, numbers not finite as None."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
