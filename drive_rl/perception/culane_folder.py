@@ -1,0 +1,79 @@
+"""Reading CULane lane data sets: a `.lines.txt` beside each picture, and lists of pictures (xingangpan.github.io).
+
+It knows their layout. Labels are read when a picture is, for the data set has 130,000 files of them.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from drive_rl.errors import DriveRLError
+from drive_rl.perception.records import PARTS, BadRecord, Files, Floats, LaneTruth, Record, Skipped
+from drive_rl.perception.scores.culane import FARTHEST_PX
+
+LOOKED_FOR = "CULane (list/*.txt, or *.lines.txt beside pictures)"
+_PICTURES = (".jpg", ".jpeg", ".png")
+
+
+def find(root: Path) -> Files:
+    """Return the lists of each part, or the `.lines.txt` where there is no list, which are all `train`.
+
+    A part may have several lists of the same pictures, as train.txt and train_gt.txt: the one with the shortest name
+    counts. Lists of which none is named after a part are all `train`.
+    """
+    lists = sorted((root / "list").glob("*.txt"), key=lambda path: (len(path.name), path.name))
+    if lists:
+        parts = {part: [path for path in lists if path.stem.startswith(part)][:1] for part in PARTS}
+        named: Files = {part: paths for part, paths in parts.items() if paths}
+        return named or {"train": lists}
+    lines = sorted(root.rglob("*.lines.txt"))
+    return {"train": lines} if lines else {}
+
+
+def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
+    """Give the records of lists, or of `.lines.txt` files; bad ones go to `skipped`."""
+    for path in files:
+        if path.name.endswith(".lines.txt"):
+            yield _beside(path)
+            continue
+        for number, line in enumerate(_text(path).splitlines(), start=1):
+            if words := line.split():  # the picture; in train_gt.txt also its mask, and which of four lanes there are
+                image = root / words[0].lstrip("/")
+                yield Record(f"{path}: line {number}", image, lanes=partial(_truth, image.with_suffix(".lines.txt")))
+
+
+def _beside(lines: Path) -> Record:
+    stem = lines.name.removesuffix(".lines.txt")
+    images = [lines.with_name(stem + suffix) for suffix in _PICTURES]
+    image = next((path for path in images if path.is_file()), images[0])
+    return Record(str(lines), image, lanes=partial(_truth, lines))
+
+
+def _truth(path: Path, width: int, height: int) -> LaneTruth:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise BadRecord(f"no such file: {path}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRecord(f"cannot be read: {path} ({error})") from error
+    lanes = [_lane(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    return LaneTruth(tuple(lanes), None, width, height)
+
+
+def _lane(path: Path, number: int, line: str) -> Floats:
+    try:
+        points = np.array([float(word) for word in line.split()])
+    except ValueError as error:
+        raise BadRecord(f"not a number: {path}, line {number} ({error})") from error
+    if len(points) % 2 or not (np.abs(points) < FARTHEST_PX).all():
+        raise BadRecord(f"not pairs of pixels: {path}, line {number}")
+    return points.reshape(-1, 2)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DriveRLError(f"{path}: cannot be read as CULane's labels ({error})") from error

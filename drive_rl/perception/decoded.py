@@ -1,0 +1,101 @@
+"""Records -> `Frames` of the size a model sees: decoding and resizing with OpenCV.
+
+It knows files of pictures. It knows no kind of data set.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.perception.frames import UNKNOWN_CLASS, UNKNOWN_SCENE, WEATHER, Frames
+from drive_rl.perception.lane_lines import line_columns
+from drive_rl.perception.records import BadRecord, LaneTruth, Record
+from drive_rl.sim.render import CLASSES
+from drive_rl.spec import WorldSpec
+
+
+def decode(record: Record, world: WorldSpec) -> tuple[Frames, LaneTruth | None]:
+    """Return a record as one labelled picture of a world's camera, and its lanes as the data set has them.
+
+    The picture is stretched to the camera's size, and made grey or RGB. A camera that stacks pictures gets the earlier
+    ones, where the data set has them, and else the oldest one again.
+
+    Raises:
+        BadRecord: a picture or a label is missing, broken, or does not fit the other.
+    """
+    camera = world.camera
+    size = camera.height_px, camera.width_px
+    newest = read_picture(record.image, camera.planes)
+    stack = [newest, *(read_picture(path, camera.planes) for path in record.earlier[: camera.frame_stack - 1])]
+    stack += [stack[-1]] * (camera.frame_stack - len(stack))
+    images = np.concatenate([_resized(picture, size) for picture in reversed(stack)])
+    frames = Frames.unlabelled(images[None])
+    height, width = newest.shape[:2]
+    truth = record.lanes(width, height) if record.lanes is not None else None
+    if truth is not None:
+        frames.lines[0], frames.lined[0] = line_columns(truth, size[0]), True
+    if record.classes is not None:
+        frames.classes[0] = cv2.resize(record.classes(width, height), size[::-1], interpolation=cv2.INTER_NEAREST)
+    if (state := record.state) is not None:
+        tiers = sorted(world.road.tiers)
+        tier = tiers.index(state.tier) if state.tier in tiers else UNKNOWN_SCENE
+        frames.lane[0], frames.seeds[0], frames.scene[0] = state.lane, state.seed, (tier, WEATHER.index(state.weather))
+    return frames, truth
+
+
+def read_picture(path: Path, planes: int) -> NDArray[np.uint8]:
+    """Return a picture, (h, w, 1) grey or (h, w, 3) RGB.
+
+    Raises:
+        BadRecord: no file, or not a whole picture.
+    """
+    flags = cv2.IMREAD_GRAYSCALE if planes == 1 else cv2.IMREAD_COLOR
+    picture = _read(path, flags | cv2.IMREAD_IGNORE_ORIENTATION)  # labels count unturned pixels
+    return picture[:, :, None] if planes == 1 else np.ascontiguousarray(picture[:, :, ::-1])
+
+
+def read_mask(path: Path, width: int, height: int) -> NDArray[np.uint8]:
+    """Return a mask of class indices, (height, width).
+
+    Raises:
+        BadRecord: no file, not a whole picture, of another size, or with other values than classes.
+    """
+    mask = _read(path, cv2.IMREAD_UNCHANGED)
+    if mask.shape != (height, width) or mask.dtype != np.uint8:
+        raise BadRecord(
+            f"mask does not fit its picture: {path} is {_size(mask)}, expected {width} x {height} x 1 of 8 bits"
+        )
+    if (strange := np.setdiff1d(mask, [*range(len(CLASSES)), UNKNOWN_CLASS])).size:
+        raise BadRecord(f"unknown class in a mask: {path} holds {strange[0]}, expected 0 to {len(CLASSES) - 1} or 255")
+    return mask
+
+
+def _read(path: Path, flags: int) -> NDArray[np.uint8]:
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except FileNotFoundError as error:
+        raise BadRecord(f"no such file: {path}") from error
+    except OSError as error:
+        raise BadRecord(f"cannot be read: {path} ({error.strerror})") from error
+    try:
+        picture = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:  # larger than OpenCV's limit, by its header
+        picture = None
+    if picture is None:
+        raise BadRecord(f"not a whole picture: {path}")
+    return picture  # pyright: ignore[reportReturnType]
+
+
+def _resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return (planes, *size) of a picture (h, w, planes)."""
+    if picture.shape[:2] != size:
+        shown = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
+        picture = shown.reshape(*size, -1)  # pyright: ignore[reportAssignmentType] -- OpenCV drops a single plane
+    return np.moveaxis(picture, 2, 0)
+
+
+def _size(mask: NDArray[np.uint8]) -> str:
+    height, width, *planes = mask.shape
+    return f"{width} x {height} x {planes[0] if planes else 1} of {8 * mask.itemsize} bits"

@@ -1,0 +1,106 @@
+"""One labelled picture of a data set on disk, before it is read: where it lies, and how its labels are got.
+
+It knows what the readers of all kinds of data sets have in common. It knows no kind of them, and no model.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = ("train", "val", "test")
+Files = dict[Part, list[Path]]
+"""The label files of each part of a data set. One that is not parted is all `train`."""
+
+
+class BadRecord(Exception):  # noqa: N818 -- it says that one record is left out, and never reaches the user
+    """A record that cannot be used, and why."""
+
+
+@dataclass
+class Skipped:
+    """The records that were left out: where each is, and why."""
+
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def add(self, where: str, why: object) -> None:
+        """Leave out the record at `where`, a file and what of it."""
+        self.reasons[where] = str(why)
+
+    def __len__(self) -> int:
+        """Return how many were left out."""
+        return len(self.reasons)
+
+    def told(self, first: int = 5) -> list[str]:
+        """Return lines for people: the first few records by name, then how many there are of each reason."""
+        if not self.reasons:
+            return []
+        named = [f"skipped: {where}: {why}" for where, why in list(self.reasons.items())[:first]]
+        counts = Counter(why.partition(":")[0] for why in self.reasons.values())
+        return [*named, f"skipped in all: {len(self)} ({', '.join(f'{why}: {n}' for why, n in counts.most_common())})"]
+
+
+@dataclass(frozen=True)
+class LaneTruth:
+    """The lanes of a picture as its data set has them, in pixels of the data set's own picture.
+
+    Coordinates count from the centre of the top left pixel, as those of TuSimple, CULane and OpenCV do.
+    """
+
+    lanes: tuple[Floats, ...]  # with h_samples (R,) columns, negative where the lane is not; else (P, 2) column, row
+    h_samples: Floats | None  # (R,) rows that TuSimple's columns belong to; None: CULane's points
+    width: int
+    height: int
+    slots: tuple[int, ...] | None = None  # which of `Frames.lines` each lane is, where the data set says so
+
+    def points(self) -> list[Floats]:
+        """Return the lanes as (P, 2) points (column, row), as CULane has them; a lane is no fewer than two points."""
+        if self.h_samples is None:
+            return [lane for lane in self.lanes if len(lane) > 1]
+        lanes = [np.stack([lane, self.h_samples], axis=1)[lane >= 0] for lane in self.lanes]
+        return [lane for lane in lanes if len(lane) > 1]
+
+    def scaled(self, width: int, height: int) -> Self:
+        """Return the lanes in a picture of another size: the official rules count pixels of 1280 x 720 (TuSimple) or
+        1640 x 590 (CULane).
+        """
+        scale = np.array([width / self.width, height / self.height])
+        if self.h_samples is None:
+            lanes = tuple((lane + 0.5) * scale - 0.5 for lane in self.lanes)
+            return replace(self, lanes=lanes, width=width, height=height)
+        moved = tuple(np.maximum((lane + 0.5) * scale[0] - 0.5, 0) for lane in self.lanes)
+        lanes = tuple(np.where(lane < 0, -2.0, new) for lane, new in zip(self.lanes, moved, strict=True))
+        rows = (self.h_samples + 0.5) * scale[1] - 0.5
+        return replace(self, lanes=lanes, h_samples=rows, width=width, height=height)
+
+
+@dataclass(frozen=True)
+class State:
+    """What only our own data sets tell of a picture."""
+
+    lane: tuple[float, ...]  # LANE_FIELDS, SI units
+    tier: str
+    weather: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture, and how its labels are got.
+
+    `lanes` and `classes` take the picture's width and height [px], and raise BadRecord. `classes` gives
+    (height, width) uint8 indices of CLASSES, UNKNOWN_CLASS where unknown.
+    """
+
+    where: str  # file and record, for people
+    image: Path
+    lanes: Callable[[int, int], LaneTruth] | None = None
+    classes: Callable[[int, int], NDArray[np.uint8]] | None = None
+    state: State | None = None
+    earlier: tuple[Path, ...] = ()  # the pictures before, newest first
