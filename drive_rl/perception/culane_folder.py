@@ -25,9 +25,11 @@ def find(root: Path) -> Files:
     """
     lists = sorted((root / "list").glob("*.txt"), key=lambda path: (len(path.name), path.name))
     if lists:
-        parts = {part: [path for path in lists if path.stem.startswith(part)][:1] for part in PARTS}
-        named: Files = {part: paths for part, paths in parts.items() if paths}
-        return named or {"train": lists}
+        parts: Files = {}
+        for part in PARTS:
+            if named := [path for path in lists if path.stem.startswith(part)]:
+                parts[part] = named[:1]
+        return parts or {"train": lists}
     lines = sorted(root.rglob("*.lines.txt"))
     return {"train": lines} if lines else {}
 

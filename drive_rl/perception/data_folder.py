@@ -63,9 +63,7 @@ class DataFolder:
                 # a folder's name says what a stranger's data set is for; our own say it themselves
                 is_part = own_part if which == "ours" else part or own_part
                 parts.setdefault(is_part, []).extend(_READERS[which].records(root, paths, skipped))
-        for part in [part for part, records in parts.items() if not records]:
-            del parts[part]
-        if not parts:
+        if not any(parts.values()):
             raise DriveRLError(f"{path}: holds no usable picture{why(skipped)}")
         return cls(path, found[0][2], parts, skipped)
 
@@ -90,7 +88,7 @@ class DataFolder:
 
     def judging(self) -> tuple[Part, list[Record]]:
         """Return the part that models are judged on: `test` where there is one, else `val`, else all there is."""
-        part: Part = next(part for part in ("test", "val", "train") if part in self.parts)
+        part: Part = next(part for part in ("test", "val", "train") if self.parts.get(part))
         return part, self.parts[part]
 
 
