@@ -4,7 +4,7 @@ It knows models and labelled pictures. It knows nothing of where either came fro
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,14 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception.frames import Frames, labels_known
 from drive_rl.perception.measures import LaneMeasure, LinesMeasure, Measure, SegmentationMeasure, scene_measures
 from drive_rl.perception.model import PerceptionModel
-
-LaneScores = Callable[[NDArray[np.float32], Frames], Mapping[str, Any]]
-"""Lines as a model tells them, (N, LINES, ROWS) column / width with NaN where none is, and the pictures with their
-truth -> `tusimple` and `culane`: scores by the official rules."""
+from drive_rl.perception.official import Truths, lane_scores
 
 
 def measure_sight(
     model: PerceptionModel,
     frames: Frames,
     batch: int = 32,
-    lane_scores: LaneScores | None = None,
+    truths: Truths | None = None,
     tiers: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Score what `model`, in evaluation mode, tells of `frames`.
@@ -34,7 +31,7 @@ def measure_sight(
         model: The model.
         frames: N pictures of the model's shape.
         batch: Pictures at a time.
-        lane_scores: Official scores of lines.
+        truths: Each picture's lanes as its data set has them, for the official scores (see `official.lane_scores`).
         tiers: Names of the road tiers that the scene head tells apart.
 
     Returns:
@@ -58,8 +55,8 @@ def measure_sight(
             measure.add(told, part)
     found = {name: measure.scores() for name, measure in measures.items()}
     lines = measures.get("lines")
-    if lane_scores is not None and isinstance(lines, LinesMeasure):
-        found["lines"] |= lane_scores(lines.found(), frames)
+    if isinstance(lines, LinesMeasure):
+        found["lines"] |= lane_scores(lines.found(), frames, truths)
     return plain({"pictures": len(frames), **found, "by_road": _by_road(measures, frames.seeds)})
 
 

@@ -15,9 +15,11 @@ from typing import Any
 
 from drive_rl import __version__
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.folders import read_folder
 from drive_rl.perception.frames import Frames
+from drive_rl.perception.official import Truths
 from drive_rl.perception.rendered import held_out
-from drive_rl.perception.sees import LaneScores, plain
+from drive_rl.perception.sees import plain
 from drive_rl.perception.trained import Trained, load_trained
 from drive_rl.report import perception_parts as parts
 from drive_rl.report.perception_examples import examples
@@ -30,6 +32,7 @@ from drive_rl.run.provenance import cpu_model, provenance, usable_cores
 
 PARTS = ("sees", "fast", "robust", "drives", "examples")
 FORMAT = 1
+_TIMED = 64  # pictures that speed is measured with
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, in [0, 1], and what is being done."""
@@ -44,7 +47,6 @@ def run_benchmark(
     floors: Sequence[Floor] = (),
     progress: Progress | None = None,
     resume: bool = True,
-    lane_scores: LaneScores | None = None,
 ) -> dict[str, Any]:
     """Measure models, and write `results.json`, `results.csv` and `index.html` into `out`.
 
@@ -61,7 +63,6 @@ def run_benchmark(
         floors: What every model must reach.
         progress: Told what is being done.
         resume: Whether parts that are done already are taken as they are.
-        lane_scores: Official lane scores.
 
     Returns:
         What `results.json` holds. `missed_floors` has a line for each floor that a model misses.
@@ -75,7 +76,7 @@ def run_benchmark(
         (out / "parts").mkdir(parents=True, exist_ok=True)
     tell = progress or _silent
     with tempfile.TemporaryDirectory(prefix=".corrupted-", dir=out) as kept:
-        bench = _Bench(out, setting, drive, data, lane_scores, resume, Path(kept))
+        bench = _Bench(out, setting, drive, data, resume, Path(kept))
         rows = []
         for i, (name, label) in enumerate(zip(models, _labels(models), strict=True)):
             rows.append(bench.model(name, label, _within(tell, i, len(models))))
@@ -107,11 +108,10 @@ class _Bench:
     setting: BenchSetting
     drive: parts.Drive
     data: Path | None
-    lane_scores: LaneScores | None
     resume: bool
     kept: Path
-    skipped: dict[str, str] = field(default_factory=dict)
-    _pictures: dict[str, Frames] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    _pictures: dict[str, tuple[Frames, Truths | None]] = field(default_factory=dict)
 
     def model(self, name: str, label: str, tell: Progress) -> dict[str, Any]:
         """Return a model's row: `name`, `given`, what it is, `parts`, `errors` and `metrics`."""
@@ -165,41 +165,35 @@ class _Bench:
             delay = parts.latency_s(before["fast"])
             own["delay_s"] = delay
             return partial(parts.drives, trained, setting.split, setting.drives, self.drive, delay, steps), own
-        frames = partial(self._frames, trained)
+        pictures = partial(self._shown, trained)
         if part == "sees":
-            own["lane_scores"] = self.lane_scores is not None
-            return lambda: parts.sees(trained, frames(setting.sees.pictures), self.lane_scores), own
+            return lambda: parts.sees(trained, *pictures(setting.sees.pictures)), own
         if part == "fast":
             own |= {"threads": setting.threads, "machine": [cpu_model(), usable_cores()]}
-            return lambda: parts.fast(trained, frames(64), setting.threads, setting.fast), own
+            return lambda: parts.fast(trained, pictures(_TIMED)[0], setting.threads, setting.fast), own
         if part == "robust":
-            kept = self.kept / self._source(trained)
-            pictures = setting.robust.pictures
-            return lambda: parts.robust(trained, frames(pictures), setting.robust, kept, steps), own
-        return lambda: examples(trained, frames(setting.examples.pictures), setting.examples), own
+            kept, count = self.kept / self._source(trained), setting.robust.pictures
+            return lambda: parts.robust(trained, pictures(count)[0], setting.robust, kept, steps), own
+        return lambda: examples(trained, pictures(setting.examples.pictures)[0], setting.examples), own
 
-    def _frames(self, trained: Trained, count: int) -> Frames:
+    def _shown(self, trained: Trained, count: int) -> tuple[Frames, Truths | None]:
         """Return the first `count` pictures, or as many as there are: the same for all models of one camera."""
-        source = self._source(trained)
+        source, setting = self._source(trained), self.setting
         if source not in self._pictures:
-            setting, spec = self.setting, trained.spec
-            if self.data is not None:
-                from drive_rl.perception.folders import read_folder
-
-                frames, skipped = read_folder(self.data, trained.model.shape)
-                self.skipped[str(trained.model.shape)] = str(skipped)
+            most = max(setting.sees.pictures, setting.robust.pictures, setting.examples.pictures)
+            if self.data is None:
+                frames = held_out(trained.spec.world, trained.spec.data, setting.split, most)
+                self._pictures[source] = frames, None
             else:
-                most = max(setting.sees.pictures, setting.robust.pictures, setting.examples.pictures)
-                frames = held_out(spec.world, spec.data, setting.split, most)
-            self._pictures[source] = frames
-        return self._pictures[source].take(slice(0, count))
+                found = read_folder(self.data, trained.spec.world, limit=most)
+                self.skipped = found.skipped.told()
+                self._pictures[source] = found.frames, found.truths
+        frames, truths = self._pictures[source]
+        return frames.take(slice(0, count)), None if truths is None else truths[:count]
 
     def _source(self, trained: Trained) -> str:
         spec = trained.spec
-        made_of = {"shape": trained.model.shape, "planes": spec.world.camera.planes}
-        if self.data is None:
-            made_of = {"world": spec.world.model_dump(mode="json"), "data": spec.data.model_dump(mode="json")}
-        return _hash(made_of)
+        return _hash([spec.world.model_dump(mode="json"), spec.data.model_dump(mode="json")])
 
 
 def _labels(models: Sequence[str]) -> list[str]:

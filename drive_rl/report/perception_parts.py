@@ -20,8 +20,9 @@ from drive_rl.perception.fast import SpeedSetting, measure_speed
 from drive_rl.perception.frames import Frames, labels_known
 from drive_rl.perception.losses import Labels, label_losses
 from drive_rl.perception.measures import SegmentationMeasure
+from drive_rl.perception.official import Truths
 from drive_rl.perception.robust import Progress, measure_attacks, measure_corruptions
-from drive_rl.perception.sees import LaneScores, measure_sight, plain
+from drive_rl.perception.sees import measure_sight, plain
 from drive_rl.perception.trained import Trained
 from drive_rl.report.perception_setting import BenchSplit, DrivesSetting, RobustSetting
 from drive_rl.report.relations import failing_delay
@@ -50,10 +51,10 @@ class Drive(Protocol):
         ...
 
 
-def sees(trained: Trained, frames: Frames, lane_scores: LaneScores | None) -> Parts:
+def sees(trained: Trained, frames: Frames, truths: Truths | None) -> Parts:
     """Return what `measure_sight` does."""
     tiers = tuple(sorted(trained.spec.world.road.tiers))
-    return measure_sight(trained.model, frames, _BATCH, lane_scores, tiers)
+    return measure_sight(trained.model, frames, _BATCH, truths, tiers)
 
 
 def fast(trained: Trained, frames: Frames, threads: int, setting: SpeedSetting) -> Parts:

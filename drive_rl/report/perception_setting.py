@@ -68,7 +68,7 @@ def reduced(setting: BenchSetting) -> BenchSetting:
         sees=SeesSetting(pictures=128),
         fast=SpeedSetting(min_duration_s=1.0, min_queries=662, engines=("eager", "onnx")),
         robust=RobustSetting(pictures=32, severities=(3,), epsilons_px=(1, 4), pgd_steps=5),
-        drives=DrivesSetting(roads=16, delay_roads=16),
+        drives=DrivesSetting(roads=8, corruptions=("gaussian_noise", "motion_blur"), delay_roads=4),
         examples=ExamplesSetting(pictures=64, each=1),
         reduced=True,
     )
