@@ -15,6 +15,7 @@ from typing import Any
 
 from drive_rl import __version__
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.data_folder import DataFolder
 from drive_rl.perception.folders import read_folder
 from drive_rl.perception.frames import Frames
 from drive_rl.perception.official import Truths
@@ -68,10 +69,12 @@ def run_benchmark(
         What `results.json` holds. `missed_floors` has a line for each floor that a model misses.
 
     Raises:
-        DriveRLError: no model, or `out` may not be written.
+        DriveRLError: no model is named, `data` is no data set, or `out` may not be written.
     """
     if not models:
         raise DriveRLError("no model is named; mend: drive-rl bench perception MODEL...")
+    if data is not None:
+        DataFolder.open(data)
     with explain_disk_errors(out):
         (out / "parts").mkdir(parents=True, exist_ok=True)
     tell = progress or _silent
@@ -83,6 +86,7 @@ def run_benchmark(
     results = plain(
         {
             "format": FORMAT,
+            "drive_rl": __version__,
             "setting": asdict(setting),
             "data": None if data is None else str(data),
             "skipped": bench.skipped,
@@ -159,12 +163,13 @@ class _Bench:
     ) -> tuple[Callable[[], Any], dict[str, Any]]:
         """Return how a part is measured, and all that its result depends on beside the model."""
         setting = self.setting
-        own = {**asdict(getattr(setting, part)), "split": setting.split, "data": _stamp(self.data)}
+        own: dict[str, Any] = {**asdict(getattr(setting, part)), "split": setting.split}
         steps = _counted(tell)
         if part == "drives":
             delay = parts.latency_s(before["fast"])
             own["delay_s"] = delay
             return partial(parts.drives, trained, setting.split, setting.drives, self.drive, delay, steps), own
+        own["data"] = _stamp(self.data)
         pictures = partial(self._shown, trained)
         if part == "sees":
             return lambda: parts.sees(trained, *pictures(setting.sees.pictures)), own

@@ -62,9 +62,11 @@ def write_page(path: Path, results: Mapping[str, Any], examples: Mapping[str, Ma
 
 
 def number(value: float | None) -> str:
-    """Return a number for people: three digits, thousands apart; a dash for none."""
+    """Return a number for people: three digits, thousands apart, millions as M; a dash for none."""
     if value is None:
         return "–"
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:.3g}\u202fM"
     if isinstance(value, int) or abs(value) >= 1000:
         return f"{value:,.0f}".replace(",", "\u202f")
     if value and abs(value) < 1e-3:

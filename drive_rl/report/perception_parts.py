@@ -3,7 +3,7 @@
 Each part is a function from a model and its setting to plain values. It knows no files of results, and no pages.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.attacks import Loss
-from drive_rl.perception.corruptions import corrupt
+from drive_rl.perception.corruptions import CORRUPTIONS, corrupt
 from drive_rl.perception.fast import SpeedSetting, measure_speed
 from drive_rl.perception.frames import Frames, labels_known
 from drive_rl.perception.losses import Labels, label_losses
@@ -33,6 +33,8 @@ Parts = dict[str, Any]
 OFFSET_WITHIN_M, HEADING_WITHIN_RAD = 0.2, 0.035
 """A lane is told well within a fifth of a metre and two degrees: what keeps a car well inside its lane."""
 
+_SCORES = {"ego_lane_iou": ("segmentation", "classes"), "lane_within": ("lane", "lane")}
+"""How robustness is judged: score -> the head it judges, and the loss that attacks raise."""
 _BATCH = 32
 _DRIVEN = ("driving_score", "route_completion", "success")
 
@@ -87,13 +89,15 @@ def robust(
         DriveRLError: the model has neither a segmentation nor a lane head, or the pictures no such label.
     """
     known = labels_known(frames)
-    scores = {"ego_lane_iou": ("segmentation", "classes"), "lane_within": ("lane", "lane")}
-    found = {}
-    for name, (head, loss) in scores.items():
-        if head in trained.spec.model.heads and known[head]:
-            found[name] = _robust(trained, frames, setting, kept, tell, name, loss)
-    if not found:
+    judged = [name for name, (head, _) in _SCORES.items() if head in trained.spec.model.heads and known[head]]
+    if not judged:
         raise DriveRLError("robustness is judged by masks or the lane state: the model tells, or the labels know, none")
+    looks = 1 + len(CORRUPTIONS) * len(setting.severities), 1 + 2 * len(setting.epsilons_px)
+    total, found = len(judged) * sum(looks), {}
+    for i, name in enumerate(judged):
+        first = i * sum(looks)
+        steps = [_from(tell, before, total) for before in (first, first + looks[0])]
+        found[name] = _robust(trained, frames, setting, kept, steps, name)
     return found
 
 
@@ -141,9 +145,9 @@ def in_time(name: str, severity: int, planes: int) -> Corruption:
 
 
 def _robust(
-    trained: Trained, frames: Frames, setting: RobustSetting, kept: Path, tell: Progress, name: str, loss: str
+    trained: Trained, frames: Frames, setting: RobustSetting, kept: Path, steps: Sequence[Progress], name: str
 ) -> dict[str, Any]:
-    model, planes = trained.model, trained.spec.world.camera.planes
+    planes, loss = trained.spec.world.camera.planes, _SCORES[name][1]
     score = {"ego_lane_iou": _ego_lane_iou, "lane_within": _lane_within}[name]
 
     def scored(images: NDArray[Any]) -> float:
@@ -153,9 +157,9 @@ def _robust(
         labels = Labels(frames.take(part), torch.device("cpu"))
         return lambda seen: _loss(seen, labels, loss)
 
-    corruptions = measure_corruptions(scored, frames.images, setting.severities, setting.seed, planes, kept, tell)
+    corruptions = measure_corruptions(scored, frames.images, setting.severities, setting.seed, planes, kept, steps[0])
     attacks = measure_attacks(
-        model,
+        trained.model,
         frames.images,
         loss_of,
         scored,
@@ -163,9 +167,14 @@ def _robust(
         setting.pgd_steps,
         setting.seed,
         _BATCH,
-        progress=tell,
+        progress=steps[1],
     )
     return {"corruptions": corruptions, "attacks": attacks}
+
+
+def _from(tell: Progress, before: int, total: int) -> Progress:
+    """Return progress of one of several measurements."""
+    return lambda done, _, what: tell(before + done, total, what)
 
 
 def _loss(seen: Mapping[str, Tensor], labels: Labels, name: str) -> Tensor:
