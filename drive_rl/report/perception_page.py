@@ -49,7 +49,7 @@ def write_page(path: Path, results: Mapping[str, Any], examples: Mapping[str, Ma
     page = environment.get_template("perception_page.html").render(
         results=results,
         models=results["models"],
-        tables=[_table(name, results["models"]) for name in COLUMNS],
+        tables=[_table(name, results["models"], results["relations"]["intervals"]) for name in COLUMNS],
         plots=plots(results),
         correlations=[_correlation(row) for row in results["relations"]["correlations"]],
         examples=examples,
@@ -74,23 +74,22 @@ def number(value: float | None) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def _table(name: str, models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _table(
+    name: str, models: Sequence[Mapping[str, Any]], intervals: Mapping[str, Sequence[float | None]]
+) -> dict[str, Any]:
     """Return title, columns and rows of a table: no column that no model fills, and the best of each marked."""
     used = [column for column in COLUMNS[name] if any(column in model["metrics"] for model in models)]
     best = {column: _best(column, models) for column in used}
     rows = []
     for model in models:
-        values = [model["metrics"].get(column) for column in used]
-        rows.append(
-            {
-                "name": model["name"],
-                "cells": [
-                    {"text": number(value), "sort": value, "best": value is not None and value == best[column]}
-                    for column, value in zip(used, values, strict=True)
-                ],
-                "error": model["errors"].get(name) or (model["errors"].get("model") if name != "more" else None),
-            }
-        )
+        cells = []
+        for column in used:
+            value = model["metrics"].get(column)
+            cell = {"text": number(value), "sort": value, "best": value is not None and value == best[column]}
+            between = intervals.get(model["name"]) if column == "driving_score" else None
+            cells.append({**cell, "interval": between and f"{number(between[0])} to {number(between[1])}"})
+        error = model["errors"].get(name) or (model["errors"].get("model") if name != "more" else None)
+        rows.append({"name": model["name"], "cells": cells, "error": error})
     columns = [{"label": METRICS[c].label, "unit": METRICS[c].unit, "better": METRICS[c].better} for c in used]
     return {"name": name, "title": TITLES[name], "columns": columns, "rows": rows}
 
@@ -98,7 +97,7 @@ def _table(name: str, models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _best(column: str, models: Sequence[Mapping[str, Any]]) -> float | None:
     values = [model["metrics"][column] for model in models if column in model["metrics"]]
     better = METRICS[column].better
-    return max(values, key=lambda value: better * value) if better and len(values) > 1 else None
+    return max(values, key=lambda value: better * value) if better and len(set(values)) > 1 else None
 
 
 def _correlation(row: Mapping[str, Any]) -> dict[str, Any]:

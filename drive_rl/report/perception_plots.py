@@ -76,7 +76,7 @@ def _attacks(models: Sequence[Mapping[str, Any]], colours: Mapping[str, str], sc
             points = [
                 (x, y) for x, y in zip([0.0, *found["epsilons_px"]], values, strict=True) if y is not None and x <= most
             ]
-            plot.line(points, colours[model["name"]], f"{model['name']} {attack.upper()}", dash)
+            plot.line(points, colours[model["name"]], "" if dash else model["name"], dash)
     return "" if plot is None else plot.svg()
 
 

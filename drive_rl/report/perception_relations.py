@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from drive_rl.perception.sees import plain
 from drive_rl.report.perception_metrics import METRICS, OFFLINE
-from drive_rl.report.relations import pareto_front, rank_correlation, resampled
+from drive_rl.report.relations import pareto_front, percentile_interval, rank_correlation, resampled
 
 TARGET = "driving_score"
 FEWEST = 3  # models that a rank correlation needs
@@ -23,8 +23,11 @@ Draws = NDArray[np.float64] | None
 
 
 def relations(models: Sequence[Model]) -> dict[str, Any]:
-    """Return `correlations` of offline metrics with the driving score, and the `pareto` front."""
-    return plain({"target": TARGET, "correlations": correlations(models), "pareto": front(models)})
+    """Return `correlations` of offline metrics with the driving score, the `pareto` front, and `intervals` of the
+    driving score of each model that told it road by road.
+    """
+    found = {"target": TARGET, "correlations": correlations(models), "pareto": front(models)}
+    return plain({**found, "intervals": intervals(models)})
 
 
 def correlations(models: Sequence[Model]) -> list[dict[str, Any]]:
@@ -47,6 +50,16 @@ def correlations(models: Sequence[Model]) -> list[dict[str, Any]]:
         over = [what for what, draws in (("pictures", seen), ("roads", driven)) if draws is not None]
         rows.append({"metric": name, **found._asdict(), "resampled": over})
     return sorted(rows, key=lambda row: -abs(row["spearman"]) if np.isfinite(row["spearman"]) else 1.0)
+
+
+def intervals(models: Sequence[Model]) -> dict[str, tuple[float, float]]:
+    """Return the 95 % interval of each model's driving score: its mean over resampled roads."""
+    found = {}
+    for model in models:
+        draws = _road_draws([model]) if TARGET in model["metrics"] else None
+        if draws is not None:
+            found[model["name"]] = percentile_interval(draws[:, 0])
+    return found
 
 
 def front(models: Sequence[Model]) -> dict[str, Any]:

@@ -115,13 +115,12 @@ def rank_correlation(
     if len(first) < 3:
         nan = float("nan")
         return RankCorrelation(nan, nan, nan, nan, nan, len(first))
-    low = high = float("nan")
-    if offline_draws is not None or driving_draws is not None:
+    value, low, high = float(spearman(first, second)), float("nan"), float("nan")
+    if np.isfinite(value) and (offline_draws is not None or driving_draws is not None):
         found = spearman(
             first if offline_draws is None else offline_draws, second if driving_draws is None else driving_draws
         )
-        low, high = _interval(found)
-    value = float(spearman(first, second))
+        low, high = percentile_interval(found)
     return RankCorrelation(value, low, high, kendall(first, second), permutation_p(first, second), len(first))
 
 
@@ -159,6 +158,15 @@ def failing_delay(delays_s: ArrayLike, success: ArrayLike, level: float = 0.5) -
     return float(delays[i - 1] + part * (delays[i] - delays[i - 1]))
 
 
+def percentile_interval(values: Floats) -> tuple[float, float]:
+    """The middle 95 % of resamples (resamples,); NaN where more than one in twenty is undefined."""
+    known = values[np.isfinite(values)]
+    if len(known) < (1 - _UNDEFINED) * values.size or not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
 def _means(sums: Floats) -> Floats:
     """(..., P, 2) -> (...,): the mean over the ratios that have counts; NaN where none has."""
     counts = sums[..., 1]
@@ -166,11 +174,3 @@ def _means(sums: Floats) -> Floats:
     shares = np.where(known, sums[..., 0] / np.where(known, counts, 1), 0)
     number = known.sum(axis=-1)
     return np.where(number > 0, shares.sum(axis=-1) / np.maximum(number, 1), np.nan)
-
-
-def _interval(values: Floats) -> tuple[float, float]:
-    known = values[np.isfinite(values)]
-    if len(known) < (1 - _UNDEFINED) * values.size or not len(known):
-        return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)

@@ -36,7 +36,7 @@ class Axis:
             first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
             each = [m * 10.0**e for e in range(first, last + 1) for m in (1, 2, 5)]
         else:
-            step = _round_step((self.high - self.low) / 5)
+            step = _round_step((self.high - self.low) / 6)
             first = math.ceil(self.low / step - 1e-9)
             each = [step * n for n in range(first, math.floor(self.high / step + 1e-9) + 1)]
         return [tick for tick in each if -1e-9 <= self.place(tick) <= 1 + 1e-9]

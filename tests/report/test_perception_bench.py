@@ -1,6 +1,7 @@
 """The benchmark of perception models: every part, what fails, what is measured again, and its page in a browser."""
 
 import csv
+import io
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.fast import SpeedSetting
@@ -28,6 +30,7 @@ from drive_rl.report.perception_setting import (
     SeesSetting,
     reduced,
 )
+from drive_rl.report.perception_table import benchmark_progress, print_benchmark
 
 TINY = BenchSetting(
     split="val",
@@ -122,6 +125,8 @@ def test_each_model_is_measured_by_what_it_tells(done):
     assert drives["delay_s"] == models["all"]["metrics"]["eager_p50_ms"] / 1000
     assert drives["failing_delay_s"] == pytest.approx(0.1)  # half way from 1 at 0 s to 0 at 0.2 s
     assert models["all"]["errors"] == {}
+    low, high = done[1]["relations"]["intervals"]["all"]
+    assert low < models["all"]["metrics"]["driving_score"] < high
 
 
 def test_a_model_that_is_not_there_leaves_its_reason(done):
@@ -202,6 +207,16 @@ def test_a_folder_of_pictures(models, tmp_path):
         run_benchmark(models[2:], tmp_path / "out", TINY, Road(), data=tmp_path / "nothing")
 
 
+def test_the_terminal_says_what_came_out(done):
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_benchmark(done[1], console)
+    told = console.export_text()
+    for words in (*NAMES, "failed: no-such: model: unknown perception model", "missed: seer: driving_score = "):
+        assert words in told
+    with benchmark_progress() as progress:
+        progress(0.5, "[not] markup")
+
+
 def test_no_model_is_named(tmp_path):
     with pytest.raises(DriveRLError, match="no model is named"):
         run_benchmark([], tmp_path, TINY, Road())
@@ -250,4 +265,4 @@ def test_a_browser_opens_the_page_from_disk(done, tmp_path):
     assert "<title>all,feeler,seer,no-such</title>" in shown.stdout  # best driver first, unknown last
     for name in (*NAMES, "no-such"):
         assert f"<h3>{name}</h3>" in shown.stdout
-    assert shown.stdout.count("<img ") == 3 * 4 + 3 * 4 + 3 * 2  # three pictures each; the feeler tells no masks
+    assert shown.stdout.count("<img ") == 3 * 4 + 3 * 4 + 3 * 3  # three pictures each; the feeler tells no masks
