@@ -55,7 +55,6 @@ def write_page(path: Path, results: Mapping[str, Any], examples: Mapping[str, Ma
         examples=examples,
         colours=CLASS_COLOURS,
         rate_error=_rate_error(results["setting"]["drives"]["roads"]),
-        delay_error=_rate_error(results["setting"]["drives"]["delay_roads"]),
         metrics=METRICS,
     )
     write_text(path, page)

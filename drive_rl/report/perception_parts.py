@@ -107,10 +107,11 @@ def drives(
     """Return how a car drives on what the model sees.
 
     `clean` and `corrupted` (by corruption; `corrupted_mean`) with the measured latency as the delay; `delays`, clean,
-    with each delay of the sweep instead; `failing_delay_s`, where success falls below a half (None: nowhere in it).
+    with that and each longer delay of the sweep; `failing_delay_s`, where success falls below a half (None: nowhere).
     """
     latency, engine = delay
-    total = 1 + len(setting.corruptions) + len(setting.delays_s)
+    later = [delay_s for delay_s in setting.delays_s if delay_s > latency]
+    total = 1 + len(setting.corruptions) + len(later)
     clean = drive(trained, split, setting.roads, latency, None)
     tell(1, total, "clean")
     planes, corrupted = trained.spec.world.camera.planes, {}
@@ -118,14 +119,13 @@ def drives(
         shown = in_time(name, setting.severity, planes)
         corrupted[name] = drive(trained, split, setting.roads, latency, shown)
         tell(done, total, name)
-    sweep = []
-    for done, delay_s in enumerate(setting.delays_s, start=2 + len(setting.corruptions)):
-        sweep.append({"delay_s": delay_s, **drive(trained, split, setting.delay_roads, delay_s, None)})
+    sweep = [{"delay_s": latency, **clean}]
+    for done, delay_s in enumerate(later, start=2 + len(setting.corruptions)):
+        sweep.append({"delay_s": delay_s, **drive(trained, split, setting.roads, delay_s, None)})
         tell(done, total, f"{delay_s:g} s late")
     return plain(
         {
             "roads": setting.roads,
-            "delay_roads": setting.delay_roads,
             "delay_s": latency,
             "delay_of": engine,
             "clean": clean,
@@ -133,7 +133,7 @@ def drives(
             "corrupted": corrupted,
             "corrupted_mean": {key: fmean(row[key] for row in corrupted.values()) for key in _DRIVEN if corrupted},
             "delays": sweep,
-            "failing_delay_s": failing_delay(setting.delays_s, [row["success"] for row in sweep]),
+            "failing_delay_s": failing_delay([latency, *later], [row["success"] for row in sweep]),
         }
     )
 

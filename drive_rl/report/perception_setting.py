@@ -34,8 +34,7 @@ class DrivesSetting:
     roads: int = 100
     corruptions: tuple[str, ...] = ("gaussian_noise", "motion_blur", "fog")  # one each of noise, blur, weather
     severity: int = 3
-    delays_s: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.5)
-    delay_roads: int = 50
+    delays_s: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5)  # beside the model's own latency
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def reduced(setting: BenchSetting) -> BenchSetting:
         sees=SeesSetting(pictures=128),
         fast=SpeedSetting(min_duration_s=1.0, min_queries=662, engines=("eager", "onnx")),
         robust=RobustSetting(pictures=32, severities=(3,), epsilons_px=(1, 4), pgd_steps=5),
-        drives=DrivesSetting(roads=8, corruptions=("gaussian_noise", "motion_blur"), delay_roads=4),
+        drives=DrivesSetting(roads=16, corruptions=("gaussian_noise", "contrast"), delays_s=(0.2, 0.3, 0.5)),
         examples=ExamplesSetting(pictures=64, each=1),
         reduced=True,
     )

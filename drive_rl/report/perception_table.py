@@ -17,11 +17,15 @@ from drive_rl.report.perception_page import number
 
 COLUMNS = (
     *("driving_score", "success", "driving_score_corrupted", "failing_delay_s"),
-    *("ego_lane_iou", "offset_mae_m", "heading_mae_deg", "parameters", "onnx_p50_ms", "onnx_p99_ms"),
+    *("ego_lane_iou", "offset_mae_m", "heading_mae_deg", "onnx_p50_ms", "onnx_p99_ms"),
 )
 _SHORT = {
+    "driving_score": "driving",
+    "ego_lane_iou": "lane IoU",
+    "offset_mae_m": "offset",
+    "heading_mae_deg": "heading",
     "driving_score_corrupted": "corrupted",
-    "failing_delay_s": "fails at",
+    "failing_delay_s": "fails",
     "onnx_p50_ms": "p50",
     "onnx_p99_ms": "p99",
 }
@@ -32,12 +36,12 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
     """Print a row for each model, the strongest correlations with driving, what failed, and which floors are missed."""
     console = console or Console()
     models = results["models"]
-    table = Table(box=SIMPLE, pad_edge=False)
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1))
     table.add_column("model", no_wrap=True)
     used = [name for name in COLUMNS if any(name in model["metrics"] for model in models)]
     for name in used:
         unit = METRICS[name].unit
-        table.add_column(_SHORT.get(name, METRICS[name].label) + (f" [{unit}]" if unit else ""), justify="right")
+        table.add_column(_SHORT.get(name, METRICS[name].label) + (f"\n\\[{unit}]" if unit else ""), justify="right")
     for model in models:
         table.add_row(escape(model["name"]), *(number(model["metrics"].get(name)) for name in used))
     console.print(table)

@@ -37,7 +37,7 @@ TINY = BenchSetting(
     sees=SeesSetting(pictures=6),
     fast=SpeedSetting(min_duration_s=0.02, min_queries=8, batch=2, engines=("eager",)),
     robust=RobustSetting(pictures=2, severities=(3,), epsilons_px=(2.0,), pgd_steps=1),
-    drives=DrivesSetting(roads=4, corruptions=("gaussian_noise",), delays_s=(0.0, 0.2), delay_roads=4),
+    drives=DrivesSetting(roads=4, corruptions=("gaussian_noise",), delays_s=(0.2, 0.4)),
     examples=ExamplesSetting(pictures=4, each=1),
 )
 RECIPE = (
@@ -123,7 +123,9 @@ def test_each_model_is_measured_by_what_it_tells(done):
     drives = models["all"]["parts"]["drives"]
     assert (drives["delay_of"], drives["roads"]) == ("eager", 4)
     assert drives["delay_s"] == models["all"]["metrics"]["eager_p50_ms"] / 1000
-    assert drives["failing_delay_s"] == pytest.approx(0.1)  # half way from 1 at 0 s to 0 at 0.2 s
+    assert [row["delay_s"] for row in drives["delays"]] == [drives["delay_s"], 0.2, 0.4]
+    # half way from 1 at the model's own latency to 0 at 0.2 s
+    assert drives["failing_delay_s"] == pytest.approx((drives["delay_s"] + 0.2) / 2)
     assert models["all"]["errors"] == {}
     low, high = done[1]["relations"]["intervals"]["all"]
     assert low < models["all"]["metrics"]["driving_score"] < high
