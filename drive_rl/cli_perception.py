@@ -136,3 +136,46 @@ def make(
     with counted("data", frames) as progress:
         write_data(spec, FramesSpec(weather=weather), split, frames, out, overwrite, progress)
     typer.echo(f"data: {out}\nnext: drive-rl perception fit RECIPE data.folder={out}")
+
+
+@bench.command("perception")
+def bench_perception(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=_MODEL)],
+    split: Annotated[Literal["test", "val"], typer.Option(help="Which roads; never tune on test.")] = "test",
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="See these labelled pictures instead of the split's.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where results and the page go; what is there is kept.")
+    ] = Path("perception-bench"),
+    reduced: Annotated[bool, typer.Option("--reduced", help="A first look: minutes, wide intervals.")] = False,
+    floor: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC>=N", help="What every model must reach, or exit with 1; may be given again."),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is done already.")] = False,
+) -> None:
+    """Judge models by what they see, how fast, how robustly, and how a car drives on it.
+
+    Writes results.json, results.csv and index.html. A model or part that fails leaves its reason; the same command
+    goes on where it stopped.
+    """
+    from drive_rl.learn.drives import drive_model
+    from drive_rl.report.perception_bench import run_benchmark
+    from drive_rl.report.perception_metrics import parse_floor
+    from drive_rl.report.perception_setting import BenchSetting
+    from drive_rl.report.perception_setting import reduced as less
+    from drive_rl.report.perception_table import benchmark_progress, print_benchmark
+
+    floors = [parse_floor(text) for text in floor or []]
+    setting = BenchSetting(split=split)
+    with benchmark_progress() as progress:
+        results = run_benchmark(
+            models, out, less(setting) if reduced else setting, drive_model, data, floors, progress, resume=not fresh
+        )
+    print_benchmark(results)
+    typer.echo(f"page: {out / 'index.html'}")
+    if results["missed_floors"]:
+        raise typer.Exit(1)
+    if all("model" in row["errors"] for row in results["models"]):
+        raise DriveRLError("no model could be loaded; mend: see the reasons above")

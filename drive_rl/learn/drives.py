@@ -3,6 +3,8 @@
 It knows trained models and closed-loop scores. It knows neither how a delay is measured nor what corruptions there are.
 """
 
+from typing import Any
+
 import numpy as np
 
 from drive_rl.learn.delayed import CorruptedDriver, Corruption, DelayedDriver
@@ -19,11 +21,12 @@ def drive_model(
     delay_s: float = 0.0,
     corrupt: Corruption | None = None,
     engine: Engine = "batch",
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Drive the first roads of a split in the model's own world, once each; return plain numbers.
 
     `driving_score`, `route_completion` (means over episodes) and `success` (a rate) are in [0, 1]; the deviations are
     each episode's largest distance of the car's centre from its lane's centre line: their median and the worst [m].
+    `driving_scores` are those of each road, in order.
 
     Args:
         trained: A model that tells the lane state; geometry drives by it.
@@ -50,4 +53,5 @@ def drive_model(
         "success": found.success.value,
         "median_max_offset_m": float(np.median(deviations)),
         "worst_max_offset_m": max(deviations),
+        "driving_scores": [row.driving_score for row in rows],
     }

@@ -22,12 +22,13 @@ from drive_rl.perception.saliency import (
     visual_backprop,
 )
 from drive_rl.perception.trained import Trained
-from drive_rl.report.canvas import blank, write
+from drive_rl.report.canvas import Box, blank, write
+from drive_rl.report.stage import HEIGHT_PX, WIDTH_PX
 from drive_rl.report.writers import film_writer
 from drive_rl.run.files import write_bytes
 from drive_rl.spec import SPLITS, Split
 
-_TILE_PX = 320
+_STILL_PX = 320
 _GAP_PX = 8
 _HEAD_PX = 28
 _NEEDS = {"offset": "lane", "heading": "lane", "ego_lane": "segmentation"}
@@ -75,14 +76,15 @@ def look(
     world, data = trained.spec.world, trained.spec.data
     frames = held_out(world, data, split, count) if still else drive_by(world, SPLITS[split][0], count)
     maps = _maps(trained, frames, scalar)
-    rows = [_row(trained, frames, maps, i) for i in range(len(frames))]
+    pictures = [_tiles(trained, frames, maps, i) for i in range(len(frames))]
     if still:
-        write_bytes(out, cv2.imencode(".png", np.vstack(rows)[:, :, ::-1])[1].tobytes())
+        sheet = np.vstack([_side_by_side(tiles, 4, _STILL_PX) for tiles in pictures])
+        write_bytes(out, cv2.imencode(".png", sheet[:, :, ::-1])[1].tobytes())
     else:
         with film_writer(out, world.task.control_hz, overwrite) as film:
             film.begin_episode()
-            for row in rows:
-                film.add(row)
+            for tiles in pictures:
+                film.add(_film_frame(_side_by_side(tiles, 2, WIDTH_PX // 2)))
     return {name: _mean(on_markings(each, frames.classes)) for name, each in maps.items()}
 
 
@@ -102,18 +104,29 @@ def _maps(trained: Trained, frames: Frames, scalar: str) -> dict[str, Saliency]:
     return {name: np.concatenate([method(part) for part in parts]) for name, method in methods.items()}
 
 
-def _row(trained: Trained, frames: Frames, maps: dict[str, Saliency], number: int) -> NDArray[np.uint8]:
-    """Return a picture and its overlays side by side, each under its name."""
-    planes = trained.spec.world.camera.planes
-    image = frames.images[number]
-    plain = overlay(image, np.zeros_like(next(iter(maps.values()))[number]), planes)
-    tiles = {"picture": plain} | {name: overlay(image, each[number], planes) for name, each in maps.items()}
-    height = round(_TILE_PX * image.shape[1] / image.shape[2])
-    row = blank(len(tiles) * (_TILE_PX + _GAP_PX) + _GAP_PX, height + _HEAD_PX + _GAP_PX)
+def _tiles(trained: Trained, frames: Frames, maps: dict[str, Saliency], number: int) -> dict[str, NDArray[np.uint8]]:
+    """Return a picture and its overlays by name."""
+    image, planes = frames.images[number], trained.spec.world.camera.planes
+    plain = overlay(image, np.zeros(image.shape[1:], np.float32), planes)
+    return {"picture": plain} | {name: overlay(image, each[number], planes) for name, each in maps.items()}
+
+
+def _side_by_side(tiles: dict[str, NDArray[np.uint8]], columns: int, width_px: int) -> NDArray[np.uint8]:
+    """Return pictures in rows of so many columns, each under its name."""
+    height_px = max(round(width_px * tile.shape[0] / tile.shape[1]) for tile in tiles.values())
+    across, down = width_px + _GAP_PX, height_px + _HEAD_PX + _GAP_PX
+    sheet = blank(columns * across + _GAP_PX, -(-len(tiles) // columns) * down)
     for i, (name, tile) in enumerate(tiles.items()):
-        left = _GAP_PX + i * (_TILE_PX + _GAP_PX)
-        write(row, name, left, 20)
-        row[_HEAD_PX : _HEAD_PX + height, left : left + _TILE_PX] = cv2.resize(
-            tile, (_TILE_PX, height), interpolation=cv2.INTER_NEAREST
-        )
-    return row
+        left, top = _GAP_PX + i % columns * across, i // columns * down
+        write(sheet, name, left, top + 20)
+        larger = cv2.resize(tile, (width_px, height_px), interpolation=cv2.INTER_NEAREST)
+        sheet[top + _HEAD_PX : top + _HEAD_PX + height_px, left : left + width_px] = larger
+    return sheet
+
+
+def _film_frame(sheet: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a sheet in the middle of a film's frame, as large as fits."""
+    frame = blank(WIDTH_PX, HEIGHT_PX)
+    box = Box(0, 0, WIDTH_PX, HEIGHT_PX).fitted(sheet.shape[1], sheet.shape[0])
+    box.of(frame)[:] = cv2.resize(sheet, (box.width, box.height), interpolation=cv2.INTER_AREA)
+    return frame
