@@ -3,8 +3,9 @@
 It knows shelves, run folders and weights. It does not know how drivers are trained or scored.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -15,9 +16,12 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_policy
 from drive_rl.learn.checkpoint import weights_only
 from drive_rl.learn.export import is_export, read_export
+from drive_rl.learn.eyes import Eyes
 from drive_rl.learn.foreign import load_foreign
+from drive_rl.learn.modular import ModularDriver
 from drive_rl.learn.reference import ReferenceDriver
 from drive_rl.learn.vec_env import Batch
+from drive_rl.perception.trained import Trained, is_perception, load_trained
 from drive_rl.reader import load_agent, load_world, read_run
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 from drive_rl.run.tensors import load_weights
@@ -38,6 +42,21 @@ class Driver(Protocol):
     def act(self, observations: Batch) -> np.ndarray:
         """Return one action for each row of a batch of observations."""
         ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A driver that keeps something of each row of the batch from step to step."""
+
+    def begin(self, rows: Sequence[int]) -> None:
+        """Forget what is kept of some rows: an episode begins there."""
+        ...
+
+
+def begin_episodes(driver: Driver, rows: Sequence[int]) -> None:
+    """Tell a driver that episodes begin in some rows of the batch; most drivers need not know."""
+    if isinstance(driver, Remembers):
+        driver.begin(rows)
 
 
 class PolicyDriver:
@@ -64,7 +83,8 @@ def load_driver(
 
     Args:
         name: A driver on the shelf (`reference`, `ppo-lane-follow`), its folder, a run folder or a folder of
-            runs (its best checkpoint, or else the last), a checkpoint in a run, or a stable-baselines3 zip.
+            runs (its best checkpoint, or else the last), a checkpoint in a run, or a stable-baselines3 zip. A
+            perception model, named in the same ways, becomes a modular driver.
         world: Another world than the driver's own.
         device: Torch device of the policy.
         trust: Whether a stable-baselines3 zip may run code of its author.
@@ -77,6 +97,8 @@ def load_driver(
     shelf = entries("agents")
     if path.suffix == ".zip":
         return _foreign(path, world, device, trust)
+    if is_perception(name):
+        return _modular(name, world, device)
     if name in shelf:
         path = shelf[name]
     if path.suffix in (".yaml", ".yml"):
@@ -89,6 +111,16 @@ def load_driver(
     if run is not None and (path / "manifest.json").is_file():
         return _checkpoint(RunFolder.open(run), path, world, device)
     raise DriveRLError(f"unknown driver {name!r}; {nearest(name, [*shelf, *_known_runs()])}")
+
+
+def drive_by(trained: Trained, world: WorldSpec | None = None, device: torch.device | str = "cpu") -> ModularDriver:
+    """Return the modular driver of a perception model, for a world (its own by default).
+
+    Raises:
+        DriveRLError: the model does not tell the lane state.
+    """
+    world = world or trained.spec.world
+    return ModularDriver(Eyes(trained, world.task, device), world.car)
 
 
 def policy_driver(spec: RunSpec, weights: dict[str, torch.Tensor], path: Path, device: torch.device) -> Driver:
@@ -114,9 +146,15 @@ def _recipe(name: str, world: WorldSpec | None) -> tuple[Driver, WorldSpec]:
     return ReferenceDriver(spec, world.car), world
 
 
+def _modular(name: str, world: WorldSpec | None, device: torch.device) -> tuple[Driver, WorldSpec]:
+    trained = load_trained(name)
+    return _checked(drive_by(trained, world, device), trained.spec.world, world, trained.weights)
+
+
 def _export(path: Path, world: WorldSpec | None, device: torch.device) -> tuple[Driver, WorldSpec]:
     spec, weights = read_export(path)
-    return _checked(policy_driver(spec, weights, path / "weights.safetensors", device), spec, world, path)
+    driver = policy_driver(spec, weights, path / "weights.safetensors", device)
+    return _checked(driver, spec.world, world, path)
 
 
 def _run(run: RunFolder, world: WorldSpec | None, device: torch.device) -> tuple[Driver, WorldSpec]:
@@ -131,17 +169,17 @@ def _checkpoint(
 ) -> tuple[Driver, WorldSpec]:
     spec = read_run(run.spec)
     driver = policy_driver(spec, weights_only(folder), folder / "weights.safetensors", device)
-    return _checked(driver, spec, world, folder)
+    return _checked(driver, spec.world, world, folder)
 
 
-def _checked(driver: Driver, spec: RunSpec, world: WorldSpec | None, path: Path) -> tuple[Driver, WorldSpec]:
-    """Refuse another world whose pictures or action grid the driver cannot use."""
+def _checked(driver: Driver, home: WorldSpec, world: WorldSpec | None, path: Path) -> tuple[Driver, WorldSpec]:
+    """Refuse another world than the one learned in whose pictures or action grid the driver cannot use."""
     if world is None:
-        return driver, spec.world
-    own, other = _interface(spec.world, driver), _interface(world, driver)
+        return driver, home
+    own, other = _interface(home, driver), _interface(world, driver)
     if own != other:
         raise DriveRLError(
-            f"{path}: learned in {spec.world.name} with {own}, but {world.name} has {other}; mend: choose a"
+            f"{path}: learned in {home.name} with {own}, but {world.name} has {other}; mend: choose a"
             " world with the driver's own camera and action grid"
         )
     return driver, world

@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.drivers import Driver
+from drive_rl.learn.drivers import Driver, begin_episodes
 from drive_rl.learn.vec_env import stacked
 from drive_rl.run.threads import driving
 from drive_rl.sim.batch import Batch
@@ -168,6 +168,7 @@ def drive_batch(
         batch.idle(row)
     first = [row for row, queue in enumerate(queues) if queue]
     batch.begin(first, [queues[row].popleft() for row in first])
+    begin_episodes(driver, first)
     done: dict[int, EpisodeMetrics] = {}
     while batch.drives.any():
         ended = batch.step(commands_of(_finite(driver, batch.observe()), batch.num_cars, grid))
@@ -178,6 +179,7 @@ def drive_batch(
                 progress(episode)
         more = [row for row in ended.tolist() if queues[row]]
         batch.begin(more, [queues[row].popleft() for row in more])
+        begin_episodes(driver, more)
     return [done[seed] for seed in order]
 
 
@@ -200,6 +202,7 @@ def _drive_rows(driver: Driver, envs: Sequence["LaneEnv"], queues: dict[int, deq
     active = {row: env for (row, queue), env in zip(queues.items(), envs, strict=False) if queue}
     for row, env in active.items():
         rows[row] = _start(env, queues[row].popleft())
+    begin_episodes(driver, list(active))
     while active:
         actions = _finite(driver, stacked(rows, space))
         for row, env in list(active.items()):
@@ -208,6 +211,7 @@ def _drive_rows(driver: Driver, envs: Sequence["LaneEnv"], queues: dict[int, deq
                 yield info["episode_metrics"]
                 if queues[row]:
                     rows[row] = _start(env, queues[row].popleft())
+                    begin_episodes(driver, [row])
                 else:
                     del active[row]
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import is_guided
 from drive_rl.learn.checkpoint import weights_only
-from drive_rl.reader import dump, read_run
+from drive_rl.perception.export import export_model, score_lines
+from drive_rl.reader import dump, read_run, tells_perception
 from drive_rl.run.files import read_json, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.manifest import verify, write_manifest
@@ -25,9 +26,13 @@ _MEND = "evaluate the run first: drive-rl eval RUN"
 def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
     """Write the best (or else the last) driver of a run to `folder`, whole or not at all; return `folder`.
 
+    A perception run's model is written in its place.
+
     Raises:
         DriveRLError: the run has no checkpoint, the folder exists, or no space is left.
     """
+    if tells_perception(run.spec):
+        return export_model(run, folder, overwrite)
     if folder.exists() and not overwrite:
         raise DriveRLError(f"{folder}: exists already; mend: another folder, or remove it first")
     spec = read_run(run.spec)
@@ -79,23 +84,9 @@ def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
         f"- learned: {steps}{guide}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
         "",
-        *_scores(scores),
+        *score_lines(scores, "Scores of"),
         f"Drive it: `drive-rl eval {name} --split test`, `drive-rl render {name} --out drive.mp4`.",
         "",
         "Made for this simulator's roads. It knows no other traffic, and is not fit to drive a real vehicle.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _scores(scores: Any) -> list[str]:
-    """Return the score's lines, of a mapping that holds a `score` as `Score.to_dict` gives it."""
-    if not isinstance(scores, dict) or not isinstance(scores.get("score"), dict):
-        return []
-    table = scores["score"]
-    head = f"Scores of {table.get('episodes')} roads of the {scores.get('split')} split (95 % interval):"
-    rows = [
-        f"| {key} | {value['value']:.3f} | {value['low']:.3f} to {value['high']:.3f} |"
-        for key, value in table.items()
-        if isinstance(value, dict)
-    ]
-    return [head, "", "| metric | value | interval |", "|---|---|---|", *rows, ""]

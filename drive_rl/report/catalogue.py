@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from drive_rl.errors import DriveRLError
-from drive_rl.reader import load_agent, load_run, load_world, read_run, read_yaml
+from drive_rl.perception_spec import PerceptionSpec
+from drive_rl.reader import load_agent, load_run, load_world, read_perception, read_run, read_yaml, tells_perception
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 from drive_rl.shelf import Shelf, entries, nearest, shelf_folders
 from drive_rl.spec import RunSpec
@@ -56,13 +57,14 @@ def explained(name: str, overrides: list[str], kind: Kind | None = None) -> str:
     return "\n".join([f"# {source}", *_lines(spec, "")])
 
 
-def recorded(folder: Path) -> RunSpec:
-    """Return the spec that a run or a trained driver was made with.
+def recorded(folder: Path) -> RunSpec | PerceptionSpec:
+    """Return the spec that a run, a trained driver or a perception model was made with.
 
     Raises:
         DriveRLError: its `spec.yaml` is missing or damaged.
     """
-    return read_run(folder / "spec.yaml")
+    path = folder / "spec.yaml"
+    return read_perception(path) if tells_perception(path) else read_run(path)
 
 
 def new_driver_folder(name: str) -> Path:
@@ -94,19 +96,25 @@ def _find(name: str, overrides: list[str], kind: Kind | None) -> tuple[str, Base
     if kinds:
         found = entries(_SHELF[kinds[0]])[name]
         if found.is_dir():
-            return f"trained driver {name}, from {found}", _as_made(found, overrides)
+            spec = _as_made(found, overrides)
+            return f"{_trained(spec)} {name}, from {found}", spec
         return f"{kinds[0]} {name}, from {found}", _LOAD[kinds[0]](name, overrides)
     if kind is None and (is_run(path) or runs_in(path)):
         run = RunFolder.open(path)
         return f"run {run.path}", _as_made(run.path, overrides)
     if kind is None and path.is_dir() and (path / "spec.yaml").is_file():
-        return f"trained driver {path}", _as_made(path, overrides)
+        spec = _as_made(path, overrides)
+        return f"{_trained(spec)} {path}", spec
     shelves: list[Shelf] = [_SHELF[kind]] if kind else list(_SHELF.values())
     known = {entry for shelf in shelves for entry in entries(shelf)}
     raise DriveRLError(f"unknown {kind or 'world, driver, experiment or run'} {name!r}; {nearest(name, known)}")
 
 
-def _as_made(folder: Path, overrides: list[str]) -> RunSpec:
+def _trained(spec: RunSpec | PerceptionSpec) -> str:
+    return "perception model" if isinstance(spec, PerceptionSpec) else "trained driver"
+
+
+def _as_made(folder: Path, overrides: list[str]) -> RunSpec | PerceptionSpec:
     if overrides:
         raise DriveRLError(f"command line: {overrides[0]!r}: {folder} is as it was made; mend: leave the change out")
     return recorded(folder)
@@ -134,6 +142,9 @@ def _described(kind: Kind, name: str, path: Path) -> str:
         spec = recorded(path) if path.is_dir() else _LOAD[kind](name)
     except (DriveRLError, OSError) as error:
         return f"BROKEN: {error}"
+    if isinstance(spec, PerceptionSpec):
+        told = ", ".join(spec.model.heads)
+        return f"perception model: {spec.model.encoder.kind}, heads {told}, trained in {spec.world.name}"
     if isinstance(spec, RunSpec) and path.is_dir():
         return f"{spec.agent.algorithm.upper()} trained in {spec.world.name}, seed {spec.seed}"
     return spec.description

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.drivers import Driver, load_driver
-from drive_rl.reader import dump, load_world
+from drive_rl.perception.export import DRIVES
+from drive_rl.reader import dump, load_world, tells_perception
 from drive_rl.run.device import choose_device, describe_device
 from drive_rl.run.folder import RunFolder
 from drive_rl.shelf import entries
@@ -44,7 +45,9 @@ def choose(
 
 
 def newest(name: str) -> tuple[str, Path | None]:
-    """Return a driver's name, of a folder of runs the newest; and the `eval.json` of a run.
+    """Return a driver's name, of a folder of runs the newest; and where a run keeps its score.
+
+    That is `eval.json`; of a perception run, whose `eval.json` tells how well it sees, `drive.json`.
 
     Raises:
         DriveRLError: a folder that is no run.
@@ -53,7 +56,7 @@ def newest(name: str) -> tuple[str, Path | None]:
     if name in entries("agents") or not path.is_dir() or (path / "manifest.json").is_file():
         return name, None
     run = RunFolder.open(path)
-    return str(run.path), run.evaluation
+    return str(run.path), run.path / DRIVES if tells_perception(run.spec) else run.evaluation
 
 
 def film_run(run: Path) -> Path | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from drive_rl.learn.drivers import Driver
+from drive_rl.learn.drivers import Driver, begin_episodes
 from drive_rl.learn.evaluate import Progress, split_seeds
 from drive_rl.learn.vec_env import stacked
 from drive_rl.report.card import outcome_card
@@ -68,6 +68,7 @@ def _film_episode(
     driver: Driver, env: LaneEnv, stage: Stage, writer: FilmWriter, number: int, seed: int
 ) -> EpisodeMetrics:
     observation, _ = env.reset(seed=seed, options={"road_seed": seed})
+    begin_episodes(driver, [0])
     stage.open(env.episode, number)
     writer.begin_episode()
     while True:
