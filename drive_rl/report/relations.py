@@ -1,0 +1,176 @@
+"""What offline scores have to do with driving: rank correlation with intervals, the Pareto front, the failing delay.
+
+Statistics of arrays: they know nothing of runs, models or plots.
+
+What is resampled, and why. A handful of models is no sample of a population of models: resampling five of them draws
+fewer than three different ones in one of ten resamples, and would give an interval of about [-1, 1]. So the
+models are held fixed, as rliable holds tasks fixed (Agarwal et al. 2021, arXiv 2108.13264, 3), and what is random is
+resampled: the roads that all models drove, and the roads that the pictures were taken on. Pictures of one road resemble
+each other, so whole roads are drawn (the cluster bootstrap: Davison and Hinkley 1997, Bootstrap Methods, 3.8); models
+were shown the same roads, so one draw serves all of them. The interval therefore says how well the finite roads and
+pictures order *these* models. Whether the order would hold for other models is another question, which the exact
+permutation test answers as far as so few models can: of five, no two-sided p can be below 2 / 120 = 0.017.
+"""
+
+from itertools import permutations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+RESAMPLES = 2000
+LEVEL = 0.95
+MOST_EXACT = 8  # models of which every order is tried: 40 320
+_ORDERS = 20_000  # orders drawn of more
+_UNDEFINED = 0.05  # share of resamples without a correlation above which there is no interval
+
+
+class RankCorrelation(NamedTuple):
+    """How alike two scores order some models."""
+
+    spearman: float  # in [-1, 1]; NaN with fewer than three models, or where one score is the same for all
+    low: float  # percentile interval of spearman
+    high: float
+    kendall: float  # tau-b
+    p: float  # two-sided, of the permutation test of no relation
+    models: int
+
+
+def ranks(values: ArrayLike) -> Floats:
+    """Ranks from 1 along the last axis, ties sharing the mean of theirs."""
+    each = np.asarray(values, dtype=np.float64)
+    below = (each[..., None, :] < each[..., :, None]).sum(axis=-1)
+    same = (each[..., None, :] == each[..., :, None]).sum(axis=-1)
+    return below + (same + 1) / 2
+
+
+def spearman(a: ArrayLike, b: ArrayLike) -> Floats:
+    """Spearman's rank correlation along the last axis: Pearson's of the ranks (Spearman 1904); NaN where undefined."""
+    first, second = (ranks(values) for values in (a, b))
+    first, second = (each - each.mean(axis=-1, keepdims=True) for each in (first, second))
+    spread = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
+    return np.where(spread > 0, (first * second).sum(axis=-1) / np.where(spread > 0, spread, 1), np.nan)
+
+
+def kendall(a: ArrayLike, b: ArrayLike) -> float:
+    """Kendall's tau-b of two scores (M,) (Kendall 1945, "The treatment of ties in ranking problems")."""
+    first, second = (np.asarray(values, dtype=np.float64) for values in (a, b))
+    one, other = (np.sign(each[:, None] - each[None, :]) for each in (first, second))
+    spread = np.sqrt((one**2).sum() * (other**2).sum())
+    return float((one * other).sum() / spread) if spread > 0 else float("nan")
+
+
+def permutation_p(a: ArrayLike, b: ArrayLike, seed: int = 0) -> float:
+    """Share of the orders of `b` (M,) whose |Spearman| with `a` is at least the one found.
+
+    Every order of up to eight models; of more, 20 000 drawn ones, the found one among them (Phipson and Smyth 2010).
+    """
+    first, second = (np.asarray(values, dtype=np.float64) for values in (a, b))
+    found = abs(float(spearman(first, second)))
+    if np.isnan(found):
+        return float("nan")
+    if len(first) <= MOST_EXACT:
+        orders = np.array(list(permutations(range(len(first)))))
+        extra = 0
+    else:
+        rng = np.random.default_rng(seed)
+        orders, extra = rng.permuted(np.tile(np.arange(len(first)), (_ORDERS, 1)), axis=1), 1
+    as_far = np.abs(spearman(first, second[orders])) >= found - 1e-12
+    return float((as_far.sum() + extra) / (len(orders) + extra))
+
+
+def pooled(ratios: Floats) -> Floats:
+    """Scores (...,) of ratios (..., P, R, 2) over R roads: the mean over P of ratios of sums; NaN without counts."""
+    return _means(np.asarray(ratios, dtype=np.float64).sum(axis=-2))
+
+
+def resampled(ratios: Floats, seed: int, resamples: int = RESAMPLES) -> Floats:
+    """(resamples, M) scores of M models from ratios (M, P, R, 2), each over R roads drawn with replacement.
+
+    The same roads for all models.
+    """
+    models, parts, roads, _ = ratios.shape
+    draws = np.random.default_rng(seed).multinomial(roads, np.full(roads, 1 / roads), resamples)  # (resamples, R)
+    sums = draws @ ratios.transpose(2, 0, 1, 3).reshape(roads, -1)
+    return _means(sums.reshape(resamples, models, parts, 2))
+
+
+def rank_correlation(
+    offline: ArrayLike,
+    driving: ArrayLike,
+    offline_draws: Floats | None = None,
+    driving_draws: Floats | None = None,
+) -> RankCorrelation:
+    """Rank correlation of two scores of M models.
+
+    Args:
+        offline: (M,), all finite.
+        driving: (M,), all finite.
+        offline_draws: (resamples, M) of the first; None: what it is of cannot be resampled, and counts as exact.
+        driving_draws: The same of the second.
+    """
+    first, second = (np.asarray(values, dtype=np.float64) for values in (offline, driving))
+    if len(first) < 3:
+        nan = float("nan")
+        return RankCorrelation(nan, nan, nan, nan, nan, len(first))
+    value, low, high = float(spearman(first, second)), float("nan"), float("nan")
+    if np.isfinite(value) and (offline_draws is not None or driving_draws is not None):
+        found = spearman(
+            first if offline_draws is None else offline_draws, second if driving_draws is None else driving_draws
+        )
+        low, high = percentile_interval(found)
+    return RankCorrelation(value, low, high, kendall(first, second), permutation_p(first, second), len(first))
+
+
+def pareto_front(costs: ArrayLike) -> NDArray[np.bool_]:
+    """Which of M models (M, K costs, less is better) no other is as good as in all and better than in one.
+
+    A model with an unknown cost (NaN) is not on the front, and drives nobody off it.
+    """
+    each: Floats = np.asarray(costs, dtype=np.float64)
+    known = np.asarray(np.isfinite(each).all(axis=1))
+    no_worse = (each[None] <= each[:, None]).all(axis=2)  # [i, j]: j no worse than i
+    better = (each[None] < each[:, None]).any(axis=2)
+    return known & ~(no_worse & better & known[None]).any(axis=1)
+
+
+def failing_delay(delays_s: ArrayLike, success: ArrayLike, level: float = 0.5) -> float:
+    """The delay [s] at which success first falls below `level`, on straight lines between what was measured.
+
+    Args:
+        delays_s: (D,), rising.
+        success: (D,) rates in [0, 1].
+        level: The bar.
+
+    Returns:
+        The first delay where success is below the bar already; NaN where it never is.
+    """
+    delays, rates = (np.asarray(values, dtype=np.float64) for values in (delays_s, success))
+    failed = np.flatnonzero(rates < level)
+    if not len(failed):
+        return float("nan")
+    i = int(failed[0])
+    if i == 0:
+        return float(delays[0])
+    part = (rates[i - 1] - level) / (rates[i - 1] - rates[i])
+    return float(delays[i - 1] + part * (delays[i] - delays[i - 1]))
+
+
+def percentile_interval(values: Floats) -> tuple[float, float]:
+    """The middle 95 % of resamples (resamples,); NaN where more than one in twenty is undefined."""
+    known = values[np.isfinite(values)]
+    if len(known) < (1 - _UNDEFINED) * values.size or not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _means(sums: Floats) -> Floats:
+    """(..., P, 2) -> (...,): the mean over the ratios that have counts; NaN where none has."""
+    counts = sums[..., 1]
+    known = counts > 0
+    shares = np.where(known, sums[..., 0] / np.where(known, counts, 1), 0)
+    number = known.sum(axis=-1)
+    return np.where(number > 0, shares.sum(axis=-1) / np.maximum(number, 1), np.nan)
