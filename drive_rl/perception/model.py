@@ -113,7 +113,7 @@ class LaneHead(nn.Module):
 class LaneOfLines(nn.Module):
     """Lines that a model tells -> the lane state: curves through them near and far, and what they say beyond that.
 
-    It takes the lines as they are told: its errors do not teach the lines.
+    While it learns it takes the lines as they are told: its errors do not teach the lines.
     """
 
     def __init__(self, world: WorldSpec) -> None:
@@ -123,8 +123,9 @@ class LaneOfLines(nn.Module):
 
     def forward(self, seen: Seen) -> Seen:
         """Return `lane` and `lane_std` of told lines; the less sure of a place they are, the less it counts."""
-        spread = seen["lines_std"].detach() / _SURE_WITHIN
-        return self.read(seen["lines"].detach(), torch.sigmoid(seen["lines_there"].detach()) / (1 + spread**2))
+        names = "lines", "lines_std", "lines_there"
+        lines, spread, there = (seen[name].detach() if self.training else seen[name] for name in names)
+        return self.read(lines, torch.sigmoid(there) / (1 + (spread / _SURE_WITHIN) ** 2))
 
     def read(self, lines: Tensor, trust: Tensor) -> Seen:
         """Return `lane` and `lane_std` of (B, LINES, ROWS) columns and how far each is to be trusted, in [0, 1]."""

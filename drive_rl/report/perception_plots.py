@@ -35,7 +35,8 @@ def _tradeoff(models: Sequence[Mapping[str, Any]], pareto: Mapping[str, Any]) ->
     at = [(model["metrics"][latency], model["metrics"][accuracy]) for model in known]
     x = axis_of(f"{METRICS[latency].label} [ms]", [point[0] for point in at], log=True)
     unit = f" [{METRICS[accuracy].unit}]" if METRICS[accuracy].unit else ""
-    y = axis_of(METRICS[accuracy].label + unit, [point[1] for point in at])
+    better = "" if METRICS[accuracy].better > 0 else ", lower is better"
+    y = axis_of(METRICS[accuracy].label + unit + better, [point[1] for point in at])
     plot = Plot(x, y, f"{METRICS[accuracy].label} against latency, coloured by driving score")
     for model, point in zip(known, at, strict=True):
         score = model["metrics"].get(driving)

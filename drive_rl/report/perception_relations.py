@@ -31,7 +31,8 @@ def relations(models: Sequence[Model]) -> dict[str, Any]:
 
 
 def correlations(models: Sequence[Model]) -> list[dict[str, Any]]:
-    """Return for each offline metric its rank correlation with the driving score, strongest first.
+    """Return for each offline metric its rank correlation with the driving score: those of most models
+    first, and of them the strongest.
 
     The sign is turned where lower is better, so that 1 always says "better offline, better on the road". `resampled`
     names what the interval accounts for: pictures, roads, or both. Metrics that fewer than three models have are left
@@ -49,7 +50,7 @@ def correlations(models: Sequence[Model]) -> list[dict[str, Any]]:
         found = rank_correlation(sign * values, scores, None if seen is None else sign * seen, driven)
         over = [what for what, draws in (("pictures", seen), ("roads", driven)) if draws is not None]
         rows.append({"metric": name, **found._asdict(), "resampled": over})
-    return sorted(rows, key=lambda row: -abs(row["spearman"]) if np.isfinite(row["spearman"]) else 1.0)
+    return sorted(rows, key=lambda row: (-row["models"], -np.nan_to_num(abs(row["spearman"]), nan=-1)))
 
 
 def intervals(models: Sequence[Model]) -> dict[str, tuple[float, float]]:

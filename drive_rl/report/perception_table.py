@@ -17,14 +17,13 @@ from drive_rl.report.perception_page import number
 
 COLUMNS = (
     *("driving_score", "success", "driving_score_corrupted", "failing_delay_s"),
-    *("ego_lane_iou", "offset_mae_m", "heading_mae_deg", "onnx_p50_ms", "onnx_p99_ms"),
+    *("ego_lane_iou", "offset_mae_m", "onnx_p50_ms", "onnx_p99_ms"),
 )
 _SHORT = {
     "driving_score": "driving",
-    "ego_lane_iou": "lane IoU",
+    "ego_lane_iou": "IoU",
     "offset_mae_m": "offset",
-    "heading_mae_deg": "heading",
-    "driving_score_corrupted": "corrupted",
+    "driving_score_corrupted": "corrupt",
     "failing_delay_s": "fails",
     "onnx_p50_ms": "p50",
     "onnx_p99_ms": "p99",
@@ -36,7 +35,7 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
     """Print a row for each model, the strongest correlations with driving, what failed, and which floors are missed."""
     console = console or Console()
     models = results["models"]
-    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1))
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True)
     used = [name for name in COLUMNS if any(name in model["metrics"] for model in models)]
     for name in used:
@@ -60,10 +59,11 @@ def benchmark_progress() -> Iterator[Told]:
 
 
 def _lines(results: Mapping[str, Any]) -> Iterator[str]:
-    found = [row for row in results["relations"]["correlations"] if row["spearman"] is not None]
-    for row in found[:_MOST]:
+    known = [row for row in results["relations"]["correlations"] if row["spearman"] is not None]
+    for row in known[:_MOST]:
         between = "" if row["low"] is None else f" ({row['low']:+.2f} to {row['high']:+.2f})"
-        yield f"{METRICS[row['metric']].label} and driving: rank correlation {row['spearman']:+.2f}{between}"
+        found = f"{row['spearman']:+.2f}{between}, {row['models']} models"
+        yield f"{METRICS[row['metric']].label} and driving: rank correlation {found}"
     if on := results["relations"]["pareto"]["models"]:
         yield f"Pareto front of accuracy, latency and driving: {', '.join(on)}"
     for model in results["models"]:

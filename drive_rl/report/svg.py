@@ -10,6 +10,7 @@ from html import escape
 
 WIDTH, HEIGHT = 560, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 14, 48
+_LETTER_PX, _LINE_PX = 7, 14
 COLOURS = ("#3b82f6", "#e07b39", "#1fa67a", "#b667d1", "#dc4c58", "#8f9a12", "#12a1b5", "#8a8f98")
 """Of one thing after another; each can be told from a white and from a black page."""
 
@@ -60,6 +61,7 @@ class Plot:
     alt: str
     _marks: list[str] = field(default_factory=list)
     _legend: list[tuple[str, str, str]] = field(default_factory=list)
+    _written: list[tuple[float, float, float]] = field(default_factory=list)  # row, first and last column [px]
 
     def line(self, points: Sequence[Point], colour: str, label: str = "", dash: str = "", dots: bool = True) -> None:
         """Draw a line through points; a label goes into the legend."""
@@ -81,10 +83,15 @@ class Plot:
         self._marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}">{name}</circle>')
 
     def text(self, at: Point, text: str, right: float = 12, up: float = 4) -> None:
-        """Write beside a point, towards the middle of the plot."""
+        """Write beside a point, towards the middle of the plot, and not over what is written there already."""
         x, y = self._at(at)
         left = x > WIDTH * 0.66
         anchor, x = ("end", x - right) if left else ("start", x + right)
+        begin = x - _LETTER_PX * len(text) if left else x
+        end = begin + _LETTER_PX * len(text)
+        while any(abs(y - other) < _LINE_PX and begin < b and a < end for other, a, b in self._written):
+            y -= 1
+        self._written.append((y, begin, end))
         self._marks.append(f'<text x="{x:.1f}" y="{y + up:.1f}" text-anchor="{anchor}">{escape(text)}</text>')
 
     def level(self, y: float) -> None:
@@ -146,7 +153,7 @@ class Plot:
 
 def intervals(rows: Sequence[tuple[str, float, float | None, float | None]], label: str, alt: str) -> str:
     """Return values in [-1, 1] as dots with their intervals, one a row: (name, value, low, high)."""
-    row_px, left = 24, 220
+    row_px, left = 24, 280
     height = row_px * len(rows) + 46
 
     def at(value: float) -> float:
@@ -180,4 +187,4 @@ def _round_step(step: float) -> float:
 
 
 def _entry_px(label: str) -> float:
-    return 48 + 7 * len(label)
+    return 48 + _LETTER_PX * len(label)
