@@ -207,7 +207,7 @@ def render(
 
 @app.command("list")
 def list_command() -> None:
-    """List worlds, drivers and experiments."""
+    """List worlds, drivers, experiments and perception recipes."""
     from drive_rl.report.catalogue import print_catalogue
 
     print_catalogue()
@@ -220,7 +220,7 @@ def show(
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes, as in `drive-rl train`.")
     ] = None,
     kind: Annotated[
-        Literal["world", "driver", "experiment"] | None,
+        Literal["world", "driver", "experiment", "perception"] | None,
         typer.Option(help="Which one, where several have the name.", show_default=False),
     ] = None,
 ) -> None:

@@ -15,7 +15,7 @@ world:
   base: lane_follow
   camera: {width_px: 64, height_px: 40, channels: rgb, frame_stack: 1, fov_rad: 2.0, pitch_rad: 0.5}
 data: {per_road: 4}
-fit: {frames: 128, batch_size: 16, evaluate_every: 64, val_frames: 16}
+fit: {frames: 128, batch_size: 16, evaluate_every: 64, val_frames: 16, polish_frames: 128}
 track: csv
 """
 

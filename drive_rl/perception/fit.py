@@ -21,6 +21,7 @@ from drive_rl.perception.frames import Frames
 from drive_rl.perception.looks import Look, Looks, look_at
 from drive_rl.perception.model import PerceptionModel, build_perception
 from drive_rl.perception.objectives import make_objective, total
+from drive_rl.perception.polish import polish
 from drive_rl.perception.rendered import RenderedFrames, held_out
 from drive_rl.perception.trained import start_encoder
 from drive_rl.perception_spec import FitSpec, PerceptionSpec
@@ -201,6 +202,8 @@ class _Session:
                 scalars = {"fit/loss": value, "fit/learning_rate": self.optimizer.param_groups[0]["lr"]}
                 metrics.append(frames, scalars)
                 tracker.log(scalars, frames)
+            if self.done == self.total_batches and fit.polish_frames:
+                self._polish()
             if self.done % every == 0 or self.done == self.total_batches:
                 look = look_at(self.model, self.objective, self.val, frames)
                 scalars = {f"val/{name}": value for name, value in look.scores.items()}
@@ -236,6 +239,13 @@ class _Session:
         self.optimizer.step()
         self.done += 1
         return loss.detach()
+
+    def _polish(self) -> None:
+        """Teach the lane head alone, on the minibatches that would come next."""
+        count = math.ceil(self.spec.fit.polish_frames / self.spec.fit.batch_size)
+        parts = (self.batches.batch(self.done + i) for i in range(count))
+        torch.manual_seed(self.spec.seed)
+        polish(self.model, parts, self.spec.fit, self.device)
 
     def save(self, folder: Path) -> None:
         """Write all that `restore` goes on from, whole or not at all."""

@@ -31,7 +31,7 @@ def label_losses(seen: Seen, labels: Labels, lane_loss: Literal["l1", "l2"] = "l
     """
     losses: dict[str, Tensor] = {}
     if "lane" in seen:
-        losses |= _lane(seen, labels.lane, lane_loss)
+        losses |= lane_losses(seen, labels.lane, lane_loss)
     if "classes" in seen:
         entropy = F.cross_entropy(seen["classes"], labels.classes.long(), ignore_index=UNKNOWN_CLASS, reduction="sum")
         losses["classes"] = entropy / (labels.classes != UNKNOWN_CLASS).sum().clamp(min=1)
@@ -42,7 +42,8 @@ def label_losses(seen: Seen, labels: Labels, lane_loss: Literal["l1", "l2"] = "l
     return losses
 
 
-def _lane(seen: Seen, lane: Tensor, kind: Literal["l1", "l2"]) -> dict[str, Tensor]:
+def lane_losses(seen: Seen, lane: Tensor, kind: Literal["l1", "l2"]) -> dict[str, Tensor]:
+    """Return `lane` and `lane_std` of `label_losses`, of true states (B, 6)."""
     scale = torch.tensor(LANE_SCALE, device=lane.device)
     known = torch.isfinite(lane)
     count = known.sum().clamp(min=1)

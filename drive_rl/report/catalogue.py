@@ -18,26 +18,48 @@ from rich.text import Text
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception_spec import PerceptionSpec
-from drive_rl.reader import load_agent, load_run, load_world, read_perception, read_run, read_yaml, tells_perception
+from drive_rl.reader import (
+    load_agent,
+    load_perception,
+    load_run,
+    load_world,
+    read_perception,
+    read_run,
+    read_yaml,
+    tells_perception,
+)
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 from drive_rl.shelf import Shelf, entries, nearest, shelf_folders
 from drive_rl.spec import RunSpec
 from drive_rl.worlds import gym_id
 
-Kind = Literal["world", "driver", "experiment"]
+Kind = Literal["world", "driver", "experiment", "perception"]
 
-_SHELF: dict[Kind, Shelf] = {"world": "envs", "driver": "agents", "experiment": "configs"}
-_LOAD: dict[Kind, Any] = {"world": load_world, "driver": load_agent, "experiment": load_run}
+_SHELF: dict[Kind, Shelf] = {
+    "world": "envs",
+    "driver": "agents",
+    "experiment": "configs",
+    "perception": "configs/perception",
+}
+_LOAD: dict[Kind, Any] = {
+    "world": load_world,
+    "driver": load_agent,
+    "experiment": load_run,
+    "perception": load_perception,
+}
+_TITLE: dict[Kind, str] = {"perception": "perception recipes"}
 _COMMENT_COLUMN = 36
 
 
 def print_catalogue(console: Console | None = None) -> None:
-    """Print every world with its Gymnasium id, every driver, every experiment; a broken file says what is wrong."""
+    """Print worlds with their ids, drivers, experiments and perception recipes; a broken file says what is wrong."""
     console = console or Console()
     for kind, shelf in _SHELF.items():
-        table = Table(box=SIMPLE, pad_edge=False, title=f"{kind}s", title_justify="left", show_header=False)
+        table = Table(
+            box=SIMPLE, pad_edge=False, title=_TITLE.get(kind, f"{kind}s"), title_justify="left", show_header=False
+        )
         table.add_column(no_wrap=True)
-        if kind != "experiment":
+        if kind in ("world", "driver"):
             table.add_column(no_wrap=True)
         table.add_column()
         for name, path in entries(shelf).items():
@@ -123,18 +145,23 @@ def _as_made(folder: Path, overrides: list[str]) -> RunSpec | PerceptionSpec:
 def _kind_of(path: Path) -> Kind:
     """Tell a YAML file's kind by its keys, or by its base's."""
     raw = read_yaml(path)
+    if {"model", "data", "fit"} & raw.keys():
+        return "perception"
     if {"world", "agent"} & raw.keys():
         return "experiment"
     if "algorithm" in raw or "road" in raw:
         return "driver" if "algorithm" in raw else "world"
     kinds: list[Kind] = [kind for kind, shelf in _SHELF.items() if raw.get("base") in entries(shelf)]
     if len(kinds) != 1:
-        raise DriveRLError(f"{path}: may be a world, a driver or an experiment; mend: add --kind {'|'.join(_SHELF)}")
+        raise DriveRLError(
+            f"{path}: may be a world, a driver, an experiment or a perception recipe; mend: add --kind"
+            f" {'|'.join(_SHELF)}"
+        )
     return kinds[0]
 
 
 def _article(kind: Kind) -> str:
-    return "an" if kind == "experiment" else "a"
+    return {"experiment": "an"}.get(kind, "a")
 
 
 def _described(kind: Kind, name: str, path: Path) -> str:

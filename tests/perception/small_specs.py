@@ -10,6 +10,7 @@ SMALL = (
     "fit.batch_size=16",
     "fit.evaluate_every=96",
     "fit.val_frames=16",
+    "fit.polish_frames=0",
     "data.per_road=4",
     "track=none",
 )

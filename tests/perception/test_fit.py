@@ -158,3 +158,13 @@ def test_labels_that_no_head_learns_do_not_hurt() -> None:
     losses = make_objective(spec.fit, model).losses(model, torch.as_tensor(frames.images).float(), frames, True)
     assert set(losses) == {"lane", "lane_std"}
     assert np.isfinite([float(value.detach()) for value in losses.values()]).all()
+
+
+def test_polish_teaches_the_lane_head_alone(tmp_path: Path) -> None:
+    rough = go(small_specs.recipe(), tmp_path)
+    fine = go(small_specs.recipe("fit.polish_frames=256"), tmp_path)
+    then, now = weights(rough), weights(fine)
+    changed = {name.split(".")[0] for name in then if not torch.equal(then[name], now[name])}
+    assert changed == {"lane"}
+    with pytest.raises(DriveRLError, match="no head reads the lane off lines"):
+        small_specs.recipe("fit.polish_frames=256", "model.heads=[lane]")
