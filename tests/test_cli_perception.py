@@ -63,7 +63,8 @@ def test_data_is_made_and_learned_from(here: Path) -> None:
     assert len(list((here / "set" / "images").glob("*.png"))) == 20
     assert "exists already" in call(here, "data", "make", "lane_follow", "--out", "set", expect=2).stderr
     (here / "set" / "images" / "000003.png").write_bytes(b"no picture")
-    learned = call(here, "perception", "fit", "tiny.yaml", "data.folder=set", "fit.frames=64", "model.heads=[lane]")
+    changes = "data.folder=set", "fit.frames=64", "fit.polish_frames=32"
+    learned = call(here, "perception", "fit", "tiny.yaml", *changes)
     assert "20 pictures" in learned.stdout or "18 pictures" in learned.stdout
     assert (
         "nowhere: no such folder"
@@ -85,6 +86,6 @@ def test_wrong_words_are_told(here: Path) -> None:
         "unknown perception recipe 'unett'; did you mean 'unet'?"
         in call(here, "perception", "fit", "unett", expect=2).stderr
     )
-    assert "is a driver" in call(here, "perception", "look", "ppo-lane-follow", expect=2).stderr
+    assert "is a driver" in call(here, "perception", "look", "ppo-lane-follow", "--out", "other.png", expect=2).stderr
     refused = call(here, "perception", "fit", "tiny.yaml", "model.encoder.kind=vgg", expect=2).stderr
     assert "expected one of small, nature" in refused
