@@ -22,6 +22,14 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "learn-dqn-lane-follow": ("learn.py --experiment dqn-lane-follow", f"{LEARN_QUICK}2048"),
     "learn-ppo-batch": ("learn.py --experiment ppo-batch", f"{LEARN_QUICK}4096"),
     "learn-dqn-batch": ("learn.py --experiment dqn-batch", f"{LEARN_QUICK}2048"),
+    "see": (
+        "see.py",
+        "--seeds 0 --frames 40 --split val --seconds 1 --set fit.frames=320 fit.polish_frames=64 fit.val_frames=16",
+    ),
+    "under_driver": (
+        "under_driver.py",
+        "--seeds 0 --episodes 4 --set budget_steps=1024 evaluation.episodes=4 --fit fit.frames=640 fit.val_frames=16",
+    ),
     "label_efficiency": (
         "label_efficiency.py",
         "--seeds 0 --shares 0.01 --frames 640 --unlabelled 640 --test-frames 40",
