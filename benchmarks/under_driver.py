@@ -1,8 +1,8 @@
 """Claim: what a perception model is worth under a driver: steps and seconds until 99 % of 100 val roads are driven.
 
-`driver-eyes` learns to tell the lane state from pictures; then `ppo-batch` learns from scratch, with its encoder started
-from that model (fine-tuned, or frozen), or with the model as eyes; each with several seeds, on val roads while learning
-and on test roads at the end. The seconds of the model itself are told apart.
+`driver-eyes` learns to tell the lane state from pictures; then `ppo-batch` learns from scratch, with its encoder
+started from that model (fine-tuned, or frozen), or with the model as eyes; each with several seeds, on val roads while
+learning and on test roads at the end. The seconds of the model itself are told apart.
 """
 
 import argparse
