@@ -69,7 +69,7 @@ class FitSpec(Spec):
         default=0,
         ge=0,
         le=10**7,
-        description="At the end, the head that reads the lane off lines learns alone from so many pictures.",
+        description="At the end, a head that reads the lane off lines learns alone from so many pictures.",
     )
     freeze_encoder: bool = Field(default=False, description="Leave the encoder as it started; learn the heads alone.")
 
@@ -91,11 +91,6 @@ class PerceptionSpec(Spec):
     def _consistent(self) -> Self:
         if self.fit.task == "vicreg" and self.fit.freeze_encoder:
             raise ValueError("fit.freeze_encoder = true: vicreg learns the encoder alone; mend: freeze_encoder = false")
-        if self.fit.polish_frames and (self.fit.task != "labels" or not {"lane", "lines"} <= set(self.model.heads)):
-            raise ValueError(
-                f"fit.polish_frames = {self.fit.polish_frames}: no head reads the lane off lines; mend:"
-                " polish_frames = 0, or task = labels and heads with lane and lines"
-            )
         if self.fit.freeze_encoder and self.model.start is None:
             raise ValueError("fit.freeze_encoder = true: a random encoder would stay random; mend: set model.start")
         return self

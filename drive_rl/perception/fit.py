@@ -19,7 +19,7 @@ from torch import Tensor
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.frames import Frames
 from drive_rl.perception.looks import Look, Looks, look_at
-from drive_rl.perception.model import PerceptionModel, build_perception
+from drive_rl.perception.model import LaneOfLines, PerceptionModel, build_perception
 from drive_rl.perception.objectives import make_objective, total
 from drive_rl.perception.polish import polish
 from drive_rl.perception.rendered import RenderedFrames, held_out
@@ -202,7 +202,7 @@ class _Session:
                 scalars = {"fit/loss": value, "fit/learning_rate": self.optimizer.param_groups[0]["lr"]}
                 metrics.append(frames, scalars)
                 tracker.log(scalars, frames)
-            if self.done == self.total_batches and fit.polish_frames:
+            if self.done == self.total_batches and self._polishes:
                 self._polish()
             if self.done % every == 0 or self.done == self.total_batches:
                 look = look_at(self.model, self.objective, self.val, frames)
@@ -239,6 +239,11 @@ class _Session:
         self.optimizer.step()
         self.done += 1
         return loss.detach()
+
+    @property
+    def _polishes(self) -> bool:
+        fit = self.spec.fit
+        return fit.polish_frames > 0 and fit.task == "labels" and isinstance(self.model.lane, LaneOfLines)
 
     def _polish(self) -> None:
         """Teach the lane head alone, on the minibatches that would come next."""

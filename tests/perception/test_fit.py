@@ -166,5 +166,4 @@ def test_polish_teaches_the_lane_head_alone(tmp_path: Path) -> None:
     then, now = weights(rough), weights(fine)
     changed = {name.split(".")[0] for name in then if not torch.equal(then[name], now[name])}
     assert changed == {"lane"}
-    with pytest.raises(DriveRLError, match="no head reads the lane off lines"):
-        small_specs.recipe("fit.polish_frames=256", "model.heads=[lane]")
+    go(small_specs.recipe("fit.frames=32", "fit.polish_frames=32", "model.heads=[lane]"), tmp_path)  # nothing to polish
