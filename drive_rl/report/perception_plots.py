@@ -118,7 +118,7 @@ def _correlations(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     if not known:
         return ""
-    return intervals(known, "Spearman's rank correlation with the driving score", "Rank correlations with intervals")
+    return intervals(known, "rank correlation with driving (Spearman)", "Rank correlations with intervals")
 
 
 def _share_axis(label: str) -> Axis:
