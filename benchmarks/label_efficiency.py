@@ -27,7 +27,7 @@ from drive_rl.run.folder import RunFolder
 class Quiet:
     """Shows nothing."""
 
-    def at(self, frames: int, loss: float) -> None:
+    def at(self, frames: int, of: int, loss: float) -> None:
         pass
 
     def looked(self, look: Look) -> None:

@@ -73,7 +73,7 @@ def fit(
     from drive_rl.run.signals import TrainingInterrupted
 
     try:
-        with FitDisplay(spec.fit.frames if spec else frames) as display:
+        with FitDisplay() as display:
             run = teach(spec, runs, display, display.say, device, resume, sys.argv, frames)
     except TrainingInterrupted as stopped:
         typer.echo(str(stopped), err=True)

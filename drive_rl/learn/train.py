@@ -37,7 +37,7 @@ from drive_rl.learn.logging import make_logger
 from drive_rl.learn.start import keep_eyes, load_eyes, start_encoders
 from drive_rl.reader import dump, read_run
 from drive_rl.run.device import choose_device, describe_device
-from drive_rl.run.files import settle, write_json, write_text
+from drive_rl.run.files import write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.memory import keep_freed_memory
 from drive_rl.run.metrics import MetricsFile
@@ -86,7 +86,7 @@ def train(
     torch.distributions.Distribution.set_default_validate_args(False)  # `guard_loss` looks once an update instead
     chosen = choose_device(device)
     console.print(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""), markup=False)
-    run = _stopped_run(resume) if resume is not None else None
+    run = RunFolder.stopped(resume, "train its experiment again") if resume is not None else None
     if run is not None:
         spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
     assert spec is not None, "train needs a spec or a run to resume"
@@ -225,14 +225,6 @@ class _Clock:
         self._history.tick()
         model.logger.record("time/wall_s", self._history.wall_s)
         model.logger.record("time/train_s", self._history.train_s)
-
-
-def _stopped_run(path: Path) -> RunFolder:
-    run = RunFolder.open(path)
-    settle(run.last)
-    if not run.last.is_dir():
-        raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; mend: train its experiment again")
-    return run
 
 
 def _go_on(run: RunFolder, spec: RunSpec, step: int) -> None:

@@ -27,7 +27,7 @@ from drive_rl.perception.trained import start_encoder
 from drive_rl.perception_spec import FitSpec, PerceptionSpec
 from drive_rl.reader import dump, read_perception
 from drive_rl.run.device import choose_device, describe_device
-from drive_rl.run.files import read_json, settle, write_directory, write_json, write_text
+from drive_rl.run.files import read_json, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.manifest import MEND, verify, write_manifest
 from drive_rl.run.memory import keep_freed_memory
@@ -36,20 +36,24 @@ from drive_rl.run.provenance import provenance
 from drive_rl.run.signals import StopRequest, TrainingInterrupted, stop_on_signals
 from drive_rl.run.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
 from drive_rl.run.threads import learning_threads
-from drive_rl.run.tracker import Tracker, make_tracker
+from drive_rl.run.tracker import make_tracker
 
 _MOMENTUM = 0.9
 _LAYOUT = torch.channels_last
 """A fifth faster than channels first (docs/log.md)."""
 
+_TOLD_EVERY = 20
+"""Minibatches between two records of the loss: each waits for the GPU."""
+
 Say = Callable[[str], None]
+Record = Callable[[dict[str, float]], None]
 
 
 class Display(Protocol):
     """Shows how far learning is."""
 
-    def at(self, frames: int, loss: float) -> None:
-        """Show that so many pictures are learned from."""
+    def at(self, frames: int, of: int, loss: float) -> None:
+        """Show that so many pictures of all are learned from."""
         ...
 
     def looked(self, look: Look) -> None:
@@ -99,11 +103,11 @@ def fit(
     torch.set_num_threads(learning_threads())
     chosen = choose_device(device)
     say(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
-    run = _stopped_run(resume) if resume is not None else None
+    run = RunFolder.stopped(resume, "fit its recipe again") if resume is not None else None
     if run is not None:
         spec = read_perception(run.spec, [] if frames is None else [f"fit.frames={frames}"])
     assert spec is not None, "fit needs a recipe or a run to resume"
-    session = _Session.of(spec, chosen, say)
+    session = _Session.of(spec, chosen, say, fresh=run is None)
     try:
         if run is None:
             made = provenance(spec.world.camera.renderer)
@@ -149,10 +153,10 @@ class _Session:
     done: int = 0  # minibatches
 
     @classmethod
-    def of(cls, spec: PerceptionSpec, device: torch.device, say: Say) -> "_Session":
+    def of(cls, spec: PerceptionSpec, device: torch.device, say: Say, fresh: bool) -> "_Session":
         torch.manual_seed(spec.seed)
         model = build_perception(spec)
-        if spec.model.start is not None:
+        if fresh and spec.model.start is not None:
             start_encoder(model, spec.model.start)
         model.encoder.requires_grad_(not spec.fit.freeze_encoder)
         objective = make_objective(spec.fit, model)
@@ -166,57 +170,69 @@ class _Session:
     def total_batches(self) -> int:
         return math.ceil(self.spec.fit.frames / self.spec.fit.batch_size)
 
+    @property
+    def frames(self) -> int:
+        """How many pictures are learned from."""
+        return self.done * self.spec.fit.batch_size
+
     def go(self, run: RunFolder, stop: StopRequest, display: Display, say: Say) -> None:
         """Learn to the end of the budget, until nothing is gained, or until asked to stop."""
         config = self.spec.model_dump(mode="json")
-        begun = self.done * self.spec.fit.batch_size
         tracker = make_tracker(self.spec.track, run, config, self.spec.project, say)
+        metrics = MetricsFile(run.metrics, self.frames or None)
+
+        def record(scalars: dict[str, float]) -> None:
+            metrics.append(self.frames, scalars)
+            tracker.log(scalars, self.frames)
+
         try:
-            metrics = MetricsFile(run.metrics, begun or None)
             self.looks.start()
-            self._learn(run, stop, display, metrics, tracker)
+            self._learn(run, stop, display, record)
             best = self.looks.best
             assert best is not None, "learning ends with a look"
             write_json(run.evaluation, {"model": str(run.path), "split": "val", "frames": best.frames, **best.scores})
-            say(f"{self.done * self.spec.fit.batch_size:,} pictures in {self.looks.wall_s:.0f} s; best look: {best}")
+            say(f"{self.frames:,} pictures in {self.looks.wall_s:.0f} s; best look: {best}")
             tracker.model(run.best, self.spec.name)
         finally:
             tracker.close()
 
-    def _learn(
-        self, run: RunFolder, stop: StopRequest, display: Display, metrics: MetricsFile, tracker: Tracker
-    ) -> None:
+    def _learn(self, run: RunFolder, stop: StopRequest, display: Display, record: Record) -> None:
         fit = self.spec.fit
         every = max(1, round(fit.evaluate_every / fit.batch_size))
         while self.done < self.total_batches and not self.looks.stalled(fit.patience):
             loss = self._step()
-            frames = self.done * fit.batch_size
-            if self.done % 20 == 0 or self.done == self.total_batches:
-                value = float(loss)
-                if not math.isfinite(value):
-                    raise DriveRLError(
-                        f"{run.path}: the loss became {value} after {frames} pictures; mend: a smaller"
-                        " fit.learning_rate; checkpoints from before are kept"
-                    )
-                display.at(frames, value)
-                scalars = {"fit/loss": value, "fit/learning_rate": self.optimizer.param_groups[0]["lr"]}
-                metrics.append(frames, scalars)
-                tracker.log(scalars, frames)
-            if self.done == self.total_batches and self._polishes:
-                self._polish()
-            if self.done % every == 0 or self.done == self.total_batches:
-                look = look_at(self.model, self.objective, self.val, frames)
-                scalars = {f"val/{name}": value for name, value in look.scores.items()}
-                metrics.append(frames, scalars)
-                tracker.log(scalars, frames)
-                display.looked(look)
-                if self.looks.add(look):
-                    self.save(run.best)
-                self.save(run.last)
-            if stop:
+            due = self.done % every == 0
+            if due or self.done % _TOLD_EVERY == 0 or self.done == self.total_batches:
+                self._tell(run, float(loss), display, record)
+            if due:
+                self._look(run, display, record)
+            if stop and self.done < self.total_batches:
                 self.save(run.last)
                 assert stop.signal is not None
                 raise TrainingInterrupted("perception fit", run, stop.signal)
+        if self._polishes:
+            self._polish()
+        if self._polishes or self.done % every:
+            self._look(run, display, record)
+
+    def _tell(self, run: RunFolder, loss: float, display: Display, record: Record) -> None:
+        """Record the loss of a minibatch; refuse to go on from one that is no number."""
+        if not math.isfinite(loss):
+            raise DriveRLError(
+                f"{run.path}: the loss became {loss} after {self.frames} pictures; mend: a smaller fit.learning_rate;"
+                " checkpoints from before are kept"
+            )
+        display.at(self.frames, self.spec.fit.frames, loss)
+        record({"fit/loss": loss, "fit/learning_rate": self.optimizer.param_groups[0]["lr"]})
+
+    def _look(self, run: RunFolder, display: Display, record: Record) -> None:
+        """Look at held-out pictures, and keep what was found and the model."""
+        look = look_at(self.model, self.objective, self.val, self.frames)
+        record({f"val/{name}": value for name, value in look.scores.items()})
+        display.looked(look)
+        if self.looks.add(look):
+            self.save(run.best)
+        self.save(run.last)
 
     def _step(self) -> Tensor:
         """Learn one minibatch; return its loss."""
@@ -231,7 +247,7 @@ class _Session:
             self.model.encoder.eval()  # batch norm's statistics stay, too
         half = fit.mixed_precision and self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            loss = total(self.objective.losses(self.model, images, frames, training=True))
+            loss = total(self.objective.losses(self.model, images, frames, training=True)[0])
         self.optimizer.zero_grad()
         loss.backward()
         learned = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -259,7 +275,7 @@ class _Session:
             write_tensors(new / "extra.safetensors", self.objective.extra.state_dict())
             write_optimizer(new, self.optimizer)
             write_json(new / "counters.json", {"batches": self.done, **self.looks.state()})
-            head = {"algorithm": "perception", "num_frames": self.done * self.spec.fit.batch_size}
+            head = {"algorithm": "perception", "num_frames": self.frames}
             write_manifest(new, head)
 
     def restore(self, run: RunFolder) -> None:
@@ -278,10 +294,9 @@ class _Session:
         counters = read_json(folder / "counters.json", MEND)
         self.done, self.looks = counters.pop("batches"), Looks.of(counters)
         if self.done >= self.total_batches or self.looks.stalled(self.spec.fit.patience):
-            learned = self.done * self.spec.fit.batch_size
             raise DriveRLError(
-                f"{run.path}: fit.frames = {self.spec.fit.frames}, and the run has learned from {learned} already;"
-                f" mend: a longer one, such as drive-rl perception fit --resume {run.path} fit.frames={2 * learned}"
+                f"{run.path}: fit.frames = {self.spec.fit.frames}, and the run has learned from {self.frames} already;"
+                f" mend: a longer one, such as drive-rl perception fit --resume {run.path} fit.frames={2 * self.frames}"
             )
         if self.spec != read_perception(run.spec):
             write_text(run.spec, dump(self.spec))
@@ -295,11 +310,3 @@ def _data(spec: PerceptionSpec, say: Say) -> tuple[Batches, Frames]:
         return FolderFrames.of(spec, say)
     batches = RenderedFrames(spec.world, spec.data, "train", spec.fit.batch_size, spec.seed)
     return batches, held_out(spec.world, spec.data, "val", spec.fit.val_frames)
-
-
-def _stopped_run(path: Path) -> RunFolder:
-    run = RunFolder.open(path)
-    settle(run.last)
-    if not run.last.is_dir():
-        raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; mend: fit its recipe again")
-    return run

@@ -75,11 +75,10 @@ def look_at(model: PerceptionModel, objective: Objective, val: Frames, frames: i
         for first in range(0, len(val), _BATCH):
             part = val.take(slice(first, first + _BATCH))
             images = torch.as_tensor(part.images, device=device).float()
-            losses = objective.losses(model, images, part, training=False)
+            losses, seen = objective.losses(model, images, part, training=False)
             losses["loss"] = total(losses)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(part) / len(val)
-            seen = model(images)
             if "lane" in seen:
                 lane.append(seen["lane"].cpu().numpy() - part.lane)
             if "classes" in seen:

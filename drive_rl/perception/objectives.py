@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from drive_rl.perception.augment import augmented, make_augmentation
 from drive_rl.perception.frames import Frames
-from drive_rl.perception.losses import Labels, label_losses
-from drive_rl.perception.model import LaneOfLines, PerceptionModel
+from drive_rl.perception.losses import Labels, label_losses, lane_losses
+from drive_rl.perception.model import LaneOfLines, PerceptionModel, Seen
 from drive_rl.perception_spec import FitSpec
 
 _LINE_NOISE = 0.003  # columns / width
-_LINE_LOSS = 0.15
+_LINE_LOSS = 0.15  # chance that an anchor is not known
+
+Losses = dict[str, Tensor]
 
 
 class Objective(Protocol):
@@ -23,8 +25,11 @@ class Objective(Protocol):
 
     extra: nn.Module
 
-    def losses(self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool) -> dict[str, Tensor]:
-        """Return the losses on pictures (B, C, H, W), floats in [0, 255]; their sum is to become small."""
+    def losses(self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool) -> tuple[Losses, Seen]:
+        """Return the losses on pictures (B, C, H, W), floats in [0, 255], and what heads that learn tell of them.
+
+        The sum of the losses is to become small.
+        """
         ...
 
 
@@ -36,19 +41,19 @@ class FromLabels:
         self._fit = fit
         self._augmentation = make_augmentation() if fit.augment else None
 
-    def losses(self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool) -> dict[str, Tensor]:
-        """Return a loss for each head."""
+    def losses(self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool) -> tuple[Losses, Seen]:
+        """Return a loss for each head, and what the heads tell."""
         if training and self._augmentation is not None:
             images = augmented(self._augmentation, images)
-        labels = Labels(frames, images.device)
-        losses = label_losses(model(images), labels, self._fit.lane_loss)
+        labels, seen = Labels(frames, images.device), model(images)
+        losses = label_losses(seen, labels, self._fit.lane_loss)
         if training and isinstance(model.lane, LaneOfLines) and frames.lined.all():
             # a head that reads lines learns from true ones, too: told ones are wrong at first
             lines = labels.lines + _LINE_NOISE * torch.randn_like(labels.lines)
             trusted = torch.isfinite(lines) & (torch.rand_like(lines) > _LINE_LOSS)
             read = model.lane.read(torch.nan_to_num(lines), trusted.float())
-            losses["lane_of_lines"] = label_losses(read, labels, self._fit.lane_loss)["lane"]
-        return losses
+            losses["lane_of_lines"] = lane_losses(read, labels.lane, self._fit.lane_loss)["lane"]
+        return losses, seen
 
 
 def make_objective(fit: FitSpec, model: PerceptionModel) -> Objective:
@@ -60,6 +65,6 @@ def make_objective(fit: FitSpec, model: PerceptionModel) -> Objective:
     return VicReg(model)
 
 
-def total(losses: dict[str, Tensor]) -> Tensor:
+def total(losses: Losses) -> Tensor:
     """Return what is to become small."""
     return torch.stack(list(losses.values())).sum()

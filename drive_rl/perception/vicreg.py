@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from drive_rl.perception.augment import augmented, make_augmentation
 from drive_rl.perception.frames import Frames
-from drive_rl.perception.model import PerceptionModel
+from drive_rl.perception.model import PerceptionModel, Seen
 
 _WIDTH = 512
 _INVARIANCE, _VARIANCE, _COVARIANCE = 25.0, 25.0, 1.0
@@ -28,18 +28,17 @@ class VicReg:
         self.extra: nn.Module = nn.Sequential(*layers, nn.Linear(_WIDTH, _WIDTH))
         self._augmentation = make_augmentation()
 
-    def losses(self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool) -> dict[str, Tensor]:
-        """Return the three terms, weighted."""
+    def losses(
+        self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool
+    ) -> tuple[dict[str, Tensor], Seen]:
+        """Return the three terms, weighted; no head learns, and so none tells anything."""
         self.extra.train(training)
         views = [self.extra(model.encoder(augmented(self._augmentation, images))) for _ in range(2)]
         invariance = F.mse_loss(views[0], views[1])
         variance = torch.stack([_variance(view) for view in views]).mean()
         covariance = torch.stack([_covariance(view) for view in views]).sum()
-        return {
-            "invariance": _INVARIANCE * invariance,
-            "variance": _VARIANCE * variance,
-            "covariance": _COVARIANCE * covariance,
-        }
+        terms = {"invariance": _INVARIANCE * invariance, "variance": _VARIANCE * variance}
+        return terms | {"covariance": _COVARIANCE * covariance}, {}
 
 
 def _variance(view: Tensor) -> Tensor:

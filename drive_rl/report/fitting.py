@@ -13,20 +13,15 @@ _LINE_EVERY_S = 10.0
 
 
 class FitDisplay:
-    """Shows pictures learned from, the loss, and looks at held-out roads (a context manager).
+    """Shows pictures learned from, the loss, and looks at held-out roads (a context manager)."""
 
-    Args:
-        frames: Pictures to learn from; None where a resumed run knows it.
-    """
-
-    def __init__(self, frames: int | None) -> None:
+    def __init__(self) -> None:
         self._console = Console()
-        self._frames = frames
         self._spoke_s = time.perf_counter()
         columns = (TextColumn("fit"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         text = TextColumn("loss {task.fields[loss]:.3g}")
         self._bar = Progress(*columns, text, console=self._console, disable=not self._console.is_terminal)
-        self._task = self._bar.add_task("fit", total=frames, loss=float("nan"))
+        self._task = self._bar.add_task("fit", total=None, loss=float("nan"))
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -41,12 +36,12 @@ class FitDisplay:
         """Print a line for people."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def at(self, frames: int, loss: float) -> None:
-        """Show that so many pictures are learned from."""
-        self._bar.update(self._task, completed=frames, loss=loss)
+    def at(self, frames: int, of: int, loss: float) -> None:
+        """Show that so many pictures of all are learned from."""
+        self._bar.update(self._task, completed=frames, total=of, loss=loss)
         if not self._console.is_terminal and time.perf_counter() - self._spoke_s >= _LINE_EVERY_S:
             self._spoke_s = time.perf_counter()
-            self.say(f"{frames:,} of {self._frames or 0:,} pictures, loss {loss:.3g}")
+            self.say(f"{frames:,} of {of:,} pictures, loss {loss:.3g}")
 
     def looked(self, look: Look) -> None:
         """Show a look at held-out roads."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import new_directory, read_json, write_json, write_text
+from drive_rl.run.files import new_directory, read_json, settle, write_json, write_text
 
 _NEEDED = ("spec.yaml", "provenance.json")
 _MEND = "give a folder that `drive-rl train` made, such as runs/quickstart"
@@ -63,6 +63,19 @@ class RunFolder:
             path = _newest_run(path)
         read_json(path / "provenance.json", f"the run is damaged; {_MEND}")
         return cls(path)
+
+    @classmethod
+    def stopped(cls, path: Path, mend: str) -> Self:
+        """Open a run, as `open` does, to go on with.
+
+        Raises:
+            DriveRLError: as `open`; or it has no checkpoint to go on from, with the mend.
+        """
+        run = cls.open(path)
+        settle(run.last)
+        if not run.last.is_dir():
+            raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; mend: {mend}")
+        return run
 
     @property
     def spec(self) -> Path:

@@ -28,7 +28,7 @@ class Quiet:
         self.looks: list[Look] = []
         self._stop_at = stop_at
 
-    def at(self, frames: int, loss: float) -> None:
+    def at(self, frames: int, of: int, loss: float) -> None:
         pass
 
     def looked(self, look: Look) -> None:
@@ -57,6 +57,26 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(task: str, tmp_path: Path
     assert weights(resumed).keys() == expected.keys()
     assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
     assert resumed.metrics.read_text() == unbroken.metrics.read_text()
+
+
+def test_a_run_goes_on_without_what_it_started_from(tmp_path: Path) -> None:
+    first = go(small_specs.recipe("fit.frames=32"), tmp_path / "first")
+    run = go(small_specs.recipe(f"model.start={first.path}", "fit.frames=32"), tmp_path)
+    first.remove()
+    assert go(None, tmp_path, resume=run.path, frames=64) == run
+
+
+def test_a_loss_that_is_no_number_is_told_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "total", lambda losses: torch.stack(list(losses.values())).sum() * float("nan"))
+    with pytest.raises(DriveRLError, match=r"the loss became nan .*mend: a smaller fit\.learning_rate"):
+        go(small_specs.recipe(), tmp_path)
+    assert not list(tmp_path.rglob("weights.safetensors"))
+
+
+def test_pretraining_tells_nothing_of_heads_that_have_not_learned(tmp_path: Path) -> None:
+    display = Quiet()
+    go(small_specs.recipe("fit.task=vicreg", "fit.frames=32"), tmp_path, display)
+    assert set(display.looks[-1].scores) == {"loss", "invariance_loss", "variance_loss", "covariance_loss"}
 
 
 def test_a_run_learns_and_the_best_look_is_kept(tmp_path: Path) -> None:
@@ -155,7 +175,7 @@ def test_labels_that_no_head_learns_do_not_hurt() -> None:
     spec = small_specs.recipe("model.heads=[lane]")
     model = fitting.build_perception(spec)
     frames = fitting.held_out(spec.world, spec.data, "val", 2)
-    losses = make_objective(spec.fit, model).losses(model, torch.as_tensor(frames.images).float(), frames, True)
+    losses, _ = make_objective(spec.fit, model).losses(model, torch.as_tensor(frames.images).float(), frames, True)
     assert set(losses) == {"lane", "lane_std"}
     assert np.isfinite([float(value.detach()) for value in losses.values()]).all()
 

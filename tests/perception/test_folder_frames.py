@@ -84,7 +84,7 @@ def test_heads_without_labels_are_refused(folder, tmp_path):
 
 
 class Silent:
-    def at(self, frames, loss) -> None:
+    def at(self, frames, of, loss) -> None:
         assert np.isfinite(loss)
 
     def looked(self, look) -> None:
