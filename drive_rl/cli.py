@@ -26,6 +26,7 @@ from drive_rl.options import (
     SplitOption,
     TrackOption,
     WorldChanges,
+    changes_of,
     check_out,
     longer,
     own_stdout,
@@ -99,13 +100,7 @@ def train(
 
     Ctrl-C saves everything and prints the command that goes on.
     """
-    changes = [*([experiment] if resume and experiment else []), *(overrides or [])]
-    changes += [f"{key}={value}" for key, value in (("seed", seed), ("track", track)) if value is not None]
-    if resume is None and (experiment is None or "=" in experiment):
-        raise DriveRLError(
-            "train: name an experiment before any KEY=VALUE; mend: drive-rl train quickstart (`drive-rl list` names"
-            " the others), or --resume RUN to go on with a run"
-        )
+    changes = changes_of("train", experiment, "quickstart", overrides, resume, seed, track)
     from drive_rl.reader import load_run
 
     spec = load_run(str(experiment), changes) if resume is None else None

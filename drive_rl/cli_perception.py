@@ -16,6 +16,7 @@ from drive_rl.options import (
     SplitOption,
     TrackOption,
     WorldChanges,
+    changes_of,
     check_out,
     longer,
 )
@@ -57,13 +58,7 @@ def fit(
 
     Ctrl-C saves everything and prints the command that goes on.
     """
-    changes = [*([recipe] if resume and recipe else []), *(overrides or [])]
-    changes += [f"{key}={value}" for key, value in (("seed", seed), ("track", track)) if value is not None]
-    if resume is None and (recipe is None or "=" in recipe):
-        raise DriveRLError(
-            "perception fit: name a recipe before any KEY=VALUE; mend: drive-rl perception fit unet (`drive-rl list`"
-            " names the others), or --resume RUN to go on with a run"
-        )
+    changes = changes_of("perception fit", recipe, "unet", overrides, resume, seed, track)
     from drive_rl.reader import load_perception
 
     spec = load_perception(str(recipe), changes) if resume is None else None
@@ -128,11 +123,10 @@ def make(
     check_out(out, overwrite)
     from drive_rl.perception.written import write_data
     from drive_rl.perception_spec import FramesSpec
-    from drive_rl.reader import load_world
+    from drive_rl.reader import load_world, world_keys
     from drive_rl.report.table import counted
 
-    keys = [change.removeprefix("world.") for change in changes or []]
-    spec = load_world(world, keys)
+    spec = load_world(world, world_keys(changes or []))
     with counted("data", frames) as progress:
         write_data(spec, FramesSpec(weather=weather), split, frames, out, overwrite, progress)
     typer.echo(f"data: {out}\nnext: drive-rl perception fit RECIPE data.folder={out}")

@@ -42,6 +42,25 @@ def own_stdout() -> TextIO:
     return own
 
 
+def changes_of(
+    verb: str,
+    name: str | None,
+    such_as: str,
+    overrides: list[str] | None,
+    resume: Path | None,
+    seed: int | None,
+    track: Track | None,
+) -> list[str]:
+    """Return all changes that a learning verb is given; refuse one that names neither a spec nor a run to resume."""
+    if resume is None and (name is None or "=" in name):
+        raise DriveRLError(
+            f"{verb}: give a name before any KEY=VALUE; mend: drive-rl {verb} {such_as} (`drive-rl list` names the"
+            " others), or --resume RUN to go on with a run"
+        )
+    changes = [*([name] if resume and name else []), *(overrides or [])]
+    return changes + [f"{key}={value}" for key, value in (("seed", seed), ("track", track)) if value is not None]
+
+
 def longer(verb: str, key: str, changes: list[str]) -> int | None:
     """Return the length asked for when resuming, under `key`; nothing else may change."""
     other = [change for change in changes if not re.fullmatch(rf"{re.escape(key)}=[0-9][0-9_]{{0,30}}", change)]

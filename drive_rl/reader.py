@@ -90,6 +90,21 @@ def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
     return cast(RunSpec, _validate(TypeAdapter(RunSpec), read_yaml(path), {"": str(path)}, list(overrides)))
 
 
+def world_keys(changes: Iterable[str]) -> list[str]:
+    """Return changes such as `world.road.lane_width_m=3.2` as `load_world` takes them, without `world.`.
+
+    Raises:
+        DriveRLError: a change is of no world.
+    """
+    changes = list(changes)
+    for change in changes:
+        if not change.startswith("world."):
+            raise DriveRLError(
+                f"command line: {change!r}: expected world.KEY=VALUE, such as world.road.lane_width_m=3.2"
+            )
+    return [change.removeprefix("world.") for change in changes]
+
+
 def dump(spec: BaseModel) -> str:
     """Return a spec as YAML that reads back to the same spec."""
     return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)

@@ -73,8 +73,8 @@ def the_run(here: Path) -> Path:
     [
         (["train", "quickstar"], "unknown experiment 'quickstar'; did you mean 'quickstart'?"),
         (["train", "nowhere.yaml"], "nowhere.yaml: no such file"),
-        (["train"], "name an experiment"),
-        (["train", "budget_steps=3"], "name an experiment before any KEY=VALUE"),
+        (["train"], "give a name"),
+        (["train", "budget_steps=3"], "train: give a name before any KEY=VALUE"),
         (["eval", "refrence"], "unknown driver 'refrence'; did you mean 'reference'?"),
         (["eval", "runs/tin"], "did you mean 'runs/tiny'?"),
         (["eval", "ppo"], "has not learned yet"),

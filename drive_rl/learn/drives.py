@@ -3,9 +3,8 @@
 It knows trained models and closed-loop scores. It knows neither how a delay is measured nor what corruptions there are.
 """
 
+from statistics import fmean
 from typing import Any
-
-import numpy as np
 
 from drive_rl.learn.delayed import CorruptedDriver, Corruption, DelayedDriver
 from drive_rl.learn.drivers import Driver, drive_by
@@ -25,8 +24,8 @@ def drive_model(
     """Drive the first roads of a split in the model's own world, once each; return plain numbers.
 
     `driving_score`, `route_completion` (means over episodes) and `success` (a rate) are in [0, 1]; the deviations are
-    each episode's largest distance of the car's centre from its lane's centre line: their median and the worst [m].
-    `driving_scores` are those of each road, in order.
+    each episode's largest distance of the car's centre from its lane's centre line: their mean and the worst [m].
+    `driving_scores` and `max_offsets_m` are those of each road, in order.
 
     Args:
         trained: A model that tells the lane state; geometry drives by it.
@@ -46,12 +45,13 @@ def drive_model(
     if delay_s:
         driver = DelayedDriver(driver, delay_s, world.task.control_hz)
     found, rows = evaluate(driver, world, split, episodes, engine=engine)
-    deviations = [row.max_offset_m for row in rows]
+    deviations = [float(row.max_offset_m) for row in rows]
     return {
         "driving_score": found.driving_score.value,
         "route_completion": found.route_completion.value,
         "success": found.success.value,
-        "median_max_offset_m": float(np.median(deviations)),
+        "mean_max_offset_m": fmean(deviations),
         "worst_max_offset_m": max(deviations),
         "driving_scores": [row.driving_score for row in rows],
+        "max_offsets_m": deviations,
     }

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.frames import LANE_FIELDS
+from drive_rl.perception.frames import CURVATURES_AHEAD_M, LANE_FIELDS
 from drive_rl.perception.trained import Trained
 from drive_rl.sim.judge import STATE_FIELDS
 from drive_rl.spec import TaskSpec
@@ -19,7 +19,6 @@ from drive_rl.spec import TaskSpec
 OWN_SENSORS = ("speed_mps", "yaw_rate_radps", "steer_rad")
 """What any car measures of itself: wheels, gyro, steering. Side slip it does not: the lateral speed is told as 0."""
 
-_AHEAD_M = tuple(float(name.removeprefix("curvature_").removesuffix("m")) for name in LANE_FIELDS[2:])
 _STRAIGHT = 1e-6  # curvature [1/m] below which a bend sets no limit, as in sim/pace.py
 _STEP_M = 1.0
 
@@ -67,11 +66,12 @@ def pace_seen(curvatures: Tensor, task: TaskSpec) -> Tensor:
     A bend's limit is sqrt(a_lat / |curvature|), and `v^2 = u^2 + 2 a s` tells how fast one may be `s` before it.
 
     Args:
-        curvatures: (B, 4) of the lane [1/m], at the distances of LANE_FIELDS; linear between them.
+        curvatures: (B, 4) of the lane [1/m], CURVATURES_AHEAD_M ahead; linear between them.
         task: Target speed, and accelerations.
     """
-    at_m = np.arange(_AHEAD_M[0], _AHEAD_M[-1] + _STEP_M / 2, _STEP_M)
-    parts = np.stack([np.interp(at_m, _AHEAD_M, row) for row in np.eye(len(_AHEAD_M))])  # (4, places)
+    told_m = CURVATURES_AHEAD_M
+    at_m = np.arange(told_m[0], told_m[-1] + _STEP_M / 2, _STEP_M)
+    parts = np.stack([np.interp(at_m, told_m, row) for row in np.eye(len(told_m))])  # (4, places)
     along = curvatures @ torch.as_tensor(parts, dtype=curvatures.dtype, device=curvatures.device)
     limits = task.lateral_accel_mps2 / along.abs().clamp(min=_STRAIGHT)  # squares of speeds
     way_m = torch.as_tensor(at_m, dtype=curvatures.dtype, device=curvatures.device)

@@ -1,6 +1,7 @@
 """The README of a written data set: what it holds, how it was made, and what it is not good for."""
 
-from drive_rl.perception.frames import CLASSES, LANE_FIELDS
+from drive_rl.perception.frames import LANE_FIELDS
+from drive_rl.sim.render import CLASSES
 from drive_rl.spec import Split, WorldSpec
 
 

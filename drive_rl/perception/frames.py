@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.sim.judge import STATE_FIELDS
-from drive_rl.sim.render import CLASSES
 
 LANE_FIELDS = ("offset_m", "heading_error_rad", "curvature_0m", "curvature_5m", "curvature_10m", "curvature_20m")
 """What a lane head tells, of the environment's STATE_FIELDS: where the car is in its lane, and how that bends."""
+
+CURVATURES_AHEAD_M = tuple(float(name.removeprefix("curvature_").removesuffix("m")) for name in LANE_FIELDS[2:])
+"""How far ahead of the car the lane's curvatures are told."""
 
 LINES = 4
 """Painted lines that are told apart: the ego lane's right line, its left line, and the two left of that."""
@@ -88,6 +90,3 @@ def labels_known(frames: Frames) -> dict[str, bool]:
         "lines": bool(frames.lined.any()),
         "scene": bool((frames.scene != UNKNOWN_SCENE).any()),
     }
-
-
-__all__ = ["CLASSES", "LANE_FIELDS", "LINES", "ROWS", "WEATHER", "Frames", "anchor_rows", "labels_known"]

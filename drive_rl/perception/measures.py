@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.perception.frames import CLASSES, LANE_FIELDS, UNKNOWN_CLASS, UNKNOWN_SCENE, WEATHER, Frames
+from drive_rl.perception.frames import LANE_FIELDS, UNKNOWN_CLASS, UNKNOWN_SCENE, WEATHER, Frames
 from drive_rl.perception.scores.calibration import (
     BINS,
     expected_calibration_error,
@@ -22,7 +22,7 @@ from drive_rl.perception.scores.classification import classification_scores, sce
 from drive_rl.perception.scores.confusion import ClassScores
 from drive_rl.perception.scores.lane_state import lane_errors
 from drive_rl.perception.scores.segmentation import pixel_confusion, segmentation_scores
-from drive_rl.sim.render import EGO_LANE
+from drive_rl.sim.render import CLASSES, EGO_LANE
 
 Told = Mapping[str, NDArray[Any]]
 """What a model tells of B pictures: `model.Seen` as arrays."""

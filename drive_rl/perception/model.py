@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drive_rl.perception.encoders import Encoder
-from drive_rl.perception.frames import CLASSES, LANE_FIELDS, LINES, ROWS, WEATHER, anchor_rows
+from drive_rl.perception.frames import LANE_FIELDS, LINES, ROWS, WEATHER, anchor_rows
 from drive_rl.perception.road_fit import RoadFit
 from drive_rl.perception_spec import ModelSpec, PerceptionSpec
+from drive_rl.sim.render import CLASSES
 from drive_rl.spec import WorldSpec
 
 LANE_SCALE = (0.7, 0.12, 0.02, 0.02, 0.02, 0.02)

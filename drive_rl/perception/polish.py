@@ -15,7 +15,7 @@ from drive_rl.perception.losses import lane_losses
 from drive_rl.perception.model import LaneOfLines, PerceptionModel, Seen
 from drive_rl.perception_spec import FitSpec
 
-_BATCH, _EPOCHS, _LEARNING_RATE = 64, 24, 1e-3
+_BATCH, _EPOCHS, _LEARNING_RATE = 256, 60, 4e-3
 _READ = ("lines", "lines_std", "lines_there")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.frames import LANE_FIELDS, LINES, ROWS, WEATHER, Frames, anchor_rows
+from drive_rl.perception.frames import CURVATURES_AHEAD_M, LINES, ROWS, WEATHER, Frames, anchor_rows
 from drive_rl.perception.weather import draw_weather, weather
 from drive_rl.perception_spec import FramesSpec
 from drive_rl.sim.camera import cast_rays, project
@@ -26,7 +26,6 @@ _POSES = 4
 """Random stream of the poses: episodes use the streams before."""
 _HELD_OUT_PER_ROAD = 4
 _CHUNK_ROADS = 64
-_AHEAD_M = tuple(float(name.removeprefix("curvature_").removesuffix("m")) for name in LANE_FIELDS[2:])
 _LINE_AHEAD_M, _LINE_STEP_M = 80.0, 0.25
 
 
@@ -108,7 +107,7 @@ def held_out(world: WorldSpec, data: FramesSpec, split: Split, count: int) -> Fr
     return frames.take(slice(0, count))
 
 
-def drive_by(world: WorldSpec, seed: int, count: int) -> Frames:
+def along_road(world: WorldSpec, seed: int, count: int) -> Frames:
     """Return up to `count` pictures along a road, in the lane's middle at the target speed: what a film shows.
 
     Raises:
@@ -219,7 +218,7 @@ class _View:
 
     def _curvatures(self, s_m: float) -> list[float]:
         lane_d, knots = lane_centre_d_m(self.world.road), self.episode.road.knots
-        return [lane_curvature(pose_at(knots, s_m + ahead)[3], lane_d) for ahead in _AHEAD_M]
+        return [lane_curvature(pose_at(knots, s_m + ahead)[3], lane_d) for ahead in CURVATURES_AHEAD_M]
 
 
 def _lines(

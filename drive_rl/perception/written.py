@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 import drive_rl
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data_card import data_card
-from drive_rl.perception.frames import CLASSES, LANE_FIELDS, WEATHER, Frames, anchor_rows
+from drive_rl.perception.frames import LANE_FIELDS, WEATHER, Frames, anchor_rows
 from drive_rl.perception.own_folder import FORMAT, KIND
 from drive_rl.perception.rendered import check_rendered, road_frames
 from drive_rl.perception_spec import FramesSpec
 from drive_rl.run.files import write_directory, write_json, write_text
-from drive_rl.sim.render import VEHICLE
+from drive_rl.sim.render import CLASSES, VEHICLE
 from drive_rl.spec import SPLITS, Split, WorldSpec
 
 _COLUMN_DECIMALS, _ROW_DECIMALS = 3, 6  # of a pixel; far away, a line moves many columns in a row

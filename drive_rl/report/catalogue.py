@@ -169,12 +169,12 @@ def _described(kind: Kind, name: str, path: Path) -> str:
         spec = recorded(path) if path.is_dir() else _LOAD[kind](name)
     except (DriveRLError, OSError) as error:
         return f"BROKEN: {error}"
+    if not path.is_dir():
+        return spec.description
     if isinstance(spec, PerceptionSpec):
         told = ", ".join(spec.model.heads)
         return f"perception model: {spec.model.encoder.kind}, heads {told}, trained in {spec.world.name}"
-    if isinstance(spec, RunSpec) and path.is_dir():
-        return f"{spec.agent.algorithm.upper()} trained in {spec.world.name}, seed {spec.seed}"
-    return spec.description
+    return f"{spec.agent.algorithm.upper()} trained in {spec.world.name}, seed {spec.seed}"
 
 
 def _lines(spec: BaseModel, pad: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.drivers import Driver, load_driver
 from drive_rl.perception.export import DRIVES
-from drive_rl.reader import dump, load_world, tells_perception
+from drive_rl.reader import dump, load_world, tells_perception, world_keys
 from drive_rl.run.device import choose_device, describe_device
 from drive_rl.run.folder import RunFolder
 from drive_rl.shelf import entries
@@ -34,7 +34,7 @@ def choose(
     Raises:
         DriveRLError: one of them is unknown, damaged, impossible, or does not fit another.
     """
-    keys = [_world_key(change) for change in changes]
+    keys = world_keys(changes)
     place = load_world(world, keys) if world is not None else None
     chosen = choose_device(device)
     driver, own = load_driver(name, place, chosen, trust)
@@ -72,12 +72,6 @@ def film_run(run: Path) -> Path | None:
         print(f"film: not made: {error}", file=sys.stderr)
         return None
     return out
-
-
-def _world_key(change: str) -> str:
-    if not change.startswith("world."):
-        raise DriveRLError(f"command line: {change!r}: expected world.KEY=VALUE, such as world.road.lane_width_m=3.2")
-    return change.removeprefix("world.")
 
 
 def _changed(world: WorldSpec, changes: list[str]) -> WorldSpec:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.frames import Frames
-from drive_rl.perception.rendered import drive_by, held_out
+from drive_rl.perception.rendered import along_road, held_out
 from drive_rl.perception.saliency import (
     SCALARS,
     Share,
@@ -74,7 +74,7 @@ def look(
         raise DriveRLError(f"{out}: expected .png for stills, or .mp4 or .gif for a film")
     still = out.suffix == ".png"
     world, data = trained.spec.world, trained.spec.data
-    frames = held_out(world, data, split, count) if still else drive_by(world, SPLITS[split][0], count)
+    frames = held_out(world, data, split, count) if still else along_road(world, SPLITS[split][0], count)
     maps = _maps(trained, frames, scalar)
     pictures = [_tiles(trained, frames, maps, i) for i in range(len(frames))]
     if still:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -51,9 +51,9 @@ def run_benchmark(
 ) -> dict[str, Any]:
     """Measure models, and write `results.json`, `results.csv` and `index.html` into `out`.
 
-    A part that is done is kept in `out/parts/`, under a hash of the weights and of what was asked, so that the same
-    command goes on where it stopped and measures nothing twice. A part that fails leaves its reason, and the others go
-    on; so does a model that cannot be loaded.
+    A part that is done, all of its engines too, is kept in `out/parts/`, under a hash of the weights and of what was
+    asked, so that the same command goes on where it stopped and measures nothing twice. A part that fails leaves its
+    reason, and the others go on; so does a model that cannot be loaded.
 
     Args:
         models: Names or paths, as `load_trained` takes them.
@@ -80,9 +80,9 @@ def run_benchmark(
     tell = progress or _silent
     with tempfile.TemporaryDirectory(prefix=".corrupted-", dir=out) as kept:
         bench = _Bench(out, setting, drive, data, resume, Path(kept))
-        rows = []
-        for i, (name, label) in enumerate(zip(models, _labels(models), strict=True)):
-            rows.append(bench.model(name, label, _within(tell, i, len(models))))
+        rows: list[dict[str, Any]] = []
+        for i, name in enumerate(models):
+            rows.append(bench.model(name, {row["name"] for row in rows}, _within(tell, i, len(models))))
     results = plain(
         {
             "format": FORMAT,
@@ -117,14 +117,14 @@ class _Bench:
     skipped: list[str] = field(default_factory=list)
     _pictures: dict[str, tuple[Frames, Truths | None]] = field(default_factory=dict)
 
-    def model(self, name: str, label: str, tell: Progress) -> dict[str, Any]:
-        """Return a model's row: `name`, `given`, what it is, `parts`, `errors` and `metrics`."""
-        tell(0.0, label)
+    def model(self, name: str, taken: Container[str], tell: Progress) -> dict[str, Any]:
+        """Return a model's row: `name` (none of those taken), `given`, what it is, `parts`, `errors` and `metrics`."""
         try:
             trained = load_trained(name)
         except DriveRLError as error:
-            failed = {part: {"error": str(error)} for part in PARTS}
+            failed, label = {part: {"error": str(error)} for part in PARTS}, _label(Path(name).name or name, taken)
             return {"name": label, "given": name, "parts": failed, "errors": {"model": str(error)}, "metrics": {}}
+        label = _label(trained.name, taken)
         found: dict[str, Any] = {}
         for i, part in enumerate(PARTS):
             found[part] = self._part(trained, label, part, found, _within(tell, i, len(PARTS), f"{label}: {part}"))
@@ -151,11 +151,13 @@ class _Bench:
             if self.resume and (kept := _kept(file, key)) is not None:
                 return kept
             found = plain(measure())
+            whole = not any("error" in engine for engine in found.get("engines", {}).values())
         except Exception as error:  # whatever it is, it is this part's alone
             return {"error": str(error) if isinstance(error, DriveRLError) else f"{type(error).__name__}: {error}"}
-        with explain_disk_errors(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, {"key": key, "asked": plain(asked), "found": found})
+        if whole:
+            with explain_disk_errors(file):
+                file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, {"key": key, "asked": plain(asked), "found": found})
         return found
 
     def _measure(
@@ -201,20 +203,12 @@ class _Bench:
         return _hash([spec.world.model_dump(mode="json"), spec.data.model_dump(mode="json")])
 
 
-def _labels(models: Sequence[str]) -> list[str]:
-    """Return a name for each model: the spec's, or for those of one name, numbered."""
-    labels: list[str] = []
-    for name in models:
-        try:
-            label = load_trained(name).name
-        except DriveRLError:
-            label = Path(name).name or name
-        number = 2
-        first = label
-        while label in labels:
-            label, number = f"{first} ({number})", number + 1
-        labels.append(label)
-    return labels
+def _label(name: str, taken: Container[str]) -> str:
+    """Return a model's name, numbered where others have it already."""
+    label, number = name, 2
+    while label in taken:
+        label, number = f"{name} ({number})", number + 1
+    return label
 
 
 def _key(trained: Trained, part: str, asked: Mapping[str, Any]) -> str:

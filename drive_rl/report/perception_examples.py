@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drive_rl.perception.frames import CLASSES, UNKNOWN_CLASS, Frames, anchor_rows
+from drive_rl.perception.frames import UNKNOWN_CLASS, Frames, anchor_rows
 from drive_rl.perception.saliency import overlay, visual_backprop
 from drive_rl.perception.trained import Trained
 from drive_rl.report.perception_setting import ExamplesSetting
-from drive_rl.sim.render import EGO_LANE
+from drive_rl.sim.render import CLASSES, EGO_LANE
 
 Rgb = NDArray[np.uint8]
 

@@ -46,6 +46,7 @@ METRICS: dict[str, Metric] = {
     "driving_score": Metric("driving score", "", 1, ("drives", "clean", "driving_score")),
     "success": Metric("success", "", 1, ("drives", "clean", "success")),
     "route_completion": Metric("route completion", "", 1, ("drives", "clean", "route_completion")),
+    "mean_max_offset_m": Metric("lateral deviation", "m", -1, ("drives", "clean", "mean_max_offset_m")),
     "worst_max_offset_m": Metric("largest lateral deviation", "m", -1, ("drives", "clean", "worst_max_offset_m")),
     "driving_score_corrupted": Metric("driving score, corrupted", "", 1, ("drives", "corrupted_mean", "driving_score")),
     "route_completion_corrupted": Metric(

@@ -16,7 +16,14 @@ from drive_rl.report.perception_plots import plots
 from drive_rl.run.files import write_text
 
 COLUMNS = {
-    "drives": ("driving_score", "success", "route_completion", "worst_max_offset_m", "driving_score_corrupted"),
+    "drives": (
+        "driving_score",
+        "success",
+        "route_completion",
+        "mean_max_offset_m",
+        "worst_max_offset_m",
+        "driving_score_corrupted",
+    ),
     "sees": ("ego_lane_iou", "miou", "offset_mae_m", "heading_mae_deg", "lines_f1", "tusimple_accuracy", "culane_f1"),
     "fast": ("parameters", "macs", "onnx_bytes", "onnx_p50_ms", "onnx_p99_ms", "onnx_samples_per_s"),
     "robust": ("ego_lane_iou_corrupted", "ego_lane_iou_relative", "lane_within_corrupted", "lane_within_relative"),
@@ -51,7 +58,10 @@ def write_page(path: Path, results: Mapping[str, Any], examples: Mapping[str, Ma
         models=results["models"],
         tables=[_table(name, results["models"], results["relations"]["intervals"]) for name in COLUMNS],
         plots=plots(results),
-        correlations=[_correlation(row) for row in results["relations"]["correlations"]],
+        correlations=[
+            (target, METRICS[target].label, [_correlation(row) for row in rows])
+            for target, rows in results["relations"]["correlations"].items()
+        ],
         examples=examples,
         colours=CLASS_COLOURS,
         rate_error=_rate_error(results["setting"]["drives"]["roads"]),

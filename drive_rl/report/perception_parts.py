@@ -42,8 +42,8 @@ _DRIVEN = ("driving_score", "route_completion", "success")
 class Drive(Protocol):
     """Drives a model over the first roads of a split.
 
-    It returns at least `driving_score`, `route_completion`, `success`, `median_max_offset_m` and
-    `worst_max_offset_m`; and `driving_scores`, that of each road in order, where intervals are wanted.
+    It returns at least `driving_score`, `route_completion`, `success`, `mean_max_offset_m` and `worst_max_offset_m`;
+    and `driving_scores` and `max_offsets_m`, those of each road in order, where intervals are wanted.
     """
 
     def __call__(
@@ -111,13 +111,13 @@ def drives(
     """
     latency, engine = delay
     later = [delay_s for delay_s in setting.delays_s if delay_s > latency]
-    total = 1 + len(setting.corruptions) + len(later)
+    total, fewer = 1 + len(setting.corruptions) + len(later), min(setting.roads, setting.corrupted_roads)
     clean = drive(trained, split, setting.roads, latency, None)
     tell(1, total, "clean")
     planes, corrupted = trained.spec.world.camera.planes, {}
     for done, name in enumerate(setting.corruptions, start=2):
         shown = in_time(name, setting.severity, planes)
-        corrupted[name] = drive(trained, split, setting.roads, latency, shown)
+        corrupted[name] = drive(trained, split, fewer, latency, shown)
         tell(done, total, name)
     sweep = [{"delay_s": latency, **clean}]
     for done, delay_s in enumerate(later, start=2 + len(setting.corruptions)):
@@ -126,6 +126,7 @@ def drives(
     return plain(
         {
             "roads": setting.roads,
+            "corrupted_roads": fewer,
             "delay_s": latency,
             "delay_of": engine,
             "clean": clean,

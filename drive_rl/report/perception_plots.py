@@ -13,7 +13,7 @@ ROBUST = {"ego_lane_iou": "ego-lane IoU", "lane_within": "share of pictures with
 def plots(results: Mapping[str, Any]) -> dict[str, str]:
     """Return the plots by name; one that there is nothing for is left out.
 
-    `tradeoff`, `corruptions_<score>`, `attacks_<score>`, `delay_score`, `delay_success`, `correlations`.
+    `tradeoff`, `corruptions_<score>`, `attacks_<score>`, `delay_score`, `delay_success`, `correlations_<target>`.
     """
     models = results["models"]
     colours = {model["name"]: COLOURS[i % len(COLOURS)] for i, model in enumerate(models)}
@@ -23,7 +23,8 @@ def plots(results: Mapping[str, Any]) -> dict[str, str]:
         found[f"attacks_{score}"] = _attacks(models, colours, score, label)
     found["delay_score"] = _delay(models, colours, "driving_score", "driving score")
     found["delay_success"] = _delay(models, colours, "success", "success rate", bar=0.5)
-    found["correlations"] = _correlations(results["relations"]["correlations"])
+    for target, rows in results["relations"]["correlations"].items():
+        found[f"correlations_{target}"] = _correlations(rows, METRICS[target].label)
     return {name: svg for name, svg in found.items() if svg}
 
 
@@ -112,13 +113,15 @@ def _curves(
     return plot.svg()
 
 
-def _correlations(rows: Sequence[Mapping[str, Any]]) -> str:
+def _correlations(rows: Sequence[Mapping[str, Any]], target: str) -> str:
     known = [
         (METRICS[r["metric"]].label, r["spearman"], r["low"], r["high"]) for r in rows if r["spearman"] is not None
     ]
     if not known:
         return ""
-    return intervals(known, "rank correlation with driving (Spearman)", "Rank correlations with intervals")
+    return intervals(
+        known, f"rank correlation with {target} (Spearman)", f"Rank correlations with {target}, and intervals"
+    )
 
 
 def _share_axis(label: str) -> Axis:

@@ -13,6 +13,11 @@ from drive_rl.report.perception_metrics import METRICS, OFFLINE
 from drive_rl.report.relations import pareto_front, percentile_interval, rank_correlation, resampled
 
 TARGET = "driving_score"
+TARGETS = {TARGET: "driving_scores", "mean_max_offset_m": "max_offsets_m"}
+"""What offline metrics are tried as predictors of -> where it lies road by road.
+
+Models that drive every road have one score; how far they stray from the lane's middle still tells them apart.
+"""
 FEWEST = 3  # models that a rank correlation needs
 _SEED = 0
 _ACCURACIES = ("ego_lane_iou", "offset_mae_m", "miou", "lines_f1")
@@ -23,16 +28,16 @@ Draws = NDArray[np.float64] | None
 
 
 def relations(models: Sequence[Model]) -> dict[str, Any]:
-    """Return `correlations` of offline metrics with the driving score, the `pareto` front, and `intervals` of the
-    driving score of each model that told it road by road.
+    """Return `correlations` of offline metrics with each of TARGETS, the `pareto` front, and `intervals` of the driving
+    score of each model that told it road by road.
     """
-    found = {"target": TARGET, "correlations": correlations(models), "pareto": front(models)}
-    return plain({**found, "intervals": intervals(models)})
+    alike = {target: correlations(models, target) for target in TARGETS}
+    return plain({"correlations": alike, "pareto": front(models), "intervals": intervals(models)})
 
 
-def correlations(models: Sequence[Model]) -> list[dict[str, Any]]:
-    """Return for each offline metric its rank correlation with the driving score: those of most models
-    first, and of them the strongest.
+def correlations(models: Sequence[Model], target: str) -> list[dict[str, Any]]:
+    """Return for each offline metric its rank correlation with one of TARGETS: those of most models first, and of them
+    the strongest.
 
     The sign is turned where lower is better, so that 1 always says "better offline, better on the road". `resampled`
     names what the interval accounts for: pictures, roads, or both. Metrics that fewer than three models have are left
@@ -40,14 +45,14 @@ def correlations(models: Sequence[Model]) -> list[dict[str, Any]]:
     """
     rows = []
     for name in OFFLINE:
-        chosen = [model for model in models if {name, TARGET} <= model["metrics"].keys()]
+        chosen = [model for model in models if {name, target} <= model["metrics"].keys()]
         if len(chosen) < FEWEST:
             continue
-        sign = METRICS[name].better
-        seen = _picture_draws(name, chosen)
-        driven = _road_draws(chosen)
-        values, scores = (np.array([model["metrics"][key] for model in chosen]) for key in (name, TARGET))
-        found = rank_correlation(sign * values, scores, None if seen is None else sign * seen, driven)
+        seen, driven = _picture_draws(name, chosen), _road_draws(chosen, target)
+        values, scores = (np.array([model["metrics"][key] for model in chosen]) for key in (name, target))
+        up, better = METRICS[name].better, METRICS[target].better
+        draws = None if seen is None else up * seen, None if driven is None else better * driven
+        found = rank_correlation(up * values, better * scores, *draws)
         over = [what for what, draws in (("pictures", seen), ("roads", driven)) if draws is not None]
         rows.append({"metric": name, **found._asdict(), "resampled": over})
     return sorted(rows, key=lambda row: (-row["models"], -np.nan_to_num(abs(row["spearman"]), nan=-1)))
@@ -57,7 +62,7 @@ def intervals(models: Sequence[Model]) -> dict[str, tuple[float, float]]:
     """Return the 95 % interval of each model's driving score: its mean over resampled roads."""
     found = {}
     for model in models:
-        draws = _road_draws([model]) if TARGET in model["metrics"] else None
+        draws = _road_draws([model], TARGET) if TARGET in model["metrics"] else None
         if draws is not None:
             found[model["name"]] = percentile_interval(draws[:, 0])
     return found
@@ -94,8 +99,8 @@ def _picture_draws(name: str, models: Sequence[Model]) -> Draws:
     return resampled(np.array(ratios, dtype=np.float64), _SEED)
 
 
-def _road_draws(models: Sequence[Model]) -> Draws:
-    scores = [model["parts"]["drives"]["clean"].get("driving_scores") for model in models]
+def _road_draws(models: Sequence[Model], target: str) -> Draws:
+    scores = [model["parts"]["drives"]["clean"].get(TARGETS[target]) for model in models]
     if any(each is None for each in scores) or len({len(each) for each in scores}) > 1:
         return None
     each = np.array(scores, dtype=np.float64)  # (M, R)

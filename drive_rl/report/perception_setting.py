@@ -32,6 +32,7 @@ class DrivesSetting:
     """How many roads, how corrupted, how late."""
 
     roads: int = 100
+    corrupted_roads: int = 25  # the first of them: corrupting takes longer than seeing
     corruptions: tuple[str, ...] = ("gaussian_noise", "motion_blur", "fog")  # one each of noise, blur, weather
     severity: int = 3
     delays_s: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5)  # beside the model's own latency
@@ -67,7 +68,9 @@ def reduced(setting: BenchSetting) -> BenchSetting:
         sees=SeesSetting(pictures=128),
         fast=SpeedSetting(min_duration_s=1.0, min_queries=662, engines=("eager", "onnx")),
         robust=RobustSetting(pictures=32, severities=(3,), epsilons_px=(1, 4), pgd_steps=5),
-        drives=DrivesSetting(roads=16, corruptions=("gaussian_noise", "contrast"), delays_s=(0.2, 0.3, 0.5)),
+        drives=DrivesSetting(
+            roads=16, corrupted_roads=16, corruptions=("gaussian_noise", "contrast"), delays_s=(0.2, 0.3, 0.5)
+        ),
         examples=ExamplesSetting(pictures=64, each=1),
         reduced=True,
     )

@@ -28,7 +28,7 @@ _SHORT = {
     "onnx_p50_ms": "p50",
     "onnx_p99_ms": "p99",
 }
-_MOST = 3  # correlations that are told
+_MOST = 3  # correlations that are told of each target
 
 
 def print_benchmark(results: Mapping[str, Any], console: Console | None = None) -> None:
@@ -59,11 +59,11 @@ def benchmark_progress() -> Iterator[Told]:
 
 
 def _lines(results: Mapping[str, Any]) -> Iterator[str]:
-    known = [row for row in results["relations"]["correlations"] if row["spearman"] is not None]
-    for row in known[:_MOST]:
-        between = "" if row["low"] is None else f" ({row['low']:+.2f} to {row['high']:+.2f})"
-        found = f"{row['spearman']:+.2f}{between}, {row['models']} models"
-        yield f"{METRICS[row['metric']].label} and driving: rank correlation {found}"
+    for target, rows in results["relations"]["correlations"].items():
+        for row in [row for row in rows if row["spearman"] is not None][:_MOST]:
+            between = "" if row["low"] is None else f" ({row['low']:+.2f} to {row['high']:+.2f})"
+            found = f"{row['spearman']:+.2f}{between}, {row['models']} models"
+            yield f"{METRICS[row['metric']].label} and {METRICS[target].label}: rank correlation {found}"
     if on := results["relations"]["pareto"]["models"]:
         yield f"Pareto front of accuracy, latency and driving: {', '.join(on)}"
     for model in results["models"]:

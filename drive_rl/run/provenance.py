@@ -26,6 +26,10 @@ PACKAGES = (
     "opencv-python",
     "safetensors",
     "wandb",
+    "onnxruntime",
+    "mlcommons-loadgen",
+    "kornia",
+    "imagecorruptions-imaug",
 )
 
 _PACKAGE = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception.frames import LANE_FIELDS, LINES, ROWS, Frames
 from drive_rl.perception.losses import Labels, label_losses
 from drive_rl.perception.model import build_perception
-from drive_rl.perception.rendered import drive_by, held_out
+from drive_rl.perception.rendered import along_road, held_out
 from drive_rl.perception.road_fit import RoadFit
 from drive_rl.perception_spec import FramesSpec
 from drive_rl.reader import load_world
@@ -133,5 +133,5 @@ def test_unknown_labels_teach_nothing() -> None:
 
 
 def test_a_drive_by_is_told_apart_from_a_standing_camera() -> None:
-    frames = drive_by(small_specs.recipe().world, 1000, 2)
+    frames = along_road(small_specs.recipe().world, 1000, 2)
     assert not np.array_equal(frames.images[0], frames.images[1])

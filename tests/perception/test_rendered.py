@@ -8,7 +8,7 @@ import pytest
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.frames import LANE_FIELDS, LINES, Frames, anchor_rows, labels_known
-from drive_rl.perception.rendered import RenderedFrames, drive_by, held_out
+from drive_rl.perception.rendered import RenderedFrames, along_road, held_out
 from drive_rl.perception.weather import weather
 from drive_rl.perception_spec import FramesSpec
 from drive_rl.reader import load_world
@@ -29,7 +29,7 @@ def every(frames: Frames) -> list[np.ndarray]:
 
 
 def test_pictures_and_labels_are_what_the_environment_says_at_that_pose() -> None:
-    frames = drive_by(WORLD, 20003, 30)
+    frames = along_road(WORLD, 20003, 30)
     env = LaneEnv(WORLD, observation="camera+state")
     try:
         env.reset(options={"road_seed": 20003})
@@ -107,7 +107,7 @@ def test_another_renderer_is_refused() -> None:
 
 
 def test_a_drive_by_goes_along_the_lane() -> None:
-    frames = drive_by(WORLD, 20000, 5)
+    frames = along_road(WORLD, 20000, 5)
     assert np.allclose(frames.lane[:, :2], 0)
     assert len(frames) == 5
 

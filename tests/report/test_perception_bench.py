@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,6 +21,7 @@ from drive_rl.perception.written import write_data
 from drive_rl.reader import load_perception
 from drive_rl.report.perception_bench import PARTS, run_benchmark
 from drive_rl.report.perception_metrics import parse_floor
+from drive_rl.report.perception_relations import relations
 from drive_rl.report.perception_setting import (
     BenchSetting,
     DrivesSetting,
@@ -69,8 +69,9 @@ class Road:
             "driving_score": score,
             "route_completion": score,
             "success": 1.0 if delay_s < 0.2 else 0.0,
-            "median_max_offset_m": 0.5,
+            "mean_max_offset_m": 0.5,
             "worst_max_offset_m": 1.0,
+            "max_offsets_m": [0.5] * episodes,
             "driving_scores": [score + 0.01 * i for i in range(-1, episodes - 1)],
         }
 
@@ -165,6 +166,15 @@ def test_a_part_that_fails_leaves_the_others_and_is_tried_again(models, tmp_path
     assert {name for name, _, _ in road.asked} == {"feeler"}
 
 
+def test_an_engine_that_fails_is_tried_again(models, tmp_path):
+    setting = replace(TINY, fast=replace(TINY.fast, engines=("eager", "no-such")))
+    results = run_benchmark(models[1:2], tmp_path, setting, Road())
+    engines = results["models"][0]["parts"]["fast"]["engines"]
+    assert "single_stream" in engines["eager"]
+    assert engines["no-such"] == {"error": "KeyError: 'no-such'"}
+    assert {path.stem for path in (tmp_path / "parts/seer").iterdir()} == {*PARTS} - {"fast"}
+
+
 def test_a_run_that_was_cut_off_goes_on(models, tmp_path):
     road = Road()
     road.broken = KeyboardInterrupt
@@ -197,7 +207,22 @@ def test_only_what_is_asked_otherwise_is_measured_again(models, tmp_path):
 def test_models_of_one_name_are_numbered(models, tmp_path):
     results = run_benchmark([models[2], models[2]], tmp_path, TINY, Road())
     assert [model["name"] for model in results["models"]] == ["feeler", "feeler (2)"]
-    assert results["relations"]["correlations"] == []  # it takes three
+    assert results["relations"]["correlations"] == {"driving_score": [], "mean_max_offset_m": []}  # it takes three
+
+
+def test_models_that_drive_all_roads_are_told_apart_by_how_far_they_stray():
+    """Ranks 1, 2, 3, 4 and 2, 1, 3, 4: Spearman's 1 - 6 (1 + 1) / (4 (16 - 1)) = 0.8."""
+    rows = []
+    for i, strayed in enumerate((0.2, 0.1, 0.3, 0.5)):
+        metrics = {"offset_mae_m": 0.1 * (i + 1), "driving_score": 1.0, "mean_max_offset_m": strayed}
+        clean = {"driving_scores": [1.0, 1.0], "max_offsets_m": [strayed, strayed]}
+        rows.append({"name": str(i), "metrics": metrics, "parts": {"sees": {}, "drives": {"clean": clean}}})
+    found = relations(rows)["correlations"]
+    assert [row["spearman"] for row in found["driving_score"]] == [None]
+    assert [row["metric"] for row in found["mean_max_offset_m"]] == ["offset_mae_m"]
+    row = found["mean_max_offset_m"][0]
+    assert (row["spearman"], row["low"], row["high"]) == pytest.approx((0.8, 0.8, 0.8))
+    assert row["resampled"] == ["roads"]
 
 
 def test_a_folder_of_pictures(models, tmp_path):
@@ -245,7 +270,6 @@ def test_the_page_asks_the_network_for_nothing(done):
         assert 'role="img" aria-label="' in plot
 
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SORTED = """<script>window.addEventListener("load", () => {
 const table = document.querySelector("table");
 table.querySelectorAll("button")[1].click();
@@ -253,15 +277,11 @@ document.title = [...table.tBodies[0].rows].map((row) => row.cells[0].textConten
 });</script>"""
 
 
-def test_a_browser_opens_the_page_from_disk(done, tmp_path):
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if browser is None:
-        pytest.skip(f"no browser on PATH: {', '.join(BROWSERS)}")
+def test_a_browser_opens_the_page_from_disk(browser, done, tmp_path):
     page = tmp_path / "index.html"
     page.write_text((done[0] / "index.html").read_text(encoding="utf-8") + SORTED, encoding="utf-8")
-    switches = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
     offline = ["--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--dump-dom"]
-    command = [browser, *switches, *offline, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
+    command = [*browser, *offline, page.as_uri()]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in shown.stderr
     assert "<title>all,feeler,seer,no-such</title>" in shown.stdout  # best driver first, unknown last
