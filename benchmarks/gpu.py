@@ -29,7 +29,7 @@ CARRY = (
 )
 
 OPS_A_PIXEL = 200
-"""Single-precision operations of a ground pixel: counted by hand in render.paint_pixel, rounded up."""
+"""Single-precision operations of a ground pixel: counted by hand in pixel.paint_pixel, rounded up."""
 OPS_A_CORE = 2
 """A fused multiply-add each cycle."""
 CORES_AN_SM = 128

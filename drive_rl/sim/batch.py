@@ -20,7 +20,8 @@ from drive_rl.errors import DriveRLError
 from drive_rl.sim.camera import cast_rays
 from drive_rl.sim.cars import Cars, begin_car, plan_of, pose_before, step_car
 from drive_rl.sim.judge import END_REASONS, METRICS, RUNNING, STATE_FIELDS, TERMS
-from drive_rl.sim.render import TEXELS, paint_picture
+from drive_rl.sim.pixel import TEXELS
+from drive_rl.sim.render import paint_picture
 from drive_rl.sim.ring import Array, RoadRing, slot_bytes
 from drive_rl.sim.scoring import TRACE, summarise
 from drive_rl.sim.solids import Solids
@@ -34,7 +35,7 @@ class Lens(NamedTuple):
     """What all cameras share."""
 
     bearings: Array  # (W,) float32, camera.Rays.bearings
-    texels: Array  # render.TEXELS
+    texels: Array  # pixel.TEXELS
 
 
 class Batch:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.batch import Batch, check_batch
 from drive_rl.sim.cars import begin_car, pose_before, step_car
-from drive_rl.sim.render import paint_pixel
+from drive_rl.sim.pixel import paint_pixel
 from drive_rl.sim.ring import Array, Roads, slot_bytes
 from drive_rl.sim.solids import Solids
 from drive_rl.spec import SPLITS, Observation, WorldSpec
