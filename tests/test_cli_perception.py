@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.run.wandb_file import records, values
 from tests.test_cli import call
 
 TINY = """\
@@ -48,6 +49,17 @@ def test_fit_leaves_a_run_folder_that_goes_on_longer(here: Path, run: Path) -> N
     assert "may" in call(here, "perception", "fit", "--help").stdout
 
 
+def test_a_fit_is_tracked_by_wandb(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    said = call(here, "perception", "fit", "tiny.yaml", "--track", "wandb", "--seed", "3").stdout
+    found = re.search(r"^run: (.+)$", said, re.MULTILINE)
+    assert found, said
+    (path,) = (here / found[1] / "wandb").glob("offline-run-*/run-*.wandb")
+    history = [values(record.history.item) for record in records(path) if record.WhichOneof("record_type") == "history"]
+    assert [row["global_step"] for row in history if "val/lane_loss" in row] == [64, 128, 128]  # the last one: polished
+    assert all(row["fit/loss"] > -10 for row in history if "fit/loss" in row)
+
+
 def test_look_writes_stills_and_scores(here: Path, run: Path) -> None:
     said = call(here, "perception", "look", str(run), "--frames", "2", "--out", "look.png").stdout
     assert (here / "look.png").read_bytes().startswith(b"\x89PNG")
@@ -81,7 +93,7 @@ def test_a_model_drives_and_is_benchmarked_on_a_folder(here: Path, run: Path) ->
 
 
 def test_wrong_words_are_told(here: Path) -> None:
-    assert "name a recipe" in call(here, "perception", "fit", expect=2).stderr
+    assert "give a name" in call(here, "perception", "fit", expect=2).stderr
     assert (
         "unknown perception recipe 'unett'; did you mean 'unet'?"
         in call(here, "perception", "fit", "unett", expect=2).stderr
