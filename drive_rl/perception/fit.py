@@ -187,7 +187,7 @@ class _Session:
 
         try:
             self.looks.start()
-            self._learn(run, stop, display, record)
+            self._learn(run, stop, display, record, say)
             best = self.looks.best
             assert best is not None, "learning ends with a look"
             write_json(run.evaluation, {"model": str(run.path), "split": "val", "frames": best.frames, **best.scores})
@@ -196,7 +196,7 @@ class _Session:
         finally:
             tracker.close()
 
-    def _learn(self, run: RunFolder, stop: StopRequest, display: Display, record: Record) -> None:
+    def _learn(self, run: RunFolder, stop: StopRequest, display: Display, record: Record, say: Say) -> None:
         fit = self.spec.fit
         every = max(1, round(fit.evaluate_every / fit.batch_size))
         while self.done < self.total_batches and not self.looks.stalled(fit.patience):
@@ -211,6 +211,7 @@ class _Session:
                 assert stop.signal is not None
                 raise TrainingInterrupted("perception fit", run, stop.signal)
         if self._polishes:
+            say(f"last lesson: the lane head alone, on {fit.polish_frames:,} pictures more")
             self._polish()
         if self._polishes or self.done % every:
             self._look(run, display, record)
