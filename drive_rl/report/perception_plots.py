@@ -119,9 +119,7 @@ def _correlations(rows: Sequence[Mapping[str, Any]], target: str) -> str:
     ]
     if not known:
         return ""
-    return intervals(
-        known, f"rank correlation with {target} (Spearman)", f"Rank correlations with {target}, and intervals"
-    )
+    return intervals(known, "rank correlation (Spearman)", f"Rank correlations with {target}, and their intervals")
 
 
 def _share_axis(label: str) -> Axis:
