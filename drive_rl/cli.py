@@ -19,7 +19,6 @@ from drive_rl.cli_perception import bench, data, perception
 from drive_rl.errors import DriveRLError
 from drive_rl.options import (
     Device,
-    Overrides,
     Overwrite,
     Runs,
     SeedOption,
@@ -85,7 +84,10 @@ def train(
     experiment: Annotated[
         str | None, typer.Argument(metavar="EXPERIMENT", help="A name from `drive-rl list`, or a YAML file.")
     ] = None,
-    overrides: Overrides = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Changes, such as agent.learning_rate=3e-4 budget_steps=50000."),
+    ] = None,
     seed: SeedOption = None,
     device: Device = "auto",
     track: TrackOption = None,

@@ -9,7 +9,6 @@ import typer
 from drive_rl.errors import DriveRLError
 from drive_rl.options import (
     Device,
-    Overrides,
     Overwrite,
     Runs,
     SeedOption,
@@ -45,7 +44,10 @@ def fit(
     recipe: Annotated[
         str | None, typer.Argument(metavar="RECIPE", help="A name from `drive-rl list`, or a YAML file.")
     ] = None,
-    overrides: Overrides = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Changes, such as fit.learning_rate=1e-3 model.encoder.kind=nature."),
+    ] = None,
     seed: SeedOption = None,
     device: Device = "auto",
     track: TrackOption = None,

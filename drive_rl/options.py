@@ -16,11 +16,7 @@ SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Whic
 WorldChanges = Annotated[
     list[str] | None, typer.Argument(metavar="world.KEY=VALUE", help="Changes to the world.", show_default=False)
 ]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Changes, such as agent.learning_rate=3e-4 budget_steps=50000."),
-]
-SeedOption = Annotated[int | None, typer.Option(help="The experiment's seed, unless given.", show_default=False)]
+SeedOption = Annotated[int | None, typer.Option(help="Another seed than the file's.", show_default=False)]
 TrackOption = Annotated[Track | None, typer.Option(help="Where numbers go beside metrics.csv.", show_default=False)]
 Runs = Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are made.")]
 

@@ -148,6 +148,8 @@ def test_list_names_what_is_on_the_shelves(here: Path) -> None:
         "worlds",
         "drivers",
         "experiments",
+        "perception recipes",
+        "PilotNet, the lane state alone",  # a recipe's own line
     ):
         assert word in said
 

@@ -4,7 +4,6 @@ It knows the layout on disk (`data_card.py` tells it to people). It knows no mod
 """
 
 import csv
-import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from drive_rl.perception.own_folder import FORMAT, KIND
 from drive_rl.perception.rendered import check_rendered, road_frames
 from drive_rl.perception_spec import FramesSpec
 from drive_rl.run.files import write_directory, write_json, write_text
+from drive_rl.run.manifest import sha256_of
 from drive_rl.sim.render import CLASSES, VEHICLE
 from drive_rl.spec import SPLITS, Split, WorldSpec
 
@@ -172,9 +172,7 @@ def _manifest(
 ) -> dict[str, Any]:
     files = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": digest}
+        files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
     return {
         "format": FORMAT,
         "kind": KIND,

@@ -29,6 +29,7 @@ from drive_rl.report.perception_page import write_page
 from drive_rl.report.perception_relations import relations
 from drive_rl.report.perception_setting import BenchSetting
 from drive_rl.run.files import explain_disk_errors, write_json, write_text
+from drive_rl.run.manifest import sha256_of
 from drive_rl.run.provenance import cpu_model, provenance, usable_cores
 
 PARTS = ("sees", "fast", "robust", "drives", "examples")
@@ -135,7 +136,7 @@ class _Bench:
             "name": label,
             "given": name,
             **about,
-            "weights_sha256": _sha256(trained.weights),
+            "weights_sha256": sha256_of(trained.weights),
             "parts": found,
             "errors": errors,
             "metrics": metrics_of(found),
@@ -213,7 +214,7 @@ def _label(name: str, taken: Container[str]) -> str:
 
 def _key(trained: Trained, part: str, asked: Mapping[str, Any]) -> str:
     spec = trained.spec.model_dump(mode="json")
-    return _hash({"v": __version__, "weights": _sha256(trained.weights), "spec": spec, "part": part, "asked": asked})
+    return _hash({"v": __version__, "weights": sha256_of(trained.weights), "spec": spec, "part": part, "asked": asked})
 
 
 def _kept(file: Path, key: str) -> Any:
@@ -235,11 +236,6 @@ def _stamp(data: Path | None) -> Any:
 
 def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _slug(label: str) -> str:

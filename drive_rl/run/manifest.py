@@ -21,7 +21,7 @@ RESUMABLE = ("weights.safetensors", "optimizer.safetensors", "optimizer.json", "
 def write_manifest(folder: Path, head: dict[str, Any]) -> None:
     """Write `manifest.json` over all files now in `folder`; `head` goes before the list of files."""
     paths = sorted(folder.iterdir())
-    files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in paths}
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in paths}
     write_json(folder / "manifest.json", {"format": FORMAT, **head, "files": files})
 
 
@@ -78,12 +78,13 @@ def _check_file(path: Path, expected: dict[str, Any]) -> None:
         raise DriveRLError(
             f"{path}: {size} bytes found, {expected['bytes']} expected: the file was cut short or edited: {MEND}"
         )
-    if (found := _sha256(path)) != expected["sha256"]:
+    if (found := sha256_of(path)) != expected["sha256"]:
         raise DriveRLError(
             f"{path}: SHA-256 {found} found, {expected['sha256']} expected: the file was edited or damaged: {MEND}"
         )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -63,7 +63,7 @@ def test_stacks_and_grey_pictures_go_in() -> None:
 
 def test_timm_is_asked_for_by_name() -> None:
     try:
-        import timm  # pyright: ignore[reportMissingImports] # noqa: F401
+        import timm  # noqa: F401 # pyright: ignore[reportMissingImports] - an extra, which may be missing
     except (ImportError, RuntimeError):
         with pytest.raises(DriveRLError, match=r"timm cannot be imported .*mend: pip install 'drive-rl\[timm\]'"):
             build_perception(small_specs.recipe("model.encoder.kind=timm:resnet10t"))
