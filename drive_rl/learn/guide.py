@@ -31,26 +31,29 @@ from drive_rl.spec import GuidanceSpec
 
 _MAX_GRAD_NORM = 5.0
 
+TRUE_AND_SHOWN = spaces.Box(-np.inf, np.inf, (2 * LANE_STATE.shape[0],), np.float32)
+"""The space of a true lane state and, after it, the one that is shown."""
+
 
 class Guide(VecEnvWrapper):
     """{camera, state} environments as environments of the scaled lane state.
 
     `shown` (B, fields) is what to act on: what the eyes tell, or early on the truth. It is also what the environments
-    return, unless `returns_truth`: then they return the true state, for values that are learned off-policy. Lane states
-    are arrays, or tensors where the environments show tensors.
+    return, unless `returns_both`: then they return (B, 2 x fields), the true state and what is shown, for values that
+    are learned off-policy. Lane states are arrays, or tensors where the environments show tensors.
 
     Args:
         envs: The environments.
         spec: How the eyes learn.
         seed: Of the order of pictures, and of which episodes show the truth.
-        returns_truth: What `reset` and `step` return.
+        returns_both: What `reset` and `step` return.
     """
 
-    def __init__(self, envs: VecEnv, spec: GuidanceSpec, seed: int, returns_truth: bool) -> None:
-        super().__init__(envs, observation_space=LANE_STATE)
+    def __init__(self, envs: VecEnv, spec: GuidanceSpec, seed: int, returns_both: bool) -> None:
+        super().__init__(envs, observation_space=TRUE_AND_SHOWN if returns_both else LANE_STATE)
         camera = cast(spaces.Dict, envs.observation_space).spaces["camera"]
         self.shown: Any = np.zeros((envs.num_envs, *LANE_STATE.shape), np.float32)
-        self._spec, self._returns_truth = spec, returns_truth
+        self._spec, self._returns_both = spec, returns_both
         self._rng = np.random.default_rng([seed, 2])
         self._pictures = torch.zeros((spec.pictures, *cast(tuple[int, ...], camera.shape)), dtype=torch.uint8)
         self._truths = torch.zeros((spec.pictures, *LANE_STATE.shape))
@@ -80,9 +83,10 @@ class Guide(VecEnvWrapper):
         ended = np.array(["terminal_observation" in info for info in infos])
         for row in np.flatnonzero(ended):
             last = infos[row]["terminal_observation"]
-            true = self._returns_truth or self._shows_truth[row]
-            told = self._truth(last["state"]) if true else self._tell(self._tensor(last["camera"])[None])[0]
-            infos[row]["terminal_observation"] = self._like(last["state"], told)
+            truth = self._truth(last["state"])
+            shown = truth if self._shows_truth[row] else self._tell(self._tensor(last["camera"])[None])[0]
+            returned = torch.cat((truth, shown)) if self._returns_both else shown
+            infos[row]["terminal_observation"] = self._like(last["state"], returned)
         self._begin(ended)
         return self._show(observations), rewards, dones, infos
 
@@ -172,7 +176,7 @@ class Guide(VecEnvWrapper):
         self._owed += len(pictures) * self._spec.passes / self._spec.batch_size
         shown = torch.where(self._tensor(self._shows_truth)[:, None], truths, self._tell(pictures))
         self.shown = self._like(observations["state"], shown)
-        return self._like(observations["state"], truths) if self._returns_truth else self.shown
+        return self._like(observations["state"], torch.cat((truths, shown), 1)) if self._returns_both else self.shown
 
     def _step(self) -> Tensor:
         """Take one gradient step on pictures drawn from those kept; return the loss."""

@@ -36,11 +36,11 @@ def model_of(spec: PpoSpec | DqnSpec, device: torch.device = CPU) -> tuple[Any, 
     return build_model(spec, envs, device, 0), envs
 
 
-def guide_of(returns_truth: bool = False, count: int = 2, **guidance: Any) -> tuple[Guide, LaneSight, VecEnv]:
+def guide_of(returns_both: bool = False, count: int = 2, **guidance: Any) -> tuple[Guide, LaneSight, VecEnv]:
     """Return a guide of some small worlds, its eyes, and the worlds themselves."""
     spec = small_specs.ppo()
     envs = make_envs(small_specs.world(), spec, "train", count, 0)
-    guide = Guide(envs, GuidanceSpec(**guidance), 0, returns_truth)
+    guide = Guide(envs, GuidanceSpec(**guidance), 0, returns_both)
     torch.manual_seed(0)
     sight = LaneSight(CAMERA, spec.encoder, 2)
     guide.teach(sight)
@@ -68,9 +68,9 @@ def known(shown: np.ndarray) -> np.ndarray:
     return shown[:, [STATE_FIELDS.index(name) for name in ("offset_m", "heading_error_rad", "speed_mps")]]
 
 
-@pytest.mark.parametrize("returns_truth", [False, True])
-def test_at_first_the_truth_is_shown(returns_truth: bool) -> None:
-    guide, _, envs = guide_of(returns_truth, truth_fraction=0.5)
+@pytest.mark.parametrize("returns_both", [False, True])
+def test_at_first_the_truth_is_shown(returns_both: bool) -> None:
+    guide, _, envs = guide_of(returns_both, truth_fraction=0.5)
     other = twin()
     truth: Any = other.reset()
     assert np.allclose(known(guide.reset()), by_hand(truth["state"]), atol=1e-5)
@@ -79,30 +79,32 @@ def test_at_first_the_truth_is_shown(returns_truth: bool) -> None:
         truth = other.step(action)[0]
         returned: Any = guide.step(action)[0]
         assert np.allclose(known(returned), by_hand(truth["state"]), atol=1e-5)
+        assert np.array_equal(returned[:, -FIELDS:], guide.shown)
+        assert np.array_equal(returned[:, :FIELDS], guide.shown)
     envs.close()
     other.close()
 
 
-@pytest.mark.parametrize("returns_truth", [False, True])
-def test_later_what_the_eyes_tell_is_shown(returns_truth: bool) -> None:
-    guide, sight, envs = guide_of(returns_truth, truth_fraction=0)
+@pytest.mark.parametrize("returns_both", [False, True])
+def test_later_what_the_eyes_tell_is_shown(returns_both: bool) -> None:
+    guide, sight, envs = guide_of(returns_both, truth_fraction=0)
     other = twin()
     truth: Any = other.reset()
     returned = guide.reset()
     with torch.no_grad():
         told = sight(torch.as_tensor(truth["camera"])).numpy()
     assert np.array_equal(guide.shown, told)
-    if returns_truth:
+    assert np.array_equal(returned[:, -FIELDS:], told)
+    if returns_both:
         assert np.allclose(known(returned), by_hand(truth["state"]), atol=1e-5)
-    else:
-        assert np.array_equal(returned, told)
+        assert returned.shape == (2, 2 * FIELDS)
     envs.close()
     other.close()
 
 
-@pytest.mark.parametrize(("returns_truth", "truth_fraction"), [(False, 0), (False, 1), (True, 0)])
-def test_an_episodes_last_lane_state_is_of_the_kind_returned(returns_truth: bool, truth_fraction: float) -> None:
-    guide, sight, envs = guide_of(returns_truth, truth_fraction=truth_fraction)
+@pytest.mark.parametrize(("returns_both", "truth_fraction"), [(False, 0), (False, 1), (True, 0)])
+def test_an_episodes_last_lane_state_is_of_the_kind_returned(returns_both: bool, truth_fraction: float) -> None:
+    guide, sight, envs = guide_of(returns_both, truth_fraction=truth_fraction)
     other = twin()
     guide.reset()
     other.reset()
@@ -113,11 +115,11 @@ def test_an_episodes_last_lane_state_is_of_the_kind_returned(returns_truth: bool
         if dones[0]:
             last = theirs[0]["terminal_observation"]
             found = infos[0]["terminal_observation"]
-            assert found.shape == (FIELDS,)
-            if returns_truth or truth_fraction:
+            assert found.shape == (FIELDS * (1 + returns_both),)
+            if returns_both or truth_fraction:
                 assert np.allclose(known(found[None]), by_hand(last["state"][None]), atol=1e-5)
-            else:
-                assert np.array_equal(found, sight.tell(last["camera"][None])[0])
+            if not truth_fraction:
+                assert np.array_equal(found[-FIELDS:], sight.tell(last["camera"][None])[0])
             break
     else:
         pytest.fail("no episode ended")
@@ -198,7 +200,8 @@ def device_is_here(name: str) -> bool:
 def test_the_lane_loss_falls_in_training(algorithm: str, device: str) -> None:
     if not device_is_here(device):
         pytest.skip("no GPU")
-    model, envs = model_of(MAKE[algorithm](), torch.device(device))
+    everywhere = {"ppo": (), "dqn": ("exploration_fraction=1", "exploration_end=1")}[algorithm]
+    model, envs = model_of(MAKE[algorithm](*everywhere), torch.device(device))
     other = make_envs(small_specs.world(), MAKE[algorithm](), "train", 2, 5)
     rows: list[Any] = [other.reset() for _ in range(50)]
     images = np.concatenate([row["camera"] for row in rows])
@@ -267,13 +270,53 @@ def test_dqn_acts_on_what_is_told_and_learns_from_the_truth() -> None:
     model, envs = model_of(small_specs.dqn("guidance.truth_fraction=0", "exploration_end=0", "exploration_fraction=0"))
     model.learn(64)
     model.exploration_rate = 0.0
-    shown, truth = model.guide.shown, model._last_obs
-    assert not np.allclose(shown, truth)
-    acts = model.predict(truth)[0]
+    shown, both = model.guide.shown, model._last_obs
+    assert np.array_equal(both[:, FIELDS:], shown)
+    assert not np.allclose(both[:, :FIELDS], shown)
+    acts = model.predict(both)[0]
     assert np.array_equal(acts, model.policy.predict(shown, deterministic=True)[0])
-    kept = model.replay_buffer.observations[: model.replay_buffer.pos]
-    assert np.array_equal(model.replay_buffer.next_observations[model.replay_buffer.pos - 1], truth)
-    assert kept.shape[1:] == (2, FIELDS)
+    assert np.array_equal(model.replay_buffer.next_observations[model.replay_buffer.pos - 1], both)
+    envs.close()
+
+
+def by_numpy(network: Any, states: np.ndarray) -> np.ndarray:
+    """Return the values of lane states: linear layers, each but the last normalised and times its logistic."""
+    x = states.astype(np.float64)
+    *hidden, last = [layer for layer in network.q_net if isinstance(layer, torch.nn.Linear)]
+    for layer in hidden:
+        x = x @ layer.weight.detach().numpy().T.astype(np.float64) + layer.bias.detach().numpy()
+        x = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5)
+        x = x / (1 + np.exp(-x))
+    return x @ last.weight.detach().numpy().T.astype(np.float64) + last.bias.detach().numpy()
+
+
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_dqns_targets_judge_by_the_truth_what_is_chosen_by_what_is_told(n_steps: int) -> None:
+    changes = ("guidance.truth_fraction=0", f"n_steps={n_steps}", "hidden=[16,16]", "learning_starts=400")
+    model, envs = model_of(small_specs.dqn(*changes))
+    model.learn(400)  # not one update yet
+    for part in model.q_net_target.parameters():  # as lively as a trained one: other states, other actions
+        part.data += 0.5 * torch.randn_like(part)
+    random = np.random.get_state()
+    batch = model.replay_buffer.sample(32)
+    rows = {name: getattr(batch, name).numpy() for name in ("observations", "next_observations", "rewards", "dones")}
+    at, true, shown = (
+        rows["observations"][:, :FIELDS],
+        rows["next_observations"][:, :FIELDS],
+        rows["next_observations"][:, FIELDS:],
+    )
+    chosen = by_numpy(model.q_net_target, shown).argmax(1)
+    worth = by_numpy(model.q_net_target, true)
+    assert (chosen != worth.argmax(1)).any()
+    discounts = model.gamma if n_steps == 1 else batch.discounts.numpy()[:, 0]
+    targets = rows["rewards"][:, 0] + (1 - rows["dones"][:, 0]) * discounts * worth[np.arange(32), chosen]
+    errors = np.abs(by_numpy(model.q_net, at)[np.arange(32), batch.actions.numpy()[:, 0]] - targets)
+    loss = np.where(errors < 1, errors**2 / 2, errors - 0.5).mean()
+    np.random.set_state(random)
+    before = [part.clone() for part in model.q_net.parameters()]
+    model.train(1, 32)
+    assert model.logger.name_to_value["train/loss"] == pytest.approx(loss, rel=1e-4)
+    assert not any(map(torch.equal, before, model.q_net.parameters()))
     envs.close()
 
 
@@ -283,7 +326,7 @@ def test_guided_models_are_their_own() -> None:
         envs.close()
         assert type(model) is kind
         assert type(model.policy) is policy
-        assert model.observation_space == LANE_STATE
+        assert model.policy.observation_space == LANE_STATE
 
 
 @pytest.mark.parametrize(
