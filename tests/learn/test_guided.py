@@ -17,7 +17,7 @@ from drive_rl.learn.build import build_model, is_guided, make_envs
 from drive_rl.learn.drivers import policy_driver
 from drive_rl.learn.encoders import ImageEncoder
 from drive_rl.learn.exploration import PerEnvDQN
-from drive_rl.learn.guide import Guide
+from drive_rl.learn.guide import TRUE_AND_SHOWN, Guide
 from drive_rl.learn.guided import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ
 from drive_rl.learn.sight import LANE_STATE, LaneSight
 from drive_rl.sim.judge import STATE_FIELDS
@@ -200,6 +200,7 @@ def device_is_here(name: str) -> bool:
 def test_the_lane_loss_falls_in_training(algorithm: str, device: str) -> None:
     if not device_is_here(device):
         pytest.skip("no GPU")
+    # pictures of more than one place: so early, what DQN thinks best may be to stand still
     everywhere = {"ppo": (), "dqn": ("exploration_fraction=1", "exploration_end=1")}[algorithm]
     model, envs = model_of(MAKE[algorithm](*everywhere), torch.device(device))
     other = make_envs(small_specs.world(), MAKE[algorithm](), "train", 2, 5)
@@ -275,7 +276,9 @@ def test_dqn_acts_on_what_is_told_and_learns_from_the_truth() -> None:
     assert not np.allclose(both[:, :FIELDS], shown)
     acts = model.predict(both)[0]
     assert np.array_equal(acts, model.policy.predict(shown, deterministic=True)[0])
+    kept = model.replay_buffer.observations[: model.replay_buffer.pos]
     assert np.array_equal(model.replay_buffer.next_observations[model.replay_buffer.pos - 1], both)
+    assert kept.shape[1:] == (2, 2 * FIELDS)
     envs.close()
 
 
@@ -321,11 +324,15 @@ def test_dqns_targets_judge_by_the_truth_what_is_chosen_by_what_is_told(n_steps:
 
 
 def test_guided_models_are_their_own() -> None:
-    for algorithm, kind, policy in (("ppo", GuidedPPO, GuidedActorCritic), ("dqn", GuidedDQN, GuidedQ)):
+    for algorithm, kind, policy, kept in (
+        ("ppo", GuidedPPO, GuidedActorCritic, LANE_STATE),
+        ("dqn", GuidedDQN, GuidedQ, TRUE_AND_SHOWN),
+    ):
         model, envs = model_of(MAKE[algorithm]())
         envs.close()
         assert type(model) is kind
         assert type(model.policy) is policy
+        assert model.observation_space == kept
         assert model.policy.observation_space == LANE_STATE
 
 
