@@ -7,9 +7,9 @@ no learner; who decides which road comes next is the caller.
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,11 +24,14 @@ from drive_rl.sim.pixel import TEXELS
 from drive_rl.sim.render import paint_picture
 from drive_rl.sim.ring import Array, RoadRing, slot_bytes
 from drive_rl.sim.scoring import TRACE, summarise
+from drive_rl.sim.sharing import new_counter, take
 from drive_rl.sim.solids import Solids
 from drive_rl.spec import Observation, WorldSpec
 
 _SPARE_ROADS = 64
 """Slots beyond one a car, for roads that are driven on again."""
+_SHARE = 4
+"""Cars that a thread takes at a time."""
 
 
 class Lens(NamedTuple):
@@ -60,12 +63,14 @@ class Batch:
         if threads is not None and threads < 1:
             raise DriveRLError(f"threads = {threads}: expected at least 1, or None for as many as there are cores")
         check_batch(world, num_cars, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-        self._set_up(world, num_cars, observation, min(num_cars, _SPARE_ROADS))
-        cores = len(os.sched_getaffinity(0)) if threads is None else threads
-        self._parts = np.linspace(0, num_cars, max(1, min(cores, num_cars // 4)) + 1).astype(int).tolist()
-        self._pool = ThreadPoolExecutor(len(self._parts) - 2) if len(self._parts) > 2 else None
+        self._set_up(world, num_cars, observation, min(num_cars, _SPARE_ROADS), threads)
 
-    def _set_up(self, world: WorldSpec, num_cars: int, observation: Observation, spare_roads: int) -> None:
+    def _set_up(
+        self, world: WorldSpec, num_cars: int, observation: Observation, spare_roads: int, threads: int | None
+    ) -> None:
+        cores = len(os.sched_getaffinity(0)) if threads is None else threads
+        self._helpers = max(1, min(cores, num_cars // _SHARE)) - 1  # threads beside the caller's
+        self._pool = ThreadPoolExecutor(self._helpers) if self._helpers else None
         camera = world.camera
         self.world = world
         self.observation: Observation = observation
@@ -104,11 +109,12 @@ class Batch:
 
     def begin(self, cars: Sequence[int] | NDArray[np.int64], seeds: Iterable[int]) -> None:
         """Begin the episode of a road seed in each of some cars."""
-        for car, seed in zip(cars, seeds, strict=True):
+        chosen, wanted = np.asarray(cars, np.int64), [int(seed) for _, seed in zip(cars, seeds, strict=True)]
+        for car in chosen.tolist():
             self.idle(car)
-            self.slot[car] = self.ring.take(int(seed))
-            self.drives[car] = True
-        self._begin(np.asarray(cars, np.int64))
+        self.slot[chosen] = self.ring.take(wanted, self._together)
+        self.drives[chosen] = True
+        self._begin(chosen)
 
     def step(self, commands: Any) -> NDArray[np.int64]:
         """Drive each car one control step; return which episodes ended.
@@ -174,8 +180,8 @@ class Batch:
         seeds = state["slot"].tolist()
         for car in range(self.num_cars):
             self.idle(car)
-        for car in np.flatnonzero(state["drives"]).tolist():
-            self.slot[car] = self.ring.take(seeds[car])
+        driven = np.flatnonzero(state["drives"])
+        self.slot[driven] = self.ring.take([seeds[car] for car in driven.tolist()], self._together)
         self.drives[:] = state["drives"]
         for name, array in self.cars._asdict().items():
             if name == "trace":
@@ -196,15 +202,20 @@ class Batch:
             self.ring.leave(int(self.slot[car]))
 
     def _begin(self, chosen: NDArray[np.int64]) -> None:
-        _begin(chosen, self.cars, self.ring.roads, self._plan, self._lens, self.frames)
+        shared = self.cars, self.ring.roads, self._plan, self._lens, self.frames
+        self._together(partial(_begin, new_counter(), chosen, *shared), len(chosen) // _SHARE)
 
     def _step(self, commands: NDArray[np.float64]) -> None:
         shared = self.cars, self.ring.roads, self._plan, self._lens, commands, self._frames_before, self.frames
-        first, *others = pairwise(self._parts)
-        running = [self._pool.submit(_step, *part, *shared) for part in others] if self._pool else []
-        _step(*first, *shared)
-        for part in running:
-            part.result()
+        self._together(partial(_step, new_counter(), *shared), self.num_cars // _SHARE)
+
+    def _together(self, work: Callable[[], Any], shares: int) -> None:
+        """Call a function that takes what is left to do, on as many threads as there are shares; wait for all."""
+        helpers = min(self._helpers, shares - 1)
+        running = [self._pool.submit(work) for _ in range(helpers)] if self._pool else []
+        work()
+        for helper in running:
+            helper.result()
 
     # where the arrays live: a batch on a GPU differs here
     def zeros(self, shape: tuple[int, ...], dtype: type[np.generic]) -> Any:
@@ -254,25 +265,31 @@ def check_batch(world: WorldSpec, num_cars: int, free: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _begin(chosen, cars, roads, plan, lens, frames):
+def _begin(counter, chosen, cars, roads, plan, lens, frames):
     """Put some cars at the start of their roads; the first stack shows the way there at the same speed."""
-    for i in chosen:
-        begin_car(i, cars, roads, plan)
-        for k in range(frames.shape[1]):
-            x, y = pose_before(i, cars, plan, frames.shape[1] - 1 - k)
-            _photograph(x, y, cars.body[2, i], cars.slot[i], roads, lens, frames[i, k])
+    first = take(counter, _SHARE)
+    while first < chosen.size:
+        for i in chosen[first : first + _SHARE]:
+            begin_car(i, cars, roads, plan)
+            for k in range(frames.shape[1]):
+                x, y = pose_before(i, cars, plan, frames.shape[1] - 1 - k)
+                _photograph(x, y, cars.body[2, i], cars.slot[i], roads, lens, frames[i, k])
+        first = take(counter, _SHARE)
 
 
 @njit(cache=True, nogil=True)
-def _step(first, last, cars, roads, plan, lens, commands, before, after):
-    """Drive the cars [first, last) one control step, judge them and photograph what they see."""
-    for i in range(first, last):
-        if not cars.drives[i]:
-            continue
-        step_car(i, cars, roads, plan, commands[i, 0], commands[i, 1])
-        if after.shape[1] > 0:
-            _shift(before[i].reshape(-1), after[i].reshape(-1), after[i, 0].size)
-            _photograph(cars.body[0, i], cars.body[1, i], cars.body[2, i], cars.slot[i], roads, lens, after[i, -1])
+def _step(counter, cars, roads, plan, lens, commands, before, after):
+    """Drive the cars that nobody has taken one control step, judge them and photograph what they see."""
+    first = take(counter, _SHARE)
+    while first < cars.drives.size:
+        for i in range(first, min(first + _SHARE, cars.drives.size)):
+            if not cars.drives[i]:
+                continue
+            step_car(i, cars, roads, plan, commands[i, 0], commands[i, 1])
+            if after.shape[1] > 0:
+                _shift(before[i].reshape(-1), after[i].reshape(-1), after[i, 0].size)
+                _photograph(cars.body[0, i], cars.body[1, i], cars.body[2, i], cars.slot[i], roads, lens, after[i, -1])
+        first = take(counter, _SHARE)
 
 
 @njit(cache=True)

@@ -47,11 +47,13 @@ def _fill(
     nearest = np.empty((rows, columns), np.int32)
     near_d2 = np.full((rows, columns), np.inf, np.float32)
     reach = int(np.ceil((band_m + _EVERY * KNOT_M) / CELL_M))
+    left, right = np.full(rows, columns), np.zeros(rows, np.int64)  # where in each row knots are near
     for k in range(0, knots.shape[0], _EVERY):
         kx, ky = np.float32(knots[k, 0] - x0), np.float32(knots[k, 1] - y0)
         column, row = int(kx / CELL_M), int(ky / CELL_M)
         first, last = max(0, column - reach), min(columns, column + reach + 2)
         for j in range(max(0, row - reach), min(rows, row + reach + 2)):
+            left[j], right[j] = min(left[j], first), max(right[j], last)
             dy = np.float32(j * CELL_M) - ky
             d2s, knot_of = near_d2[j, first:last], nearest[j, first:last]
             for i in range(d2s.size):  # no branch: it becomes vector instructions
@@ -68,7 +70,7 @@ def _fill(
     x, y, bend, before, after, u, d = feet[0], feet[1], feet[2], feet[3], feet[4], feet[5], feet[6]
     for j in range(rows):
         count = 0
-        for i in range(columns):
+        for i in range(left[j], right[j]):
             if near_d2[j, i] > (band_m + KNOT_M) ** 2:
                 continue
             k, last = nearest[j, i], knots.shape[0] - 1

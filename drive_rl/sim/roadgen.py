@@ -44,48 +44,56 @@ def generate(spec: RoadSpec, rng: np.random.Generator) -> Road:
     yaw = float(rng.uniform(-math.pi, math.pi))
     total = math.ceil((RUN_IN_M + spec.length_m + RUN_OUT_M) / KNOT_M) + 1
     clearance_m = 2 * paved_half_width_m(spec) + 10
-    curvature = np.zeros(int(RUN_IN_M / KNOT_M))
-    knots = integrate(curvature, 0.0, 0.0, yaw)
-    for _ in range(_TRIES * max(1, total // 400)):
-        if len(curvature) >= total:
-            return Road(knots[:total].copy(), RUN_IN_M, RUN_IN_M + spec.length_m, tier)
-        heading = float(knots[-1, 2]) - yaw
-        stretch = _stretch(spec.tiers[tier].min_radius_m, heading, rng)
-        longer = np.concatenate([curvature, stretch])
-        further = integrate(longer[len(curvature) - 1 :], knots[-1, 0], knots[-1, 1], knots[-1, 2])
-        longer_knots = np.concatenate([knots, further[1:]])
-        if _clear(longer_knots, len(curvature), clearance_m):
-            curvature, knots = longer, longer_knots
+    tries = _TRIES * max(1, total // 400)
+    knots = _lay(total, yaw, float(spec.tiers[tier].min_radius_m), clearance_m, tries, rng)
+    if len(knots) < total:
+        raise DriveRLError(
+            f"road.length_m = {spec.length_m:g}: no road of tier {tier!r} was found that does not cross itself; mend: a"
+            f" shorter road, a larger min_radius_m (now {spec.tiers[tier].min_radius_m:g}) or a narrower road"
+        )
+    return Road(knots, RUN_IN_M, RUN_IN_M + spec.length_m, tier)
+
+
+@njit(cache=True, nogil=True)
+def _lay(
+    total: int, yaw: float, min_radius_m: float, clearance_m: float, tries: int, rng: np.random.Generator
+) -> Knots:
+    """Return the knots of a road, fewer than `total` where so many tries do not find them."""
+    run_in, back = int(RUN_IN_M / KNOT_M), int(_BACK_M / KNOT_M)
+    knots = integrate(np.zeros(run_in), 0.0, 0.0, yaw)
+    for _ in range(tries):
+        size = knots.shape[0]
+        if size >= total:
+            return knots[:total].copy()
+        stretch = _stretch(min_radius_m, knots[-1, 2] - yaw, rng)
+        curvature = np.concatenate((knots[-1:, 3], stretch))
+        further = integrate(curvature, knots[-1, 0], knots[-1, 1], knots[-1, 2])
+        longer = np.concatenate((knots, further[1:]))
+        if _clear(longer, size, clearance_m):
+            knots = longer
         elif rng.random() < 0.2:
-            curvature = curvature[: max(int(RUN_IN_M / KNOT_M), len(curvature) - int(_BACK_M / KNOT_M))]
-            curvature = curvature * np.minimum(1, np.arange(len(curvature), 0, -1) / 10)
+            curvature = knots[: max(run_in, size - back), 3].copy()
+            for i in range(max(0, curvature.size - 9), curvature.size):
+                curvature[i] *= (curvature.size - i) / 10
             knots = integrate(curvature, 0.0, 0.0, yaw)
-    raise DriveRLError(
-        f"road.length_m = {spec.length_m:g}: no road of tier {tier!r} was found that does not cross itself;"
-        f" mend: a shorter road, a larger min_radius_m (now {spec.tiers[tier].min_radius_m:g}) or a narrower road"
-    )
+    return knots[:0]
 
 
+@njit(cache=True)
 def _stretch(min_radius_m: float, heading: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw a straight and a bend: curvature at each knot [1/m], from and to 0."""
-    straight = int(rng.integers(*_STRAIGHT_M))
-    clothoid = int(rng.integers(*_CLOTHOID_M))
+    straight = int(rng.integers(_STRAIGHT_M[0], _STRAIGHT_M[1]))
+    clothoid = int(rng.integers(_CLOTHOID_M[0], _CLOTHOID_M[1]))
     peak = rng.uniform(0.35, 1.0) / min_radius_m
-    angle = rng.uniform(*_ANGLE_RAD)
+    angle = rng.uniform(_ANGLE_RAD[0], _ANGLE_RAD[1])
     left = rng.random() < 0.5
     if abs(heading + (angle if left else -angle)) > _MAX_HEADING_RAD:
         left = heading < 0
     arc = max(0, round((angle / peak - clothoid * KNOT_M) / KNOT_M))
-    return _bend(straight, clothoid, arc, peak if left else -peak)
-
-
-@njit(cache=True)
-def _bend(straight: int, clothoid: int, arc: int, peak: float) -> NDArray[np.float64]:
-    """Return the curvature at each knot of a straight, a clothoid, an arc and a clothoid [1/m]."""
-    curvature = np.full(straight + 2 * (clothoid + 1) + arc, peak)
+    curvature = np.full(straight + 2 * (clothoid + 1) + arc, peak if left else -peak)
     curvature[:straight] = 0.0
     for i in range(clothoid):
-        curvature[straight + i] = curvature[curvature.size - 1 - i] = i * (peak / clothoid)
+        curvature[straight + i] = curvature[curvature.size - 1 - i] = i * (curvature[straight + clothoid] / clothoid)
     return curvature
 
 

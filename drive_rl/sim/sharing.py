@@ -1,0 +1,33 @@
+"""Work that several threads share: each takes the next items from one counter until none is left.
+
+Equal halves would end at different times, for a core that serves other programs too is slower for a while.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+
+
+def new_counter() -> np.ndarray:
+    """Return the counter of a piece of work of which nothing is done."""
+    return np.zeros(1, np.int64)
+
+
+@njit(cache=True)
+def take(counter, many):
+    """Return the first of the next `many` items of a piece of work, which nobody else is given."""
+    return _fetch_and_add(counter, many)  # pyright: ignore[reportCallIssue]
+
+
+@intrinsic
+def _fetch_and_add(typing_context: Any, counter: Any, amount: Any) -> Any:
+    """Add to the only element of an int64 array; return what it held, as one atomic operation."""
+    del typing_context, amount
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.atomic_rmw("add", array.data, arguments[1], "monotonic")
+
+    return types.int64(counter, types.int64), generate
