@@ -28,6 +28,7 @@ SPLITS: dict[str, range] = {
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(gt=0, le=1000)]
 Bounds = tuple[float, float]
 LogStd = Annotated[float, Field(ge=-10, le=5)]
 
@@ -47,7 +48,7 @@ class TierSpec(Spec):
     """One difficulty tier of roads."""
 
     min_radius_m: float = Field(ge=8, le=1000, description="Smallest radius of the reference line [m].")
-    weight: float = Field(gt=0, le=1000, description="How often the tier is drawn, relative to the others.")
+    weight: Weight = Field(description="How often the tier is drawn, relative to the others.")
 
 
 class RoadSpec(Spec):
@@ -278,6 +279,10 @@ class GuidanceSpec(Spec):
         default=0.5,
         description="Part of the budget over which fewer and fewer episodes show the policy the true state.",
     )
+    at_rest: Fraction = Field(
+        default=0.0,
+        description="Share of the CNN's lessons made into those of a car at rest: one picture at all times, no motion.",
+    )
 
 
 class _LearnerSpec(Spec):
@@ -424,6 +429,9 @@ class RunSpec(Spec):
     agent: Annotated[LearnerSpec, Field(discriminator="algorithm")] = Field(
         description="The driver: a name, or a mapping with `base: NAME` and differences."
     )
+    train_tiers: dict[str, Weight] = Field(
+        default={}, description="Weights of the world's road tiers on training roads, where they are to differ."
+    )
     engine: Engine = Field(
         default="bullet", description="`bullet` (PyBullet, one car at a time), or `batch` (all cars in compiled code)."
     )
@@ -434,3 +442,19 @@ class RunSpec(Spec):
     evaluation: EvalSpec = Field(default=EvalSpec(), description="Held-out evaluation.")
     track: Track = Field(default="wandb", description="Tracker.")
     project: str = Field(default="drive-rl", description="The tracker's project.")
+
+    @model_validator(mode="after")
+    def _trains_on_tiers_of_its_world(self) -> Self:
+        known = self.world.road.tiers
+        for tier in self.train_tiers:
+            if tier not in known:
+                raise ValueError(f"train_tiers.{tier}: expected a tier of the world, one of {', '.join(known)}")
+        return self
+
+    @property
+    def training_world(self) -> WorldSpec:
+        """The world with the weights that its road tiers have on training roads."""
+        raw = self.world.model_dump()
+        for name, weight in self.train_tiers.items():
+            raw["road"]["tiers"][name]["weight"] = weight
+        return WorldSpec.model_validate(raw)

@@ -159,6 +159,8 @@ def test_a_reward_without_weights_cannot_be() -> None:
         ),
         ("world.reward.lane=0", r"command line: world\.reward: all weights are 0"),
         ("world.road=null", r"command line: world\.road: is missing"),
+        ("train_tiers.steep=3", r"command line: train_tiers\.steep: .*one of easy, medium, hard"),
+        ("train_tiers.hard=0", r"command line: train_tiers\.hard = 0: .*greater than 0"),
     ],
 )
 def test_values_that_do_not_go_together_are_told_of_the_command_line(shelf: Path, override: str, said: str) -> None:

@@ -23,7 +23,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.replay_state import read_arrays
-from drive_rl.learn.sight import LANE_STATE, LaneSight
+from drive_rl.learn.sight import LANE_STATE, MOTION, LaneSight
 from drive_rl.run.files import read_json, write_json
 from drive_rl.run.manifest import MEND
 from drive_rl.run.tensors import load_optimizer, write_optimizer
@@ -181,7 +181,10 @@ class Guide(VecEnvWrapper):
     def _step(self) -> Tensor:
         """Take one gradient step on pictures drawn from those kept; return the loss."""
         drawn = self._tensor(self._rng.integers(0, min(self._seen, self._spec.pictures), self._spec.batch_size))
-        loss = F.mse_loss(self._sight(self._pictures.index_select(0, drawn)), self._truths[drawn])
+        pictures, truths = self._pictures.index_select(0, drawn), self._truths[drawn]
+        if self._spec.at_rest:
+            self._bring_to_rest(pictures, truths)
+        loss = F.mse_loss(self._sight(pictures), truths)
         for parameter in self._learned:
             parameter.grad = None
         loss.backward()
@@ -191,6 +194,14 @@ class Guide(VecEnvWrapper):
             clip_grads_with_norm_(self._learned, _MAX_GRAD_NORM, norm)
         self._optimizer.step()
         return loss.detach()
+
+    def _bring_to_rest(self, pictures: Tensor, truths: Tensor) -> None:
+        """Make some pictures, and what is true of them, those of a car at rest; cars that learn seldom show any."""
+        rows = self._tensor(np.flatnonzero(self._rng.random(len(pictures)) < self._spec.at_rest))
+        stack = self._sight.frames
+        newest = pictures[rows][:, -(pictures.shape[1] // stack) :]
+        pictures[rows] = newest.repeat(1, stack, 1, 1)
+        truths[rows[:, None], MOTION] = 0
 
     def _truth(self, state: Any) -> Tensor:
         return self._sight.scaled(self._tensor(state))

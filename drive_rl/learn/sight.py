@@ -7,12 +7,16 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from drive_rl.learn.encoders import STATE_SCALE, ImageEncoder
+from drive_rl.sim.judge import STATE_FIELDS
 from drive_rl.spec import EncoderSpec
 
 _SCALE = 3 * np.array(STATE_SCALE, np.float32)
 
 LANE_STATE = spaces.Box(-np.inf, np.inf, _SCALE.shape, np.float32)
 """The space of what is told: the environment's lane state, each field scaled to a deviation of about 1."""
+
+MOTION = tuple(STATE_FIELDS.index(field) for field in ("speed_mps", "lateral_speed_mps", "yaw_rate_radps"))
+"""Which fields are zero for a car at rest."""
 
 
 class LaneSight(nn.Module):
@@ -28,6 +32,7 @@ class LaneSight(nn.Module):
 
     def __init__(self, camera: gymnasium.Space, encoder: EncoderSpec, frames: int) -> None:
         super().__init__()
+        self.frames = frames
         self.encoder = ImageEncoder(camera, encoder, frames)
         self.lane = nn.Linear(encoder.features, len(_SCALE))
         self.register_buffer("scale", torch.tensor(_SCALE), persistent=False)

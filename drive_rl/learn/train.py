@@ -91,7 +91,8 @@ def train(
         spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
     assert spec is not None, "train needs a spec or a run to resume"
     eyes = load_eyes(spec, run.path if run else None, chosen)
-    envs = make_envs(spec.world, spec.agent, "train", spec.agent.num_envs, spec.seed, spec.engine, chosen, eyes)
+    world, agent = spec.training_world, spec.agent
+    envs = make_envs(world, agent, "train", agent.num_envs, spec.seed, spec.engine, chosen, eyes)
     try:
         model = build_model(spec.agent, envs, chosen, spec.seed)
         if run is None:

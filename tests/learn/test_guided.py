@@ -160,6 +160,22 @@ def test_the_eyes_learn_as_often_as_asked() -> None:
     envs.close()
 
 
+@pytest.mark.parametrize("at_rest", [0.0, 1.0])
+def test_the_eyes_learn_what_a_car_at_rest_sees(at_rest: float) -> None:
+    guide, sight, envs = guide_of(passes=100, batch_size=4, at_rest=at_rest)
+    guide.reset()
+    for _ in range(3):
+        guide.step(np.zeros((2, 2), np.float32))
+    seen: Any = envs.step(np.zeros((2, 2), np.float32))[0]
+    guide.learn(1.0)
+    newest = seen["camera"][:, SHAPE[0] // 2 :]
+    told, true = known(sight.tell(np.concatenate([newest, newest], axis=1))), by_hand(seen["state"])
+    envs.close()
+    assert true[:, 2].max() > 2, "7 m/s"
+    assert np.abs(told[:, 2] - (0 if at_rest else true[:, 2])).max() < 0.3, "1 m/s"
+    assert np.abs(told[:, :2] - true[:, :2]).max() < 0.5, "the place is that of the newest picture"
+
+
 def test_the_eyes_learn_no_backwards_when_the_last_steps_overshoot_the_budget() -> None:
     guide, sight, envs = guide_of(passes=2, batch_size=16, learning_rate_end=0)
     guide.reset()

@@ -121,6 +121,19 @@ def test_ctrl_c_has_its_own_exit_code(tmp_path: Path, monkeypatch: pytest.Monkey
     assert str(stopped.value.run.path) in stopped.value.command
 
 
+def test_training_roads_have_tier_weights_of_their_own(tmp_path: Path) -> None:
+    """They train as in a world of these weights; the world that drivers are judged in stays as it is."""
+    only_hard = {"easy": 0.001, "medium": 0.001, "hard": 1000}
+    plain = go(small_specs.run("ppo"), tmp_path / "plain")
+    weighted = go(small_specs.run("ppo", f"train_tiers={only_hard}"), tmp_path / "weighted")
+    changes = [f"world.road.tiers.{tier}.weight={weight}" for tier, weight in only_hard.items()]
+    hard = go(small_specs.run("ppo", *changes), tmp_path / "hard")
+    assert same(weighted.last, hard.last)
+    assert not same(weighted.last, plain.last)
+    kept = [read_run(run.spec).world.road.tiers for run in (weighted, plain)]
+    assert kept[0] == kept[1]
+
+
 def test_training_stops_once_the_bar_is_held(tmp_path: Path) -> None:
     changes = ("evaluation.stop_at_success=0", "evaluation.stop_after=2", "evaluation.every_steps=64")
     run = go(small_specs.run("ppo", *changes), tmp_path)
