@@ -3,7 +3,7 @@
 With the batch engine: >= 99 % of 500 unseen roads, every one of 5 seeds, 60 s and 120 s after the process started.
 
 Trains through the command line, then scores each run's shipped (best held-out) checkpoint there too, on roads of a
-split that training never sees, and on the hardest tier alone, for which nothing is tuned.
+split that training never sees, and on the hardest tier alone.
 """
 
 import argparse

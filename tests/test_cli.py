@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drive_rl.reader import load_world
+from drive_rl.reader import load_run, load_world
 
 DRIVE_RL = [sys.executable, "-m", "drive_rl"]
 TINY = """\
@@ -160,6 +160,9 @@ def test_show_explains_every_value_and_reads_back(here: Path, tmp_path: Path) ->
     copy = tmp_path / "lane_follow.yaml"
     copy.write_text(said)
     assert load_world(str(copy)) == load_world("lane_follow", ["road.lane_width_m=3.2"])
+    copy = tmp_path / "dqn-batch.yaml"
+    copy.write_text(call(here, "show", "dqn-batch").stdout)
+    assert load_run(str(copy)) == load_run("dqn-batch")
 
 
 def test_doctor_measures_and_always_ends_well(here: Path) -> None:

@@ -189,8 +189,8 @@ def _lines(spec: BaseModel, pad: str) -> Iterator[str]:
             yield _line(f"{pad}{key}:", field.description)
             yield from _lines(value, f"{pad}  ") if isinstance(value, BaseModel) else _entries(parts, f"{pad}  ")
         else:
-            text = yaml.safe_dump({key: plain[key]}, default_flow_style=None, allow_unicode=True, width=10**6)
-            yield _line(pad + text.strip().removeprefix("{").removesuffix("}"), field.description)
+            text = yaml.safe_dump({key: plain[key]}, default_flow_style=None, allow_unicode=True, width=10**6).strip()
+            yield _line(pad + (text[1:-1] if text.startswith("{") else text), field.description)
 
 
 def _entries(parts: dict[str, BaseModel], pad: str) -> Iterator[str]:
