@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from drive_rl.spec import CameraSpec
@@ -18,6 +19,7 @@ TEXTURE_LEVELS = 6
 """Levels of detail; each resolves half as fine as the one before."""
 
 _FARTHEST_M = 2000.0
+_COARSEST = TEXTURE_LEVELS - 1
 
 
 @dataclass(frozen=True)
@@ -45,29 +47,30 @@ def focal_px(camera: CameraSpec) -> float:
 
 def cast_rays(camera: CameraSpec, height_error_m: float = 0.0, pitch_error_rad: float = 0.0) -> Rays:
     """Return the rays of a camera whose mount is a little off."""
-    height, pitch, focal = camera.height_m + height_error_m, camera.pitch_rad + pitch_error_rad, focal_px(camera)
-    up = -(np.arange(camera.height_px) + 0.5 - camera.height_px / 2) / focal
-    left = -(np.arange(camera.width_px) + 0.5 - camera.width_px / 2) / focal
+    height, pitch = camera.height_m + height_error_m, camera.pitch_rad + pitch_error_rad
+    rows = _rows(camera.height_px, focal_px(camera), height, pitch, camera.forward_m)
+    left = -(np.arange(camera.width_px) + 0.5 - camera.width_px / 2) / focal_px(camera)
+    return Rays(rows, left.astype(np.float32), (camera.forward_m, 0.0, height))
+
+
+@njit(cache=True)
+def _rows(count: int, focal: float, height: float, pitch: float, camera_forward: float) -> NDArray[np.float32]:
+    """Return `Rays.rows`."""
+    rows = np.empty((count, 8), np.float32)
     cos, sin = math.cos(pitch), math.sin(pitch)
-    forward, upward = cos + up * sin, -sin + up * cos
-    sky = upward >= -height / _FARTHEST_M
-    depth = height / np.where(sky, 1, -upward)
-    back, aside = depth * depth / height / focal, depth / focal
-    level = np.round(np.log2(np.maximum(np.sqrt(back * aside), 1e-3) / TEXEL_M))
-    rows = np.stack(
-        [
-            forward,
-            upward,
-            np.where(sky, np.arctan2(upward, forward), depth * forward + camera.forward_m),
-            np.where(sky, np.inf, depth),
-            back,
-            back * cos,
-            aside,
-            np.where(sky, -1, np.clip(level, 0, TEXTURE_LEVELS - 1)),
-        ],
-        axis=1,
-    )
-    return Rays(rows.astype(np.float32), left.astype(np.float32), (camera.forward_m, 0.0, height))
+    for r in range(count):
+        up = -(r + 0.5 - count / 2) / focal
+        forward, upward = cos + up * sin, -sin + up * cos
+        sky = upward >= -height / _FARTHEST_M
+        depth = height if sky else height / -upward
+        back, aside = depth * depth / height / focal, depth / focal
+        rows[r, 0], rows[r, 1], rows[r, 4], rows[r, 5], rows[r, 6] = forward, upward, back, back * cos, aside
+        if sky:
+            rows[r, 2], rows[r, 3], rows[r, 7] = math.atan2(upward, forward), np.inf, -1
+        else:
+            level = round(math.log2(max(math.sqrt(back * aside), 1e-3) / TEXEL_M))
+            rows[r, 2], rows[r, 3], rows[r, 7] = depth * forward + camera_forward, depth, min(max(level, 0), _COARSEST)
+    return rows
 
 
 def project(

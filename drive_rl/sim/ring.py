@@ -40,7 +40,7 @@ class Roads(NamedTuple):
     rays: Array  # (R, H, 8) float32, camera.Rays.rows
     origin: Array  # (R, 3) float64, camera.Rays.origin
     paint: Array  # (R, 11) float32, render.Scene.paint
-    palette: Array  # (R, 4, C) float32, render.Scene.palettes
+    palette: Array  # (R, 4, C) float32, appearance.Appearance.palette
     parked: Array  # (R, P, 3) float64, x [m], y [m], yaw [rad] of parked cars
     solids: Array  # (R, 2) int64, how many cars are parked and how many solids they are
     shape: Array  # (R, solids, 9) float32, solids.Solids
@@ -143,7 +143,7 @@ class RoadRing:
         roads.size[slot] = field.d_m.shape
         roads.corner[slot] = field.origin_x_m, field.origin_y_m
         roads.rays[slot], roads.origin[slot] = rays.rows, rays.origin
-        roads.paint[slot], roads.palette[slot] = scene.paint, scene.palettes[roads.palette.shape[2]]
+        roads.paint[slot], roads.palette[slot] = scene.paint, look.palette(self._world.camera.planes)
         cars, solids = len(episode.parked), episode.parked_solids
         roads.solids[slot] = cars, solids.size
         if cars:
