@@ -11,7 +11,7 @@ from drive_rl.sim.field import Field, build_field
 from drive_rl.sim.pace import pace
 from drive_rl.sim.road import Road
 from drive_rl.sim.roadgen import generate
-from drive_rl.sim.solids import Solids, car_solids, join
+from drive_rl.sim.solids import NO_SOLIDS, Solids, car_solids, join
 from drive_rl.sim.vehicle import CarState
 from drive_rl.spec import RoadSpec, WorldSpec
 
@@ -42,24 +42,22 @@ def lane_centre_d_m(road: RoadSpec) -> float:
 
 def draw_episode(world: WorldSpec, seed: int) -> Episode:
     """Return the episode of a road seed."""
-    streams = [np.random.default_rng([seed, stream]) for stream in range(4)]
-    road = generate(world.road, streams[_ROAD])
-    parked = _parked_poses(world, road, streams[_PARKED])
-    colours = streams[_PARKED].uniform(0.1, 0.9, (len(parked), 3))
-    cars = [
-        car_solids(world.car, *pose, colour=(float(r), float(g), float(b)))
-        for pose, (r, g, b) in zip(parked, colours, strict=True)
-    ]
+    road = generate(world.road, _stream(seed, _ROAD))
+    parked, solids = _parked(world, road, seed)
     return Episode(
         seed=seed,
         road=road,
         field=build_field(road, world.road),
         pace_mps=pace(road.knots, lane_centre_d_m(world.road), world.task),
-        start=_start(world, road, streams[_START]),
-        look=draw_appearance(world.appearance, streams[_LOOK]),
+        start=_start(world, road, _stream(seed, _START)),
+        look=draw_appearance(world.appearance, _stream(seed, _LOOK)),
         parked=parked,
-        parked_solids=join(cars),
+        parked_solids=solids,
     )
+
+
+def _stream(seed: int, stream: int) -> np.random.Generator:
+    return np.random.default_rng([seed, stream])
 
 
 def _start(world: WorldSpec, road: Road, rng: np.random.Generator) -> CarState:
@@ -71,14 +69,20 @@ def _start(world: WorldSpec, road: Road, rng: np.random.Generator) -> CarState:
     return CarState(x, y, yaw, vx_mps=float(speed))
 
 
-def _parked_poses(world: WorldSpec, road: Road, rng: np.random.Generator) -> list[Pose]:
-    """Draw cars along the right-hand edge, well apart, none at the start."""
+def _parked(world: WorldSpec, road: Road, seed: int) -> tuple[list[Pose], Solids]:
+    """Draw cars along the right-hand edge, well apart, none at the start; return where they stand, and the cars."""
     spacing_m = 3 * world.car.length_m
     count = round(world.road.parked_cars_per_km * world.road.length_m / 1000)
+    if not count:
+        return [], NO_SOLIDS
+    rng = _stream(seed, _PARKED)
     d = -(world.road.lanes_ahead * world.road.lane_width_m + world.road.parked_gap_m + world.car.width_m / 2)
     places = np.sort(rng.uniform(road.start_s_m + 2 * spacing_m, road.end_s_m, count))
     kept: list[float] = []
     for s in places:
         if not kept or s - kept[-1] >= spacing_m:
             kept.append(float(s))
-    return [road.place(s, d, math.radians(float(rng.uniform(-2, 2)))) for s in kept]
+    poses = [road.place(s, d, math.radians(float(rng.uniform(-2, 2)))) for s in kept]
+    colours = rng.uniform(0.1, 0.9, (len(poses), 3)).tolist()
+    cars = [car_solids(world.car, *pose, colour=(r, g, b)) for pose, (r, g, b) in zip(poses, colours, strict=True)]
+    return poses, join(cars)

@@ -42,6 +42,9 @@ CLASSES = ("background", "road", "ego_lane", "marking", "vehicle")
 """Names of the values in a segmentation."""
 BACKGROUND, ROAD, EGO_LANE, LINE, VEHICLE = range(5)
 
+WEAR = 8
+"""Where in `Scene.paint` the wear is."""
+
 _NO_CLASSES = np.empty((0, 0), np.uint8)
 _NO_DEPTH = np.empty((0, 0), np.float32)
 _FAST = {"contract", "arcp", "nsz", "reassoc"}

@@ -13,7 +13,7 @@ import numpy as np
 
 from drive_rl.sim.camera import cast_rays
 from drive_rl.sim.episode import Episode, draw_episode
-from drive_rl.sim.render import Scene
+from drive_rl.sim.render import WEAR, Scene
 from drive_rl.sim.solids import car_solids
 from drive_rl.spec import WorldSpec
 
@@ -39,7 +39,7 @@ class Roads(NamedTuple):
     corner: Array  # (R, 2) float64, the field's origin [m]
     rays: Array  # (R, H, 8) float32, camera.Rays.rows
     origin: Array  # (R, 3) float64, camera.Rays.origin
-    paint: Array  # (R, 11) float32, render.Scene.paint
+    paint: Array  # (R, 11) float32, render.Scene.paint; all but the wear is the world's
     palette: Array  # (R, 4, C) float32, appearance.Appearance.palette
     parked: Array  # (R, P, 3) float64, x [m], y [m], yaw [rad] of parked cars
     solids: Array  # (R, 2) int64, how many cars are parked and how many solids they are
@@ -112,7 +112,7 @@ class RoadRing:
             corner=np.zeros((slots, 2), f8),
             rays=np.zeros((slots, camera.height_px, 8), f4),
             origin=np.zeros((slots, 3), f8),
-            paint=np.zeros((slots, 11), f4),
+            paint=np.tile(Scene(episode.field, road, episode.look).paint, (slots, 1)),
             palette=np.zeros((slots, 4, camera.planes), f4),
             parked=np.zeros((slots, cars, 3), f8),
             solids=np.zeros((slots, 2), i8),
@@ -130,7 +130,6 @@ class RoadRing:
 
     def _write(self, slot: int, episode: Episode) -> None:
         look, field, road = episode.look, episode.field, episode.road
-        scene = Scene(field, self._world.road, look)
         rays = cast_rays(self._world.camera, look.camera_height_error_m, look.camera_pitch_error_rad)
         if field.d_m.size > self.roads.d_cells.shape[1]:
             self._grow(int(field.d_m.size * _SPARE))
@@ -143,7 +142,7 @@ class RoadRing:
         roads.size[slot] = field.d_m.shape
         roads.corner[slot] = field.origin_x_m, field.origin_y_m
         roads.rays[slot], roads.origin[slot] = rays.rows, rays.origin
-        roads.paint[slot], roads.palette[slot] = scene.paint, look.palette(self._world.camera.planes)
+        roads.paint[slot, WEAR], roads.palette[slot] = look.wear, look.palette(self._world.camera.planes)
         cars, solids = len(episode.parked), episode.parked_solids
         roads.solids[slot] = cars, solids.size
         if cars:
