@@ -109,12 +109,11 @@ class Batch:
 
     def begin(self, cars: Sequence[int] | NDArray[np.int64], seeds: Iterable[int]) -> None:
         """Begin the episode of a road seed in each of some cars."""
-        chosen, wanted = np.asarray(cars, np.int64), [int(seed) for _, seed in zip(cars, seeds, strict=True)]
-        for car in chosen.tolist():
+        for car, seed in zip(cars, seeds, strict=True):
             self.idle(car)
-        self.slot[chosen] = self.ring.take(wanted, self._together)
-        self.drives[chosen] = True
-        self._begin(chosen)
+            self.slot[car] = self.ring.take(int(seed))
+            self.drives[car] = True
+        self._begin(np.asarray(cars, np.int64))
 
     def step(self, commands: Any) -> NDArray[np.int64]:
         """Drive each car one control step; return which episodes ended.
@@ -180,8 +179,8 @@ class Batch:
         seeds = state["slot"].tolist()
         for car in range(self.num_cars):
             self.idle(car)
-        driven = np.flatnonzero(state["drives"])
-        self.slot[driven] = self.ring.take([seeds[car] for car in driven.tolist()], self._together)
+        for car in np.flatnonzero(state["drives"]).tolist():
+            self.slot[car] = self.ring.take(seeds[car])
         self.drives[:] = state["drives"]
         for name, array in self.cars._asdict().items():
             if name == "trace":

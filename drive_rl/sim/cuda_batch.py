@@ -54,7 +54,7 @@ class CudaBatch(Batch):
         free = 2**30 if simulated() else torch.cuda.mem_get_info(self.device)[0]
         check_batch(world, num_cars, free)
         spare_roads = min(len(SPLITS["train"]), free // _ROADS_SHARE // slot_bytes(world))
-        self._set_up(world, num_cars, observation, spare_roads, threads=None)  # which draw roads
+        self._set_up(world, num_cars, observation, spare_roads, threads=1)
         self._lie_there = np.full(len(self.ring.seeds), -1, np.int64)  # seeds of the roads on the device
         self._roads = Roads(*(self.zeros(array.shape, array.dtype.type) for array in self.ring.roads))
         self._seen_cars, self._seen_roads, self._seen_lens = _seen(self.cars), _seen(self._roads), _seen(self._lens)

@@ -4,24 +4,18 @@ A slot holds the episode of one road seed. Slots that nobody drives on keep thei
 that a road asked for again costs nothing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
-from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from drive_rl.sim.camera import cast_rays
-from drive_rl.sim.episode import Episode, draw_episode
+from drive_rl.sim.episode import draw_episode
 from drive_rl.sim.render import WEAR, Scene
 from drive_rl.sim.solids import car_solids
 from drive_rl.spec import WorldSpec
 
 Array = Any
 """A NumPy array, or one on a GPU."""
-
-Together = Callable[[Callable[[], Any], int], Any]
-"""Calls a function on several threads at once, at most as many as it is told are of use."""
 
 _SPARE = 1.25  # room for larger fields than those seen
 
@@ -63,29 +57,19 @@ class RoadRing:
         self._users = np.zeros(slots, np.int64)
         self._slot_of: dict[int, int] = {}
         self._unused = dict.fromkeys(range(slots))  # in the order in which they were left
-        self._writing = Lock()
         self.roads = self._empty(slots)
 
-    def take(self, seeds: Sequence[int], together: Together) -> list[int]:
-        """Return the slots that hold the roads of some seeds, and keep them there until as many `leave`.
-
-        Args:
-            seeds: Road seeds; one may be asked for more than once.
-            together: Calls a function on several threads at once, given how many are of use; it takes what is left.
-        """
-        known = [self._slot_of[seed] for seed in seeds if seed in self._slot_of]
-        missing = [seed for seed in dict.fromkeys(seeds) if seed not in self._slot_of]
-        for slot in known:
-            if slot in self._unused:
-                self._unused[slot] = self._unused.pop(slot)  # the last to be given away
-        places = iter(list(zip(islice(self._unused, len(missing)), missing, strict=True)))
-        if missing:
-            together(lambda: self._draw(places), len(missing))
-        slots = [self._slot_of[seed] for seed in seeds]
-        for slot in slots:
-            self._unused.pop(slot, None)
-            self._users[slot] += 1
-        return slots
+    def take(self, seed: int) -> int:
+        """Return the slot that holds the road of a seed, and keep it there until as many `leave`."""
+        slot = self._slot_of.get(seed)
+        if slot is None:
+            slot = next(iter(self._unused))
+            self._slot_of.pop(int(self.seeds[slot]), None)
+            self._draw(slot, seed)
+            self._slot_of[seed] = slot
+        self._unused.pop(slot, None)
+        self._users[slot] += 1
+        return slot
 
     def leave(self, slot: int) -> None:
         """Give up what `take` returned."""
@@ -121,14 +105,8 @@ class RoadRing:
             side_colour=np.zeros((slots, solids, 3), f4),
         )
 
-    def _draw(self, places: Iterable[tuple[int, int]]) -> None:
-        """Draw the roads of (slot, seed) pairs; threads that are given one iterator share its pairs."""
-        for slot, seed in places:
-            episode = draw_episode(self._world, seed)
-            with self._writing:
-                self._write(slot, episode)
-
-    def _write(self, slot: int, episode: Episode) -> None:
+    def _draw(self, slot: int, seed: int) -> None:
+        episode = draw_episode(self._world, seed)
         look, field, road = episode.look, episode.field, episode.road
         rays = cast_rays(self._world.camera, look.camera_height_error_m, look.camera_pitch_error_rad)
         if field.d_m.size > self.roads.d_cells.shape[1]:
@@ -150,9 +128,7 @@ class RoadRing:
             roads.shape[slot, : solids.size] = solids.shape
             roads.top_colour[slot, : solids.size] = solids.top_colour
             roads.side_colour[slot, : solids.size] = solids.side_colour
-        self._slot_of.pop(int(self.seeds[slot]), None)
-        self.seeds[slot], self.tiers[slot] = episode.seed, road.tier
-        self._slot_of[episode.seed] = slot
+        self.seeds[slot], self.tiers[slot] = seed, road.tier
 
     def _grow(self, cells: int) -> None:
         used = np.flatnonzero(self.seeds >= 0)
