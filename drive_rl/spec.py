@@ -446,9 +446,11 @@ class RunSpec(Spec):
     @model_validator(mode="after")
     def _trains_on_tiers_of_its_world(self) -> Self:
         known = self.world.road.tiers
-        for tier in self.train_tiers:
+        for tier, weight in self.train_tiers.items():
             if tier not in known:
-                raise ValueError(f"train_tiers.{tier}: expected a tier of the world, one of {', '.join(known)}")
+                raise ValueError(
+                    f"train_tiers.{tier} = {weight:g}: expected a tier of the world; mend: one of {', '.join(known)}"
+                )
         return self
 
     @property

@@ -159,7 +159,7 @@ def test_a_reward_without_weights_cannot_be() -> None:
         ),
         ("world.reward.lane=0", r"command line: world\.reward: all weights are 0"),
         ("world.road=null", r"command line: world\.road: is missing"),
-        ("train_tiers.steep=3", r"command line: train_tiers\.steep: .*one of easy, medium, hard"),
+        ("train_tiers.steep=3", r"command line: train_tiers\.steep = 3: .*mend: one of easy, medium, hard"),
         ("train_tiers.hard=0", r"command line: train_tiers\.hard = 0: .*greater than 0"),
     ],
 )

@@ -47,9 +47,9 @@ def focal_px(camera: CameraSpec) -> float:
 
 def cast_rays(camera: CameraSpec, height_error_m: float = 0.0, pitch_error_rad: float = 0.0) -> Rays:
     """Return the rays of a camera whose mount is a little off."""
-    height, pitch = camera.height_m + height_error_m, camera.pitch_rad + pitch_error_rad
-    rows = _rows(camera.height_px, focal_px(camera), height, pitch, camera.forward_m)
-    left = -(np.arange(camera.width_px) + 0.5 - camera.width_px / 2) / focal_px(camera)
+    height, pitch, focal = camera.height_m + height_error_m, camera.pitch_rad + pitch_error_rad, focal_px(camera)
+    rows = _rows(camera.height_px, focal, height, pitch, camera.forward_m)
+    left = -(np.arange(camera.width_px) + 0.5 - camera.width_px / 2) / focal
     return Rays(rows, left.astype(np.float32), (camera.forward_m, 0.0, height))
 
 

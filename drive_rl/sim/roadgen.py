@@ -54,7 +54,7 @@ def generate(spec: RoadSpec, rng: np.random.Generator) -> Road:
     return Road(knots, RUN_IN_M, RUN_IN_M + spec.length_m, tier)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _lay(
     total: int, yaw: float, min_radius_m: float, clearance_m: float, tries: int, rng: np.random.Generator
 ) -> Knots:
