@@ -62,10 +62,10 @@ def main() -> NoReturn:
     except OSError as error:
         _fail(_explain(error))
     except UnicodeDecodeError as error:
-        _fail(f"a file is damaged: UTF-8 text was expected, but {error}; mend: restore it, or name another")
+        _fail(f"a file is damaged: UTF-8 text was expected, but {error}; fix: restore it, or name another")
     except MemoryError as error:
         _fail(
-            f"not enough memory ({error}); mend: a smaller world.camera, agent.num_envs, agent.buffer_size or"
+            f"not enough memory ({error}); fix: a smaller world.camera, agent.num_envs, agent.buffer_size or"
             " agent.guidance.pictures"
         )
     sys.exit(0)
@@ -290,8 +290,8 @@ def _import_bullet() -> None:
 def _explain(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     if error.errno in _FULL:
-        return f"{where}no space left to write to; mend: free some space, or write to another disk, and run it again"
-    return f"{where}{error.strerror or error}; mend: check the path and its permissions"
+        return f"{where}no space left to write to; fix: free some space, or write to another disk, and run it again"
+    return f"{where}{error.strerror or error}; fix: check the path and its permissions"
 
 
 def _fail(message: str) -> NoReturn:

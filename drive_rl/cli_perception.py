@@ -174,4 +174,4 @@ def bench_perception(
     if results["missed_floors"]:
         raise typer.Exit(1)
     if all("model" in row["errors"] for row in results["models"]):
-        raise DriveRLError("no model could be loaded; mend: see the reasons above")
+        raise DriveRLError("no model could be loaded; fix: see the reasons above")

@@ -4,7 +4,7 @@
 class DriveRLError(ValueError):
     """Something the user gave cannot be used, and the message is one paragraph that says how to mend it.
 
-    The message names the file, the key, the value found, what was expected, and the mend:
+    The message names the file, the key, the value found, what was expected, and the fix:
     ``envs/my_road.yaml: road.lane_width_m = -3: must be > 0``. The command line prints it and
     exits with code 2.
     """

@@ -26,9 +26,9 @@ def check_out(out: Path | None, overwrite: bool, folder_too: bool = False) -> No
     if out is None:
         return
     if out.exists() and not overwrite:
-        raise DriveRLError(f"{out}: exists already; mend: --overwrite to replace it, or another name")
+        raise DriveRLError(f"{out}: exists already; fix: --overwrite to replace it, or another name")
     if not out.absolute().parent.is_dir() and not folder_too:
-        raise DriveRLError(f"{out}: {out.parent} is no folder; mend: make it first, or write elsewhere")
+        raise DriveRLError(f"{out}: {out.parent} is no folder; fix: make it first, or write elsewhere")
 
 
 def own_stdout() -> TextIO:
@@ -50,7 +50,7 @@ def changes_of(
     """Return all changes that a learning verb is given; refuse one that names neither a spec nor a run to resume."""
     if resume is None and (name is None or "=" in name):
         raise DriveRLError(
-            f"{verb}: give a name before any KEY=VALUE; mend: drive-rl {verb} {such_as} (`drive-rl list` names the"
+            f"{verb}: give a name before any KEY=VALUE; fix: drive-rl {verb} {such_as} (`drive-rl list` names the"
             " others), or --resume RUN to go on with a run"
         )
     changes = [*([name] if resume and name else []), *(overrides or [])]
@@ -62,7 +62,7 @@ def longer(verb: str, key: str, changes: list[str]) -> int | None:
     other = [change for change in changes if not re.fullmatch(rf"{re.escape(key)}=[0-9][0-9_]{{0,30}}", change)]
     if other:
         raise DriveRLError(
-            f"{verb} --resume: {other[0]!r}: a run goes on as it began, but for its length; mend: leave it out, or give"
+            f"{verb} --resume: {other[0]!r}: a run goes on as it began, but for its length; fix: leave it out, or give"
             f" {key}=NUMBER"
         )
     return int(changes[-1].partition("=")[2].replace("_", "")) if changes else None

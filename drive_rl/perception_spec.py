@@ -25,7 +25,7 @@ class ModelSpec(Spec):
     @model_validator(mode="after")
     def _each_head_once(self) -> Self:
         if len(set(self.heads)) < len(self.heads):
-            raise ValueError(f"heads = {list(self.heads)}: one is named twice; mend: name each once")
+            raise ValueError(f"heads = {list(self.heads)}: one is named twice; fix: name each once")
         return self
 
 
@@ -90,7 +90,7 @@ class PerceptionSpec(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.fit.task == "vicreg" and self.fit.freeze_encoder:
-            raise ValueError("fit.freeze_encoder = true: vicreg learns the encoder alone; mend: freeze_encoder = false")
+            raise ValueError("fit.freeze_encoder = true: vicreg learns the encoder alone; fix: freeze_encoder = false")
         if self.fit.freeze_encoder and self.model.start is None:
-            raise ValueError("fit.freeze_encoder = true: a random encoder would stay random; mend: set model.start")
+            raise ValueError("fit.freeze_encoder = true: a random encoder would stay random; fix: set model.start")
         return self

@@ -113,7 +113,7 @@ def dump(spec: BaseModel) -> str:
 def _load(shelf: Shelf, name: str, overrides: Iterable[str], adapter: TypeAdapter[Any]) -> object:
     path = find(shelf, name)
     if path.is_dir():
-        raise DriveRLError(f"{path} is a trained driver, not a recipe; mend: name a YAML file of {shelf}/")
+        raise DriveRLError(f"{path} is a trained driver, not a recipe; fix: name a YAML file of {shelf}/")
     return _validate(adapter, _with_base(shelf, path), {"": str(path)}, list(overrides))
 
 
@@ -144,7 +144,7 @@ def _rebase(shelf: Shelf, raw: Raw, where: str, depth: int) -> Raw:
         return raw
     if depth >= _DEEPEST_BASE:
         raise DriveRLError(
-            f"{where}: base = {_short(raw['base'])}: the chain of bases has no end; mend: break the circle"
+            f"{where}: base = {_short(raw['base'])}: the chain of bases has no end; fix: break the circle"
         )
     base = raw.pop("base")
     if not isinstance(base, str):
@@ -214,9 +214,9 @@ def _override(raw: Raw, text: str) -> str:
     if not equals or not all(key.split(".")):
         raise DriveRLError(f"command line: {text!r}: expected key=value, such as agent.learning_rate=3e-4")
     if key in ("world", "agent") or key.endswith("name"):
-        raise DriveRLError(f"command line: {key}: cannot be overridden; mend: write an experiment file that says so")
+        raise DriveRLError(f"command line: {key}: cannot be overridden; fix: write an experiment file that says so")
     if not value.strip():
-        raise DriveRLError(f"command line: {text!r}: has no value; mend: {key}=VALUE, or {key}=null for none")
+        raise DriveRLError(f"command line: {text!r}: has no value; fix: {key}=VALUE, or {key}=null for none")
     try:
         parsed = yaml.load(value, _Loader)
     except _YAML_ERRORS as error:
@@ -273,7 +273,7 @@ def _explain(adapter: TypeAdapter[Any], item: Any, sources: Mapping[str, str], t
     if unknown:
         message = f"unknown key; {nearest(keys[-1], _fields(adapter, item['loc'][:-1]))}"
     if item["type"] == "missing":
-        return f"{source}: {dotted}: is missing; mend: add it"
+        return f"{source}: {dotted}: is missing; fix: add it"
     if isinstance(item["input"], Mapping) and item["type"].endswith("_type"):
         for key in typed:
             if key.startswith(f"{dotted}."):

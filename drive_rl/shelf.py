@@ -28,7 +28,7 @@ def shelf_folders(shelf: Shelf) -> list[Path]:
     own = [Path(part) for part in os.environ.get("DRIVE_RL_PATH", "").split(os.pathsep) if part]
     for folder in own:
         if not folder.is_dir():
-            raise DriveRLError(f"DRIVE_RL_PATH: {folder} is no folder; mend: name folders holding {shelf}/")
+            raise DriveRLError(f"DRIVE_RL_PATH: {folder} is no folder; fix: name folders holding {shelf}/")
     wheel = _PACKAGE / "_shelf"
     shipped = wheel if wheel.is_dir() else _PACKAGE.parent
     return [root / shelf for root in (*own, shipped) if (root / shelf).is_dir()]
@@ -52,7 +52,7 @@ def find(shelf: Shelf, name: str) -> Path:
     """
     if name.endswith((".yaml", ".yml")):
         if not _is_file(name):
-            raise DriveRLError(f"{name}: no such file; mend: check the path, or name a {_KIND[shelf]} on the shelf")
+            raise DriveRLError(f"{name}: no such file; fix: check the path, or name a {_KIND[shelf]} on the shelf")
         return Path(name)
     known = entries(shelf)
     if name not in known:

@@ -80,7 +80,7 @@ class RoadSpec(Spec):
             if tier.min_radius_m < half_m + 2:
                 raise ValueError(
                     f"tiers.{name}.min_radius_m = {tier.min_radius_m:g} is tighter than the road is wide: expected at"
-                    f" least {half_m + 2:g} (half width {half_m:g} m + 2 m); mend: a larger radius or a narrower road"
+                    f" least {half_m + 2:g} (half width {half_m:g} m + 2 m); fix: a larger radius or a narrower road"
                 )
         return self
 
@@ -166,7 +166,7 @@ class TaskSpec(Spec):
         if self.physics_hz % self.control_hz:
             raise ValueError(
                 f"physics_hz = {self.physics_hz} is no multiple of control_hz = {self.control_hz};"
-                f" mend: physics_hz = {self.control_hz * math.ceil(self.physics_hz / self.control_hz)}"
+                f" fix: physics_hz = {self.control_hz * math.ceil(self.physics_hz / self.control_hz)}"
             )
         return self
 
@@ -185,7 +185,7 @@ class RewardSpec(Spec):
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
         if self.lane + self.speed + self.heading + self.comfort <= 0:
-            raise ValueError("all weights are 0: the reward would say nothing; mend: give one term a weight > 0")
+            raise ValueError("all weights are 0: the reward would say nothing; fix: give one term a weight > 0")
         return self
 
 
@@ -258,7 +258,7 @@ class DriverEncoderSpec(EncoderSpec):
     @model_validator(mode="after")
     def _frozen_has_a_start(self) -> Self:
         if self.frozen and self.start is None:
-            raise ValueError("frozen = true: a random encoder would stay random; mend: set encoder.start")
+            raise ValueError("frozen = true: a random encoder would stay random; fix: set encoder.start")
         return self
 
 
@@ -319,11 +319,11 @@ class _LearnerSpec(Spec):
         if self.eyes is not None and self.observation != "camera+state":
             raise ValueError(
                 f"eyes = {self.eyes!r}: with observation = {self.observation} they lack pictures or the car's own"
-                " sensors; mend: observation = camera+state"
+                " sensors; fix: observation = camera+state"
             )
         if self.encoder.start is not None and (self.eyes is not None or self.observation == "state"):
             raise ValueError(
-                f"encoder.start = {self.encoder.start!r}: a policy that is told the lane state has no encoder; mend:"
+                f"encoder.start = {self.encoder.start!r}: a policy that is told the lane state has no encoder; fix:"
                 " encoder.start = null"
             )
         return self
@@ -354,7 +354,7 @@ class PpoSpec(_LearnerSpec):
         if self.batch_size > samples:
             raise ValueError(
                 f"batch_size = {self.batch_size} is more than the {samples} samples of an update"
-                f" (num_envs x steps_per_update); mend: batch_size <= {samples}"
+                f" (num_envs x steps_per_update); fix: batch_size <= {samples}"
             )
         return self
 
@@ -387,7 +387,7 @@ class DqnSpec(_LearnerSpec):
         if self.observation == "camera+state" and self.eyes is None and self.n_steps > 1:
             raise ValueError(
                 f"n_steps = {self.n_steps}: the replay buffer of observation = camera+state knows single steps only;"
-                " mend: n_steps = 1"
+                " fix: n_steps = 1"
             )
         return self
 
@@ -449,7 +449,7 @@ class RunSpec(Spec):
         for tier, weight in self.train_tiers.items():
             if tier not in known:
                 raise ValueError(
-                    f"train_tiers.{tier} = {weight:g}: expected a tier of the world; mend: one of {', '.join(known)}"
+                    f"train_tiers.{tier} = {weight:g}: expected a tier of the world; fix: one of {', '.join(known)}"
                 )
         return self
 

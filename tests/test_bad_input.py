@@ -124,7 +124,7 @@ def test_bad_overrides_and_impossible_worlds(refused: Refused, override: str, ex
         ("agent.gamma.x=1", "agent.gamma.x: gamma is a value"),
         ("agent.clip_range.x=1", "agent.clip_range.x: clip_range is a value"),  # one that no file names
         ("agent.algorithm=sac", "'sac'"),
-        ("world.task.control_hz=30", "mend: physics_hz = 120"),
+        ("world.task.control_hz=30", "fix: physics_hz = 120"),
         ("world.task.start_speed_mps=[9,3]", "start_speed_mps = [9.0, 3.0]"),
         ("world.road.tiers.hard.min_radius_m=8 world.road.lane_width_m=8", "tighter than the road is wide"),
     ],
@@ -150,7 +150,7 @@ def test_show_says_when_a_name_means_two_things(
     (here / "shelf" / "configs").mkdir(parents=True)
     (here / "shelf" / "configs" / "ppo.yaml").write_text("base: quickstart\n")
     monkeypatch.setenv("DRIVE_RL_PATH", str(here / "shelf"))
-    assert "a driver and an experiment; mend: add --kind driver or --kind experiment" in refused("show", "ppo")
+    assert "a driver and an experiment; fix: add --kind driver or --kind experiment" in refused("show", "ppo")
     assert run_main(["show", "ppo", "--kind", "driver"], monkeypatch) == 0
     assert capfd.readouterr().out.startswith("# driver ppo")
 
@@ -204,7 +204,7 @@ def test_foreign_zips_need_trust(refused: Refused, here: Path) -> None:
 def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
     for name in ("drive.mp4", "scores.json"):
         (here / name).write_text("precious")
-    assert "drive.mp4: exists already; mend: --overwrite" in refused("render", "reference")
+    assert "drive.mp4: exists already; fix: --overwrite" in refused("render", "reference")
     assert "scores.json: exists already" in refused("eval", "reference", "--out", "scores.json")
     assert "is no folder" in refused("eval", "reference", "--out", "deep/scores.json")
     assert "unknown kind of film" in refused("render", "reference", "--out", "film.doc")
@@ -224,7 +224,7 @@ def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
         (["train", "--resume", "runs/tiny", "--seed", "1"], "a run goes on as it began"),
         (["train", "--resume", "runs/tiny", "budget_steps=0"], "command line: budget_steps = 0"),
         (["train", "--resume", "runs/tiny", "budget_steps=_"], "a run goes on as it began"),
-        (["train", "--resume", "runs/tiny"], "has learned 32 steps already; mend: "),
+        (["train", "--resume", "runs/tiny"], "has learned 32 steps already; fix: "),
         (["train", "--resume", "runs/tiny", "budget_steps=16"], "budget_steps = 16, and the run has learned 32 steps"),
         (["show", "runs/tiny", "seed=1"], "is as it was made"),
     ],

@@ -110,21 +110,21 @@ def test_the_last_override_wins_and_null_takes_a_key_away() -> None:
         ("road.tiers.easy.min_radius_m=3", r"command line: road\.tiers\.easy\.min_radius_m = 3"),
         (
             "road.lanes_ahead=4",
-            r"command line: road\.tiers\.\w+\.min_radius_m = .*tighter than the road is wide.*mend:",
+            r"command line: road\.tiers\.\w+\.min_radius_m = .*tighter than the road is wide.*fix:",
         ),
         (
             "task.physics_hz=45",
-            r"command line: task\.physics_hz = 45 is no multiple of control_hz = 10.*mend: physics_hz = 50",
+            r"command line: task\.physics_hz = 45 is no multiple of control_hz = 10.*fix: physics_hz = 50",
         ),
         ("task.start_speed_mps=[9, 3]", r"command line: task\.start_speed_mps = \[9\.0, 3\.0\].*low <= high"),
         ("reward.lane=-1", r"reward\.lane = -1"),
         ("road.length_m", r"expected key=value"),
         ("=3", r"expected key=value"),
         ("road..length_m=3", r"expected key=value"),
-        ("road.length_m=", r"has no value; mend:"),
+        ("road.length_m=", r"has no value; fix:"),
         ("road.length_m.more=3", r"length_m is a value and has no keys below it"),
         ("camera=3", r"command line: camera = 3: is no mapping; expected keys below it: .*frame_stack"),
-        ("name=other", r"name: cannot be overridden; mend:"),
+        ("name=other", r"name: cannot be overridden; fix:"),
         ("road.length_m=[", r"no valid YAML value"),
         ("road.length_m={a: 1, a: 2}", r"given twice|no valid YAML value"),
         ("road.length_m=!!timestamp x", r"no valid YAML value"),
@@ -144,14 +144,14 @@ def test_a_world_whose_camera_error_reaches_the_ground_cannot_be() -> None:
 
 
 def test_a_reward_without_weights_cannot_be() -> None:
-    with pytest.raises(DriveRLError, match=r"all weights are 0.*mend:"):
+    with pytest.raises(DriveRLError, match=r"all weights are 0.*fix:"):
         load_world("lane_follow", [f"reward.{term}=0" for term in ("lane", "speed", "heading", "comfort")])
 
 
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("agent.batch_size=1000000", r"command line: agent\.batch_size = 1000000 is more than .*mend: batch_size <="),
+        ("agent.batch_size=1000000", r"command line: agent\.batch_size = 1000000 is more than .*fix: batch_size <="),
         ("agent.num_envs=1", r"command line: agent\.batch_size = 300 is more than the 256 samples"),
         (
             "world.appearance.camera_height_error_m=0.5",
@@ -159,7 +159,7 @@ def test_a_reward_without_weights_cannot_be() -> None:
         ),
         ("world.reward.lane=0", r"command line: world\.reward: all weights are 0"),
         ("world.road=null", r"command line: world\.road: is missing"),
-        ("train_tiers.steep=3", r"command line: train_tiers\.steep = 3: .*mend: one of easy, medium, hard"),
+        ("train_tiers.steep=3", r"command line: train_tiers\.steep = 3: .*fix: one of easy, medium, hard"),
         ("train_tiers.hard=0", r"command line: train_tiers\.hard = 0: .*greater than 0"),
     ],
 )
@@ -241,7 +241,7 @@ def test_base_chains_merge_and_null_takes_away(shelf: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("base: mine\n", "chain of bases has no end; mend: break the circle"),
+        ("base: mine\n", "chain of bases has no end; fix: break the circle"),
         ("base: 3\n", "base = 3: expected the name"),
         ("base: lane_folow\n", "unknown world 'lane_folow'; did you mean 'lane_follow'"),
         ("road: 3\nroad: 4\n", "key 'road' is given twice"),
@@ -253,7 +253,7 @@ def test_base_chains_merge_and_null_takes_away(shelf: Path) -> None:
         ("road: !!python/object/apply:os.system [ls]\n", "no valid YAML"),
         ("a: &a {b: *a}\n", "no valid YAML"),
         ("road: !!timestamp x\n", "no valid YAML"),
-        ("road: {}\n", "road.tiers: is missing; mend: add it"),
+        ("road: {}\n", "road.tiers: is missing; fix: add it"),
         ("description: none\n", "road: is missing"),
         ("base: lane_follow\nppo: 3\n", "ppo = 3: unknown key"),
         ("base: lane_follow\nraod: {}\n", "raod: unknown key; did you mean 'road'"),
@@ -307,7 +307,7 @@ def test_agents_of_the_wrong_kind_are_refused(shelf: Path) -> None:
     with pytest.raises(DriveRLError, match=r"reference"):
         load_run("try")
     _write(shelf / "agents" / "mine.yaml", "base: ppo\nbatch_size: 100000\n")
-    with pytest.raises(DriveRLError, match=r"more than the \d+ samples of an update.*mend: batch_size <="):
+    with pytest.raises(DriveRLError, match=r"more than the \d+ samples of an update.*fix: batch_size <="):
         load_agent("mine")
 
 

@@ -49,7 +49,7 @@ def test_several_shelves_are_separated_by_colons(own: Path, tmp_path: Path, monk
 
 def test_a_missing_shelf_is_refused_when_used_but_does_not_break_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIVE_RL_PATH", "/nowhere/at/all")
-    with pytest.raises(DriveRLError, match=r"DRIVE_RL_PATH: /nowhere/at/all is no folder; mend:"):
+    with pytest.raises(DriveRLError, match=r"DRIVE_RL_PATH: /nowhere/at/all is no folder; fix:"):
         find("envs", "lane_follow")
     done = subprocess.run([sys.executable, "-c", "import drive_rl"], capture_output=True, text=True)
     assert done.returncode == 0
@@ -65,9 +65,9 @@ def test_a_missing_shelf_is_refused_when_used_but_does_not_break_the_import(monk
         ("configs", "quickstar", "unknown experiment 'quickstar'; did you mean 'quickstart'?"),
         ("envs", "zzz", "unknown world 'zzz'; known: "),
         ("envs", "", "unknown world ''; known: "),
-        ("envs", "none/such.yaml", "none/such.yaml: no such file; mend:"),
-        ("envs", "x" * 5000 + ".yaml", "no such file; mend:"),
-        ("envs", "nul\0.yaml", "no such file; mend:"),
+        ("envs", "none/such.yaml", "none/such.yaml: no such file; fix:"),
+        ("envs", "x" * 5000 + ".yaml", "no such file; fix:"),
+        ("envs", "nul\0.yaml", "no such file; fix:"),
     ],
 )
 def test_unknown_names_are_refused_with_the_nearest(shelf, name: str, said: str) -> None:

@@ -221,5 +221,5 @@ def _check_image(space: gymnasium.Space) -> None:
     if len(shape) == 3 and shape[0] >= min(shape[1:]):
         raise DriveRLError(
             f"camera: {shape[0]} stacked channels in an image of {shape[2]}x{shape[1]} px: expected fewer"
-            " channels than pixels a side; mend: a smaller world.camera.frame_stack or a larger image"
+            " channels than pixels a side; fix: a smaller world.camera.frame_stack or a larger image"
         )

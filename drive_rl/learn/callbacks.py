@@ -172,7 +172,7 @@ def guard_loss(model: BaseAlgorithm) -> None:
     loss = cast(float, model.logger.name_to_value.get("train/loss", 0.0))
     if not math.isfinite(loss):
         raise DriveRLError(
-            f"training: loss = {loss} at step {model.num_timesteps}: learning has diverged; mend: a smaller"
+            f"training: loss = {loss} at step {model.num_timesteps}: learning has diverged; fix: a smaller"
             " agent.learning_rate or agent.max_grad_norm, and go on from a numbered checkpoint"
         )
 
@@ -188,7 +188,7 @@ def check_observations(observations: Any, step: int) -> None:
         if not _finite(values):
             raise DriveRLError(
                 f"training: observation {name} holds NaN or infinity at step {step}: the world's physics has"
-                " diverged; mend: a higher task.physics_hz, or values nearer to a real car's"
+                " diverged; fix: a higher task.physics_hz, or values nearer to a real car's"
             )
 
 

@@ -148,7 +148,7 @@ def _recipe(name: str, world: WorldSpec | None) -> tuple[Driver, WorldSpec]:
     spec = load_agent(name)
     if not isinstance(spec, ReferenceSpec):
         raise DriveRLError(
-            f"driver {name!r} is a recipe and has not learned yet; mend: `drive-rl train` an experiment with"
+            f"driver {name!r} is a recipe and has not learned yet; fix: `drive-rl train` an experiment with"
             " it and name the run folder, or name a trained driver"
         )
     world = world or load_world(DEFAULT_WORLD)
@@ -170,7 +170,7 @@ def _run(run: RunFolder, world: WorldSpec | None, device: torch.device) -> tuple
     for folder in (run.best, run.last):
         if (folder / "manifest.json").is_file():
             return _checkpoint(run, folder, world, device)
-    raise DriveRLError(f"{run.path}: holds no checkpoint yet (neither best/ nor last/); mend: train it further")
+    raise DriveRLError(f"{run.path}: holds no checkpoint yet (neither best/ nor last/); fix: train it further")
 
 
 def _checkpoint(
@@ -188,7 +188,7 @@ def _checked(driver: Driver, home: WorldSpec, world: WorldSpec | None, path: Pat
     own, other = _interface(home, driver), _interface(world, driver)
     if own != other:
         raise DriveRLError(
-            f"{path}: learned in {home.name} with {own}, but {world.name} has {other}; mend: choose a"
+            f"{path}: learned in {home.name} with {own}, but {world.name} has {other}; fix: choose a"
             " world with the driver's own camera and action grid"
         )
     return driver, world
@@ -218,7 +218,7 @@ def _foreign(path: Path, world: WorldSpec | None, device: torch.device, trust: b
     ):
         if own != theirs:
             raise DriveRLError(
-                f"{path}: learned with {what} space {own}, but {world.name} has {theirs}; mend: choose a world with the"
+                f"{path}: learned with {what} space {own}, but {world.name} has {theirs}; fix: choose a world with the"
                 " driver's own camera and actions"
             )
     return PolicyDriver(path.stem, model.policy, observation, actions), world

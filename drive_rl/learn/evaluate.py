@@ -191,7 +191,7 @@ def _finite(driver: Driver, observations: Any) -> np.ndarray:
     """
     actions = driver.act(observations)
     if not np.isfinite(actions).all():
-        raise DriveRLError(f"driver {driver.name}: gave a NaN or infinite action; mend: use another checkpoint")
+        raise DriveRLError(f"driver {driver.name}: gave a NaN or infinite action; fix: use another checkpoint")
     return actions
 
 

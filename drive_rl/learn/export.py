@@ -36,7 +36,7 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
     if tells_perception(run.spec):
         return export_model(run, folder, overwrite)
     if folder.exists() and not overwrite:
-        raise DriveRLError(f"{folder}: exists already; mend: another folder, or remove it first")
+        raise DriveRLError(f"{folder}: exists already; fix: another folder, or remove it first")
     spec = read_run(run.spec)
     source = run.best if (run.best / "manifest.json").is_file() else run.last
     weights, made = weights_only(source), read_json(source / "manifest.json", "take another run")

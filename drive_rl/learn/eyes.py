@@ -82,11 +82,11 @@ def _check_lane(trained: Trained) -> None:
     model = trained.spec.model
     if "lane" not in model.heads:
         raise DriveRLError(
-            f"{trained.name}: model.heads = {list(model.heads)}: it tells no lane state, which driving needs; mend: a"
+            f"{trained.name}: model.heads = {list(model.heads)}: it tells no lane state, which driving needs; fix: a"
             " model that was fitted with the head lane"
         )
     if trained.spec.fit.task != "labels":
         raise DriveRLError(
             f"{trained.name}: fit.task = {trained.spec.fit.task}: its encoder alone has learned, and its lane head has"
-            " not; mend: fit a model with fit.task=labels and model.start naming this one"
+            " not; fix: fit a model with fit.task=labels and model.start naming this one"
         )

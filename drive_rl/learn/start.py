@@ -83,4 +83,4 @@ def _check(what: str, pairs: dict[str, tuple[object, object]]) -> None:
     if other:
         told = ", ".join(f"{key} = {theirs} there and {mine} here" for key, (theirs, mine) in other.items())
         mend = " ".join(f"{key}={theirs}" for key, (theirs, _) in other.items())
-        raise DriveRLError(f"{what}: {told}; mend: {mend}")
+        raise DriveRLError(f"{what}: {told}; fix: {mend}")

@@ -234,7 +234,7 @@ def _go_on(run: RunFolder, spec: RunSpec, step: int) -> None:
     whole = last is not None and last.step == step and run.evaluation.is_file()
     if step >= spec.budget_steps and whole:
         raise DriveRLError(
-            f"{run.path}: budget_steps = {spec.budget_steps}, and the run has learned {step} steps already; mend: a"
+            f"{run.path}: budget_steps = {spec.budget_steps}, and the run has learned {step} steps already; fix: a"
             f" longer one, such as drive-rl train --resume {shlex.quote(str(run.path))} budget_steps={2 * step}"
         )
     if spec != read_run(run.spec):

@@ -49,9 +49,7 @@ def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]
         if not isinstance(coco, dict) or not all(
             isinstance(coco.get(key), list) for key in ("images", "annotations", "categories")
         ):
-            raise DriveRLError(
-                f"{path}: not COCO's JSON: expected lists images, annotations, categories; mend: {_MEND}"
-            )
+            raise DriveRLError(f"{path}: not COCO's JSON: expected lists images, annotations, categories; fix: {_MEND}")
         yield from _records(root, path, coco, skipped)
 
 
@@ -74,14 +72,14 @@ def _classes(path: Path, categories: list[Any]) -> dict[str, int | None]:
     classes, names = {}, []
     for category in categories:
         if not isinstance(category, dict) or not isinstance(category.get("name"), str) or "id" not in category:
-            raise DriveRLError(f"{path}: categories: expected objects with id and name; mend: {_MEND}")
+            raise DriveRLError(f"{path}: categories: expected objects with id and name; fix: {_MEND}")
         names.append(category["name"])
         name = category["name"].lower().replace("_", " ").replace("-", " ")
         classes[str(category["id"])] = CATEGORIES.get(name)
     if not any(known is not None for known in classes.values()):
         raise DriveRLError(
             f"{path}: categories = {', '.join(names[:10]) or 'none'}: expected some of {', '.join(CATEGORIES)};"
-            " mend: rename them"
+            " fix: rename them"
         )
     return classes
 

@@ -55,7 +55,7 @@ class DataFolder:
         """
         path = Path(path)
         if not path.is_dir():
-            raise DriveRLError(f"{path}: no such folder; mend: give the folder of a data set")
+            raise DriveRLError(f"{path}: no such folder; fix: give the folder of a data set")
         skipped, parts = Skipped(), dict[Part, list[Record]]()
         found = _found(path, kind)
         for root, files, which, part in found:
@@ -78,11 +78,11 @@ class DataFolder:
         if not train:  # a `val` part alone may be learned from: models are judged on `test`
             train, val = val, []
         if not train:
-            raise DriveRLError(f"{self.path}: holds test pictures alone, which are never learned from; mend: others")
+            raise DriveRLError(f"{self.path}: holds test pictures alone, which are never learned from; fix: others")
         if val:
             return train, val
         if len(train) < 2:
-            raise DriveRLError(f"{self.path}: holds one picture, and some must be held out; mend: more pictures")
+            raise DriveRLError(f"{self.path}: holds one picture, and some must be held out; fix: more pictures")
         held_out = max(1, len(train) // _VAL_SHARE)
         return train[:-held_out], train[-held_out:]
 
@@ -112,7 +112,7 @@ def _found(path: Path, kind: Kind | None) -> list[tuple[Path, Files, Kind, Part 
         looked_for = "; ".join(_READERS[which].looked_for for which in kinds)
         raise DriveRLError(
             f"{path}: no data set that drive-rl reads; looked here and in train, val and test for: {looked_for};"
-            " mend: give the folder that holds one of these"
+            " fix: give the folder that holds one of these"
         )
     return found
 
@@ -126,4 +126,4 @@ def _kind_of(root: Path, kinds: tuple[Kind, ...]) -> tuple[Files, Kind] | None:
 
 def why(skipped: Skipped) -> str:
     """Return the end of an error that nothing is usable."""
-    return f" ({'; '.join(skipped.told(3))})" if len(skipped) else "; mend: give a folder with labelled pictures"
+    return f" ({'; '.join(skipped.told(3))})" if len(skipped) else "; fix: give a folder with labelled pictures"

@@ -66,7 +66,7 @@ def layers_of(encoder: EncoderSpec, shape: tuple[int, int, int], frames: int) ->
     channels, height, width = shape
     if min(height, width) < SMALLEST_PX:
         raise DriveRLError(
-            f"encoder: image of {width}x{height} px: expected at least {SMALLEST_PX} a side; mend: raise"
+            f"encoder: image of {width}x{height} px: expected at least {SMALLEST_PX} a side; fix: raise"
             " world.camera.width_px or world.camera.height_px"
         )
     kind, _, name = encoder.kind.partition(":")
@@ -255,13 +255,13 @@ def _timm(name: str, channels: int) -> nn.Module:
         import timm  # pyright: ignore[reportMissingImports] - an extra of its own
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision of another torch
         raise DriveRLError(
-            f"encoder.kind = timm:{name}: timm cannot be imported ({error}); mend: pip install 'drive-rl[timm]', with"
+            f"encoder.kind = timm:{name}: timm cannot be imported ({error}); fix: pip install 'drive-rl[timm]', with"
             " a torchvision that was built for this torch"
         ) from error
     try:
         backbone = timm.create_model(name, pretrained=False, in_chans=channels, features_only=True)
     except (RuntimeError, AttributeError) as error:  # unknown, or without feature maps
-        raise DriveRLError(f"encoder.kind = timm:{name}: {error}; mend: a name of timm.list_models()") from error
+        raise DriveRLError(f"encoder.kind = timm:{name}: {error}; fix: a name of timm.list_models()") from error
     return nn.Sequential(_Timm(backbone), nn.Flatten())
 
 

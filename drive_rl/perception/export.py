@@ -30,7 +30,7 @@ def export_model(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
         DriveRLError: the run has no checkpoint, the folder exists, or no space is left.
     """
     if folder.exists() and not overwrite:
-        raise DriveRLError(f"{folder}: exists already; mend: another folder, or remove it first")
+        raise DriveRLError(f"{folder}: exists already; fix: another folder, or remove it first")
     trained = load_trained(str(run.path))
     measured = {path.name: read_json(path, _MEND) for path in (run.evaluation, run.path / DRIVES) if path.is_file()}
     card = _card(folder.name, trained, measured)

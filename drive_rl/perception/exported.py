@@ -102,7 +102,7 @@ def verify(model: nn.Module, path: Path, images: Images) -> float:
     if not min(worst) <= TOLERANCE:  # a NaN is no agreement
         raise DriveRLError(
             f"{path}: an output differs from the model's by {worst.absolute:.2g}: expected <= {TOLERANCE:g}; "
-            "mend: export it again from this model"
+            "fix: export it again from this model"
         )
     return worst.absolute
 
@@ -115,7 +115,7 @@ def _session(path: Path, threads: int) -> Any:
     try:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base of their own
-        raise DriveRLError(f"{path}: not an ONNX model that can be run ({error}); mend: export it again") from error
+        raise DriveRLError(f"{path}: not an ONNX model that can be run ({error}); fix: export it again") from error
 
 
 def _plain(proto: Any) -> Any:

@@ -16,4 +16,4 @@ def need(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         package = (error.name or module).partition(".")[0]
-        raise DriveRLError(f"{package} is not installed; mend: pip install 'drive-rl[perception]'") from error
+        raise DriveRLError(f"{package} is not installed; fix: pip install 'drive-rl[perception]'") from error

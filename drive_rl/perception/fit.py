@@ -220,7 +220,7 @@ class _Session:
         """Record the loss of a minibatch; refuse to go on from one that is no number."""
         if not math.isfinite(loss):
             raise DriveRLError(
-                f"{run.path}: the loss became {loss} after {self.frames} pictures; mend: a smaller fit.learning_rate;"
+                f"{run.path}: the loss became {loss} after {self.frames} pictures; fix: a smaller fit.learning_rate;"
                 " checkpoints from before are kept"
             )
         display.at(self.frames, self.spec.fit.frames, loss)
@@ -297,7 +297,7 @@ class _Session:
         if self.done >= self.total_batches or self.looks.stalled(self.spec.fit.patience):
             raise DriveRLError(
                 f"{run.path}: fit.frames = {self.spec.fit.frames}, and the run has learned from {self.frames} already;"
-                f" mend: a longer one, such as drive-rl perception fit --resume {run.path} fit.frames={2 * self.frames}"
+                f" fix: a longer one, such as drive-rl perception fit --resume {run.path} fit.frames={2 * self.frames}"
             )
         if self.spec != read_perception(run.spec):
             write_text(run.spec, dump(self.spec))

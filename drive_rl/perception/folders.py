@@ -175,5 +175,5 @@ def _check_labels(spec: PerceptionSpec, frames: Frames) -> None:
         told = [head for head, is_known in known.items() if is_known]
         raise DriveRLError(
             f"{spec.data.folder}: model.heads = {list(spec.model.heads)}: the data set tells nothing of"
-            f" {', '.join(missing)}; mend: heads among {', '.join(told) or 'none that it could teach'}"
+            f" {', '.join(missing)}; fix: heads among {', '.join(told) or 'none that it could teach'}"
         )

@@ -35,10 +35,10 @@ def find(root: Path) -> Files:
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
         return {}
     if manifest.get("format") != FORMAT:
-        raise DriveRLError(f"{path}: format = {manifest.get('format')!r}: expected {FORMAT}; mend: {_MEND}")
+        raise DriveRLError(f"{path}: format = {manifest.get('format')!r}: expected {FORMAT}; fix: {_MEND}")
     part = manifest.get("split")
     if part not in ("train", "val", "test"):
-        raise DriveRLError(f"{path}: split = {part!r}: expected train, val or test; mend: {_MEND}")
+        raise DriveRLError(f"{path}: split = {part!r}: expected train, val or test; fix: {_MEND}")
     return {part: [root / "states.csv"]}
 
 
@@ -63,13 +63,13 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             if absent := {"image", "seed", "tier", "weather", *LANE_FIELDS} - set(reader.fieldnames or ()):
-                raise DriveRLError(f"{path}: columns {', '.join(sorted(absent))} are missing; mend: {_MEND}")
+                raise DriveRLError(f"{path}: columns {', '.join(sorted(absent))} are missing; fix: {_MEND}")
             for row in reader:
                 yield reader.line_num, row
     except FileNotFoundError as error:
-        raise DriveRLError(f"{path}: file not found; mend: {_MEND}") from error
+        raise DriveRLError(f"{path}: file not found; fix: {_MEND}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DriveRLError(f"{path}: not a table of states ({error}); mend: {_MEND}") from error
+        raise DriveRLError(f"{path}: not a table of states ({error}); fix: {_MEND}") from error
 
 
 def _record(root: Path, where: str, row: dict[str, str], lanes: dict) -> Record:

@@ -100,7 +100,7 @@ def held_out(world: WorldSpec, data: FramesSpec, split: Split, count: int) -> Fr
     if count > len(seeds) * _HELD_OUT_PER_ROAD:
         raise DriveRLError(
             f"{count} pictures of split {split}: it has {len(seeds)} roads, of {_HELD_OUT_PER_ROAD} pictures each;"
-            f" mend: at most {len(seeds) * _HELD_OUT_PER_ROAD}"
+            f" fix: at most {len(seeds) * _HELD_OUT_PER_ROAD}"
         )
     roads = seeds[: math.ceil(count / _HELD_OUT_PER_ROAD)]
     frames = Frames.joined([road_frames(world, data, seed, _HELD_OUT_PER_ROAD) for seed in roads])
@@ -129,7 +129,7 @@ def check_rendered(world: WorldSpec) -> None:
     """
     if world.camera.renderer != "field":
         raise DriveRLError(
-            f"world.camera.renderer = {world.camera.renderer}: labelled pictures come from the field renderer; mend:"
+            f"world.camera.renderer = {world.camera.renderer}: labelled pictures come from the field renderer; fix:"
             " world.camera.renderer=field"
         )
 

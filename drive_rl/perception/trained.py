@@ -41,7 +41,7 @@ def load_trained(name: str) -> Trained:
     spec_path, folder = _find(name)
     if not tells_perception(spec_path):
         raise DriveRLError(
-            f"{name}: is a driver, which tells no lane state or masks; expected a perception model; mend: name one of"
+            f"{name}: is a driver, which tells no lane state or masks; expected a perception model; fix: name one of"
             f" {', '.join(known_models()) or 'your own, made by `drive-rl perception fit`'}"
         )
     spec = read_perception(spec_path)
@@ -92,7 +92,7 @@ def _find(name: str) -> tuple[Path, Path]:
         for folder in (run.best, run.last):
             if (folder / "manifest.json").is_file():
                 return run.spec, folder
-        raise DriveRLError(f"{run.path}: holds no checkpoint yet (neither best/ nor last/); mend: train it further")
+        raise DriveRLError(f"{run.path}: holds no checkpoint yet (neither best/ nor last/); fix: train it further")
     run = next((parent for parent in path.resolve().parents[:2] if is_run(parent)), None)
     if run is not None and (path / "manifest.json").is_file():
         return run / "spec.yaml", path

@@ -63,7 +63,7 @@ def write_data(
     if not 1 <= frames <= len(SPLITS[split]) * data.per_road:
         raise DriveRLError(
             f"{frames} pictures of split {split}: it has {len(SPLITS[split])} roads, of {data.per_road} pictures each;"
-            f" mend: 1 to {len(SPLITS[split]) * data.per_road} pictures, or more of each road"
+            f" fix: 1 to {len(SPLITS[split]) * data.per_road} pictures, or more of each road"
         )
     with write_directory(out) as new:
         written = _Written(new, world)
@@ -191,8 +191,8 @@ def _check_out(out: Path, overwrite: bool) -> None:
     if not out.exists():
         return
     if not overwrite:
-        raise DriveRLError(f"{out}: exists already; mend: --overwrite to replace it, or another name")
+        raise DriveRLError(f"{out}: exists already; fix: --overwrite to replace it, or another name")
     manifest = out / "manifest.json"
     ours = manifest.is_file() and f'"kind": "{KIND}"' in manifest.read_text(encoding="utf-8", errors="replace")
     if not out.is_dir() or not (ours or not any(out.iterdir())):
-        raise DriveRLError(f"{out}: is no data set that drive-rl made and is not replaced; mend: another name")
+        raise DriveRLError(f"{out}: is no data set that drive-rl made and is not replaced; fix: another name")

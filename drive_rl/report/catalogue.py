@@ -98,11 +98,11 @@ def new_driver_folder(name: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name.endswith((".yaml", ".yml", ".zip")):
         raise DriveRLError(f"export: name = {name!r}: expected letters, digits, '-', '_' and '.', such as my-driver")
     if (known := entries("agents").get(name)) is not None and known.is_file():
-        raise DriveRLError(f"export: {name!r} is the name of the recipe {known}; mend: another name")
+        raise DriveRLError(f"export: {name!r} is the name of the recipe {known}; fix: another name")
     own = next((Path(part) for part in os.environ.get("DRIVE_RL_PATH", "").split(os.pathsep) if part), None)
     shelf = own / "agents" if own else shelf_folders("agents")[-1]
     if shelf.parent.name == "_shelf":
-        raise DriveRLError(f"export: {shelf} is part of the installed package; mend: export DRIVE_RL_PATH=FOLDER first")
+        raise DriveRLError(f"export: {shelf} is part of the installed package; fix: export DRIVE_RL_PATH=FOLDER first")
     return shelf / name
 
 
@@ -114,7 +114,7 @@ def _find(name: str, overrides: list[str], kind: Kind | None) -> tuple[str, Base
     kinds: list[Kind] = [each for each, shelf in _SHELF.items() if kind in (None, each) and name in entries(shelf)]
     if len(kinds) > 1:
         named = " and ".join(f"{_article(each)} {each}" for each in kinds)
-        raise DriveRLError(f"{name!r} is the name of {named}; mend: add --kind {' or --kind '.join(kinds)}")
+        raise DriveRLError(f"{name!r} is the name of {named}; fix: add --kind {' or --kind '.join(kinds)}")
     if kinds:
         found = entries(_SHELF[kinds[0]])[name]
         if found.is_dir():
@@ -138,7 +138,7 @@ def _trained(spec: RunSpec | PerceptionSpec) -> str:
 
 def _as_made(folder: Path, overrides: list[str]) -> RunSpec | PerceptionSpec:
     if overrides:
-        raise DriveRLError(f"command line: {overrides[0]!r}: {folder} is as it was made; mend: leave the change out")
+        raise DriveRLError(f"command line: {overrides[0]!r}: {folder} is as it was made; fix: leave the change out")
     return recorded(folder)
 
 
@@ -154,7 +154,7 @@ def _kind_of(path: Path) -> Kind:
     kinds: list[Kind] = [kind for kind, shelf in _SHELF.items() if raw.get("base") in entries(shelf)]
     if len(kinds) != 1:
         raise DriveRLError(
-            f"{path}: may be a world, a driver, an experiment or a perception recipe; mend: add --kind"
+            f"{path}: may be a world, a driver, an experiment or a perception recipe; fix: add --kind"
             f" {'|'.join(_SHELF)}"
         )
     return kinds[0]

@@ -146,7 +146,7 @@ def _wandb() -> str:
         return "logged in: training would use mode online"
     if os.environ.get("WANDB_MODE"):
         return f"WANDB_MODE is set: training would use mode {mode}"
-    return f"not logged in: training would use mode {mode}; mend: wandb login"
+    return f"not logged in: training would use mode {mode}; fix: wandb login"
 
 
 def _window() -> str:

@@ -68,7 +68,7 @@ def look(
     if _NEEDS[scalar] not in trained.spec.model.heads:
         raise DriveRLError(
             f"{trained.name}: has the heads {', '.join(trained.spec.model.heads)}, and {scalar} needs"
-            f" {_NEEDS[scalar]}; mend: --scalar {'ego_lane' if scalar != 'ego_lane' else 'offset'}, or another model"
+            f" {_NEEDS[scalar]}; fix: --scalar {'ego_lane' if scalar != 'ego_lane' else 'offset'}, or another model"
         )
     if out.suffix not in (".png", ".mp4", ".gif"):
         raise DriveRLError(f"{out}: expected .png for stills, or .mp4 or .gif for a film")

@@ -73,7 +73,7 @@ def run_benchmark(
         DriveRLError: no model is named, `data` is no data set, or `out` may not be written.
     """
     if not models:
-        raise DriveRLError("no model is named; mend: drive-rl bench perception MODEL...")
+        raise DriveRLError("no model is named; fix: drive-rl bench perception MODEL...")
     if data is not None:
         DataFolder.open(data)
     with explain_disk_errors(out):

@@ -142,7 +142,7 @@ def parse_floor(text: str) -> Floor:
     except ValueError:
         bar = math.nan
     if math.isnan(bar):
-        raise DriveRLError(f"--floor {text!r}: {number!r} is no number; mend: such as {name}{sign}0.9")
+        raise DriveRLError(f"--floor {text!r}: {number!r} is no number; fix: such as {name}{sign}0.9")
     return Floor(name, sign == ">=", bar)
 
 

@@ -74,7 +74,7 @@ def latency_s(fast: Mapping[str, Any]) -> tuple[float, str]:
         engine = fast.get("engines", {}).get(name, {})
         if "single_stream" in engine:
             return engine["single_stream"]["p50_ms"] / 1000, name
-    raise DriveRLError("no latency was measured, with which it would have to drive; mend: see `fast`")
+    raise DriveRLError("no latency was measured, with which it would have to drive; fix: see `fast`")
 
 
 def robust(

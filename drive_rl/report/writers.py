@@ -52,11 +52,11 @@ def check_out(out: Path, overwrite: bool) -> None:
     if not out.exists():
         return
     if not overwrite:
-        raise DriveRLError(f"{out}: exists; mend: --overwrite, or another name")
+        raise DriveRLError(f"{out}: exists; fix: --overwrite, or another name")
     if out.suffix and out.is_dir():
-        raise DriveRLError(f"{out}: is a folder, and a {out.suffix} film is a file; mend: another name")
+        raise DriveRLError(f"{out}: is a folder, and a {out.suffix} film is a file; fix: another name")
     if not out.suffix and not (out.is_dir() and _only_frames(out)):
-        raise DriveRLError(f"{out}: holds other things than a film's frames and is not replaced; mend: another name")
+        raise DriveRLError(f"{out}: holds other things than a film's frames and is not replaced; fix: another name")
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def _told(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         why = error.strerror or error
-        raise DriveRLError(f"{out}: cannot be written ({why}); mend: another name or folder") from error
+        raise DriveRLError(f"{out}: cannot be written ({why}); fix: another name or folder") from error
 
 
 @contextmanager

@@ -19,7 +19,7 @@ def choose_device(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         build = "has no CUDA" if torch.version.cuda is None else f"is for CUDA {torch.version.cuda}"
         raise DriveRLError(
-            f"device {name!r}: no usable GPU here (torch {torch.__version__} {build}); mend: --device cpu, or"
+            f"device {name!r}: no usable GPU here (torch {torch.__version__} {build}); fix: --device cpu, or"
             " install a driver and a torch with CUDA"
         )
     return torch.device(name)

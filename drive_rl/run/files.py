@@ -64,14 +64,14 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, mend: str) -> Any:
-    """Read a JSON file; a missing or broken one is a `DriveRLError` that ends in `mend`."""
+def read_json(path: Path, fix: str) -> Any:
+    """Read a JSON file; a missing or broken one is a `DriveRLError` that ends in `fix`."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DriveRLError(f"{path}: file not found: {mend}") from error
+        raise DriveRLError(f"{path}: file not found: {fix}") from error
     except (OSError, ValueError) as error:  # a JSON error and a decoding error are both ValueErrors
-        raise DriveRLError(f"{path}: cannot be read as JSON ({error}): {mend}") from error
+        raise DriveRLError(f"{path}: cannot be read as JSON ({error}): {fix}") from error
 
 
 @contextmanager

@@ -65,7 +65,7 @@ class RunFolder:
         return cls(path)
 
     @classmethod
-    def stopped(cls, path: Path, mend: str) -> Self:
+    def stopped(cls, path: Path, fix: str) -> Self:
         """Open a run, as `open` does, to go on with.
 
         Raises:
@@ -74,7 +74,7 @@ class RunFolder:
         run = cls.open(path)
         settle(run.last)
         if not run.last.is_dir():
-            raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; mend: {mend}")
+            raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; fix: {fix}")
         return run
 
     @property

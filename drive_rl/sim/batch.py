@@ -173,7 +173,7 @@ class Batch:
         if state["drives"].shape != self.drives.shape or state["frames"].shape != tuple(self.frames.shape):
             raise DriveRLError(
                 f"state of {len(state['drives'])} cars with pictures {state['frames'].shape[1:]}: expected"
-                f" {self.num_cars} with {tuple(self.frames.shape[1:])}; mend: the world and num_envs that it was taken"
+                f" {self.num_cars} with {tuple(self.frames.shape[1:])}; fix: the world and num_envs that it was taken"
                 " from"
             )
         seeds = state["slot"].tolist()
@@ -250,7 +250,7 @@ def check_batch(world: WorldSpec, num_cars: int, free: int) -> None:
     if world.camera.renderer != "field":
         raise DriveRLError(
             f"world.camera.renderer = {world.camera.renderer}: only engine = bullet can paint with Bullet's renderers;"
-            " mend: world.camera.renderer=field, or engine=bullet"
+            " fix: world.camera.renderer=field, or engine=bullet"
         )
     camera, task = world.camera, world.task
     pictures = 2 * camera.frame_stack * camera.planes * camera.height_px * camera.width_px
@@ -258,7 +258,7 @@ def check_batch(world: WorldSpec, num_cars: int, free: int) -> None:
     needed = num_cars * (pictures + trace + slot_bytes(world))
     if needed > free:
         raise DriveRLError(
-            f"num_envs = {num_cars}: about {needed / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free; mend:"
+            f"num_envs = {num_cars}: about {needed / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free; fix:"
             f" num_envs <= {int(num_cars * free / needed)}, a shorter road or a smaller camera"
         )
 

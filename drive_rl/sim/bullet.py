@@ -23,7 +23,7 @@ class BulletWorld:
     def __init__(self, car: CarSpec, dt_s: float) -> None:
         self._client = pybullet.connect(pybullet.DIRECT)
         if self._client < 0:
-            raise DriveRLError("PyBullet: no client could be opened; mend: close other environments of this process")
+            raise DriveRLError("PyBullet: no client could be opened; fix: close other environments of this process")
         self._car = car
         self._params = car_params(car)
         self._dt_s = dt_s

@@ -128,7 +128,7 @@ def load_egl(client: int) -> None:
     if plugin < 0:
         raise DriveRLError(
             "camera.renderer = 'egl': Bullet's EGL plugin cannot be loaded on this machine;"
-            " mend: camera.renderer=field (fastest, needs no GPU) or tiny"
+            " fix: camera.renderer=field (fastest, needs no GPU) or tiny"
         )
 
 

@@ -140,15 +140,15 @@ def _usable(name: str | torch.device) -> torch.device:
     if simulated():
         return torch.device("cpu")
     if kind != "cuda" or not (number or "0").isdecimal():
-        raise DriveRLError(f"device {str(name)!r}: expected cuda or cuda:NUMBER; mend: without a device, on the CPU")
+        raise DriveRLError(f"device {str(name)!r}: expected cuda or cuda:NUMBER; fix: without a device, on the CPU")
     count = torch.cuda.device_count()
     if int(number or 0) >= count:
         raise DriveRLError(
-            f"device {str(name)!r}: torch {torch.__version__} sees {count} GPUs; mend: without a device, on the CPU"
+            f"device {str(name)!r}: torch {torch.__version__} sees {count} GPUs; fix: without a device, on the CPU"
         )
     if not cuda.is_available():
         raise DriveRLError(
-            f"device {str(name)!r}: torch can use it, numba cannot; mend: pip install 'numba-cuda[cu13]' (or [cu12],"
+            f"device {str(name)!r}: torch can use it, numba cannot; fix: pip install 'numba-cuda[cu13]' (or [cu12],"
             " as torch.version.cuda says), or --device cpu"
         )
     cuda.select_device(int(number or 0))

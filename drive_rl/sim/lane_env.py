@@ -149,7 +149,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     def episode(self) -> Episode:
         """The running episode."""
         if self._episode is None:
-            raise DriveRLError("the environment has not been reset; mend: call reset() before step() or render()")
+            raise DriveRLError("the environment has not been reset; fix: call reset() before step() or render()")
         return self._episode
 
     @property
@@ -207,7 +207,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
 
     def _command(self, action: Any) -> tuple[float, float]:
         if self._episode is None or self._over:
-            raise DriveRLError("step: the episode is over or was never begun; mend: call reset() first")
+            raise DriveRLError("step: the episode is over or was never begun; fix: call reset() first")
         if self._discrete:
             if not self.action_space.contains(action):
                 raise DriveRLError(f"step: action {action!r}: expected an integer in [0, {len(self._grid)})")

@@ -48,7 +48,7 @@ def generate(spec: RoadSpec, rng: np.random.Generator) -> Road:
     knots = _lay(total, yaw, float(spec.tiers[tier].min_radius_m), clearance_m, tries, rng)
     if len(knots) < total:
         raise DriveRLError(
-            f"road.length_m = {spec.length_m:g}: no road of tier {tier!r} was found that does not cross itself; mend: a"
+            f"road.length_m = {spec.length_m:g}: no road of tier {tier!r} was found that does not cross itself; fix: a"
             f" shorter road, a larger min_radius_m (now {spec.tiers[tier].min_radius_m:g}) or a narrower road"
         )
     return Road(knots, RUN_IN_M, RUN_IN_M + spec.length_m, tier)

@@ -66,10 +66,10 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     ) -> None:
         if render_mode is not None:
             raise DriveRLError(
-                f"render_mode = {render_mode!r}: a batch paints no frames for people; mend: gymnasium.make"
+                f"render_mode = {render_mode!r}: a batch paints no frames for people; fix: gymnasium.make"
             )
         if threads is not None and device is not None:
-            raise DriveRLError(f"threads = {threads}: a batch on a device has none; mend: threads=None, or device=None")
+            raise DriveRLError(f"threads = {threads}: a batch on a device has none; fix: threads=None, or device=None")
         known("split", split, tuple(SPLITS))
         self.single_observation_space = observation_space(world, observation)
         self.single_action_space = action_space(world, actions)
@@ -109,7 +109,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             DriveRLError: the actions do not fit the action space, or `reset` was not called; no car has moved.
         """
         if not self.batch.drives.all():
-            raise DriveRLError("step: the episodes were never begun; mend: call reset() first")
+            raise DriveRLError("step: the episodes were never begun; fix: call reset() first")
         batch = self.batch
         ended = batch.step(commands_of(batch.to_numpy(actions), self.num_envs, self._grid))
         cars = batch.cars

@@ -116,7 +116,7 @@ class Window:
         if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise DriveRLError(
                 "render_mode = 'human': this machine has no display (DISPLAY is not set);"
-                " mend: render_mode='rgb_array', or `drive-rl render` for a film"
+                " fix: render_mode='rgb_array', or `drive-rl render` for a film"
             )
         self._title = title
 

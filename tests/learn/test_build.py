@@ -190,5 +190,5 @@ def test_the_device_is_what_was_asked_for() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_no_gpu_is_an_error_with_a_mend() -> None:
-    with pytest.raises(DriveRLError, match=r"device 'cuda': no usable GPU here .*mend: --device cpu"):
+    with pytest.raises(DriveRLError, match=r"device 'cuda': no usable GPU here .*fix: --device cpu"):
         choose_device("cuda")

@@ -173,7 +173,7 @@ def test_an_exported_driver_carries_its_eyes(models: dict[str, RunFolder], tmp_p
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (("agent.encoder.features=32",), r"agent\.encoder\.features = 16 there and 32 here; mend: agent\.enc.*=16"),
+        (("agent.encoder.features=32",), r"agent\.encoder\.features = 16 there and 32 here; fix: agent\.enc.*=16"),
         (("agent.encoder.kind=nature",), r"agent\.encoder\.kind = small there and nature here"),
         (("world.camera.width_px=32",), r"world\.camera\.width_px = 24 there and 32 here"),
         (("world.camera.frame_stack=1",), r"world\.camera\.frame_stack = 2 there and 1 here"),
@@ -199,9 +199,9 @@ def test_eyes_of_another_camera_or_without_a_lane_are_refused(models: dict[str, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (("agent.encoder.frozen=true",), "a random encoder would stay random; mend: set encoder.start"),
-        (("agent.eyes=x",), "mend: observation = camera\\+state"),
-        ((SEEING, "agent.eyes=x", "agent.encoder.start=x"), "has no encoder; mend: encoder.start = null"),
+        (("agent.encoder.frozen=true",), "a random encoder would stay random; fix: set encoder.start"),
+        (("agent.eyes=x",), "fix: observation = camera\\+state"),
+        ((SEEING, "agent.eyes=x", "agent.encoder.start=x"), "has no encoder; fix: encoder.start = null"),
         (("agent.observation=state", "agent.encoder.start=x"), "has no encoder"),
     ],
 )

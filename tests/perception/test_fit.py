@@ -68,7 +68,7 @@ def test_a_run_goes_on_without_what_it_started_from(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_no_number_is_told_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "total", lambda losses: torch.stack(list(losses.values())).sum() * float("nan"))
-    with pytest.raises(DriveRLError, match=r"the loss became nan .*mend: a smaller fit\.learning_rate"):
+    with pytest.raises(DriveRLError, match=r"the loss became nan .*fix: a smaller fit\.learning_rate"):
         go(small_specs.recipe(), tmp_path)
     assert not list(tmp_path.rglob("weights.safetensors"))
 
@@ -106,7 +106,7 @@ def test_it_stops_early_once_nothing_is_gained(tmp_path: Path, monkeypatch: pyte
 def test_a_run_that_is_over_goes_on_only_longer(tmp_path: Path) -> None:
     run = go(small_specs.recipe("fit.frames=32", "fit.evaluate_every=32"), tmp_path)
     before = run.spec.read_text()
-    with pytest.raises(DriveRLError, match=r"mend: a longer one, such as .*fit\.frames=64"):
+    with pytest.raises(DriveRLError, match=r"fix: a longer one, such as .*fit\.frames=64"):
         go(None, tmp_path, resume=run.path)
     assert run.spec.read_text() == before
     go(None, tmp_path, resume=run.path, frames=64)

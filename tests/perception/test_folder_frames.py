@@ -76,7 +76,7 @@ def test_nothing_to_learn_from(folder):
 def test_heads_without_labels_are_refused(folder, tmp_path):
     (tmp_path / "lanes.json").write_text((folder / "train/lanes.json").read_text())
     (tmp_path / "images").symlink_to(folder / "train/images")
-    with pytest.raises(DriveRLError, match="tells nothing of lane, scene; mend: heads among lines"):
+    with pytest.raises(DriveRLError, match="tells nothing of lane, scene; fix: heads among lines"):
         FolderFrames.of(recipe(tmp_path, ("lane", "lines", "scene")))
     batches, val = FolderFrames.of(recipe(tmp_path, ("lines",)))
     batches.close()

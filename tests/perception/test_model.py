@@ -65,7 +65,7 @@ def test_timm_is_asked_for_by_name() -> None:
     try:
         import timm  # noqa: F401 # pyright: ignore[reportMissingImports] - an extra, which may be missing
     except (ImportError, RuntimeError):
-        with pytest.raises(DriveRLError, match=r"timm cannot be imported .*mend: pip install 'drive-rl\[timm\]'"):
+        with pytest.raises(DriveRLError, match=r"timm cannot be imported .*fix: pip install 'drive-rl\[timm\]'"):
             build_perception(small_specs.recipe("model.encoder.kind=timm:resnet10t"))
         return
     spec = small_specs.recipe(ALL, "model.encoder.kind=timm:resnet10t")

@@ -102,7 +102,7 @@ def test_splits_do_not_share_roads() -> None:
 
 def test_another_renderer_is_refused() -> None:
     world = load_world("lane_follow", ["camera.renderer=tiny"])
-    with pytest.raises(DriveRLError, match=r"mend: world.camera.renderer=field"):
+    with pytest.raises(DriveRLError, match=r"fix: world.camera.renderer=field"):
         held_out(world, FramesSpec(), "val", 1)
 
 

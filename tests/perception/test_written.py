@@ -109,7 +109,7 @@ def test_whole_or_not_at_all(folder, tmp_path):
 
 
 def test_only_data_sets_are_replaced(folder, tmp_path):
-    with pytest.raises(DriveRLError, match="exists already; mend: --overwrite"):
+    with pytest.raises(DriveRLError, match="exists already; fix: --overwrite"):
         write(folder, WORLD)
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(DriveRLError, match="is no data set that drive-rl made"):

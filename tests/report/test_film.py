@@ -235,7 +235,7 @@ def test_unknown_kinds_of_film_are_refused_before_driving(tmp_path: Path) -> Non
 def test_a_film_that_exists_is_replaced_only_when_asked(films: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / name
     film(out)
-    with pytest.raises(DriveRLError, match=r"exists; mend: --overwrite"):
+    with pytest.raises(DriveRLError, match=r"exists; fix: --overwrite"):
         film(out)
     film(out, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == [name]

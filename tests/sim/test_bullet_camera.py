@@ -58,7 +58,7 @@ def test_egl_agrees_or_says_that_it_cannot_be_loaded() -> None:
     )
     if done.returncode:
         assert "DriveRLError: camera.renderer = 'egl': Bullet's EGL plugin cannot be loaded" in done.stderr
-        assert "mend:" in done.stderr
+        assert "fix:" in done.stderr
     else:
         iou = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
         assert min(iou.values()) >= 0.95, iou
@@ -68,7 +68,7 @@ def test_egl_missing_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     client = pybullet.connect(pybullet.DIRECT)
     try:
-        with pytest.raises(DriveRLError, match=r"camera\.renderer = 'egl'.*mend: camera\.renderer=field"):
+        with pytest.raises(DriveRLError, match=r"camera\.renderer = 'egl'.*fix: camera\.renderer=field"):
             load_egl(client)
     finally:
         pybullet.disconnect(client)

@@ -178,13 +178,13 @@ def test_what_cannot_run_is_refused(make: Make) -> None:
 def test_without_a_gpu_it_says_so() -> None:
     from drive_rl.sim.cuda_batch import CudaBatch
 
-    with pytest.raises(DriveRLError, match=r"device 'cuda': torch .* sees 0 GPUs; mend: "):
+    with pytest.raises(DriveRLError, match=r"device 'cuda': torch .* sees 0 GPUs; fix: "):
         CudaBatch(tiny("lane_follow"), 2)
     for name in ("gpu", "cpu", "cuda:x"):
-        with pytest.raises(DriveRLError, match=rf"device '{name}': expected cuda or cuda:NUMBER; mend: "):
+        with pytest.raises(DriveRLError, match=rf"device '{name}': expected cuda or cuda:NUMBER; fix: "):
             CudaBatch(tiny("lane_follow"), 2, device=name)
 
 
 def test_threads_are_the_cpus() -> None:
-    with pytest.raises(DriveRLError, match=r"threads = 2: a batch on a device has none; mend: "):
+    with pytest.raises(DriveRLError, match=r"threads = 2: a batch on a device has none; fix: "):
         BatchVectorEnv(tiny("lane_follow"), 2, threads=2, device="cuda")

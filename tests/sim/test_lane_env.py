@@ -310,7 +310,7 @@ def test_a_window_without_a_display_is_a_clear_error(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     env = _env(render_mode="human")
-    with pytest.raises(DriveRLError, match=r"no display.*mend:"):
+    with pytest.raises(DriveRLError, match=r"no display.*fix:"):
         env.reset()
     env.close()
 

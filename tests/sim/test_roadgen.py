@@ -121,5 +121,5 @@ def test_a_road_takes_bounded_work() -> None:
 
 def test_a_road_not_found_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drive_rl.sim.roadgen._TRIES", 1)  # with all its tries it finds every road of these tests
-    with pytest.raises(DriveRLError, match=r"road\.length_m = 400: .*mend:"):
+    with pytest.raises(DriveRLError, match=r"road\.length_m = 400: .*fix:"):
         generate(LANE_FOLLOW, np.random.default_rng(0))

@@ -155,9 +155,9 @@ def test_what_cannot_run_is_refused() -> None:
     for count in wrong:
         with pytest.raises(DriveRLError, match=r"num_envs = .*: expected an integer >= 1"):
             BatchVectorEnv(load_world("lane_follow"), count)
-    with pytest.raises(DriveRLError, match=r"num_envs = 100000000: about .* GB are needed and .* GB are free; mend:"):
+    with pytest.raises(DriveRLError, match=r"num_envs = 100000000: about .* GB are needed and .* GB are free; fix:"):
         make(num_envs=100_000_000)
-    with pytest.raises(DriveRLError, match=r"camera\.renderer = tiny: only engine = bullet .* mend:"):
+    with pytest.raises(DriveRLError, match=r"camera\.renderer = tiny: only engine = bullet .* fix:"):
         BatchVectorEnv(load_world("lane_follow", ["camera.renderer=tiny"]), 2)
     with pytest.raises(DriveRLError, match=r"render_mode = 'human'"):
         make(render_mode="human")
@@ -180,7 +180,7 @@ def test_a_reset_that_does_not_fit_is_refused(reset: dict[str, Any], said: str) 
     env = make()
     with pytest.raises(DriveRLError, match=said):
         env.reset(**reset)
-    with pytest.raises(DriveRLError, match=r"never begun; mend: call reset\(\) first"):
+    with pytest.raises(DriveRLError, match=r"never begun; fix: call reset\(\) first"):
         env.step(np.zeros((N, 2)))
     env.close()
 

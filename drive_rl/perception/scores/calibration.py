@@ -34,7 +34,7 @@ def reliability(probabilities: Floats, truth: Ints, *, ignore: int, bins: int = 
     known = truth != ignore
     rows = np.moveaxis(probabilities, 1, -1)[known]  # (N, K)
     if not ((rows >= 0).all() and np.allclose(rows.sum(axis=1), 1.0, atol=1e-3)):
-        raise DriveRLError("probabilities: expected numbers >= 0 that sum to 1 over the classes; mend: apply a softmax")
+        raise DriveRLError("probabilities: expected numbers >= 0 that sum to 1 over the classes; fix: apply a softmax")
     confidence = rows.max(axis=1).astype(np.float64)
     right = rows.argmax(axis=1) == truth[known]
     upper = np.arange(1, bins) / bins  # upper edges of all bins but the last, which takes rounding above 1 too

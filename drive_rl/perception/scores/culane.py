@@ -125,7 +125,7 @@ def _stroke(
     if points.ndim != 2 or points.shape[1] != 2 or not (np.abs(points) < FARTHEST_PX).all():
         raise DriveRLError(
             f"{whose} lane {index}: expected (column, row) points, finite and within {FARTHEST_PX:.0f} px; "
-            "mend: leave out points that do not exist"
+            "fix: leave out points that do not exist"
         )
     curve = spline(points) if len(points) > 2 else points
     picture = np.zeros((height, width), dtype=np.uint8)

@@ -75,7 +75,7 @@ def _lanes(whose: str, lanes: Lanes, rows: int) -> Floats:
         if len(lane) != rows:
             raise DriveRLError(
                 f"{whose} lane {index} has {len(lane)} columns: expected {rows}, one for each row of h_samples; "
-                "mend: give -2 where the lane is not in the row"
+                "fix: give -2 where the lane is not in the row"
             )
     columns = np.array(lanes, dtype=np.float64).reshape(len(lanes), rows)
     return np.where(columns >= 0, columns, NOWHERE)
