@@ -232,3 +232,21 @@ def test_the_best_is_the_latest_of_equals() -> None:
     assert history.held(0.9) == 3
     assert history.held(1.0) == 0
     assert history.held(0.5) == 4
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "changes"),
+    [
+        ("ppo", ()),
+        ("ppo", ("engine=batch", "agent.guidance=null")),
+        ("dqn", ("agent.train_every=100000",)),
+        ("dqn", ("agent.train_every=70",)),
+    ],
+)
+def test_training_ends_at_its_budget(algorithm: str, changes: tuple[str, ...], tmp_path: Path) -> None:
+    """Rollouts of 64 (PPO), 200,000 and 140 (DQN) steps; and a longer budget goes on from there."""
+    run = go(small_specs.run(algorithm, *changes, "budget_steps=170"), tmp_path)
+    assert read_json(run.last / "counters.json", "")["num_timesteps"] == 170
+    assert read_json(run.last / "manifest.json", "")["exact"]
+    go(None, tmp_path, resume=run.path, budget_steps=240)
+    assert read_json(run.last / "counters.json", "")["num_timesteps"] == 240
