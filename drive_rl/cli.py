@@ -30,6 +30,7 @@ from drive_rl.options import (
     longer,
     own_stdout,
 )
+from drive_rl.plain_text import plain
 
 app = typer.Typer(
     help="Learn to drive from camera images: train, score and film drivers in a PyBullet world.",
@@ -295,5 +296,5 @@ def _explain(error: OSError) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    typer.echo("error: " + message.replace("\n", "\n       "), err=True)
+    typer.echo("error: " + plain(message).replace("\n", "\n       "), err=True)
     sys.exit(2)
