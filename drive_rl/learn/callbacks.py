@@ -5,7 +5,6 @@ checkpoint is exact. It knows models, run folders and the history. It does not k
 """
 
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -19,7 +18,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn import checkpoint
 from drive_rl.learn.evaluate import Evaluator
 from drive_rl.learn.history import Evaluation, History
-from drive_rl.run.files import settle
+from drive_rl.run.files import remove_directory
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.signals import StopRequest
 from drive_rl.sim.scoring import EpisodeMetrics
@@ -200,9 +199,7 @@ def _finite(values: Any) -> bool:
 
 def remove_checkpoint(run: RunFolder, step: int) -> None:
     """Delete a numbered checkpoint."""
-    folder = run.checkpoint(step)
-    settle(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_directory(run.checkpoint(step))
 
 
 def history_path(run: RunFolder) -> Path:

@@ -8,6 +8,7 @@ command line.
 import math
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -99,12 +100,29 @@ def fit(
         TrainingInterrupted: SIGINT or SIGTERM came, and a resumable checkpoint is written.
         DriveRLError: the recipe cannot be learned, the run cannot be resumed, or learning diverged.
     """
+    with ExitStack() as locks:
+        return _fit(locks, spec, runs_dir, display, say, device, resume, command, frames)
+
+
+def _fit(
+    locks: ExitStack,
+    spec: PerceptionSpec | None,
+    runs_dir: Path,
+    display: Display,
+    say: Say,
+    device: str,
+    resume: Path | None,
+    command: list[str] | None,
+    frames: int | None,
+) -> RunFolder:
+    """Fit as `fit` says, with the run's lock left to `locks`."""
     keep_freed_memory()
     torch.set_num_threads(learning_threads())
     chosen = choose_device(device)
     say(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
     run = RunFolder.stopped(resume, "fit its recipe again") if resume is not None else None
     if run is not None:
+        locks.enter_context(run.writing())
         spec = read_perception(run.spec, [] if frames is None else [f"fit.frames={frames}"])
     assert spec is not None, "fit needs a recipe or a run to resume"
     session = _Session.of(spec, chosen, say, fresh=run is None)
@@ -112,6 +130,7 @@ def fit(
         if run is None:
             made = provenance(spec.world.camera.renderer)
             run = RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made)
+            locks.enter_context(run.writing())
         else:
             session.restore(run)
         say(f"run: {run.path}")
