@@ -36,7 +36,11 @@ def only_writer(lock: Path, what: Path) -> Iterator[None]:
         try:
             descriptor = _taken(lock)
         except NoLocksError as error:
-            print(f"{lock}: not locked ({error.strerror}): let no second process write to {what}", file=sys.stderr)
+            lock.unlink(missing_ok=True)
+            print(
+                f"{what}: its filesystem knows no locks ({error.strerror}): let no second process write here",
+                file=sys.stderr,
+            )
             descriptor = None
         else:
             if descriptor is None:
