@@ -132,6 +132,16 @@ class RunFolder:
         return self.path / "last"
 
     @property
+    def history(self) -> Path:
+        """Held-out evaluations and the clock, as of the checkpoint to resume from."""
+        return self.last / "training.json"
+
+    @property
+    def finished(self) -> Path:
+        """The step at which the run has done all that it was asked for."""
+        return self.path / "finished.json"
+
+    @property
     def films(self) -> Path:
         """The folder of films."""
         return self.path / "films"
