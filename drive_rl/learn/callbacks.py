@@ -18,7 +18,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn import checkpoint
 from drive_rl.learn.evaluate import Evaluator
 from drive_rl.learn.history import Evaluation, History
-from drive_rl.run.files import remove_directory, write_json
+from drive_rl.run.files import remove_directory, settle, write_json
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.signals import PATIENCE_S, StopRequest
@@ -183,6 +183,7 @@ class Save:
         self._history.rows = self._metrics.rows
         self._history.unlogged = unlogged(model)
         with self._stop.saving():
+            self._metrics.sync()
             checkpoint.save(model, self._run.last, history=self._history.state())
         self._saved_s = time.perf_counter()
         self._cost_s = self._saved_s - begin
@@ -203,7 +204,7 @@ class Save:
         best, folder, scores = self._history.best, self._run.best, self._run.evaluation
         settle(folder)
         if best is None:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_directory(folder)
             scores.unlink(missing_ok=True)
             return
         if checkpoint.step_of(folder) != best.step:
