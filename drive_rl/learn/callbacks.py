@@ -5,7 +5,6 @@ checkpoint is exact. It knows models, run folders and the history. It does not k
 """
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
@@ -19,7 +18,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn import checkpoint
 from drive_rl.learn.evaluate import Evaluator
 from drive_rl.learn.history import Evaluation, History
-from drive_rl.run.files import settle, write_json
+from drive_rl.run.files import remove_directory, settle, write_json
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.save_clock import SaveClock
@@ -176,6 +175,7 @@ class Save:
         self._history.rows = self._metrics.rows
         self._history.unlogged = unlogged(model)
         with self._clock.saving(), self._stop.saving():
+            self._metrics.sync()
             checkpoint.save(model, self._run.last, history=self._history.state())
         self._holds = model.num_timesteps, len(self._history.evaluations)
 
@@ -194,7 +194,7 @@ class Save:
         best, folder, scores = self._history.best, self._run.best, self._run.evaluation
         settle(folder)
         if best is None:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_directory(folder)
             scores.unlink(missing_ok=True)
             return
         if checkpoint.step_of(folder) != best.step:
@@ -278,6 +278,4 @@ def _finite(values: Any) -> bool:
 
 def remove_checkpoint(run: RunFolder, step: int) -> None:
     """Delete a numbered checkpoint."""
-    folder = run.checkpoint(step)
-    settle(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_directory(run.checkpoint(step))

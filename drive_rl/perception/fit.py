@@ -6,9 +6,9 @@ command line.
 """
 
 import math
-import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -29,7 +29,7 @@ from drive_rl.perception.trained import start_encoder
 from drive_rl.perception_spec import FitSpec, PerceptionSpec
 from drive_rl.reader import dump, read_perception
 from drive_rl.run.device import choose_device, describe_device
-from drive_rl.run.files import read_json, settle, write_directory, write_json, write_text
+from drive_rl.run.files import read_json, remove_directory, settle, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.manifest import MEND, verify, write_manifest
 from drive_rl.run.memory import keep_freed_memory
@@ -102,12 +102,29 @@ def fit(
         TrainingInterrupted: SIGINT, SIGTERM or SIGHUP came, and a resumable checkpoint is written.
         DriveRLError: the recipe cannot be learned, the run cannot be resumed, or learning diverged.
     """
+    with ExitStack() as locks:
+        return _fit(locks, spec, runs_dir, display, say, device, resume, command, frames)
+
+
+def _fit(
+    locks: ExitStack,
+    spec: PerceptionSpec | None,
+    runs_dir: Path,
+    display: Display,
+    say: Say,
+    device: str,
+    resume: Path | None,
+    command: list[str] | None,
+    frames: int | None,
+) -> RunFolder:
+    """Fit as `fit` says, with the run's lock left to `locks`."""
     keep_freed_memory()
     torch.set_num_threads(learning_threads())
     chosen = choose_device(device)
     say(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
     run = RunFolder.stopped(resume, "fit its recipe again") if resume is not None else None
     if run is not None:
+        locks.enter_context(run.writing())
         spec = read_perception(run.spec, [] if frames is None else [f"fit.frames={frames}"])
     assert spec is not None, "fit needs a recipe or a run to resume"
     session = _Session.of(spec, chosen, say, fresh=run is None)
@@ -115,6 +132,7 @@ def fit(
         if run is None:
             made = provenance(spec.world.camera.renderer)
             run = RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made)
+            locks.enter_context(run.writing())
         else:
             session.restore(run)
         say(f"run: {run.path}")
@@ -395,7 +413,7 @@ class _Keeper:
         with self.stop.saving():
             settle(folder)
             if looks.best is None:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_directory(folder)
                 self._run.evaluation.unlink(missing_ok=True)
                 return
             if not (folder / "manifest.json").is_file() or verify(folder)["look"] != looks.best_number:

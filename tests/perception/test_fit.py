@@ -51,7 +51,11 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(task: str, tmp_path: Path
     unbroken = go(spec, tmp_path)
     with pytest.raises(TrainingInterrupted, match="drive-rl perception fit --resume") as stopped:
         go(spec, tmp_path, Quiet(stop_at=96))
+    (stopped.value.run.path / ".last.tmp-1").mkdir()
+    with stopped.value.run.writing(), pytest.raises(DriveRLError, match=f"process {os.getpid()} on host"):
+        go(None, tmp_path, resume=stopped.value.run.path)
     resumed = go(None, tmp_path, resume=stopped.value.run.path)
+    assert not [path.name for path in resumed.path.iterdir() if path.name.startswith(".")]
     assert resumed == stopped.value.run
     expected = weights(unbroken)
     assert weights(resumed).keys() == expected.keys()
