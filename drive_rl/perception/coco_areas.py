@@ -16,11 +16,11 @@ from drive_rl.sim.render import BACKGROUND
 MOST_POINTS = 200_000
 """Points of polygons, and run lengths, of a picture; COCO's richest has some 20,000."""
 
-MOST_PAINTED = 1_000_000_000
+MOST_PAINTED = 500_000_000
 """Pixels of a picture's areas together, overlaps again and again: some seconds of work."""
 
 _MOST_CROSSINGS = 2_000_000  # rows that the edges of one outline cross, together
-_CROSSING = 50  # times the work of a pixel
+_OUTLINE, _CROSSING = 20_000, 50  # times the work of a pixel
 
 _LONGEST_RUN = 2**31  # beyond any picture
 Painted = tuple[tuple[slice, slice], NDArray[np.bool_], int]
@@ -122,7 +122,7 @@ def _filled(polygon: NDArray[np.float64], width: int, height: int) -> Painted:
     crossed = np.zeros((bottom - top, right - left + 1), np.uint8)  # edges between a pixel and the one left of it
     np.bitwise_xor.at(crossed, (rows - top, columns - left), 1)
     inside = np.bitwise_xor.accumulate(crossed, axis=1)[:, :-1].astype(np.bool_)
-    return (slice(top, bottom), slice(left, right)), inside, inside.size + _CROSSING * crossings
+    return (slice(top, bottom), slice(left, right)), inside, inside.size + _OUTLINE + _CROSSING * crossings
 
 
 def _first_centre(place: NDArray[np.float64]) -> NDArray[np.int64]:
