@@ -44,7 +44,7 @@ from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.provenance import provenance
 from drive_rl.run.signals import StopRequest, TrainingInterrupted, stop_on_signals
 from drive_rl.run.threads import learning_threads
-from drive_rl.run.tracker import Tracker, make_tracker
+from drive_rl.run.tracker import Tracker, check_tracker, make_tracker
 from drive_rl.spec import DqnSpec, RunSpec
 
 Film = Callable[[Path], Path | None]
@@ -90,6 +90,7 @@ def train(
     if run is not None:
         spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
     assert spec is not None, "train needs a spec or a run to resume"
+    check_tracker(spec.track, spec.project)
     eyes = load_eyes(spec, run.path if run else None, chosen)
     world, agent = spec.training_world, spec.agent
     envs = make_envs(world, agent, "train", agent.num_envs, spec.seed, spec.engine, chosen, eyes)
@@ -127,9 +128,10 @@ class _Session:
         """Train to the end of the budget, to the bar, or until asked to stop."""
         begin = self.model.num_timesteps
         config = self.spec.model_dump(mode="json")
-        tracker = make_tracker(self.spec.track, self.run, config, self.spec.project, self._say)
+        metrics = MetricsFile(self.run.metrics, begin)
+        tracker = make_tracker(self.spec.track, self.run, config, self.spec.project, self._say, metrics.rows())
         try:
-            self.model.set_logger(make_logger(MetricsFile(self.run.metrics, begin or None), tracker))
+            self.model.set_logger(make_logger(metrics, tracker))
             history = History.load(history_path(self.run), begin)
             with self._evaluator() as evaluator:
                 self._learn(history, evaluator)

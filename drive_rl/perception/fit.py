@@ -36,7 +36,7 @@ from drive_rl.run.provenance import provenance
 from drive_rl.run.signals import StopRequest, TrainingInterrupted, stop_on_signals
 from drive_rl.run.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
 from drive_rl.run.threads import learning_threads
-from drive_rl.run.tracker import make_tracker
+from drive_rl.run.tracker import check_tracker, make_tracker
 
 _MOMENTUM = 0.9
 _LAYOUT = torch.channels_last
@@ -107,6 +107,7 @@ def fit(
     if run is not None:
         spec = read_perception(run.spec, [] if frames is None else [f"fit.frames={frames}"])
     assert spec is not None, "fit needs a recipe or a run to resume"
+    check_tracker(spec.track, spec.project)
     session = _Session.of(spec, chosen, say, fresh=run is None)
     try:
         if run is None:
@@ -178,8 +179,8 @@ class _Session:
     def go(self, run: RunFolder, stop: StopRequest, display: Display, say: Say) -> None:
         """Learn to the end of the budget, until nothing is gained, or until asked to stop."""
         config = self.spec.model_dump(mode="json")
-        tracker = make_tracker(self.spec.track, run, config, self.spec.project, say)
-        metrics = MetricsFile(run.metrics, self.frames or None)
+        metrics = MetricsFile(run.metrics, self.frames)
+        tracker = make_tracker(self.spec.track, run, config, self.spec.project, say, metrics.rows())
 
         def record(scalars: dict[str, float]) -> None:
             metrics.append(self.frames, scalars)

@@ -43,6 +43,10 @@ class MetricsFile:
         else:
             self._append(_text([row], self._columns))
 
+    def rows(self) -> list[tuple[int, dict[str, float]]]:
+        """The step and the scalars of every row, as `read_rows`."""
+        return read_rows(self.path)
+
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         header = dict.fromkeys(self._columns, "") | {name: name for name in self._columns}
         write_text(self.path, _text([header, *rows], self._columns))
@@ -62,7 +66,16 @@ class MetricsFile:
 def read_metrics(path: Path) -> list[dict[str, float]]:
     """The rows of a `metrics.csv`; names that a row lacks are absent from it."""
     rows = _read(path)[1]
-    return [{name: float(value) for name, value in row.items() if value != ""} for row in rows]
+    try:
+        return [{name: float(value) for name, value in row.items() if value != ""} for row in rows]
+    except ValueError as error:
+        raise DriveRLError(f"{path}: expected numbers ({error}); fix: move the file away and run again") from error
+
+
+def read_rows(path: Path) -> list[tuple[int, dict[str, float]]]:
+    """The step and the scalars of every row of a `metrics.csv`, none where there is no file yet."""
+    rows = read_metrics(path) if path.exists() else []
+    return [(int(row.pop(STEP)), row) for row in rows]
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -74,7 +87,7 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     reader = csv.DictReader(line for line in lines if line.endswith("\n"))
     columns = list(reader.fieldnames or [STEP])
     rows = [{name: value or "" for name, value in row.items() if name is not None} for row in reader]
-    if columns[0] != STEP or not all(row[STEP].isdecimal() for row in rows):
+    if columns[0] != STEP or not all(row[STEP].isdecimal() and len(row[STEP]) < 16 for row in rows):
         raise DriveRLError(
             f"{path}: first column = {columns[0]!r}: expected `{STEP}` and whole numbers: move the file "
             "away and run again"
