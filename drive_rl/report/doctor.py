@@ -137,11 +137,12 @@ def _world(name: str) -> str:
 
 
 def _wandb() -> str:
-    import wandb
+    from drive_rl.run.wandb_settings import choose_mode, load_settings  # here, for wandb takes a second to import
 
-    from drive_rl.run.wandb_tracker import choose_mode
-
-    mode = choose_mode(wandb.setup(wandb.Settings(silent=True)).settings)
+    try:
+        mode = choose_mode(load_settings())
+    except DriveRLError as error:
+        return f"BROKEN: {error}"
     if mode == "online":
         return "logged in: training would use mode online"
     if os.environ.get("WANDB_MODE"):
