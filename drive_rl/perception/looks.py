@@ -5,22 +5,21 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from drive_rl.perception.frames import LANE_FIELDS, UNKNOWN_CLASS, Frames
 from drive_rl.perception.model import PerceptionModel
 from drive_rl.perception.objectives import Objective, total
+from drive_rl.run.manifest import MOST_STEPS
+from drive_rl.run.schema import Table
 from drive_rl.sim.render import EGO_LANE
 
 _BATCH = 64
-_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-_Count = Annotated[int, Field(ge=0, le=2**53)]
+_Count = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 
 
-class Look(BaseModel):
+class Look(Table):
     """One look at held-out roads after so many pictures."""
-
-    model_config = _STRICT
 
     frames: _Count
     scores: dict[str, float]  # `loss` is to become small; the others are for people
@@ -30,10 +29,10 @@ class Look(BaseModel):
         return ", ".join(f"{name} {value:.4g}" for name, value in self.scores.items())
 
 
-class Looks(BaseModel):
+class Looks(Table):
     """How many looks there were, the best of them, how many since have gained nothing, and the seconds spent."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=False)
 
     count: _Count = 0
     best: Look | None = None
