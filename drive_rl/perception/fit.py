@@ -217,18 +217,23 @@ class _Session:
             self._look(run, display, record)
 
     def _tell(self, run: RunFolder, loss: float, display: Display, record: Record) -> None:
-        """Record the loss of a minibatch; refuse to go on from one that is no number."""
-        if not math.isfinite(loss):
-            raise DriveRLError(
-                f"{run.path}: the loss became {loss} after {self.frames} pictures; fix: a smaller fit.learning_rate;"
-                " checkpoints from before are kept"
-            )
+        """Record the loss of a minibatch."""
+        self._check(run, loss, "loss")
         display.at(self.frames, self.spec.fit.frames, loss)
         record({"fit/loss": loss, "fit/learning_rate": self.optimizer.param_groups[0]["lr"]})
+
+    def _check(self, run: RunFolder, loss: float, name: str) -> None:
+        """Refuse to go on from a loss that is not a number."""
+        if not math.isfinite(loss):
+            raise DriveRLError(
+                f"{run.path}: the {name} became {loss} after {self.frames} pictures; fix: a smaller fit.learning_rate or"
+                " fit.learning_rate_end; checkpoints from before are kept"
+            )
 
     def _look(self, run: RunFolder, display: Display, record: Record) -> None:
         """Look at held-out pictures, and keep what was found and the model."""
         look = look_at(self.model, self.objective, self.val, self.frames)
+        self._check(run, look.scores["loss"], "loss on held-out pictures")
         record({f"val/{name}": value for name, value in look.scores.items()})
         display.looked(look)
         if self.looks.add(look):

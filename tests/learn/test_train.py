@@ -189,7 +189,7 @@ def test_a_loss_that_is_no_number_stops_training(tmp_path: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SafePoints, "_on_step", poison)
-        with pytest.raises(DriveRLError, match=r"loss = \S+ at step 64: learning has diverged; mend"):
+        with pytest.raises(DriveRLError, match=r"loss = \S+ at step 64: learning has diverged; fix"):
             go(spec, tmp_path)
 
 
