@@ -226,8 +226,8 @@ class _Session:
         """Refuse to go on from a loss that is not a number."""
         if not math.isfinite(loss):
             raise DriveRLError(
-                f"{run.path}: the {name} became {loss} after {self.frames} pictures; fix: a smaller fit.learning_rate or"
-                " fit.learning_rate_end; checkpoints from before are kept"
+                f"{run.path}: the {name} became {loss} after {self.frames} pictures; fix: a smaller"
+                " fit.learning_rate and fit.learning_rate_end; checkpoints from before are kept"
             )
 
     def _look(self, run: RunFolder, display: Display, record: Record) -> None:
