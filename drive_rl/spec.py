@@ -456,13 +456,10 @@ class _LearnerSpec(Spec):
 
 def _dqn_learns(agent: "DqnSpec", budget_steps: int) -> None:
     """Refuse a DQN that would end its budget without an update, or on the target network that it began with."""
-    rollout = agent.num_envs * agent.train_every
-    first = (agent.learning_starts // rollout + 1) * rollout
-    if first > budget_steps:
+    if agent.learning_starts >= budget_steps:
         raise ValueError(
-            f"budget_steps = {budget_steps} ends before DQN's first update at step {first} (agent.learning_starts ="
-            f" {agent.learning_starts}, one in agent.num_envs x agent.train_every = {rollout} steps); fix: budget_steps"
-            f" >= {first}, or smaller agent.learning_starts and agent.train_every"
+            f"agent.learning_starts = {agent.learning_starts}: DQN would learn nothing within budget_steps ="
+            f" {budget_steps}; fix: a smaller agent.learning_starts, or budget_steps > {agent.learning_starts}"
         )
     if agent.target_update_every > budget_steps:
         raise ValueError(

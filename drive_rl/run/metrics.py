@@ -17,19 +17,22 @@ STEP = "step"
 class MetricsFile:
     """Appends rows to a CSV file whose first column is `step`; a new name adds a column.
 
-    Opening an existing file drops a last line that a crash cut short and, given `resume_step`, the rows after
-    that step, which the resumed run will write again.
+    Opening an existing file drops a last line that a crash cut short and, given `resume_rows`, the rows after the first
+    so many, which the resumed run will write again.
 
     Raises:
         DriveRLError: the file there is not such a table, or there is no space left.
     """
 
-    def __init__(self, path: Path, resume_step: int | None = None) -> None:
+    def __init__(self, path: Path, resume_rows: int | None = None) -> None:
         self.path = path
+        self.rows = 0
+        """How many there are."""
         self._columns = [STEP]
         if path.exists():
-            self._columns, rows = _read(path)
-            kept = [row for row in rows if resume_step is None or int(row[STEP]) <= resume_step]
+            columns, rows = _read(path)
+            kept = rows[:resume_rows]
+            self._columns = [name for name in columns if name == STEP or any(row[name] for row in kept)]
             self._rewrite(kept)
 
     def append(self, step: int, scalars: dict[str, float]) -> None:
@@ -42,10 +45,12 @@ class MetricsFile:
             self._rewrite([*rows, row])
         else:
             self._append(_text([row], self._columns))
+            self.rows += 1
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         header = dict.fromkeys(self._columns, "") | {name: name for name in self._columns}
         write_text(self.path, _text([header, *rows], self._columns))
+        self.rows = len(rows)
 
     def _append(self, line: str) -> None:
         with explain_disk_errors(self.path), self.path.open("ab", buffering=0) as file:

@@ -81,7 +81,7 @@ def test_the_reference_driver_drives_anywhere() -> None:
     ("name", "message"),
     [
         ("referense", "unknown driver 'referense'; did you mean 'reference'"),
-        ("ppo", "is a recipe and has not learned yet; mend"),
+        ("ppo", "is a recipe and has not learned yet; fix"),
         ("nowhere.zip", "file not found"),
         ("nowhere/at/all", "unknown driver"),
     ],

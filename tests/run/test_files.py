@@ -24,7 +24,7 @@ def test_text_and_json_come_back_and_leave_nothing_else(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"x": 1.5})
     write_json(tmp_path / "a.json", {"x": 2.5})
     write_text(tmp_path / "b.txt", "lane – µ")
-    assert read_json(tmp_path / "a.json", "mend") == {"x": 2.5}
+    assert read_json(tmp_path / "a.json", "fix") == {"x": 2.5}
     assert (tmp_path / "b.txt").read_text(encoding="utf-8") == "lane – µ"
     assert names(tmp_path) == ["a.json", "b.txt"]
 
