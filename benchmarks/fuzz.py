@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import random
+import re
 import selectors
 import subprocess
 import sys
@@ -94,11 +95,17 @@ class Tally:
         if said:
             fault = said.split(":")[0] if said.startswith(("hang", "crash")) else "traceback"
             self.wrong.append({"try": f"{kind}:{seed}", "fault": fault, "said": said})
-            print(f"{kind}:{seed}: {said}", flush=True)
+            print(f"{kind}:{seed}: {said.splitlines()[-1]} {_place(said)}", flush=True)
 
     def count(self, fault: str) -> int:
         """Return how many tries ended in a fault."""
         return sum(row["fault"] == fault for row in self.wrong)
+
+
+def _place(said: str) -> str:
+    """Return the innermost place of a traceback that is ours."""
+    places = re.findall(r'drive_rl/([\w/]+\.py)", line (\d+)', said)
+    return ":".join(places[-1]) if places else ""
 
 
 def work(ground: Path, scratch: Path) -> None:
@@ -122,7 +129,7 @@ def answer(kind: str, seed: int, ground: Path, scratch: Path) -> str:
     try:
         return attempt(kind, seed, ground, scratch)
     except BaseException as error:  # whatever it is, it is a finding
-        return "traceback: " + "".join(traceback.format_exception(error))[-1500:]
+        return "traceback: " + "".join(traceback.format_exception(error))[-2500:].strip()
 
 
 def main() -> None:

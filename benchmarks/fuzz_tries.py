@@ -72,9 +72,11 @@ MOST = {  # sizes kept small, so that ten seconds are enough
     "features": 64, "budget_steps": 200, "steps_per_update": 64, "passes": 4, "time_limit_s": 20, "frames": 32,
     "val_frames": 8, "polish_frames": 16, "per_road": 4, "parked_cars_per_km": 50,
 }  # fmt: skip
-ODD = ("", "null", "true", "[]", "{}", "[1, 2]", "{a: 1}", "!!python/name:os", "&a [*a]", "1e999", ".nan", "-.inf",
-       "1:30", "0x1f", "!!binary x", "2020-01-01", "field", "timm:x", "~", "'", "[[[[", "9" * 400, "-1", "0", "\x1b[31m",
-       "größe", "../../etc/passwd", "/dev/zero")  # fmt: skip
+ODD = (
+    "", "null", "true", "[]", "{}", "[1, 2]", "{a: 1}", "!!python/name:os", "&a [*a]", "1e999", ".nan", "-.inf", "1:30",
+    "0x1f", "!!binary x", "2020-01-01", "field", "timm:x", "~", "'", "[[[[", "9" * 400, "-1", "0", "\x1b[31m", "größe",
+    "../../etc/passwd", "/dev/zero",
+)  # fmt: skip
 
 
 def prepare(ground: Path) -> None:
@@ -240,16 +242,13 @@ def bounds(model: type[BaseModel], prefix: str = "") -> Iterator[Bound]:
         inner = GuidanceSpec if name == "guidance" else field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from bounds(inner, f"{prefix}{name}.")
-            continue
-        parts = field.metadata
-        low = max(
-            (v for m in parts for v in (getattr(m, "ge", None), getattr(m, "gt", None)) if v is not None), default=None
-        )
-        high = min(
-            (v for m in parts for v in (getattr(m, "le", None), getattr(m, "lt", None)) if v is not None), default=1e9
-        )
-        if low is not None:
-            yield f"{prefix}{name}", low, min(high, MOST.get(name, high)), field.annotation is int
+        elif lows := _limits(field.metadata, "ge", "gt"):
+            high = min([*_limits(field.metadata, "le", "lt"), MOST.get(name, math.inf), 1e9])
+            yield f"{prefix}{name}", max(lows), high, field.annotation is int
+
+
+def _limits(metadata: list[Any], *names: str) -> list[float]:
+    return [value for part in metadata for name in names if (value := getattr(part, name, None)) is not None]
 
 
 def _numbers(rng: random.Random, known: list[Bound]) -> list[str]:
