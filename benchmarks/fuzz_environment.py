@@ -14,10 +14,10 @@ _LIMIT_S = 60.0  # imports take seconds of it, so a hang shows later than within
 
 NAMES = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "TORCH_LOGS",
-    "OPENCV_IO_MAX_IMAGE_PIXELS", "DRIVE_RL_PATH", "HOME", "LANG", "LC_ALL", "COLUMNS", "TERM", "PYTHONIOENCODING",
+    "OPENCV_IO_MAX_IMAGE_PIXELS", "DRIVE_RL_PATH", "HOME", "LANG", "LC_ALL", "COLUMNS", "TERM",
     "WANDB_MODE", "WANDB_PROJECT", "WANDB_BASE_URL", "WANDB_RUN_ID", "WANDB_RESUME", "WANDB_SILENT", "WANDB_CONSOLE",
     "WANDB_INIT_TIMEOUT", "WANDB_TAGS", "WANDB_CONFIG_PATHS", "WANDB_DISABLE_GIT", "WANDB_DIR", "TMPDIR", "DISPLAY",
-    "CUDA_VISIBLE_DEVICES", "MPLBACKEND", "NO_COLOR", "FORCE_COLOR", "XDG_CACHE_HOME", "PYTHONUTF8",
+    "CUDA_VISIBLE_DEVICES", "MPLBACKEND", "NO_COLOR", "FORCE_COLOR", "XDG_CACHE_HOME",
 )  # fmt: skip
 VALUES = ("", "0", "-1", "1", "100000", "2147483648", "9" * 40, "x", "true", "bogus", "a/b", "/", "/dev/null", "größe",
           "..", "nope://x", "a" * 300, ":", "1.5", "[1]", "\n", "online", "offline", "disabled", "C")  # fmt: skip

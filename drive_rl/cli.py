@@ -31,6 +31,7 @@ from drive_rl.options import (
     longer,
     own_stdout,
 )
+from drive_rl.plain_text import plain
 from drive_rl.run.streams import cut_short, outlive_readers
 
 app = typer.Typer(
@@ -308,5 +309,5 @@ def _explain(error: OSError) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    typer.echo("error: " + message.replace("\n", "\n       "), err=True)
+    typer.echo("error: " + plain(message).replace("\n", "\n       "), err=True)
     sys.exit(2)

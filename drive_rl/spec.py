@@ -5,9 +5,11 @@ Units: SI, radians, seconds; the suffix of a field names its unit.
 """
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from drive_rl.plain_text import readable
 
 Observation = Literal["camera", "camera+state", "state"]
 Actions = Literal["continuous", "discrete"]
@@ -41,6 +43,17 @@ class Spec(BaseModel):
     """A frozen declaration in which an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    @field_validator("*")
+    @classmethod
+    def _readable(cls, value: Any, field: ValidationInfo) -> Any:
+        """Refuse text that would steer a terminal; bring a description onto one line."""
+        if isinstance(value, str):
+            return readable(" ".join(value.split()) if field.field_name == "description" else value)
+        if isinstance(value, dict):
+            for key in value:
+                readable(str(key))
+        return value
 
 
 def _ordered(name: str, bounds: Bounds, low: float, high: float) -> None:

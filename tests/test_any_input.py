@@ -68,8 +68,11 @@ def test_any_override_of_a_perception_recipe_is_taken_or_explained(overrides: li
     try:
         load_perception("unet", overrides)
     except DriveRLError as error:
-        assert str(error)
-        assert "\n\n" not in str(error)
+        said = str(error)
+    else:
+        return
+    assert said
+    assert "\n\n" not in said
 
 
 BOUNDED = {"camera.width_px": 80, "camera.height_px": 60, "camera.frame_stack": 3, "road.length_m": 300}
@@ -125,7 +128,8 @@ def test_any_world_that_is_accepted_can_be_driven(changes: list[str]) -> None:
 TINY = (
     "world.road.length_m=60", "world.task.time_limit_s=4", "world.camera.width_px=24", "world.camera.height_px=16",
     "world.camera.frame_stack=2", "agent.num_envs=2", "agent.hidden=[8]", "agent.encoder.features=8", "engine=batch",
-    "evaluation.episodes=1", "track=none", "budget_steps=64", "agent.guidance.pictures=50", "agent.guidance.batch_size=16",
+    "evaluation.episodes=1", "track=none", "budget_steps=64", "agent.guidance.pictures=50",
+    "agent.guidance.batch_size=16",
 )  # fmt: skip
 LEARNERS = {
     "ppo": (PpoSpec, ("agent.steps_per_update=16", "agent.batch_size=16", "agent.epochs=1")),
@@ -159,10 +163,9 @@ def test_any_numbers_of_a_learner_that_are_accepted_learn(algorithm: str) -> Non
             try:
                 spec = load_run(f"{algorithm}-lane-follow", [*TINY, *tiny, *changes])
                 run = train(spec, Path(folder), "cpu", console=Console(quiet=True))
-            except DriveRLError as error:
-                assert str(error)
-            else:
-                assert all(weights.isfinite().all() for weights in weights_only(run.last).values())
+            except DriveRLError:
+                return
+            assert all(weights.isfinite().all() for weights in weights_only(run.last).values())
 
     learns()
 

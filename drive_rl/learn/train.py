@@ -8,6 +8,7 @@ import math
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +81,22 @@ def train(
         TrainingInterrupted: SIGINT, SIGTERM or SIGHUP came, and a resumable checkpoint is written.
         DriveRLError: the spec cannot be trained, the run cannot be resumed, or learning diverged.
     """
+    with ExitStack() as locks:
+        return _train(locks, spec, runs_dir, device, resume, command, console, film, budget_steps)
+
+
+def _train(
+    locks: ExitStack,
+    spec: RunSpec | None,
+    runs_dir: Path,
+    device: str,
+    resume: Path | None,
+    command: list[str] | None,
+    console: Console | None,
+    film: Film | None,
+    budget_steps: int | None,
+) -> RunFolder:
+    """Train as `train` says, with the run's lock left to `locks`."""
     console = console or Console()
     keep_freed_memory()
     torch.set_num_threads(learning_threads())
@@ -88,6 +105,7 @@ def train(
     console.print(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""), markup=False)
     run = RunFolder.stopped(resume, "train its experiment again") if resume is not None else None
     if run is not None:
+        locks.enter_context(run.writing())
         spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
     assert spec is not None, "train needs a spec or a run to resume"
     eyes = load_eyes(spec, run.path if run else None, chosen)
@@ -99,6 +117,7 @@ def train(
             start_encoders(model.policy, spec.agent, spec.world)
             run, history = _new_run(spec, runs_dir, command), None
             keep_eyes(eyes, run.path)
+            locks.enter_context(run.writing())
         else:
             checkpoint.restore(model, run.last)
             history = History.load(run.history)

@@ -5,14 +5,16 @@ holds.
 """
 
 import shlex
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import new_directory, read_json, settle, write_json, write_text
+from drive_rl.run.files import new_directory, read_json, remove_directory, settle, sweep, write_json, write_text
+from drive_rl.run.lock import only_writer
 
 _NEEDED = ("spec.yaml", "provenance.json")
 _MEND = "give a folder that `drive-rl train` made, such as runs/quickstart"
@@ -81,6 +83,18 @@ class RunFolder:
         read_json(path / "provenance.json", f"the run is damaged; {_MEND}")
         return cls(path)
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only process that writes to the run meanwhile; what killed ones left half-written goes first.
+
+        Raises:
+            DriveRLError: another process writes to it, or the folder may not be written.
+        """
+        with only_writer(self.path / ".lock", self.path):
+            for folder in (self.path, self.checkpoints, self.films):
+                sweep(folder)
+            yield
+
     @property
     def spec(self) -> Path:
         """The fully resolved spec."""
@@ -147,7 +161,7 @@ class RunFolder:
 
     def remove(self) -> None:
         """Delete the whole run: for a run that failed before its first step."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove_directory(self.path)
 
 
 def is_run(path: Path) -> bool:

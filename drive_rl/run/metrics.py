@@ -6,10 +6,11 @@ It knows rows and columns. It does not know what the numbers mean, nor who else 
 import csv
 import io
 import os
+from itertools import takewhile
 from pathlib import Path
 
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import explain_disk_errors, write_text
+from drive_rl.run.files import explain_disk_errors, sync, write_text
 
 STEP = "step"
 
@@ -47,6 +48,12 @@ class MetricsFile:
             self._append(_text([row], self._columns))
             self.rows += 1
 
+    def sync(self) -> None:
+        """Wait until all rows are on the disk; a checkpoint that counts on them is written after this."""
+        if self.path.exists():
+            with explain_disk_errors(self.path):
+                sync(self.path)
+
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         header = dict.fromkeys(self._columns, "") | {name: name for name in self._columns}
         write_text(self.path, _text([header, *rows], self._columns))
@@ -71,12 +78,12 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Columns and rows, without a last line that lacks its end."""
+    """Columns and rows, without a last line that lacks its end, and what a power loss left as zeros."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except (OSError, UnicodeDecodeError) as error:
         raise DriveRLError(f"{path}: cannot be read ({error}): move it away and run again") from error
-    reader = csv.DictReader(line for line in lines if line.endswith("\n"))
+    reader = csv.DictReader(takewhile(lambda line: line.endswith("\n") and "\0" not in line, lines))
     columns = list(reader.fieldnames or [STEP])
     rows = [{name: value or "" for name, value in row.items() if name is not None} for row in reader]
     if columns[0] != STEP or not all(row[STEP].isdecimal() for row in rows):
