@@ -11,35 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mutations import mutate_data_folder, mutate_yaml
 from pydantic import BaseModel
+from tamper import tamper
 
 from drive_rl import cli
 from drive_rl.perception_spec import PerceptionSpec
 from drive_rl.reader import load_world
 from drive_rl.shelf import entries
 from drive_rl.spec import DqnSpec, GuidanceSpec, PpoSpec, RunSpec, WorldSpec
-
-try:
-    from mutations import mutate_data_folder, mutate_yaml
-    from tamper import tamper
-except ImportError:
-
-    def mutate_yaml(text, rng):
-        lines = text.splitlines()
-        for _ in range(rng.randint(1, 3)):
-            i = rng.randrange(len(lines))
-            k = lines[i].partition(":")[0]
-            lines[i] = rng.choice(
-                [k + ": " + rng.choice(ODD), lines[i] + lines[i], "", lines[i].replace(":", "", 1), "  " + lines[i]]
-            )
-        return "\n".join(lines)
-
-    def mutate_data_folder(folder, rng):
-        return ""
-
-    def tamper(folder, rng):
-        return ""
-
 
 TINY = """\
 world: {base: lane_follow, road: {length_m: 60}, task: {time_limit_s: 4},
@@ -257,8 +237,14 @@ def _numbers(rng: random.Random, known: list[Bound]) -> list[str]:
     for key, low, high, whole in rng.sample(known, rng.randint(1, 3)):
         inner = low + (high - low) * rng.choice([rng.random(), rng.random() ** 8])
         value: Any = rng.choice([low, high, inner, math.nextafter(low, math.inf)])
-        changes.append(f"{key}={round(value) if whole else repr(float(value))}")
+        changes.append(f"{key}={round(value) if whole else _as_yaml(value)}")
     return changes
+
+
+def _as_yaml(number: float) -> str:
+    """Return a number as YAML takes it for one: with a point."""
+    mantissa, e, exponent = repr(float(number)).partition("e")
+    return f"{mantissa if '.' in mantissa else mantissa + '.0'}{e}{exponent}"
 
 
 def _keys(*models: tuple[type[BaseModel], str]) -> list[str]:

@@ -62,9 +62,8 @@ def find(shelf: Shelf, name: str) -> Path:
     """
     if name.endswith((".yaml", ".yml")):
         if not os.path.isfile(name):
-            raise DriveRLError(
-                f"{_brief(name)}: no such file; fix: check the path, or name a {_KIND[shelf]} on the shelf"
-            )
+            what = "not a regular file" if os.path.lexists(name) else "no such file"
+            raise DriveRLError(f"{_brief(name)}: {what}; fix: check the path, or name a {_KIND[shelf]} on the shelf")
         return Path(name)
     known = entries(shelf)
     if name not in known:
