@@ -20,7 +20,7 @@ from torch import Tensor
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.frames import Frames
-from drive_rl.perception.looks import Look, Looks, look_at
+from drive_rl.perception.looks import Look, Looks, check_loss, look_at
 from drive_rl.perception.model import LaneOfLines, PerceptionModel, build_perception
 from drive_rl.perception.objectives import make_objective, total
 from drive_rl.perception.polish import polish
@@ -274,12 +274,8 @@ class _Session:
         return self.state.batches >= self.total_batches or self.state.looks.stalled(self.spec.fit.patience)
 
     def _tell(self, loss: float, display: Display, record: Record) -> None:
-        """Record the loss of a minibatch; refuse to go on from one that is no number."""
-        if not math.isfinite(loss):
-            raise DriveRLError(
-                f"fit: the loss became {loss} after {self.frames} pictures; fix: a smaller fit.learning_rate; what was"
-                " saved before is kept"
-            )
+        """Record the loss of a minibatch; refuse to go on from one that is not a number."""
+        check_loss("loss", loss, self.frames)
         display.at(self.frames, self.spec.fit.frames, loss)
         record({"fit/loss": loss, "fit/learning_rate": self.optimizer.param_groups[0]["lr"]})
 

@@ -1,5 +1,6 @@
 """Looks at held-out roads while a model learns: what they say, which was best, and whether anything is still gained."""
 
+import math
 import time
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from drive_rl.errors import DriveRLError
 from drive_rl.perception.frames import LANE_FIELDS, UNKNOWN_CLASS, Frames
 from drive_rl.perception.model import PerceptionModel
 from drive_rl.perception.objectives import Objective, total
@@ -65,7 +67,11 @@ class Looks(Table):
 
 
 def look_at(model: PerceptionModel, objective: Objective, val: Frames, frames: int) -> Look:
-    """Return what a model makes of held-out pictures: its losses, and for people errors of the lane and the IoU."""
+    """Return what a model makes of held-out pictures: its losses, and for people errors of the lane and the IoU.
+
+    Raises:
+        DriveRLError: its loss is not a number.
+    """
     device = next(model.parameters()).device
     model.eval()
     sums: dict[str, float] = {}
@@ -91,4 +97,18 @@ def look_at(model: PerceptionModel, objective: Objective, val: Frames, frames: i
         scores |= {f"{name}_mae": float(value) for name, value in zip(LANE_FIELDS[:3], errors[:3], strict=True)}
     if union:
         scores["ego_lane_iou"] = inter / union
+    check_loss("loss on held-out pictures", scores["loss"], frames)
     return Look(frames=frames, scores=scores)
+
+
+def check_loss(name: str, loss: float, frames: int) -> None:
+    """Refuse a loss that is not a number.
+
+    Raises:
+        DriveRLError: it is NaN or infinite.
+    """
+    if not math.isfinite(loss):
+        raise DriveRLError(
+            f"fit: the {name} became {loss} after {frames} pictures; fix: a smaller fit.learning_rate and"
+            " fit.learning_rate_end; what was saved before is kept"
+        )
