@@ -50,8 +50,8 @@ def train(experiment: str, seed: int, changes: list[str], runs: Path) -> tuple[R
 
 def score(folder: RunFolder, split: str, episodes: int, engine: str, world: str | None = None) -> dict[str, Any]:
     """Drive the run's shipped checkpoint on a split; return its rates and every road that it failed."""
-    options = [*(["--world", world] if world else []), "--split", split, "--episodes", str(episodes)]
-    found = run_json([*CLI, "eval", folder.path, *options, "--engine", engine, "--json"])
+    changes = [*([f"world={world}"] if world else []), f"engine={engine}"]
+    found = run_json([*CLI, "eval", folder.path, *changes, "--split", split, "--episodes", str(episodes), "--json"])
     kept = ("road_seed", "tier", "end_reason", "route_completion", "max_offset_m", "mean_speed_mps")
     return {
         "world": found["world"],

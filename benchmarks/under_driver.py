@@ -43,7 +43,7 @@ def learn(name: str, changes: list[str], seed: int, episodes: int, here: Path) -
     reached = next((row["step"] for row in history["evaluations"] if row["success"] >= 0.99), None)
     steps, train_s = history["evaluations"][-1]["step"], history["wall_s"] - history["evaluation_s"]
     out = folder / "test.json"
-    scored = ["eval", folder, "--split", "test", "--episodes", episodes, "--engine", "batch", "--out", out]
+    scored = ["eval", folder, "--split", "test", "--episodes", episodes, "engine=batch", "--out", out]
     run([*DRIVE_RL, *(str(word) for word in scored)], here)
     success = json.loads(out.read_text(encoding="utf-8"))["score"]["success"]
     return {

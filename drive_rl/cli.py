@@ -11,15 +11,19 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 import drive_rl
 from drive_rl.cli_perception import bench, data, perception
+from drive_rl.completion import drive_changes, drivers_and_runs, everything, experiment_changes, experiments, runs_here
 from drive_rl.errors import DriveRLError
 from drive_rl.options import (
     Device,
+    OldEngine,
+    OldKind,
+    OldWorld,
     Overwrite,
     Runs,
     SeedOption,
@@ -29,7 +33,9 @@ from drive_rl.options import (
     changes_of,
     check_out,
     longer,
+    named,
     own_stdout,
+    path_of,
 )
 from drive_rl.plain_text import plain
 from drive_rl.run.streams import cut_short, outlive_readers
@@ -37,7 +43,6 @@ from drive_rl.run.streams import cut_short, outlive_readers
 app = typer.Typer(
     help="Learn to drive from camera images: train, score and film drivers in a PyBullet world.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # plain help answers in half the time
     pretty_exceptions_enable=False,
 )
@@ -49,10 +54,11 @@ app.add_typer(bench, name="bench")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RUN_OR_DRIVER = "A run folder, a folder of runs (its newest), a checkpoint in a run, or a driver on the shelf."
 
-DriverArg = Annotated[str, typer.Argument(metavar="RUN|DRIVER", help=_RUN_OR_DRIVER)]
+DriverArg = Annotated[
+    str,
+    typer.Argument(metavar="RUN|DRIVER", help=_RUN_OR_DRIVER, callback=named, autocompletion=drivers_and_runs),
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Open a stable-baselines3 zip: it can run its author's code.")]
-WorldOption = Annotated[str | None, typer.Option(metavar="NAME", help="Another world than the driver's own.")]
-EngineOption = Annotated[Literal["bullet", "batch"], typer.Option(help="Which engine drives the cars.")]
 
 
 def main() -> NoReturn:
@@ -96,11 +102,18 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command()
 def train(
     experiment: Annotated[
-        str | None, typer.Argument(metavar="EXPERIMENT", help="A name from `drive-rl list`, or a YAML file.")
+        str | None,
+        typer.Argument(
+            metavar="EXPERIMENT", help="A name from `drive-rl list`, or a YAML file.", autocompletion=experiments
+        ),
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Changes, such as agent.learning_rate=3e-4 budget_steps=50000."),
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="Changes: world=NAME or agent=NAME first, then such as agent.learning_rate=3e-4 budget_steps=50000.",
+            autocompletion=experiment_changes,
+        ),
     ] = None,
     seed: SeedOption = None,
     device: Device = "auto",
@@ -108,13 +121,18 @@ def train(
     runs: Runs = Path("runs"),
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Go on with a stopped run; only budget_steps=... may be changed."),
+        typer.Option(
+            parser=path_of,
+            metavar="RUN",
+            help="Resume a stopped run; only budget_steps=... may be changed.",
+            autocompletion=runs_here,
+        ),
     ] = None,
     film: Annotated[bool, typer.Option(help="Film one held-out road at the end.")] = True,
 ) -> None:
-    """Train a driver, or go on with a stopped run.
+    """Train a driver, or resume a stopped run.
 
-    Ctrl-C saves everything and prints the command that goes on.
+    Ctrl-C saves everything and prints the command that resumes it.
     """
     changes = changes_of("train", experiment, "quickstart", overrides, resume, seed, track)
     from drive_rl.reader import load_run
@@ -139,18 +157,27 @@ def train(
 @app.command("eval")
 def eval_command(
     driver: DriverArg,
-    changes: WorldChanges = None,
-    world: WorldOption = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="world=NAME for another world, world.KEY=VALUE to change it; engine=batch for the batch engine.",
+            show_default=False,
+            autocompletion=drive_changes,
+        ),
+    ] = None,
     split: SplitOption = "val",
     episodes: Annotated[int, typer.Option(help="Roads driven, once each.")] = 200,
-    engine: EngineOption = "bullet",
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Scores as JSON; a run's own world goes to RUN/eval.json.")
+        Path | None,
+        typer.Option(parser=path_of, metavar="FILE", help="Scores as JSON; a run's own world goes to RUN/eval.json."),
     ] = None,
     overwrite: Overwrite = False,
     device: Device = "auto",
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    old_world: OldWorld = None,
+    old_engine: OldEngine = None,
 ) -> None:
     """Score a driver on held-out roads.
 
@@ -160,17 +187,19 @@ def eval_command(
     stdout = own_stdout() if as_json else sys.stdout
     _import_bullet()
     from drive_rl.learn.evaluate import evaluate, results, split_seeds
-    from drive_rl.report.choice import choose, newest
-    from drive_rl.report.table import print_results, progress_bar
+    from drive_rl.report.choice import choose, choose_engine, newest
+    from drive_rl.report.progress import episodes_bar
+    from drive_rl.report.table import print_results
     from drive_rl.run.files import write_json
 
     split_seeds(split, episodes)
+    engine, changes = choose_engine(changes or [])
     name, own_eval = newest(driver)
-    who, place = choose(name, world, changes or [], device, trust, typer.echo)
-    with progress_bar("eval", episodes) as advance:
+    who, place = choose(name, changes, device, trust, typer.echo)
+    with episodes_bar("eval", episodes) as advance:
         _, rows = evaluate(who, place, split, episodes, progress=advance, engine=engine)
     found = results(name, place, split, rows, engine)
-    target = out or (own_eval if world is None and not changes else None)
+    target = out or (own_eval if not changes else None)
     if target is not None:
         write_json(target, found)
     if as_json:
@@ -184,16 +213,18 @@ def eval_command(
 def render(
     driver: DriverArg,
     changes: WorldChanges = None,
-    world: WorldOption = None,
     split: SplitOption = "test",
     episodes: Annotated[int, typer.Option(min=1, help="Roads filmed, one after the other.")] = 3,
     seeds: Annotated[
         str | None, typer.Option(metavar="N,N,...", help="Road seeds to film instead of the split's first.")
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="FILE", help=".mp4, .gif, or a folder for PNGs.")] = Path("drive.mp4"),
+    out: Annotated[Path, typer.Option(parser=path_of, metavar="FILE", help=".mp4, .gif, or a folder for PNGs.")] = Path(
+        "drive.mp4"
+    ),
     overwrite: Overwrite = False,
     device: Device = "auto",
     trust: Trust = False,
+    old_world: OldWorld = None,
 ) -> None:
     """Film a driver on held-out roads.
 
@@ -204,12 +235,12 @@ def render(
     _import_bullet()
     from drive_rl.report.choice import choose, newest
     from drive_rl.report.film import render_film
-    from drive_rl.report.table import progress_bar
+    from drive_rl.report.progress import film_bar
     from drive_rl.report.writers import check_out as check_film
 
     check_film(out, overwrite)
-    who, place = choose(newest(driver)[0], world, changes or [], device, trust, typer.echo)
-    with progress_bar("film", len(chosen or range(episodes))) as advance:
+    who, place = choose(newest(driver)[0], changes or [], device, trust, typer.echo)
+    with film_bar(len(chosen or range(episodes))) as advance:
         filmed = render_film(who, place, split, episodes, out, seeds=chosen, overwrite=overwrite, progress=advance)
     for row in filmed:
         typer.echo(f"road {row.road_seed} ({row.tier}): {row.end_reason} after {row.time_s:.1f} s")
@@ -217,31 +248,41 @@ def render(
 
 
 @app.command("list")
-def list_command() -> None:
-    """List worlds, drivers, experiments and perception recipes."""
+def list_command(runs: Runs = Path("runs")) -> None:
+    """List worlds, drivers, experiments and runs.
+
+    Perception recipes, too. Of each run: its last step, its best held-out result, and its state; the newest is last.
+    """
     from drive_rl.report.catalogue import print_catalogue
 
-    print_catalogue()
+    print_catalogue(runs=runs)
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A world, driver or experiment, a YAML file, or a run folder.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A world, driver, experiment or perception recipe, a YAML file, or a run folder. Where several have"
+            " the name: world:NAME, driver:NAME, experiment:NAME or perception:NAME.",
+            callback=named,
+            autocompletion=everything,
+        ),
+    ],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes, as in `drive-rl train`.")
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Changes, as in `drive-rl train`.", autocompletion=experiment_changes),
     ] = None,
-    kind: Annotated[
-        Literal["world", "driver", "experiment", "perception"] | None,
-        typer.Option(help="Which one, where several have the name.", show_default=False),
-    ] = None,
+    old_kind: OldKind = None,
 ) -> None:
-    """Print one of them with every value explained.
+    """Print a world, driver, experiment or run.
 
-    It is YAML, and reads back as it stands.
+    Every value is explained. It is YAML, and reads back as it stands.
     """
     from drive_rl.report.catalogue import explained
 
-    typer.echo(explained(name, overrides or [], kind))
+    typer.echo(explained(name, overrides or []))
 
 
 @app.command()
@@ -272,7 +313,15 @@ def track_command(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a folder of runs (its newest).")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            parser=path_of,
+            metavar="RUN",
+            help="A run folder, or a folder of runs (its newest).",
+            autocompletion=runs_here,
+        ),
+    ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="The driver's name: it becomes agents/NAME/.")],
     overwrite: Overwrite = False,
 ) -> None:

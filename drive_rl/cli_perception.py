@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from drive_rl.completion import models_and_runs, recipes, runs_here, world_changes, worlds
 from drive_rl.errors import DriveRLError
 from drive_rl.options import (
     Device,
@@ -14,10 +15,11 @@ from drive_rl.options import (
     SeedOption,
     SplitOption,
     TrackOption,
-    WorldChanges,
     changes_of,
     check_out,
     longer,
+    named,
+    path_of,
 )
 
 perception = typer.Typer(
@@ -42,23 +44,34 @@ def _bench() -> None:
 @perception.command()
 def fit(
     recipe: Annotated[
-        str | None, typer.Argument(metavar="RECIPE", help="A name from `drive-rl list`, or a YAML file.")
+        str | None,
+        typer.Argument(metavar="RECIPE", help="A name from `drive-rl list`, or a YAML file.", autocompletion=recipes),
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Changes, such as fit.learning_rate=1e-3 model.encoder.kind=nature."),
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="Changes: world=NAME first, then such as fit.learning_rate=1e-3 model.encoder.kind=nature.",
+            autocompletion=world_changes,
+        ),
     ] = None,
     seed: SeedOption = None,
     device: Device = "auto",
     track: TrackOption = None,
     runs: Runs = Path("runs"),
     resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with a stopped run; only fit.frames=... may be changed.")
+        Path | None,
+        typer.Option(
+            parser=path_of,
+            metavar="RUN",
+            help="Resume a stopped run; only fit.frames=... may be changed.",
+            autocompletion=runs_here,
+        ),
     ] = None,
 ) -> None:
-    """Teach a model to see, or go on with a stopped run.
+    """Teach a model to see, or resume a stopped run.
 
-    Ctrl-C saves everything and prints the command that goes on.
+    Ctrl-C saves everything and prints the command that resumes it.
     """
     changes = changes_of("perception fit", recipe, "unet", overrides, resume, seed, track)
     from drive_rl.reader import load_perception
@@ -81,15 +94,15 @@ def fit(
 
 @perception.command()
 def look(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL, callback=named, autocompletion=models_and_runs)],
     split: SplitOption = "test",
     frames: Annotated[int, typer.Option(min=1, max=1000, help="Pictures looked at.")] = 8,
     scalar: Annotated[
         Literal["offset", "heading", "ego_lane"], typer.Option(help="The output whose reasons are asked for.")
     ] = "offset",
-    out: Annotated[Path, typer.Option(metavar="FILE", help="A .png of stills, or a film: .mp4 or .gif.")] = Path(
-        "look.png"
-    ),
+    out: Annotated[
+        Path, typer.Option(parser=path_of, metavar="FILE", help="A .png of stills, or a film: .mp4 or .gif.")
+    ] = Path("look.png"),
     overwrite: Overwrite = False,
 ) -> None:
     """Show where a model looks, and how much of that is on the lane's markings.
@@ -110,12 +123,18 @@ def look(
 
 @data.command("make")
 def make(
-    world: Annotated[str, typer.Argument(metavar="WORLD", help="A world from `drive-rl list`, or a YAML file.")],
-    changes: WorldChanges = None,
+    world: Annotated[
+        str,
+        typer.Argument(metavar="WORLD", help="A world from `drive-rl list`, or a YAML file.", autocompletion=worlds),
+    ],
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="world.KEY=VALUE", help="Changes to the world.", show_default=False),
+    ] = None,
     split: SplitOption = "train",
     frames: Annotated[int, typer.Option(min=1, max=10_000_000, help="Pictures.")] = 1000,
     weather: Annotated[bool, typer.Option("--weather", help="Fog, dusk and rain beside clear weather.")] = False,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.")] = Path("data"),
+    out: Annotated[Path, typer.Option(parser=path_of, metavar="DIR", help="The folder to write.")] = Path("data"),
     overwrite: Overwrite = False,
 ) -> None:
     """Write labelled pictures of a world's roads.
@@ -125,10 +144,10 @@ def make(
     check_out(out, overwrite)
     from drive_rl.perception.written import write_data
     from drive_rl.perception_spec import FramesSpec
-    from drive_rl.reader import load_world, world_keys
-    from drive_rl.report.table import counted
+    from drive_rl.reader import load_part
+    from drive_rl.report.progress import counted
 
-    spec = load_world(world, world_keys(changes or []))
+    spec = load_part("world", world, changes or [])
     with counted("data", frames) as progress:
         write_data(spec, FramesSpec(weather=weather), split, frames, out, overwrite, progress)
     typer.echo(f"data: {out}\nnext: drive-rl perception fit RECIPE data.folder={out}")
@@ -136,13 +155,16 @@ def make(
 
 @bench.command("perception")
 def bench_perception(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=_MODEL)],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=_MODEL, autocompletion=models_and_runs)],
     split: Annotated[Literal["test", "val"], typer.Option(help="Which roads; never tune on test.")] = "test",
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="See these labelled pictures instead of the split's.")
+        Path | None,
+        typer.Option(
+            "--data", parser=path_of, metavar="DIR", help="Use these labelled pictures instead of the split's."
+        ),
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where results and the page go; what is there is kept.")
+        Path, typer.Option(parser=path_of, metavar="DIR", help="Where results and the page go; what is there is kept.")
     ] = Path("perception-bench"),
     reduced: Annotated[bool, typer.Option("--reduced", help="A first look: minutes, wide intervals.")] = False,
     floor: Annotated[

@@ -2,23 +2,68 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, TextIO
 
 import typer
 
+from drive_rl.completion import world_changes
 from drive_rl.errors import DriveRLError
+from drive_rl.shelf import home
 from drive_rl.spec import Track
+
+
+def path_of(text: str | Path) -> Path:
+    """Return the path that an option names; `~` is the home folder here too, where the shell has left it.
+
+    Raises:
+        BadParameter: it is empty.
+    """
+    if not str(text).strip():
+        raise typer.BadParameter("is empty, a path was expected")
+    return home(text)
+
+
+def named(text: str) -> str:
+    """Return the name that an argument gives.
+
+    Raises:
+        BadParameter: it is empty.
+    """
+    if not text.strip():
+        raise typer.BadParameter("is empty, a name was expected")
+    return text
+
+
+def _now(old: str, new: str) -> Callable[[str | None], None]:
+    """Return a callback that refuses an old flag and names the new spelling, where `{}` stands for its value."""
+
+    def refuse(value: str | None) -> None:
+        if value is not None:
+            raise DriveRLError(f"command line: {old} is no option any more; fix: write {new.format(value)}")
+
+    return refuse
+
 
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs; auto says its choice.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
 SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Which roads; never tune on test.")]
+OldWorld = Annotated[str | None, typer.Option("--world", hidden=True, callback=_now("--world", "world={}"))]
+OldEngine = Annotated[str | None, typer.Option("--engine", hidden=True, callback=_now("--engine", "engine={}"))]
+OldKind = Annotated[str | None, typer.Option("--kind", hidden=True, callback=_now("--kind", "{}:NAME"))]
 WorldChanges = Annotated[
-    list[str] | None, typer.Argument(metavar="world.KEY=VALUE", help="Changes to the world.", show_default=False)
+    list[str] | None,
+    typer.Argument(
+        metavar="world.KEY=VALUE",
+        help="Changes to the world; first, world=NAME for another one.",
+        show_default=False,
+        autocompletion=world_changes,
+    ),
 ]
 SeedOption = Annotated[int | None, typer.Option(help="Another seed than the file's.", show_default=False)]
 TrackOption = Annotated[Track | None, typer.Option(help="Where numbers go beside metrics.csv.", show_default=False)]
-Runs = Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are made.")]
+Runs = Annotated[Path, typer.Option(parser=path_of, metavar="DIR", help="Where run folders are made.")]
 
 
 def check_out(out: Path | None, overwrite: bool, folder_too: bool = False) -> None:
@@ -28,7 +73,7 @@ def check_out(out: Path | None, overwrite: bool, folder_too: bool = False) -> No
     if out.exists() and not overwrite:
         raise DriveRLError(f"{out}: exists already; fix: --overwrite to replace it, or another name")
     if not out.absolute().parent.is_dir() and not folder_too:
-        raise DriveRLError(f"{out}: {out.parent} is no folder; fix: make it first, or write elsewhere")
+        raise DriveRLError(f"{out}: {out.parent} is not a folder; fix: make it first, or write elsewhere")
 
 
 def own_stdout() -> TextIO:

@@ -3,9 +3,9 @@
 import copy
 import reprlib
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, overload
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -19,6 +19,12 @@ from drive_rl.yaml_text import LARGEST, Dumper, parse_yaml
 
 Raw = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
+Part = Literal["world", "agent"]
+_PARTS: dict[Part, tuple[Shelf, TypeAdapter[Any]]] = {
+    "world": ("envs", TypeAdapter(WorldSpec)),
+    "agent": ("agents", TypeAdapter(AgentSpec)),
+}
+_SUCH_AS: dict[Part, str] = {"world": "world.road.lane_width_m=3.2", "agent": "agent.learning_rate=3e-4"}
 _DEEPEST_BASE = 8
 _LARGEST = 4 * LARGEST  # bytes of a file: those of a character are four at most
 _MOST_MISTAKES = 20  # that one error tells
@@ -37,24 +43,20 @@ def load_agent(name: str, overrides: Iterable[str] = ()) -> PpoSpec | DqnSpec | 
 
 
 def load_run(name: str, overrides: Iterable[str] = ()) -> RunSpec:
-    """Return the experiment `name` (shelf entry or YAML path) with its world and driver filled in."""
-    path = find("configs", name)
-    raw = _with_base("configs", path)
-    sources = {"": str(path)}
-    for key, shelf in (("world", "envs"), ("agent", "agents")):
-        if key in raw:
-            raw[key], sources[key] = _part(cast(Shelf, shelf), raw[key], f"{path}: {key}")
-    return cast(RunSpec, _validate(TypeAdapter(RunSpec), raw, sources, list(overrides)))
+    """Return the experiment `name` (shelf entry or YAML path) with its world and driver filled in.
+
+    Overrides such as `world=parked_cars` or `agent=dqn` take another part as a whole; finer ones apply to that part.
+    """
+    return cast(RunSpec, _whole("configs", name, {"world": "envs", "agent": "agents"}, overrides, TypeAdapter(RunSpec)))
 
 
 def load_perception(name: str, overrides: Iterable[str] = ()) -> PerceptionSpec:
-    """Return the perception recipe `name` (shelf entry or YAML path) with its world filled in."""
-    path = find("configs/perception", name)
-    raw = _with_base("configs/perception", path)
-    sources = {"": str(path)}
-    if "world" in raw:
-        raw["world"], sources["world"] = _part("envs", raw["world"], f"{path}: world")
-    return cast(PerceptionSpec, _validate(TypeAdapter(PerceptionSpec), raw, sources, list(overrides)))
+    """Return the perception recipe `name` (shelf entry or YAML path) with its world filled in.
+
+    An override such as `world=parked_cars` takes another world as a whole; finer ones apply to that.
+    """
+    adapter = TypeAdapter(PerceptionSpec)
+    return cast(PerceptionSpec, _whole("configs/perception", name, {"world": "envs"}, overrides, adapter))
 
 
 def read_perception(path: Path, overrides: Iterable[str] = ()) -> PerceptionSpec:
@@ -91,19 +93,37 @@ def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
     return cast(RunSpec, _validate(TypeAdapter(RunSpec), read_yaml(path), {"": str(path)}, list(overrides)))
 
 
-def world_keys(changes: Iterable[str]) -> list[str]:
-    """Return changes such as `world.road.lane_width_m=3.2` as `load_world` takes them, without `world.`.
+@overload
+def load_part(part: Literal["world"], name: str, changes: Iterable[str]) -> WorldSpec: ...
+@overload
+def load_part(part: Literal["agent"], name: str, changes: Iterable[str]) -> PpoSpec | DqnSpec | ReferenceSpec: ...
+def load_part(part: Part, name: str, changes: Iterable[str]) -> BaseModel:
+    """Return a world or driver recipe with changes as the command line gives them: `world.road.lane_width_m=3.2`.
 
     Raises:
-        DriveRLError: a change is of no world.
+        DriveRLError: a change is of something else; or as `load_world`.
     """
-    changes = list(changes)
+    shelf, adapter = _PARTS[part]
+    changes, prefix = list(changes), f"{part}."
     for change in changes:
-        if not change.startswith("world."):
-            raise DriveRLError(
-                f"command line: {change!r}: expected world.KEY=VALUE, such as world.road.lane_width_m=3.2"
-            )
-    return [change.removeprefix("world.") for change in changes]
+        if not change.startswith(prefix):
+            known = change.partition("=")[0].partition(".")[0] in _fields(adapter, ())
+            fix = f"{prefix}{change}" if known else f"write it so, such as {_SUCH_AS[part]}"
+            raise DriveRLError(f"command line: {change!r}: expected {prefix}KEY=VALUE; fix: {fix}")
+    return _load(shelf, name, [change.removeprefix(prefix) for change in changes], adapter, prefix)
+
+
+def swapped(part: str, changes: Iterable[str]) -> tuple[str | None, list[str]]:
+    """Return the name that a change such as `world=NAME` gives a part, if any, and the other changes.
+
+    Raises:
+        DriveRLError: it names nothing.
+    """
+    changes, prefix = list(changes), f"{part}="
+    names = [change.removeprefix(prefix).strip() for change in changes if change.startswith(prefix)]
+    if "" in names:
+        raise DriveRLError(f"command line: {prefix!r}: has no value; fix: {prefix}NAME")
+    return (names[-1] if names else None), [change for change in changes if not change.startswith(prefix)]
 
 
 def dump(spec: BaseModel) -> str:
@@ -111,11 +131,28 @@ def dump(spec: BaseModel) -> str:
     return yaml.dump(spec.model_dump(mode="json"), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _load(shelf: Shelf, name: str, overrides: Iterable[str], adapter: TypeAdapter[Any]) -> object:
+def _load(shelf: Shelf, name: str, overrides: Iterable[str], adapter: TypeAdapter[Any], prefix: str = "") -> Any:
     path = find(shelf, name)
     if path.is_dir():
         raise DriveRLError(f"{path} is a trained driver, not a recipe; fix: name a YAML file of {shelf}/")
-    return _validate(adapter, _with_base(shelf, path), {"": str(path)}, list(overrides))
+    return _validate(adapter, _with_base(shelf, path), {"": str(path)}, list(overrides), prefix=prefix)
+
+
+def _whole(
+    shelf: Shelf, name: str, parts: Mapping[str, Shelf], overrides: Iterable[str], adapter: TypeAdapter[Any]
+) -> object:
+    """Return the validated spec of a file whose `parts` come from other shelves, or from an override `PART=NAME`."""
+    path = find(shelf, name)
+    raw = _with_base(shelf, path)
+    sources, finer, swaps = {"": str(path)}, list(overrides), False
+    for key, part in parts.items():
+        named, finer = swapped(key, finer)
+        if named is not None:
+            raw[key], sources[key] = _part(part, _value(key, named), f"command line: {key}")
+            swaps = True
+        elif key in raw:
+            raw[key], sources[key] = _part(part, raw[key], f"{path}: {key}")
+    return _validate(adapter, raw, sources, finer, swaps)
 
 
 def _part(shelf: Shelf, value: object, where: str) -> tuple[Raw, str]:
@@ -123,7 +160,9 @@ def _part(shelf: Shelf, value: object, where: str) -> tuple[Raw, str]:
     if isinstance(value, str):
         path = find(shelf, value)
         if path.is_dir():
-            raise DriveRLError(f"{where} = {value!r} is a trained driver; expected a recipe (a YAML file)")
+            raise DriveRLError(
+                f"{where} = {value!r} is a trained driver; expected a recipe (a YAML file); fix: name one, such as ppo"
+            )
         return _with_base(shelf, path), str(path)
     if not isinstance(value, Mapping):
         raise DriveRLError(
@@ -195,25 +234,25 @@ def _why(error: yaml.YAMLError) -> str:
     return textwrap.shorten(str(error)[:2000], 300, placeholder=" ...")
 
 
-def _override(raw: Raw, text: str) -> str:
-    """Set `a.b.c=value` in `raw`; return the key."""
+def _override(raw: Raw, text: str, prefix: str) -> str:
+    """Set `a.b.c=value` in `raw`, typed with a prefix; return the key without it."""
     key, equals, value = text.partition("=")
+    typed = prefix + key
     if not equals or not all(key.split(".")):
-        raise DriveRLError(f"command line: {text!r}: expected key=value, such as agent.learning_rate=3e-4")
-    if key in ("world", "agent") or key.endswith("name"):
-        raise DriveRLError(f"command line: {key}: cannot be overridden; fix: write an experiment file that says so")
+        raise DriveRLError(f"command line: {prefix + text!r}: expected key=value, such as agent.learning_rate=3e-4")
+    if key.split(".")[-1] == "name":
+        raise DriveRLError(f"command line: {typed}: cannot be overridden; fix: copy the file under another name")
     if not value.strip():
-        raise DriveRLError(f"command line: {text!r}: has no value; fix: {key}=VALUE, or {key}=null for none")
-    try:
-        parsed = parse_yaml(value)
-    except yaml.YAMLError as error:
-        raise DriveRLError(f"command line: {key} = {_short(value)}: is no valid YAML value: {_why(error)}") from error
+        raise DriveRLError(
+            f"command line: {prefix + text!r}: has no value; fix: {typed}=VALUE, or {typed}=null for none"
+        )
+    parsed = _value(typed, value)
     *parents, last = key.split(".")
     at = raw
     for parent in parents:
         at = at.setdefault(parent, {})
         if not isinstance(at, dict):
-            raise DriveRLError(f"command line: {key}: {parent} is a value and has no keys below it")
+            raise DriveRLError(f"command line: {typed}: {parent} is a value and has no keys below it")
     if parsed is None and last in at:
         del at[last]  # as in a file: null takes a key away
     else:
@@ -221,19 +260,44 @@ def _override(raw: Raw, text: str) -> str:
     return key
 
 
-def _validate(adapter: TypeAdapter[Any], raw: Raw, sources: Mapping[str, str], overrides: list[str]) -> object:
-    """Validate `raw`; `sources` maps a top-level key ("" for the rest) to the file that its values came from."""
+def _value(key: str, text: str) -> object:
+    try:
+        return parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise DriveRLError(f"command line: {key} = {_short(text)}: is no valid YAML value: {_why(error)}") from error
+
+
+def _validate(
+    adapter: TypeAdapter[Any],
+    raw: Raw,
+    sources: Mapping[str, str],
+    overrides: list[str],
+    swaps: bool = False,
+    prefix: str = "",
+) -> object:
+    """Validate `raw`.
+
+    Args:
+        adapter: The spec.
+        raw: What the files say; `overrides` go on top.
+        sources: Maps a top-level key ("" for the rest) to the file that its values came from.
+        overrides: Changes of single values.
+        swaps: Whether the command line named a part: that parts do not go together is then its doing.
+        prefix: What the command line has before each of these keys.
+    """
     as_filed = copy.deepcopy(raw) if overrides else raw
-    typed = {_override(raw, text) for text in overrides}
+    typed = {_override(raw, text, prefix) for text in overrides}
     try:
         return adapter.validate_python(raw)
     except ValidationError as error:
         old = _mistakes(adapter, as_filed)
         found = error.errors()
-        told = found[:_MOST_MISTAKES]
-        lines = [_explain(adapter, item, sources, typed, _mistake(item) not in old) for item in told]
-        if len(told) < len(found):
-            lines.append(f"and {len(found) - len(told):,} more mistakes")
+        lines = [
+            _explain(adapter, item, sources, typed, _mistake(item) not in old or (swaps and not item["loc"]), prefix)
+            for item in found[:_MOST_MISTAKES]
+        ]
+        if len(lines) < len(found):
+            lines.append(f"and {len(found) - len(lines):,} more mistakes")
         raise DriveRLError("\n".join(lines)) from error
 
 
@@ -249,26 +313,30 @@ def _mistake(item: Any) -> tuple[Any, str]:
     return item["loc"], item["msg"]
 
 
-def _explain(adapter: TypeAdapter[Any], item: Any, sources: Mapping[str, str], typed: set[str], new: bool) -> str:
-    """Return one mistake as a line; `new`: the files alone do not have it."""
+def _explain(
+    adapter: TypeAdapter[Any], item: Any, sources: Mapping[str, str], typed: set[str], new: bool, prefix: str
+) -> str:
+    """Return one mistake as a line; `new`: the files alone do not have it; `prefix`: typed before each key."""
     keys = _keys(adapter, item["loc"])
     dotted = ".".join(keys)
     unknown = item["type"] == "extra_forbidden"
     below = any(dotted.startswith(f"{key}.") or (unknown and key.startswith(f"{dotted}.")) for key in typed)
     source = sources[""]
     if new or dotted in typed or below:
-        source = "command line"
+        source, dotted = "command line", f"{prefix}{dotted}" if dotted else ""
     elif keys and sources.get(keys[0], source) != source:
         source, dotted = sources[keys[0]], ".".join(keys[1:])
     message = item["msg"].removeprefix("Value error, ")
     if unknown:
-        message = f"unknown key; {nearest(keys[-1], _fields(adapter, item['loc'][:-1]))}"
+        message = f"unknown key; {_nearest_key(adapter, item['loc'], prefix)}"
+    if item["type"] == "union_tag_invalid":
+        message = f"algorithm = {item['ctx']['tag']!r}: expected one of {item['ctx']['expected_tags']}"
     if item["type"] == "missing":
         return f"{source}: {dotted}: is missing; fix: add it"
     if isinstance(item["input"], Mapping) and item["type"].endswith("_type"):
         for key in typed:
-            if key.startswith(f"{dotted}."):
-                return f"{source}: {key}: {keys[-1]} is a value and has no keys below it"
+            if keys and key.startswith(f"{'.'.join(keys)}."):
+                return f"{source}: {prefix}{key}: {keys[-1]} is a value and has no keys below it"
     if item["type"] == "model_type":
         message = f"is no mapping; expected keys below it: {', '.join(_fields(adapter, item['loc']))}"
     if not isinstance(item["input"], Mapping):
@@ -302,6 +370,23 @@ def _fields(adapter: TypeAdapter[Any], loc: tuple[str | int, ...]) -> list[str]:
         below = [m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields]
         models = tagged or [model for annotation in below for model in _models(annotation)]
     return sorted({key for model in models for key in model.model_fields})
+
+
+def _nearest_key(adapter: TypeAdapter[Any], loc: tuple[str | int, ...], prefix: str) -> str:
+    """Return the mend for an unknown key: the nearest one beside it, or one of that name elsewhere in the spec."""
+    beside = _fields(adapter, loc[:-1])
+    elsewhere: dict[str, str] = {}
+    for dotted in sorted(_dotted(_models(adapter._type)), key=len):
+        elsewhere.setdefault(dotted.rpartition(".")[2], f"{prefix}{dotted}")
+    return nearest(str(loc[-1]), beside, {leaf: dotted for leaf, dotted in elsewhere.items() if leaf not in beside})
+
+
+def _dotted(models: Iterable[type[BaseModel]], above: str = "") -> Iterator[str]:
+    for model in models:
+        for key, field in model.model_fields.items():
+            yield f"{above}{key}"
+            if get_origin(field.annotation) is not dict:  # whose keys are the user's own
+                yield from _dotted(_models(field.annotation), f"{above}{key}.")
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -36,6 +36,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds tiny.yaml and runs/tiny with one run."""
     folder = tmp_path_factory.mktemp("bad")
     (folder / "tiny.yaml").write_text(TINY)
+    (folder / "easy.yaml").write_text("base: lane_follow\nroad: {tiers: {medium: null, hard: null}}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert run_main(["train", "tiny.yaml", "--no-film"], patch) == 0
@@ -80,7 +81,17 @@ def the_run(here: Path) -> Path:
         (["eval", "refrence"], "unknown driver 'refrence'; did you mean 'reference'?"),
         (["eval", "runs/tin"], "did you mean 'runs/tiny'?"),
         (["eval", "ppo"], "has not learned yet"),
-        (["eval", "reference", "--world", "lane_folow"], "did you mean 'lane_follow'?"),
+        (["eval", "reference", "world=lane_folow"], "did you mean 'lane_follow'?"),
+        (["train", "ppo"], "it is a driver recipe; fix: drive-rl train quickstart agent=ppo"),
+        (["train", "lane_follow"], "it is a world; fix: drive-rl train quickstart world=lane_follow"),
+        (["train", "unet"], "fix: drive-rl perception fit unet"),
+        (["train", "unet-160"], "it is a trained driver; fix: drive-rl eval unet-160"),
+        (["train", "runs/tiny"], "fix: drive-rl train --resume runs/tiny"),
+        (["train", "quickstart.yaml"], "no such file; did you mean 'quickstart'?"),
+        (["perception", "fit", "quickstart"], "fix: drive-rl train quickstart"),
+        (["perception", "fit", "parked_cars"], "fix: drive-rl perception fit unet world=parked_cars"),
+        (["eval", "quickstart"], "it is an experiment; fix: drive-rl train quickstart"),
+        (["show", "experiment:ppo"], "unknown experiment 'ppo': it is a driver recipe"),
         (["render", "refrence"], "did you mean 'reference'?"),
         (["show", "lane_folow"], "did you mean 'lane_follow'?"),
         (["export", "runs/tin", "mine"], "found here: "),
@@ -104,7 +115,14 @@ def test_unknown_names(refused: Refused, words: list[str], expected: str) -> Non
         ("agent.learning_rate=[1", "no valid YAML"),
         ("budget_steps=0", "budget_steps = 0"),
         ("track=paper", "track = 'paper'"),
-        ("world=lane_follow_hard", "cannot be overridden"),
+        ("world=lane_folow", "unknown world 'lane_folow'; did you mean 'lane_follow'?"),
+        ("world=", "has no value; fix: world=NAME"),
+        ("world=nowhere.yaml", "nowhere.yaml: no such file"),
+        ("world=3", "world = 3: expected a name"),
+        ("agent=ppo-lane-follow", "agent = 'ppo-lane-follow' is a trained driver"),
+        ("gamma=0.9", "unknown key; did you mean 'agent.gamma'?"),
+        ("lane_width_m=3", "unknown key; did you mean 'world.road.lane_width_m'?"),
+        ("name=x", "name: cannot be overridden"),
         ("agent.batch_size=9999999", "batch_size"),
         ("world.road.lane_width_m=0", "lane_width_m = 0"),
         ("world.camera.height_m=-1", "height_m = -1"),
@@ -116,7 +134,8 @@ def test_unknown_names(refused: Refused, words: list[str], expected: str) -> Non
 def test_bad_overrides_and_impossible_worlds(refused: Refused, override: str, expected: str) -> None:
     said = refused("train", "tiny.yaml", override)
     assert expected in said
-    assert "command line" in said
+    if not override.startswith("world="):  # a name; what is wrong with it names the shelf or the file
+        assert "command line" in said
 
 
 @pytest.mark.parametrize(
@@ -146,15 +165,37 @@ def test_a_folder_that_is_no_run(refused: Refused, words: list[str]) -> None:
     assert "not a run folder" in refused(*words)
 
 
-def test_show_says_when_a_name_means_two_things(
-    refused: Refused, here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_show_takes_the_whole_where_a_name_means_two_things(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (here / "shelf" / "configs").mkdir(parents=True)
     (here / "shelf" / "configs" / "ppo.yaml").write_text("base: quickstart\n")
     monkeypatch.setenv("DRIVE_RL_PATH", str(here / "shelf"))
-    assert "a driver and an experiment; fix: add --kind driver or --kind experiment" in refused("show", "ppo")
-    assert run_main(["show", "ppo", "--kind", "driver"], monkeypatch) == 0
-    assert capfd.readouterr().out.startswith("# driver ppo")
+    assert run_main(["show", "ppo", "world=parked_cars"], monkeypatch) == 0
+    said = capfd.readouterr().out
+    assert said.startswith("# experiment ppo")
+    assert "# also the name of a driver: drive-rl show driver:ppo" in said
+    assert "name: parked_cars" in said
+    assert run_main(["show", "driver:ppo", "agent.gamma=0.5"], monkeypatch) == 0
+    said = capfd.readouterr().out
+    assert said.startswith("# driver ppo")
+    assert "gamma: 0.5" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["eval", "reference", "--world", "parked_cars"], "fix: write world=parked_cars"),
+        (["render", "reference", "--world", "parked_cars"], "fix: write world=parked_cars"),
+        (["eval", "reference", "--engine", "batch"], "fix: write engine=batch"),
+        (["show", "ppo-lane-follow", "--kind", "driver"], "fix: write driver:NAME"),
+        (["show", "lane_follow", "camera.width_px=64"], "fix: world.camera.width_px=64"),
+        (["show", "ppo", "gamma=0.5"], "fix: agent.gamma=0.5"),
+        (["data", "make", "lane_follow", "camera.width_px=64"], "fix: world.camera.width_px=64"),
+    ],
+)  # fmt: skip
+def test_an_old_spelling_is_refused_with_the_new_one(refused: Refused, words: list[str], expected: str) -> None:
+    assert expected in refused(*words)
 
 
 @pytest.mark.parametrize("words", [["eval", "runs/tiny"], ["train", "--resume", "runs/tiny", "budget_steps=64"]])
@@ -208,7 +249,7 @@ def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
         (here / name).write_text("precious")
     assert "drive.mp4: exists already; fix: --overwrite" in refused("render", "reference")
     assert "scores.json: exists already" in refused("eval", "reference", "--out", "scores.json")
-    assert "is no folder" in refused("eval", "reference", "--out", "deep/scores.json")
+    assert "is not a folder" in refused("eval", "reference", "--out", "deep/scores.json")
     assert "unknown kind of film" in refused("render", "reference", "--out", "film.doc")
 
 
@@ -217,7 +258,13 @@ def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
     [
         (["eval", "reference", "--episodes", "0"], "expected 1 to 1000"),
         (["eval", "reference", "--episodes", "2000"], "expected 1 to 1000"),
-        (["eval", "reference", "camera.width_px=64"], "expected world.KEY=VALUE"),
+        (["eval", "reference", "camera.width_px=64"], "expected world.KEY=VALUE; fix: world.camera.width_px=64"),
+        (["eval", "reference", "engine=bath"], "unknown engine; did you mean 'batch'?"),
+        (["render", "reference", "engine=batch"], "expected world.KEY=VALUE"),
+        (["show", "lane_follow", "world.lane_width_m=3"], "unknown key; did you mean 'world.road.lane_width_m'?"),
+        (["train", "tiny.yaml", "agent=reference"], "algorithm = 'reference': expected one of 'ppo', 'dqn'"),
+        (["train", "tiny.yaml", "--seed", "-1"], "seed = -1"),
+        (["train", "dqn-lane-follow", "world=easy.yaml"], "command line: train_tiers.hard = 8: expected a tier"),
         (["eval", "reference", "world.camera.width_px=3"], "width_px = 3"),
         (["eval", "runs/tiny", "world.camera.width_px=100"], "choose a world with the driver's own camera"),
         (["render", "reference", "--seeds", "1,x"], "expected whole numbers"),
@@ -236,14 +283,27 @@ def test_options_that_do_not_fit(refused: Refused, words: list[str], expected: s
 
 
 @pytest.mark.parametrize(
-    "words", [["eval", "reference", "--split", "tset"], ["fly"], ["train", "--sed", "1"], ["eval"]]
-)
+    ("words", "expected"),
+    [
+        (["eval", "reference", "--split", "tset"], "--split"),
+        (["fly"], "No such command 'fly'"),
+        (["trian"], "Did you mean 'train'?"),
+        (["train", "--sed", "1"], "--seed"),
+        (["eval"], "RUN|DRIVER"),
+        (["eval", ""], "is empty, a name was expected"),
+        (["eval", "reference", "--out", "", "--overwrite"], "is empty, a path was expected"),
+        (["train", "quickstart", "--runs", " "], "is empty, a path was expected"),
+        (["export", "", "mine"], "is empty, a path was expected"),
+        (["render", "reference", "--episodes", "-1"], "--episodes"),
+    ],
+)  # fmt: skip
 def test_usage_errors_also_end_with_2(
-    words: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    words: list[str], expected: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run_main(words, monkeypatch) == 2
     said = capfd.readouterr().err
     assert "Error: " in said
+    assert expected in said
     assert "Traceback" not in said
 
 
@@ -300,7 +360,7 @@ def test_no_space_to_train_on(here: Path) -> None:
 
 
 def test_not_enough_memory_is_told(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    def no_memory() -> None:
+    def no_memory(runs: Path) -> None:
         raise MemoryError("Unable to allocate 3 TiB")
 
     monkeypatch.setattr("drive_rl.report.catalogue.print_catalogue", no_memory)

@@ -155,7 +155,7 @@ def test_list_names_what_is_on_the_shelves(here: Path) -> None:
 
 
 def test_show_explains_every_value_and_reads_back(here: Path, tmp_path: Path) -> None:
-    said = call(here, "show", "lane_follow", "road.lane_width_m=3.2").stdout
+    said = call(here, "show", "lane_follow", "world.road.lane_width_m=3.2").stdout
     assert re.search(r"lane_width_m: 3\.2 +# Width of each lane \[m\]\.", said)
     copy = tmp_path / "lane_follow.yaml"
     copy.write_text(said)

@@ -85,7 +85,7 @@ def test_data_is_made_and_learned_from(here: Path) -> None:
 
 
 def test_a_model_drives_and_is_benchmarked_on_a_folder(here: Path, run: Path) -> None:
-    call(here, "eval", str(run), "--episodes", "2", "--engine", "batch")
+    call(here, "eval", str(run), "engine=batch", "--episodes", "2")
     assert "perception" in call(here, "list").stdout
     refused = call(here, "bench", "perception", str(run), "--floor", "sharpness>=1", expect=2).stderr
     assert "unknown metric 'sharpness'" in refused

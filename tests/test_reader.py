@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drive_rl.errors import DriveRLError
-from drive_rl.reader import dump, load_agent, load_run, load_world, parse_run, read_run, read_yaml
+from drive_rl.reader import dump, load_agent, load_perception, load_run, load_world, parse_run, read_run, read_yaml
 from drive_rl.shelf import entries
 
 WORLDS = sorted(entries("envs"))
@@ -186,10 +186,27 @@ def test_what_the_files_alone_have_wrong_is_told_of_them_whatever_is_typed(shelf
     assert "command line: agent.epochs = 0: " in str(error.value)
 
 
-@pytest.mark.parametrize("key", ["world", "agent"])
-def test_the_parts_of_an_experiment_are_not_overridden_whole(key: str) -> None:
-    with pytest.raises(DriveRLError, match=f"{key}: cannot be overridden"):
-        load_run("quickstart", [f"{key}=lane_follow"])
+def test_a_whole_part_is_swapped_by_name_before_finer_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    big = _write(tmp_path / "big.yaml", "base: ppo\nhidden: [512]\n")
+    wide = "world.road.lane_width_m=4"
+    run = load_run("quickstart", [wide, "world=parked_cars", f"agent={big}", "agent.epochs=3"])
+    assert run.world == load_world("parked_cars", ["road.lane_width_m=4"])
+    assert (run.agent.name, run.agent.hidden, run.agent.model_dump()["epochs"]) == ("big", (512,), 3)
+    assert run.name == "quickstart"
+    assert load_run("quickstart", ["world=parked_cars", "world=lane_follow"]) == load_run("quickstart")
+    assert load_run("quickstart", ["world={base: lane_follow, road: {length_m: 90}}"]).world.road.length_m == 90
+    assert load_run("quickstart", ["agent=dqn"]).agent.algorithm == "dqn"
+    assert load_perception("unet", ["world=parked_cars", wide]).world == run.world
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_run("quickstart", ["agent=~/big.yaml"]).agent == load_run("quickstart", [f"agent={big}"]).agent
+
+
+def test_a_swapped_part_is_blamed_by_its_file_and_a_misfit_on_the_command_line(shelf: Path) -> None:
+    _write(shelf / "envs" / "broken.yaml", "base: lane_follow\nroad: {lane_width_m: 0}\n")
+    with pytest.raises(DriveRLError, match=r"broken\.yaml: road\.lane_width_m = 0"):
+        load_run("quickstart", ["world=broken"])
+    with pytest.raises(DriveRLError, match=r"command line: train_tiers\.hard = 8: expected a tier of the world"):
+        load_run("dqn-lane-follow", ["world={base: lane_follow, road: {tiers: {hard: null}}}"])
 
 
 # --- files ----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 
 from drive_rl.learn.history import Evaluation
+from drive_rl.run.terminal import can_redraw
 
 _LINE_EVERY_S = 10.0
 
@@ -21,7 +22,7 @@ class Display:
         self._start_s = self._spoke_s = time.perf_counter()
         self._success = "none yet"
         self._bar: Progress | None = None
-        if console.is_terminal:
+        if can_redraw(console.file):
             columns = (TextColumn("train"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
             text = TextColumn("{task.fields[text]}", markup=False)
             self._bar = Progress(*columns, text, console=console, refresh_per_second=2)

@@ -26,7 +26,7 @@ from drive_rl.perception.trained import Trained, is_perception, load_trained
 from drive_rl.reader import load_agent, load_world, read_run
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 from drive_rl.run.tensors import load_weights
-from drive_rl.shelf import entries, nearest
+from drive_rl.shelf import entries, home, unknown
 from drive_rl.sim.interface import action_space, observation_space
 from drive_rl.spec import Actions, Observation, ReferenceSpec, RunSpec, WorldSpec
 
@@ -98,8 +98,13 @@ def load_driver(
     Raises:
         DriveRLError: no such driver, with the nearest match; or it is damaged, untrained or not trusted.
     """
-    device = torch.device(device)
-    path = Path(name)
+    driver, place = _find(name, world, torch.device(device), trust)
+    driver.name = _own_name(name)
+    return driver, place
+
+
+def _find(name: str, world: WorldSpec | None, device: torch.device, trust: bool) -> tuple[Driver, WorldSpec]:
+    path = home(name)
     shelf = entries("agents")
     if path.suffix == ".zip":
         return _foreign(path, world, device, trust)
@@ -116,7 +121,20 @@ def load_driver(
     run = next((parent for parent in path.resolve().parents[:2] if is_run(parent)), None)
     if run is not None and (path / "manifest.json").is_file():
         return _checkpoint(RunFolder.open(run), path, world, device)
-    raise DriveRLError(f"unknown driver {name!r}; {nearest(name, [*shelf, *_known_runs()])}")
+    raise unknown("driver", name, [*shelf, *_known_runs()])
+
+
+def _own_name(name: str) -> str:
+    """Return what a driver goes by: its name on the shelf, its run as `quickstart/20261125T211512Z-s0`, or its file."""
+    path = home(name)
+    if name in entries("agents"):
+        return name
+    if is_run(path) or runs_in(path):
+        return "/".join(RunFolder.open(path).path.resolve().parts[-2:])
+    if is_run(path.resolve().parent) or is_run(path.resolve().parent.parent):  # a checkpoint
+        run = next(parent for parent in path.resolve().parents if is_run(parent))
+        return "/".join((*run.parts[-2:], path.resolve().name))
+    return path.stem if path.is_file() else path.resolve().name
 
 
 def drive_by(trained: Trained, world: WorldSpec | None = None, device: torch.device | str = "cpu") -> ModularDriver:

@@ -13,7 +13,7 @@ from drive_rl.reader import read_perception, tells_perception
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 from drive_rl.run.manifest import verify
 from drive_rl.run.tensors import load_weights, read_tensors
-from drive_rl.shelf import entries, nearest
+from drive_rl.shelf import entries, home, unknown
 
 _NEEDED = ("weights.safetensors",)
 
@@ -84,7 +84,7 @@ def _is_perception(path: Path) -> bool:
 
 def _find(name: str) -> tuple[Path, Path]:
     """Return the spec.yaml and the folder of weights that a name stands for."""
-    path = entries("agents").get(name, Path(name))
+    path = entries("agents").get(name, home(name))
     if (path / "manifest.json").is_file() and (path / "spec.yaml").is_file():
         return path / "spec.yaml", path
     if path.is_dir() and (is_run(path) or runs_in(path)):
@@ -96,4 +96,4 @@ def _find(name: str) -> tuple[Path, Path]:
     run = next((parent for parent in path.resolve().parents[:2] if is_run(parent)), None)
     if run is not None and (path / "manifest.json").is_file():
         return run / "spec.yaml", path
-    raise DriveRLError(f"unknown perception model {name!r}; {nearest(name, known_models())}")
+    raise unknown("perception model", name, known_models())

@@ -1,4 +1,4 @@
-"""What lies on the shelves: the list of worlds, drivers and experiments, and one of them with every value explained.
+"""What lies on the shelves and in `runs/`: the list of all, and one of them with every value explained.
 
 It knows files and specs. It loads no weights and imports nothing heavy.
 """
@@ -20,7 +20,9 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception_spec import PerceptionSpec
 from drive_rl.plain_text import plain
 from drive_rl.reader import (
+    Part,
     load_agent,
+    load_part,
     load_perception,
     load_run,
     load_world,
@@ -29,8 +31,9 @@ from drive_rl.reader import (
     read_yaml,
     tells_perception,
 )
+from drive_rl.report.run_list import newest_runs
 from drive_rl.run.folder import RunFolder, is_run, runs_in
-from drive_rl.shelf import Shelf, entries, nearest, shelf_folders
+from drive_rl.shelf import Shelf, entries, home, shelf_folders, unknown
 from drive_rl.spec import RunSpec
 from drive_rl.worlds import gym_id, worlds_of_ids
 
@@ -48,12 +51,17 @@ _LOAD: dict[Kind, Any] = {
     "experiment": load_run,
     "perception": load_perception,
 }
+_WHOLE_FIRST: tuple[Kind, ...] = ("experiment", "perception", "driver", "world")
+"""Which is meant by a name that several have: the whole before its parts, and what can be changed before its result."""
 _TITLE: dict[Kind, str] = {"perception": "perception recipes"}
 _COMMENT_COLUMN = 36
 
 
-def print_catalogue(console: Console | None = None) -> None:
-    """Print worlds with their ids, drivers, experiments and perception recipes; a broken file says what is wrong."""
+def print_catalogue(console: Console | None = None, runs: Path = Path("runs")) -> None:
+    """Print worlds with their ids, drivers, experiments, perception recipes, and the newest runs below `runs`.
+
+    A broken file says what is wrong.
+    """
     console = console or Console()
     for kind, shelf in _SHELF.items():
         table = Table(
@@ -64,20 +72,27 @@ def print_catalogue(console: Console | None = None) -> None:
             table.add_column(no_wrap=True)
         table.add_column()
         for name, path in entries(shelf).items():
-            middle = {"world": [_id(name)], "driver": ["trained" if path.is_dir() else "recipe"]}.get(kind, [])
-            table.add_row(*(Text(plain(cell)) for cell in (name, *middle, _described(kind, name, path))))
+            cells = (name, *_between(kind, name, path), _described(kind, name, path))
+            table.add_row(*(Text(plain(cell)) for cell in cells))
         console.print(table)
+    _print_runs(console, runs)
     console.print("drive-rl show NAME prints one with every value explained.", highlight=False)
 
 
-def explained(name: str, overrides: list[str], kind: Kind | None = None) -> str:
+def explained(name: str, overrides: list[str]) -> str:
     """Return a world, driver, experiment or run as YAML, each key with what it means.
 
+    Where several things have the name, the experiment comes before the driver that it made, and a line names the
+    others; `driver:NAME` asks for one of them.
+
     Raises:
-        DriveRLError: nothing, or more than one thing, has the name; or its file or the overrides are wrong.
+        DriveRLError: nothing has the name, or its file or the overrides are wrong.
     """
-    source, spec = _find(name, overrides, kind)
-    return "\n".join([f"# {plain(source)}", *_lines(spec, "")])
+    head, colon, tail = name.partition(":")
+    kinds: dict[str, Kind] = {kind: kind for kind in _SHELF}
+    kind = kinds.get(head) if colon else None
+    heading, spec = _find(tail if kind else name, overrides, kind)
+    return "\n".join([*(f"# {plain(line)}" for line in heading), *_lines(spec, "")])
 
 
 def recorded(folder: Path) -> RunSpec | PerceptionSpec:
@@ -107,30 +122,58 @@ def new_driver_folder(name: str) -> Path:
     return shelf / name
 
 
-def _find(name: str, overrides: list[str], kind: Kind | None) -> tuple[str, BaseModel]:
-    path = Path(name)
+def _find(name: str, overrides: list[str], kind: Kind | None) -> tuple[list[str], BaseModel]:
+    """Return lines that say what is found, and its spec."""
+    path = home(name)
     if name.endswith((".yaml", ".yml")) and path.is_file():
         kind = kind or _kind_of(path)
-        return f"{kind} {path}", _LOAD[kind](name, overrides)
-    kinds: list[Kind] = [each for each, shelf in _SHELF.items() if kind in (None, each) and name in entries(shelf)]
-    if len(kinds) > 1:
-        named = " and ".join(f"{_article(each)} {each}" for each in kinds)
-        raise DriveRLError(f"{name!r} is the name of {named}; fix: add --kind {' or --kind '.join(kinds)}")
+        return [f"{kind} {path}"], _loaded(kind, name, overrides)
+    kinds: list[Kind] = [each for each in _WHOLE_FIRST if kind in (None, each) and name in entries(_SHELF[each])]
     if kinds:
-        found = entries(_SHELF[kinds[0]])[name]
-        if found.is_dir():
-            spec = _as_made(found, overrides)
-            return f"{_trained(spec)} {name}, from {found}", spec
-        return f"{kinds[0]} {name}, from {found}", _LOAD[kinds[0]](name, overrides)
+        what, spec = _on_shelf(kinds[0], name, overrides)
+        others = [f"also the name of {_a(each)}: drive-rl show {each}:{name}" for each in kinds[1:]]
+        return [what, *others], spec
     if kind is None and (is_run(path) or runs_in(path)):
         run = RunFolder.open(path)
-        return f"run {run.path}", _as_made(run.path, overrides)
+        return [f"run {run.path}"], _as_made(run.path, overrides)
     if kind is None and path.is_dir() and (path / "spec.yaml").is_file():
         spec = _as_made(path, overrides)
-        return f"{_trained(spec)} {path}", spec
-    shelves: list[Shelf] = [_SHELF[kind]] if kind else list(_SHELF.values())
-    known = {entry for shelf in shelves for entry in entries(shelf)}
-    raise DriveRLError(f"unknown {kind or 'world, driver, experiment or run'} {name!r}; {nearest(name, known)}")
+        return [f"{_trained(spec)} {path}"], spec
+    if kind is not None:
+        raise unknown(_TITLE.get(kind, f"{kind}s")[:-1], name, entries(_SHELF[kind]))
+    known = {entry for shelf in _SHELF.values() for entry in entries(shelf)}
+    raise unknown("world, driver, experiment or run", name, known)
+
+
+def _on_shelf(kind: Kind, name: str, overrides: list[str]) -> tuple[str, BaseModel]:
+    found = entries(_SHELF[kind])[name]
+    if found.is_dir():
+        spec = _as_made(found, overrides)
+        return f"{_trained(spec)} {name}, from {found}", spec
+    return f"{kind} {name}, from {found}", _loaded(kind, name, overrides)
+
+
+def _loaded(kind: Kind, name: str, overrides: list[str]) -> BaseModel:
+    """Return a spec with overrides, which are written as in `drive-rl train` whatever is shown."""
+    part: Part | None = {"world": "world", "driver": "agent"}.get(kind)  # pyright: ignore[reportAssignmentType]
+    return load_part(part, name, overrides) if part else _LOAD[kind](name, overrides)
+
+
+def _print_runs(console: Console, root: Path) -> None:
+    """Print the newest runs, the newest last."""
+    lines, older = newest_runs(root)
+    if not lines:
+        return
+    table = Table(box=SIMPLE, pad_edge=False, title="runs", title_justify="left", show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    if older:
+        table.add_row(Text(f"({older} older)"))
+    for line in lines:
+        table.add_row(*(Text(cell) for cell in (str(line.path), line.progress, line.best, line.state)))
+    console.print(table)
 
 
 def _trained(spec: RunSpec | PerceptionSpec) -> str:
@@ -141,6 +184,13 @@ def _as_made(folder: Path, overrides: list[str]) -> RunSpec | PerceptionSpec:
     if overrides:
         raise DriveRLError(f"command line: {overrides[0]!r}: {folder} is as it was made; fix: leave the change out")
     return recorded(folder)
+
+
+def _between(kind: Kind, name: str, path: Path) -> list[str]:
+    """Return the cells between a name and its description."""
+    if kind == "world":
+        return [_id(name)]
+    return ["trained" if path.is_dir() else "recipe"] if kind == "driver" else []
 
 
 def _id(name: str) -> str:
@@ -161,14 +211,14 @@ def _kind_of(path: Path) -> Kind:
     kinds: list[Kind] = [kind for kind, shelf in _SHELF.items() if raw.get("base") in entries(shelf)]
     if len(kinds) != 1:
         raise DriveRLError(
-            f"{path}: may be a world, a driver, an experiment or a perception recipe; fix: add --kind"
-            f" {'|'.join(_SHELF)}"
+            f"{path}: may be a world, a driver, an experiment or a perception recipe; fix: write which, as in"
+            f" world:{path} ({', '.join(_SHELF)})"
         )
     return kinds[0]
 
 
-def _article(kind: Kind) -> str:
-    return {"experiment": "an"}.get(kind, "a")
+def _a(kind: Kind) -> str:
+    return f"{'an' if kind == 'experiment' else 'a'} {_TITLE.get(kind, f'{kind}s')[:-1]}"
 
 
 def _described(kind: Kind, name: str, path: Path) -> str:

@@ -7,26 +7,27 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.drivers import Driver, load_driver
 from drive_rl.perception.export import DRIVES
-from drive_rl.reader import dump, load_world, tells_perception, world_keys
+from drive_rl.reader import dump, load_part, swapped, tells_perception
 from drive_rl.run.device import choose_device, describe_device
 from drive_rl.run.folder import RunFolder
-from drive_rl.shelf import entries
-from drive_rl.spec import WorldSpec
+from drive_rl.shelf import entries, home, nearest
+from drive_rl.spec import Engine, WorldSpec
 
 
 def choose(
-    name: str, world: str | None, changes: list[str], device: str, trust: bool, say: Callable[[str], object]
+    name: str, changes: list[str], device: str, trust: bool, say: Callable[[str], object]
 ) -> tuple[Driver, WorldSpec]:
     """Return a driver and the world it shall drive in.
 
     Args:
         name: The driver, as `load_driver` takes it.
-        world: Another world than the driver's own.
-        changes: Changes to the world, such as `world.road.lane_width_m=3.2`.
+        changes: Another world than the driver's own (`world=NAME`), or changes to its world, such as
+            `world.road.lane_width_m=3.2`.
         device: `auto`, `cpu` or `cuda`.
         trust: Whether a stable-baselines3 zip may run its author's code.
         say: Is told which device was chosen.
@@ -34,14 +35,30 @@ def choose(
     Raises:
         DriveRLError: one of them is unknown, damaged, impossible, or does not fit another.
     """
-    keys = world_keys(changes)
-    place = load_world(world, keys) if world is not None else None
+    world, finer = swapped("world", changes)
+    place = load_part("world", world, finer) if world is not None else None
     chosen = choose_device(device)
     driver, own = load_driver(name, place, chosen, trust)
-    if place is None and keys:
-        driver, own = load_driver(name, _changed(own, keys), chosen, trust)
+    if place is None and finer:
+        driver, own = load_driver(name, _changed(own, finer), chosen, trust)
     say(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
     return driver, own
+
+
+def choose_engine(changes: list[str]) -> tuple[Engine, list[str]]:
+    """Return the engine that `engine=NAME` asks for (PyBullet by default), and the other changes.
+
+    Raises:
+        DriveRLError: no such engine.
+    """
+    name, others = swapped("engine", changes)
+    if name is None:
+        return "bullet", others
+    known: tuple[Engine, ...] = get_args(Engine)
+    for engine in known:
+        if name == engine:
+            return engine, others
+    raise DriveRLError(f"command line: engine = {name!r}: unknown engine; {nearest(name, known)}")
 
 
 def newest(name: str) -> tuple[str, Path | None]:
@@ -52,7 +69,7 @@ def newest(name: str) -> tuple[str, Path | None]:
     Raises:
         DriveRLError: a folder that is no run.
     """
-    path = Path(name)
+    path = home(name)
     if name in entries("agents") or not path.is_dir() or (path / "manifest.json").is_file():
         return name, None
     run = RunFolder.open(path)
@@ -77,4 +94,4 @@ def _changed(world: WorldSpec, changes: list[str]) -> WorldSpec:
     with tempfile.TemporaryDirectory() as folder:  # the reader reads files
         path = Path(folder) / "world.yaml"
         path.write_text(dump(world), encoding="utf-8")
-        return load_world(str(path), changes).model_copy(update={"name": world.name})
+        return load_part("world", str(path), changes).model_copy(update={"name": world.name})

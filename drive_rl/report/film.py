@@ -1,12 +1,14 @@
 """Films of a driver: it drives, and what it did becomes frames. Knows drivers and environments; not training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from drive_rl.learn.drivers import Driver, begin_episodes
-from drive_rl.learn.evaluate import Progress, split_seeds
+from drive_rl.learn.evaluate import split_seeds
 from drive_rl.learn.vec_env import stacked
+from drive_rl.report.canvas import Picture
 from drive_rl.report.card import outcome_card
 from drive_rl.report.stage import Stage, Step, newest_picture
 from drive_rl.report.writers import FilmWriter, film_writer
@@ -17,6 +19,20 @@ from drive_rl.spec import Split, WorldSpec
 
 CARD_S = 1.2
 """How long the outcome of an episode stays [s]."""
+
+
+class Filmed(NamedTuple):
+    """How far a film is."""
+
+    film_s: float
+    """How long it lasts already [s]."""
+    number: int
+    """Which of its roads is driven, from 1."""
+    route_completion: float
+    """How much of that road is driven, in [0, 1]."""
+
+
+Progress = Callable[[Filmed], None]
 
 
 def render_film(
@@ -40,7 +56,7 @@ def render_film(
         out: The film: `.mp4` (H.264, 1280x720), `.gif` (640x360), or a folder of PNGs (no suffix).
         seeds: Road seeds to film instead of the split's first.
         overwrite: Whether an existing film is replaced.
-        progress: Called with each episode as it ends.
+        progress: Called with each frame that is added.
 
     Raises:
         DriveRLError: the split has fewer roads; `out` has another suffix, exists or cannot be written. Nothing
@@ -50,12 +66,11 @@ def render_film(
     stage = Stage(world, driver.name, driver.observation, len(roads))
     rows: list[EpisodeMetrics] = []
     with film_writer(out, world.task.control_hz, overwrite) as writer:
+        film = _Film(writer, world.task.control_hz, progress)
         env = LaneEnv(world, observation=driver.observation, actions=driver.actions, split=split)
         with closing(env), driving():
             for number, seed in enumerate(roads, start=1):
-                rows.append(_film_episode(driver, env, stage, writer, number, seed))
-                if progress is not None:
-                    progress(rows[-1])
+                rows.append(_film_episode(driver, env, stage, film, number, seed))
     return rows
 
 
@@ -64,23 +79,39 @@ def card_frames(world: WorldSpec) -> int:
     return max(1, round(CARD_S * world.task.control_hz))
 
 
-def _film_episode(
-    driver: Driver, env: LaneEnv, stage: Stage, writer: FilmWriter, number: int, seed: int
-) -> EpisodeMetrics:
+class _Film:
+    """Hands frames to the writer, and says how far the film is."""
+
+    def __init__(self, writer: FilmWriter, frames_per_s: int, progress: Progress | None) -> None:
+        self._writer, self._frames_per_s, self._progress = writer, frames_per_s, progress
+        self._frames, self._number = 0, 0
+
+    def begin_episode(self, number: int) -> None:
+        self._number = number
+        self._writer.begin_episode()
+
+    def add(self, frame: Picture, route_completion: float) -> None:
+        self._writer.add(frame)
+        self._frames += 1
+        if self._progress is not None:
+            self._progress(Filmed(self._frames / self._frames_per_s, self._number, route_completion))
+
+
+def _film_episode(driver: Driver, env: LaneEnv, stage: Stage, film: _Film, number: int, seed: int) -> EpisodeMetrics:
     observation, _ = env.reset(seed=seed, options={"road_seed": seed})
     begin_episodes(driver, [0])
     stage.open(env.episode, number)
-    writer.begin_episode()
+    film.begin_episode(number)
     while True:
         action = driver.act(stacked([observation], env.observation_space))[0]
         observation, reward, terminated, truncated, info = env.step(action)
         seen = newest_picture(observation, env.world)
         frame = stage.frame(Step(env.car, info["metrics"], reward, seen))
-        writer.add(frame)
+        film.add(frame, info["metrics"]["route_completion"])
         if terminated or truncated:
             break
     episode: EpisodeMetrics = info["episode_metrics"]
     card = outcome_card(frame, episode, env.world.road.lane_width_m / 2)
     for _ in range(card_frames(env.world)):
-        writer.add(card)
+        film.add(card, 1.0)
     return episode

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from drive_rl.perception.looks import Look
+from drive_rl.run.terminal import can_redraw
 
 _LINE_EVERY_S = 10.0
 
@@ -17,10 +18,11 @@ class FitDisplay:
 
     def __init__(self) -> None:
         self._console = Console()
+        self._live = can_redraw(self._console.file)
         self._spoke_s = time.perf_counter()
         columns = (TextColumn("fit"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         text = TextColumn("loss {task.fields[loss]:.3g}")
-        self._bar = Progress(*columns, text, console=self._console, disable=not self._console.is_terminal)
+        self._bar = Progress(*columns, text, console=self._console, disable=not self._live)
         self._task = self._bar.add_task("fit", total=None, loss=float("nan"))
 
     def __enter__(self) -> Self:
@@ -39,7 +41,7 @@ class FitDisplay:
     def at(self, frames: int, of: int, loss: float) -> None:
         """Show that so many pictures of all are learned from."""
         self._bar.update(self._task, completed=frames, total=of, loss=loss)
-        if not self._console.is_terminal and time.perf_counter() - self._spoke_s >= _LINE_EVERY_S:
+        if not self._live and time.perf_counter() - self._spoke_s >= _LINE_EVERY_S:
             self._spoke_s = time.perf_counter()
             self.say(f"{frames:,} of {of:,} pictures, loss {loss:.3g}")
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from drive_rl.report.perception_bench import Progress as Told
 from drive_rl.report.perception_metrics import METRICS
 from drive_rl.report.perception_page import number
+from drive_rl.run.terminal import can_redraw
 
 COLUMNS = (
     *("driving_score", "success", "driving_score_corrupted", "failing_delay_s"),
@@ -53,7 +54,7 @@ def benchmark_progress() -> Iterator[Told]:
     """Show on stderr, where it is a terminal, how far a benchmark is and what it does."""
     console = Console(file=sys.stderr)
     columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not can_redraw(sys.stderr)) as progress:
         task = progress.add_task("", total=1.0)
         yield lambda share, what: progress.update(task, completed=share, description=escape(what))
 

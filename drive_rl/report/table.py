@@ -1,16 +1,11 @@
 """Scores as tables on a terminal. It knows what `eval.json` holds; it does not know who drove."""
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-
-from drive_rl.sim.scoring import EpisodeMetrics
 
 _UNITS = {"survival_s": ("survival (median)", "s"), "lateral_deviation_m": ("lateral deviation (median)", "m")}
 _UNITS |= {"mean_speed_mps": ("mean speed", "m/s")}
@@ -33,34 +28,6 @@ def print_results(results: Mapping[str, Any], console: Console | None = None) ->
     for tier, values in results["tiers"].items():
         by_tier.add_row(tier, str(values["episodes"]), *(_percent(values[key]) for key in _BY_TIER))
     console.print(by_tier)
-
-
-@contextmanager
-def progress_bar(label: str, total: int) -> Iterator[Callable[[EpisodeMetrics], None]]:
-    """Show on stderr, where it is a terminal, how many episodes are done and how many of them succeeded."""
-    console = Console(file=sys.stderr)
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    text = TextColumn("success {task.fields[successes]}")
-    successes = 0
-    with Progress(*columns, text, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(label, total=total, successes=0)
-
-        def advance(episode: EpisodeMetrics) -> None:
-            nonlocal successes
-            successes += episode.success
-            progress.update(task, advance=1, successes=successes)
-
-        yield advance
-
-
-@contextmanager
-def counted(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show on stderr, where it is a terminal, how many of `total` are done; yields what is told how many more are."""
-    console = Console(file=sys.stderr)
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(label, total=total)
-        yield lambda more: progress.advance(task, more)
 
 
 def _table(first: str, *others: str) -> Table:

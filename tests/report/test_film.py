@@ -22,7 +22,7 @@ from drive_rl.learn.evaluate import evaluate
 from drive_rl.reader import load_world
 from drive_rl.report.canvas import AMBER, GREEN, GROUND, RED, blank
 from drive_rl.report.card import outcome
-from drive_rl.report.film import card_frames, render_film
+from drive_rl.report.film import Filmed, card_frames, render_film
 from drive_rl.report.road_map import RoadMap
 from drive_rl.report.stage import HEIGHT_PX, WIDTH_PX, Stage, Step, newest_picture
 from drive_rl.sim.episode import draw_episode
@@ -128,9 +128,12 @@ def test_gif_shows_the_same_pictures_smaller(films: Path, pngs: list[np.ndarray]
 
 
 def test_a_film_says_what_the_evaluation_says(tmp_path: Path) -> None:
-    told: list[EpisodeMetrics] = []
-    rows = render_film(Pusher(), WORLD, "val", 2, tmp_path / "a.mp4", progress=told.append)
-    assert rows == told == evaluate(Pusher(), WORLD, "val", 2)[1]
+    seen: list[Filmed] = []
+    rows = render_film(Pusher(), WORLD, "val", 2, tmp_path / "a.mp4", progress=seen.append)
+    assert rows == evaluate(Pusher(), WORLD, "val", 2)[1]
+    assert len(seen) == len(frames_of(tmp_path / "a.mp4")), "progress moves with every frame, not with every road"
+    assert seen[-1] == (pytest.approx(len(seen) / WORLD.task.control_hz), 2, 1.0)
+    assert [row.film_s for row in seen] == sorted(row.film_s for row in seen)
 
 
 def test_named_seeds_are_filmed(tmp_path: Path) -> None:

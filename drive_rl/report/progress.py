@@ -1,0 +1,85 @@
+"""How far a verb is, on stderr: a bar on a terminal, and a plain line now and then in a log or a notebook."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from drive_rl.run.terminal import can_redraw
+
+if TYPE_CHECKING:  # scoring needs no film library
+    from drive_rl.report.film import Filmed
+    from drive_rl.sim.scoring import EpisodeMetrics
+
+_LINE_EVERY_S = 10.0
+
+Show = Callable[[float, str], None]
+"""Shows how much of all is done, in [0, 1], and in words."""
+
+
+@contextmanager
+def shown(label: str, every_s: float = _LINE_EVERY_S) -> Iterator[Show]:
+    """Show progress on stderr; yields what takes it. Where nothing can be drawn over, a line each `every_s` seconds."""
+    if not can_redraw(sys.stderr):
+        yield _lines(label, every_s)
+        return
+    columns = (TextColumn(label), BarColumn(), TextColumn("{task.description}", markup=False), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+        yield lambda share, words: progress.update(task, completed=share, description=words)
+
+
+@contextmanager
+def episodes_bar(label: str, total: int) -> Iterator[Callable[["EpisodeMetrics"], None]]:
+    """Show how many episodes are done and how many of them succeeded."""
+    done = successes = 0
+    with shown(label) as show:
+
+        def advance(episode: "EpisodeMetrics") -> None:
+            nonlocal done, successes
+            done, successes = done + 1, successes + episode.success
+            show(done / total, f"{done} of {total} roads, {successes} driven with success")
+
+        yield advance
+
+
+@contextmanager
+def film_bar(roads: int) -> Iterator[Callable[["Filmed"], None]]:
+    """Show how long a film is already, and how far the car is on which of its roads."""
+    with shown("film") as show:
+
+        def advance(filmed: "Filmed") -> None:
+            share = (filmed.number - 1 + filmed.route_completion) / roads
+            show(share, f"{filmed.film_s:.1f} s of film, road {filmed.number} of {roads}")
+
+        yield advance
+
+
+@contextmanager
+def counted(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` are done; yields what is told how many more are."""
+    done = 0
+    with shown(label) as show:
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            show(done / total, f"{done:,} of {total:,}")
+
+        yield advance
+
+
+def _lines(label: str, every_s: float) -> Show:
+    spoke_s = time.monotonic()
+
+    def show(share: float, words: str) -> None:
+        nonlocal spoke_s
+        if time.monotonic() - spoke_s >= every_s:
+            spoke_s = time.monotonic()
+            print(f"{label}: {share:.0%}, {words}", file=sys.stderr, flush=True)
+
+    return show

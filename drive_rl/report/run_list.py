@@ -1,0 +1,70 @@
+"""The runs of a folder at a glance: how far each is, its best held-out result, its state. It reads small JSON files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from drive_rl.errors import DriveRLError
+from drive_rl.run.files import read_json
+from drive_rl.run.folder import RunFolder, runs_in
+
+MOST = 20
+"""Runs that a list shows, the newest ones."""
+
+_FIX = "the run is damaged"
+
+
+class RunLine(NamedTuple):
+    """One run in a list."""
+
+    path: Path
+    progress: str
+    """Steps, or of a perception run pictures, that its `last/` checkpoint has learned from."""
+    best: str
+    """Its best held-out result so far."""
+    state: str
+    """`done`; `unfinished`: it trains still, or was stopped; or what is wrong with it."""
+
+
+def newest_runs(root: Path) -> tuple[list[RunLine], int]:
+    """Return the newest runs below `root`, the newest last, and how many older ones there are."""
+    groups = [group for group in root.iterdir() if group.is_dir()] if root.is_dir() else []
+    runs = sorted((run for group in groups for run in runs_in(group)), key=lambda run: (run.name, run.parent.name))
+    return [_line(RunFolder(run)) for run in runs[-MOST:]], max(0, len(runs) - MOST)
+
+
+def _line(run: RunFolder) -> RunLine:
+    try:
+        manifest = _read(run.last / "manifest.json")
+        history = _read(run.history)
+        looks = _read(run.last / "counters.json").get("looks", {}) if "num_frames" in manifest else {}
+        done = run.finished.is_file()
+        return RunLine(run.path, _progress(manifest), _best(history, looks), "done" if done else "unfinished")
+    except (DriveRLError, OSError) as error:
+        return RunLine(run.path, "", "", f"BROKEN: {error}")
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Return what a JSON file holds; nothing where there is no file yet."""
+    found = read_json(path, _FIX) if path.is_file() else {}
+    if not isinstance(found, dict):
+        raise DriveRLError(f"{path}: holds {type(found).__name__}, expected a mapping; {_FIX}")
+    return cast(dict[str, Any], found)
+
+
+def _progress(manifest: Mapping[str, Any]) -> str:
+    for key, unit in (("num_timesteps", "steps"), ("num_frames", "pictures")):
+        if isinstance(count := manifest.get(key), int):
+            return f"{count:,} {unit}"
+    return "no checkpoint"
+
+
+def _best(history: Mapping[str, Any], looks: Any) -> str:
+    rows = history.get("evaluations")
+    rates = [row.get("success") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    if numbers := [rate for rate in rates if isinstance(rate, int | float)]:
+        return f"success {max(numbers):.0%}"
+    best = looks.get("best") if isinstance(looks, dict) else None
+    scores = best.get("scores") if isinstance(best, dict) else None
+    loss = scores.get("loss") if isinstance(scores, dict) else None
+    return f"val loss {loss:.3g}" if isinstance(loss, int | float) else ""
