@@ -1,9 +1,9 @@
 """Checkpoints of PPO and DQN that hold no pickle, and from which training goes on bit for bit.
 
 A checkpoint is a folder: `weights.safetensors`, `optimizer.safetensors` and `.json`, `counters.json`, `rng.json`,
-`last_step.npz`, `env.npz`; for DQN `replay.npz`; for guided drivers `guide.json`, `guide_optimizer.*` and
-`pictures.npz`; and `manifest.json` with the SHA-256 of each. It knows what stable-baselines3 2.9 keeps where. It does
-not build models (they come built from a spec), nor decide when to save.
+`logged.json`, `last_step.npz`, `env.npz`; for DQN `replay.npz`; for guided drivers `guide.json`, `guide_optimizer.*`
+and `pictures.npz`; and `manifest.json` with the SHA-256 of each. It knows what stable-baselines3 2.9 keeps where. It
+does not build models (they come built from a spec), nor decide when to save.
 
 **When to save.** stable-baselines3 is between two steps only when a rollout begins: earlier in a step the
 environment has moved and the model has not heard of it, and after a rollout PPO still has to learn from it.
@@ -32,13 +32,14 @@ from torch import Tensor
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.env_state import capture_env, restore_env
 from drive_rl.learn.guided import GuidedDQN, GuidedPPO
+from drive_rl.learn.logging import pending
 from drive_rl.learn.replay_state import load_replay, read_arrays, write_replay
 from drive_rl.learn.rng_state import capture_rng, restore_rng
 from drive_rl.run.files import read_json, write_directory, write_json
 from drive_rl.run.manifest import MEND, verify, write_manifest
 from drive_rl.run.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
 
-__all__ = ["at_boundary", "remaining_steps", "restore", "save", "verify", "weights_only"]
+__all__ = ["at_boundary", "logged", "remaining_steps", "restore", "save", "verify", "weights_only"]
 
 _COUNTERS = ("num_timesteps", "_total_timesteps", "_episode_num", "_n_updates", "_current_progress_remaining")
 _DQN_COUNTERS = ("exploration_rate", "_n_calls")
@@ -73,6 +74,7 @@ def save(
         write_optimizer(new, model.policy.optimizer)
         write_json(new / "counters.json", _counters(model))
         write_json(new / "rng.json", capture_rng(model.action_space))
+        write_json(new / "logged.json", {name: repr(value) for name, value in pending(model).items()})
         if boundary and env_state:
             np.savez(new / "last_step.npz", allow_pickle=False, **_last_step(model))
             np.savez(new / "env.npz", allow_pickle=False, **env_state)
@@ -108,6 +110,22 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
     if isinstance(model, GuidedPPO | GuidedDQN):
         model.guide.read(folder)
     restore_rng(read_json(folder / "rng.json", MEND), model.action_space)
+
+
+def logged(folder: Path) -> dict[str, float]:
+    """Return what the model had logged when `save` saw it, for the next row of its log (see `pending`).
+
+    Raises:
+        DriveRLError: the file is damaged.
+    """
+    path = folder / "logged.json"
+    if not path.exists():  # a checkpoint of an older drive-rl
+        return {}
+    found = read_json(path, MEND)
+    try:
+        return {str(name): float(value) for name, value in found.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DriveRLError(f"{path}: expected names and numbers ({error}); {MEND}") from error
 
 
 def weights_only(folder: Path) -> dict[str, Tensor]:

@@ -131,7 +131,8 @@ class _Session:
         metrics = MetricsFile(self.run.metrics, begin)
         tracker = make_tracker(self.spec.track, self.run, config, self.spec.project, self._say, metrics.rows())
         try:
-            self.model.set_logger(make_logger(metrics, tracker))
+            logged = checkpoint.logged(self.run.last)
+            self.model.set_logger(make_logger(metrics, tracker, logged))
             history = History.load(history_path(self.run), begin)
             with self._evaluator() as evaluator:
                 self._learn(history, evaluator)

@@ -87,6 +87,8 @@ class WandbTracker:
 
     def model(self, folder: Path, name: str) -> None:
         """Record the files of a checkpoint folder as an artifact of type `model`."""
+        if self._mode == "disabled":
+            return
         name = _artifact_name(name)
         artifact = wandb.Artifact(name, type="model")
         for path in sorted(self._copy(folder, name).iterdir()):

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from wandb_file import records, values
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder
+from drive_rl.run.metrics import read_rows
 from drive_rl.run.tracker import check_tracker, make_tracker
 from drive_rl.run.wandb_settings import check_variables
 
@@ -370,6 +372,51 @@ def core_of(pid: int) -> int:
     """The process of W&B that a process started."""
     found = subprocess.run(["ps", "--ppid", str(pid), "-o", "pid=,args="], capture_output=True, text=True).stdout
     return next(int(line.split()[0]) for line in found.splitlines() if "wandb-core --" in line)
+
+
+_TRAINING = """
+import itertools, sys, time
+from pathlib import Path
+from drive_rl.run.folder import RunFolder
+from drive_rl.run.metrics import MetricsFile
+from drive_rl.run.tracker import make_tracker
+
+kind, folder, begin, end = sys.argv[1], RunFolder(Path(sys.argv[2])), int(sys.argv[3]), int(sys.argv[4])
+metrics = MetricsFile(folder.metrics, begin)
+tracker = make_tracker(kind, folder, {}, echo=lambda line: None, rows=metrics.rows())
+for step in range(begin + 10, end + 10, 10):
+    row = {"train/loss": 1 / step} | ({"eval/success": step / 7} if step % 50 == 0 else {})
+    metrics.append(step, row)
+    tracker.log(row, step)
+    time.sleep(0.001)
+tracker.close()
+"""
+
+
+@pytest.mark.parametrize("kind", ["wandb", "tensorboard"])
+def test_trackers_hold_the_rows_of_metrics_csv_after_a_kill(
+    run: RunFolder, no_login: pytest.MonkeyPatch, kind: str
+) -> None:
+    no_login.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    training = [sys.executable, "-c", _TRAINING, kind, str(run.path)]
+    killed = subprocess.Popen([*training, "0", "1000000"])
+    while not (run.metrics.exists() and run.metrics.stat().st_size > 4000):
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    subprocess.run([*training, "500", "700"], check=True, timeout=60)  # back to a checkpoint, with another budget
+    rows = read_rows(run.metrics)
+    assert [step for step, _ in rows] == list(range(10, 710, 10))
+    if kind == "wandb":
+        found = [
+            (row["global_step"], {name: value for name, value in row.items() if "/" in name}) for row in history(run)
+        ]
+        assert found == rows
+        assert len(list((run.path / "wandb").glob("offline-run-*"))) == 1
+    else:
+        losses = [(step, pytest.approx(row["train/loss"])) for step, row in rows]
+        assert scalars(run, "train/loss") == losses
+        assert [step for step, _ in scalars(run, "eval/success")] == list(range(50, 750, 50))
 
 
 @pytest.mark.parametrize("signal_sent", [signal.SIGKILL, signal.SIGSTOP])
