@@ -108,13 +108,6 @@ def test_track_records_a_run_afterwards(here: Path, run: Path) -> None:
     assert "track = csv: nothing to record in" in " ".join(call(here, "track", str(run), expect=2).stderr.split())
 
 
-def test_a_wrong_wandb_variable_makes_no_run_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_RESUME", "must")
-    refused = call(here, "train", "tiny.yaml", "--track", "wandb", "--runs", "none", expect=2).stderr
-    assert "WANDB_RESUME = 'must'" in refused
-    assert not (here / "none").exists()
-
-
 def test_resume_goes_on_to_a_longer_budget(here: Path, run: Path) -> None:
     said = call(here, "train", "--resume", str(run), "budget_steps=128", "--no-film").stdout
     assert "128 of 128 steps" in said

@@ -189,7 +189,7 @@ def test_a_loss_that_is_no_number_stops_training(tmp_path: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SafePoints, "_on_step", poison)
-        with pytest.raises(DriveRLError, match=r"loss = \S+ at step 64: learning has diverged; mend"):
+        with pytest.raises(DriveRLError, match=r"loss = \S+ at step 64: learning has diverged; fix"):
             go(spec, tmp_path)
 
 
@@ -204,6 +204,13 @@ def test_no_folder_is_left_by_a_run_that_cannot_begin(tmp_path: Path) -> None:
     spec = small_specs.run("ppo", "world.camera.channels=rgb", "world.camera.frame_stack=16")
     with pytest.raises(DriveRLError, match="stacked channels"):
         go(spec, tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_folder_is_left_where_wandb_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_RESUME", "must")
+    with pytest.raises(DriveRLError, match="WANDB_RESUME = 'must'"):
+        go(small_specs.run("ppo", "track=wandb"), tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import wandb
 from wandb_file import records, values
+from wandb_server import wandb_server
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder
@@ -141,6 +142,38 @@ def test_a_resumed_run_is_one_wandb_run(run: RunFolder, no_login: pytest.MonkeyP
     (copy,) = (run.path / "wandb" / "models").iterdir()
     assert (copy / "weights.safetensors").read_bytes() == b"weights"
     assert said[-1].endswith(f"wandb sync {part}")
+
+
+def test_a_server_holds_each_row_once(run: RunFolder, no_login: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def record(begin: int, end: int) -> None:
+        wandb.teardown()
+        rows = [(10 * i, {"x": float(i)}) for i in range(begin)]
+        tracker = make_tracker("wandb", run, CONFIG, echo=said.append, rows=rows)
+        for i in range(begin, end):
+            tracker.log({"x": float(i)}, 10 * i)
+        tracker.close()
+
+    with wandb_server() as (url, lines):
+        no_login.setenv("WANDB_BASE_URL", url)
+        no_login.setenv("WANDB_API_KEY", "a" * 40)
+        record(0, 5)
+        assert steps(lines) == [0, 10, 20, 30, 40]
+        record(3, 7)
+        assert steps(lines) == [0, 10, 20, 30, 40, 50, 60]
+        assert "the server keeps 2 rows that were logged after the checkpoint" in said[2]
+        no_login.setenv("WANDB_MODE", "offline")
+        for end in (8, 9):
+            record(end - 1, end)
+            wandb.teardown()
+            sync = [sys.executable, "-m", "wandb", *said[-1].split("wandb ")[1].split()]
+            subprocess.run(sync, cwd=run.path, check=True, capture_output=True, timeout=60)
+            assert steps(lines) == [10 * i for i in range(end)]
+
+
+def steps(lines: dict[int, str]) -> list[int]:
+    return [json.loads(lines[number])["global_step"] for number in sorted(lines)]
 
 
 _VARIABLES = {
