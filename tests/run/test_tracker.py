@@ -259,6 +259,7 @@ def test_wrong_wandb_files_are_named(no_login: pytest.MonkeyPatch, tmp_path: Pat
     netrc, settings = tmp_path / "home" / "netrc", tmp_path / "home" / "settings"
     for path, text in (
         (netrc, "machine api.wandb.ai login user\npass word\n"),
+        (netrc, "machine api.wandb.ai login user\n"),
         (netrc, "\xff\xfe"),
         (settings, "project = x\n"),
         (settings, "[default]\nproject = a/b\n"),
