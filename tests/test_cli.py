@@ -102,6 +102,12 @@ def test_render_films_the_roads_asked_for(here: Path, run: Path) -> None:
     assert b"ftyp" in (here / "drive.mp4").read_bytes()[:12]
 
 
+def test_track_records_a_run_afterwards(here: Path, run: Path) -> None:
+    assert "recorded: runs/tiny/" in call(here, "track", "runs/tiny", "--track", "tensorboard").stdout
+    assert len(list((run / "tensorboard").glob("events.out.tfevents.*"))) == 1
+    assert "track = csv: nothing to record in" in " ".join(call(here, "track", str(run), expect=2).stderr.split())
+
+
 def test_resume_goes_on_to_a_longer_budget(here: Path, run: Path) -> None:
     said = call(here, "train", "--resume", str(run), "budget_steps=128", "--no-film").stdout
     assert "128 of 128 steps" in said
@@ -182,6 +188,6 @@ def test_help_and_version_load_nothing_heavy(here: Path) -> None:
         "assert not heavy & set(sys.modules)\n"
     )
     said = subprocess.run([sys.executable, "-c", script], cwd=here, capture_output=True, text=True, check=True).stdout
-    for verb in ("train", "eval", "render", "list", "show", "doctor", "export"):
+    for verb in ("train", "eval", "render", "list", "show", "doctor", "track", "export"):
         assert re.search(rf"^  {verb} +[A-Z]", said, re.MULTILINE)
     assert re.fullmatch(r"drive-rl \d+\.\d+\.\d+\S*\n", call(here, "--version").stdout)

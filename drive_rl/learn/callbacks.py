@@ -18,6 +18,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn import checkpoint
 from drive_rl.learn.evaluate import Evaluator
 from drive_rl.learn.history import Evaluation, History
+from drive_rl.learn.logging import pending
 from drive_rl.run.files import remove_directory, settle, write_json
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
@@ -173,7 +174,7 @@ class Save:
 
     def _write(self, model: BaseAlgorithm) -> None:
         self._history.rows = self._metrics.count
-        self._history.unlogged = unlogged(model)
+        self._history.unlogged = pending(model)
         with self._clock.saving(), self._stop.saving():
             self._metrics.sync()
             checkpoint.save(model, self._run.last, history=self._history.state())
@@ -233,12 +234,6 @@ class Stop:
 def bar_held(spec: EvalSpec, history: History) -> bool:
     """Whether the newest evaluations reach the success rate at which training ends."""
     return spec.stop_at_success is not None and history.held(spec.stop_at_success) >= spec.stop_after
-
-
-def unlogged(model: BaseAlgorithm) -> dict[str, float | None]:
-    """Return the numbers that a model has recorded since its last row; None: not a finite number."""
-    numbers = {k: float(v) for k, v in model.logger.name_to_value.items() if isinstance(v, (int, float, np.number))}
-    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
 
 
 def guard_loss(model: BaseAlgorithm) -> None:

@@ -3,6 +3,7 @@
 It knows numbers and a file. It does not know who drives, or what is done about the numbers.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +48,7 @@ class _File(Table):
     wall_s: _Seconds
     evaluation_s: _Seconds
     rows: _Step
-    unlogged: dict[str, float | None]
+    unlogged: dict[str, float | None]  # None: not a finite number
     evaluations: list[Evaluation]
 
 
@@ -62,8 +63,8 @@ class History:
     """Of these, in held-out evaluations [s]."""
     rows: int = 0
     """Rows of `metrics.csv` at the last save."""
-    unlogged: dict[str, float | None] = field(default_factory=dict)
-    """What the learner had recorded at the last save, for a row yet to be written; None: not a finite number."""
+    unlogged: dict[str, float] = field(default_factory=dict)
+    """What the learner had recorded at the last save, for a row yet to be written."""
     _tick: float = field(default_factory=time.perf_counter, repr=False)
 
     @classmethod
@@ -73,7 +74,9 @@ class History:
         Raises:
             DriveRLError: no such file, or not a history.
         """
-        return cls(**dict(read_table(path, _File, MEND)))
+        file = read_table(path, _File, MEND)
+        unlogged = {name: math.nan if value is None else value for name, value in file.unlogged.items()}
+        return cls(file.evaluations, file.wall_s, file.evaluation_s, file.rows, unlogged)
 
     def state(self) -> dict[str, Any]:
         """Return the history as plain values, the clock up to date."""
@@ -82,7 +85,7 @@ class History:
             "wall_s": self.wall_s,
             "evaluation_s": self.evaluation_s,
             "rows": self.rows,
-            "unlogged": self.unlogged,
+            "unlogged": {name: value if math.isfinite(value) else None for name, value in self.unlogged.items()},
             "evaluations": [row.model_dump() for row in self.evaluations],
         }
 

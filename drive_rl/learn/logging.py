@@ -6,6 +6,7 @@ It knows stable-baselines3's logger. It does not know what is tracked where.
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import KVWriter, Logger
 
 from drive_rl.run.metrics import MetricsFile
@@ -20,9 +21,7 @@ class TrackerWriter(KVWriter):
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Write one record at training step `step`."""
-        numbers = (int, float, np.integer, np.floating)
-        scalars = {name: float(value) for name, value in key_values.items() if isinstance(value, numbers)}
-        if scalars:
+        if scalars := _numbers(key_values):
             self._metrics.append(step, scalars)
             self._tracker.log(scalars, step)
 
@@ -30,6 +29,26 @@ class TrackerWriter(KVWriter):
         """Leave the tracker open: the film and the model come after training."""
 
 
-def make_logger(metrics: MetricsFile, tracker: Tracker) -> Logger:
-    """A logger for `model.set_logger`: silent on the terminal, for the progress bar speaks there."""
-    return Logger(folder=None, output_formats=[TrackerWriter(metrics, tracker)])
+def make_logger(metrics: MetricsFile, tracker: Tracker, logged: dict[str, float] | None = None) -> Logger:
+    """Make a logger for `model.set_logger`: silent on the terminal, for the progress bar speaks there.
+
+    Args:
+        metrics: Where rows are written.
+        tracker: Where they are written, too.
+        logged: When resuming, what was logged for the next row already (`pending`).
+    """
+    logger = Logger(folder=None, output_formats=[TrackerWriter(metrics, tracker)])
+    for name, value in (logged or {}).items():
+        logger.record(name, value)
+    return logger
+
+
+def pending(model: BaseAlgorithm) -> dict[str, float]:
+    """Return what a model has logged for its next row: an update's losses wait for the rollout after it."""
+    logger = getattr(model, "_logger", None)  # absent before a model first learns
+    return _numbers(logger.name_to_value) if logger is not None else {}
+
+
+def _numbers(key_values: dict[str, Any]) -> dict[str, float]:
+    numbers = (int, float, np.integer, np.floating)
+    return {name: float(value) for name, value in key_values.items() if isinstance(value, numbers)}

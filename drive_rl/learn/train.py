@@ -4,7 +4,6 @@ It strings together what others do: it knows the order of things. It knows no fi
 no command line, and no algorithm.
 """
 
-import math
 import shlex
 import sys
 from collections.abc import Callable
@@ -155,9 +154,7 @@ class _Session:
         config = self.spec.model_dump(mode="json")
         tracker = make_tracker(self.spec.track, self.run, config, self.spec.project, self._say, metrics.rows())
         try:
-            self.model.set_logger(make_logger(metrics, tracker))
-            for name, value in history.unlogged.items():
-                self.model.logger.record(name, math.nan if value is None else value)
+            self.model.set_logger(make_logger(metrics, tracker, history.unlogged))
             with stop_on_signals() as stop:
                 save = Save(
                     self.spec, self.run, history, metrics, stop, self.model.num_timesteps if self.resumed else None

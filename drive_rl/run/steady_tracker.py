@@ -105,8 +105,10 @@ class SteadyTracker:
         job = None
         while job != self._backend.close:
             job, done = self._jobs.get()
-            self._try(job)
-            done.set()
+            try:
+                self._try(job)
+            finally:
+                done.set()
 
     def _try(self, job: Callable[[], None]) -> None:
         if self._broken.is_set():

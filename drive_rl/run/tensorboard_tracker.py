@@ -3,6 +3,8 @@
 The events are written here and not by torch's `SummaryWriter`: that one writes in a thread of its own, every 120 s,
 prints a traceback when the disk is full, and does not miss a file that is gone.
 """
+# pyright: reportAttributeAccessIssue=false
+# (protobuf makes its classes at import)
 
 import json
 import os
@@ -10,10 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue] - made at import
-from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue] - made at import
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.summary.writer.record_writer import RecordWriter
-from torch.utils.tensorboard.summary import text
 
 from drive_rl.run.files import explain_disk_errors
 from drive_rl.run.folder import RunFolder
@@ -38,7 +41,7 @@ class TensorBoardTracker:
             self._file = self._path.open("xb")
             self._writer = RecordWriter(self._file)
             self._write(Event(file_version="brain.Event:2"))
-            self._write(Event(summary=text("config", f"```json\n{json.dumps(config, indent=2, default=str)}\n```")))
+            self._write(_text("config", f"```json\n{json.dumps(config, indent=2, default=str)}\n```"))
 
     def log(self, scalars: dict[str, float], step: int) -> None:
         """Write scalars."""
@@ -47,11 +50,11 @@ class TensorBoardTracker:
 
     def film(self, path: Path, step: int) -> None:
         """Write the film's path."""
-        self._write(Event(summary=text("film", str(path)), step=step))
+        self._write(_text("film", str(path), step))
 
     def model(self, folder: Path, name: str) -> None:
         """Write the model's path."""
-        self._write(Event(summary=text(f"model/{name}", str(folder))))
+        self._write(_text(f"model/{name}", str(folder)))
 
     def replace_older(self) -> None:
         """Delete the events of earlier processes."""
@@ -71,3 +74,13 @@ class TensorBoardTracker:
         self._writer.write(event.SerializeToString())
         self._writer.flush()
         self._path.stat()
+
+
+def _text(tag: str, text: str, step: int = 0) -> Event:
+    """Make an event of Markdown, as TensorBoard's text page shows it."""
+    shown = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
+    tensor = TensorProto(dtype="DT_STRING", string_val=[text.encode()], tensor_shape=shape)
+    return Event(
+        summary=Summary(value=[Summary.Value(tag=f"{tag}/text_summary", metadata=shown, tensor=tensor)]), step=step
+    )

@@ -7,7 +7,7 @@ training is over; here every one is an error that names the variable.
 import configparser
 import netrc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,7 @@ def _check_project(project: str) -> None:
 
 def _check_key(settings: wandb.Settings) -> None:
     key = os.environ.get("WANDB_API_KEY")
-    if key is not None and len(key.split("-")[-1]) < 40:
+    if key is not None and len(key) < 40:  # wandb looks closer, and asks the server
         raise DriveRLError(
             "WANDB_API_KEY = (hidden): a key has 40 characters or more; fix: copy it from"
             f" {settings.app_url}/authorize, or {INSTEAD}"
@@ -181,21 +181,29 @@ def _logged_in(settings: wandb.Settings) -> bool:
     hosts = {urlsplit(settings.base_url).netloc}
     if settings.base_url == wandb.Settings.model_fields["base_url"].default:
         hosts.add("api.wandb.ai")
-    return any(host in hosts for host in _netrc_hosts())
+    return _netrc_has_key(hosts)
 
 
-def _netrc_hosts() -> Iterator[str]:
+def _netrc_has_key(hosts: set[str]) -> bool:
     path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
     try:
-        yield from netrc.netrc(path).hosts
+        known = netrc.netrc(path).hosts
     except FileNotFoundError:
-        return
+        return False
     except (OSError, netrc.NetrcParseError, ValueError) as error:
-        where = "in NETRC" if os.environ.get("NETRC") else "by default"
-        raise DriveRLError(
-            f"{path}: cannot be read ({reason(error)}), and W&B looks for its login there ({where}); fix: correct the"
-            f" file, or {INSTEAD}"
-        ) from error
+        raise _bad_netrc(path, reason(error)) from error
+    found = hosts & known.keys()
+    if found and not any(known[host][2] for host in found):  # wandb would fail, and not say where it looked
+        raise _bad_netrc(path, f"machine {min(found)} has no password, which is W&B's key")
+    return bool(found)
+
+
+def _bad_netrc(path: Path, why: str) -> DriveRLError:
+    where = "NETRC names it" if os.environ.get("NETRC") else "its default"
+    return DriveRLError(
+        f"{path}: cannot be read ({why}), and W&B looks for its login there ({where}); fix: correct the file, or"
+        f" {INSTEAD}"
+    )
 
 
 def _variables() -> str:

@@ -8,9 +8,10 @@ a resumed run goes on under the same id. Points are plotted over `global_step`. 
 rows and odd for the film after a row, the same in every process of a run: where the server already has a row, it
 passes over the same row of a resumed run.
 
-Offline, each process writes a part of its own, and `wandb sync` of a part sends it as the whole run. So each part
-begins with all rows so far (`steady_tracker.replay`), and when it is complete, the older ones go, uploaded or not:
-uploading the new one writes the same rows again. Lost with them are the older parts' curves of the machine's load.
+Offline, each process writes a part of its own, and `wandb sync` of a part sends it as the whole run, from its first
+line on. So each part begins with all rows so far (`steady_tracker.replay`), and when it is complete, the older ones
+go, uploaded or not: uploading the new one writes the same lines again. Lost with them are the older parts' curves of
+the machine's load.
 """
 
 import hashlib
@@ -61,7 +62,7 @@ class WandbTracker:
         self.close_s = _ANSWER_S + (_UPLOAD_S if self._mode == "online" else 0.0)
         self._older = _parts(run.path) | set(_models(run.path).glob("*"))
         self._run = self._start(run, config, project, settings)
-        self._rows, self._known_step = 0, self._run.step
+        self._rows, self._known_step = 0, self._run.starting_step
         self._run.define_metric(STEP, hidden=True)
         self._run.define_metric("*", step_metric=STEP)
         if self._mode == "online":
@@ -87,6 +88,8 @@ class WandbTracker:
 
     def model(self, folder: Path, name: str) -> None:
         """Record the files of a checkpoint folder as an artifact of type `model`."""
+        if self._mode == "disabled":
+            return
         name = _artifact_name(name)
         artifact = wandb.Artifact(name, type="model")
         for path in sorted(self._copy(folder, name).iterdir()):
@@ -146,7 +149,7 @@ class WandbTracker:
             started = wandb.init(
                 project=identity["project"],
                 id=identity["id"],
-                resume="allow",
+                resume="allow" if self._mode == "online" else None,  # else `wandb sync` would append it all
                 name=given.run_name or run.path.name,
                 group=given.run_group or run.path.parent.name[:_NAME_LETTERS],
                 dir=str(run.path),

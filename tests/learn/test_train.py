@@ -207,6 +207,13 @@ def test_no_folder_is_left_by_a_run_that_cannot_begin(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+def test_no_folder_is_left_where_wandb_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_RESUME", "must")
+    with pytest.raises(DriveRLError, match="WANDB_RESUME = 'must'"):
+        go(small_specs.run("ppo", "track=wandb"), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
     with pytest.raises(DriveRLError, match="not a run folder"):
         go(None, tmp_path, resume=tmp_path)

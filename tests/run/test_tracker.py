@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from typing import Any
 import pytest
 import wandb
 from wandb_file import records, values
+from wandb_server import wandb_server
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder
+from drive_rl.run.metrics import read_rows
 from drive_rl.run.tracker import check_tracker, make_tracker
 from drive_rl.run.wandb_settings import check_variables
 
@@ -141,6 +144,38 @@ def test_a_resumed_run_is_one_wandb_run(run: RunFolder, no_login: pytest.MonkeyP
     assert said[-1].endswith(f"wandb sync {part}")
 
 
+def test_a_server_holds_each_row_once(run: RunFolder, no_login: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def record(begin: int, end: int) -> None:
+        wandb.teardown()
+        rows = [(10 * i, {"x": float(i)}) for i in range(begin)]
+        tracker = make_tracker("wandb", run, CONFIG, echo=said.append, rows=rows)
+        for i in range(begin, end):
+            tracker.log({"x": float(i)}, 10 * i)
+        tracker.close()
+
+    with wandb_server() as (url, lines):
+        no_login.setenv("WANDB_BASE_URL", url)
+        no_login.setenv("WANDB_API_KEY", "a" * 40)
+        record(0, 5)
+        assert steps(lines) == [0, 10, 20, 30, 40]
+        record(3, 7)
+        assert steps(lines) == [0, 10, 20, 30, 40, 50, 60]
+        assert "the server keeps 2 rows that were logged after the checkpoint" in said[2]
+        no_login.setenv("WANDB_MODE", "offline")
+        for end in (8, 9):
+            record(end - 1, end)
+            wandb.teardown()
+            sync = [sys.executable, "-m", "wandb", *said[-1].split("wandb ")[1].split()]
+            subprocess.run(sync, cwd=run.path, check=True, capture_output=True, timeout=60)
+            assert steps(lines) == [10 * i for i in range(end)]
+
+
+def steps(lines: dict[int, str]) -> list[int]:
+    return [json.loads(lines[number])["global_step"] for number in sorted(lines)]
+
+
 _VARIABLES = {
     "app_url_override": "APP_URL",
     "root_dir": "DIR",
@@ -224,6 +259,7 @@ def test_wrong_wandb_files_are_named(no_login: pytest.MonkeyPatch, tmp_path: Pat
     netrc, settings = tmp_path / "home" / "netrc", tmp_path / "home" / "settings"
     for path, text in (
         (netrc, "machine api.wandb.ai login user\npass word\n"),
+        (netrc, "machine api.wandb.ai login user\n"),
         (netrc, "\xff\xfe"),
         (settings, "project = x\n"),
         (settings, "[default]\nproject = a/b\n"),
@@ -370,6 +406,51 @@ def core_of(pid: int) -> int:
     """The process of W&B that a process started."""
     found = subprocess.run(["ps", "--ppid", str(pid), "-o", "pid=,args="], capture_output=True, text=True).stdout
     return next(int(line.split()[0]) for line in found.splitlines() if "wandb-core --" in line)
+
+
+_TRAINING = """
+import itertools, sys, time
+from pathlib import Path
+from drive_rl.run.folder import RunFolder
+from drive_rl.run.metrics import MetricsFile
+from drive_rl.run.tracker import make_tracker
+
+kind, folder, begin, end = sys.argv[1], RunFolder(Path(sys.argv[2])), int(sys.argv[3]), int(sys.argv[4])
+metrics = MetricsFile(folder.metrics, begin)
+tracker = make_tracker(kind, folder, {}, echo=lambda line: None, rows=metrics.rows())
+for step in range(begin + 10, end + 10, 10):
+    row = {"train/loss": 1 / step} | ({"eval/success": step / 7} if step % 50 == 0 else {})
+    metrics.append(step, row)
+    tracker.log(row, step)
+    time.sleep(0.001)
+tracker.close()
+"""
+
+
+@pytest.mark.parametrize("kind", ["wandb", "tensorboard"])
+def test_trackers_hold_the_rows_of_metrics_csv_after_a_kill(
+    run: RunFolder, no_login: pytest.MonkeyPatch, kind: str
+) -> None:
+    no_login.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    training = [sys.executable, "-c", _TRAINING, kind, str(run.path)]
+    killed = subprocess.Popen([*training, "0", "1000000"])
+    while not (run.metrics.exists() and run.metrics.stat().st_size > 4000):
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    subprocess.run([*training, "500", "700"], check=True, timeout=60)  # back to a checkpoint, with another budget
+    rows = read_rows(run.metrics)
+    assert [step for step, _ in rows] == list(range(10, 710, 10))
+    if kind == "wandb":
+        found = [
+            (row["global_step"], {name: value for name, value in row.items() if "/" in name}) for row in history(run)
+        ]
+        assert found == rows
+        assert len(list((run.path / "wandb").glob("offline-run-*"))) == 1
+    else:
+        losses = [(step, pytest.approx(row["train/loss"])) for step, row in rows]
+        assert scalars(run, "train/loss") == losses
+        assert [step for step, _ in scalars(run, "eval/success")] == list(range(50, 750, 50))
 
 
 @pytest.mark.parametrize("signal_sent", [signal.SIGKILL, signal.SIGSTOP])
