@@ -53,12 +53,16 @@ def find(shelf: Shelf, name: str) -> Path:
     if name.endswith((".yaml", ".yml")):
         if not _is_file(name):
             what = "not a regular file" if os.path.lexists(name) else "no such file"
-            raise DriveRLError(f"{name}: {what}; fix: check the path, or name a {_KIND[shelf]} on the shelf")
+            raise DriveRLError(f"{_brief(name)}: {what}; fix: check the path, or name a {_KIND[shelf]} on the shelf")
         return Path(name)
     known = entries(shelf)
     if name not in known:
-        raise DriveRLError(f"unknown {_KIND[shelf]} {name!r}; {nearest(name, known)}")
+        raise DriveRLError(f"unknown {_KIND[shelf]} {_brief(name)!r}; {nearest(name, known)}")
     return known[name]
+
+
+def _brief(name: str) -> str:
+    return name if len(name) <= 200 else f"{name[:200]}..."
 
 
 def _is_file(name: str) -> bool:
