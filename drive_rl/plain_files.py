@@ -4,6 +4,7 @@ It knows nothing of what they hold. A FIFO would wait for ever, and a device suc
 """
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
@@ -24,9 +25,13 @@ def open_plain(path: Path, largest: int) -> BinaryIO:
     file = os.fdopen(opened, "rb")
     try:
         _check(path, os.fstat(opened), largest)  # what was opened may be another
+        is_empty = os.fstat(opened).st_size == 0
     except BaseException:
         file.close()
         raise
+    if is_empty:  # files of /proc say so, and may hold what has no end: they are taken at their word
+        file.close()
+        return io.BytesIO()
     return file
 
 
@@ -38,7 +43,7 @@ def read_plain(path: Path, largest: int) -> bytes:
     """
     with open_plain(path, largest) as file:
         data = file.read(largest + 1)
-    if len(data) > largest:  # files of /proc say that they are empty
+    if len(data) > largest:  # it has grown
         raise _refused(path, _too_large(len(data), largest))
     return data
 

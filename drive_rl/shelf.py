@@ -78,7 +78,7 @@ def find(shelf: Shelf, name: str) -> Path:
 
 def _brief(path: object) -> str:
     text = str(path)
-    return text if len(text) <= 300 else f"{text[:300]}... ({len(text)} letters)"
+    return text if len(text) <= 300 else f"{text[:300]}..."
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> DriveRLError:
@@ -101,7 +101,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> DriveRLError:
     if (path := entries("agents").get(name)) is not None:
         what, fix = ("a trained driver", f"eval {name}") if path.is_dir() else ("a driver recipe", _LEARN + name)
         return DriveRLError(f"unknown {kind} {name!r}: it is {what}; fix: drive-rl {fix}")
-    return DriveRLError(f"unknown {kind} {name!r}; {nearest(name, known)}")
+    return DriveRLError(f"unknown {kind} {_brief(name)!r}; {nearest(name, known)}")
 
 
 def home(name: str | Path) -> Path:

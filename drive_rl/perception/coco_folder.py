@@ -3,6 +3,7 @@
 It knows their layout and areas; how those are painted is `coco_areas.py`'s.
 """
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -131,7 +132,7 @@ def _image(root: Path, annotations: Path, name: object) -> Path:
     part = annotations.stem.rpartition("_")[2]  # instances_val2017 -> val2017
     places = root, annotations.parent, root / "images", root / part, root / "images" / part
     found = [inside(place, name) for place in places]
-    return next((path for path in found if path.is_file()), found[0])
+    return next((path for path in found if os.path.isfile(path)), found[0])
 
 
 def _looks_like_coco(path: Path) -> bool:

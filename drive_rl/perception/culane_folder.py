@@ -3,6 +3,7 @@
 It knows their layout. Labels are read when a picture is, for the data set has 130,000 files of them.
 """
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -64,7 +65,7 @@ def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]
 def _beside(lines: Path) -> Record:
     stem = lines.name.removesuffix(".lines.txt")
     images = [lines.with_name(stem + suffix) for suffix in _PICTURES]
-    image = next((path for path in images if path.is_file()), images[0])
+    image = next((path for path in images if os.path.isfile(path)), images[0])
     return Record(str(lines), image, lanes=partial(_truth, lines))
 
 

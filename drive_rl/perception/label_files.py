@@ -22,7 +22,7 @@ LONGEST_LINE = 1 << 20
 """Bytes; TuSimple's lines have some 2,000."""
 
 _MOST_OBJECTS = 30_000_000  # lists and objects of a JSON file, some 100 bytes of memory each; COCO has 4 million
-_LONGEST_NAME = 1000
+_LONGEST_PATH, _LONGEST_NAME = 1000, 255  # signs, and bytes of a part, as Linux and macOS have it
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother, _BRIEF.maxlong = 2, 80, 80, 40
 
@@ -36,9 +36,11 @@ def inside(folder: Path, name: object) -> Path:
     Raises:
         BadRecord: it is no name, or leads out of the folder.
     """
-    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > _LONGEST_PATH:
         raise BadRecord(f"not a file's name: {short(name)}")
     path = PurePosixPath(name)
+    if any(len(part.encode()) > _LONGEST_NAME for part in path.parts):
+        raise BadRecord(f"not a file's name: {short(name)}, expected at most {_LONGEST_NAME} bytes a part")
     if path.is_absolute() or ".." in path.parts:
         raise BadRecord(f"leads out of the data set: {short(name)}, expected a path inside {folder}")
     return folder / path

@@ -106,14 +106,14 @@ def test_culanes_names_begin_at_the_root_of_the_data_set(folder):
 
 @pytest.mark.parametrize("kind", ["tusimple", "coco"])
 @pytest.mark.parametrize(
-    "name", ["", " ", "a\0b.png", "\ud800.png", "\x1b[2J.png", "x" * 5000, 3, None, [], {"a": [1]}]
+    "name", ["", " ", "a\0b.png", "\ud800.png", "\x1b[2J.png", "x" * 5000, "ü" * 200, 3, None, [], {"a": [1]}]
 )
 def test_what_is_no_name_is_left_out(folder, kind, name):
     name_second(folder, kind, name)
     assert "not a file's name" in left_out(folder, kind) or "expected an object with raw_file" in left_out(folder, kind)
 
 
-@pytest.mark.parametrize("name", ["a\0b.png", "\x1b[2J.png", "x" * 5000])
+@pytest.mark.parametrize("name", ["a\0b.png", "\x1b[2J.png", "x" * 5000, "ü" * 200])
 def test_what_is_no_name_in_lines_of_text_is_left_out(folder, name):
     name_second(folder, "ours", name)
     assert "not a file's name" in left_out(folder, "ours")
@@ -127,6 +127,10 @@ def fifo(path: Path) -> None:
 
 def endless(path: Path) -> None:
     path.symlink_to("/dev/zero")
+
+
+def of_the_kernel(path: Path) -> None:
+    path.symlink_to("/proc/self/mem")  # a regular file of no size
 
 
 def a_folder(path: Path) -> None:
@@ -181,6 +185,15 @@ def test_labels_beside_pictures_are_regular_files(folder):
         shutil.rmtree(lines) if lines.is_dir() else lines.unlink()
         make(lines)
         assert why in left_out(folder, "culane")
+
+
+@pytest.mark.parametrize("file", [SECOND, "images/000001.lines.txt"])
+def test_files_of_the_kernel_are_empty(folder, file):
+    name_second(folder, "culane", SECOND)
+    (folder / file).unlink()
+    of_the_kernel(folder / file)
+    found = read_folder(folder, WORLD, "culane")
+    assert (len(found.frames), len(found.skipped)) == ((FRAMES, 0) if file.endswith(".txt") else (FRAMES - 1, 1))
 
 
 def test_linked_folders_and_files_are_read(written, tmp_path):
