@@ -148,6 +148,7 @@ def main() -> None:
             done += len(samples[-1]["kills"])
             for line in samples[-1]["wrong"]:
                 print(f"{job.name}, run {len(samples) - 1} ({'; '.join(samples[-1]['kills'])}): {line}", flush=True)
+            print(samples[-1]["log"], end="", flush=True)
             shutil.rmtree(folder)
     finish_bench(bench, chosen, samples)
 
