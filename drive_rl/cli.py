@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Literal, NoReturn
 
 import typer
@@ -30,6 +31,8 @@ from drive_rl.options import (
     longer,
     own_stdout,
 )
+from drive_rl.plain_text import plain
+from drive_rl.run.streams import cut_short, outlive_readers
 
 app = typer.Typer(
     help="Learn to drive from camera images: train, score and film drivers in a PyBullet world.",
@@ -53,10 +56,17 @@ EngineOption = Annotated[Literal["bullet", "batch"], typer.Option(help="Which en
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 done, 2 something to mend, 130 or 143 stopped by a signal."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are cleared away
+    """Run the command line and exit: 0 done, 2 something to mend, 129, 130 or 143 stopped by a signal."""
+    outlive_readers()
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _leave)  # so that temporary files are cleared away
     try:
         app(prog_name="drive-rl")
+    except SystemExit as end:
+        if (cut := cut_short()) is not None:
+            _fail(f"standard output: {cut.strerror}; what was printed is cut short, what was written to files is whole")
+        raise end
     except DriveRLError as error:
         _fail(str(error))
     except OSError as error:
@@ -69,6 +79,10 @@ def main() -> NoReturn:
             " agent.guidance.pictures"
         )
     sys.exit(0)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 @app.callback(invoke_without_command=True)
@@ -295,5 +309,5 @@ def _explain(error: OSError) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    typer.echo("error: " + message.replace("\n", "\n       "), err=True)
+    typer.echo("error: " + plain(message).replace("\n", "\n       "), err=True)
     sys.exit(2)

@@ -2,6 +2,7 @@
 
 import copy
 import reprlib
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
@@ -11,16 +12,16 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception_spec import PerceptionSpec
+from drive_rl.plain_files import read_plain
 from drive_rl.shelf import Shelf, find, nearest
 from drive_rl.spec import AgentSpec, DqnSpec, PpoSpec, ReferenceSpec, RunSpec, WorldSpec
+from drive_rl.yaml_text import LARGEST, Dumper, parse_yaml
 
 Raw = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 _DEEPEST_BASE = 8
-_YAML_ERRORS = (
-    yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError, LookupError, OverflowError
-)  # fmt: skip
-"""What PyYAML raises: its own errors, and those that a wrong explicit tag (`!!int ''`) lets through."""
+_LARGEST = 4 * LARGEST  # bytes of a file: those of a character are four at most
+_MOST_MISTAKES = 20  # that one error tells
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxtuple, _BRIEF.maxstring, _BRIEF.maxother = 3, 16, 16, 80, 80
 
@@ -107,7 +108,7 @@ def world_keys(changes: Iterable[str]) -> list[str]:
 
 def dump(spec: BaseModel) -> str:
     """Return a spec as YAML that reads back to the same spec."""
-    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(spec.model_dump(mode="json"), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _load(shelf: Shelf, name: str, overrides: Iterable[str], adapter: TypeAdapter[Any]) -> object:
@@ -164,24 +165,6 @@ def _merged(base: Raw, change: Raw) -> Raw:
     return {key: value for key, value in out.items() if value is not None or key not in base}
 
 
-_MERGE = "tag:yaml.org,2002:merge"
-
-
-class _Loader(yaml.SafeLoader):
-    """`yaml.SafeLoader` in which a key given twice, or a value that holds itself, is an error."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self.deep_construct = True  # depth first, so that PyYAML notices a value that holds itself
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != _MERGE]
-        twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"key {twice!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path) -> Raw:
     """Return the mapping in a YAML file.
 
@@ -193,19 +176,23 @@ def read_yaml(path: Path) -> Raw:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_plain(path, _LARGEST).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise DriveRLError(f"{path}: cannot be read ({error}); expected a UTF-8 YAML file") from error
 
 
 def _parse(text: str, path: Path) -> Raw:
     try:
-        raw = yaml.load(text, _Loader)  # a SafeLoader: builds plain data only
-    except _YAML_ERRORS as error:
-        raise DriveRLError(f"{path}: is no valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
+        raw = parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise DriveRLError(f"{path}: is no valid YAML: {_why(error)}") from error
+    if not isinstance(raw, dict):
         raise DriveRLError(f"{path}: holds {type(raw).__name__}, expected a mapping of keys to values")
     return cast(Raw, raw)
+
+
+def _why(error: yaml.YAMLError) -> str:
+    return textwrap.shorten(str(error)[:2000], 300, placeholder=" ...")
 
 
 def _override(raw: Raw, text: str) -> str:
@@ -218,9 +205,9 @@ def _override(raw: Raw, text: str) -> str:
     if not value.strip():
         raise DriveRLError(f"command line: {text!r}: has no value; fix: {key}=VALUE, or {key}=null for none")
     try:
-        parsed = yaml.load(value, _Loader)
-    except _YAML_ERRORS as error:
-        raise DriveRLError(f"command line: {key} = {value!r}: is no valid YAML value") from error
+        parsed = parse_yaml(value)
+    except yaml.YAMLError as error:
+        raise DriveRLError(f"command line: {key} = {_short(value)}: is no valid YAML value: {_why(error)}") from error
     *parents, last = key.split(".")
     at = raw
     for parent in parents:
@@ -242,7 +229,11 @@ def _validate(adapter: TypeAdapter[Any], raw: Raw, sources: Mapping[str, str], o
         return adapter.validate_python(raw)
     except ValidationError as error:
         old = _mistakes(adapter, as_filed)
-        lines = [_explain(adapter, item, sources, typed, _mistake(item) not in old) for item in error.errors()]
+        found = error.errors()
+        told = found[:_MOST_MISTAKES]
+        lines = [_explain(adapter, item, sources, typed, _mistake(item) not in old) for item in told]
+        if len(told) < len(found):
+            lines.append(f"and {len(found) - len(told):,} more mistakes")
         raise DriveRLError("\n".join(lines)) from error
 
 
@@ -290,7 +281,7 @@ def _explain(adapter: TypeAdapter[Any], item: Any, sources: Mapping[str, str], t
 
 def _keys(adapter: TypeAdapter[Any], loc: tuple[str | int, ...]) -> list[str]:
     """Return an error's place as the user writes it: without the algorithm that pydantic puts in for a union."""
-    keys = [str(part) for part in loc]
+    keys = [str(part) if len(str(part)) <= 80 else f"{str(part)[:77]}..." for part in loc]
     at = 1 if keys[:1] == ["agent"] else 0
     tagged = at == 1 or any(_tag(model) for model in _models(adapter._type))
     if tagged and keys[at : at + 1] and keys[at] in ("ppo", "dqn", "reference"):
@@ -299,7 +290,7 @@ def _keys(adapter: TypeAdapter[Any], loc: tuple[str | int, ...]) -> list[str]:
 
 
 def _short(value: object) -> str:
-    text = _BRIEF.repr(value)
+    text = str(value).lower() if isinstance(value, bool) else _BRIEF.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -23,21 +23,31 @@ def shelf_folders(shelf: Shelf) -> list[Path]:
     """Return the folders of one shelf, the user's own first.
 
     Raises:
-        DriveRLError: a folder named in `DRIVE_RL_PATH` does not exist.
+        DriveRLError: a folder named in `DRIVE_RL_PATH` does not exist or cannot be read.
     """
     own = [Path(part) for part in os.environ.get("DRIVE_RL_PATH", "").split(os.pathsep) if part]
     for folder in own:
-        if not folder.is_dir():
-            raise DriveRLError(f"DRIVE_RL_PATH: {folder} is no folder; fix: name folders holding {shelf}/")
+        if not os.path.isdir(folder):
+            raise DriveRLError(f"DRIVE_RL_PATH: {_brief(folder)} is no folder; fix: name folders holding {shelf}/")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise DriveRLError(
+                f"DRIVE_RL_PATH: {_brief(folder)} cannot be read by this user; fix: its permissions, or leave it out"
+            )
     wheel = _PACKAGE / "_shelf"
     shipped = wheel if wheel.is_dir() else _PACKAGE.parent
-    return [root / shelf for root in (*own, shipped) if (root / shelf).is_dir()]
+    return [root / shelf for root in (*own, shipped) if os.path.isdir(root / shelf)]
 
 
 def entries(shelf: Shelf) -> dict[str, Path]:
-    """Return every entry of a shelf, name -> YAML file (or trained driver's folder); the first shelf wins."""
+    """Return every entry of a shelf, name -> YAML file (or trained driver's folder); the first shelf wins.
+
+    Raises:
+        DriveRLError: a folder named in `DRIVE_RL_PATH`, or its shelf, does not exist or cannot be read.
+    """
     found: dict[str, Path] = {}
     for folder in shelf_folders(shelf):
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise DriveRLError(f"{_brief(folder)}: cannot be read by this user; fix: its permissions")
         trained = folder.glob("*/manifest.json") if shelf == "agents" else ()
         for path in sorted([*folder.glob("*.yaml"), *(manifest.parent for manifest in trained)]):
             found.setdefault(path.stem if path.is_file() else path.name, path)
@@ -51,8 +61,9 @@ def find(shelf: Shelf, name: str) -> Path:
         DriveRLError: nothing of that name, with the nearest match.
     """
     if name.endswith((".yaml", ".yml")):
-        if not _is_file(name):
-            raise DriveRLError(f"{name}: no such file; fix: check the path, or name a {_KIND[shelf]} on the shelf")
+        if not os.path.isfile(name):
+            what = "not a regular file" if os.path.lexists(name) else "no such file"
+            raise DriveRLError(f"{_brief(name)}: {what}; fix: check the path, or name a {_KIND[shelf]} on the shelf")
         return Path(name)
     known = entries(shelf)
     if name not in known:
@@ -60,11 +71,9 @@ def find(shelf: Shelf, name: str) -> Path:
     return known[name]
 
 
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).is_file()
-    except OSError:  # a name that is too long
-        return False
+def _brief(path: object) -> str:
+    text = str(path)
+    return text if len(text) <= 300 else f"{text[:300]}... ({len(text)} letters)"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

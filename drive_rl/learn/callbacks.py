@@ -21,6 +21,7 @@ from drive_rl.learn.history import Evaluation, History
 from drive_rl.run.files import remove_directory, settle, write_json
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
+from drive_rl.run.save_clock import SaveClock
 from drive_rl.run.signals import PATIENCE_S, StopRequest
 from drive_rl.sim.scoring import EpisodeMetrics
 from drive_rl.spec import EvalSpec, RunSpec
@@ -28,9 +29,6 @@ from drive_rl.spec import EvalSpec, RunSpec
 _SPEAK_EVERY = 16
 """Environment steps between two updates of the progress bar."""
 
-_SAVE_EVERY_S = 30.0
-_SAVE_SHARE = 0.02
-"""Of the time between two saves, spent saving."""
 _LONG_ROLLOUT_S = PATIENCE_S / 2
 """A rollout that takes so long may not end before a stop loses patience [s]."""
 
@@ -147,8 +145,7 @@ class Save:
     ) -> None:
         self._spec, self._run, self._history, self._metrics, self._stop = spec, run, history, metrics, stop
         self._due = Every(spec.checkpoint_every, step or 0)
-        self._saved_s = self._rollout_s = -math.inf
-        self._cost_s = 0.0
+        self._clock, self._rollout_s = SaveClock(), time.perf_counter()
         self._holds = step, len(history.evaluations)
 
     @property
@@ -158,20 +155,16 @@ class Save:
 
     def __call__(self, model: BaseAlgorithm) -> None:
         """Save when it is time to."""
-        begin = time.perf_counter()
-        rollout_s, self._rollout_s = begin - self._rollout_s, begin
+        now = time.perf_counter()
+        rollout_s, self._rollout_s = now - self._rollout_s, now
         due = self._due(model.num_timesteps)
         if due:
             with self._stop.saving():
                 checkpoint.save(model, self._run.checkpoint(model.num_timesteps), replay=False)
                 for step in self._run.steps()[: -self._spec.keep_checkpoints]:
                     remove_checkpoint(self._run, step)
-        if due or self._worth_it(begin, rollout_s):
+        if due or self._clock.due(urgent=rollout_s >= _LONG_ROLLOUT_S):
             self.catch_up(model)
-
-    def _worth_it(self, now: float, rollout_s: float) -> bool:
-        since = now - self._saved_s
-        return since >= self._cost_s / _SAVE_SHARE and (since >= _SAVE_EVERY_S or rollout_s >= _LONG_ROLLOUT_S)
 
     def catch_up(self, model: BaseAlgorithm) -> None:
         """Write `last/`, unless there is nothing new."""
@@ -179,14 +172,11 @@ class Save:
             self._write(model)
 
     def _write(self, model: BaseAlgorithm) -> None:
-        begin = time.perf_counter()
         self._history.rows = self._metrics.rows
         self._history.unlogged = unlogged(model)
-        with self._stop.saving():
+        with self._clock.saving(), self._stop.saving():
             self._metrics.sync()
             checkpoint.save(model, self._run.last, history=self._history.state())
-        self._saved_s = time.perf_counter()
-        self._cost_s = self._saved_s - begin
         self._holds = model.num_timesteps, len(self._history.evaluations)
 
     def best(self, model: BaseAlgorithm) -> None:

@@ -52,32 +52,36 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a run, or the newest run of a folder that holds runs (`runs/quickstart`).
+        """Open a run, or of a folder that holds runs (`runs/quickstart`) the newest that has learned something.
 
         Raises:
             DriveRLError: `path` is not there, or is neither a run nor a folder of runs.
         """
+        return cls._open(path, "best")
+
+    @classmethod
+    def stopped(cls, path: Path, fix: str) -> Self:
+        """Open a run, or of a folder that holds runs the newest that can be resumed.
+
+        Raises:
+            DriveRLError: as `open`; or it has no checkpoint to go on from, with the fix.
+        """
+        run = cls._open(path, "last")
+        settle(run.last)
+        if not run.last.is_dir():
+            raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; fix: {fix}")
+        return run
+
+    @classmethod
+    def _open(cls, path: Path, wanted: str) -> Self:
         path = Path(path)
         if not path.is_dir():
             found = "is a file" if path.exists() else "no such folder"
             raise DriveRLError(f"{path}: {found}, where a run folder was expected: {_MEND}{_known_runs(path)}")
         if not is_run(path):
-            path = _newest_run(path)
+            path = _newest_run(path, wanted)
         read_json(path / "provenance.json", f"the run is damaged; {_MEND}")
         return cls(path)
-
-    @classmethod
-    def stopped(cls, path: Path, fix: str) -> Self:
-        """Open a run, as `open` does, to go on with.
-
-        Raises:
-            DriveRLError: as `open`; or it has no checkpoint to go on from, with the mend.
-        """
-        run = cls.open(path)
-        settle(run.last)
-        if not run.last.is_dir():
-            raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; fix: {fix}")
-        return run
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -172,8 +176,15 @@ def runs_in(path: Path) -> list[Path]:
     return sorted(run for run in path.iterdir() if not run.name.startswith(".") and is_run(run))
 
 
-def _newest_run(path: Path) -> Path:
-    if runs := runs_in(path):
+def _newest_run(path: Path, wanted: str) -> Path:
+    """The newest run with the checkpoint that is wanted, or with any; a run that failed early hides no other."""
+    runs = runs_in(path)
+    for checkpoint in (wanted, "last", "best"):
+        for run in runs:
+            settle(run / checkpoint)
+        if having := [run for run in runs if (run / checkpoint / "manifest.json").is_file()]:
+            return having[-1]
+    if runs:
         return runs[-1]
     missing = [name for name in _NEEDED if not (path / name).is_file()]
     raise DriveRLError(
