@@ -2,8 +2,9 @@
 
 PPO, DQN and a perception fit, tiny, each on a disk of its own: an ext4 image. At random moments the training stands
 still while the image is copied: what the disk held, without what the system had yet to write. Every other time the
-journal has just been committed, so that renames are on the disk and the bytes of unsynced files are not. Each copy is mounted (its
-journal is played back), every checkpoint in it is verified, and the run is resumed to its end and compared. Needs root.
+journal has just been committed, so that renames are on the disk and the bytes of unsynced files are not. Each copy is
+mounted (its journal is played back), every checkpoint in it is verified, and the run is resumed to its end and
+compared. Needs root.
 """
 
 import argparse
