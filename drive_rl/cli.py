@@ -256,6 +256,20 @@ def doctor() -> None:
     examine()
 
 
+@app.command("track")
+def track_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a folder of runs (its newest).")],
+    track: TrackOption = None,
+) -> None:
+    """Record a run in W&B or TensorBoard afterwards.
+
+    All of metrics.csv, the film and the model: for a tracker that failed while the run trained, or another one.
+    """
+    from drive_rl.run.track import track as record
+
+    typer.echo(f"recorded: {record(run, track, typer.echo).path}")
+
+
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a folder of runs (its newest).")],

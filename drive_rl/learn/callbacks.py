@@ -172,7 +172,7 @@ class Save:
             self._write(model)
 
     def _write(self, model: BaseAlgorithm) -> None:
-        self._history.rows = self._metrics.rows
+        self._history.rows = self._metrics.count
         self._history.unlogged = unlogged(model)
         with self._clock.saving(), self._stop.saving():
             self._metrics.sync()

@@ -45,7 +45,7 @@ from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.provenance import provenance
 from drive_rl.run.signals import StopNow, StopRequest, TrainingInterrupted, stop_on_signals
 from drive_rl.run.threads import learning_threads
-from drive_rl.run.tracker import Tracker, make_tracker
+from drive_rl.run.tracker import Tracker, check_tracker, make_tracker
 from drive_rl.spec import DqnSpec, RunSpec
 
 Film = Callable[[Path], Path | None]
@@ -108,6 +108,7 @@ def _train(
         locks.enter_context(run.writing())
         spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
     assert spec is not None, "train needs a spec or a run to resume"
+    check_tracker(spec.track, spec.project)
     eyes = load_eyes(spec, run.path if run else None, chosen)
     world, agent = spec.training_world, spec.agent
     envs = make_envs(world, agent, "train", agent.num_envs, spec.seed, spec.engine, chosen, eyes)
@@ -152,7 +153,7 @@ class _Session:
         history = self.resumed or History()
         metrics = MetricsFile(self.run.metrics, history.rows)
         config = self.spec.model_dump(mode="json")
-        tracker = make_tracker(self.spec.track, self.run, config, self.spec.project, self._say)
+        tracker = make_tracker(self.spec.track, self.run, config, self.spec.project, self._say, metrics.rows())
         try:
             self.model.set_logger(make_logger(metrics, tracker))
             for name, value in history.unlogged.items():

@@ -39,7 +39,7 @@ from drive_rl.run.save_clock import SaveClock
 from drive_rl.run.signals import StopNow, StopRequest, TrainingInterrupted, stop_on_signals
 from drive_rl.run.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
 from drive_rl.run.threads import learning_threads
-from drive_rl.run.tracker import make_tracker
+from drive_rl.run.tracker import check_tracker, make_tracker
 
 _MOMENTUM = 0.9
 _LAYOUT = torch.channels_last
@@ -127,6 +127,7 @@ def _fit(
         locks.enter_context(run.writing())
         spec = read_perception(run.spec, [] if frames is None else [f"fit.frames={frames}"])
     assert spec is not None, "fit needs a recipe or a run to resume"
+    check_tracker(spec.track, spec.project)
     session = _Session.of(spec, chosen, say, fresh=run is None)
     try:
         if run is None:
@@ -234,7 +235,7 @@ class _Session:
         """Learn to the end of the budget, until nothing is gained, or until asked to stop."""
         config = self.spec.model_dump(mode="json")
         metrics = MetricsFile(run.metrics, self.state.rows)
-        tracker = make_tracker(self.spec.track, run, config, self.spec.project, say)
+        tracker = make_tracker(self.spec.track, run, config, self.spec.project, say, metrics.rows())
 
         def record(scalars: dict[str, float]) -> None:
             metrics.append(self.frames, scalars)
@@ -398,7 +399,7 @@ class _Keeper:
 
     def save(self) -> None:
         """Write `last/`."""
-        self._session.state.rows = self._metrics.rows
+        self._session.state.rows = self._metrics.count
         with self._clock.saving(), self.stop.saving():
             self._session.save(self._run.last)
         self._saved_frames = self._session.frames

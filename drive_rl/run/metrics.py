@@ -27,8 +27,8 @@ class MetricsFile:
 
     def __init__(self, path: Path, resume_rows: int | None = None) -> None:
         self.path = path
-        self.rows = 0
-        """How many there are."""
+        self.count = 0
+        """How many rows there are."""
         self._columns = [STEP]
         if path.exists():
             columns, rows = _read(path)
@@ -46,7 +46,7 @@ class MetricsFile:
             self._rewrite([*rows, row])
         else:
             self._append(_text([row], self._columns))
-            self.rows += 1
+            self.count += 1
 
     def sync(self) -> None:
         """Wait until all rows are on the disk; a checkpoint that counts on them is written after this."""
@@ -54,10 +54,14 @@ class MetricsFile:
             with explain_disk_errors(self.path):
                 sync(self.path)
 
+    def rows(self) -> list[tuple[int, dict[str, float]]]:
+        """The step and the scalars of every row, as `read_rows`."""
+        return read_rows(self.path)
+
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         header = dict.fromkeys(self._columns, "") | {name: name for name in self._columns}
         write_text(self.path, _text([header, *rows], self._columns))
-        self.rows = len(rows)
+        self.count = len(rows)
 
     def _append(self, line: str) -> None:
         with explain_disk_errors(self.path), self.path.open("ab", buffering=0) as file:
@@ -74,7 +78,16 @@ class MetricsFile:
 def read_metrics(path: Path) -> list[dict[str, float]]:
     """The rows of a `metrics.csv`; names that a row lacks are absent from it."""
     rows = _read(path)[1]
-    return [{name: float(value) for name, value in row.items() if value != ""} for row in rows]
+    try:
+        return [{name: float(value) for name, value in row.items() if value != ""} for row in rows]
+    except ValueError as error:
+        raise DriveRLError(f"{path}: expected numbers ({error}); fix: move the file away and run again") from error
+
+
+def read_rows(path: Path) -> list[tuple[int, dict[str, float]]]:
+    """The step and the scalars of every row of a `metrics.csv`, none where there is no file yet."""
+    rows = read_metrics(path) if path.exists() else []
+    return [(int(row.pop(STEP)), row) for row in rows]
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -86,7 +99,7 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     reader = csv.DictReader(takewhile(lambda line: line.endswith("\n") and "\0" not in line, lines))
     columns = list(reader.fieldnames or [STEP])
     rows = [{name: value or "" for name, value in row.items() if name is not None} for row in reader]
-    if columns[0] != STEP or not all(row[STEP].isdecimal() for row in rows):
+    if columns[0] != STEP or not all(row[STEP].isdecimal() and len(row[STEP]) < 16 for row in rows):
         raise DriveRLError(
             f"{path}: first column = {columns[0]!r}: expected `{STEP}` and whole numbers: move the file "
             "away and run again"
