@@ -39,7 +39,7 @@ def test_a_column_that_only_dropped_rows_had_goes_too(tmp_path: Path) -> None:
     assert path.read_text() == "step,x\n10,1.0\n"
     resumed.append(20, {"x": 2, "late": 3})
     assert path.read_text() == "step,x,late\n10,1.0,\n20,2.0,3.0\n"
-    assert MetricsFile(path, resume_rows=0).rows == 0
+    assert MetricsFile(path, resume_rows=0).count == 0
 
 
 def test_what_a_power_loss_left_as_zeros_goes(tmp_path: Path) -> None:
