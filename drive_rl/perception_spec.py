@@ -53,11 +53,11 @@ class FitSpec(Spec):
     frames: int = Field(default=16_000, ge=1, le=10**10, description="Pictures to learn from; repeats count again.")
     batch_size: int = Field(default=32, ge=1, le=100_000, description="Pictures in a minibatch.")
     optimizer: Literal["sgd", "momentum", "adagrad", "adam"] = Field(default="adam", description="Optimizer.")
-    learning_rate: Positive = Field(default=2e-3, le=10, description="Step size.")
+    learning_rate: Positive = Field(default=2e-3, ge=1e-8, le=10, description="Step size.")
     learning_rate_end: NonNegative = Field(default=2e-5, le=10, description="Step size at the end (cosine).")
     weight_decay: NonNegative = Field(default=0.0, le=1, description="Decay of the weights (decoupled for adam).")
     lane_loss: Literal["l1", "l2"] = Field(default="l1", description="Loss of the lane state.")
-    max_grad_norm: Positive = Field(default=5.0, le=1000, description="Gradient clip.")
+    max_grad_norm: Positive = Field(default=5.0, ge=1e-6, le=1000, description="Gradient clip.")
     augment: bool = Field(default=True, description="Brightness, contrast, blur and noise, drawn for each picture.")
     mixed_precision: bool = Field(default=True, description="Half precision on a GPU; the CPU always uses float32.")
     evaluate_every: int = Field(default=4_000, ge=1, le=10**10, description="Pictures between looks at the val roads.")
@@ -91,6 +91,8 @@ class PerceptionSpec(Spec):
     def _consistent(self) -> Self:
         if self.fit.task == "vicreg" and self.fit.freeze_encoder:
             raise ValueError("fit.freeze_encoder = true: vicreg learns the encoder alone; fix: freeze_encoder = false")
+        if self.fit.task == "vicreg" and self.fit.batch_size < 2:
+            raise ValueError("fit.batch_size = 1: vicreg compares several pictures; fix: fit.batch_size >= 2")
         if self.fit.freeze_encoder and self.model.start is None:
             raise ValueError("fit.freeze_encoder = true: a random encoder would stay random; fix: set model.start")
         return self

@@ -45,6 +45,10 @@ Bounds = tuple[float, float]
 LogStd = Annotated[float, Field(ge=-10, le=5)]
 
 
+_LEAST_WEIGHT = 0.001
+"""Of the reward's largest weight: t^w of a smaller one is 1 whatever the driver does."""
+
+
 def _make_scalars_strict(schema: Any) -> None:
     if isinstance(schema, dict):
         if schema.get("type") in ("bool", "int", "float", "str"):
@@ -155,6 +159,33 @@ class CarSpec(Spec):
         default=(0.75, 0.1, 0.1), description="Body colour, RGB in [0, 1]."
     )
 
+    @model_validator(mode="after")
+    def _moves(self) -> Self:
+        if self.top_speed_mps <= 1:
+            raise ValueError(
+                f"rolling_n = {self.rolling_n:g} holds the car: with drive_force_n = {self.drive_force_n:g}, power_w ="
+                f" {self.power_w:g} and its tyres it could not drive faster than 1 m/s; fix: a smaller rolling_n, or"
+                " more drive_force_n and power_w"
+            )
+        return self
+
+    @property
+    def turning_radius_m(self) -> float:
+        """Radius of the tightest circle that the car drives at walking speed [m]."""
+        return (self.cg_to_front_m + self.cg_to_rear_m) / math.tan(self.max_steer_rad)
+
+    @property
+    def top_speed_mps(self) -> float:
+        """Speed at which full throttle just holds against drag and rolling resistance, at most 200 [m/s]."""
+        load = 9.81 * self.mass_kg * self.cg_to_front_m / (self.cg_to_front_m + self.cg_to_rear_m)
+        force_n = min(self.drive_force_n, self.tyre_mu * load)
+        low, high = 0.0, 200.0
+        for _ in range(40):
+            speed = (low + high) / 2
+            pulls = min(force_n, self.power_w / max(speed, 1.0)) > self.rolling_n + self.drag_ns2pm2 * speed**2
+            low, high = (speed, high) if pulls else (low, speed)
+        return low
+
 
 class CameraSpec(Spec):
     """A pinhole camera on the car; its axes start as the vehicle's (x forward, y left, z up)."""
@@ -204,9 +235,29 @@ class TaskSpec(Spec):
         default=(-0.5, 0.05, 0.6), min_length=1, max_length=64, description="Discrete pedal; actions = steer x pedal."
     )
 
+    @property
+    def max_steps(self) -> int:
+        """Control steps after which the clock ends an episode."""
+        return math.ceil(self.time_limit_s * self.control_hz)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _ordered("start_speed_mps", self.start_speed_mps, 0, 60)
+        if min(self.steer_grid) >= 0 or max(self.steer_grid) <= 0:
+            raise ValueError(
+                f"steer_grid = {list(self.steer_grid)}: discrete actions could not steer both ways; fix: a value above"
+                " 0 and one below"
+            )
+        if max(self.pedal_grid) <= 0:
+            raise ValueError(
+                f"pedal_grid = {list(self.pedal_grid)}: discrete actions could never speed up; fix: a value above 0"
+            )
+        if self.min_mean_speed_mps > self.target_speed_mps:
+            raise ValueError(
+                f"min_mean_speed_mps = {self.min_mean_speed_mps:g} is more than target_speed_mps ="
+                f" {self.target_speed_mps:g}: success would ask for more speed than is ever asked for; fix: "
+                f"min_mean_speed_mps <= {self.target_speed_mps:g}"
+            )
         if self.physics_hz % self.control_hz:
             raise ValueError(
                 f"physics_hz = {self.physics_hz} is no multiple of control_hz = {self.control_hz};"
@@ -228,8 +279,14 @@ class RewardSpec(Spec):
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
-        if self.lane + self.speed + self.heading + self.comfort <= 0:
+        weights = self.lane, self.speed, self.heading, self.comfort
+        if max(weights) <= 0:
             raise ValueError("all weights are 0: the reward would say nothing; fix: give one term a weight > 0")
+        if max(weights) < _LEAST_WEIGHT:
+            raise ValueError(
+                f"the largest weight is {max(weights):g}: the reward would hardly depend on the driving; fix: give one"
+                f" term a weight of {_LEAST_WEIGHT:g} or more"
+            )
         return self
 
 
@@ -275,6 +332,74 @@ class WorldSpec(Spec):
             )
         return self
 
+    @model_validator(mode="after")
+    def _starts_in_the_lane(self) -> Self:
+        half_m = self.road.lane_width_m / 2
+        if self.task.start_offset_m >= half_m:
+            raise ValueError(
+                f"task.start_offset_m = {self.task.start_offset_m:g} reaches out of the lane: expected less than half"
+                f" of road.lane_width_m = {self.road.lane_width_m:g}; fix: task.start_offset_m < {half_m:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _car_can_do_the_task(self) -> Self:
+        fastest_mps = max(self.car.top_speed_mps, self.task.start_speed_mps[1])
+        if fastest_mps < self.task.min_mean_speed_mps:
+            raise ValueError(
+                f"task.min_mean_speed_mps = {self.task.min_mean_speed_mps:g} is more than the car's top speed of"
+                f" {fastest_mps:.3g} m/s; fix: a smaller task.min_mean_speed_mps, or more car.drive_force_n and"
+                " car.power_w"
+            )
+        for name, tier in self.road.tiers.items():
+            if tier.min_radius_m < self.car.turning_radius_m:
+                raise ValueError(
+                    f"road.tiers.{name}.min_radius_m = {tier.min_radius_m:g} is tighter than the car turns: its radius"
+                    f" at car.max_steer_rad = {self.car.max_steer_rad:g} is {self.car.turning_radius_m:.3g} m; fix: a"
+                    " larger radius or car.max_steer_rad"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _parked_cars_leave_room(self) -> Self:
+        room_m = self.road.lanes_ahead * self.road.lane_width_m + self.road.parked_gap_m
+        if self.road.parked_cars_per_km and room_m <= self.car.width_m / 2:
+            raise ValueError(
+                f"road.parked_gap_m = {self.road.parked_gap_m:g} leaves no way past the parked cars for a car of"
+                f" car.width_m = {self.car.width_m:g}; fix: a larger road.parked_gap_m or road.lane_width_m, or"
+                " road.parked_cars_per_km = 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _camera_sees_the_road(self) -> Self:
+        camera = self.camera
+        lowest_rad = camera.pitch_rad + math.atan(
+            (camera.height_px - 1) / camera.width_px * math.tan(camera.fov_rad / 2)
+        )
+        needed_rad = math.atan(camera.height_m / self.road.length_m)
+        if lowest_rad < needed_rad:
+            raise ValueError(
+                f"camera.pitch_rad = {camera.pitch_rad:g}: no road in the picture, only sky and what lies more than"
+                f" road.length_m = {self.road.length_m:g} away; fix: camera.pitch_rad >="
+                f" {camera.pitch_rad + needed_rad - lowest_rad:.3g}, or a larger camera.fov_rad"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _road_stands_out(self) -> Self:
+        look, grey = self.appearance, self.camera.channels == "grey"
+        darkest = min(look.asphalt[0], look.verge[0], look.marking[0])
+        lightest = max(look.asphalt[1], look.verge[1], look.marking[1])
+        contrast = max(min(1, light * lightest) - min(1, light * darkest) for light in look.brightness)
+        if contrast < 1 / 255 and (grey or look.brightness[1] * lightest < 1 / 255):
+            raise ValueError(
+                f"appearance: asphalt = {list(look.asphalt)}, verge = {list(look.verge)} and marking ="
+                f" {list(look.marking)} look the same at brightness = {list(look.brightness)}: the pictures would not"
+                " show the road; fix: shades that differ"
+            )
+        return self
+
 
 class EncoderSpec(Spec):
     """The image encoder of drivers and of perception models."""
@@ -316,7 +441,7 @@ class GuidanceSpec(Spec):
     A CNN learns to tell the lane state from the pictures, and the policy learns from what it tells.
     """
 
-    learning_rate: Positive = Field(default=3e-3, le=1, description="Adam step size of the CNN.")
+    learning_rate: Positive = Field(default=3e-3, ge=1e-8, le=1, description="Adam step size of the CNN.")
     learning_rate_end: NonNegative = Field(
         default=1e-4, le=1, description="Step size at the end of the budget (linear)."
     )
@@ -353,7 +478,7 @@ class _LearnerSpec(Spec):
         default=(64, 64), description="Layers between what is seen and actions or values."
     )
     num_envs: int = Field(default=8, ge=1, le=100_000, description="Environments stepped together.")
-    learning_rate: Positive = Field(default=5e-4, le=1, description="Adam step size.")
+    learning_rate: Positive = Field(default=5e-4, ge=1e-8, le=1, description="Adam step size.")
     learning_rate_end: NonNegative = Field(
         default=5e-5, le=1, description="Step size at the end of the budget (linear)."
     )
@@ -377,6 +502,20 @@ class _LearnerSpec(Spec):
         return self
 
 
+def _dqn_learns(agent: "DqnSpec", budget_steps: int) -> None:
+    """Refuse a DQN that would end its budget without an update, or on the target network that it began with."""
+    if agent.learning_starts >= budget_steps:
+        raise ValueError(
+            f"agent.learning_starts = {agent.learning_starts}: DQN would learn nothing within budget_steps ="
+            f" {budget_steps}; fix: a smaller agent.learning_starts, or budget_steps > {agent.learning_starts}"
+        )
+    if agent.target_update_every > budget_steps:
+        raise ValueError(
+            f"agent.target_update_every = {agent.target_update_every} is more than budget_steps = {budget_steps}: the"
+            f" target network would never learn; fix: agent.target_update_every <= {budget_steps}"
+        )
+
+
 class PpoSpec(_LearnerSpec):
     """PPO (Schulman et al. 2017, arXiv 1707.06347) on stable-baselines3."""
 
@@ -388,10 +527,10 @@ class PpoSpec(_LearnerSpec):
     batch_size: int = Field(default=256, ge=2, le=1_000_000, description="Samples in a minibatch.")
     epochs: int = Field(default=4, ge=1, le=100, description="Passes over the samples of an update.")
     gae_lambda: Fraction = Field(default=0.9, description="Lambda of the advantage estimate.")
-    clip_range: Positive = Field(default=0.2, le=10, description="PPO's clip.")
+    clip_range: Positive = Field(default=0.2, ge=1e-6, le=10, description="PPO's clip.")
     entropy_coef: NonNegative = Field(default=0.0, le=10, description="Weight of the entropy bonus.")
     value_coef: NonNegative = Field(default=0.5, le=10, description="Weight of the value loss.")
-    max_grad_norm: Positive = Field(default=0.5, le=1000, description="Gradient clip.")
+    max_grad_norm: Positive = Field(default=0.5, ge=1e-6, le=1000, description="Gradient clip.")
     log_std_init: tuple[LogStd, LogStd] = Field(
         default=(-1.8, -0.7), description="Log of the first action noise of steering and pedal (continuous)."
     )
@@ -424,11 +563,20 @@ class DqnSpec(_LearnerSpec):
         default=500, ge=1, le=10_000_000, description="Steps between updates of the target network."
     )
     tau: Fraction = Field(
-        default=1.0, description="How far such an update moves it towards the values; 1: copies them."
+        default=1.0, gt=0, description="How far such an update moves it towards the values; 1: copies them."
     )
     exploration_fraction: Fraction = Field(default=0.3, description="Part of the budget over which exploration falls.")
     exploration_end: Fraction = Field(default=0.02, description="Chance of a random action from then on.")
-    max_grad_norm: Positive = Field(default=10, le=1000, description="Gradient clip.")
+    max_grad_norm: Positive = Field(default=10, ge=1e-6, le=1000, description="Gradient clip.")
+
+    @model_validator(mode="after")
+    def _a_step_fits(self) -> Self:
+        if self.buffer_size < self.num_envs:
+            raise ValueError(
+                f"buffer_size = {self.buffer_size} does not hold one step of num_envs = {self.num_envs}; fix:"
+                f" buffer_size >= {self.num_envs}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_step_of_two_observations(self) -> Self:
@@ -499,6 +647,35 @@ class RunSpec(Spec):
                 raise ValueError(
                     f"train_tiers.{tier} = {weight:g}: expected a tier of the world; fix: one of {', '.join(known)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> Self:
+        if isinstance(self.agent, DqnSpec):
+            _dqn_learns(self.agent, self.budget_steps)
+        guidance = self.agent.guidance if self.agent.observation == "camera" else None
+        if guidance is not None and guidance.batch_size > guidance.passes * self.budget_steps:
+            raise ValueError(
+                f"agent.guidance.batch_size = {guidance.batch_size} is more than the {guidance.passes:g} passes over"
+                f" budget_steps = {self.budget_steps} pictures make: the CNN would never learn; fix: a smaller"
+                " agent.guidance.batch_size, or a larger budget_steps"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _route_can_be_driven_in_time(self) -> Self:
+        car, task, length_m = self.world.car, self.world.task, self.world.road.length_m
+        start_mps, limit_s = task.start_speed_mps[1], task.time_limit_s
+        farthest_m = min(
+            start_mps * limit_s + car.drive_force_n / car.mass_kg * limit_s**2 / 2,
+            max(start_mps, car.top_speed_mps) * limit_s,
+        )
+        if farthest_m < length_m:
+            raise ValueError(
+                f"world.task.time_limit_s = {limit_s:g} is too short for world.road.length_m = {length_m:g}: at full"
+                f" throttle the car gets {farthest_m:.3g} m far, and no driver could succeed; fix: a longer"
+                " world.task.time_limit_s or a shorter road"
+            )
         return self
 
     @property

@@ -1,6 +1,8 @@
 """Random input: whatever is typed is taken or explained, and every world that is accepted can be driven."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from command_line import run_main
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from drive_rl.errors import DriveRLError
-from drive_rl.reader import load_run, load_world
-from drive_rl.spec import RunSpec, WorldSpec
+from drive_rl.perception_spec import PerceptionSpec
+from drive_rl.reader import load_perception, load_run, load_world
+from drive_rl.spec import DqnSpec, GuidanceSpec, PpoSpec, RunSpec, WorldSpec
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
@@ -48,6 +51,22 @@ OVERRIDES = st.lists(
 def test_any_override_is_taken_or_explained(overrides: list[str]) -> None:
     try:
         load_run("quickstart", overrides)
+    except DriveRLError as error:
+        said = str(error)
+    else:
+        return
+    assert said
+    assert "\n\n" not in said
+
+
+PERCEPTION = st.tuples(st.sampled_from(keys(PerceptionSpec)), VALUES).map("=".join)
+
+
+@given(st.lists(st.one_of(PERCEPTION, st.text(max_size=20)), min_size=1, max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_any_override_of_a_perception_recipe_is_taken_or_explained(overrides: list[str]) -> None:
+    try:
+        load_perception("unet", overrides)
     except DriveRLError as error:
         said = str(error)
     else:
@@ -104,6 +123,51 @@ def test_any_world_that_is_accepted_can_be_driven(changes: list[str]) -> None:
         batch.close()
     finally:
         env.close()
+
+
+TINY = (
+    "world.road.length_m=60", "world.task.time_limit_s=4", "world.camera.width_px=24", "world.camera.height_px=16",
+    "world.camera.frame_stack=2", "agent.num_envs=2", "agent.hidden=[8]", "agent.encoder.features=8", "engine=batch",
+    "evaluation.episodes=1", "track=none", "budget_steps=64", "agent.guidance.pictures=50",
+    "agent.guidance.batch_size=16",
+)  # fmt: skip
+LEARNERS = {
+    "ppo": (PpoSpec, ("agent.steps_per_update=16", "agent.batch_size=16", "agent.epochs=1")),
+    "dqn": (
+        DqnSpec,
+        ("agent.learning_starts=16", "agent.batch_size=8", "agent.buffer_size=200", "agent.target_update_every=16"),
+    ),
+}
+BOUNDED |= {
+    "agent.num_envs": 16, "agent.batch_size": 64, "agent.epochs": 3, "agent.steps_per_update": 64,
+    "agent.buffer_size": 1000, "agent.gradient_steps": 4, "agent.guidance.pictures": 500,
+    "agent.guidance.batch_size": 64, "agent.guidance.passes": 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("algorithm", list(LEARNERS))
+def test_any_numbers_of_a_learner_that_are_accepted_learn(algorithm: str) -> None:
+    """Or learning says that it diverged, and what to change."""
+    from rich.console import Console
+
+    from drive_rl.learn.checkpoint import weights_only
+    from drive_rl.learn.train import train
+
+    model, tiny = LEARNERS[algorithm]
+    numbers = [*within_bounds(model, "agent."), *within_bounds(GuidanceSpec, "agent.guidance.")]
+
+    @given(st.lists(st.one_of(numbers), min_size=1, max_size=2))
+    @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    def learns(changes: list[str]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                spec = load_run(f"{algorithm}-lane-follow", [*TINY, *tiny, *changes])
+                run = train(spec, Path(folder), "cpu", console=Console(quiet=True))
+            except DriveRLError:
+                return
+            assert all(weights.isfinite().all() for weights in weights_only(run.last).values())
+
+    learns()
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=15)

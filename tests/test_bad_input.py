@@ -15,7 +15,9 @@ from command_line import check, run_main
 
 TINY = """\
 world: {base: lane_follow, road: {length_m: 60}, task: {time_limit_s: 4}}
-agent: {base: ppo, num_envs: 2, steps_per_update: 16, batch_size: 16, epochs: 1, hidden: [8], encoder: {features: 8}}
+agent:
+  {base: ppo, num_envs: 2, steps_per_update: 16, batch_size: 16, epochs: 1, hidden: [8], encoder: {features: 8},
+   guidance: {batch_size: 16}}
 budget_steps: 32
 checkpoint_every: 32
 evaluation: {every_steps: 32, episodes: 1}

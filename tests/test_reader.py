@@ -199,7 +199,7 @@ def test_a_runs_spec_reads_back_and_a_damaged_one_names_its_file(tmp_path: Path)
     spec, path = load_run("quickstart"), tmp_path / "spec.yaml"
     _write(path, dump(spec))
     assert read_run(path) == spec
-    assert read_run(path, ["budget_steps=7"]).budget_steps == 7
+    assert read_run(path, ["budget_steps=77"]).budget_steps == 77
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(DriveRLError, match=rf"^{re.escape(str(path))}: cannot be read .*; expected a UTF-8 YAML file"):
         read_run(path)

@@ -13,9 +13,10 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
 from drive_rl.sim.batch import Batch
-from drive_rl.sim.course import Course
+from drive_rl.sim.course import Course, check_courses, split_courses
 from drive_rl.sim.interface import action_grid, action_space, commands_of, observation_space
 from drive_rl.sim.judge import RUNNING, TIMEOUT
+from drive_rl.sim.state import Expected, check_array
 from drive_rl.spec import Actions, Split
 
 
@@ -83,12 +84,20 @@ class BatchVecEnv(VecEnv):
         return {**self.batch.get_state(), **courses, "returns": self.batch.to_numpy(self._returns).copy()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Go on where `get_state` was called."""
-        rest = dict(state)
-        self._returns[:] = self.batch.of_numpy(rest.pop("returns"))
-        for i, course in enumerate(self._courses):
-            course.set_state(rest.pop(f"course.{i}"))
+        """Go on where `get_state` was called.
+
+        Raises:
+            DriveRLError: it is of other environments, or no state that they can be in; nothing has changed.
+        """
+        rest, courses = split_courses(state)
+        returns = rest.pop("returns", np.empty(0))
+        self.batch.check_state(rest)
+        check_courses(courses, self.num_envs)
+        check_array("state: returns", returns, Expected((self.num_envs,), np.float64), "fix: the run's own spec.yaml")
         self.batch.set_state(rest)
+        self._returns[:] = self.batch.of_numpy(returns)
+        for i, course in enumerate(self._courses):
+            course.set_state(courses[f"course.{i}"])
 
     def close(self) -> None:
         """End the threads."""

@@ -69,14 +69,14 @@ def make_envs(
 
     With `eyes`, which an agent that names some needs, they show the lane state that these tell.
 
-    Rewards are scaled by 1 - gamma, so that returns lie in [0, 1] and no learner need know the reward's size. The batch
-    engine runs on the device that PPO learns on; DQN's replay buffer is stable-baselines3's own, on the CPU.
+    Rewards are scaled by `reward_scale`, so that no learner need know the reward's size. The batch engine runs on the
+    device that PPO learns on; DQN's replay buffer is stable-baselines3's own, on the CPU.
 
     Raises:
         DriveRLError: stable-baselines3 would take the image's rows for its channels; or the engine cannot run the
             world, or not on this device.
     """
-    scale = 1 - agent.gamma
+    scale = reward_scale(agent.gamma, world.task.max_steps)
     if engine == "batch":
         batch = _make_batch(world, count, _shown(agent), device if isinstance(agent, PpoSpec) else CPU)
         envs = BatchVecEnv(batch, agent.actions, split, scale, agent.retry)
@@ -90,6 +90,14 @@ def make_envs(
     # far apart for every (run seed, environment), unlike seed + i
     envs.seed(int(np.random.SeedSequence([seed, 1]).generate_state(1)[0] >> 2))
     return envs if eyes is None else SeenEnvs(envs, eyes)
+
+
+def reward_scale(gamma: float, steps: int) -> float:
+    """Return the factor on rewards in [0, 1] that keeps the discounted return of an episode of `steps` in [0, 1].
+
+    It is 1 / (1 + gamma + ... + gamma^(steps - 1)): 1 - gamma for long episodes, 1 / steps without a discount.
+    """
+    return 1 / steps if gamma == 1 else (1 - gamma) / (1 - gamma**steps)
 
 
 def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, seed: int) -> BaseAlgorithm:
@@ -167,15 +175,11 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:
 
 
 def _dqn(spec: DqnSpec, envs: VecEnv, common: dict[str, Any]) -> PerEnvDQN:
-    # One copy of each picture instead of two, for which a timeout counts as an end: 1 step in 900 at most, and gamma
-    # looks 20 steps ahead. stable-baselines3 can do so neither for n-step returns nor for camera and state together.
-    lean = _fed(spec) != "camera+state" and not is_guided(spec) and spec.n_steps == 1
     return (GuidedDQN if is_guided(spec) else PerEnvDQN)(
         _policy_class(spec),
         envs,
         buffer_size=spec.buffer_size,
-        optimize_memory_usage=lean,
-        replay_buffer_kwargs={"handle_timeout_termination": not lean},
+        # `optimize_memory_usage` would keep each picture once, but count every timeout as an end
         learning_starts=spec.learning_starts,
         train_freq=(spec.train_every, "step"),
         gradient_steps=spec.gradient_steps,

@@ -24,19 +24,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from drive_rl.errors import DriveRLError
+from drive_rl.learn.counters import Counters, DQNCounters
 from drive_rl.learn.env_state import capture_env, restore_env
 from drive_rl.learn.guided import GuidedDQN, GuidedPPO
-from drive_rl.learn.replay_state import load_replay, read_arrays, write_replay
-from drive_rl.learn.rng_state import capture_rng, restore_rng
-from drive_rl.run.files import read_json, write_directory, write_json
+from drive_rl.learn.replay_state import fill_replay, read_replay, write_replay
+from drive_rl.learn.rng_state import capture_rng, read_rng, restore_rng
+from drive_rl.run.arrays import read_arrays
+from drive_rl.run.files import write_directory, write_json
 from drive_rl.run.manifest import MEND, verify, write_manifest
-from drive_rl.run.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
+from drive_rl.run.schema import read_table
+from drive_rl.run.tensors import check_weights, read_optimizer, read_tensors, write_optimizer, write_tensors
+from drive_rl.sim.state import Expected, check_array
 
 __all__ = ["at_boundary", "remaining_steps", "restore", "save", "step_of", "verify", "weights_only"]
 
@@ -102,16 +108,35 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
             f"{folder / 'manifest.json'}: algorithm = {manifest['algorithm']}, but this driver is "
             f"{_algorithm(model)}: resume with the run's own spec.yaml"
         )
-    weights = folder / "weights.safetensors"
-    load_weights(model.policy, read_tensors(weights), weights)
-    load_optimizer(folder, model.policy.optimizer)
-    _set_counters(model, read_json(folder / "counters.json", MEND))
-    if isinstance(model, DQN) and model.replay_buffer is not None and "replay.npz" in manifest["files"]:
-        load_replay(folder / "replay.npz", model.replay_buffer)
-    _restore_last_step(model, folder, manifest)
-    if isinstance(model, GuidedPPO | GuidedDQN):
-        model.guide.read(folder)
-    restore_rng(read_json(folder / "rng.json", MEND), model.action_space)
+    # read and check all of it first, so that what cannot be used changes nothing
+    policy, names, path = model.policy, manifest["files"], folder / "weights.safetensors"
+    _check_complete(folder, manifest, model)
+    weights = read_tensors(path)
+    check_weights(policy, weights, path)
+    optimizer = read_optimizer(folder, policy.optimizer)
+    counters = read_table(folder / "counters.json", DQNCounters if isinstance(model, DQN) else Counters, MEND)
+    if counters.num_timesteps != manifest["num_timesteps"]:
+        raise DriveRLError(
+            f"{folder / 'counters.json'}: num_timesteps = {counters.num_timesteps}, but manifest.json says"
+            f" {manifest['num_timesteps']}: {MEND}"
+        )
+    buffer = model.replay_buffer if isinstance(model, DQN) and "replay.npz" in names else None
+    replay = read_replay(folder / "replay.npz", buffer) if buffer is not None else {}
+    guide = model.guide if isinstance(model, GuidedPPO | GuidedDQN) else None
+    lessons = guide.read(folder, _rollout_steps(model), manifest["exact"]) if guide is not None else None
+    rng = read_rng(folder / "rng.json")
+    last_step = _read_last_step(model.env, folder / "last_step.npz") if "env.npz" in names and model.env else None
+    if last_step is not None and model.env is not None:
+        restore_env(model.env, read_arrays(folder / "env.npz"), folder / "env.npz")
+    policy.load_state_dict(weights)
+    policy.optimizer.load_state_dict(optimizer)
+    _set_counters(model, counters)
+    if buffer is not None:
+        fill_replay(buffer, replay)
+    _set_last_step(model, last_step)
+    if guide is not None and lessons is not None:
+        guide.resume(lessons)
+    restore_rng(rng, model.action_space)
 
 
 def weights_only(folder: Path) -> dict[str, Tensor]:
@@ -180,13 +205,36 @@ def _numbers(info: dict[str, Any]) -> dict[str, float]:
     return {k: float(v) for k, v in info.items() if isinstance(v, (int, float, np.number)) and np.isfinite(v)}
 
 
-def _set_counters(model: BaseAlgorithm, counters: dict[str, Any]) -> None:
+def _set_counters(model: BaseAlgorithm, counters: Counters) -> None:
     size = model._stats_window_size
-    model.ep_info_buffer = deque(counters.pop("ep_info_buffer"), maxlen=size)
-    model.ep_success_buffer = deque(counters.pop("ep_success_buffer"), maxlen=size)
-    for name, value in counters.items():
-        setattr(model, name, value)
-    model._num_timesteps_at_start = model.num_timesteps
+    model.ep_info_buffer = deque((row.model_dump() for row in counters.ep_info_buffer), maxlen=size)
+    model.ep_success_buffer = deque(counters.ep_success_buffer, maxlen=size)
+    model.num_timesteps = model._num_timesteps_at_start = counters.num_timesteps
+    model._total_timesteps = counters.total_timesteps
+    model._episode_num, model._n_updates = counters.episode_num, counters.n_updates
+    model._current_progress_remaining = counters.current_progress_remaining
+    if isinstance(model, DQN) and isinstance(counters, DQNCounters):
+        model.exploration_rate, model._n_calls = counters.exploration_rate, counters.n_calls
+
+
+def _check_complete(folder: Path, manifest: dict[str, Any], model: BaseAlgorithm) -> None:
+    """Refuse a manifest without the files that its own words call for."""
+    needed = ["rng.json"]
+    if manifest["exact"]:
+        needed += ["env.npz", "replay.npz"] if isinstance(model, DQN) else ["env.npz"]
+        needed += ["pictures.npz"] if isinstance(model, GuidedPPO | GuidedDQN) else []
+    if "env.npz" in manifest["files"]:
+        needed += ["last_step.npz"]
+    if absent := [name for name in needed if name not in manifest["files"]]:
+        raise DriveRLError(f"{folder / 'manifest.json'}: files: {', '.join(absent)} not listed: {MEND}")
+
+
+def _rollout_steps(model: BaseAlgorithm) -> int:
+    """Return the most environment steps between two updates, and those of two resets."""
+    if isinstance(model, PPO):
+        return (model.n_steps + 2) * model.n_envs
+    assert isinstance(model, DQN)
+    return (_dqn_rollout(model) + 2) * model.n_envs + model.learning_starts
 
 
 def _last_step(model: BaseAlgorithm) -> dict[str, np.ndarray]:
@@ -200,12 +248,29 @@ def _last_step(model: BaseAlgorithm) -> dict[str, np.ndarray]:
     return {name: torch.as_tensor(value).cpu().numpy() for name, value in arrays.items()}
 
 
-def _restore_last_step(model: BaseAlgorithm, folder: Path, manifest: dict[str, Any]) -> None:
+def _read_last_step(env: VecEnv, path: Path) -> dict[str, np.ndarray]:
+    """Return what `_last_step` wrote for such environments."""
+    arrays, n = read_arrays(path), env.num_envs
+    space = env.observation_space
+    parts = space.spaces if isinstance(space, spaces.Dict) else {"": space}
+    expected = {f"obs/{key}": (n, *(part.shape or ())) for key, part in parts.items()} | {"episode_starts": (n,)}
+    if arrays.keys() != expected.keys():
+        raise DriveRLError(f"{path}: holds {', '.join(arrays)}, but expected {', '.join(expected)}: {MEND}")
+    if (found := arrays["episode_starts"].size) != n:
+        raise DriveRLError(
+            f"{path}: the checkpoint holds {found} environments and this run has {n}: resume with the same number of"
+            " environments"
+        )
+    for name, shape in expected.items():
+        dtype = np.dtype(bool if name == "episode_starts" else parts[name.removeprefix("obs/")].dtype).type
+        check_array(f"{path}: {name}", arrays[name], Expected(shape, dtype), MEND)
+    return arrays
+
+
+def _set_last_step(model: BaseAlgorithm, arrays: dict[str, np.ndarray] | None) -> None:
     model._last_obs = None  # `learn` then resets the environments
-    if "env.npz" not in manifest["files"] or model.env is None:
+    if arrays is None:
         return
-    restore_env(model.env, read_arrays(folder / "env.npz"))
-    arrays = read_arrays(folder / "last_step.npz")
-    model._last_episode_starts = arrays.pop("episode_starts")
-    parts = {name.removeprefix("obs/"): value for name, value in arrays.items()}
+    model._last_episode_starts = arrays["episode_starts"]
+    parts = {name.removeprefix("obs/"): value for name, value in arrays.items() if name.startswith("obs/")}
     model._last_obs = parts[""] if "" in parts else parts  # noqa: SIM401

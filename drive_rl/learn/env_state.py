@@ -5,6 +5,9 @@ random generator included. This module knows that contract and the usual wrapper
 TimeLimit); it does not know what the arrays mean.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from stable_baselines3.common.vec_env import (
 )
 
 from drive_rl.errors import DriveRLError
+from drive_rl.sim.state import Expected, check_array
 
 _WRAPPED = ("rewards", "_elapsed_steps")  # Monitor's rewards of the episode so far; TimeLimit's clock
 _WHOLE = "all"  # instead of an index: a vector of environments that knows its own state
@@ -54,46 +58,71 @@ def capture_env(vec_env: VecEnv) -> dict[str, np.ndarray]:
     return arrays
 
 
-def restore_env(vec_env: VecEnv, arrays: dict[str, np.ndarray]) -> None:
+def restore_env(vec_env: VecEnv, arrays: dict[str, np.ndarray], path: Path) -> None:
     """Put every environment where `capture_env` saw it. They are reset first, as their wrappers demand.
 
+    Args:
+        vec_env: The environments.
+        arrays: What `capture_env` returned.
+        path: Where the arrays were read, for messages.
+
     Raises:
-        DriveRLError: the arrays are of another number of environments, or do not fit.
+        DriveRLError: the arrays are of another number of environments, do not fit, or are no state that an environment
+            can be in.
     """
     whole: Any = vec_env.unwrapped
     if hasattr(whole, "set_state"):
         vec_env.reset()
-        try:
+        with _explained(path):
             whole.set_state({name.removeprefix(f"{_WHOLE}/"): value for name, value in arrays.items()})
-        except (KeyError, ValueError) as error:
-            raise _misfit(error) from error
         return
-    states = _by_env(arrays)
+    states = _by_env(path, arrays)
     if sorted(states) != list(range(vec_env.num_envs)):
         raise DriveRLError(
-            f"the checkpoint holds {len(states)} environments and this run has {vec_env.num_envs}: resume "
+            f"{path}: the checkpoint holds {len(states)} environments and this run has {vec_env.num_envs}: resume "
             "with the "
             "same number of environments"
         )
+    for i, state in states.items():
+        _check_wrappers(f"{path}: {i}", state)
     vec_env.reset()
     for i, state in states.items():
         own = {name: value for name, value in state.items() if not name.startswith("wrapper/")}
-        try:
+        with _explained(path):
             vec_env.env_method("set_state", own, indices=i)
-        except (
-            AttributeError,
-            KeyError,
-            ValueError,
-            EOFError,
-        ) as error:  # EOFError: it failed in a subprocess
-            raise _misfit(error) from error
         _restore_wrappers(vec_env, i, state)
 
 
-def _misfit(error: Exception) -> DriveRLError:
-    return DriveRLError(
-        f"the checkpoint's environment state does not fit this world ({error}): resume with the run's own spec.yaml"
-    )
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say where a state was read that an environment cannot take."""
+    try:
+        yield
+    except (
+        AttributeError,
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        EOFError,
+    ) as error:  # EOFError: in a subprocess
+        raise DriveRLError(
+            f"{path}: the environment state does not fit this world ({error}): resume with the run's own spec.yaml, or"
+            " take another checkpoint of the run"
+        ) from error
+
+
+_WRAPPER_STATES = {
+    "wrapper/rewards": Expected((None,), np.float64),
+    "wrapper/_elapsed_steps": Expected((), np.int64, 0),
+    f"wrapper/{_VEC_MONITOR}": Expected((2,), np.float64, high=1e15),
+}
+
+
+def _check_wrappers(where: str, state: dict[str, np.ndarray]) -> None:
+    for name, value in state.items():
+        if name in _WRAPPER_STATES:
+            check_array(f"{where}/{name}", value, _WRAPPER_STATES[name], "fix: the run's own spec.yaml")
 
 
 def _restore_wrappers(vec_env: VecEnv, i: int, state: dict[str, np.ndarray]) -> None:
@@ -106,10 +135,12 @@ def _restore_wrappers(vec_env: VecEnv, i: int, state: dict[str, np.ndarray]) -> 
         monitor.episode_returns[i], monitor.episode_lengths[i] = state[name]
 
 
-def _by_env(arrays: dict[str, np.ndarray]) -> dict[int, dict[str, np.ndarray]]:
+def _by_env(path: Path, arrays: dict[str, np.ndarray]) -> dict[int, dict[str, np.ndarray]]:
     states: dict[int, dict[str, np.ndarray]] = {}
     for name, value in arrays.items():
         index, _, key = name.partition("/")
+        if not (index.isascii() and index.isdecimal() and len(index) < 9 and str(int(index)) == index):
+            raise DriveRLError(f"{path}: {name}: expected the number of an environment and the name of an array")
         states.setdefault(int(index), {})[key] = value
     return states
 

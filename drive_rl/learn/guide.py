@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from pydantic import Field
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import LinearSchedule, update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
@@ -22,17 +23,42 @@ from torch.nn import functional as F
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.replay_state import read_arrays
+from drive_rl.learn.counters import Count
+from drive_rl.learn.rng_state import PCG64State
 from drive_rl.learn.sight import LANE_STATE, MOTION, LaneSight
-from drive_rl.run.files import read_json, write_json
+from drive_rl.run.arrays import read_arrays
+from drive_rl.run.files import write_json
 from drive_rl.run.manifest import MEND
-from drive_rl.run.tensors import load_optimizer, write_optimizer
+from drive_rl.run.schema import Table, read_table
+from drive_rl.run.tensors import read_optimizer, write_optimizer
+from drive_rl.sim.state import Expected, check_array
 from drive_rl.spec import GuidanceSpec
 
 _MAX_GRAD_NORM = 5.0
 
 TRUE_AND_SHOWN = spaces.Box(-np.inf, np.inf, (2 * LANE_STATE.shape[0],), np.float32)
 """The space of a true lane state and, after it, the one that is shown."""
+
+
+class _Counters(Table):
+    """`guide.json`."""
+
+    seen: Count
+    owed: float = Field(ge=0)
+    remaining: float = Field(le=1)  # < 0 beyond the budget
+    shows_truth: list[bool]
+    shown: list[list[float]]
+    random: PCG64State
+
+
+class GuideState(NamedTuple):
+    """What a guide goes on from, read and checked."""
+
+    counters: _Counters
+    owed: float  # minibatches
+    shown: np.ndarray  # (B, fields) float32
+    optimizer: dict[str, Any]
+    arrays: dict[str, np.ndarray] | None  # pictures and truths; None: none are kept
 
 
 class Guide(VecEnvWrapper):
@@ -122,7 +148,7 @@ class Guide(VecEnvWrapper):
         super().close()
 
     def write(self, folder: Path, pictures: bool) -> None:
-        """Write what `read` goes on from: exactly with the pictures, without them as if none had been seen."""
+        """Write what `read` returns: exactly with the pictures, without them as if none had been seen."""
         write_optimizer(folder, self._optimizer, "guide_optimizer")
         counters = {"seen": self._seen, "owed": self._owed, "remaining": self._remaining}
         shown = {"shows_truth": self._shows_truth.tolist(), "shown": self.shown.tolist()}
@@ -132,28 +158,56 @@ class Guide(VecEnvWrapper):
             arrays = {"pictures": self._pictures[:kept].cpu().numpy(), "truths": self._truths[:kept].cpu().numpy()}
             np.savez(folder / "pictures.npz", allow_pickle=False, **arrays)
 
-    def read(self, folder: Path) -> None:
-        """Go on from what `write` wrote for the same spec.
+    def read(self, folder: Path, unlearned: int, exact: bool) -> "GuideState":
+        """Return what `write` wrote for the same spec; `resume` goes on from it.
+
+        Args:
+            folder: The checkpoint.
+            unlearned: How many pictures may have been seen since the last lesson.
+            exact: Whether the checkpoint was written between two rollouts; what one written within a rollout owes
+                beyond `unlearned` is forgiven.
 
         Raises:
-            DriveRLError: a file is missing, is damaged, or belongs to another spec.
+            DriveRLError: a file is missing, is damaged, belongs to another spec, or holds what no guide holds.
         """
-        load_optimizer(folder, self._optimizer, "guide_optimizer")
-        state = read_json(folder / "guide.json", MEND)
-        self._seen, self._owed, self._remaining = state["seen"], state["owed"], state["remaining"]
-        self._shows_truth, self.shown = np.array(state["shows_truth"]), np.array(state["shown"], np.float32)
-        self._rng.bit_generator.state = state["random"]
-        path = folder / "pictures.npz"
-        if not path.is_file():
+        optimizer = read_optimizer(folder, self._optimizer, "guide_optimizer")
+        path, arrays, n = folder / "guide.json", None, self.num_envs
+        state = read_table(path, _Counters, MEND)
+        shown = np.array(state.shown, np.float32) if len({len(row) for row in state.shown}) == 1 else np.empty(0)
+        check_array(f"{path}: shown", shown, Expected((n, *LANE_STATE.shape), np.float32), MEND)
+        if len(state.shows_truth) != n:
+            raise DriveRLError(f"{path}: shows_truth: {len(state.shows_truth)} values, but expected {n}: {MEND}")
+        most = unlearned * self._spec.passes / self._spec.batch_size + 1
+        if exact and state.owed > most:
+            raise DriveRLError(f"{path}: owed = {state.owed:g}: expected at most {most:g} minibatches: {MEND}")
+        if (folder / "pictures.npz").is_file():
+            arrays = self._read_pictures(folder / "pictures.npz", state.seen)
+        return GuideState(state, min(state.owed, most), shown, optimizer, arrays)
+
+    def _read_pictures(self, path: Path, seen: int) -> dict[str, np.ndarray]:
+        arrays = read_arrays(path)
+        kept, shape = min(seen, self._spec.pictures), tuple(self._pictures.shape[1:])
+        found = arrays.get("pictures", np.empty(0)).shape
+        if found != (kept, *shape) or arrays.keys() != {"pictures", "truths"}:
+            raise DriveRLError(
+                f"{path}: holds {', '.join(arrays)} with pictures {found}, but this driver keeps {kept} of {shape} and"
+                " their truths: resume with the run's own spec.yaml"
+            )
+        check_array(f"{path}: pictures", arrays["pictures"], Expected(found, np.uint8), MEND)
+        check_array(f"{path}: truths", arrays["truths"], Expected((kept, *LANE_STATE.shape), np.float32), MEND)
+        return arrays
+
+    def resume(self, state: "GuideState") -> None:
+        """Go on from what `read` returned."""
+        counters, arrays = state.counters, state.arrays
+        self._optimizer.load_state_dict(state.optimizer)
+        self._seen, self._owed, self._remaining = counters.seen, state.owed, counters.remaining
+        self._shows_truth, self.shown = np.array(counters.shows_truth), state.shown
+        self._rng.bit_generator.state = counters.random.model_dump()
+        if arrays is None:
             self._seen, self._owed = 0, 0.0
             return
-        arrays = read_arrays(path)
-        kept, shape = len(arrays["pictures"]), tuple(self._pictures.shape[1:])
-        if arrays["pictures"].shape[1:] != shape or kept != min(self._seen, self._spec.pictures):
-            raise DriveRLError(
-                f"{path}: holds {kept} pictures of shape {arrays['pictures'].shape[1:]}, but this driver keeps"
-                f" {self._spec.pictures} of {shape}: resume with the run's own spec.yaml"
-            )
+        kept = len(arrays["pictures"])
         self._pictures[:kept], self._truths[:kept] = self._tensor(arrays["pictures"]), self._tensor(arrays["truths"])
 
     def _begin(self, episodes: np.ndarray) -> None:

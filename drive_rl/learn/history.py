@@ -3,30 +3,25 @@
 It knows numbers and a file. It does not know who drives, or what is done about the numbers.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.dataclasses import dataclass as checked_dataclass
+from pydantic import Field
 
-from drive_rl.errors import DriveRLError
-from drive_rl.run.files import read_json
-from drive_rl.run.manifest import MEND
+from drive_rl.run.manifest import MEND, MOST_STEPS
+from drive_rl.run.schema import Table, read_table
 from drive_rl.sim.scoring import Score
 
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _Seconds = Annotated[float, Field(ge=0)]
 _Share = Annotated[float, Field(ge=0, le=1)]
-_Step = Annotated[int, Field(ge=0, le=2**53)]
+_Step = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 
 
-@checked_dataclass(frozen=True, config=_STRICT)
-class Evaluation:
+class Evaluation(Table):
     """One held-out evaluation while training."""
 
     step: _Step
@@ -37,7 +32,8 @@ class Evaluation:
     @classmethod
     def of(cls, step: int, score: Score) -> "Evaluation":
         """Return the evaluation of a score."""
-        return cls(step, score.success.value, score.driving_score.value, score.to_dict())
+        success, driving_score = score.success.value, score.driving_score.value
+        return cls(step=step, success=success, driving_score=driving_score, score=score.to_dict())
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -45,10 +41,8 @@ class Evaluation:
         return self.success, self.driving_score
 
 
-class _File(BaseModel):
+class _File(Table):
     """`training.json`."""
-
-    model_config = _STRICT
 
     wall_s: _Seconds
     evaluation_s: _Seconds
@@ -79,12 +73,7 @@ class History:
         Raises:
             DriveRLError: no such file, or not a history.
         """
-        try:
-            return cls(**dict(_File.model_validate_json(json.dumps(read_json(path, MEND)))))
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise DriveRLError(f"{path}: {key}: {first['msg']}; the file was edited; fix: {MEND}") from error
+        return cls(**dict(read_table(path, _File, MEND)))
 
     def state(self) -> dict[str, Any]:
         """Return the history as plain values, the clock up to date."""
@@ -94,7 +83,7 @@ class History:
             "evaluation_s": self.evaluation_s,
             "rows": self.rows,
             "unlogged": self.unlogged,
-            "evaluations": [asdict(row) for row in self.evaluations],
+            "evaluations": [row.model_dump() for row in self.evaluations],
         }
 
     @property

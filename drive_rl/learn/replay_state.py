@@ -7,17 +7,20 @@ holds `observations` in full and, of `next_observations`, only the rows that dif
 newest row): half the size, and exact. Arrays are not compressed: see the figures in `docs/log.md`.
 """
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
 
 from drive_rl.errors import DriveRLError
+from drive_rl.run.arrays import read_arrays
+from drive_rl.sim.state import Expected, check_array
 
 _FLAT = ("actions", "rewards", "dones", "timeouts")
+_MEND = "fix: the run's own spec.yaml, or another checkpoint of the run"
 _CHUNK = 1024  # rows compared at a time, so that the comparison needs little memory
 
 
@@ -33,34 +36,81 @@ def write_replay(path: Path, buffer: ReplayBuffer) -> None:
 
 
 def load_replay(path: Path, buffer: ReplayBuffer) -> None:
-    """Fill `buffer` with what `write_replay` wrote.
+    """Fill `buffer` with what `write_replay` wrote; raises as `read_replay`."""
+    fill_replay(buffer, read_replay(path, buffer))
+
+
+def read_replay(path: Path, buffer: ReplayBuffer) -> dict[str, np.ndarray]:
+    """Return the arrays that `write_replay` wrote of a buffer like this one, checked one by one.
 
     Raises:
-        DriveRLError: the file is not npz, or is of another buffer size, number of environments or
-            observation.
+        DriveRLError: the file is not npz, is of another buffer size, number of environments, observation or actions,
+            or holds what no buffer holds; with the array's name.
     """
     arrays = read_arrays(path)
-    own = getattr(buffer, "set_state", None)
-    try:
-        if own is not None:
-            own(arrays)
-        else:
-            _fill(path, buffer, arrays)
-    except (KeyError, ValueError) as error:
-        if isinstance(error, DriveRLError):
-            raise
-        raise DriveRLError(f"{path}: does not fit this driver ({error}): use the run's own spec.yaml") from error
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an npz file, read without pickle."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    if hasattr(buffer, "set_state"):
+        return arrays
+    for name in ("rewards", "size", "pos", "full"):
+        if name not in arrays:
+            raise DriveRLError(f"{path}: {name}: is missing; {_MEND}")
+    rows, envs = arrays["rewards"].shape if arrays["rewards"].ndim == 2 else (0, 0)
+    capacity = buffer.buffer_size
+    if arrays["size"].shape != () or arrays["size"] != capacity or envs != buffer.n_envs:
         raise DriveRLError(
-            f"{path}: cannot be read as npz ({error}): take another checkpoint of the run, or train again"
-        ) from error
+            f"{path}: size = {arrays['size'].tolist()} rows of {envs} environments, but this driver's buffer has "
+            f"{capacity} rows of {buffer.n_envs}: resume with the run's own buffer size and "
+            "environments"
+        )
+    expected = _expected(buffer, rows, arrays)
+    for name in sorted(expected.keys() | arrays.keys()):
+        if name not in arrays or name not in expected:
+            raise DriveRLError(f"{path}: {name}: is {'missing' if name in expected else 'unknown'}; {_MEND}")
+        check_array(f"{path}: {name}", arrays[name], expected[name], _MEND)
+    full, at = bool(arrays["full"]), int(arrays["pos"])
+    if rows != (capacity if full else at):
+        raise DriveRLError(f"{path}: {rows} rows with pos = {at} and full = {full}; {_MEND}")
+    return arrays
+
+
+def fill_replay(buffer: ReplayBuffer, arrays: dict[str, np.ndarray]) -> None:
+    """Fill `buffer` with what `read_replay` returned for it."""
+    own = getattr(buffer, "set_state", None)
+    if own is not None:
+        own(arrays)
+    else:
+        _fill(buffer, arrays)
+
+
+def _expected(buffer: ReplayBuffer, rows: int, arrays: dict[str, np.ndarray]) -> dict[str, Expected]:
+    """Return what each array must be, from the buffer and from what the file says of its own rows."""
+    envs, capacity, lean = buffer.n_envs, buffer.buffer_size, buffer.optimize_memory_usage
+    expected = {
+        "size": Expected((), np.int64),
+        "pos": Expected((), np.int64, 0, capacity - 1),
+        "full": Expected((), np.bool_),
+    }
+    for name in _FLAT:
+        own: np.ndarray = getattr(buffer, name)
+        low, high = (0, 1) if name in ("dones", "timeouts") else (-np.inf, np.inf)
+        if name == "actions":
+            low, high = _action_range(buffer.action_space)
+        expected[name] = Expected((rows, *own.shape[1:]), own.dtype.type, low, high)
+    for key, own in _parts(buffer.observations).items():
+        shape, dtype = own.shape[2:], own.dtype.type
+        expected[f"observations/{key}"] = Expected((min(rows + lean, capacity), envs, *shape), dtype)
+        if not lean:
+            differs = arrays.get(f"next_differs/{key}")
+            count = int(np.count_nonzero(differs)) if differs is not None else None
+            expected[f"next_differs/{key}"] = Expected((rows, envs), np.bool_)
+            expected[f"next_observations/{key}"] = Expected((count, *shape), dtype)
+    return expected
+
+
+def _action_range(space: spaces.Space[Any]) -> tuple[float, float]:
+    """Return the least and the greatest number that an action may hold; networks index by discrete ones."""
+    if isinstance(space, spaces.Discrete):
+        return int(space.start), int(space.start + space.n - 1)
+    return (float(space.low.min()), float(space.high.max())) if isinstance(space, spaces.Box) else (-np.inf, np.inf)
 
 
 def _arrays(buffer: ReplayBuffer) -> dict[str, np.ndarray]:
@@ -82,14 +132,8 @@ def _arrays(buffer: ReplayBuffer) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _fill(path: Path, buffer: ReplayBuffer, arrays: dict[str, np.ndarray]) -> None:
-    rows, envs = arrays["rewards"].shape
-    if (int(arrays["size"]), envs) != (buffer.buffer_size, buffer.n_envs):
-        raise DriveRLError(
-            f"{path}: size = {int(arrays['size'])} rows of {envs} environments, but this driver's buffer has "
-            f"{buffer.buffer_size} rows of {buffer.n_envs}: resume with the run's own buffer size and "
-            "environments"
-        )
+def _fill(buffer: ReplayBuffer, arrays: dict[str, np.ndarray]) -> None:
+    rows = len(arrays["rewards"])
     for name in _FLAT:
         getattr(buffer, name)[:rows] = arrays[name]
     for key, target in _parts(buffer.observations).items():

@@ -15,7 +15,10 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
+from drive_rl.sim.state import Expected, check_array
+
 _FAILED_KEPT = 8
+_MEND = "fix: the run's own spec.yaml"
 
 Batch = np.ndarray | dict[str, np.ndarray]
 
@@ -69,12 +72,19 @@ class Seat:
         return {**cast(Any, self.env).get_state(), "episode": episode, "failed": np.array(self.failed, np.int64)}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `get_state` returned."""
+        """Go on from what `get_state` returned.
+
+        Raises:
+            DriveRLError: it is of another environment, or no state that this can be in.
+        """
         rest = dict(state)
-        self.episode_return, length = rest.pop("episode").tolist()
-        self.episode_length = int(length)
-        self.failed = deque(rest.pop("failed").tolist(), _FAILED_KEPT)
+        episode, failed = rest.pop("episode", np.empty(0)), rest.pop("failed", np.empty(0))
+        check_array("state: episode", episode, Expected((2,), np.float64, high=1e15), _MEND)
+        check_array("state: failed", failed, Expected((None,), np.int64, 0), _MEND)
         cast(Any, self.env).set_state(rest)
+        self.episode_return, length = episode.tolist()
+        self.episode_length = int(length)
+        self.failed = deque(failed.tolist(), _FAILED_KEPT)
 
 
 class SerialVecEnv(VecEnv):

@@ -15,12 +15,12 @@ from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.frames import Frames
-from drive_rl.perception.looks import Look, Looks, look_at
+from drive_rl.perception.looks import Look, Looks, check_loss, look_at
 from drive_rl.perception.model import LaneOfLines, PerceptionModel, build_perception
 from drive_rl.perception.objectives import make_objective, total
 from drive_rl.perception.polish import polish
@@ -31,11 +31,12 @@ from drive_rl.reader import dump, read_perception
 from drive_rl.run.device import choose_device, describe_device
 from drive_rl.run.files import read_json, remove_directory, settle, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
-from drive_rl.run.manifest import MEND, verify, write_manifest
+from drive_rl.run.manifest import MEND, MOST_STEPS, verify, write_manifest
 from drive_rl.run.memory import keep_freed_memory
 from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.provenance import provenance
 from drive_rl.run.save_clock import SaveClock
+from drive_rl.run.schema import Table, read_table
 from drive_rl.run.signals import StopNow, StopRequest, TrainingInterrupted, stop_on_signals
 from drive_rl.run.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
 from drive_rl.run.threads import learning_threads
@@ -151,32 +152,18 @@ class _StopAsked(Exception):  # noqa: N818 - not an error
     """Someone asked to stop, and the checkpoint is written."""
 
 
-class _State(BaseModel):
+class _State(Table):
     """How far a run is: `counters.json`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=False)
 
-    batches: Annotated[int, Field(ge=0, le=2**53)] = 0
+    batches: Annotated[int, Field(ge=0, le=MOST_STEPS)] = 0
     looks: Looks = Field(default_factory=Looks)
-    looked_at: Annotated[int, Field(ge=-1, le=2**53)] = -1
+    looked_at: Annotated[int, Field(ge=-1, le=MOST_STEPS)] = -1
     """Minibatches at the last look; -1: there was none."""
     polished: bool = False
-    rows: Annotated[int, Field(ge=0, le=2**53)] = 0
+    rows: Annotated[int, Field(ge=0, le=MOST_STEPS)] = 0
     """Of `metrics.csv`."""
-
-    @classmethod
-    def read(cls, path: Path) -> "_State":
-        """Read `counters.json`.
-
-        Raises:
-            DriveRLError: no such file, or not what was written.
-        """
-        try:
-            return cls.model_validate(read_json(path, MEND))
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise DriveRLError(f"{path}: {key}: {first['msg']}; the file was edited; fix: {MEND}") from error
 
 
 def learning_rate(fit: FitSpec, done: int, batches: int) -> float:
@@ -287,12 +274,8 @@ class _Session:
         return self.state.batches >= self.total_batches or self.state.looks.stalled(self.spec.fit.patience)
 
     def _tell(self, loss: float, display: Display, record: Record) -> None:
-        """Record the loss of a minibatch; refuse to go on from one that is no number."""
-        if not math.isfinite(loss):
-            raise DriveRLError(
-                f"fit: the loss became {loss} after {self.frames} pictures; fix: a smaller fit.learning_rate; what was"
-                " saved before is kept"
-            )
+        """Record the loss of a minibatch; refuse to go on from one that is not a number."""
+        check_loss("loss", loss, self.frames)
         display.at(self.frames, self.spec.fit.frames, loss)
         record({"fit/loss": loss, "fit/learning_rate": self.optimizer.param_groups[0]["lr"]})
 
@@ -365,7 +348,7 @@ class _Session:
         extra = folder / "extra.safetensors"
         load_weights(self.objective.extra, read_tensors(extra), extra)
         load_optimizer(folder, self.optimizer)
-        self.state = _State.read(folder / "counters.json")
+        self.state = read_table(folder / "counters.json", _State, MEND)
         done = run.finished.is_file() and read_json(run.finished, "delete it") == {"frames": self.frames}
         if done and self.over:
             raise DriveRLError(
@@ -418,7 +401,7 @@ class _Keeper:
                 remove_directory(folder)
                 self._run.evaluation.unlink(missing_ok=True)
                 return
-            if not (folder / "manifest.json").is_file() or verify(folder)["look"] != looks.best_number:
+            if not (folder / "manifest.json").is_file() or verify(folder).get("look") != looks.best_number:
                 if looks.since_best:
                     raise DriveRLError(
                         f"{folder}: expected the checkpoint of look {looks.best_number}, the best of {looks.count};"

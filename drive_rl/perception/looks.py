@@ -1,26 +1,27 @@
 """Looks at held-out roads while a model learns: what they say, which was best, and whether anything is still gained."""
 
+import math
 import time
 from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr
 
+from drive_rl.errors import DriveRLError
 from drive_rl.perception.frames import LANE_FIELDS, UNKNOWN_CLASS, Frames
 from drive_rl.perception.model import PerceptionModel
 from drive_rl.perception.objectives import Objective, total
+from drive_rl.run.manifest import MOST_STEPS
+from drive_rl.run.schema import Table
 from drive_rl.sim.render import EGO_LANE
 
 _BATCH = 64
-_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-_Count = Annotated[int, Field(ge=0, le=2**53)]
+_Count = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 
 
-class Look(BaseModel):
+class Look(Table):
     """One look at held-out roads after so many pictures."""
-
-    model_config = _STRICT
 
     frames: _Count
     scores: dict[str, float]  # `loss` is to become small; the others are for people
@@ -30,10 +31,10 @@ class Look(BaseModel):
         return ", ".join(f"{name} {value:.4g}" for name, value in self.scores.items())
 
 
-class Looks(BaseModel):
+class Looks(Table):
     """How many looks there were, the best of them, how many since have gained nothing, and the seconds spent."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=False)
 
     count: _Count = 0
     best: Look | None = None
@@ -66,7 +67,11 @@ class Looks(BaseModel):
 
 
 def look_at(model: PerceptionModel, objective: Objective, val: Frames, frames: int) -> Look:
-    """Return what a model makes of held-out pictures: its losses, and for people errors of the lane and the IoU."""
+    """Return what a model makes of held-out pictures: its losses, and for people errors of the lane and the IoU.
+
+    Raises:
+        DriveRLError: its loss is not a number.
+    """
     device = next(model.parameters()).device
     model.eval()
     sums: dict[str, float] = {}
@@ -92,4 +97,18 @@ def look_at(model: PerceptionModel, objective: Objective, val: Frames, frames: i
         scores |= {f"{name}_mae": float(value) for name, value in zip(LANE_FIELDS[:3], errors[:3], strict=True)}
     if union:
         scores["ego_lane_iou"] = inter / union
+    check_loss("loss on held-out pictures", scores["loss"], frames)
     return Look(frames=frames, scores=scores)
+
+
+def check_loss(name: str, loss: float, frames: int) -> None:
+    """Refuse a loss that is not a number.
+
+    Raises:
+        DriveRLError: it is NaN or infinite.
+    """
+    if not math.isfinite(loss):
+        raise DriveRLError(
+            f"fit: the {name} became {loss} after {frames} pictures; fix: a smaller fit.learning_rate and"
+            " fit.learning_rate_end; what was saved before is kept"
+        )

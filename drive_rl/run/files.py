@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -86,13 +87,47 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, fix: str) -> Any:
-    """Read a JSON file; a missing or broken one is a `DriveRLError` that ends in `fix`."""
+    """Read a strict JSON file: UTF-8, no NaN, no key twice, no more nesting than Python can follow.
+
+    Raises:
+        DriveRLError: it is missing, broken or no regular file; the message ends in `fix`.
+    """
+    require_file(path, fix)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DriveRLError(f"{path}: file not found: {fix}") from error
+        text = path.read_bytes().decode("utf-8")
+        return json.loads(text, object_pairs_hook=_table, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise DriveRLError(f"{path}: cannot be read as JSON (nested too deeply): {fix}") from error
     except (OSError, ValueError) as error:  # a JSON error and a decoding error are both ValueErrors
         raise DriveRLError(f"{path}: cannot be read as JSON ({error}): {fix}") from error
+
+
+def require_file(path: Path, fix: str) -> None:
+    """Refuse a path that is absent, or that opening could hang on: a pipe, a device, a folder, links in a circle.
+
+    Raises:
+        DriveRLError: it leads to no regular file; the message ends in `fix`.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise DriveRLError(f"{path}: file not found: {fix}") from error
+    except (OSError, ValueError) as error:
+        raise DriveRLError(f"{path}: cannot be read ({error}): {fix}") from error
+    if not stat.S_ISREG(mode):
+        raise DriveRLError(f"{path}: is not a regular file (a folder, a pipe or a device): {fix}")
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r} stands there twice")
+    return table
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 @contextmanager

@@ -7,12 +7,17 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import read_json, settle, write_json
+from drive_rl.run.files import read_json, require_file, settle, write_json
+from drive_rl.run.schema import Table, check_table
 
 FORMAT = 1
 ALGORITHMS = ("PPO", "DQN", "perception")
 """What weights may have come from."""
+MOST_STEPS = 10**15
+"""More than any run takes."""
 MEND = "take another checkpoint of the run, or train again"
 RESUMABLE = ("weights.safetensors", "optimizer.safetensors", "optimizer.json", "counters.json")
 """What every checkpoint that training goes on from holds."""
@@ -51,34 +56,67 @@ def verify(folder: Path, needed: tuple[str, ...] = RESUMABLE) -> dict[str, Any]:
 def _listed_files(path: Path, manifest: Any, needed: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """The manifest's files, after checking that it is a manifest this version can read."""
     found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
+    if found != FORMAT or type(found) is not int:
         raise DriveRLError(f"{path}: format = {found!r}: expected {FORMAT}: use the drive-rl version that wrote it")
     files = manifest.get("files")
     if not isinstance(files, dict) or not all(_is_entry(name, entry) for name, entry in files.items()):
         raise DriveRLError(f"{path}: files: expected file names with `bytes` and `sha256`: {MEND}")
     if absent := [name for name in needed if name not in files]:
         raise DriveRLError(f"{path}: files: {', '.join(absent)} not listed: the manifest was edited: {MEND}")
-    if manifest.get("algorithm") not in ALGORITHMS:
+    if manifest.get("algorithm") not in list(ALGORITHMS):  # a list compares what cannot be hashed, too
         raise DriveRLError(
             f"{path}: algorithm = {manifest.get('algorithm')!r}: expected {', '.join(ALGORITHMS[:-1])} or"
             f" {ALGORITHMS[-1]}: {MEND}"
         )
+    check_table(path, manifest, _PerceptionManifest if manifest["algorithm"] == "perception" else _Manifest, MEND)
     return files
 
 
+class _File(Table):
+    """What the manifest says of a file."""
+
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class _Manifest(Table):
+    """The manifest of a driver's checkpoint."""
+
+    format: int
+    algorithm: str
+    num_timesteps: int = Field(ge=0, le=MOST_STEPS)
+    exact: bool = False  # an exported driver is no checkpoint to go on from
+    files: dict[str, _File]
+
+
+class _PerceptionManifest(Table):
+    """The manifest of a perception model's."""
+
+    format: int
+    algorithm: str
+    num_frames: int = Field(ge=0, le=MOST_STEPS)
+    look: int = Field(default=0, ge=0, le=MOST_STEPS)  # at held-out pictures, counted from 1
+    files: dict[str, _File]
+
+
 def _is_entry(name: str, entry: Any) -> bool:
-    return Path(name).name == name and isinstance(entry, dict) and {"bytes", "sha256"} <= entry.keys()
+    return (
+        Path(name).name == name and "\0" not in name and isinstance(entry, dict) and entry.keys() == {"bytes", "sha256"}
+    )
 
 
 def _check_file(path: Path, expected: dict[str, Any]) -> None:
-    if not path.is_file():
-        raise DriveRLError(f"{path}: file not found, though the checkpoint's manifest lists it: {MEND}")
-    size = path.stat().st_size
+    try:
+        require_file(path, f"the checkpoint's manifest lists it: {MEND}")
+        size = path.stat().st_size
+        found = sha256_of(path) if size == expected["bytes"] else ""
+    except OSError as error:
+        raise DriveRLError(f"{path}: cannot be read ({error.strerror}): {MEND}") from error
     if size != expected["bytes"]:
         raise DriveRLError(
-            f"{path}: {size} bytes found, {expected['bytes']} expected: the file was cut short or edited: {MEND}"
+            f"{path}: {size} bytes found, {expected['bytes']!r} expected: the file was cut short or edited: {MEND}"
         )
-    if (found := sha256_of(path)) != expected["sha256"]:
+    if found != expected["sha256"]:
         raise DriveRLError(
             f"{path}: SHA-256 {found} found, {expected['sha256']} expected: the file was edited or damaged: {MEND}"
         )

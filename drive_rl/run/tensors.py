@@ -4,19 +4,32 @@ It knows tensors and their names. It does not know which algorithm they belong t
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import read_json, write_bytes, write_json
+from drive_rl.run.files import require_file, write_bytes, write_json
+from drive_rl.run.schema import Table, read_table
 
 _ALIASES = "aliases"
 _MEND = "take another checkpoint of the run, or train again"
+_KINDS = ("F32", "F64", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL")
+"""The types of safetensors that torch has, too."""
+_MOMENTS = {
+    "Adam": ("step", "exp_avg", "exp_avg_sq"),
+    "AdamW": ("step", "exp_avg", "exp_avg_sq"),
+    "Adagrad": ("step", "sum"),
+    "SGD": ("momentum_buffer",),
+}
+"""What each optimizer of drive-rl keeps of a parameter."""
+_NEVER_NEGATIVE = ("step", "exp_avg_sq", "sum")
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -38,19 +51,50 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read what `write_tensors` wrote, aliases filled in, on the CPU.
 
     Raises:
-        DriveRLError: the file is missing or is not safetensors.
+        DriveRLError: the file is missing, is not safetensors, or holds a tensor that is no plain numbers.
     """
+    require_file(path, _MEND)
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            aliases: dict[str, str] = json.loads((file.metadata() or {}).get(_ALIASES, "{}"))
-        return tensors | {name: tensors[owner] for name, owner in aliases.items()}
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+            names = list(file.keys())
+            for name in names:
+                if (kind := file.get_slice(name).get_dtype()) not in _KINDS:
+                    raise ValueError(f"tensor {name}: type {kind}, but expected one of {', '.join(_KINDS)}")
+            tensors = {name: file.get_tensor(name) for name in names}
+            said = (file.metadata() or {}).get(_ALIASES, "{}")
+    except (OSError, SafetensorError, ValueError) as error:
         raise DriveRLError(f"{path}: cannot be read as safetensors ({error}): {_MEND}") from error
+    for name, owner in _aliases(path, said).items():
+        if name in tensors or owner not in names:
+            wrong = f"{owner!r} is no tensor" if owner not in names else f"{name!r} is a tensor itself"
+            raise DriveRLError(f"{path}: {_ALIASES}: {name} = {owner}: {wrong}: {_MEND}")
+        tensors[name] = tensors[owner]
+    return tensors
+
+
+def _aliases(path: Path, text: str) -> dict[str, str]:
+    """Return the names that share another's tensor, and whose."""
+    try:
+        aliases = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DriveRLError(f"{path}: {_ALIASES}: not JSON ({error}): {_MEND}") from error
+    if not isinstance(aliases, dict) or not all(isinstance(owner, str) for owner in aliases.values()):
+        raise DriveRLError(f"{path}: {_ALIASES}: expected a table of names: {_MEND}")
+    return aliases
 
 
 def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: Path) -> None:
     """Copy `weights` into `module`; one that does not fit is a `DriveRLError` naming the tensor."""
+    check_weights(module, weights, path)
+    module.load_state_dict(weights)
+
+
+def check_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Refuse weights that `module` cannot take.
+
+    Raises:
+        DriveRLError: a tensor is missing, unknown, of another shape or type, or holds NaN or infinity; with its name.
+    """
     wanted = module.state_dict()
     for name in sorted(wanted.keys() | weights.keys()):
         found = tuple(weights[name].shape) if name in weights else "nothing"
@@ -61,7 +105,14 @@ def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: Path
                 "belongs to "
                 "another network or another world; build it from the spec.yaml beside the checkpoint"
             )
-    module.load_state_dict(weights)
+        _check_tensor(path, name, weights[name], wanted[name].dtype)
+
+
+def _check_tensor(path: Path, name: str, tensor: Tensor, dtype: torch.dtype) -> None:
+    if tensor.dtype != dtype:
+        raise DriveRLError(f"{path}: tensor {name}: type {tensor.dtype}, but expected {dtype}: {_MEND}")
+    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        raise DriveRLError(f"{path}: tensor {name}: holds NaN or infinity, but expected finite numbers: {_MEND}")
 
 
 def write_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "optimizer") -> None:
@@ -78,28 +129,77 @@ def write_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = 
 
 
 def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "optimizer") -> None:
-    """Give `optimizer` the state that `write_optimizer` wrote.
+    """Give `optimizer` the state that `write_optimizer` wrote; raises as `read_optimizer`."""
+    optimizer.load_state_dict(read_optimizer(folder, optimizer, name))
+
+
+def read_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "optimizer") -> dict[str, Any]:
+    """Return the state dict that `write_optimizer` wrote of an optimizer like this one.
+
+    Its settings must be this optimizer's own; only the step size may have moved.
 
     Raises:
-        DriveRLError: another optimizer class, or other parameter groups.
+        DriveRLError: another optimizer class, other parameter groups or settings, or moments that are missing, of
+            another shape or type, negative where they cannot be, NaN or infinite.
     """
-    path = folder / f"{name}.json"
-    stored = read_json(path, _MEND)
-    if stored["class"] != type(optimizer).__name__:
+    path, moments = folder / f"{name}.json", folder / f"{name}.safetensors"
+    stored = read_table(path, _Optimizer, _MEND)
+    if stored.kind != type(optimizer).__name__:
         raise DriveRLError(
-            f"{path}: class = {stored['class']}, but this driver uses {type(optimizer).__name__}: resume "
+            f"{path}: class = {stored.kind}, but this driver uses {type(optimizer).__name__}: resume "
             "with the "
             "run's own spec.yaml"
         )
-    state: dict[int, dict[str, Any]] = {}
-    for entry, value in (stored["numbers"] | read_tensors(folder / f"{name}.safetensors")).items():
-        index, _, key = entry.partition(".")
-        state.setdefault(int(index), {})[key] = value
-    groups = [{key: tuple(v) if key == "betas" else v for key, v in group.items()} for group in stored["groups"]]
-    try:
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
-    except ValueError as error:
-        raise DriveRLError(f"{path}: does not fit this network ({error}): use the run's own spec.yaml") from error
+    own = optimizer.state_dict()["param_groups"]
+    if len(stored.groups) != len(own):
+        raise DriveRLError(f"{path}: groups: {len(stored.groups)} of them, but this driver has {len(own)}: {_MEND}")
+    groups = [_group(f"{path}: groups.{i}", *pair) for i, pair in enumerate(zip(stored.groups, own, strict=True))]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    return {"state": _moments(moments, stored.kind, parameters), "param_groups": groups}
+
+
+class _Optimizer(Table):
+    """`NAME.json`."""
+
+    kind: str = Field(alias="class")
+    groups: list[dict[str, Any]]
+    numbers: dict[str, float] = Field(max_length=0)  # moments are tensors in every torch that drive-rl runs with
+
+
+def _group(where: str, stored: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return an optimizer's own group with the stored step size, once all else is the same."""
+    rate = stored.get("lr")
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < math.inf:
+        raise DriveRLError(f"{where}.lr = {rate!r}: expected a number >= 0: {_MEND}")
+    for key in stored.keys() - {"lr"}:
+        expected = _plain(own.get(key))
+        if key not in own or stored[key] != expected or type(stored[key]) is not type(expected):
+            known = f"this driver uses {expected!r}" if key in own else "this driver's optimizer has no such setting"
+            raise DriveRLError(f"{where}.{key} = {stored[key]!r}, but {known}: resume with the run's own spec.yaml")
+    return {**own, "lr": float(rate)}
+
+
+def _moments(path: Path, kind: str, parameters: list[Tensor]) -> dict[int, dict[str, Tensor]]:
+    """Return the moments of each parameter that has learned, by its number."""
+    names = _MOMENTS[kind]
+    state: dict[int, dict[str, Tensor]] = {}
+    for entry, tensor in read_tensors(path).items():
+        number, _, key = entry.partition(".")
+        if key not in names or number not in map(str, range(len(parameters))):
+            raise DriveRLError(f"{path}: tensor {entry}: {kind} of {len(parameters)} parameters has none such: {_MEND}")
+        state.setdefault(int(number), {})[key] = tensor
+    for number, entries in state.items():
+        for key in names:
+            entry, parameter = f"{number}.{key}", parameters[number]
+            if key not in entries:
+                raise DriveRLError(f"{path}: tensor {entry}: is missing: {_MEND}")
+            shape = () if key == "step" else tuple(parameter.shape)
+            if tuple(entries[key].shape) != shape:
+                raise DriveRLError(f"{path}: tensor {entry}: found {tuple(entries[key].shape)}, but expected {shape}")
+            _check_tensor(path, entry, entries[key], torch.float32 if key == "step" else parameter.dtype)
+            if key in _NEVER_NEGATIVE and bool((entries[key] < 0).any()):
+                raise DriveRLError(f"{path}: tensor {entry}: holds numbers below 0: {_MEND}")
+    return state
 
 
 def _plain(value: Any) -> Any:

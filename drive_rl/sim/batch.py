@@ -19,19 +19,21 @@ from drive_rl.errors import DriveRLError
 from drive_rl.sim.camera import cast_rays
 from drive_rl.sim.cars import Cars, begin_car, plan_of, pose_before, step_car
 from drive_rl.sim.compiled import njit
-from drive_rl.sim.judge import END_REASONS, METRICS, RUNNING, STATE_FIELDS, TERMS
+from drive_rl.sim.judge import END_REASONS, METRICS, RUNNING, STATE_FIELDS, TERMS, S
 from drive_rl.sim.pixel import TEXELS
 from drive_rl.sim.render import paint_picture
 from drive_rl.sim.ring import Array, RoadRing, slot_bytes
 from drive_rl.sim.scoring import TRACE, summarise
 from drive_rl.sim.sharing import new_counter, take
 from drive_rl.sim.solids import Solids
+from drive_rl.sim.state import FARTHEST, Expected, check_array, check_state
 from drive_rl.spec import Observation, WorldSpec
 
 _SPARE_ROADS = 64
 """Slots beyond one a car, for roads that are driven on again."""
 _SHARE = 4
 """Cars that a thread takes at a time."""
+_MEND = "fix: the world and num_envs that it was taken from"
 
 
 class Lens(NamedTuple):
@@ -168,14 +170,9 @@ class Batch:
         """Go on where `get_state` was called, on a batch of the same world and N, on a CPU or a GPU.
 
         Raises:
-            DriveRLError: the state is of another N or another camera; nothing has changed.
+            DriveRLError: it is of another N or another camera, or no state that a car can be in; nothing has changed.
         """
-        if state["drives"].shape != self.drives.shape or state["frames"].shape != tuple(self.frames.shape):
-            raise DriveRLError(
-                f"state of {len(state['drives'])} cars with pictures {state['frames'].shape[1:]}: expected"
-                f" {self.num_cars} with {tuple(self.frames.shape[1:])}; fix: the world and num_envs that it was taken"
-                " from"
-            )
+        self.check_state(state)
         seeds = state["slot"].tolist()
         for car in range(self.num_cars):
             self.idle(car)
@@ -188,6 +185,44 @@ class Batch:
             elif name not in ("slot", "drives"):
                 array[:] = self.of_numpy(state[name])
         self.frames[:] = self.of_numpy(state["frames"])
+
+    def check_state(self, state: dict[str, NDArray[Any]]) -> None:
+        """Refuse a state that `set_state` cannot go on from.
+
+        Raises:
+            DriveRLError: with the array's name, what was found and what was expected.
+        """
+        n, most, f8 = self.num_cars, self._plan.rules.max_steps, np.float64
+        frames, pictures = tuple(self.frames.shape), state.get("frames", np.empty(0)).shape
+        if len(pictures) == len(frames) and pictures != frames:
+            raise DriveRLError(
+                f"state of {pictures[0]} cars with pictures {pictures[1:]}: expected {n} with {frames[1:]}; {_MEND}"
+            )
+        check_state(
+            state,
+            {
+                "body": Expected((7, n), f8, -FARTHEST, FARTHEST),
+                "steer": Expected((n,), f8, -1, 1),
+                "steps": Expected((n,), np.int64, 0, most),
+                "metrics": Expected((n, len(METRICS)), f8),
+                "terms": Expected((n, len(TERMS)), f8),
+                "trace": Expected((n, None, len(TRACE)), f8),
+                "reward": Expected((n,), f8),
+                "end": Expected((n,), np.int64, RUNNING, len(END_REASONS)),
+                "state": Expected((n, len(STATE_FIELDS)), np.float32),
+                "slot": Expected((n,), np.int64, -1),
+                "drives": Expected((n,), np.bool_),
+                "frames": Expected(frames, np.uint8),
+            },
+        )
+        drives, steps, kept = state["drives"], state["steps"], state["trace"].shape[1]
+        check_array("state: metrics: s_m", state["metrics"][:, S], Expected((n,), f8, -FARTHEST, FARTHEST), _MEND)
+        check_array("state: slot of a car that drives", state["slot"][drives], Expected((None,), np.int64, 0), _MEND)
+        check_array("state: steps of a car that drives", steps[drives], Expected((None,), np.int64, 0, most - 1), _MEND)
+        if kept != steps.max():
+            raise DriveRLError(f"state: trace: {kept} steps, but expected {steps.max()}; {_MEND}")
+        if (state["end"][drives] != RUNNING).any():
+            raise DriveRLError(f"state: end = {state['end'].tolist()}: of a car that drives; {_MEND}")
 
     def close(self) -> None:
         """End the threads."""

@@ -1,9 +1,11 @@
 """Which road comes next for one car: drawn from a split, or one that it failed before. It knows seeds only."""
 
 from collections import deque
+from collections.abc import Mapping
 
 import numpy as np
 
+from drive_rl.sim.state import Expected, check_array, check_generator, check_state
 from drive_rl.spec import SPLITS, Split
 
 _FAILED_KEPT = 8
@@ -37,12 +39,32 @@ class Course:
         return np.concatenate([generator_state(self.rng), np.array(self._failed, np.uint64)])
 
     def set_state(self, state: np.ndarray) -> None:
-        """Go on from what `get_state` returned."""
+        """Go on from what `get_state` returned; `check_courses` says whether it can."""
         set_generator_state(self.rng, state[:_WORDS])
         self._failed = deque(state[_WORDS:].tolist(), _FAILED_KEPT)
 
 
+def split_courses(state: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the state of many cars without their courses, and the courses `course.0`, `course.1`, ..."""
+    courses = {name: array for name, array in state.items() if name.startswith("course.")}
+    return {name: array for name, array in state.items() if name not in courses}, courses
+
+
+def check_courses(courses: Mapping[str, np.ndarray], count: int) -> None:
+    """Refuse arrays that are not `Course.get_state` of `course.0` to `course.COUNT-1`.
+
+    Raises:
+        DriveRLError: with the name of the array.
+    """
+    check_state(courses, {f"course.{i}": Expected((None,), np.uint64) for i in range(count)})
+    for name, words in courses.items():
+        check_generator(f"state: {name}", words[:_WORDS])
+        check_array(f"state: {name}: road seeds", words[_WORDS:], _SEEDS, _MEND)
+
+
+_MEND = "fix: the world and num_envs that it was taken from"
 _WORDS = 6
+_SEEDS = Expected((None,), np.uint64, 0, 2**63 - 1)
 _LOW = 2**64 - 1
 
 

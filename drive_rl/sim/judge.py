@@ -80,7 +80,7 @@ def rules_of(world: WorldSpec) -> Rules:
         float(-road.lanes_ahead * road.lane_width_m),
         road.lanes_oncoming > 0,
         float(task.control_hz),
-        math.ceil(task.time_limit_s * task.control_hz),
+        task.max_steps,
         reward.combine == "product",
         (float(reward.lane), float(reward.speed), float(reward.heading), float(reward.comfort)),
     )

@@ -23,6 +23,7 @@ from drive_rl.sim.judge import END_REASONS, METRICS, STATE_FIELDS, TERMS, judge,
 from drive_rl.sim.lanes import lane_polylines
 from drive_rl.sim.render import Scene, Truth, render_truth
 from drive_rl.sim.scoring import TRACE, EndReason, summarise
+from drive_rl.sim.state import FARTHEST, Expected, check_generator, check_state
 from drive_rl.sim.vehicle import CarState
 from drive_rl.spec import SPLITS, Actions, Observation, Split, WorldSpec
 
@@ -199,8 +200,13 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         }
 
     def set_state(self, state: dict[str, NDArray[Any]]) -> None:
-        """Go on where `get_state` was called, on an environment of the same world and modes."""
+        """Go on where `get_state` was called, on an environment of the same world and modes.
+
+        Raises:
+            DriveRLError: it is of another one, or no state that a car can be in; nothing has changed.
+        """
         self._need_open("set_state")
+        self._check_state(state)
         self._begin(int(state["seed"]))
         self._bullet.set_state(CarState(*(float(value) for value in state["car"])))
         self._steer, steps, over, self._metrics["s_m"] = (float(value) for value in state["control"])
@@ -211,6 +217,24 @@ class LaneEnv(gymnasium.Env[Any, Any]):
             self._eye.open(self.episode, self._car)
             self._eye.frames[:] = state["frames"]
         set_generator_state(self.np_random, state["random"])
+
+    def _check_state(self, state: dict[str, NDArray[Any]]) -> None:
+        f8, most = np.float64, self._rules.max_steps
+        expected = {
+            "seed": Expected((), np.int64, 0),
+            "car": Expected((7,), f8, -FARTHEST, FARTHEST),
+            "control": Expected((4,), f8, -FARTHEST, FARTHEST),
+            "trace": Expected((None, len(TRACE)), f8),
+            "random": Expected((6,), np.uint64),
+        }
+        check_state(state, expected | ({"frames": Expected(self._eye.frames.shape, np.uint8)} if self._eye else {}))
+        check_generator("state: random", state["random"])
+        steer, steps, over, _ = control = state["control"].tolist()
+        if not (-1 <= steer <= 1 and steps == len(state["trace"]) <= most - (not over) and over in (0, 1)):
+            raise DriveRLError(
+                f"state: control = {control} after {len(state['trace'])} steps: expected steering in [-1, 1], as many"
+                f" steps, at most {most}, and 0, or 1 for an episode that is over; fix: the world it was taken from"
+            )
 
     # --- the parts of a step ------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
 from drive_rl.sim.batch import Batch
-from drive_rl.sim.course import Course
+from drive_rl.sim.course import Course, check_courses, split_courses
 from drive_rl.sim.interface import action_grid, action_space, commands_of, known, observation_space
 from drive_rl.sim.judge import METRICS, RUNNING, TERMS, TIMEOUT
 from drive_rl.spec import SPLITS, Actions, Observation, Split, WorldSpec
@@ -136,10 +136,17 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         return {**self.batch.get_state(), **courses}
 
     def set_state(self, state: dict[str, NDArray[Any]]) -> None:
-        """Go on where `get_state` was called, on an environment of the same world, modes and N."""
-        self.batch.set_state({name: a for name, a in state.items() if not name.startswith("course.")})
+        """Go on where `get_state` was called, on an environment of the same world, modes and N.
+
+        Raises:
+            DriveRLError: it is of another one, or no state that an environment can be in; nothing has changed.
+        """
+        rest, courses = split_courses(state)
+        self.batch.check_state(rest)
+        check_courses(courses, self.num_envs)
+        self.batch.set_state(rest)
         for i, course in enumerate(self._courses):
-            course.set_state(state[f"course.{i}"])
+            course.set_state(courses[f"course.{i}"])
 
     def _final(self, car: int) -> Any:
         """Return what one driver was given last, as arrays."""

@@ -5,7 +5,7 @@ from drive_rl.spec import DqnSpec, PpoSpec, RunSpec, WorldSpec
 
 WORLD = (
     "road.length_m=60",
-    "task.time_limit_s=3",
+    "task.time_limit_s=3.3",
     "camera.width_px=24",
     "camera.height_px=16",
     "camera.frame_stack=2",

@@ -7,6 +7,7 @@ import pytest
 import torch
 from gymnasium import spaces
 from small_specs import dqn, ppo, world
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import VecTransposeImage, is_vecenv_wrapped
 
@@ -15,10 +16,12 @@ from drive_rl.learn.build import (
     build_model,
     build_policy,
     make_envs,
+    reward_scale,
 )
 from drive_rl.learn.vec_env import SerialVecEnv
+from drive_rl.reader import load_run
 from drive_rl.run.device import choose_device, describe_device
-from drive_rl.spec import DqnSpec, Observation, PpoSpec
+from drive_rl.spec import DqnSpec, Engine, Observation, PpoSpec
 
 CPU = torch.device("cpu")
 
@@ -71,10 +74,83 @@ def test_the_learner_is_given_scaled_rewards_and_the_return_counts_them_as_they_
     steps = [envs.step(np.zeros(1, int)) for _ in range(3)]
     assert [float(rewards[0]) for _, rewards, _, _ in steps] == [0.125] * 3
     assert steps[-1][3][0]["episode"]["r"] == 1.5
-    envs = make_envs(world(), ppo("gamma=0.75"), "train", 2, 0)
+    envs = make_envs(world("task.time_limit_s=90"), ppo("gamma=0.75"), "train", 2, 0)
     assert isinstance(envs, SerialVecEnv)
     assert [seat.reward_scale for seat in envs.seats] == [0.25, 0.25]
     envs.close()
+
+
+@pytest.mark.parametrize("steps", [1, 35, 900, 360_000])
+@pytest.mark.parametrize("gamma", [0, 0.5, 0.95, 0.9999, 1 - 2**-53, 1])
+def test_the_best_return_of_a_whole_episode_is_1_whatever_the_discount(gamma: float, steps: int) -> None:
+    best = float(np.sum(float(gamma) ** np.arange(steps)))  # of rewards of 1
+    assert reward_scale(gamma, steps) * best == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["ppo-lane-follow", "dqn-lane-follow", "ppo-batch", "dqn-batch", "quickstart"])
+def test_shipped_experiments_scale_rewards_by_one_less_the_discount(name: str) -> None:
+    spec = load_run(name)
+    assert reward_scale(spec.agent.gamma, spec.world.task.max_steps) == 1 - spec.agent.gamma
+
+
+@pytest.mark.parametrize("engine", ["bullet", "batch"])
+@pytest.mark.parametrize("gamma", [1, 0.9999, 0.95])
+def test_rewards_reach_the_learner_at_every_discount(gamma: float, engine: Engine) -> None:
+    spec = ppo(f"gamma={gamma}", "observation=state", "num_envs=1")
+    envs = make_envs(world("task.start_speed_mps=[10, 10]"), spec, "train", 1, 0, engine)
+    envs.reset()
+    given, infos = 0.0, [{}]
+    while "episode" not in infos[0]:
+        _, rewards, _, infos = envs.step(np.zeros((1, 2), np.float32))
+        given += float(rewards[0])
+    envs.close()
+    assert given > 0
+    assert given == pytest.approx(infos[0]["episode"]["r"] * reward_scale(gamma, 33), rel=1e-5)
+
+
+@pytest.mark.parametrize("engine", ["bullet", "batch"])
+@pytest.mark.parametrize(("observation", "changes", "ends"), [
+    ("camera", ("task.control_hz=1", "task.time_limit_s=1"), False),  # episodes of one step, which the clock ends
+    ("state", ("task.control_hz=1", "task.time_limit_s=1"), False),
+    ("state", ("task.start_offset_m=1.7", "task.start_heading_rad=0.5", "task.start_speed_mps=[12, 12]"), True),
+])  # fmt: skip
+def test_only_a_real_end_ends_what_dqn_expects(
+    observation: Observation, changes: tuple[str, ...], ends: bool, engine: Engine
+) -> None:
+    """The loss of an episode's last step, by hand: the clock leaves the value of what would come next."""
+    spec = dqn(f"observation={observation}", "guidance=null", "n_steps=1", "gamma=0.9", "learning_starts=1000")
+    spec = spec.model_copy(update={"num_envs": 1})
+    envs = make_envs(world(*changes), spec, "train", 1, 0, engine)
+    model: Any = build_model(spec, envs, CPU, 0)
+    steps: list[dict[str, Any]] = []
+
+    def until_an_end(here: dict[str, Any], _: Any) -> bool:
+        over = any("episode" in step["info"] for step in steps)  # a step is stored after this
+        steps.append({"info": here["infos"][0], "reward": here["rewards"][0], "action": here["actions"][0]})
+        return not over
+
+    model.learn(33, callback=until_an_end)
+    envs.close()
+    last = steps[-2]
+    assert last["info"]["TimeLimit.truncated"] != ends
+    buffer, row = model.replay_buffer, len(steps) - 2
+    observed = torch.as_tensor(buffer.observations[row])
+    terminal = torch.as_tensor(last["info"]["terminal_observation"])[None]
+    with torch.no_grad():
+        value = model.q_net(observed)[0, int(last["action"])]
+        target = float(last["reward"]) + (0 if ends else 0.9 * float(model.q_net_target(terminal).max()))
+    loss = float(torch.nn.functional.smooth_l1_loss(value, torch.tensor(target)))
+    only_the_last(buffer, row)
+    model.train(1, 4)
+    assert model.logger.name_to_value["train/loss"] == pytest.approx(loss, rel=1e-4)
+
+
+def only_the_last(buffer: ReplayBuffer, row: int) -> None:
+    """Leave a buffer one transition."""
+    for name in ("observations", "next_observations", "actions", "rewards", "dones", "timeouts"):
+        array = getattr(buffer, name)
+        array[0] = array[row]
+    buffer.pos = 1
 
 
 def test_the_first_action_noise_is_the_specs_and_is_learned() -> None:
@@ -138,7 +214,7 @@ def test_the_camera_is_an_image_to_stable_baselines3(guidance: str) -> None:
 
 def test_more_channels_than_rows_are_an_error() -> None:
     spec = ppo()
-    with pytest.raises(DriveRLError, match=r"48 stacked channels in an image of 24x16 px.*fix"):
+    with pytest.raises(DriveRLError, match=r"48 stacked channels in an image of 24x16 px.*fix:"):
         make_envs(world("camera.channels=rgb", "camera.frame_stack=16"), spec, "train", 1, 0)
 
 

@@ -226,7 +226,10 @@ def test_every_says_each_multiple_once() -> None:
 
 
 def test_the_best_is_the_latest_of_equals() -> None:
-    rows = [Evaluation(step, success, success, {}) for step, success in ((1, 0.5), (2, 1.0), (3, 1.0), (4, 0.9))]
+    rows = [
+        Evaluation(step=step, success=success, driving_score=success, score={})
+        for step, success in ((1, 0.5), (2, 1.0), (3, 1.0), (4, 0.9))
+    ]
     history = History(rows)
     assert history.best is rows[2]
     assert history.held(0.9) == 3

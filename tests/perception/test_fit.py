@@ -79,6 +79,12 @@ def test_a_loss_that_is_no_number_is_told_and_not_kept(tmp_path: Path, monkeypat
     assert not list(tmp_path.rglob("best"))
 
 
+def test_a_loss_on_held_out_pictures_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    spec = small_specs.recipe("fit.learning_rate_end=10", "fit.frames=32", "fit.batch_size=16", "fit.evaluate_every=32")
+    with pytest.raises(DriveRLError, match=r"the loss.* became (nan|inf) .*fix: a smaller fit\.learning_rate"):
+        go(spec, tmp_path)
+
+
 def test_pretraining_tells_nothing_of_heads_that_have_not_learned(tmp_path: Path) -> None:
     display = Quiet()
     go(small_specs.recipe("fit.task=vicreg", "fit.frames=32"), tmp_path, display)

@@ -23,7 +23,7 @@ def write_for_ever(root: Path, saved: Path) -> None:
         with write_directory(root / "run" / "last") as new:
             (new / "weights").write_bytes(bytes([n % 256]) * 100_000)
             write_json(new / "counters.json", {"n": n})
-            write_manifest(new, {"algorithm": "PPO"})
+            write_manifest(new, {"algorithm": "PPO", "num_timesteps": n})
         write_json(root / "eval.json", {"n": n})
         saved.write_text(f"{n}\n")
 
