@@ -159,8 +159,9 @@ def _bytes(checkpoint: Path) -> bytes:
 
 
 def _rows(run: Path) -> list[str]:
-    """Return the rows of metrics.csv without the clock's columns; as text, for NaN is not NaN."""
-    rows = read_metrics(run / "metrics.csv")
+    """Return the rows of metrics.csv, if there is one, without the clock's columns; as text, for NaN is not NaN."""
+    path = run / "metrics.csv"
+    rows = read_metrics(path) if path.exists() else []
     return [json.dumps({key: value for key, value in row.items() if not key.startswith("time/")}) for row in rows]
 
 
