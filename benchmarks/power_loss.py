@@ -8,6 +8,7 @@ compared. Needs root.
 """
 
 import argparse
+import os
 import random
 import shutil
 import sys
@@ -58,6 +59,8 @@ def copies(job: Job, place: Path, count: int, rng: random.Random) -> Iterator[Pa
         with mounted(place / "image", place / "disk") as disk:
             child = start(job.begin(disk / "runs"), place / "log")
             while (run := only_run(disk / "runs")) is None or not (run / "last").is_dir():
+                if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                    sys.exit(f"{job.name}: it ended before it began:\n{(place / 'log').read_text()}")
                 time.sleep(0.01)
             while made < count and not has_ended(run):
                 time.sleep(rng.uniform(0, _MOST_PAUSE_S))

@@ -23,7 +23,7 @@ from drive_rl.run.files import read_json
 from drive_rl.run.manifest import verify
 from drive_rl.run.metrics import read_metrics
 
-_WORLD = ("road.length_m=60", "task.time_limit_s=3", "camera.width_px=24", "camera.height_px=16")
+_WORLD = ("road.length_m=60", "task.time_limit_s=4", "camera.width_px=24", "camera.height_px=16")
 _GUIDE = ("guidance.pictures=100", "guidance.batch_size=16", "encoder.features=16", "hidden=[8]")
 _AGENT = {
     "ppo": ("num_envs=2", "steps_per_update=32", "batch_size=32", "epochs=1", *_GUIDE),
