@@ -34,6 +34,8 @@ RUNS = {  # result -> the full command, and what --quick adds to it
         "label_efficiency.py",
         "--seeds 0 --shares 0.01 --frames 640 --unlabelled 640 --test-frames 40",
     ),
+    "kills": ("kills.py", "--kills 6"),
+    "power_loss": ("power_loss.py", "--losses 5"),
     "make_drive": ("make_drive.py", "--runs 1 --episodes 8 --budget-steps 4096"),
 }
 

@@ -384,6 +384,7 @@ class _Keeper:
         """Write `last/`."""
         self._session.state.rows = self._metrics.count
         with self._clock.saving(), self.stop.saving():
+            self._metrics.sync()
             self._session.save(self._run.last)
         self._saved_frames = self._session.frames
 

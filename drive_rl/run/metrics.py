@@ -34,7 +34,7 @@ class MetricsFile:
             columns, rows = _read(path)
             kept = rows[:resume_rows]
             self._columns = [name for name in columns if name == STEP or any(row[name] for row in kept)]
-            self._rewrite(kept)
+            self._rewrite([{name: row[name] for name in self._columns} for row in kept])
 
     def append(self, step: int, scalars: dict[str, float]) -> None:
         """Write one row; scalars that this row lacks stay empty."""

@@ -30,6 +30,27 @@ def test_resuming_drops_what_will_be_written_again(tmp_path: Path) -> None:
     assert read_metrics(path) == [{"step": 10, "x": 10}, {"step": 20, "x": 20}, {"step": 30, "x": 31, "y": 1}]
 
 
+def test_a_column_that_only_dropped_rows_had_goes_too(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    first = MetricsFile(path)
+    first.append(10, {"x": 1})
+    first.append(20, {"x": 2, "late": 3})
+    resumed = MetricsFile(path, resume_rows=1)
+    assert path.read_text() == "step,x\n10,1.0\n"
+    resumed.append(20, {"x": 2, "late": 3})
+    assert path.read_text() == "step,x,late\n10,1.0,\n20,2.0,3.0\n"
+    assert MetricsFile(path, resume_rows=0).count == 0
+
+
+def test_what_a_power_loss_left_as_zeros_goes(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    MetricsFile(path).append(10, {"x": 1})
+    with path.open("ab") as file:
+        file.write(bytes(50) + b"9,2\n30,3\n")
+    MetricsFile(path, resume_rows=1)
+    assert read_metrics(path) == [{"step": 10, "x": 1}]
+
+
 def test_a_line_that_a_crash_cut_short_goes(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     MetricsFile(path).append(10, {"x": 1, "y": 2})

@@ -1,0 +1,169 @@
+"""Runs that take seconds, for benchmarks that stop them anywhere, and what tells a resumed one from an unbroken one.
+
+Each runs in a process forked from one that has imported everything already, so that hundreds of them take minutes.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2  # noqa: F401 - these are imported once, before any process is forked
+import gymnasium
+import pybullet  # noqa: F401
+
+from drive_rl import cli
+from drive_rl.errors import DriveRLError
+from drive_rl.run.files import read_json
+from drive_rl.run.manifest import verify
+from drive_rl.run.metrics import read_metrics
+
+_WORLD = ("road.length_m=60", "task.time_limit_s=4", "camera.width_px=24", "camera.height_px=16")
+_GUIDE = ("guidance.pictures=100", "guidance.batch_size=16", "encoder.features=16", "hidden=[8]")
+_AGENT = {
+    "ppo": ("num_envs=2", "steps_per_update=32", "batch_size=32", "epochs=1", *_GUIDE),
+    "dqn": (
+        *("num_envs=2", "learning_starts=32", "batch_size=8", "buffer_size=400", "gradient_steps=1"),
+        *("target_update_every=64", *_GUIDE),
+    ),
+}
+_RUN = ("evaluation.every_steps=128", "evaluation.episodes=2", "checkpoint_every=64", "keep_checkpoints=2")
+_FIT = (
+    *("world.camera.width_px=64", "world.camera.height_px=40", "fit.batch_size=16", "fit.evaluate_every=32"),
+    *("fit.val_frames=16", "fit.polish_frames=32", "data.per_road=4"),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One tiny run: what `drive-rl` is told."""
+
+    name: str
+    verb: tuple[str, ...]
+    words: tuple[str, ...]
+
+    def begin(self, runs: Path) -> list[str]:
+        """Return the words that begin it under `runs`."""
+        return [*self.verb, *self.words, "track=csv", "--device", "cpu", "--runs", str(runs)]
+
+    def resume(self, run: Path) -> list[str]:
+        """Return the words that resume it."""
+        return [*self.verb, "--resume", str(run), "--device", "cpu"]
+
+
+def jobs(length: int = 1) -> list[Job]:
+    """Return PPO, DQN and a fit, the drivers with both engines; `length` times as long as the shortest."""
+    found = []
+    for agent, changes in _AGENT.items():
+        for engine in ("bullet", "batch"):
+            keys = [*(f"world.{key}" for key in _WORLD), *(f"agent.{key}" for key in changes), *_RUN]
+            words = (f"{agent}-lane-follow", f"engine={engine}", f"budget_steps={256 * length}", *keys)
+            found.append(Job(f"{agent}-{engine}", ("train",), words))
+    fit = ("unet", f"fit.frames={96 * length}", *_FIT)
+    return [*found, Job("fit", ("perception", "fit"), fit)]
+
+
+def warm_up() -> None:
+    """Load compiled code once, for all processes that are forked later."""
+    for env in (gymnasium.make("drive_rl/LaneFollow-v0"), gymnasium.make_vec("drive_rl/LaneFollow-v0", num_envs=2)):
+        env.reset(seed=0)
+        env.step(env.action_space.sample())
+        env.close()
+
+
+def start(words: list[str], log: Path, watch: Callable[[], None] | None = None) -> int:
+    """Fork a process that does what `drive-rl WORDS` does; return its id.
+
+    Args:
+        words: The command line.
+        log: Where its output goes, after what is there.
+        watch: Called in it first.
+    """
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    code = 70
+    try:
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        sys.argv = ["drive-rl", *words]
+        if watch is not None:
+            watch()
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def wait(child: int) -> int:
+    """Return a process's exit code; negative: the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def finish(words: list[str], log: Path) -> tuple[int, float]:
+    """Run one to its end; return its exit code and its seconds."""
+    begin = time.perf_counter()
+    return wait(start(words, log)), time.perf_counter() - begin
+
+
+def only_run(runs: Path) -> Path | None:
+    """Return the one run under `runs`, if it has begun."""
+    found = [path for path in runs.glob("*/*") if not path.name.startswith(".")]
+    return found[0] if found else None
+
+
+def has_ended(run: Path) -> bool:
+    """Whether a resume is refused because there is nothing left to do."""
+    return (run / "finished.json").is_file()
+
+
+def differences(run: Path, unbroken: Path) -> list[str]:
+    """Return what is wrong with a finished run, or other than in an unbroken one of the same words."""
+    wrong = [f"leftover {path.relative_to(run)}" for path in run.rglob(".*")]
+    for name in ("last", "best"):
+        try:
+            verify(run / name, ("weights.safetensors",))
+        except DriveRLError as error:
+            wrong.append(f"{name} is unusable: {error}")
+            continue
+        if _bytes(run / name) != _bytes(unbroken / name):
+            wrong.append(f"{name} has other weights")
+    if _rows(run) != _rows(unbroken):
+        wrong.append("metrics.csv has other rows")
+    if not (run / "eval.json").is_file():
+        return [*wrong, "no eval.json"]
+    scores, best = read_json(run / "eval.json", ""), read_json(run / "best" / "manifest.json", "")
+    if _plain(scores) != _plain(read_json(unbroken / "eval.json", "")):
+        wrong.append("eval.json has other scores")
+    if (scores.get("step"), scores.get("frames")) != (best.get("num_timesteps"), best.get("num_frames")):
+        wrong.append("best/ is not what eval.json scores")
+    if (unbroken / "films").is_dir() and not (run / "films" / "val.mp4").is_file():
+        wrong.append("no film")
+    return wrong
+
+
+def _bytes(checkpoint: Path) -> bytes:
+    return (checkpoint / "weights.safetensors").read_bytes()
+
+
+def _rows(run: Path) -> list[str]:
+    """Return the rows of metrics.csv, if there is one, without the clock's columns; as text, for NaN is not NaN."""
+    path = run / "metrics.csv"
+    rows = read_metrics(path) if path.exists() else []
+    return [json.dumps({key: value for key, value in row.items() if not key.startswith("time/")}) for row in rows]
+
+
+def _plain(scores: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in scores.items() if key not in ("driver", "model")}
