@@ -22,6 +22,7 @@ from drive_rl.learn.exploration import PerEnvDQN
 from drive_rl.learn.eyes import Eyes
 from drive_rl.learn.guide import Guide
 from drive_rl.learn.guided import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ, Sighted
+from drive_rl.learn.learner_memory import check_learner
 from drive_rl.learn.seen_env import SeenEnvs
 from drive_rl.learn.sight import LANE_STATE
 from drive_rl.learn.start import freeze_encoders
@@ -73,13 +74,16 @@ def make_envs(
 
     Raises:
         DriveRLError: stable-baselines3 would take the image's rows for its channels; or the engine cannot run the
-            world, or not on this device.
+            world, not on this device, or not so many cars in this machine's memory.
     """
     scale = 1 - agent.gamma
     if engine == "batch":
         batch = _make_batch(world, count, _shown(agent), device if isinstance(agent, PpoSpec) else CPU)
         envs = BatchVecEnv(batch, agent.actions, split, scale, agent.retry)
     else:
+        from drive_rl.sim.lane_env import check_envs  # the batch engine does without PyBullet
+
+        check_envs(world, count)
         envs = SerialVecEnv([partial(make_env, world, agent, split)] * count, scale, agent.retry)
     try:
         _check_image(envs.observation_space)
@@ -92,7 +96,13 @@ def make_envs(
 
 
 def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, seed: int) -> BaseAlgorithm:
-    """Return an untrained model; like stable-baselines3, seed Python's, NumPy's and torch's generators."""
+    """Return an untrained model; like stable-baselines3, seed Python's, NumPy's and torch's generators.
+
+    Raises:
+        DriveRLError: it would keep more than fits into memory.
+    """
+    shown = envs.observation_space
+    check_learner(spec, shown, LANE_STATE if is_guided(spec) else shown, _is_lean(spec), device)
     common = {
         "learning_rate": LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0),
         "gamma": spec.gamma,
@@ -166,9 +176,7 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:
 
 
 def _dqn(spec: DqnSpec, envs: VecEnv, common: dict[str, Any]) -> PerEnvDQN:
-    # One copy of each picture instead of two, for which a timeout counts as an end: 1 step in 900 at most, and gamma
-    # looks 20 steps ahead. stable-baselines3 can do so neither for n-step returns nor for camera and state together.
-    lean = _fed(spec) != "camera+state" and not is_guided(spec) and spec.n_steps == 1
+    lean = _is_lean(spec)
     return (GuidedDQN if is_guided(spec) else PerEnvDQN)(
         _policy_class(spec),
         envs,
@@ -185,6 +193,15 @@ def _dqn(spec: DqnSpec, envs: VecEnv, common: dict[str, Any]) -> PerEnvDQN:
         exploration_final_eps=spec.exploration_end,
         **common,
     )
+
+
+def _is_lean(spec: PpoSpec | DqnSpec) -> bool:
+    """Whether replay keeps one copy of each picture instead of two, for which a timeout counts as an end.
+
+    That is 1 step in 900 at most, and gamma looks 20 steps ahead. stable-baselines3 can do so neither for n-step
+    returns nor for camera and state together.
+    """
+    return isinstance(spec, DqnSpec) and _fed(spec) != "camera+state" and not is_guided(spec) and spec.n_steps == 1
 
 
 def _policy_class(spec: PpoSpec | DqnSpec) -> Any:
