@@ -31,7 +31,7 @@ from drive_rl.spec import SPLITS, Actions, Observation, Split, WorldSpec
 
 _CLIENTS = {"field": 1, "tiny": 2, "egl": 2}
 """PyBullet clients of an environment: one simulates, and Bullet's own renderers have one more."""
-_RENDERER_BYTES = {"field": 0, "tiny": 6_000_000, "egl": 170_000_000}
+_RENDERER_BYTES = {"field": 0, "tiny": 6_000_000, "egl": 250_000_000}
 """About the memory that a renderer takes besides its client (egl: in software; measured)."""
 
 
