@@ -19,6 +19,7 @@ import drive_rl
 from drive_rl.cli_perception import bench, data, perception
 from drive_rl.completion import drive_changes, drivers_and_runs, everything, experiment_changes, experiments, runs_here
 from drive_rl.errors import DriveRLError
+from drive_rl.memory import is_out_of_memory
 from drive_rl.options import (
     Device,
     OldEngine,
@@ -79,7 +80,9 @@ def main() -> NoReturn:
         _fail(_explain(error))
     except UnicodeDecodeError as error:
         _fail(f"a file is damaged: UTF-8 text was expected, but {error}; fix: restore it, or name another")
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:  # torch's own are RuntimeErrors
+        if not is_out_of_memory(error):
+            raise
         _fail(
             f"not enough memory ({error}); fix: a smaller world.camera, agent.num_envs, agent.buffer_size or"
             " agent.guidance.pictures"

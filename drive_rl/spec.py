@@ -37,6 +37,9 @@ SPLITS: dict[str, range] = {
 }
 """Road seeds of each split. Nothing is ever trained or tuned on `test`."""
 
+FREE_CAR_LENGTHS = 6
+"""How much of a road stays free of parked cars at its start."""
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -120,6 +123,11 @@ class RoadSpec(Spec):
         description="From the right edge line to the parked cars' sides [m]; negative: in the lane.",
     )
     tiers: dict[str, TierSpec] = Field(min_length=1, description="Difficulty tiers by name.")
+
+    @property
+    def parked_cars(self) -> int:
+        """How many parked cars are drawn; those that would stand too near to another are left out."""
+        return round(self.parked_cars_per_km * self.length_m / 1000)
 
     @model_validator(mode="after")
     def _turns_are_wider_than_the_road(self) -> Self:
@@ -367,6 +375,18 @@ class WorldSpec(Spec):
             raise ValueError(
                 f"road.parked_gap_m = {self.road.parked_gap_m:g} leaves no way past the parked cars for a car of"
                 f" car.width_m = {self.car.width_m:g}; fix: a larger road.parked_gap_m or road.lane_width_m, or"
+                " road.parked_cars_per_km = 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _parked_cars_have_room(self) -> Self:
+        free_m = FREE_CAR_LENGTHS * self.car.length_m
+        if self.road.parked_cars and free_m > self.road.length_m:
+            raise ValueError(
+                f"road.parked_cars_per_km = {self.road.parked_cars_per_km:g}: the first {FREE_CAR_LENGTHS} car lengths"
+                f" stay free, {free_m:g} m with car.length_m = {self.car.length_m:g}, and the road has road.length_m ="
+                f" {self.road.length_m:g}; fix: road.length_m >= {free_m:g}, a shorter car, or"
                 " road.parked_cars_per_km = 0"
             )
         return self

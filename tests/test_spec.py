@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from drive_rl import spec
+from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
 
 SPECS = spec.Spec.__subclasses__()
@@ -42,3 +43,13 @@ def test_defaults_are_what_an_empty_mapping_validates_to() -> None:
     for algorithm, model in (("ppo", spec.PpoSpec), ("dqn", spec.DqnSpec), ("reference", spec.ReferenceSpec)):
         made = model.model_validate({"name": "x", "algorithm": algorithm})
         assert model.model_validate(made.model_dump()) == made
+
+
+def test_parked_cars_that_have_no_room_are_refused() -> None:
+    long_cars = ["road.length_m=60", "car.length_m=20", "road.parked_cars_per_km=50"]
+    with pytest.raises(
+        DriveRLError, match=r"road\.parked_cars_per_km = 50.*car\.length_m = 20.*road\.length_m = 60; fix:"
+    ):
+        load_world("parked_cars", long_cars)
+    assert not load_world("parked_cars", [*long_cars[:2], "road.parked_cars_per_km=8"]).road.parked_cars
+    assert load_world("parked_cars", ["road.length_m=120", *long_cars[1:]]).road.parked_cars == 6

@@ -23,6 +23,7 @@ from drive_rl.learn.exploration import PerEnvDQN
 from drive_rl.learn.eyes import Eyes
 from drive_rl.learn.guide import Guide
 from drive_rl.learn.guided import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ, Sighted
+from drive_rl.learn.learner_memory import check_learner
 from drive_rl.learn.seen_env import SeenEnvs
 from drive_rl.learn.sight import LANE_STATE
 from drive_rl.learn.start import freeze_encoders
@@ -74,13 +75,16 @@ def make_envs(
 
     Raises:
         DriveRLError: stable-baselines3 would take the image's rows for its channels; or the engine cannot run the
-            world, or not on this device.
+            world, not on this device, or not so many cars in this machine's memory.
     """
     scale = reward_scale(agent.gamma, world.task.max_steps)
     if engine == "batch":
         batch = _make_batch(world, count, _shown(agent), device if isinstance(agent, PpoSpec) else CPU)
         envs = BatchVecEnv(batch, agent.actions, split, scale, agent.retry)
     else:
+        from drive_rl.sim.lane_env import check_envs  # the batch engine does without PyBullet
+
+        check_envs(world, count)
         envs = SerialVecEnv([partial(make_env, world, agent, split)] * count, scale, agent.retry)
     try:
         _check_image(envs.observation_space)
@@ -101,7 +105,13 @@ def reward_scale(gamma: float, steps: int) -> float:
 
 
 def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, seed: int) -> BaseAlgorithm:
-    """Return an untrained model; like stable-baselines3, seed Python's, NumPy's and torch's generators."""
+    """Return an untrained model; like stable-baselines3, seed Python's, NumPy's and torch's generators.
+
+    Raises:
+        DriveRLError: it would keep more than fits into memory.
+    """
+    shown = envs.observation_space
+    check_learner(spec, shown, LANE_STATE if is_guided(spec) else shown, device)
     common = {
         "learning_rate": LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0),
         "gamma": spec.gamma,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
+from drive_rl.memory import free_bytes, require_memory
 from drive_rl.sim.camera import cast_rays
 from drive_rl.sim.cars import Cars, begin_car, plan_of, pose_before, step_car
 from drive_rl.sim.compiled import njit
@@ -64,7 +65,8 @@ class Batch:
     ) -> None:
         if threads is not None and threads < 1:
             raise DriveRLError(f"threads = {threads}: expected at least 1, or None for as many as there are cores")
-        check_batch(world, num_cars, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        check_batch(world, num_cars, free_bytes())
+        self._made: tuple[Any, ...] = world, num_cars, observation, threads
         self._set_up(world, num_cars, observation, min(num_cars, _SPARE_ROADS), threads)
 
     def _set_up(
@@ -72,7 +74,8 @@ class Batch:
     ) -> None:
         cores = len(os.sched_getaffinity(0)) if threads is None else threads
         self._helpers = max(1, min(cores, num_cars // _SHARE)) - 1  # threads beside the caller's
-        self._pool = ThreadPoolExecutor(self._helpers) if self._helpers else None
+        self._closed = False
+        self._start_threads()
         camera = world.camera
         self.world = world
         self.observation: Observation = observation
@@ -98,6 +101,17 @@ class Batch:
         shape = (n, 0, 0, 0, 0) if observation == "state" else pictures
         self.frames, self._frames_before = self.zeros(shape, np.uint8), self.zeros(shape, np.uint8)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy has threads and arrays of its own, and goes on from the same state."""
+        return _again, (type(self), self._made, self.get_state(), self._closed)
+
+    def _start_threads(self) -> None:
+        self._pool, self._process = (ThreadPoolExecutor(self._helpers) if self._helpers else None), os.getpid()
+
+    def _need_open(self, verb: str) -> None:
+        if self._closed:
+            raise DriveRLError(f"{verb}: the environment is closed; fix: make another one")
+
     @property
     def num_cars(self) -> int:
         """N."""
@@ -110,7 +124,12 @@ class Batch:
         return self.frames.reshape(cars, stack * channels, height, width)
 
     def begin(self, cars: Sequence[int] | NDArray[np.int64], seeds: Iterable[int]) -> None:
-        """Begin the episode of a road seed in each of some cars."""
+        """Begin the episode of a road seed in each of some cars.
+
+        Raises:
+            DriveRLError: the batch is closed.
+        """
+        self._need_open("reset")
         for car, seed in zip(cars, seeds, strict=True):
             self.idle(car)
             self.slot[car] = self.ring.take(int(seed))
@@ -124,7 +143,11 @@ class Batch:
 
         Args:
             commands: (N, 2) float64, steering and pedal in [-1, 1].
+
+        Raises:
+            DriveRLError: the batch is closed.
         """
+        self._need_open("step")
         self.frames, self._frames_before = self._frames_before, self.frames
         self._step(commands)
         ended = np.flatnonzero(self.drives & (self.to_numpy(self.cars.end) != RUNNING))
@@ -225,7 +248,8 @@ class Batch:
             raise DriveRLError(f"state: end = {state['end'].tolist()}: of a car that drives; {_MEND}")
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads; safe to call twice."""
+        self._closed = True
         if self._pool is not None:
             self._pool.shutdown()
 
@@ -245,6 +269,8 @@ class Batch:
 
     def _together(self, work: Callable[[], Any], shares: int) -> None:
         """Call a function that takes what is left to do, on as many threads as there are shares; wait for all."""
+        if os.getpid() != self._process:
+            self._start_threads()  # a fork leaves them behind
         helpers = min(self._helpers, shares - 1)
         running = [self._pool.submit(work) for _ in range(helpers)] if self._pool else []
         work()
@@ -269,6 +295,15 @@ class Batch:
         return array
 
 
+def _again(kind: type[Batch], made: tuple[Any, ...], state: dict[str, NDArray[Any]], closed: bool) -> Batch:
+    """Return the copy of a batch."""
+    batch = kind(*made)
+    batch.set_state(state)
+    if closed:
+        batch.close()
+    return batch
+
+
 def check_batch(world: WorldSpec, num_cars: int, free: int) -> None:
     """Refuse what the batch engine cannot run, before anything is allocated.
 
@@ -291,11 +326,8 @@ def check_batch(world: WorldSpec, num_cars: int, free: int) -> None:
     pictures = 2 * camera.frame_stack * camera.planes * camera.height_px * camera.width_px
     trace = 8 * len(TRACE) * task.time_limit_s * task.control_hz
     needed = num_cars * (pictures + trace + slot_bytes(world))
-    if needed > free:
-        raise DriveRLError(
-            f"num_envs = {num_cars}: about {needed / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free; fix:"
-            f" num_envs <= {int(num_cars * free / needed)}, a shorter road or a smaller camera"
-        )
+    fix = f"num_envs <= {int(num_cars * free / needed)}, a shorter road or a smaller camera"
+    require_memory(f"num_envs = {num_cars}", needed, free, fix)
 
 
 @njit(nogil=True)

@@ -3,6 +3,7 @@
 It knows no world. PyBullet itself frees a client only when it is told to, and a client holds about 30 MB.
 """
 
+import os
 import weakref
 from collections.abc import Callable
 
@@ -29,7 +30,7 @@ class BulletClient:
             raise DriveRLError("PyBullet: no client could be opened; fix: close other environments of this process")
         self._number = number
         self._before: list[Callable[[], object]] = []
-        self._free = weakref.finalize(self, _disconnect, number, self._before)
+        self._free = weakref.finalize(self, _disconnect, number, os.getpid(), self._before)
         self._free.atexit = False  # the end of the process frees it anyway
 
     @property
@@ -46,7 +47,9 @@ class BulletClient:
         self._free()
 
 
-def _disconnect(number: int, before: list[Callable[[], object]]) -> None:
+def _disconnect(number: int, process: int, before: list[Callable[[], object]]) -> None:
+    if before and os.getpid() != process:
+        return  # a fork cannot do what must be done before; its parent will
     if pybullet.isConnected(number):  # not if the user has disconnected it
         for do in before:
             do()

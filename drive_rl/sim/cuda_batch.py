@@ -53,6 +53,7 @@ class CudaBatch(Batch):
         self.device = _usable(device)
         free = 2**30 if simulated() else torch.cuda.mem_get_info(self.device)[0]
         check_batch(world, num_cars, free)
+        self._made = world, num_cars, observation, str(device)
         spare_roads = min(len(SPLITS["train"]), free // _ROADS_SHARE // slot_bytes(world))
         self._set_up(world, num_cars, observation, spare_roads, threads=1)
         self._lie_there = np.full(len(self.ring.seeds), -1, np.int64)  # seeds of the roads on the device

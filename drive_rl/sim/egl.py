@@ -6,6 +6,7 @@ into the newest one's, and closing any of them would leave the others with none.
 
 import ctypes
 import importlib.util
+import os
 
 import pybullet
 
@@ -17,12 +18,15 @@ _DRAW = 0x3059  # EGL_DRAW, egl.h
 class EglContext:
     """The context of a client, which must be in `use` whenever Bullet draws, or takes a body or the client away.
 
+    It belongs to the process that made it: a fork cannot use it.
+
     Raises:
         DriveRLError: Bullet's EGL plugin cannot be loaded.
     """
 
     def __init__(self, client: int) -> None:
         load_egl(client)
+        self._process = os.getpid()
         self._egl = ctypes.CDLL("libEGL.so.1")
         for name in ("eglGetCurrentDisplay", "eglGetCurrentSurface", "eglGetCurrentContext"):
             getattr(self._egl, name).restype = ctypes.c_void_p
@@ -31,7 +35,16 @@ class EglContext:
         self._current = display, surface, surface, ctypes.c_void_p(self._egl.eglGetCurrentContext())
 
     def use(self) -> None:
-        """Make the context current in this thread."""
+        """Make the context current in this thread.
+
+        Raises:
+            DriveRLError: this process is a fork of the one that made it.
+        """
+        if os.getpid() != self._process:
+            raise DriveRLError(
+                "camera.renderer = 'egl': OpenGL cannot be used in a fork of the process that opened it; fix: make the"
+                " environment in the new process, or multiprocessing's start method 'spawn'"
+            )
         self._egl.eglMakeCurrent(*self._current)
 
 

@@ -13,7 +13,7 @@ from drive_rl.sim.road import Road
 from drive_rl.sim.roadgen import generate
 from drive_rl.sim.solids import NO_SOLIDS, Solids, car_solids, join
 from drive_rl.sim.vehicle import CarState
-from drive_rl.spec import RoadSpec, WorldSpec
+from drive_rl.spec import FREE_CAR_LENGTHS, RoadSpec, WorldSpec
 
 Pose = tuple[float, float, float]
 """x [m], y [m], yaw [rad]."""
@@ -72,12 +72,12 @@ def _start(world: WorldSpec, road: Road, rng: np.random.Generator) -> CarState:
 def _parked(world: WorldSpec, road: Road, seed: int) -> tuple[list[Pose], Solids]:
     """Draw cars along the right-hand edge, well apart, none at the start; return where they stand, and the cars."""
     spacing_m = 3 * world.car.length_m
-    count = round(world.road.parked_cars_per_km * world.road.length_m / 1000)
+    count = world.road.parked_cars
     if not count:
         return [], NO_SOLIDS
     rng = _stream(seed, _PARKED)
     d = -(world.road.lanes_ahead * world.road.lane_width_m + world.road.parked_gap_m + world.car.width_m / 2)
-    places = np.sort(rng.uniform(road.start_s_m + 2 * spacing_m, road.end_s_m, count))
+    places = np.sort(rng.uniform(road.start_s_m + FREE_CAR_LENGTHS * world.car.length_m, road.end_s_m, count))
     kept: list[float] = []
     for s in places:
         if not kept or s - kept[-1] >= spacing_m:

@@ -12,25 +12,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
+from drive_rl.memory import free_bytes, require_memory
 from drive_rl.reader import load_world
 from drive_rl.sim.bullet import BulletWorld
+from drive_rl.sim.bullet_client import CLIENT_BYTES, MAX_CLIENTS
 from drive_rl.sim.camera import cast_rays
 from drive_rl.sim.course import generator_state, set_generator_state
 from drive_rl.sim.episode import Episode, draw_episode
 from drive_rl.sim.eye import Eye
-from drive_rl.sim.interface import action_grid, action_space, known, observation_space
+from drive_rl.sim.interface import action_grid, action_space, command_of, known, observation_space, road_seed_of
 from drive_rl.sim.judge import END_REASONS, METRICS, STATE_FIELDS, TERMS, judge, lane_state, rules_of
 from drive_rl.sim.lanes import lane_polylines
 from drive_rl.sim.render import Scene, Truth, render_truth
+from drive_rl.sim.ring import slot_bytes
 from drive_rl.sim.scoring import TRACE, EndReason, summarise
 from drive_rl.sim.state import FARTHEST, Expected, check_generator, check_state
 from drive_rl.sim.vehicle import CarState
 from drive_rl.spec import SPLITS, Actions, Observation, Split, WorldSpec
 
+_CLIENTS = {"field": 1, "tiny": 2, "egl": 2}
+"""PyBullet clients of an environment: one simulates, and Bullet's own renderers have one more."""
+_RENDERER_BYTES = {"field": 0, "tiny": 6_000_000, "egl": 250_000_000}
+"""About the memory that a renderer takes besides its client (egl: in software; measured)."""
+
 
 def make_env(world: str | WorldSpec, **kwargs: Any) -> "LaneEnv":
     """Return the environment of a world, by name, YAML path or spec; Gymnasium's entry point."""
     return LaneEnv(world if isinstance(world, WorldSpec) else load_world(world), **kwargs)
+
+
+def check_envs(world: WorldSpec, count: int) -> None:
+    """Refuse more environments than one process can hold, before any is made.
+
+    Raises:
+        DriveRLError: PyBullet opens no more, or memory does not suffice.
+    """
+    renderer = world.camera.renderer
+    clients = _CLIENTS[renderer]
+    if count * clients > MAX_CLIENTS:
+        raise DriveRLError(
+            f"num_envs = {count}: PyBullet opens at most {MAX_CLIENTS} clients in a process; fix: num_envs <="
+            f" {MAX_CLIENTS // clients}, or engine=batch"
+        )
+    needed, free = count * (clients * CLIENT_BYTES + _RENDERER_BYTES[renderer] + slot_bytes(world)), free_bytes()
+    fix = f"num_envs <= {max(1, int(count * free / needed))}, or engine=batch"
+    require_memory(f"num_envs = {count}", needed, free, fix)
 
 
 class LaneEnv(gymnasium.Env[Any, Any]):
@@ -73,8 +99,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": task.control_hz}
         self._observation, self._split = observation, split
-        self._grid: list[list[float]] = action_grid(task).tolist()
-        self._discrete = actions == "discrete"
+        self._grid: list[list[float]] | None = action_grid(task).tolist() if actions == "discrete" else None
         self._rules = rules_of(world)
         self._row, self._terms = np.zeros(len(METRICS)), np.zeros(len(TERMS))
         self._eye = None if observation == "state" else Eye(world)
@@ -99,7 +124,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
             raise DriveRLError(f"reset: options: unknown key {sorted(unknown)[0]!r}; expected only 'road_seed'")
         seeds = SPLITS[self._split]
         drawn = int(self.np_random.integers(seeds.start, seeds.stop))
-        self._begin(_road_seed((options or {}).get("road_seed", drawn)))
+        self._begin(road_seed_of((options or {}).get("road_seed", drawn)))
         if self._eye:
             self._eye.open(self.episode, self._car)
         if self.render_mode == "human":
@@ -250,19 +275,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     def _command(self, action: Any) -> tuple[float, float]:
         if self._episode is None or self._over:
             raise DriveRLError("step: the episode is over or was never begun; fix: call reset() first")
-        if self._discrete:
-            if not self.action_space.contains(action):
-                raise DriveRLError(f"step: action {action!r}: expected an integer in [0, {len(self._grid)})")
-            steer, pedal = self._grid[int(action)]
-            return steer, pedal
-        try:
-            values = np.asarray(action, np.float64)
-        except (TypeError, ValueError):
-            values = np.empty(0)
-        if values.shape != (2,) or not np.isfinite(values).all():
-            raise DriveRLError(f"step: action {action!r}: expected 2 finite numbers [steer, pedal] in [-1, 1]")
-        steer, pedal = values
-        return min(max(float(steer), -1.0), 1.0), min(max(float(pedal), -1.0), 1.0)
+        return command_of(action, self._grid)
 
     def _judge(self, car: CarState, steer: float, touched: bool = False) -> tuple[float, EndReason | None]:
         """Take in the car's new state: the metrics and reward terms; return the reward, and the end if it is one."""
@@ -303,9 +316,3 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         state = np.empty(len(STATE_FIELDS), np.float32)
         lane_state(self.episode.road.knots, self._row, self._flat, self._rules.lane_d, state)
         return state
-
-
-def _road_seed(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise DriveRLError(f"reset: options: road_seed = {value!r}: expected an integer >= 0")
-    return int(value)

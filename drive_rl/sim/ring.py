@@ -81,7 +81,7 @@ class RoadRing:
         episode = draw_episode(self._world, 0)
         camera, knots = self._world.camera, len(episode.road.knots)
         road = self._world.road
-        cars = max(1, round(road.parked_cars_per_km * road.length_m / 1000))  # a GPU takes no empty array
+        cars = max(1, road.parked_cars)  # a GPU takes no empty array
         solids = cars * car_solids(self._world.car, 0, 0, 0).size
         cells = int(episode.field.d_m.size * _SPARE)
         f4, f8, i8 = np.float32, np.float64, np.int64

@@ -17,7 +17,16 @@ from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
 from drive_rl.sim.batch import Batch
 from drive_rl.sim.course import Course, check_courses, split_courses
-from drive_rl.sim.interface import action_grid, action_space, commands_of, known, observation_space
+from drive_rl.sim.interface import (
+    ROAD_SEEDS,
+    action_grid,
+    action_space,
+    array_of,
+    commands_of,
+    known,
+    observation_space,
+    shown,
+)
 from drive_rl.sim.judge import METRICS, RUNNING, TERMS, TIMEOUT
 from drive_rl.spec import SPLITS, Actions, Observation, Split, WorldSpec
 
@@ -30,8 +39,8 @@ def make_vector_env(world: str | WorldSpec, num_envs: int = 1, **kwargs: Any) ->
 class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     """N cars, each in the right-hand lane of a road of its own; `LaneEnv` tells the observations and actions.
 
-    Observations stay as they are until the step after the next. On a GPU, observations, rewards and ends are torch
-    tensors there; infos are NumPy arrays always.
+    On a GPU, observations, rewards and ends are torch tensors there; infos are NumPy arrays always.
+    A copy (`copy.deepcopy`, `pickle`) goes on from the same state and from then on independently.
 
     Args:
         world: The world.
@@ -42,6 +51,8 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         threads: Over how many cores the cars are spread; None: as many as there are, for enough cars.
         render_mode: None; one car's pictures are `LaneEnv`'s.
         device: None for the CPU, or a CUDA device for torch.
+        copy: Whether observations are the caller's own. False is faster: they are views, which stay as they are until
+            the step after the next.
 
     Raises:
         DriveRLError: an unknown mode, N is no positive number, memory does not suffice, only PyBullet can run this
@@ -63,6 +74,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         threads: int | None = None,
         render_mode: str | None = None,
         device: str | None = None,
+        copy: bool = True,
     ) -> None:
         if render_mode is not None:
             raise DriveRLError(
@@ -78,7 +90,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             if device is None
             else _on_gpu(world, num_envs, observation, device)
         )
-        self.world, self.num_envs = world, num_envs
+        self.world, self.num_envs, self._copy = world, num_envs, copy
         self._grid = action_grid(world.task) if actions == "discrete" else None
         self._courses = [Course(split, seeding.np_random(None)[0]) for _ in range(num_envs)]
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -87,7 +99,12 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin N episodes, on the roads `options["road_seed"]` (one, or N of them) or on ones drawn from the split."""
+        """Begin N episodes, on the roads `options["road_seed"]` (one, or N of them) or on ones drawn from the split.
+
+        Raises:
+            DriveRLError: the seeds or options do not fit, or the environment is closed; no episode has begun.
+        """
+        self._need_open("reset")
         seeds = (
             [None if seed is None else seed + i for i in range(self.num_envs)] if not isinstance(seed, list) else seed
         )
@@ -100,14 +117,16 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         drawn = [course.next() for course in self._courses]
         self.batch.begin(range(self.num_envs), drawn if named is None else named)
         everyone = np.ones(self.num_envs, bool)
-        return self.batch.observe(), self._infos(everyone)
+        return self._observe(), self._infos(everyone)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Drive each car one control step; where an episode ends, return the next one's first observation.
 
         Raises:
-            DriveRLError: the actions do not fit the action space, or `reset` was not called; no car has moved.
+            DriveRLError: the actions do not fit the action space, `reset` was not called, or the environment is closed;
+                no car has moved.
         """
+        self._need_open("step")
         if not self.batch.drives.all():
             raise DriveRLError("step: the episodes were never begun; fix: call reset() first")
         batch = self.batch
@@ -124,11 +143,24 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             infos |= {"reward_terms": terms, "_reward_terms": ~dones}
         if len(ended):
             batch.begin(ended, [self._courses[car].next() for car in ended.tolist()])
-        return batch.observe(), rewards, over & ~truncated, truncated, infos | self._infos(dones)
+        return self._observe(), rewards, over & ~truncated, truncated, infos | self._infos(dones)
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the threads."""
-        self.batch.close()
+        if hasattr(self, "batch"):  # not where the constructor refused
+            self.batch.close()
+
+    def _need_open(self, verb: str) -> None:
+        if self.closed:
+            raise DriveRLError(f"{verb}: the environment is closed; fix: make another one")
+
+    def _observe(self) -> Any:
+        seen = self.batch.observe()
+        if not self._copy or self.batch.observation == "state":
+            return seen
+        if isinstance(seen, dict):
+            return {**seen, "camera": self.batch.copy(seen["camera"])}
+        return self.batch.copy(seen)
 
     def get_state(self) -> dict[str, NDArray[Any]]:
         """Return arrays from which `set_state` goes on exactly here, in this or another process."""
@@ -141,6 +173,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         Raises:
             DriveRLError: it is of another one, or no state that an environment can be in; nothing has changed.
         """
+        self._need_open("set_state")
         rest, courses = split_courses(state)
         self.batch.check_state(rest)
         check_courses(courses, self.num_envs)
@@ -184,9 +217,15 @@ def _road_seeds(options: dict[str, Any], count: int) -> list[int] | None:
         raise DriveRLError(f"reset: options: unknown key {sorted(unknown)[0]!r}; expected only 'road_seed'")
     if "road_seed" not in options:
         return None
-    given = np.asarray(options["road_seed"])
-    if given.dtype.kind not in "iu" or given.shape not in ((), (count,)) or (given < 0).any():
+    seeds = options["road_seed"]
+    given = array_of(seeds)
+    if (
+        given is None
+        or given.dtype.kind not in "iu"
+        or given.shape not in ((), (count,))
+        or not ((given >= 0) & (given < ROAD_SEEDS)).all()
+    ):
         raise DriveRLError(
-            f"reset: options: road_seed = {options['road_seed']!r}: expected an integer >= 0, or {count} of them"
+            f"reset: options: road_seed = {shown(seeds)}: expected an integer >= 0, or {count} of them, below 2^63"
         )
     return np.broadcast_to(given, (count,)).tolist()

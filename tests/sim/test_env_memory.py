@@ -11,6 +11,7 @@ import pybullet
 import pytest
 
 from drive_rl.errors import DriveRLError
+from drive_rl.learn.vec_env import SerialVecEnv
 from drive_rl.reader import load_world
 from drive_rl.sim.bullet import BulletWorld
 from drive_rl.sim.lane_env import LaneEnv
@@ -91,6 +92,19 @@ def test_an_environment_that_fails_to_begin_is_freed(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DriveRLError):
         LaneEnv(load_world("lane_follow", ["camera.renderer=egl"]))
+    assert _clients() == clients
+
+
+def test_a_vector_that_fails_half_way_is_freed() -> None:
+    world, clients, made = load_world("lane_follow"), _clients(), []
+
+    def make() -> LaneEnv:
+        made.append(None)
+        return LaneEnv(world, split="train" if len(made) < 4 else "nowhere")  # pyright: ignore[reportArgumentType]
+
+    with pytest.raises(DriveRLError, match="split = 'nowhere'"):
+        SerialVecEnv([make] * 8)
+    assert len(made) == 4
     assert _clients() == clients
 
 
