@@ -15,6 +15,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 import drive_rl
+from drive_rl import environment
 from drive_rl.cli_perception import bench, data, perception
 from drive_rl.errors import DriveRLError
 from drive_rl.options import (
@@ -57,6 +58,7 @@ def main() -> NoReturn:
     """Run the command line and exit: 0 done, 2 something to mend, 130 or 143 stopped by a signal."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are cleared away
     try:
+        environment.prepare(sys.argv)
         app(prog_name="drive-rl")
     except DriveRLError as error:
         _fail(str(error))
@@ -69,6 +71,10 @@ def main() -> NoReturn:
             f"not enough memory ({error}); fix: a smaller world.camera, agent.num_envs, agent.buffer_size or"
             " agent.guidance.pictures"
         )
+    except Exception as error:
+        if (why := environment.explain(error)) is None:
+            raise
+        _fail(why)
     sys.exit(0)
 
 

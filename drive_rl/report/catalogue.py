@@ -55,6 +55,7 @@ _COMMENT_COLUMN = 36
 def print_catalogue(console: Console | None = None) -> None:
     """Print worlds with their ids, drivers, experiments and perception recipes; a broken file says what is wrong."""
     console = console or Console()
+    files = worlds_of_ids()
     for kind, shelf in _SHELF.items():
         table = Table(
             box=SIMPLE, pad_edge=False, title=_TITLE.get(kind, f"{kind}s"), title_justify="left", show_header=False
@@ -64,7 +65,9 @@ def print_catalogue(console: Console | None = None) -> None:
             table.add_column(no_wrap=True)
         table.add_column()
         for name, path in entries(shelf).items():
-            middle = {"world": [_id(name)], "driver": ["trained" if path.is_dir() else "recipe"]}.get(kind, [])
+            shared = kind == "world" and len(files[gym_id(name)]) > 1
+            identity = f"{gym_id(name)}{' (several files)' if shared else ''}"
+            middle = {"world": [identity], "driver": ["trained" if path.is_dir() else "recipe"]}.get(kind, [])
             table.add_row(*(Text(plain(cell)) for cell in (name, *middle, _described(kind, name, path))))
         console.print(table)
     console.print("drive-rl show NAME prints one with every value explained.", highlight=False)
@@ -141,12 +144,6 @@ def _as_made(folder: Path, overrides: list[str]) -> RunSpec | PerceptionSpec:
     if overrides:
         raise DriveRLError(f"command line: {overrides[0]!r}: {folder} is as it was made; fix: leave the change out")
     return recorded(folder)
-
-
-def _id(name: str) -> str:
-    """Return the Gymnasium id of a world, and whether another file has it too."""
-    shared = len(worlds_of_ids()[gym_id(name)]) > 1
-    return f"{gym_id(name)}{' (of two files: rename one)' if shared else ''}"
 
 
 def _kind_of(path: Path) -> Kind:
