@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import drive_rl
+from drive_rl import environment
 from drive_rl.cli_perception import bench, data, perception
 from drive_rl.completion import drive_changes, drivers_and_runs, everything, experiment_changes, experiments, runs_here
 from drive_rl.errors import DriveRLError
@@ -69,6 +70,7 @@ def main() -> NoReturn:
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, _leave)  # so that temporary files are cleared away
     try:
+        environment.prepare(sys.argv)
         app(prog_name="drive-rl")
     except SystemExit as end:
         if (cut := cut_short()) is not None:
@@ -87,6 +89,10 @@ def main() -> NoReturn:
             f"not enough memory ({error}); fix: a smaller world.camera, agent.num_envs, agent.buffer_size or"
             " agent.guidance.pictures"
         )
+    except Exception as error:
+        if (why := environment.explain(error)) is None:
+            raise
+        _fail(why)
     sys.exit(0)
 
 

@@ -21,6 +21,7 @@ def readable(text: str) -> str:
     Raises:
         ValueError: it has several lines, or characters that steer a terminal.
     """
-    if "\n" in text or "\t" in text or _STEERING.search(text):
-        raise ValueError("holds characters that cannot be read, such as ESC or a line's end; fix: leave them out")
+    found = _STEERING.search(text) or re.search(r"[\n\t]", text)
+    if found is not None:
+        raise ValueError(f"holds {found[0]!a}, which is no character to read; fix: leave it out")
     return text

@@ -20,12 +20,17 @@ def private_folder(name: str) -> Path | None:
 
 def candidates(name: str) -> list[Path]:
     """Return where such a folder may lie: in the user's cache folder, or in those for temporary files."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    # without a home, `~` stays as it is; and a home is not made
-    found = [cache / "drive-rl"] if cache.is_absolute() and os.path.isdir(cache.parent) else []
+    cache = user_cache()
+    found = [cache / "drive-rl"] if cache is not None else []
     temporary = [os.environ.get("TMPDIR"), "/tmp", "/var/tmp"]
     found += [Path(folder).absolute() / f"drive-rl-{os.geteuid()}" for folder in temporary if _is_folder(folder)]
     return [folder / name for folder in found]
+
+
+def user_cache() -> Path | None:
+    """Return the user's cache folder, there or not; none for a user without a home."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # `~` stays without a home
+    return cache if cache.is_absolute() and os.path.isdir(cache.parent) else None
 
 
 def writable(folder: Path) -> bool:

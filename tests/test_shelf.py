@@ -1,7 +1,9 @@
 """Where files lie: the user's own shelf first, unknown names with the nearest match, one Gymnasium id a world."""
 
+import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import gymnasium
@@ -57,6 +59,50 @@ def test_a_missing_shelf_is_refused_when_used_but_does_not_break_the_import(monk
     assert "Traceback" not in done.stderr
 
 
+def test_no_shelf_breaks_the_import(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    odd = tmp_path / "odd" / "envs"
+    odd.mkdir(parents=True)
+    for name in ("größe", "日本", "--", "a\nb", "\x1b[31m", "\udcff", "x" * 250, "a:b/".strip("/")):
+        (odd / f"{name}.yaml").write_text("base: lane_follow")
+    (odd / "folder.yaml").mkdir()
+    (odd / "broken.yaml").symlink_to("nowhere")
+    script = (
+        "import os, warnings, importlib, sys\n"
+        "import gymnasium\n"
+        "for shelf in sys.argv[1:]:\n"
+        "    os.environ['DRIVE_RL_PATH'] = shelf\n"
+        "    with warnings.catch_warnings(record=True) as found:\n"
+        "        warnings.simplefilter('always')\n"
+        "        import drive_rl.worlds\n"
+        "        drive_rl.worlds.register_worlds()\n"
+        "    print(*[str(warning.message)[:60] for warning in found][-1:])\n"
+    )
+    shelves = ["x" * 300, "/".join(["x" * 200] * 30), str(tmp_path / "file"), str(tmp_path / "odd")]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *shelves],
+        env=os.environ | {"DRIVE_RL_PATH": "x" * 300},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    *told, odd_shelf = done.stdout.splitlines()
+    assert all(line.startswith("no world is registered: DRIVE_RL_PATH: ") for line in told)
+    assert len(told) == 3
+    assert odd_shelf == ""
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
+@pytest.mark.parametrize("which", ["", "envs"])
+def test_a_shelf_that_cannot_be_read_is_refused(own: Path, which: str) -> None:
+    (own / which).chmod(0)
+    try:
+        with pytest.raises(DriveRLError, match="cannot be read by this user; fix:"):
+            entries("envs")
+    finally:
+        (own / which).chmod(0o700)
+
+
 @pytest.mark.parametrize(
     ("shelf", "name", "said"),
     [
@@ -96,3 +142,19 @@ def test_own_worlds_become_ids_whatever_their_file_is_called(own: Path) -> None:
         env.close()
     finally:
         del gymnasium.registry["drive_rl/MyOddWorld-v0"]
+
+
+def test_two_worlds_of_one_id_are_refused_with_both_names(own: Path) -> None:
+    (own / "envs" / "twin_road.yaml").write_text("base: lane_follow\nroad: {length_m: 99}")
+    register_worlds()
+    (own / "envs" / "twin-road.yaml").write_text("base: lane_follow\nroad: {length_m: 98}")
+    register_worlds()
+    try:
+        for make in (gymnasium.make, partial(gymnasium.make_vec, num_envs=2)):
+            with pytest.raises(DriveRLError) as error:
+                make("drive_rl/TwinRoad-v0")
+            assert f"{own}/envs/twin-road.yaml and {own}/envs/twin_road.yaml; fix: rename one" in str(error.value)
+        assert load_world("twin-road").road.length_m == 98, "by its name each is known"
+        assert load_world("twin_road").road.length_m == 99
+    finally:
+        del gymnasium.registry["drive_rl/TwinRoad-v0"]

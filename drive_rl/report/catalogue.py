@@ -5,7 +5,7 @@ It knows files and specs. It loads no weights and imports nothing heavy.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,6 +63,7 @@ def print_catalogue(console: Console | None = None, runs: Path = Path("runs")) -
     A broken file says what is wrong.
     """
     console = console or Console()
+    files = worlds_of_ids()
     for kind, shelf in _SHELF.items():
         table = Table(
             box=SIMPLE, pad_edge=False, title=_TITLE.get(kind, f"{kind}s"), title_justify="left", show_header=False
@@ -72,7 +73,7 @@ def print_catalogue(console: Console | None = None, runs: Path = Path("runs")) -
             table.add_column(no_wrap=True)
         table.add_column()
         for name, path in entries(shelf).items():
-            cells = (name, *_between(kind, name, path), _described(kind, name, path))
+            cells = (name, *_between(kind, name, path, files), _described(kind, name, path))
             table.add_row(*(Text(plain(cell)) for cell in cells))
         console.print(table)
     _print_runs(console, runs)
@@ -186,17 +187,11 @@ def _as_made(folder: Path, overrides: list[str]) -> RunSpec | PerceptionSpec:
     return recorded(folder)
 
 
-def _between(kind: Kind, name: str, path: Path) -> list[str]:
-    """Return the cells between a name and its description."""
+def _between(kind: Kind, name: str, path: Path, files: Mapping[str, list[Path]]) -> list[str]:
+    """Return the cells between a name and its description; `files` are the worlds that share an id."""
     if kind == "world":
-        return [_id(name)]
+        return [f"{gym_id(name)}{' (several files)' if len(files[gym_id(name)]) > 1 else ''}"]
     return ["trained" if path.is_dir() else "recipe"] if kind == "driver" else []
-
-
-def _id(name: str) -> str:
-    """Return the Gymnasium id of a world, and whether another file has it too."""
-    shared = len(worlds_of_ids()[gym_id(name)]) > 1
-    return f"{gym_id(name)}{' (of two files: rename one)' if shared else ''}"
 
 
 def _kind_of(path: Path) -> Kind:

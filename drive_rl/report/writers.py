@@ -65,8 +65,8 @@ def film_writer(out: Path, frames_per_s: int, overwrite: bool = False) -> Iterat
     Raises:
         DriveRLError: as `check_out`; or it cannot be written there, or the disk is full.
     """
-    check_out(out, overwrite)
     with _told(out), explain_disk_errors(out), _plain_errors():
+        check_out(out, overwrite)
         if not out.suffix:
             with write_directory(out) as folder:
                 yield _Folder(folder)
@@ -101,7 +101,9 @@ def _plain_errors() -> Iterator[None]:
 def _stream(path: Path, suffix: str, frames_per_s: int) -> Iterator[FilmWriter]:
     """Yield an encoder into a file, and finish the file; when the block fails, just let go of it."""
     kind = {".mp4": _H264, ".gif": _Gif}[suffix]
-    container = av.open(str(path), "w", format=suffix.removeprefix("."), options=kind.container_options)
+    # `file:` and an absolute path, for FFmpeg takes a name such as 12:30.mp4 for the address of a server
+    form = suffix.removeprefix(".")  # the temporary name has no suffix of its own
+    container = av.open(f"file:{path.absolute()}", "w", format=form, options=kind.container_options)
     try:
         film = kind(container, frames_per_s)
         yield film

@@ -32,6 +32,10 @@ PACKAGES = (
     "imagecorruptions-imaug",
 )
 
+_OTHER_REPOSITORY = {
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX", "GIT_CEILING_DIRECTORIES",
+}  # fmt: skip
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -54,15 +58,18 @@ def provenance(renderer: str) -> dict[str, Any]:
 
 
 def git_state(package: Path) -> dict[str, Any] | None:
-    """Commit and dirty flag of the checkout that holds `package`; none when installed or without git."""
+    """Commit and dirty flag of the checkout that holds `package`; none when installed or without git.
+
+    The flag is none where git takes too long to look at all files.
+    """
     top = _git(package, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != package.resolve().parent:
         return None  # a virtual environment inside somebody else's checkout is not our commit
     commit = _git(package, "rev-parse", "HEAD")
-    changes = _git(package, "status", "--porcelain", "--untracked-files=normal")
-    if commit is None or changes is None:
+    if commit is None:
         return None
-    return {"commit": commit, "dirty": bool(changes)}
+    changes = _git(package, "status", "--porcelain", "--untracked-files=normal")
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 
 def package_versions() -> dict[str, str | None]:
@@ -102,10 +109,23 @@ def _version(name: str) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """The output of one git command in `folder`, or none when it fails."""
+    """The output of one git command about the checkout around `folder`, or none when it fails.
+
+    It looks alone: it takes no lock that a git of the user's would find taken, and heeds no variable that names
+    another repository (inside a hook, git sets some). A checkout of another user is one whose code runs here already.
+    """
+    looks = ("--no-optional-locks", "-c", f"safe.directory={folder.parent}", "-c", "core.fsmonitor=false")
+    surroundings = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
+            ["git", *looks, "-C", str(folder), *arguments],
+            env=surroundings,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",  # a path of another encoding
+            timeout=10,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None

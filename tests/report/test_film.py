@@ -25,6 +25,7 @@ from drive_rl.report.card import outcome
 from drive_rl.report.film import Filmed, card_frames, render_film
 from drive_rl.report.road_map import RoadMap
 from drive_rl.report.stage import HEIGHT_PX, WIDTH_PX, Stage, Step, newest_picture
+from drive_rl.report.writers import film_writer
 from drive_rl.sim.episode import draw_episode
 from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.sim.scoring import EpisodeMetrics
@@ -242,6 +243,46 @@ def test_a_film_that_exists_is_replaced_only_when_asked(films: Path, tmp_path: P
         film(out)
     film(out, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+ODD = [
+    "12:30",
+    "-x",
+    "a%d",
+    "concat:a|b",
+    "pipe:1",
+    "file:x",
+    "http:x",
+    "data:,",
+    "two\nlines",
+    "größe",
+    "\udcff",
+    "C:\\a",
+]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ""])
+def test_a_name_is_a_name_and_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    monkeypatch.chdir(tmp_path)  # relative names, for FFmpeg takes what comes before a colon for a protocol
+    begins = {".mp4": b"\0\0\0", ".gif": b"GIF8"}
+    names = ODD[:2] if suffix == ".gif" else ODD  # a palette takes a while
+    for name in names:
+        out = Path(name + suffix)
+        with film_writer(out, 10) as film:
+            film.begin_episode()
+            film.add(blank(WIDTH_PX, HEIGHT_PX))
+        if suffix:
+            assert out.read_bytes().startswith(begins[suffix])
+        else:
+            assert [path.name for path in out.glob("*/*")] == ["frame_00001.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {name + suffix for name in names}
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    for name in ("x" * 300 + ".mp4", "x" * 300, "x" * 250 + ".mp4"):
+        with pytest.raises(DriveRLError, match="cannot be written"), film_writer(tmp_path / name, 10):
+            pytest.fail("it began")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_of_other_things_is_never_replaced(tmp_path: Path) -> None:

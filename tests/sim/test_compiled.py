@@ -1,8 +1,13 @@
 """Compiled code is never older than the formulas it came from."""
 
 import os
+import shutil
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
+import drive_rl
 from drive_rl.sim import drop_stale_code
 
 
@@ -23,3 +28,38 @@ def test_code_older_than_a_module_is_compiled_anew(tmp_path: Path) -> None:
 def test_a_folder_without_compiled_code_is_fine(tmp_path: Path) -> None:
     (tmp_path / "batch.py").write_text("")
     drop_stale_code(tmp_path)
+
+
+def test_a_read_only_installation_without_a_home_keeps_its_code_in_a_private_folder(tmp_path: Path) -> None:
+    """As in a container with `--user`. A file in the place of `__pycache__` keeps even root from writing there."""
+    package = Path(drive_rl.__file__).parent
+    shutil.copytree(package, tmp_path / "drive_rl", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(package.parent / "envs", tmp_path / "envs")
+    (tmp_path / "drive_rl" / "sim" / "__pycache__").write_text("")
+    (tmp_path / "tmp").mkdir()
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA", "XDG"))}
+    surroundings |= {"HOME": "/dev/null", "TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(tmp_path)}
+    script = (
+        "import os, warnings; warnings.simplefilter('error')\n"
+        "from drive_rl.sim.reward import lane_term\n"
+        "assert lane_term(0.0, 2.0) == 1\n"
+        "print(os.environ['NUMBA_CACHE_DIR'], sum(lane_term.stats.cache_hits.values()))\n"
+    )
+
+    def call() -> tuple[Path, int]:
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, env=surroundings, capture_output=True, text=True, timeout=100
+        )
+        assert done.returncode == 0, done.stderr
+        folder, hits = done.stdout.split()
+        return Path(folder), int(hits)
+
+    folder, hits = call()
+    assert folder.parent == tmp_path.resolve() / "tmp" / f"drive-rl-{os.geteuid()}"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert hits == 0
+    assert list(folder.glob("*/reward.lane_term-*.nbc"))
+    assert call() == (folder, 1), "the next process finds it"
+    (tmp_path / "drive_rl" / "sim" / "road.py").open("a").write("# another release\n")
+    assert call()[0] != folder, "and never code of other sources"
+    assert {path.name for path in tmp_path.iterdir()} == {"drive_rl", "envs", "tmp"}, "no folder called ~"
