@@ -52,5 +52,7 @@ def _mistake(item: Mapping[str, Any]) -> str:
         return f"{key}: is missing"
     if item["type"] == "extra_forbidden":
         return f"{_BRIEF.repr(key)[1:-1]}: unknown key"
+    if item["type"] in ("model_type", "dict_type"):
+        return f"{key + ' = ' if key else ''}{_BRIEF.repr(item['input'])}: expected a table of keys"
     message = item["msg"].removeprefix("Value error, ")
     return f"{key} = {_BRIEF.repr(item['input'])}: {message}" if key else message
