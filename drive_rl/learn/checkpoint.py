@@ -115,7 +115,7 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
     if counters.num_timesteps != manifest["num_timesteps"]:
         raise DriveRLError(
             f"{folder / 'counters.json'}: num_timesteps = {counters.num_timesteps}, but manifest.json says"
-            f" {manifest['num_timesteps']}: {MEND}"
+            f" {manifest['num_timesteps']}; {MEND}"
         )
     buffer = model.replay_buffer if isinstance(model, DQN) and "replay.npz" in names else None
     replay = read_replay(folder / "replay.npz", buffer) if buffer is not None else {}
@@ -216,7 +216,7 @@ def _check_complete(folder: Path, manifest: dict[str, Any], model: BaseAlgorithm
     if "env.npz" in manifest["files"]:
         needed += ["last_step.npz"]
     if absent := [name for name in needed if name not in manifest["files"]]:
-        raise DriveRLError(f"{folder / 'manifest.json'}: files: {', '.join(absent)} not listed: {MEND}")
+        raise DriveRLError(f"{folder / 'manifest.json'}: files: {', '.join(absent)} not listed; {MEND}")
 
 
 def _rollout_steps(model: BaseAlgorithm) -> int:
@@ -245,7 +245,7 @@ def _read_last_step(env: VecEnv, path: Path) -> dict[str, np.ndarray]:
     parts = space.spaces if isinstance(space, spaces.Dict) else {"": space}
     expected = {f"obs/{key}": (n, *(part.shape or ())) for key, part in parts.items()} | {"episode_starts": (n,)}
     if arrays.keys() != expected.keys():
-        raise DriveRLError(f"{path}: holds {', '.join(arrays)}, but expected {', '.join(expected)}: {MEND}")
+        raise DriveRLError(f"{path}: holds {', '.join(arrays)}, but expected {', '.join(expected)}; {MEND}")
     if (found := arrays["episode_starts"].size) != n:
         raise DriveRLError(
             f"{path}: the checkpoint holds {found} environments and this run has {n}: resume with the same number of"

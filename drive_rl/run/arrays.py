@@ -46,7 +46,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
                 arrays[member.filename.removesuffix(".npy")] = _read(archive, member)
             return arrays
     except (OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, OverflowError) as error:
-        raise DriveRLError(f"{path}: {name}cannot be read as npz ({error}): {MEND}") from error
+        raise DriveRLError(f"{path}: {name}cannot be read as npz ({error}); {MEND}") from error
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:

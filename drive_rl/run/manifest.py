@@ -66,13 +66,13 @@ def _listed_files(
         raise DriveRLError(f"{path}: format = {found!r}: expected {FORMAT}: use the drive-rl version that wrote it")
     files = manifest.get("files")
     if not isinstance(files, dict) or not all(_is_entry(name, entry) for name, entry in files.items()):
-        raise DriveRLError(f"{path}: files: expected file names with `bytes` and `sha256`: {MEND}")
+        raise DriveRLError(f"{path}: files: expected file names with `bytes` and `sha256`; {MEND}")
     if absent := [name for name in needed if name not in files]:
-        raise DriveRLError(f"{path}: files: {', '.join(absent)} not listed: the manifest was edited: {MEND}")
+        raise DriveRLError(f"{path}: files: {', '.join(absent)} not listed: the manifest was edited; {MEND}")
     if manifest.get("algorithm") not in list(algorithms):  # a list compares what cannot be hashed, too
         raise DriveRLError(
             f"{path}: algorithm = {manifest.get('algorithm')!r}: expected"
-            f" {', '.join(algorithms[:-1])}{' or ' * (len(algorithms) > 1)}{algorithms[-1]}: {MEND}"
+            f" {', '.join(algorithms[:-1])}{' or ' * (len(algorithms) > 1)}{algorithms[-1]}; {MEND}"
         )
     check_table(path, manifest, _PerceptionManifest if manifest["algorithm"] == "perception" else _Manifest, MEND)
     return files
@@ -112,18 +112,18 @@ def _is_entry(name: str, entry: Any) -> bool:
 
 def _check_file(path: Path, expected: dict[str, Any]) -> None:
     try:
-        require_file(path, f"the checkpoint's manifest lists it: {MEND}")
+        require_file(path, f"the checkpoint's manifest lists it; {MEND}")
         size = path.stat().st_size
         found = sha256_of(path) if size == expected["bytes"] else ""
     except OSError as error:
-        raise DriveRLError(f"{path}: cannot be read ({error.strerror}): {MEND}") from error
+        raise DriveRLError(f"{path}: cannot be read ({error.strerror}); {MEND}") from error
     if size != expected["bytes"]:
         raise DriveRLError(
-            f"{path}: {size} bytes found, {expected['bytes']!r} expected: the file was cut short or edited: {MEND}"
+            f"{path}: {size} bytes found, {expected['bytes']!r} expected: the file was cut short or edited; {MEND}"
         )
     if found != expected["sha256"]:
         raise DriveRLError(
-            f"{path}: SHA-256 {found} found, {expected['sha256']} expected: the file was edited or damaged: {MEND}"
+            f"{path}: SHA-256 {found} found, {expected['sha256']} expected: the file was edited or damaged; {MEND}"
         )
 
 

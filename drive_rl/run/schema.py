@@ -42,7 +42,7 @@ def check_table(path: Path, value: Any, kind: type[Kind], fix: str) -> Kind:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise DriveRLError(f"{path}: {_mistake(error.errors()[0])}: {fix}") from error
+        raise DriveRLError(f"{path}: {_mistake(error.errors()[0])}; {fix}") from error
 
 
 def _mistake(item: Mapping[str, Any]) -> str:
