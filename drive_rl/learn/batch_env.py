@@ -12,12 +12,15 @@ from gymnasium.utils import seeding
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
+from drive_rl.errors import DriveRLError
 from drive_rl.sim.batch import Batch
 from drive_rl.sim.course import Course, check_courses, split_courses
 from drive_rl.sim.interface import action_grid, action_space, commands_of, observation_space
 from drive_rl.sim.judge import RUNNING, TIMEOUT
 from drive_rl.sim.state import Expected, check_array
 from drive_rl.spec import Actions, Split
+
+_MEND = "fix: the run's own spec.yaml"
 
 
 class BatchVecEnv(VecEnv):
@@ -93,7 +96,11 @@ class BatchVecEnv(VecEnv):
         returns = rest.pop("returns", np.empty(0))
         self.batch.check_state(rest)
         check_courses(courses, self.num_envs)
-        check_array("state: returns", returns, Expected((self.num_envs,), np.float64), "fix: the run's own spec.yaml")
+        if not rest["drives"].all():
+            raise DriveRLError(
+                f"state: drives = {rest['drives'].tolist()}: expected a car on its road in each; {_MEND}"
+            )
+        check_array("state: returns", returns, Expected((self.num_envs,), np.float64, -1e15, 1e15), _MEND)
         self.batch.set_state(rest)
         self._returns[:] = self.batch.of_numpy(returns)
         for i, course in enumerate(self._courses):

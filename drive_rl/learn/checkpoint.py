@@ -39,7 +39,7 @@ from drive_rl.learn.replay_state import fill_replay, read_replay, write_replay
 from drive_rl.learn.rng_state import capture_rng, read_rng, restore_rng
 from drive_rl.run.arrays import read_arrays
 from drive_rl.run.files import write_directory, write_json
-from drive_rl.run.manifest import MEND, verify, write_manifest
+from drive_rl.run.manifest import DRIVERS, MEND, verify, write_manifest
 from drive_rl.run.schema import read_table
 from drive_rl.run.tensors import check_weights, read_optimizer, read_tensors, write_optimizer, write_tensors
 from drive_rl.sim.state import Expected, check_array
@@ -102,7 +102,7 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
             size.
     """
     folder = Path(folder)
-    manifest = verify(folder)
+    manifest = verify(folder, algorithms=DRIVERS)
     if manifest["algorithm"] != _algorithm(model):
         raise DriveRLError(
             f"{folder / 'manifest.json'}: algorithm = {manifest['algorithm']}, but this driver is "
@@ -110,7 +110,8 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
         )
     # read and check all of it first, so that what cannot be used changes nothing
     policy, names, path = model.policy, manifest["files"], folder / "weights.safetensors"
-    _check_complete(folder, manifest, model)
+    exact = manifest.get("exact", False)
+    _check_complete(folder, manifest, model, exact)
     weights = read_tensors(path)
     check_weights(policy, weights, path)
     optimizer = read_optimizer(folder, policy.optimizer)
@@ -118,12 +119,12 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
     if counters.num_timesteps != manifest["num_timesteps"]:
         raise DriveRLError(
             f"{folder / 'counters.json'}: num_timesteps = {counters.num_timesteps}, but manifest.json says"
-            f" {manifest['num_timesteps']}: {MEND}"
+            f" {manifest['num_timesteps']}; {MEND}"
         )
     buffer = model.replay_buffer if isinstance(model, DQN) and "replay.npz" in names else None
     replay = read_replay(folder / "replay.npz", buffer) if buffer is not None else {}
     guide = model.guide if isinstance(model, GuidedPPO | GuidedDQN) else None
-    lessons = guide.read(folder, _rollout_steps(model), manifest["exact"]) if guide is not None else None
+    lessons = guide.read(folder, _rollout_steps(model), exact) if guide is not None else None
     rng = read_rng(folder / "rng.json")
     last_step = _read_last_step(model.env, folder / "last_step.npz") if "env.npz" in names and model.env else None
     if last_step is not None and model.env is not None:
@@ -141,7 +142,7 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
 
 def weights_only(folder: Path) -> dict[str, Tensor]:
     """The policy's state dict, checked against the manifest: all that evaluation needs."""
-    verify(folder)
+    verify(folder, algorithms=DRIVERS)
     return read_tensors(Path(folder) / "weights.safetensors")
 
 
@@ -217,16 +218,16 @@ def _set_counters(model: BaseAlgorithm, counters: Counters) -> None:
         model.exploration_rate, model._n_calls = counters.exploration_rate, counters.n_calls
 
 
-def _check_complete(folder: Path, manifest: dict[str, Any], model: BaseAlgorithm) -> None:
+def _check_complete(folder: Path, manifest: dict[str, Any], model: BaseAlgorithm, exact: bool) -> None:
     """Refuse a manifest without the files that its own words call for."""
     needed = ["rng.json"]
-    if manifest["exact"]:
+    if exact:
         needed += ["env.npz", "replay.npz"] if isinstance(model, DQN) else ["env.npz"]
         needed += ["pictures.npz"] if isinstance(model, GuidedPPO | GuidedDQN) else []
     if "env.npz" in manifest["files"]:
         needed += ["last_step.npz"]
     if absent := [name for name in needed if name not in manifest["files"]]:
-        raise DriveRLError(f"{folder / 'manifest.json'}: files: {', '.join(absent)} not listed: {MEND}")
+        raise DriveRLError(f"{folder / 'manifest.json'}: files: {', '.join(absent)} not listed; {MEND}")
 
 
 def _rollout_steps(model: BaseAlgorithm) -> int:
@@ -255,7 +256,7 @@ def _read_last_step(env: VecEnv, path: Path) -> dict[str, np.ndarray]:
     parts = space.spaces if isinstance(space, spaces.Dict) else {"": space}
     expected = {f"obs/{key}": (n, *(part.shape or ())) for key, part in parts.items()} | {"episode_starts": (n,)}
     if arrays.keys() != expected.keys():
-        raise DriveRLError(f"{path}: holds {', '.join(arrays)}, but expected {', '.join(expected)}: {MEND}")
+        raise DriveRLError(f"{path}: holds {', '.join(arrays)}, but expected {', '.join(expected)}; {MEND}")
     if (found := arrays["episode_starts"].size) != n:
         raise DriveRLError(
             f"{path}: the checkpoint holds {found} environments and this run has {n}: resume with the same number of"

@@ -115,7 +115,7 @@ def _explained(path: Path) -> Iterator[None]:
 _WRAPPER_STATES = {
     "wrapper/rewards": Expected((None,), np.float64),
     "wrapper/_elapsed_steps": Expected((), np.int64, 0),
-    f"wrapper/{_VEC_MONITOR}": Expected((2,), np.float64, high=1e15),
+    f"wrapper/{_VEC_MONITOR}": Expected((2,), np.float64, -1e15, 1e15),
 }
 
 

@@ -17,7 +17,7 @@ from drive_rl.perception.trained import load_trained
 from drive_rl.reader import dump, read_run, tells_perception
 from drive_rl.run.files import read_json, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
-from drive_rl.run.manifest import verify, write_manifest
+from drive_rl.run.manifest import DRIVERS, verify, write_manifest
 from drive_rl.run.tensors import read_tensors, write_tensors
 from drive_rl.spec import LearnerSpec, RunSpec
 
@@ -59,7 +59,7 @@ def read_export(folder: Path) -> tuple[RunSpec, dict[str, Tensor]]:
     Raises:
         DriveRLError: a file is missing, cut short or edited.
     """
-    verify(folder, _NEEDED)
+    verify(folder, _NEEDED, DRIVERS)
     return read_run(folder / "spec.yaml"), read_tensors(folder / "weights.safetensors")
 
 

@@ -176,10 +176,10 @@ class Guide(VecEnvWrapper):
         shown = np.array(state.shown, np.float32) if len({len(row) for row in state.shown}) == 1 else np.empty(0)
         check_array(f"{path}: shown", shown, Expected((n, *LANE_STATE.shape), np.float32), MEND)
         if len(state.shows_truth) != n:
-            raise DriveRLError(f"{path}: shows_truth: {len(state.shows_truth)} values, but expected {n}: {MEND}")
+            raise DriveRLError(f"{path}: shows_truth: {len(state.shows_truth)} values, but expected {n}; {MEND}")
         most = unlearned * self._spec.passes / self._spec.batch_size + 1
         if exact and state.owed > most:
-            raise DriveRLError(f"{path}: owed = {state.owed:g}: expected at most {most:g} minibatches: {MEND}")
+            raise DriveRLError(f"{path}: owed = {state.owed:g}: expected at most {most:g} minibatches; {MEND}")
         if (folder / "pictures.npz").is_file():
             arrays = self._read_pictures(folder / "pictures.npz", state.seen)
         return GuideState(state, min(state.owed, most), shown, optimizer, arrays)

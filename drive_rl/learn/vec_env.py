@@ -79,7 +79,7 @@ class Seat:
         """
         rest = dict(state)
         episode, failed = rest.pop("episode", np.empty(0)), rest.pop("failed", np.empty(0))
-        check_array("state: episode", episode, Expected((2,), np.float64, high=1e15), _MEND)
+        check_array("state: episode", episode, Expected((2,), np.float64, -1e15, 1e15), _MEND)
         check_array("state: failed", failed, Expected((None,), np.int64, 0), _MEND)
         cast(Any, self.env).set_state(rest)
         self.episode_return, length = episode.tolist()

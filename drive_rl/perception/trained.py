@@ -46,7 +46,7 @@ def load_trained(name: str) -> Trained:
         )
     spec = read_perception(spec_path)
     weights = folder / "weights.safetensors"
-    verify(folder, _NEEDED)
+    verify(folder, _NEEDED, ("perception",))
     model = build_perception(spec)
     load_weights(model, read_tensors(weights), weights)
     return Trained(name if name in entries("agents") else spec.name, spec, model.eval(), weights)

@@ -14,11 +14,12 @@ from drive_rl.run.files import read_json, require_file, settle, write_json
 from drive_rl.run.schema import Table, check_table
 
 FORMAT = 1
-ALGORITHMS = ("PPO", "DQN", "perception")
+DRIVERS = ("PPO", "DQN")
+ALGORITHMS = (*DRIVERS, "perception")
 """What weights may have come from."""
 MOST_STEPS = 10**15
 """More than any run takes."""
-MEND = "take another checkpoint of the run, or train again"
+MEND = "fix: take another checkpoint of the run, or train again"
 RESUMABLE = ("weights.safetensors", "optimizer.safetensors", "optimizer.json", "counters.json")
 """What every checkpoint that training goes on from holds."""
 
@@ -30,12 +31,15 @@ def write_manifest(folder: Path, head: dict[str, Any]) -> None:
     write_json(folder / "manifest.json", {"format": FORMAT, **head, "files": files})
 
 
-def verify(folder: Path, needed: tuple[str, ...] = RESUMABLE) -> dict[str, Any]:
+def verify(
+    folder: Path, needed: tuple[str, ...] = RESUMABLE, algorithms: tuple[str, ...] = ALGORITHMS
+) -> dict[str, Any]:
     """Check every file of a checkpoint against its manifest, and return the manifest.
 
     Args:
         folder: The checkpoint.
         needed: Files that the manifest must list.
+        algorithms: What the weights may have come from.
 
     Raises:
         DriveRLError: not a checkpoint, or a file that is missing, cut short or edited.
@@ -48,25 +52,27 @@ def verify(folder: Path, needed: tuple[str, ...] = RESUMABLE) -> dict[str, Any]:
             f"{folder}: not a checkpoint: manifest.json not found: give a checkpoint folder such as RUN/best"
         )
     manifest = read_json(path, MEND)
-    for name, expected in _listed_files(path, manifest, needed).items():
+    for name, expected in _listed_files(path, manifest, needed, algorithms).items():
         _check_file(folder / name, expected)
     return manifest
 
 
-def _listed_files(path: Path, manifest: Any, needed: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def _listed_files(
+    path: Path, manifest: Any, needed: tuple[str, ...], algorithms: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
     """The manifest's files, after checking that it is a manifest this version can read."""
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT or type(found) is not int:
         raise DriveRLError(f"{path}: format = {found!r}: expected {FORMAT}: use the drive-rl version that wrote it")
     files = manifest.get("files")
     if not isinstance(files, dict) or not all(_is_entry(name, entry) for name, entry in files.items()):
-        raise DriveRLError(f"{path}: files: expected file names with `bytes` and `sha256`: {MEND}")
+        raise DriveRLError(f"{path}: files: expected file names with `bytes` and `sha256`; {MEND}")
     if absent := [name for name in needed if name not in files]:
-        raise DriveRLError(f"{path}: files: {', '.join(absent)} not listed: the manifest was edited: {MEND}")
-    if manifest.get("algorithm") not in list(ALGORITHMS):  # a list compares what cannot be hashed, too
+        raise DriveRLError(f"{path}: files: {', '.join(absent)} not listed: the manifest was edited; {MEND}")
+    if manifest.get("algorithm") not in list(algorithms):  # a list compares what cannot be hashed, too
         raise DriveRLError(
-            f"{path}: algorithm = {manifest.get('algorithm')!r}: expected {', '.join(ALGORITHMS[:-1])} or"
-            f" {ALGORITHMS[-1]}: {MEND}"
+            f"{path}: algorithm = {manifest.get('algorithm')!r}: expected"
+            f" {', '.join(algorithms[:-1])}{' or ' * (len(algorithms) > 1)}{algorithms[-1]}; {MEND}"
         )
     check_table(path, manifest, _PerceptionManifest if manifest["algorithm"] == "perception" else _Manifest, MEND)
     return files
@@ -107,18 +113,18 @@ def _is_entry(name: str, entry: Any) -> bool:
 
 def _check_file(path: Path, expected: dict[str, Any]) -> None:
     try:
-        require_file(path, f"the checkpoint's manifest lists it: {MEND}")
+        require_file(path, f"the checkpoint's manifest lists it; {MEND}")
         size = path.stat().st_size
         found = sha256_of(path) if size == expected["bytes"] else ""
     except OSError as error:
-        raise DriveRLError(f"{path}: cannot be read ({error.strerror}): {MEND}") from error
+        raise DriveRLError(f"{path}: cannot be read ({error.strerror}); {MEND}") from error
     if size != expected["bytes"]:
         raise DriveRLError(
-            f"{path}: {size} bytes found, {expected['bytes']!r} expected: the file was cut short or edited: {MEND}"
+            f"{path}: {size} bytes found, {expected['bytes']!r} expected: the file was cut short or edited; {MEND}"
         )
     if found != expected["sha256"]:
         raise DriveRLError(
-            f"{path}: SHA-256 {found} found, {expected['sha256']} expected: the file was edited or damaged: {MEND}"
+            f"{path}: SHA-256 {found} found, {expected['sha256']} expected: the file was edited or damaged; {MEND}"
         )
 
 

@@ -42,7 +42,7 @@ def check_table(path: Path, value: Any, kind: type[Kind], fix: str) -> Kind:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise DriveRLError(f"{path}: {_mistake(error.errors()[0])}: {fix}") from error
+        raise DriveRLError(f"{path}: {_mistake(error.errors()[0])}; {fix}") from error
 
 
 def _mistake(item: Mapping[str, Any]) -> str:
@@ -52,5 +52,7 @@ def _mistake(item: Mapping[str, Any]) -> str:
         return f"{key}: is missing"
     if item["type"] == "extra_forbidden":
         return f"{_BRIEF.repr(key)[1:-1]}: unknown key"
+    if item["type"] in ("model_type", "dict_type"):
+        return f"{key + ' = ' if key else ''}{_BRIEF.repr(item['input'])}: expected a table of keys"
     message = item["msg"].removeprefix("Value error, ")
     return f"{key} = {_BRIEF.repr(item['input'])}: {message}" if key else message

@@ -34,6 +34,8 @@ _SPARE_ROADS = 64
 """Slots beyond one a car, for roads that are driven on again."""
 _SHARE = 4
 """Cars that a thread takes at a time."""
+_MOST = 1e9
+"""Largest size of what is measured, so that sums over an episode stay finite."""
 _MEND = "fix: the world and num_envs that it was taken from"
 
 
@@ -227,12 +229,12 @@ class Batch:
                 "body": Expected((7, n), f8, -FARTHEST, FARTHEST),
                 "steer": Expected((n,), f8, -1, 1),
                 "steps": Expected((n,), np.int64, 0, most),
-                "metrics": Expected((n, len(METRICS)), f8),
-                "terms": Expected((n, len(TERMS)), f8),
-                "trace": Expected((n, None, len(TRACE)), f8),
-                "reward": Expected((n,), f8),
+                "metrics": Expected((n, len(METRICS)), f8, -_MOST, _MOST),
+                "terms": Expected((n, len(TERMS)), f8, -_MOST, _MOST),
+                "trace": Expected((n, None, len(TRACE)), f8, -_MOST, _MOST),
+                "reward": Expected((n,), f8, -_MOST, _MOST),
                 "end": Expected((n,), np.int64, RUNNING, len(END_REASONS)),
-                "state": Expected((n, len(STATE_FIELDS)), np.float32),
+                "state": Expected((n, len(STATE_FIELDS)), np.float32, -_MOST, _MOST),
                 "slot": Expected((n,), np.int64, -1),
                 "drives": Expected((n,), np.bool_),
                 "frames": Expected(frames, np.uint8),

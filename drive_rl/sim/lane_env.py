@@ -249,7 +249,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
             "seed": Expected((), np.int64, 0),
             "car": Expected((7,), f8, -FARTHEST, FARTHEST),
             "control": Expected((4,), f8, -FARTHEST, FARTHEST),
-            "trace": Expected((None, len(TRACE)), f8),
+            "trace": Expected((None, len(TRACE)), f8, -1e9, 1e9),
             "random": Expected((6,), np.uint64),
         }
         check_state(state, expected | ({"frames": Expected(self._eye.frames.shape, np.uint8)} if self._eye else {}))
