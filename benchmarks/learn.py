@@ -33,7 +33,7 @@ def train(experiment: str, seed: int, changes: list[str], runs: Path) -> tuple[R
     options = ["--seed", str(seed), "--track", "none", "--no-film", "--runs", str(runs)]
     _, process_s = run([*CLI, "train", experiment, *changes, *options])
     folder = RunFolder.open(runs / Path(experiment).stem)
-    history = History.load(folder.path / "training.json", sys.maxsize)
+    history = History.load(folder.path / "last" / "training.json")
     best = history.best
     assert best is not None, "training ends with an evaluation"
     return folder, {

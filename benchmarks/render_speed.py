@@ -30,13 +30,12 @@ TITLES = {
 }
 
 
-def shots(world: WorldSpec, episode: Episode, client: int, boxes: int) -> dict[str, Shot]:
-    """Return what takes a picture at a pose, for each contender; `client` gets the meshed copy of the road."""
+def shots(world: WorldSpec, episode: Episode, bullet: BulletCamera, boxes: int) -> dict[str, Shot]:
+    """Return what takes a picture at a pose, for each contender; `bullet` gets the meshed copy of the road."""
     camera, look = world.camera, episode.look
     scene = Scene(episode.field, world.road, look)
     rays = cast_rays(camera, look.camera_height_error_m, look.camera_pitch_error_rad)
     image = np.zeros((camera.planes, camera.height_px, camera.width_px), np.uint8)
-    bullet = BulletCamera(world, client)
     bullet.lay(episode.road, look)
     aspect = camera.width_px / camera.height_px
     field_of_view = math.degrees(2 * math.atan(math.tan(camera.fov_rad / 2) / aspect))
@@ -61,7 +60,7 @@ def shots(world: WorldSpec, episode: Episode, client: int, boxes: int) -> dict[s
     return {
         "ours": lambda pose: render(scene, rays, *pose, image),
         "tiny": lambda pose: bullet.photograph(*pose, image),
-        "tiny_bare": lambda pose: bare(client, pose),
+        "tiny_bare": lambda pose: bare(bullet.client, pose),
         "tiny_boxes": lambda pose: bare(boxes, (0.0, 0.0, pose[2])),
     }
 
@@ -116,11 +115,11 @@ def main() -> None:
             world = load_world("lane_follow", [*changes, "camera.renderer=tiny"])
             episode = draw_episode(world, seed)
             where = poses(episode, rng, args.poses)
-            client = pybullet.connect(pybullet.DIRECT)
-            for name, shot in shots(world, episode, client, boxes).items():
+            bullet = BulletCamera(world)
+            for name, shot in shots(world, episode, bullet, boxes).items():
                 frames_per_s(shot, where, 0.05 * args.seconds)  # warm-up
                 samples[size][name].append(frames_per_s(shot, where, args.seconds))
-            pybullet.disconnect(client)
+            bullet.close()
     figures = {size: _figures(rates) for size, rates in samples.items()}
     show(
         f"Frames on one core, medians of {args.rounds} rounds (roads)",

@@ -39,7 +39,7 @@ def learn(name: str, changes: list[str], seed: int, episodes: int, here: Path) -
     """Train a driver; return when it first reached 99 % of the val roads, and its success on test roads."""
     command = [*DRIVE_RL, "train", name, *changes, "--seed", str(seed), "--track", "none", "--no-film"]
     folder = folder_of(run(command, here)[0], here)
-    history = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    history = json.loads((folder / "last" / "training.json").read_text(encoding="utf-8"))
     reached = next((row["step"] for row in history["evaluations"] if row["success"] >= 0.99), None)
     steps, train_s = history["evaluations"][-1]["step"], history["wall_s"] - history["evaluation_s"]
     out = folder / "test.json"

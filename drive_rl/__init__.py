@@ -1,6 +1,14 @@
 """drive-rl: driving from pixels. Importing it registers one Gymnasium id for each world on the shelf."""
 
-from drive_rl.worlds import register_worlds
+import os.path
+import signal
+import sys
+
+_is_command_line = os.path.basename("".join(sys.argv[:1])) == "drive-rl" or sys.orig_argv[1:3] == ["-m", "drive_rl"]
+if _is_command_line and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules load: the end, without a traceback
+
+from drive_rl.worlds import register_worlds  # noqa: E402 - it loads much
 
 __version__ = "0.1.0"
 

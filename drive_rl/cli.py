@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -36,6 +37,8 @@ from drive_rl.options import (
     own_stdout,
     path_of,
 )
+from drive_rl.plain_text import plain
+from drive_rl.run.streams import cut_short, outlive_readers
 
 app = typer.Typer(
     help="Learn to drive from camera images: train, score and film drivers in a PyBullet world.",
@@ -55,14 +58,30 @@ DriverArg = Annotated[
     str,
     typer.Argument(metavar="RUN|DRIVER", help=_RUN_OR_DRIVER, callback=named, autocompletion=drivers_and_runs),
 ]
+RunArg = Annotated[
+    Path,
+    typer.Argument(
+        parser=path_of,
+        metavar="RUN",
+        help="A run folder, or a folder of runs (its newest).",
+        autocompletion=runs_here,
+    ),
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Open a stable-baselines3 zip: it can run its author's code.")]
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 done, 2 something to mend, 130 or 143 stopped by a signal."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are cleared away
+    """Run the command line and exit: 0 done, 2 something to mend, 129, 130 or 143 stopped by a signal."""
+    outlive_readers()
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _leave)  # so that temporary files are cleared away
     try:
         app(prog_name="drive-rl")
+    except SystemExit as end:
+        if (cut := cut_short()) is not None:
+            _fail(f"standard output: {cut.strerror}; what was printed is cut short, what was written to files is whole")
+        raise end
     except DriveRLError as error:
         _fail(str(error))
     except OSError as error:
@@ -75,6 +94,10 @@ def main() -> NoReturn:
             " agent.guidance.pictures"
         )
     sys.exit(0)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 @app.callback(invoke_without_command=True)
@@ -283,17 +306,23 @@ def doctor() -> None:
     examine()
 
 
+@app.command("track")
+def track_command(
+    run: RunArg,
+    track: TrackOption = None,
+) -> None:
+    """Record a run in W&B or TensorBoard afterwards.
+
+    All of metrics.csv, the film and the model: for a tracker that failed while the run trained, or another one.
+    """
+    from drive_rl.run.track import track as record
+
+    typer.echo(f"recorded: {record(run, track, typer.echo).path}")
+
+
 @app.command()
 def export(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            parser=path_of,
-            metavar="RUN",
-            help="A run folder, or a folder of runs (its newest).",
-            autocompletion=runs_here,
-        ),
-    ],
+    run: RunArg,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The driver's name: it becomes agents/NAME/.")],
     overwrite: Overwrite = False,
 ) -> None:
@@ -344,5 +373,5 @@ def _explain(error: OSError) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    typer.echo("error: " + message.replace("\n", "\n       "), err=True)
+    typer.echo("error: " + plain(message).replace("\n", "\n       "), err=True)
     sys.exit(2)

@@ -2,6 +2,7 @@
 
 import copy
 import reprlib
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, overload
@@ -11,8 +12,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception_spec import PerceptionSpec
+from drive_rl.plain_files import read_plain
 from drive_rl.shelf import Shelf, find, nearest
 from drive_rl.spec import AgentSpec, DqnSpec, PpoSpec, ReferenceSpec, RunSpec, WorldSpec
+from drive_rl.yaml_text import LARGEST, Dumper, parse_yaml
 
 Raw = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
@@ -23,10 +26,8 @@ _PARTS: dict[Part, tuple[Shelf, TypeAdapter[Any]]] = {
 }
 _SUCH_AS: dict[Part, str] = {"world": "world.road.lane_width_m=3.2", "agent": "agent.learning_rate=3e-4"}
 _DEEPEST_BASE = 8
-_YAML_ERRORS = (
-    yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError, LookupError, OverflowError
-)  # fmt: skip
-"""What PyYAML raises: its own errors, and those that a wrong explicit tag (`!!int ''`) lets through."""
+_LARGEST = 4 * LARGEST  # bytes of a file: those of a character are four at most
+_MOST_MISTAKES = 20  # that one error tells
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxtuple, _BRIEF.maxstring, _BRIEF.maxother = 3, 16, 16, 80, 80
 
@@ -127,7 +128,7 @@ def swapped(part: str, changes: Iterable[str]) -> tuple[str | None, list[str]]:
 
 def dump(spec: BaseModel) -> str:
     """Return a spec as YAML that reads back to the same spec."""
-    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(spec.model_dump(mode="json"), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _load(shelf: Shelf, name: str, overrides: Iterable[str], adapter: TypeAdapter[Any], prefix: str = "") -> Any:
@@ -203,24 +204,6 @@ def _merged(base: Raw, change: Raw) -> Raw:
     return {key: value for key, value in out.items() if value is not None or key not in base}
 
 
-_MERGE = "tag:yaml.org,2002:merge"
-
-
-class _Loader(yaml.SafeLoader):
-    """`yaml.SafeLoader` in which a key given twice, or a value that holds itself, is an error."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self.deep_construct = True  # depth first, so that PyYAML notices a value that holds itself
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != _MERGE]
-        twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"key {twice!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path) -> Raw:
     """Return the mapping in a YAML file.
 
@@ -232,19 +215,23 @@ def read_yaml(path: Path) -> Raw:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_plain(path, _LARGEST).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise DriveRLError(f"{path}: cannot be read ({error}); expected a UTF-8 YAML file") from error
 
 
 def _parse(text: str, path: Path) -> Raw:
     try:
-        raw = yaml.load(text, _Loader)  # a SafeLoader: builds plain data only
-    except _YAML_ERRORS as error:
-        raise DriveRLError(f"{path}: is no valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
+        raw = parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise DriveRLError(f"{path}: is no valid YAML: {_why(error)}") from error
+    if not isinstance(raw, dict):
         raise DriveRLError(f"{path}: holds {type(raw).__name__}, expected a mapping of keys to values")
     return cast(Raw, raw)
+
+
+def _why(error: yaml.YAMLError) -> str:
+    return textwrap.shorten(str(error)[:2000], 300, placeholder=" ...")
 
 
 def _override(raw: Raw, text: str, prefix: str) -> str:
@@ -275,9 +262,9 @@ def _override(raw: Raw, text: str, prefix: str) -> str:
 
 def _value(key: str, text: str) -> object:
     try:
-        return yaml.load(text, _Loader)
-    except _YAML_ERRORS as error:
-        raise DriveRLError(f"command line: {key} = {text!r}: is no valid YAML value") from error
+        return parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise DriveRLError(f"command line: {key} = {_short(text)}: is no valid YAML value: {_why(error)}") from error
 
 
 def _validate(
@@ -304,10 +291,14 @@ def _validate(
         return adapter.validate_python(raw)
     except ValidationError as error:
         old = _mistakes(adapter, as_filed)
+        found = error.errors()
+        told = found[:_MOST_MISTAKES]
         lines = [
             _explain(adapter, item, sources, typed, _mistake(item) not in old or (swaps and not item["loc"]), prefix)
-            for item in error.errors()
+            for item in told
         ]
+        if len(told) < len(found):
+            lines.append(f"and {len(found) - len(told):,} more mistakes")
         raise DriveRLError("\n".join(lines)) from error
 
 
@@ -359,7 +350,7 @@ def _explain(
 
 def _keys(adapter: TypeAdapter[Any], loc: tuple[str | int, ...]) -> list[str]:
     """Return an error's place as the user writes it: without the algorithm that pydantic puts in for a union."""
-    keys = [str(part) for part in loc]
+    keys = [str(part) if len(str(part)) <= 80 else f"{str(part)[:77]}..." for part in loc]
     at = 1 if keys[:1] == ["agent"] else 0
     tagged = at == 1 or any(_tag(model) for model in _models(adapter._type))
     if tagged and keys[at : at + 1] and keys[at] in ("ppo", "dqn", "reference"):
@@ -368,7 +359,7 @@ def _keys(adapter: TypeAdapter[Any], loc: tuple[str | int, ...]) -> list[str]:
 
 
 def _short(value: object) -> str:
-    text = _BRIEF.repr(value)
+    text = str(value).lower() if isinstance(value, bool) else _BRIEF.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -25,21 +25,31 @@ def shelf_folders(shelf: Shelf) -> list[Path]:
     """Return the folders of one shelf, the user's own first.
 
     Raises:
-        DriveRLError: a folder named in `DRIVE_RL_PATH` does not exist.
+        DriveRLError: a folder named in `DRIVE_RL_PATH` does not exist or cannot be read.
     """
     own = [Path(part) for part in os.environ.get("DRIVE_RL_PATH", "").split(os.pathsep) if part]
     for folder in own:
-        if not folder.is_dir():
-            raise DriveRLError(f"DRIVE_RL_PATH: {folder} is no folder; fix: name folders holding {shelf}/")
+        if not os.path.isdir(folder):
+            raise DriveRLError(f"DRIVE_RL_PATH: {_brief(folder)} is no folder; fix: name folders holding {shelf}/")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise DriveRLError(
+                f"DRIVE_RL_PATH: {_brief(folder)} cannot be read by this user; fix: its permissions, or leave it out"
+            )
     wheel = _PACKAGE / "_shelf"
     shipped = wheel if wheel.is_dir() else _PACKAGE.parent
-    return [root / shelf for root in (*own, shipped) if (root / shelf).is_dir()]
+    return [root / shelf for root in (*own, shipped) if os.path.isdir(root / shelf)]
 
 
 def entries(shelf: Shelf) -> dict[str, Path]:
-    """Return every entry of a shelf, name -> YAML file (or trained driver's folder); the first shelf wins."""
+    """Return every entry of a shelf, name -> YAML file (or trained driver's folder); the first shelf wins.
+
+    Raises:
+        DriveRLError: a folder named in `DRIVE_RL_PATH`, or its shelf, does not exist or cannot be read.
+    """
     found: dict[str, Path] = {}
     for folder in shelf_folders(shelf):
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise DriveRLError(f"{_brief(folder)}: cannot be read by this user; fix: its permissions")
         trained = folder.glob("*/manifest.json") if shelf == "agents" else ()
         for path in sorted([*folder.glob("*.yaml"), *(manifest.parent for manifest in trained)]):
             found.setdefault(path.stem if path.is_file() else path.name, path)
@@ -54,11 +64,13 @@ def find(shelf: Shelf, name: str) -> Path:
     """
     known = entries(shelf)
     if name.endswith((".yaml", ".yml")):
-        if not _is_file(name):
+        path = home(name)
+        if not os.path.isfile(path):
             on_shelf = name.rpartition(".")[0]
             fix = f"did you mean {on_shelf!r}?" if on_shelf in known else "fix: check the path, or `drive-rl list`"
-            raise DriveRLError(f"{name}: no such file; {fix}")
-        return home(name)
+            what = "not a regular file" if os.path.lexists(path) else "no such file"
+            raise DriveRLError(f"{_brief(name)}: {what}; {fix}")
+        return path
     if name not in known:
         raise unknown(_KIND[shelf], name, known)
     return known[name]
@@ -92,11 +104,9 @@ def home(name: str | Path) -> Path:
     return Path(os.path.expanduser(name))
 
 
-def _is_file(name: str) -> bool:
-    try:
-        return home(name).is_file()
-    except (OSError, ValueError):  # a name that is too long, or holds NUL
-        return False
+def _brief(path: object) -> str:
+    text = str(path)
+    return text if len(text) <= 300 else f"{text[:300]}... ({len(text)} letters)"
 
 
 def nearest(name: str, known: Iterable[str], elsewhere: Mapping[str, str] = MappingProxyType({})) -> str:

@@ -5,9 +5,21 @@ Units: SI, radians, seconds; the suffix of a field names its unit.
 """
 
 import math
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import CoreSchema
+
+from drive_rl.plain_text import readable
 
 Observation = Literal["camera", "camera+state", "state"]
 Actions = Literal["continuous", "discrete"]
@@ -33,10 +45,42 @@ Bounds = tuple[float, float]
 LogStd = Annotated[float, Field(ge=-10, le=5)]
 
 
+def _make_scalars_strict(schema: Any) -> None:
+    if isinstance(schema, dict):
+        if schema.get("type") in ("bool", "int", "float", "str"):
+            schema["strict"] = True
+        for part in schema.values():
+            _make_scalars_strict(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _make_scalars_strict(part)
+
+
 class Spec(BaseModel):
-    """A frozen declaration in which an unknown key is an error."""
+    """A frozen declaration in which an unknown key is an error, and so is a value that only looks like its type.
+
+    A number is a number: neither `true` nor the text "3" is one. `true` and `false` alone are booleans.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    @field_validator("*")
+    @classmethod
+    def _readable(cls, value: Any, field: ValidationInfo) -> Any:
+        """Refuse text that would steer a terminal; bring a description onto one line."""
+        if isinstance(value, str):
+            return readable(" ".join(value.split()) if field.field_name == "description" else value)
+        if isinstance(value, dict):
+            for key in value:
+                readable(str(key))
+        return value
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Make scalars strict. Not `strict=True` for all: a YAML list is to be a tuple, and a mapping a spec."""
+        schema = handler(source)
+        _make_scalars_strict(schema)
+        return schema
 
 
 def _ordered(name: str, bounds: Bounds, low: float, high: float) -> None:
@@ -242,8 +286,12 @@ class EncoderSpec(Spec):
 
     @model_validator(mode="after")
     def _known_kind(self) -> Self:
-        if self.kind not in ENCODERS and not self.kind.startswith("timm:"):
-            raise ValueError(f"kind = {self.kind!r}: expected one of {', '.join(ENCODERS)}, or timm:NAME")
+        # A plain name alone: timm reads `hf-hub:OWNER/NAME` and `local-dir:/PATH` from elsewhere.
+        if self.kind not in ENCODERS and not re.fullmatch(r"timm:[a-z0-9_.]{1,100}", self.kind):
+            raise ValueError(
+                f"kind = {self.kind[:100]!r}: expected one of {', '.join(ENCODERS)}, or timm:NAME, a name of"
+                " timm.list_models()"
+            )
         return self
 
 

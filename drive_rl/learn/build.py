@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.batch_env import BatchVecEnv
+from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.device_ppo import DevicePPO, DeviceRolloutBuffer, GuidedDevicePPO
 from drive_rl.learn.encoders import CameraStateEncoder, ImageEncoder, StateEncoder
 from drive_rl.learn.exploration import PerEnvDQN
@@ -146,7 +147,7 @@ def _make_batch(world: WorldSpec, count: int, observation: Observation, device: 
 def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:
     guided, world = is_guided(spec), envs.unwrapped
     on_device = isinstance(world, BatchVecEnv) and isinstance(world.batch.frames, torch.Tensor)
-    plain, taught = (DevicePPO, GuidedDevicePPO) if on_device else (PPO, GuidedPPO)
+    plain, taught = (DevicePPO, GuidedDevicePPO) if on_device else (BudgetPPO, GuidedPPO)
     model = (taught if guided else plain)(
         _policy_class(spec),
         envs,

@@ -5,9 +5,8 @@ checkpoint is exact. It knows models, run folders and the history. It does not k
 """
 
 import math
-import shutil
+import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -19,14 +18,19 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn import checkpoint
 from drive_rl.learn.evaluate import Evaluator
 from drive_rl.learn.history import Evaluation, History
-from drive_rl.run.files import settle
+from drive_rl.run.files import remove_directory, settle, write_json
 from drive_rl.run.folder import RunFolder
-from drive_rl.run.signals import StopRequest
+from drive_rl.run.metrics import MetricsFile
+from drive_rl.run.save_clock import SaveClock
+from drive_rl.run.signals import PATIENCE_S, StopRequest
 from drive_rl.sim.scoring import EpisodeMetrics
-from drive_rl.spec import RunSpec
+from drive_rl.spec import EvalSpec, RunSpec
 
 _SPEAK_EVERY = 16
-"""Environment steps between two looks at the progress bar."""
+"""Environment steps between two updates of the progress bar."""
+
+_LONG_ROLLOUT_S = PATIENCE_S / 2
+"""A rollout that takes so long may not end before a stop loses patience [s]."""
 
 
 class BarHeld(Exception):  # noqa: N818 - not an error
@@ -83,17 +87,17 @@ class Evaluate:
 
     def __init__(
         self,
-        spec: RunSpec,
-        run: RunFolder,
+        spec: EvalSpec,
         history: History,
         evaluator: Evaluator,
         stop: StopRequest,
+        save: "Save",
         report: Callable[[Evaluation], None],
     ) -> None:
-        self._spec, self._run, self._history = spec, run, history
-        self._evaluator, self._stop, self._report = evaluator, stop, report
+        self._spec, self._history = spec, history
+        self._evaluator, self._stop, self._save, self._report = evaluator, stop, save, report
         last = history.last
-        self._due = Every(spec.evaluation.every_steps, last.step if last else 0)
+        self._due = Every(spec.every_steps, last.step if last else 0)
 
     def __call__(self, model: BaseAlgorithm) -> None:
         """Evaluate when it is time to, and end training when the bar is held (raises `BarHeld`)."""
@@ -103,8 +107,7 @@ class Evaluate:
             self.now(model)
         except StopAsked:  # the evaluation was abandoned: resuming does it
             return
-        bar = self._spec.evaluation.stop_at_success
-        if bar is not None and self._history.held(bar) >= self._spec.evaluation.stop_after:
+        if bar_held(self._spec, self._history):
             raise BarHeld
 
     def now(self, model: BaseAlgorithm) -> None:
@@ -115,13 +118,12 @@ class Evaluate:
         """
         model.policy.set_training_mode(False)
         with self._history.evaluating():
-            score, _ = self._evaluator.run(self._spec.evaluation.episodes, self._abandon)
+            score, _ = self._evaluator.run(self._spec.episodes, self._abandon)
         row = Evaluation.of(model.num_timesteps, score)
         self._history.evaluations.append(row)
-        if self._history.best is row:
-            checkpoint.save(model, self._run.best, replay=False)
-        self._history.save(history_path(self._run))
         self._report(row)
+        if self._history.best is row:
+            self._save.best(model)
 
     def _abandon(self, episode: EpisodeMetrics) -> None:
         if self._stop:
@@ -129,25 +131,90 @@ class Evaluate:
 
 
 class Save:
-    """Numbered checkpoints, the older ones pruned, and `last/` to resume from."""
+    """Numbered checkpoints, the older ones pruned; `last/` to resume from; `best/` and what it scores.
 
-    def __init__(self, spec: RunSpec, run: RunFolder, history: History, begin: int) -> None:
-        self._spec, self._run, self._history = spec, run, history
-        self._due = Every(spec.checkpoint_every, begin)
+    `last/` is written when training begins, at every numbered checkpoint, and in between as often as costs little:
+    twice a minute, or before each rollout where rollouts are long, for a stop cannot wait for their end.
+
+    `best/` and `eval.json` follow from `last/`, which is written before them: a crash in between leaves what `settle`
+    can finish.
+    """
+
+    def __init__(
+        self, spec: RunSpec, run: RunFolder, history: History, metrics: MetricsFile, stop: StopRequest, step: int | None
+    ) -> None:
+        self._spec, self._run, self._history, self._metrics, self._stop = spec, run, history, metrics, stop
+        self._due = Every(spec.checkpoint_every, step or 0)
+        self._clock, self._rollout_s = SaveClock(), time.perf_counter()
+        self._holds = step, len(history.evaluations)
+
+    @property
+    def step(self) -> int | None:
+        """Step of `last/`; None: not yet written."""
+        return self._holds[0]
 
     def __call__(self, model: BaseAlgorithm) -> None:
         """Save when it is time to."""
-        if not self._due(model.num_timesteps):
-            return
-        checkpoint.save(model, self._run.checkpoint(model.num_timesteps), replay=False)
-        for step in self._run.steps()[: -self._spec.keep_checkpoints]:
-            remove_checkpoint(self._run, step)
-        self.now(model)
+        now = time.perf_counter()
+        rollout_s, self._rollout_s = now - self._rollout_s, now
+        due = self._due(model.num_timesteps)
+        if due:
+            with self._stop.saving():
+                checkpoint.save(model, self._run.checkpoint(model.num_timesteps), replay=False)
+                for step in self._run.steps()[: -self._spec.keep_checkpoints]:
+                    remove_checkpoint(self._run, step)
+        if due or self._clock.due(urgent=rollout_s >= _LONG_ROLLOUT_S):
+            self.catch_up(model)
 
-    def now(self, model: BaseAlgorithm) -> None:
-        """Write `last/`, with the replay buffer, and the history."""
-        checkpoint.save(model, self._run.last)
-        self._history.save(history_path(self._run))
+    def catch_up(self, model: BaseAlgorithm) -> None:
+        """Write `last/`, unless there is nothing new."""
+        if self._holds != (model.num_timesteps, len(self._history.evaluations)):
+            self._write(model)
+
+    def _write(self, model: BaseAlgorithm) -> None:
+        self._history.rows = self._metrics.count
+        self._history.unlogged = unlogged(model)
+        with self._clock.saving(), self._stop.saving():
+            self._metrics.sync()
+            checkpoint.save(model, self._run.last, history=self._history.state())
+        self._holds = model.num_timesteps, len(self._history.evaluations)
+
+    def best(self, model: BaseAlgorithm) -> None:
+        """Write `last/` and, from it, `best/` and its score."""
+        self.catch_up(model)
+        with self._stop.saving():
+            self.settle(model)
+
+    def settle(self, model: BaseAlgorithm) -> None:
+        """Make `best/` and `eval.json` what the history says of them, with `model` as `last/` has it.
+
+        Raises:
+            DriveRLError: the best driver is gone, and `model` is not it.
+        """
+        best, folder, scores = self._history.best, self._run.best, self._run.evaluation
+        settle(folder)
+        if best is None:
+            remove_directory(folder)
+            scores.unlink(missing_ok=True)
+            return
+        if checkpoint.step_of(folder) != best.step:
+            if model.num_timesteps != best.step:
+                raise DriveRLError(
+                    f"{folder}: expected the checkpoint of step {best.step}, the best of the run's evaluations; fix:"
+                    " put it back, or train again"
+                )
+            checkpoint.save(model, folder, replay=False)
+        write_json(
+            scores,
+            {
+                "driver": str(self._run.path),
+                "world": self._spec.world.name,
+                "split": "val",
+                "engine": self._spec.engine,
+                "step": best.step,
+                "score": best.score,
+            },
+        )
 
 
 class Stop:
@@ -159,8 +226,19 @@ class Stop:
     def __call__(self, model: BaseAlgorithm) -> None:
         """Save and raise `StopAsked` if so."""
         if self._stop:
-            self._save.now(model)
+            self._save.catch_up(model)
             raise StopAsked
+
+
+def bar_held(spec: EvalSpec, history: History) -> bool:
+    """Whether the newest evaluations reach the success rate at which training ends."""
+    return spec.stop_at_success is not None and history.held(spec.stop_at_success) >= spec.stop_after
+
+
+def unlogged(model: BaseAlgorithm) -> dict[str, float | None]:
+    """Return the numbers that a model has recorded since its last row; None: not a finite number."""
+    numbers = {k: float(v) for k, v in model.logger.name_to_value.items() if isinstance(v, (int, float, np.number))}
+    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
 
 
 def guard_loss(model: BaseAlgorithm) -> None:
@@ -172,8 +250,8 @@ def guard_loss(model: BaseAlgorithm) -> None:
     loss = cast(float, model.logger.name_to_value.get("train/loss", 0.0))
     if not math.isfinite(loss):
         raise DriveRLError(
-            f"training: loss = {loss} at step {model.num_timesteps}: learning has diverged; fix: a smaller"
-            " agent.learning_rate or agent.max_grad_norm, and go on from a numbered checkpoint"
+            f"training: loss = {loss} at step {model.num_timesteps}: learning has diverged; fix: train again with a"
+            " smaller agent.learning_rate or agent.max_grad_norm; best/ is what it was"
         )
 
 
@@ -200,11 +278,4 @@ def _finite(values: Any) -> bool:
 
 def remove_checkpoint(run: RunFolder, step: int) -> None:
     """Delete a numbered checkpoint."""
-    folder = run.checkpoint(step)
-    settle(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def history_path(run: RunFolder) -> Path:
-    """Return where a run keeps its history."""
-    return run.path / "training.json"
+    remove_directory(run.checkpoint(step))

@@ -2,8 +2,8 @@
 
 A checkpoint is a folder: `weights.safetensors`, `optimizer.safetensors` and `.json`, `counters.json`, `rng.json`,
 `last_step.npz`, `env.npz`; for DQN `replay.npz`; for guided drivers `guide.json`, `guide_optimizer.*` and
-`pictures.npz`; and `manifest.json` with the SHA-256 of each. It knows what stable-baselines3 2.9 keeps where. It does
-not build models (they come built from a spec), nor decide when to save.
+`pictures.npz`; where a run resumes from it `training.json`; and `manifest.json` with the SHA-256 of each. It knows
+what stable-baselines3 2.9 keeps where. It does not build models (they come built from a spec), nor decide when to save.
 
 **When to save.** stable-baselines3 is between two steps only when a rollout begins: earlier in a step the
 environment has moved and the model has not heard of it, and after a rollout PPO still has to learn from it.
@@ -38,7 +38,7 @@ from drive_rl.run.files import read_json, write_directory, write_json
 from drive_rl.run.manifest import MEND, verify, write_manifest
 from drive_rl.run.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
 
-__all__ = ["at_boundary", "remaining_steps", "restore", "save", "verify", "weights_only"]
+__all__ = ["at_boundary", "remaining_steps", "restore", "save", "step_of", "verify", "weights_only"]
 
 _COUNTERS = ("num_timesteps", "_total_timesteps", "_episode_num", "_n_updates", "_current_progress_remaining")
 _DQN_COUNTERS = ("exploration_rate", "_n_calls")
@@ -49,6 +49,7 @@ def save(
     folder: Path,
     env_state: dict[str, np.ndarray] | None = None,
     replay: bool = True,
+    history: dict[str, Any] | None = None,
 ) -> None:
     """Write `model` to `folder`, whole or not at all; an older checkpoint there is replaced.
 
@@ -59,6 +60,7 @@ def save(
             environment.
         replay: Whether what the learner remembers is written too (DQN's replay buffer, a guide's pictures): needed to
             resume, not to evaluate.
+        history: What the run has seen of itself, as plain values; `training.json`.
 
     Raises:
         DriveRLError: no space left, another algorithm, or a vector wrapper that keeps a state of its own.
@@ -80,6 +82,8 @@ def save(
             write_replay(new / "replay.npz", model.replay_buffer)
         if isinstance(model, GuidedPPO | GuidedDQN):
             model.guide.write(new, pictures=replay)
+        if history is not None:
+            write_json(new / "training.json", history)
         head = {"algorithm": algorithm, "num_timesteps": _learned_steps(model), "exact": exact}
         write_manifest(new, head)
 
@@ -114,6 +118,13 @@ def weights_only(folder: Path) -> dict[str, Tensor]:
     """The policy's state dict, checked against the manifest: all that evaluation needs."""
     verify(folder)
     return read_tensors(Path(folder) / "weights.safetensors")
+
+
+def step_of(folder: Path) -> int | None:
+    """The step at which a whole checkpoint was saved; None where there is none."""
+    if not (folder / "manifest.json").is_file():
+        return None
+    return verify(folder)["num_timesteps"]
 
 
 def remaining_steps(model: BaseAlgorithm, total: int) -> int:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from torch import Tensor
 
+from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.guided import GuidedPPO
 
 
@@ -22,9 +22,10 @@ class DeviceRolloutBuffer(RolloutBuffer):
     """A `RolloutBuffer` of tensors (steps, environments, ...); observations may be a dictionary."""
 
     def reset(self) -> None:
-        """Forget the rollout; the memory stays."""
+        """Forget the rollout; the memory stays, or as much of it as a shorter rollout takes."""
         self.pos, self.full = 0, False
-        self._rows: dict[str, Tensor] = getattr(self, "_rows", {})
+        kept: dict[str, Tensor] = getattr(self, "_rows", {})
+        self._rows = {name: rows[: self.buffer_size] for name, rows in kept.items()}
 
     def add(self, obs: Any, action: Any, reward: Any, episode_start: Any, value: Any, log_prob: Any) -> None:
         """Keep a step: observations, actions, rewards, episode starts, values and log probabilities.
@@ -71,12 +72,13 @@ class DeviceRolloutBuffer(RolloutBuffer):
             )
 
 
-class DevicePPO(PPO):
+class DevicePPO(BudgetPPO):
     """PPO over environments that show tensors (`BatchVecEnv` over a batch on a GPU)."""
 
     def collect_rollouts(self, env: Any, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
         """Do as stable-baselines3; nothing but the actions leaves the device."""
         self.policy.set_training_mode(False)
+        n_rollout_steps = self.within_budget(rollout_buffer)
         rollout_buffer.reset()
         callback.on_rollout_start()
         seen, starts = self._on_device(self._last_obs), self._on_device(self._last_episode_starts)

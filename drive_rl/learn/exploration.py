@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy as np
-from stable_baselines3 import DQN
+
+from drive_rl.learn.budget import BudgetDQN
 
 
-class PerEnvDQN(DQN):
+class PerEnvDQN(BudgetDQN):
     """DQN whose environments explore apart: stable-baselines3 tosses one coin for all of them."""
 
     def predict(

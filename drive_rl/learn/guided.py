@@ -11,13 +11,13 @@ from typing import Any, cast
 import gymnasium
 import numpy as np
 import torch
-from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.torch_layers import create_mlp
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.exploration import PerEnvDQN
 from drive_rl.learn.guide import Guide
 from drive_rl.learn.sight import LANE_STATE, LaneSight
@@ -83,7 +83,7 @@ class GuidedQ(Sighted, DQNPolicy):
         return self.q_net_target._predict(*args, **kwargs)
 
 
-class GuidedPPO(PPO):
+class GuidedPPO(BudgetPPO):
     """PPO (Schulman et al. 2017, arXiv 1707.06347) that teaches its policy's eyes with each update."""
 
     guide: Guide

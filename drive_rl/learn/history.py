@@ -1,26 +1,37 @@
-"""What a run has seen of itself: held-out evaluations and the clock, kept in `training.json` over resumes.
+"""What a run has seen of itself: held-out evaluations and the clock. Each checkpoint to resume from holds it.
 
 It knows numbers and a file. It does not know who drives, or what is done about the numbers.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from drive_rl.run.files import read_json, write_json
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from drive_rl.errors import DriveRLError
+from drive_rl.run.files import read_json
+from drive_rl.run.manifest import MEND
 from drive_rl.sim.scoring import Score
 
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_Seconds = Annotated[float, Field(ge=0)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Step = Annotated[int, Field(ge=0, le=2**53)]
 
-@dataclass(frozen=True)
+
+@checked_dataclass(frozen=True, config=_STRICT)
 class Evaluation:
     """One held-out evaluation while training."""
 
-    step: int
-    success: float
-    driving_score: float
+    step: _Step
+    success: _Share
+    driving_score: _Share
     score: dict[str, Any]
 
     @classmethod
@@ -34,6 +45,18 @@ class Evaluation:
         return self.success, self.driving_score
 
 
+class _File(BaseModel):
+    """`training.json`."""
+
+    model_config = _STRICT
+
+    wall_s: _Seconds
+    evaluation_s: _Seconds
+    rows: _Step
+    unlogged: dict[str, float | None]
+    evaluations: list[Evaluation]
+
+
 @dataclass
 class History:
     """The evaluations so far, and the seconds spent."""
@@ -43,22 +66,36 @@ class History:
     """Since training began, evaluations and checkpoints included, summed over resumes [s]."""
     evaluation_s: float = 0.0
     """Of these, in held-out evaluations [s]."""
+    rows: int = 0
+    """Rows of `metrics.csv` at the last save."""
+    unlogged: dict[str, float | None] = field(default_factory=dict)
+    """What the learner had recorded at the last save, for a row yet to be written; None: not a finite number."""
     _tick: float = field(default_factory=time.perf_counter, repr=False)
 
     @classmethod
-    def load(cls, path: Path, until_step: int) -> "History":
-        """Return the history up to a step; an empty one where there is no file yet."""
-        if not path.is_file():
-            return cls()
-        raw = read_json(path, "the run is damaged; train again")
-        evaluations = [Evaluation(**row) for row in raw["evaluations"] if row["step"] <= until_step]
-        return cls(evaluations, raw["wall_s"], raw["evaluation_s"])
+    def load(cls, path: Path) -> "History":
+        """Return the history that `state` gave.
 
-    def save(self, path: Path) -> None:
-        """Write the history."""
-        rows = [asdict(row) for row in self.evaluations]
+        Raises:
+            DriveRLError: no such file, or not a history.
+        """
+        try:
+            return cls(**dict(_File.model_validate_json(json.dumps(read_json(path, MEND)))))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise DriveRLError(f"{path}: {key}: {first['msg']}; the file was edited; fix: {MEND}") from error
+
+    def state(self) -> dict[str, Any]:
+        """Return the history as plain values, the clock up to date."""
         self.tick()
-        write_json(path, {"wall_s": self.wall_s, "evaluation_s": self.evaluation_s, "evaluations": rows})
+        return {
+            "wall_s": self.wall_s,
+            "evaluation_s": self.evaluation_s,
+            "rows": self.rows,
+            "unlogged": self.unlogged,
+            "evaluations": [asdict(row) for row in self.evaluations],
+        }
 
     @property
     def train_s(self) -> float:

@@ -4,16 +4,17 @@ It strings together what others do: it knows the order of things. It knows no fi
 no command line, and no algorithm.
 """
 
+import math
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn import checkpoint
@@ -25,8 +26,8 @@ from drive_rl.learn.callbacks import (
     Save,
     Stop,
     StopAsked,
+    bar_held,
     guard_loss,
-    history_path,
 )
 from drive_rl.learn.display import Display
 from drive_rl.learn.drivers import PolicyDriver
@@ -37,14 +38,14 @@ from drive_rl.learn.logging import make_logger
 from drive_rl.learn.start import keep_eyes, load_eyes, start_encoders
 from drive_rl.reader import dump, read_run
 from drive_rl.run.device import choose_device, describe_device
-from drive_rl.run.files import write_json, write_text
+from drive_rl.run.files import read_json, write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.memory import keep_freed_memory
 from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.provenance import provenance
-from drive_rl.run.signals import StopRequest, TrainingInterrupted, stop_on_signals
+from drive_rl.run.signals import StopNow, StopRequest, TrainingInterrupted, stop_on_signals
 from drive_rl.run.threads import learning_threads
-from drive_rl.run.tracker import Tracker, make_tracker
+from drive_rl.run.tracker import Tracker, check_tracker, make_tracker
 from drive_rl.spec import DqnSpec, RunSpec
 
 Film = Callable[[Path], Path | None]
@@ -77,9 +78,25 @@ def train(
         budget_steps: When resuming, another budget than the run's own.
 
     Raises:
-        TrainingInterrupted: SIGINT or SIGTERM came, and a resumable checkpoint is written.
+        TrainingInterrupted: SIGINT, SIGTERM or SIGHUP came, and a resumable checkpoint is written.
         DriveRLError: the spec cannot be trained, the run cannot be resumed, or learning diverged.
     """
+    with ExitStack() as locks:
+        return _train(locks, spec, runs_dir, device, resume, command, console, film, budget_steps)
+
+
+def _train(
+    locks: ExitStack,
+    spec: RunSpec | None,
+    runs_dir: Path,
+    device: str,
+    resume: Path | None,
+    command: list[str] | None,
+    console: Console | None,
+    film: Film | None,
+    budget_steps: int | None,
+) -> RunFolder:
+    """Train as `train` says, with the run's lock left to `locks`."""
     console = console or Console()
     keep_freed_memory()
     torch.set_num_threads(learning_threads())
@@ -88,8 +105,10 @@ def train(
     console.print(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""), markup=False)
     run = RunFolder.stopped(resume, "train its experiment again") if resume is not None else None
     if run is not None:
+        locks.enter_context(run.writing())
         spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
     assert spec is not None, "train needs a spec or a run to resume"
+    check_tracker(spec.track, spec.project)
     eyes = load_eyes(spec, run.path if run else None, chosen)
     world, agent = spec.training_world, spec.agent
     envs = make_envs(world, agent, "train", agent.num_envs, spec.seed, spec.engine, chosen, eyes)
@@ -97,14 +116,21 @@ def train(
         model = build_model(spec.agent, envs, chosen, spec.seed)
         if run is None:
             start_encoders(model.policy, spec.agent, spec.world)
-            run = _new_run(spec, runs_dir, command)
+            run, history = _new_run(spec, runs_dir, command), None
             keep_eyes(eyes, run.path)
+            locks.enter_context(run.writing())
         else:
             checkpoint.restore(model, run.last)
-            _go_on(run, spec, model.num_timesteps)
+            history = History.load(run.history)
+            _refuse_finished(run, spec, history, model.num_timesteps)
+            if spec != read_run(run.spec):
+                write_text(run.spec, dump(spec))
         console.print(f"run: {run.path}", markup=False, highlight=False, soft_wrap=True)
-        with stop_on_signals() as stop:
-            _Session(spec, run, model, envs, stop, console, film, eyes).go()
+        _Session(spec, run, model, history, console, film, eyes).go()
+    except BaseException:
+        if resume is None and run is not None and not run.last.exists():
+            run.remove()  # it failed before its first step
+        raise
     finally:
         envs.close()
     return run
@@ -117,78 +143,68 @@ class _Session:
     spec: RunSpec
     run: RunFolder
     model: BaseAlgorithm
-    envs: VecEnv
-    stop: StopRequest
+    resumed: History | None
     console: Console
     film: Film | None
     eyes: Eyes | None
 
     def go(self) -> None:
         """Train to the end of the budget, to the bar, or until asked to stop."""
-        begin = self.model.num_timesteps
+        history = self.resumed or History()
+        metrics = MetricsFile(self.run.metrics, history.rows)
         config = self.spec.model_dump(mode="json")
-        tracker = make_tracker(self.spec.track, self.run, config, self.spec.project, self._say)
+        tracker = make_tracker(self.spec.track, self.run, config, self.spec.project, self._say, metrics.rows())
         try:
-            self.model.set_logger(make_logger(MetricsFile(self.run.metrics, begin or None), tracker))
-            history = History.load(history_path(self.run), begin)
-            with self._evaluator() as evaluator:
-                self._learn(history, evaluator)
-            self._finish(history, tracker)
+            self.model.set_logger(make_logger(metrics, tracker))
+            for name, value in history.unlogged.items():
+                self.model.logger.record(name, math.nan if value is None else value)
+            with stop_on_signals() as stop:
+                save = Save(
+                    self.spec, self.run, history, metrics, stop, self.model.num_timesteps if self.resumed else None
+                )
+                try:
+                    self._learn(history, save, stop)
+                    self._finish(history, tracker)
+                except (StopAsked, StopNow):
+                    assert stop.signal is not None
+                    saved = _saved(save.step, self.model.num_timesteps)
+                    raise TrainingInterrupted("train", self.run, stop.signal, saved) from None
         finally:
             tracker.close()
 
-    def _learn(self, history: History, evaluator: Evaluator) -> None:
-        with Display(self.console, self.spec.budget_steps, self.model.num_timesteps) as display:
+    def _learn(self, history: History, save: Save, stop: StopRequest) -> None:
+        save.settle(self.model)
+        if bar_held(self.spec.evaluation, history):
+            return
+        begin = self.model.num_timesteps
+        with Display(self.console, self.spec.budget_steps, begin) as display, self._evaluator() as evaluator:
 
             def report(row: Evaluation) -> None:
                 self._log(row, history)
                 display.evaluated(row)
 
-            evaluate = Evaluate(self.spec, self.run, history, evaluator, self.stop, report)
-            save = Save(self.spec, self.run, history, self.model.num_timesteps)
-            clock = _Clock(history)
-            duties = [clock, guard_loss, evaluate, save, Stop(self.stop, save)]
+            evaluate = Evaluate(self.spec.evaluation, history, evaluator, stop, save, report)
+            duties = [_Clock(history), guard_loss, evaluate, save, Stop(stop, save)]
             history.start()
             try:
                 self.model.learn(
                     checkpoint.remaining_steps(self.model, self.spec.budget_steps),
                     callback=SafePoints(duties, display.at),
                     log_interval=_LOG_EPISODES if isinstance(self.spec.agent, DqnSpec) else 1,
-                    reset_num_timesteps=self.model.num_timesteps == 0,
+                    reset_num_timesteps=self.resumed is None,
                 )
                 guard_loss(self.model)
             except BarHeld:
                 pass
-            except StopAsked:
-                assert self.stop.signal is not None
-                raise TrainingInterrupted("train", self.run, self.stop.signal) from None
+            save.catch_up(self.model)
             if history.last is None or history.last.step < self.model.num_timesteps:
-                self._last_evaluation(evaluate, save)
-            save.now(self.model)
-
-    def _last_evaluation(self, evaluate: Evaluate, save: Save) -> None:
-        try:
-            evaluate.now(self.model)
-        except StopAsked:
-            save.now(self.model)
-            assert self.stop.signal is not None
-            raise TrainingInterrupted("train", self.run, self.stop.signal) from None
+                evaluate.now(self.model)
+                save.catch_up(self.model)
 
     def _finish(self, history: History, tracker: Tracker) -> None:
-        """Write the best driver's score, make the film, hand both to the tracker, and say how it went."""
+        """Make the film, hand it and the best driver to the tracker, and say how it went."""
         best = history.best
         assert best is not None, "training ends with an evaluation"
-        write_json(
-            self.run.evaluation,
-            {
-                "driver": str(self.run.path),
-                "world": self.spec.world.name,
-                "split": "val",
-                "engine": self.spec.engine,
-                "step": best.step,
-                "score": best.score,
-            },
-        )
         self._say(
             f"{self.model.num_timesteps:,} steps in {history.wall_s:.0f} s ({history.train_s:.0f} s without"
             f" evaluations); best held-out success {best.success:.0%} at step {best.step:,}"
@@ -197,6 +213,7 @@ class _Session:
             tracker.film(path, self.model.num_timesteps)
             self._say(f"film: {path}")
         tracker.model(self.run.best, self.spec.name)
+        write_json(self.run.finished, {"step": self.model.num_timesteps})
 
     def _log(self, row: Evaluation, history: History) -> None:
         logger = self.model.logger
@@ -228,17 +245,29 @@ class _Clock:
         model.logger.record("time/train_s", self._history.train_s)
 
 
-def _go_on(run: RunFolder, spec: RunSpec, step: int) -> None:
-    """Refuse a run that is over, before anything of it changes; else note its budget."""
-    last = History.load(history_path(run), step).last
-    whole = last is not None and last.step == step and run.evaluation.is_file()
-    if step >= spec.budget_steps and whole:
+def _saved(step: int | None, reached: int) -> str:
+    """Say what a stop leaves."""
+    if step == reached:
+        return "everything is saved"
+    return (
+        f"saved is step {step or 0:,}; {reached - (step or 0):,} steps of a long rollout or update will be done again"
+    )
+
+
+def _refuse_finished(run: RunFolder, spec: RunSpec, history: History, step: int) -> None:
+    """Refuse a run that is over, before anything of it changes."""
+    if not run.finished.is_file() or read_json(run.finished, "delete it") != {"step": step}:
+        return
+    if bar_held(spec.evaluation, history):
+        raise DriveRLError(
+            f"{run.path}: is finished: it held evaluation.stop_at_success = {spec.evaluation.stop_at_success} after"
+            f" {step} steps; fix: train it anew with evaluation.stop_at_success=null"
+        )
+    if step >= spec.budget_steps:
         raise DriveRLError(
             f"{run.path}: budget_steps = {spec.budget_steps}, and the run has learned {step} steps already; fix: a"
             f" longer one, such as drive-rl train --resume {shlex.quote(str(run.path))} budget_steps={2 * step}"
         )
-    if spec != read_run(run.spec):
-        write_text(run.spec, dump(spec))
 
 
 def _new_run(spec: RunSpec, runs_dir: Path, command: list[str] | None) -> RunFolder:

@@ -10,8 +10,8 @@ from typing import Any
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.coco_areas import Area, area_of, paint
-from drive_rl.perception.records import BadRecord, Files, Part, Record, Skipped
-from drive_rl.run.files import read_json
+from drive_rl.perception.label_files import inside, label_json, open_labels, short
+from drive_rl.perception.records import BadRecord, Files, Part, Record, Skipped, printable
 from drive_rl.sim.render import EGO_LANE, LINE, ROAD, VEHICLE
 
 LOOKED_FOR = "COCO (annotations/*.json, boxes.json or another *.json with images and annotations)"
@@ -29,7 +29,7 @@ def find(root: Path) -> Files:
     """Return the annotation files of each part; a name with `val` or `test` tells the part, all others are `train`."""
     files: Files = {}
     for path in [*sorted((root / "annotations").glob("*.json")), *sorted(root.glob("*.json"))]:
-        if _looks_like_coco(path):
+        if not path.is_dir() and _looks_like_coco(path):
             part: Part = "test" if "test" in path.stem else "val" if "val" in path.stem else "train"
             files.setdefault(part, []).append(path)
     return files
@@ -45,7 +45,7 @@ def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]
         DriveRLError: a file that is not COCO's JSON, or has no category that we know.
     """
     for path in files:
-        coco = read_json(path, _MEND)
+        coco = label_json(path, _MEND)
         if not isinstance(coco, dict) or not all(
             isinstance(coco.get(key), list) for key in ("images", "annotations", "categories")
         ):
@@ -59,23 +59,26 @@ def _records(root: Path, path: Path, coco: dict[str, Any], skipped: Skipped) -> 
     areas, bad = _areas(path, coco["annotations"], classes, skipped)
     for n, image in enumerate(coco["images"]):
         where = f"{path}: images[{n}]"
-        if not isinstance(image, dict) or not isinstance(image.get("file_name"), str) or "id" not in image:
-            skipped.add(where, "not COCO's image: expected file_name and id")
-        elif (key := str(image["id"])) not in bad:  # a picture whose labels are broken would teach what is wrong
-            size = image.get("width"), image.get("height")
-            found = _image(root, path, image["file_name"])
-            yield Record(where, found, classes=partial(_painted, areas.get(key, ()), complete, size))
+        try:
+            if not isinstance(image, dict) or (key := _id(image.get("id"))) is None:
+                raise BadRecord("not COCO's image: expected file_name and id")
+            if key not in bad:  # a picture whose labels are broken would teach what is wrong
+                size = image.get("width"), image.get("height")
+                found = _image(root, path, image.get("file_name"))
+                yield Record(where, found, classes=partial(_painted, areas.get(key, []), complete, size))
+        except BadRecord as error:
+            skipped.add(where, error)
 
 
 def _classes(path: Path, categories: list[Any]) -> dict[str, int | None]:
     """Return the class of each category by its id; None: none of ours."""
     classes, names = {}, []
     for category in categories:
-        if not isinstance(category, dict) or not isinstance(category.get("name"), str) or "id" not in category:
+        key = _id(category.get("id")) if isinstance(category, dict) else None
+        if key is None or not isinstance(category.get("name"), str):
             raise DriveRLError(f"{path}: categories: expected objects with id and name; fix: {_MEND}")
-        names.append(category["name"])
-        name = category["name"].lower().replace("_", " ").replace("-", " ")
-        classes[str(category["id"])] = CATEGORIES.get(name)
+        names.append(printable(category["name"][:40]))
+        classes[key] = CATEGORIES.get(category["name"].lower().replace("_", " ").replace("-", " "))
     if not any(known is not None for known in classes.values()):
         raise DriveRLError(
             f"{path}: categories = {', '.join(names[:10]) or 'none'}: expected some of {', '.join(CATEGORIES)};"
@@ -86,42 +89,55 @@ def _classes(path: Path, categories: list[Any]) -> dict[str, int | None]:
 
 def _areas(
     path: Path, annotations: list[Any], classes: dict[str, int | None], skipped: Skipped
-) -> tuple[dict[str, tuple[Area, ...]], set[str]]:
+) -> tuple[dict[str, list[Area]], set[str]]:
     """Return the areas of each picture by its id, and the ids of pictures that have a bad one."""
-    areas: dict[str, tuple[Area, ...]] = {}
+    areas: dict[str, list[Area]] = {}
     bad: set[str] = set()
     for n, annotation in enumerate(annotations):
-        key = str(annotation.get("image_id")) if isinstance(annotation, dict) else ""
+        key = _id(annotation.get("image_id")) if isinstance(annotation, dict) else None
         try:
-            if not isinstance(annotation, dict):
-                raise BadRecord("not COCO's annotation: expected an object")
-            if (category := str(annotation.get("category_id"))) not in classes:
-                raise BadRecord(f"unknown category: category_id = {category}, which categories does not list")
+            if key is None:
+                raise BadRecord("not COCO's annotation: expected an object with image_id")
+            if (category := _id(annotation.get("category_id"))) not in classes:
+                shown = short(annotation.get("category_id"))
+                raise BadRecord(f"unknown category: category_id = {shown}, which categories does not list")
             if (known := classes[category]) is not None:
-                areas[key] = *areas.get(key, ()), area_of(annotation, known)
+                areas.setdefault(key, []).append(area_of(annotation, known))
         except BadRecord as error:
-            skipped.add(f"{path}: annotations[{n}] of image {key}", error)
-            bad.add(key)
+            skipped.add(f"{path}: annotations[{n}] of image {short(key)}", error)
+            if key is not None:
+                bad.add(key)
     return areas, bad
 
 
-def _painted(areas: tuple[Area, ...], complete: bool, size: tuple[Any, Any], width: int, height: int) -> Any:
+def _id(value: object) -> str | None:
+    """Return an id, of whatever type a file has it; None: it is none."""
+    return str(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def _painted(areas: list[Area], complete: bool, size: tuple[Any, Any], width: int, height: int) -> Any:
     if size != (None, None) and size != (width, height):
-        raise BadRecord(f"picture of another size: {width} x {height}, its record says {size[0]} x {size[1]}")
+        said = " x ".join(short(side) for side in size)
+        raise BadRecord(f"picture of another size: {width} x {height}, its record says {said}")
     return paint(areas, complete, width, height)
 
 
-def _image(root: Path, annotations: Path, name: str) -> Path:
-    """Return where a picture lies: beside its annotations, in the root, in `images`, or in a folder of its part."""
+def _image(root: Path, annotations: Path, name: object) -> Path:
+    """Return where a picture lies: beside its annotations, in the root, in `images`, or in a folder of its part.
+
+    Raises:
+        BadRecord: `name` is none, or leads out of these.
+    """
     part = annotations.stem.rpartition("_")[2]  # instances_val2017 -> val2017
     places = root, annotations.parent, root / "images", root / part, root / "images" / part
-    return next((place / name for place in places if (place / name).is_file()), root / name)
+    found = [inside(place, name) for place in places]
+    return next((path for path in found if path.is_file()), found[0])
 
 
 def _looks_like_coco(path: Path) -> bool:
     """Whether a file, which may be large, begins as a JSON object and names `images` and `annotations`."""
     names = {'"images"', '"annotations"'}
-    with path.open("rb") as file:
+    with open_labels(path, "COCO's") as file:
         left = b""
         for block in iter(partial(file.read, 1 << 20), b""):
             if not left and not block.lstrip().startswith(b"{"):

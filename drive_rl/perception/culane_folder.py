@@ -9,9 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from drive_rl.errors import DriveRLError
-from drive_rl.perception.records import PARTS, BadRecord, Files, Floats, LaneTruth, Record, Skipped
+from drive_rl.perception.label_files import LONGEST_LINE, inside, label_lines
+from drive_rl.perception.records import (
+    MOST_LANES,
+    MOST_POINTS,
+    PARTS,
+    BadRecord,
+    Files,
+    Floats,
+    LaneTruth,
+    Record,
+    Skipped,
+)
 from drive_rl.perception.scores.culane import FARTHEST_PX
+from drive_rl.plain_files import read_plain
 
 LOOKED_FOR = "CULane (list/*.txt, or *.lines.txt beside pictures)"
 _PICTURES = (".jpg", ".jpeg", ".png")
@@ -40,10 +51,14 @@ def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]
         if path.name.endswith(".lines.txt"):
             yield _beside(path)
             continue
-        for number, line in enumerate(_text(path).splitlines(), start=1):
-            if words := line.split():  # the picture; in train_gt.txt also its mask, and which of four lanes there are
-                image = root / words[0].lstrip("/")
-                yield Record(f"{path}: line {number}", image, lanes=partial(_truth, image.with_suffix(".lines.txt")))
+        for where, line in label_lines(path, skipped, "CULane's"):
+            # the picture, from the root (`/driver_23/a.jpg`); in train_gt.txt also its mask, and which lanes there are
+            name = line.split()[0].lstrip("/")
+            try:
+                image = inside(root, name)
+                yield Record(where, image, lanes=partial(_truth, image.with_name(f"{image.stem}.lines.txt")))
+            except BadRecord as error:
+                skipped.add(where, error)
 
 
 def _beside(lines: Path) -> Record:
@@ -55,12 +70,16 @@ def _beside(lines: Path) -> Record:
 
 def _truth(path: Path, width: int, height: int) -> LaneTruth:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_plain(path, LONGEST_LINE).decode().splitlines()
     except FileNotFoundError as error:
         raise BadRecord(f"no such file: {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRecord(f"cannot be read: {path} ({error})") from error
+    except OSError as error:
+        raise BadRecord(f"cannot be read: {path} ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise BadRecord(f"not UTF-8: {path} ({error})") from error
     lanes = [_lane(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    if len(lanes) > MOST_LANES or any(len(lane) > MOST_POINTS for lane in lanes):
+        raise BadRecord(f"too much for a picture: expected at most {MOST_LANES} lanes of {MOST_POINTS:,} points")
     return LaneTruth(tuple(lanes), None, width, height)
 
 
@@ -72,10 +91,3 @@ def _lane(path: Path, number: int, line: str) -> Floats:
     if len(points) % 2 or not (np.abs(points) < FARTHEST_PX).all():
         raise BadRecord(f"not pairs of pixels: {path}, line {number}")
     return points.reshape(-1, 2)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DriveRLError(f"{path}: cannot be read as CULane's labels ({error})") from error

@@ -5,6 +5,7 @@ It knows label files. It decodes no picture.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -15,6 +16,7 @@ from drive_rl.perception import coco_folder, culane_folder, own_folder, tusimple
 from drive_rl.perception.records import Files, Part, Record, Skipped
 
 Kind = Literal["ours", "tusimple", "culane", "coco"]
+_MOST_RECORDS = 2_000_000  # some 1,500 bytes of memory each
 _VAL_SHARE = 10  # one picture in so many, where a data set has no val part
 
 
@@ -62,7 +64,10 @@ class DataFolder:
             for own_part, paths in files.items():
                 # a folder's name says what a stranger's data set is for; our own say it themselves
                 is_part = own_part if which == "ours" else part or own_part
-                parts.setdefault(is_part, []).extend(_READERS[which].records(root, paths, skipped))
+                into = parts.setdefault(is_part, [])
+                into.extend(islice(_READERS[which].records(root, paths, skipped), _MOST_RECORDS + 1))
+                if len(into) > _MOST_RECORDS:
+                    raise DriveRLError(f"{root}: more than {_MOST_RECORDS:,} pictures; fix: part the data set")
         if not any(parts.values()):
             raise DriveRLError(f"{path}: holds no usable picture{why(skipped)}")
         return cls(path, found[0][2], parts, skipped)

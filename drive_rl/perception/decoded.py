@@ -11,9 +11,16 @@ from numpy.typing import NDArray
 
 from drive_rl.perception.frames import UNKNOWN_CLASS, UNKNOWN_SCENE, WEATHER, Frames
 from drive_rl.perception.lane_lines import line_columns
+from drive_rl.perception.picture_header import picture_size
 from drive_rl.perception.records import BadRecord, LaneTruth, Record
+from drive_rl.plain_files import read_plain
 from drive_rl.sim.render import CLASSES
 from drive_rl.spec import WorldSpec
+
+MOST_PIXELS = 64_000_000
+"""Of a picture; cameras on cars have 0.3 to 12 million."""
+
+_LARGEST = 1 << 28  # bytes of a file
 
 
 def decode(record: Record, world: WorldSpec) -> tuple[Frames, LaneTruth | None]:
@@ -62,26 +69,36 @@ def read_mask(path: Path, width: int, height: int) -> NDArray[np.uint8]:
     Raises:
         BadRecord: no file, not a whole picture, of another size, or with other values than classes.
     """
-    mask = _read(path, cv2.IMREAD_UNCHANGED)
+    mask = _read(path, cv2.IMREAD_UNCHANGED, (width, height))
     if mask.shape != (height, width) or mask.dtype != np.uint8:
-        raise BadRecord(
-            f"mask does not fit its picture: {path} is {_size(mask)}, expected {width} x {height} x 1 of 8 bits"
-        )
+        planes = mask.shape[2] if mask.ndim == 3 else 1
+        raise BadRecord(f"mask of another kind: {path} is {planes} x {8 * mask.itemsize} bits, expected 1 x 8 bits")
     if (strange := np.setdiff1d(mask, [*range(len(CLASSES)), UNKNOWN_CLASS])).size:
         raise BadRecord(f"unknown class in a mask: {path} holds {strange[0]}, expected 0 to {len(CLASSES) - 1} or 255")
     return mask
 
 
-def _read(path: Path, flags: int) -> NDArray[np.uint8]:
+def _read(path: Path, flags: int, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """Return a picture, of width and height `size` if that is given; a wrong one is refused by its header."""
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        data = read_plain(path, _LARGEST)
     except FileNotFoundError as error:
         raise BadRecord(f"no such file: {path}") from error
     except OSError as error:
         raise BadRecord(f"cannot be read: {path} ({error.strerror})") from error
     try:
-        picture = cv2.imdecode(data, flags) if data.size else None
-    except cv2.error:  # larger than OpenCV's limit, by its header
+        width, height = picture_size(data)
+    except ValueError as error:
+        raise BadRecord(f"not a whole picture: {path} ({error})") from error
+    if size is not None and size != (width, height):
+        raise BadRecord(
+            f"mask does not fit its picture: {path} is {width} x {height} px, expected {size[0]} x {size[1]}"
+        )
+    if width * height > MOST_PIXELS:
+        raise BadRecord(f"too many pixels: {path} is {width} x {height} px, expected at most {MOST_PIXELS:,} in all")
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
         picture = None
     if picture is None:
         raise BadRecord(f"not a whole picture: {path}")
@@ -94,8 +111,3 @@ def _resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.ui
         shown = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
         picture = shown.reshape(*size, -1)  # pyright: ignore[reportAssignmentType] -- OpenCV drops a single plane
     return np.moveaxis(picture, 2, 0)
-
-
-def _size(mask: NDArray[np.uint8]) -> str:
-    height, width, *planes = mask.shape
-    return f"{width} x {height} x {planes[0] if planes else 1} of {8 * mask.itemsize} bits"

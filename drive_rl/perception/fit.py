@@ -8,12 +8,14 @@ command line.
 import math
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from drive_rl.errors import DriveRLError
@@ -27,16 +29,17 @@ from drive_rl.perception.trained import start_encoder
 from drive_rl.perception_spec import FitSpec, PerceptionSpec
 from drive_rl.reader import dump, read_perception
 from drive_rl.run.device import choose_device, describe_device
-from drive_rl.run.files import read_json, write_directory, write_json, write_text
+from drive_rl.run.files import read_json, remove_directory, settle, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.manifest import MEND, verify, write_manifest
 from drive_rl.run.memory import keep_freed_memory
 from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.provenance import provenance
-from drive_rl.run.signals import StopRequest, TrainingInterrupted, stop_on_signals
+from drive_rl.run.save_clock import SaveClock
+from drive_rl.run.signals import StopNow, StopRequest, TrainingInterrupted, stop_on_signals
 from drive_rl.run.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
 from drive_rl.run.threads import learning_threads
-from drive_rl.run.tracker import make_tracker
+from drive_rl.run.tracker import check_tracker, make_tracker
 
 _MOMENTUM = 0.9
 _LAYOUT = torch.channels_last
@@ -96,30 +99,84 @@ def fit(
         frames: When resuming, another `fit.frames` than the run's own.
 
     Raises:
-        TrainingInterrupted: SIGINT or SIGTERM came, and a resumable checkpoint is written.
+        TrainingInterrupted: SIGINT, SIGTERM or SIGHUP came, and a resumable checkpoint is written.
         DriveRLError: the recipe cannot be learned, the run cannot be resumed, or learning diverged.
     """
+    with ExitStack() as locks:
+        return _fit(locks, spec, runs_dir, display, say, device, resume, command, frames)
+
+
+def _fit(
+    locks: ExitStack,
+    spec: PerceptionSpec | None,
+    runs_dir: Path,
+    display: Display,
+    say: Say,
+    device: str,
+    resume: Path | None,
+    command: list[str] | None,
+    frames: int | None,
+) -> RunFolder:
+    """Fit as `fit` says, with the run's lock left to `locks`."""
     keep_freed_memory()
     torch.set_num_threads(learning_threads())
     chosen = choose_device(device)
     say(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
     run = RunFolder.stopped(resume, "fit its recipe again") if resume is not None else None
     if run is not None:
+        locks.enter_context(run.writing())
         spec = read_perception(run.spec, [] if frames is None else [f"fit.frames={frames}"])
     assert spec is not None, "fit needs a recipe or a run to resume"
+    check_tracker(spec.track, spec.project)
     session = _Session.of(spec, chosen, say, fresh=run is None)
     try:
         if run is None:
             made = provenance(spec.world.camera.renderer)
             run = RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made)
+            locks.enter_context(run.writing())
         else:
             session.restore(run)
         say(f"run: {run.path}")
-        with stop_on_signals() as stop:
-            session.go(run, stop, display, say)
+        session.go(run, display, say)
+    except BaseException:
+        if resume is None and run is not None and not run.last.exists():
+            run.remove()  # it failed before its first minibatch
+        raise
     finally:
         session.batches.close()
     return run
+
+
+class _StopAsked(Exception):  # noqa: N818 - not an error
+    """Someone asked to stop, and the checkpoint is written."""
+
+
+class _State(BaseModel):
+    """How far a run is: `counters.json`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    batches: Annotated[int, Field(ge=0, le=2**53)] = 0
+    looks: Looks = Field(default_factory=Looks)
+    looked_at: Annotated[int, Field(ge=-1, le=2**53)] = -1
+    """Minibatches at the last look; -1: there was none."""
+    polished: bool = False
+    rows: Annotated[int, Field(ge=0, le=2**53)] = 0
+    """Of `metrics.csv`."""
+
+    @classmethod
+    def read(cls, path: Path) -> "_State":
+        """Read `counters.json`.
+
+        Raises:
+            DriveRLError: no such file, or not what was written.
+        """
+        try:
+            return cls.model_validate(read_json(path, MEND))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise DriveRLError(f"{path}: {key}: {first['msg']}; the file was edited; fix: {MEND}") from error
 
 
 def learning_rate(fit: FitSpec, done: int, batches: int) -> float:
@@ -149,8 +206,7 @@ class _Session:
     optimizer: torch.optim.Optimizer
     batches: Batches
     val: Frames
-    looks: Looks
-    done: int = 0  # minibatches
+    state: _State
 
     @classmethod
     def of(cls, spec: PerceptionSpec, device: torch.device, say: Say, fresh: bool) -> "_Session":
@@ -164,7 +220,7 @@ class _Session:
         objective.extra.to(device)
         learned = [p for part in (model, objective.extra) for p in part.parameters() if p.requires_grad]
         batches, val = _data(spec, say)
-        return cls(spec, device, model, objective, make_optimizer(spec.fit, learned), batches, val, Looks())
+        return cls(spec, device, model, objective, make_optimizer(spec.fit, learned), batches, val, _State())
 
     @property
     def total_batches(self) -> int:
@@ -173,76 +229,91 @@ class _Session:
     @property
     def frames(self) -> int:
         """How many pictures are learned from."""
-        return self.done * self.spec.fit.batch_size
+        return self.state.batches * self.spec.fit.batch_size
 
-    def go(self, run: RunFolder, stop: StopRequest, display: Display, say: Say) -> None:
+    def go(self, run: RunFolder, display: Display, say: Say) -> None:
         """Learn to the end of the budget, until nothing is gained, or until asked to stop."""
         config = self.spec.model_dump(mode="json")
-        tracker = make_tracker(self.spec.track, run, config, self.spec.project, say)
-        metrics = MetricsFile(run.metrics, self.frames or None)
+        metrics = MetricsFile(run.metrics, self.state.rows)
+        tracker = make_tracker(self.spec.track, run, config, self.spec.project, say, metrics.rows())
 
         def record(scalars: dict[str, float]) -> None:
             metrics.append(self.frames, scalars)
             tracker.log(scalars, self.frames)
 
         try:
-            self.looks.start()
-            self._learn(run, stop, display, record, say)
-            best = self.looks.best
-            assert best is not None, "learning ends with a look"
-            write_json(run.evaluation, {"model": str(run.path), "split": "val", "frames": best.frames, **best.scores})
-            say(f"{self.frames:,} pictures in {self.looks.wall_s:.0f} s; best look: {best}")
-            tracker.model(run.best, self.spec.name)
+            with stop_on_signals() as stop:
+                keeper = _Keeper(self, run, metrics, stop)
+                try:
+                    self._learn(keeper, display, record, say)
+                    looks = self.state.looks
+                    say(f"{self.frames:,} pictures in {looks.wall_s:.0f} s; best look: {looks.best}")
+                    tracker.model(run.best, self.spec.name)
+                    write_json(run.finished, {"frames": self.frames})
+                except (_StopAsked, StopNow):
+                    assert stop.signal is not None
+                    raise TrainingInterrupted("perception fit", run, stop.signal, keeper.saved) from None
         finally:
             tracker.close()
 
-    def _learn(self, run: RunFolder, stop: StopRequest, display: Display, record: Record, say: Say) -> None:
-        fit = self.spec.fit
+    def _learn(self, keeper: "_Keeper", display: Display, record: Record, say: Say) -> None:
+        fit, state = self.spec.fit, self.state
         every = max(1, round(fit.evaluate_every / fit.batch_size))
-        while self.done < self.total_batches and not self.looks.stalled(fit.patience):
+        keeper.settle()
+        state.looks.start()
+        keeper.now_and_then()
+        while not self.over:
             loss = self._step()
-            due = self.done % every == 0
-            if due or self.done % _TOLD_EVERY == 0 or self.done == self.total_batches:
-                self._tell(run, float(loss), display, record)
+            due = state.batches % every == 0
+            if due or state.batches % _TOLD_EVERY == 0 or state.batches == self.total_batches:
+                self._tell(float(loss), display, record)
             if due:
-                self._look(run, display, record)
-            if stop and self.done < self.total_batches:
-                self.save(run.last)
-                assert stop.signal is not None
-                raise TrainingInterrupted("perception fit", run, stop.signal)
-        if self._polishes:
+                self._look(keeper, display, record)
+            keeper.now_and_then()
+            if keeper.stop and not self.over:
+                keeper.save()
+                raise _StopAsked
+        if self._polishes and not state.polished:
+            keeper.save()
             say(f"last lesson: the lane head alone, on {fit.polish_frames:,} pictures more")
             self._polish()
-        if self._polishes or self.done % every:
-            self._look(run, display, record)
+            self._look(keeper, display, record)
+        elif state.looked_at < state.batches:
+            self._look(keeper, display, record)
 
-    def _tell(self, run: RunFolder, loss: float, display: Display, record: Record) -> None:
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is learned from minibatches."""
+        return self.state.batches >= self.total_batches or self.state.looks.stalled(self.spec.fit.patience)
+
+    def _tell(self, loss: float, display: Display, record: Record) -> None:
         """Record the loss of a minibatch; refuse to go on from one that is no number."""
         if not math.isfinite(loss):
             raise DriveRLError(
-                f"{run.path}: the loss became {loss} after {self.frames} pictures; fix: a smaller fit.learning_rate;"
-                " checkpoints from before are kept"
+                f"fit: the loss became {loss} after {self.frames} pictures; fix: a smaller fit.learning_rate; what was"
+                " saved before is kept"
             )
         display.at(self.frames, self.spec.fit.frames, loss)
         record({"fit/loss": loss, "fit/learning_rate": self.optimizer.param_groups[0]["lr"]})
 
-    def _look(self, run: RunFolder, display: Display, record: Record) -> None:
+    def _look(self, keeper: "_Keeper", display: Display, record: Record) -> None:
         """Look at held-out pictures, and keep what was found and the model."""
         look = look_at(self.model, self.objective, self.val, self.frames)
         record({f"val/{name}": value for name, value in look.scores.items()})
+        self.state.looks.add(look)
+        self.state.looked_at = self.state.batches
+        keeper.save()
+        keeper.settle()
         display.looked(look)
-        if self.looks.add(look):
-            self.save(run.best)
-        self.save(run.last)
 
     def _step(self) -> Tensor:
         """Learn one minibatch; return its loss."""
         fit = self.spec.fit
-        torch.manual_seed(int(np.random.SeedSequence([self.spec.seed, self.done]).generate_state(1)[0]))
-        frames = self.batches.batch(self.done)
+        torch.manual_seed(int(np.random.SeedSequence([self.spec.seed, self.state.batches]).generate_state(1)[0]))
+        frames = self.batches.batch(self.state.batches)
         images = torch.as_tensor(frames.images, device=self.device).float().contiguous(memory_format=_LAYOUT)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(fit, self.done, self.total_batches)
+            group["lr"] = learning_rate(fit, self.state.batches, self.total_batches)
         self.model.train()
         if fit.freeze_encoder:
             self.model.encoder.eval()  # batch norm's statistics stay, too
@@ -254,7 +325,8 @@ class _Session:
         learned = [p for group in self.optimizer.param_groups for p in group["params"]]
         torch.nn.utils.clip_grad_norm_(learned, fit.max_grad_norm)
         self.optimizer.step()
-        self.done += 1
+        self.state.batches += 1
+        self.state.polished = False
         return loss.detach()
 
     @property
@@ -265,9 +337,10 @@ class _Session:
     def _polish(self) -> None:
         """Teach the lane head alone, on the minibatches that would come next."""
         count = math.ceil(self.spec.fit.polish_frames / self.spec.fit.batch_size)
-        parts = (self.batches.batch(self.done + i) for i in range(count))
+        parts = (self.batches.batch(self.state.batches + i) for i in range(count))
         torch.manual_seed(self.spec.seed)
         polish(self.model, parts, self.spec.fit, self.device)
+        self.state.polished = True
 
     def save(self, folder: Path) -> None:
         """Write all that `restore` goes on from, whole or not at all."""
@@ -275,8 +348,8 @@ class _Session:
             write_tensors(new / "weights.safetensors", self.model.state_dict())
             write_tensors(new / "extra.safetensors", self.objective.extra.state_dict())
             write_optimizer(new, self.optimizer)
-            write_json(new / "counters.json", {"batches": self.done, **self.looks.state()})
-            head = {"algorithm": "perception", "num_frames": self.frames}
+            write_json(new / "counters.json", self.state.model_dump())
+            head = {"algorithm": "perception", "num_frames": self.frames, "look": self.state.looks.count}
             write_manifest(new, head)
 
     def restore(self, run: RunFolder) -> None:
@@ -292,15 +365,67 @@ class _Session:
         extra = folder / "extra.safetensors"
         load_weights(self.objective.extra, read_tensors(extra), extra)
         load_optimizer(folder, self.optimizer)
-        counters = read_json(folder / "counters.json", MEND)
-        self.done, self.looks = counters.pop("batches"), Looks.of(counters)
-        if self.done >= self.total_batches or self.looks.stalled(self.spec.fit.patience):
+        self.state = _State.read(folder / "counters.json")
+        done = run.finished.is_file() and read_json(run.finished, "delete it") == {"frames": self.frames}
+        if done and self.over:
             raise DriveRLError(
                 f"{run.path}: fit.frames = {self.spec.fit.frames}, and the run has learned from {self.frames} already;"
                 f" fix: a longer one, such as drive-rl perception fit --resume {run.path} fit.frames={2 * self.frames}"
             )
         if self.spec != read_perception(run.spec):
             write_text(run.spec, dump(self.spec))
+
+
+class _Keeper:
+    """Writes `last/` to resume from, and from it `best/` and `eval.json`; `settle` makes good a crash in between."""
+
+    def __init__(self, session: _Session, run: RunFolder, metrics: MetricsFile, stop: StopRequest) -> None:
+        self.stop = stop
+        self._session, self._run, self._metrics = session, run, metrics
+        self._clock = SaveClock()
+        self._saved_frames = session.frames
+
+    @property
+    def saved(self) -> str:
+        """What a stop leaves, in words."""
+        if self._saved_frames == self._session.frames:
+            return "everything is saved"
+        return f"saved are {self._saved_frames:,} pictures"
+
+    def now_and_then(self) -> None:
+        """Save at the start, and as often as costs little."""
+        if self._clock.due():
+            self.save()
+
+    def save(self) -> None:
+        """Write `last/`."""
+        self._session.state.rows = self._metrics.count
+        with self._clock.saving(), self.stop.saving():
+            self._session.save(self._run.last)
+        self._saved_frames = self._session.frames
+
+    def settle(self) -> None:
+        """Make `best/` and `eval.json` what the looks say of them, with the model as `last/` has it.
+
+        Raises:
+            DriveRLError: the best model is gone, and the model is not it.
+        """
+        looks, folder = self._session.state.looks, self._run.best
+        with self.stop.saving():
+            settle(folder)
+            if looks.best is None:
+                remove_directory(folder)
+                self._run.evaluation.unlink(missing_ok=True)
+                return
+            if not (folder / "manifest.json").is_file() or verify(folder)["look"] != looks.best_number:
+                if looks.since_best:
+                    raise DriveRLError(
+                        f"{folder}: expected the checkpoint of look {looks.best_number}, the best of {looks.count};"
+                        " fix: put it back, or fit again"
+                    )
+                self._session.save(folder)
+            scores = {"split": "val", "frames": looks.best.frames, **looks.best.scores}
+            write_json(self._run.evaluation, {"model": str(self._run.path), **scores})
 
 
 def _data(spec: PerceptionSpec, say: Say) -> tuple[Batches, Frames]:

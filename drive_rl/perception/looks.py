@@ -1,11 +1,11 @@
 """Looks at held-out roads while a model learns: what they say, which was best, and whether anything is still gained."""
 
 import time
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from drive_rl.perception.frames import LANE_FIELDS, UNKNOWN_CLASS, Frames
 from drive_rl.perception.model import PerceptionModel
@@ -13,13 +13,16 @@ from drive_rl.perception.objectives import Objective, total
 from drive_rl.sim.render import EGO_LANE
 
 _BATCH = 64
+_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+_Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(BaseModel):
     """One look at held-out roads after so many pictures."""
 
-    frames: int
+    model_config = _STRICT
+
+    frames: _Count
     scores: dict[str, float]  # `loss` is to become small; the others are for people
 
     def __str__(self) -> str:
@@ -27,14 +30,21 @@ class Look:
         return ", ".join(f"{name} {value:.4g}" for name, value in self.scores.items())
 
 
-@dataclass
-class Looks:
-    """The best look so far, how many since have gained nothing, and the seconds spent."""
+class Looks(BaseModel):
+    """How many looks there were, the best of them, how many since have gained nothing, and the seconds spent."""
 
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    count: _Count = 0
     best: Look | None = None
-    since_best: int = 0
-    wall_s: float = 0.0
-    _tick: float = field(default_factory=time.perf_counter, repr=False)
+    since_best: _Count = 0
+    wall_s: Annotated[float, Field(ge=0)] = 0.0
+    _tick: float = PrivateAttr(default_factory=time.perf_counter)
+
+    @property
+    def best_number(self) -> int:
+        """Which look was the best, counted from 1; 0: there was none."""
+        return self.count - self.since_best
 
     def start(self) -> None:
         """Start the clock."""
@@ -46,23 +56,13 @@ class Looks:
         self.wall_s += now - self._tick
         self._tick = now
         better = self.best is None or look.scores["loss"] < self.best.scores["loss"]
+        self.count += 1
         self.best, self.since_best = (look, 0) if better else (self.best, self.since_best + 1)
         return better
 
     def stalled(self, patience: int | None) -> bool:
         """Whether nothing was gained in `patience` looks."""
         return patience is not None and self.since_best >= patience
-
-    def state(self) -> dict[str, Any]:
-        """Return plain values for `of`."""
-        best = None if self.best is None else asdict(self.best)
-        return {"best": best, "since_best": self.since_best, "wall_s": self.wall_s}
-
-    @classmethod
-    def of(cls, state: dict[str, Any]) -> "Looks":
-        """Return what `state` was taken from."""
-        best = None if state["best"] is None else Look(**state["best"])
-        return cls(best, state["since_best"], state["wall_s"])
 
 
 def look_at(model: PerceptionModel, objective: Objective, val: Frames, frames: int) -> Look:
@@ -92,4 +92,4 @@ def look_at(model: PerceptionModel, objective: Objective, val: Frames, frames: i
         scores |= {f"{name}_mae": float(value) for name, value in zip(LANE_FIELDS[:3], errors[:3], strict=True)}
     if union:
         scores["ego_lane_iou"] = inter / union
-    return Look(frames, scores)
+    return Look(frames=frames, scores=scores)

@@ -4,7 +4,6 @@ It knows their layout. It does not check hashes: who edits a label means to.
 """
 
 import csv
-import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,13 +11,14 @@ from pathlib import Path
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.decoded import read_mask
 from drive_rl.perception.frames import LANE_FIELDS, WEATHER
-from drive_rl.perception.records import BadRecord, Files, Record, Skipped, State
+from drive_rl.perception.label_files import inside, label_json, label_lines, short
+from drive_rl.perception.records import PARTS, BadRecord, Files, Record, Skipped, State
 from drive_rl.perception.tusimple_folder import lane_lines_of
-from drive_rl.run.files import read_json
 
 KIND = "drive-rl pictures"
 FORMAT = 1
 LOOKED_FOR = f"ours (manifest.json of {KIND})"
+_FARTHEST = 1e6  # metres, radians and 1/m beyond this are a mistake
 _MEND = "write the data set again with drive-rl data make"
 
 
@@ -31,14 +31,14 @@ def find(root: Path) -> Files:
     path = root / "manifest.json"
     if not path.is_file():
         return {}
-    manifest = read_json(path, _MEND)
+    manifest = label_json(path, _MEND)
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
         return {}
     if manifest.get("format") != FORMAT:
-        raise DriveRLError(f"{path}: format = {manifest.get('format')!r}: expected {FORMAT}; fix: {_MEND}")
+        raise DriveRLError(f"{path}: format = {short(manifest.get('format'))}: expected {FORMAT}; fix: {_MEND}")
     part = manifest.get("split")
-    if part not in ("train", "val", "test"):
-        raise DriveRLError(f"{path}: split = {part!r}: expected train, val or test; fix: {_MEND}")
+    if part not in PARTS:
+        raise DriveRLError(f"{path}: split = {short(part)}: expected train, val or test; fix: {_MEND}")
     return {part: [root / "states.csv"]}
 
 
@@ -50,31 +50,43 @@ def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]
     """
     lanes = lane_lines_of(root / "lanes.json", skipped) if (root / "lanes.json").is_file() else {}
     for path in files:
-        for number, row in _rows(path):
-            where = f"{path}: line {number}"
+        lines = label_lines(path, skipped, "our")
+        columns = _columns(path, lines)
+        for where, line in lines:
             try:
-                yield _record(root, where, row, lanes)
+                yield _record(root, where, _row(columns, line), lanes)
             except BadRecord as error:
                 skipped.add(where, error)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _columns(path: Path, lines: Iterator[tuple[str, str]]) -> list[str]:
+    """Return the names of the columns, which are in the first line."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if absent := {"image", "seed", "tier", "weather", *LANE_FIELDS} - set(reader.fieldnames or ()):
-                raise DriveRLError(f"{path}: columns {', '.join(sorted(absent))} are missing; fix: {_MEND}")
-            for row in reader:
-                yield reader.line_num, row
-    except FileNotFoundError as error:
-        raise DriveRLError(f"{path}: file not found; fix: {_MEND}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
+        columns = _cells(next(lines, ("", ""))[1])
+    except BadRecord as error:
         raise DriveRLError(f"{path}: not a table of states ({error}); fix: {_MEND}") from error
+    if absent := {"image", "seed", "tier", "weather", *LANE_FIELDS} - set(columns):
+        raise DriveRLError(f"{path}: columns {', '.join(sorted(absent))} are missing; fix: {_MEND}")
+    return columns
+
+
+def _row(columns: list[str], line: str) -> dict[str, str]:
+    cells = _cells(line)
+    if len(cells) != len(columns):
+        raise BadRecord(f"row of another length: {len(cells)} values, expected {len(columns)}")
+    return dict(zip(columns, cells, strict=True))
+
+
+def _cells(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error as error:
+        raise BadRecord(f"not a row of states: {error}") from error
 
 
 def _record(root: Path, where: str, row: dict[str, str], lanes: dict) -> Record:
     name = row["image"]
-    image = root / name
+    image = inside(root, name)
     earlier = sorted((root / "earlier" / image.stem).glob("*.png"), key=lambda path: path.stem)
     return Record(
         where,
@@ -89,10 +101,12 @@ def _record(root: Path, where: str, row: dict[str, str], lanes: dict) -> Record:
 def _state(row: dict[str, str]) -> State:
     try:
         lane, seed = tuple(float(row[name]) for name in LANE_FIELDS), int(row["seed"])
-    except (TypeError, ValueError) as error:  # a row that is too short holds None
+    except ValueError as error:
         raise BadRecord(f"not a number: {error}") from error
-    if not all(map(math.isfinite, lane)):
-        raise BadRecord(f"not a finite number: {lane}")
+    if not all(abs(value) < _FARTHEST for value in lane):  # nor NaN
+        raise BadRecord(f"not a lane state: {lane}, expected finite numbers below {_FARTHEST:g}")
+    if not -1 <= seed < 2**63:
+        raise BadRecord(f"not a seed: {short(seed)}, expected -1 (unknown) to 2^63 - 1")
     if row["weather"] not in WEATHER:
-        raise BadRecord(f"unknown weather: {row['weather']!r}, expected one of {', '.join(WEATHER)}")
+        raise BadRecord(f"unknown weather: {short(row['weather'])}, expected one of {', '.join(WEATHER)}")
     return State(lane, row["tier"], row["weather"], seed)

@@ -12,11 +12,21 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from drive_rl.errors import DriveRLError
+
 Floats = NDArray[np.float64]
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
+_LONGEST_REASON = 500
 Files = dict[Part, list[Path]]
 """The label files of each part of a data set. One that is not parted is all `train`."""
+
+
+MOST_LANES, MOST_POINTS = 64, 2000
+"""Of a picture, and of a lane: what is scored must not take for ever. Data sets have up to 16, and 720 (LLAMAS)."""
+
+MOST_SKIPPED = 100_000
+"""Records that may be left out of a data set before it is no data set any more."""
 
 
 class BadRecord(Exception):  # noqa: N818 -- it says that one record is left out, and never reaches the user
@@ -30,8 +40,14 @@ class Skipped:
     reasons: dict[str, str] = field(default_factory=dict)
 
     def add(self, where: str, why: object) -> None:
-        """Leave out the record at `where`, a file and what of it."""
-        self.reasons[where] = str(why)
+        """Leave out the record at `where`, a file and what of it.
+
+        Raises:
+            DriveRLError: there are too many of them.
+        """
+        self.reasons[where] = str(why)[:_LONGEST_REASON]
+        if len(self.reasons) > MOST_SKIPPED:
+            raise DriveRLError(f"more than {MOST_SKIPPED:,} records cannot be used; {'; '.join(self.told(3))}")
 
     def __len__(self) -> int:
         """Return how many were left out."""
@@ -43,7 +59,13 @@ class Skipped:
             return []
         named = [f"skipped: {where}: {why}" for where, why in list(self.reasons.items())[:first]]
         counts = Counter(why.partition(":")[0] for why in self.reasons.values())
-        return [*named, f"skipped in all: {len(self)} ({', '.join(f'{why}: {n}' for why, n in counts.most_common())})"]
+        told = [*named, f"skipped in all: {len(self)} ({', '.join(f'{why}: {n}' for why, n in counts.most_common())})"]
+        return [printable(line) for line in told]
+
+
+def printable(text: str) -> str:
+    """Return a text that may hold a stranger's names as one that a terminal only prints."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 @dataclass(frozen=True)

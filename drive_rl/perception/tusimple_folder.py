@@ -3,26 +3,37 @@
 It knows their layout. A picture's path is relative to the folder of its label file.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from drive_rl.errors import DriveRLError
-from drive_rl.perception.records import BadRecord, Files, Floats, LaneTruth, Part, Record, Skipped
+from drive_rl.perception.label_files import inside, label_lines, parsed_json
+from drive_rl.perception.records import (
+    MOST_LANES,
+    MOST_POINTS,
+    BadRecord,
+    Files,
+    Floats,
+    LaneTruth,
+    Part,
+    Record,
+    Skipped,
+)
 from drive_rl.perception.scores.culane import FARTHEST_PX
 
 LOOKED_FOR = "TuSimple (label_data*.json, *label*.json or lanes.json, an object with raw_file, lanes, h_samples a line)"
+_FIRST_LINES = 100
 
 
 def find(root: Path) -> Files:
     """Return the label files of each part; a name with `val` or `test` tells the part, all others are `train`."""
     files: Files = {}
     for path in sorted({*root.glob("*label*.json"), *root.glob("lanes.json")}):
-        if _first_object(path).keys() >= {"raw_file", "lanes"}:
+        if not path.is_dir() and _first_object(path).keys() >= {"raw_file", "lanes"}:
             part: Part = "test" if "test" in path.stem else "val" if "val" in path.stem else "train"
             files.setdefault(part, []).append(path)
     return files
@@ -32,7 +43,10 @@ def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]
     """Give the records of label files; bad lines go to `skipped`."""
     for path in files:
         for where, name, lanes in _lines(path, skipped):
-            yield Record(where, root / name, lanes=lanes)
+            try:
+                yield Record(where, inside(root, name), lanes=lanes)
+            except BadRecord as error:
+                skipped.add(where, error)
 
 
 def lane_lines_of(path: Path, skipped: Skipped) -> dict[str, Callable[[int, int], LaneTruth]]:
@@ -41,10 +55,7 @@ def lane_lines_of(path: Path, skipped: Skipped) -> dict[str, Callable[[int, int]
 
 
 def _lines(path: Path, skipped: Skipped) -> Iterator[tuple[str, str, Callable[[int, int], LaneTruth]]]:
-    for number, line in enumerate(_text(path).splitlines(), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}: line {number}"
+    for where, line in label_lines(path, skipped, "TuSimple's"):
         try:
             yield where, *_parsed(line)
         except BadRecord as error:
@@ -53,14 +64,16 @@ def _lines(path: Path, skipped: Skipped) -> Iterator[tuple[str, str, Callable[[i
 
 def _parsed(line: str) -> tuple[str, Callable[[int, int], LaneTruth]]:
     try:
-        label = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        label = parsed_json(line)
+    except ValueError as error:
         raise BadRecord(f"not JSON: {error}") from error
     if not isinstance(label, dict) or not isinstance(label.get("raw_file"), str):
         raise BadRecord("not TuSimple's JSON: expected an object with raw_file, lanes and h_samples")
     rows, lanes = _numbers(label, "h_samples"), label.get("lanes")
     if not isinstance(lanes, list):
         raise BadRecord("not TuSimple's JSON: lanes is missing or no list")
+    if len(lanes) > MOST_LANES or len(rows) > MOST_POINTS:
+        raise BadRecord(f"too much for a picture: expected at most {MOST_LANES} lanes and {MOST_POINTS:,} rows")
     columns = tuple(_numbers({f"lanes[{n}]": lane}, f"lanes[{n}]") for n, lane in enumerate(lanes))
     for n, lane in enumerate(columns):
         if len(lane) != len(rows):
@@ -87,25 +100,22 @@ def _slots(slots: Any, lanes: int) -> tuple[int, ...] | None:
     """Return our own key `slots`, which says what line of `Frames.lines` each lane is."""
     if slots is None:
         return None
-    if not isinstance(slots, list) or len(slots) != lanes or not all(type(slot) is int for slot in slots):
-        raise BadRecord("slots of another length: expected one whole number for each lane")
+    if (
+        not isinstance(slots, list)
+        or len(slots) != lanes
+        or not all(type(slot) is int and abs(slot) < 100 for slot in slots)
+    ):
+        raise BadRecord("slots of another length: expected one small whole number for each lane")
     return tuple(slots)
 
 
 def _first_object(path: Path) -> dict[str, Any]:
     """Return the first line that is a JSON object, of the first few; empty if none is."""
-    for line in _text(path).splitlines()[:100]:
+    for _, line in islice(label_lines(path, Skipped(), "TuSimple's"), _FIRST_LINES):
         try:
-            label = json.loads(line)
-        except (ValueError, RecursionError):
+            label = parsed_json(line)
+        except ValueError:
             continue
         if isinstance(label, dict):
             return label
     return {}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DriveRLError(f"{path}: cannot be read as TuSimple's labels ({error})") from error

@@ -22,7 +22,9 @@ from drive_rl.perception.own_folder import FORMAT, KIND
 from drive_rl.perception.rendered import check_rendered, road_frames
 from drive_rl.perception_spec import FramesSpec
 from drive_rl.run.files import write_directory, write_json, write_text
+from drive_rl.run.lock import only_writer
 from drive_rl.run.manifest import sha256_of
+from drive_rl.run.scratch import sibling
 from drive_rl.sim.render import CLASSES, VEHICLE
 from drive_rl.spec import SPLITS, Split, WorldSpec
 
@@ -65,7 +67,7 @@ def write_data(
             f"{frames} pictures of split {split}: it has {len(SPLITS[split])} roads, of {data.per_road} pictures each;"
             f" fix: 1 to {len(SPLITS[split]) * data.per_road} pictures, or more of each road"
         )
-    with write_directory(out) as new:
+    with only_writer(sibling(out, "lock"), out), write_directory(out) as new:
         written = _Written(new, world)
         for seed in seeds:
             left = min(data.per_road, frames - written.count)

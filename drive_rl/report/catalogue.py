@@ -18,6 +18,7 @@ from rich.text import Text
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception_spec import PerceptionSpec
+from drive_rl.plain_text import plain
 from drive_rl.reader import (
     Part,
     load_agent,
@@ -34,7 +35,7 @@ from drive_rl.report.run_list import newest_runs
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 from drive_rl.shelf import Shelf, entries, home, shelf_folders, unknown
 from drive_rl.spec import RunSpec
-from drive_rl.worlds import gym_id
+from drive_rl.worlds import gym_id, worlds_of_ids
 
 Kind = Literal["world", "driver", "experiment", "perception"]
 
@@ -71,8 +72,8 @@ def print_catalogue(console: Console | None = None, runs: Path = Path("runs")) -
             table.add_column(no_wrap=True)
         table.add_column()
         for name, path in entries(shelf).items():
-            middle = {"world": [gym_id(name)], "driver": ["trained" if path.is_dir() else "recipe"]}.get(kind, [])
-            table.add_row(*(Text(cell) for cell in (name, *middle, _described(kind, name, path))))
+            middle = {"world": [_id(name)], "driver": ["trained" if path.is_dir() else "recipe"]}.get(kind, [])
+            table.add_row(*(Text(plain(cell)) for cell in (name, *middle, _described(kind, name, path))))
         console.print(table)
     _print_runs(console, runs)
     console.print("drive-rl show NAME prints one with every value explained.", highlight=False)
@@ -91,7 +92,7 @@ def explained(name: str, overrides: list[str]) -> str:
     kinds: dict[str, Kind] = {kind: kind for kind in _SHELF}
     kind = kinds.get(head) if colon else None
     heading, spec = _find(tail if kind else name, overrides, kind)
-    return "\n".join([*(f"# {line}" for line in heading), *_lines(spec, "")])
+    return "\n".join([*(f"# {plain(line)}" for line in heading), *_lines(spec, "")])
 
 
 def recorded(folder: Path) -> RunSpec | PerceptionSpec:
@@ -183,6 +184,12 @@ def _as_made(folder: Path, overrides: list[str]) -> RunSpec | PerceptionSpec:
     if overrides:
         raise DriveRLError(f"command line: {overrides[0]!r}: {folder} is as it was made; fix: leave the change out")
     return recorded(folder)
+
+
+def _id(name: str) -> str:
+    """Return the Gymnasium id of a world, and whether another file has it too."""
+    shared = len(worlds_of_ids()[gym_id(name)]) > 1
+    return f"{gym_id(name)}{' (of two files: rename one)' if shared else ''}"
 
 
 def _kind_of(path: Path) -> Kind:

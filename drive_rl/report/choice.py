@@ -82,7 +82,6 @@ def film_run(run: Path) -> Path | None:
 
     out = RunFolder(run).films / "val.mp4"
     try:
-        out.parent.mkdir(exist_ok=True)
         driver, world = load_driver(str(run))
         render_film(driver, world, "val", 1, out, overwrite=True)
     except (DriveRLError, OSError) as error:

@@ -22,7 +22,6 @@ from drive_rl.reader import load_world
 from drive_rl.run.device import choose_device, describe_device
 from drive_rl.run.provenance import cpu_model, git_state, package_versions, usable_cores
 from drive_rl.shelf import Shelf, entries, shelf_folders
-from drive_rl.sim.bullet import BulletWorld
 from drive_rl.sim.episode import draw_episode
 from drive_rl.sim.eye import Eye
 from drive_rl.spec import Renderer
@@ -112,9 +111,8 @@ def measure(name: Renderer) -> tuple[float, str]:
     """
     world = load_world(_PROBE_WORLD, [f"camera.renderer={name}"])
     episode = draw_episode(world, 0)
-    bullet = BulletWorld(world.car, 1 / world.task.physics_hz)
+    eye = Eye(world)
     try:
-        eye = Eye(world, bullet.client)
         eye.open(episode, episode.start)
         times_s = []
         for _ in range(_FRAMES):
@@ -124,7 +122,7 @@ def measure(name: Renderer) -> tuple[float, str]:
         if eye.frames[-1].min() == eye.frames[-1].max():
             raise DriveRLError(f"{name}: the picture is blank")
     finally:
-        bullet.close()
+        eye.close()
     camera = world.camera
     return 1000 * float(np.median(times_s)), f"{camera.width_px}x{camera.height_px} {camera.channels}"
 
@@ -137,11 +135,12 @@ def _world(name: str) -> str:
 
 
 def _wandb() -> str:
-    import wandb
+    from drive_rl.run.wandb_settings import choose_mode, load_settings  # here, for wandb takes a second to import
 
-    from drive_rl.run.wandb_tracker import choose_mode
-
-    mode = choose_mode(wandb.setup(wandb.Settings(silent=True)).settings)
+    try:
+        mode = choose_mode(load_settings())
+    except DriveRLError as error:
+        return f"BROKEN: {error}"
     if mode == "online":
         return "logged in: training would use mode online"
     if os.environ.get("WANDB_MODE"):

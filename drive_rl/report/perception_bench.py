@@ -6,7 +6,6 @@ It strings the parts together and writes files. It does not know how anything is
 import hashlib
 import json
 import re
-import tempfile
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -28,9 +27,11 @@ from drive_rl.report.perception_metrics import Floor, as_csv, metrics_of, missed
 from drive_rl.report.perception_page import write_page
 from drive_rl.report.perception_relations import relations
 from drive_rl.report.perception_setting import BenchSetting
-from drive_rl.run.files import explain_disk_errors, write_json, write_text
+from drive_rl.run.files import explain_disk_errors, make_directory, sweep, write_json, write_text
+from drive_rl.run.lock import only_writer
 from drive_rl.run.manifest import sha256_of
 from drive_rl.run.provenance import cpu_model, provenance, usable_cores
+from drive_rl.run.scratch import scratch
 
 PARTS = ("sees", "fast", "robust", "drives", "examples")
 FORMAT = 1
@@ -76,20 +77,33 @@ def run_benchmark(
         raise DriveRLError("no model is named; fix: drive-rl bench perception MODEL...")
     if data is not None:
         DataFolder.open(data)
-    with explain_disk_errors(out):
-        (out / "parts").mkdir(parents=True, exist_ok=True)
     tell = progress or _silent
-    with tempfile.TemporaryDirectory(prefix=".corrupted-", dir=out) as kept:
-        bench = _Bench(out, setting, drive, data, resume, Path(kept))
-        rows: list[dict[str, Any]] = []
-        for i, name in enumerate(models):
-            rows.append(bench.model(name, {row["name"] for row in rows}, _within(tell, i, len(models))))
+    with only_writer(out / ".lock", out), explain_disk_errors(out):
+        for folder in (out, *(out / "parts").glob("*/")):
+            sweep(folder)
+        with scratch(out / "corrupted", Path.mkdir) as kept:
+            bench = _Bench(out, setting, drive, data, resume, kept)
+            results, rows = _measure_all(bench, models, floors, tell)
+        write_json(out / "results.json", results)
+        write_text(out / "results.csv", as_csv(rows))
+        write_page(out / "index.html", results, {row["name"]: row["parts"]["examples"] for row in rows})
+    tell(1.0, "done")
+    return results
+
+
+def _measure_all(
+    bench: "_Bench", models: Sequence[str], floors: Sequence[Floor], tell: Progress
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return what `results.json` holds, and a row for each model."""
+    rows: list[dict[str, Any]] = []
+    for i, name in enumerate(models):
+        rows.append(bench.model(name, {row["name"] for row in rows}, _within(tell, i, len(models))))
     results = plain(
         {
             "format": FORMAT,
             "drive_rl": __version__,
-            "setting": asdict(setting),
-            "data": None if data is None else str(data),
+            "setting": asdict(bench.setting),
+            "data": None if bench.data is None else str(bench.data),
             "skipped": bench.skipped,
             "provenance": provenance("field"),
             "relations": relations(rows),
@@ -98,11 +112,7 @@ def run_benchmark(
             "models": [_without_details(row) for row in rows],
         }
     )
-    write_json(out / "results.json", results)
-    write_text(out / "results.csv", as_csv(rows))
-    write_page(out / "index.html", results, {row["name"]: row["parts"]["examples"] for row in rows})
-    tell(1.0, "done")
-    return results
+    return results, rows
 
 
 @dataclass
@@ -157,7 +167,7 @@ class _Bench:
             return {"error": str(error) if isinstance(error, DriveRLError) else f"{type(error).__name__}: {error}"}
         if whole:
             with explain_disk_errors(file):
-                file.parent.mkdir(parents=True, exist_ok=True)
+                make_directory(file.parent)
             write_json(file, {"key": key, "asked": plain(asked), "found": found})
         return found
 

@@ -4,7 +4,6 @@ It knows frames, (H, W, 3) RGB uint8; it does not know what they show.
 """
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +20,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.report.canvas import Picture
 from drive_rl.report.palette import Palette
 from drive_rl.report.stage import HEIGHT_PX, WIDTH_PX
-from drive_rl.run.files import explain_disk_errors, write_directory
+from drive_rl.run.files import explain_disk_errors, make_directory, write_directory, write_file
 
 SUPPORTED = ".mp4, .gif, or a folder (no suffix)"
 
@@ -72,7 +71,8 @@ def film_writer(out: Path, frames_per_s: int, overwrite: bool = False) -> Iterat
             with write_directory(out) as folder:
                 yield _Folder(folder)
         else:
-            with _temporary(out) as path, _stream(path, out.suffix.lower(), frames_per_s) as film:
+            make_directory(out.parent)
+            with write_file(out) as path, _stream(path, out.suffix.lower(), frames_per_s) as film:
                 yield film
 
 
@@ -98,22 +98,10 @@ def _plain_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _temporary(out: Path) -> Iterator[Path]:
-    """Yield the name of a hidden sibling that becomes `out` at the end."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    path = out.with_name(f".{out.stem}.tmp-{os.getpid()}{out.suffix.lower()}")
-    try:
-        yield path
-        os.replace(path, out)
-    finally:
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
 def _stream(path: Path, suffix: str, frames_per_s: int) -> Iterator[FilmWriter]:
     """Yield an encoder into a file, and finish the file; when the block fails, just let go of it."""
     kind = {".mp4": _H264, ".gif": _Gif}[suffix]
-    container = av.open(str(path), "w", options=kind.container_options)
+    container = av.open(str(path), "w", format=suffix.removeprefix("."), options=kind.container_options)
     try:
         film = kind(container, frames_per_s)
         yield film

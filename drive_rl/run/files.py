@@ -1,8 +1,10 @@
 """Writing files and folders so that a reader sees the old one or the new one, never half of one.
 
-It knows names and renames; it does not know what the files hold.
+This holds after a crash of the process and after a power loss: bytes and names are on the disk (`fsync`) before
+anything older goes. It knows names, renames and syncs; it does not know what the files hold.
 """
 
+import ctypes
 import errno
 import json
 import os
@@ -14,9 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from drive_rl.errors import DriveRLError
+from drive_rl.run.flock import NoLocksError
+from drive_rl.run.scratch import delete_leftovers, holding, in_scratch, scratch, scratch_name, sibling
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, a limit on file size
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_CANNOT_SYNC = (errno.EINVAL, errno.EOPNOTSUPP)  # folders of some network filesystems: they sync by themselves
+_MANY = 64  # files that are synced one by one
 
 
 @contextmanager
@@ -42,16 +48,31 @@ def explain_disk_errors(path: Path) -> Iterator[None]:
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` through a temporary sibling and a rename."""
-    temporary = _sibling(path, f"tmp-{os.getpid()}")
+@contextmanager
+def write_file(path: Path) -> Iterator[Path]:
+    """Yield the name of an empty temporary file that takes the name `path` when the block ends well.
+
+    By then it is on the disk, the name too: a power loss leaves the old file or the new one. Within a folder of
+    `write_directory` it is written at once: the folder as a whole is kept or not.
+
+    Raises:
+        DriveRLError: no space left, or a place that may not be written.
+    """
     with explain_disk_errors(path):
-        try:
-            temporary.write_bytes(data)
+        if in_scratch(path):
+            yield path
+            return
+        with scratch(path, Path.touch) as temporary:
+            yield temporary
+            sync(temporary)
             os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+            sync(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, as `write_file` does."""
+    with write_file(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -78,15 +99,16 @@ def read_json(path: Path, fix: str) -> Any:
 def write_directory(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder that takes the name `path` when the block ends well.
 
-    An older folder at `path` stays whole until then. When the block fails, the temporary folder goes and the
-    older one stays. A crash between the two renames leaves the older one under a hidden name; `settle` brings
-    it back.
+    An older folder at `path` stays whole until the new one is on the disk. When the block fails, the temporary folder
+    goes and the older one stays. A crash between the two renames leaves the older one under a hidden name; `settle`
+    brings it back.
     """
     with explain_disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         settle(path)
-        with _scratch(path) as temporary:
+        with scratch(path, Path.mkdir) as temporary:
             yield temporary
+            _sync_tree(temporary)
             _swap(temporary, path)
 
 
@@ -96,23 +118,91 @@ def new_directory(parent: Path, stem: str, fill: Callable[[Path], None]) -> Path
     `fill` writes into a temporary folder, which is then renamed. Two processes at once get two names.
     """
     with explain_disk_errors(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        with _scratch(parent / stem) as temporary:
+        make_directory(parent)
+        delete_leftovers(parent)
+        with scratch(parent / stem, Path.mkdir) as temporary:
             fill(temporary)
-            return _place(temporary, parent, stem)
+            _sync_tree(temporary)
+            path = _place(temporary, parent, stem)
+            sync(parent)
+            return path
 
 
-@contextmanager
-def _scratch(path: Path) -> Iterator[Path]:
-    """An empty hidden folder beside `path`, deleted when the block fails."""
-    temporary = _sibling(path, f"tmp-{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
+def make_directory(path: Path) -> None:
+    """Make a folder and those above it that are missing; a power loss does not take them from what lies inside."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    sync(path.parent)
+
+
+def remove_directory(path: Path) -> None:
+    """Delete a folder, if it is there; a crash meanwhile leaves no half of it under its name."""
+    with explain_disk_errors(path):
+        settle(path)
+        if path.is_dir():
+            gone = scratch_name(path)
+            os.rename(path, gone)
+            sync(path.parent)
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Delete or finish what killed writers left in a folder of ours; what a live process writes there stays."""
+    delete_leftovers(folder)
+    for old in folder.glob(".*.old"):
+        settle(folder / old.name.removeprefix(".").removesuffix(".old"))
+
+
+def settle(path: Path) -> None:
+    """Finish what a crash inside `write_directory(path)` left: the new folder if it is there, or the old.
+
+    A live writer that is just replacing the folder is waited for.
+    """
+    old = sibling(path, "old")
+    if not old.is_dir():
+        return
+    with explain_disk_errors(path), _held(old) as found:
+        if not found:
+            return
+        if path.exists():
+            sync(path.parent)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.rename(old, path)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's bytes, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        yield temporary
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC or not path.is_dir():
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _sync_tree(folder: Path) -> None:
+    """Sync a folder and all in it; many files at once, for a disk can take 10 ms for each alone."""
+    paths = [folder, *folder.rglob("*")]
+    if len(paths) > _MANY:
+        _sync_filesystem(folder)
+    else:
+        for path in paths:
+            sync(path)
+
+
+def _sync_filesystem(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(descriptor)
 
 
 def _place(temporary: Path, parent: Path, stem: str) -> Path:
@@ -128,32 +218,31 @@ def _place(temporary: Path, parent: Path, stem: str) -> Path:
     raise AssertionError("unreachable: count() does not end")
 
 
-def settle(path: Path) -> None:
-    """Finish what a crash inside `write_directory(path)` left: the new folder if it is there, or the old."""
-    old = _sibling(path, "old")
-    if not old.exists():
-        return
-    if path.exists():
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.rename(old, path)
-
-
 def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         os.rename(new, path)
+        sync(path.parent)
         return
     if not path.is_dir():
         raise FileExistsError(errno.EEXIST, "not a folder", str(path))
-    old = _sibling(path, "old")
-    os.rename(path, old)
+    old = sibling(path, "old")
+    with _held(path):
+        os.rename(path, old)
+        try:
+            os.rename(new, path)
+        except BaseException:
+            if not path.exists():
+                os.rename(old, path)
+            raise
+        sync(path.parent)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    """Wait for the lock on a folder and hold it; yield whether the folder is still there."""
     try:
-        os.rename(new, path)
-    except BaseException:
-        os.rename(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sibling(path: Path, suffix: str) -> Path:
-    return path.with_name(f".{path.name}.{suffix}")
+        with holding(path, wait=True) as held:
+            yield held
+    except NoLocksError:
+        yield path.is_dir()

@@ -5,15 +5,18 @@ holds.
 """
 
 import shlex
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import new_directory, read_json, settle, write_json, write_text
+from drive_rl.run.files import new_directory, read_json, remove_directory, settle, sweep, write_json, write_text
+from drive_rl.run.lock import is_held, only_writer
 
+_LOCK = ".lock"
 _NEEDED = ("spec.yaml", "provenance.json")
 _MEND = "give a folder that `drive-rl train` made, such as runs/quickstart"
 
@@ -50,32 +53,53 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a run, or the newest run of a folder that holds runs (`runs/quickstart`).
+        """Open a run, or of a folder that holds runs (`runs/quickstart`) the newest that has learned something.
 
         Raises:
             DriveRLError: `path` is not there, or is neither a run nor a folder of runs.
         """
+        return cls._open(path, "best")
+
+    @classmethod
+    def stopped(cls, path: Path, fix: str) -> Self:
+        """Open a run, or of a folder that holds runs the newest that can be resumed.
+
+        Raises:
+            DriveRLError: as `open`; or it has no checkpoint to go on from, with the fix.
+        """
+        run = cls._open(path, "last")
+        settle(run.last)
+        if not run.last.is_dir():
+            raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; fix: {fix}")
+        return run
+
+    @classmethod
+    def _open(cls, path: Path, wanted: str) -> Self:
         path = Path(path)
         if not path.is_dir():
             found = "is a file" if path.exists() else "no such folder"
             raise DriveRLError(f"{path}: {found}, where a run folder was expected: {_MEND}{_known_runs(path)}")
         if not is_run(path):
-            path = _newest_run(path)
+            path = _newest_run(path, wanted)
         read_json(path / "provenance.json", f"the run is damaged; {_MEND}")
         return cls(path)
 
-    @classmethod
-    def stopped(cls, path: Path, fix: str) -> Self:
-        """Open a run, as `open` does, to go on with.
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only process that writes to the run meanwhile; what killed ones left half-written goes first.
 
         Raises:
-            DriveRLError: as `open`; or it has no checkpoint to go on from, with the mend.
+            DriveRLError: another process writes to it, or the folder may not be written.
         """
-        run = cls.open(path)
-        settle(run.last)
-        if not run.last.is_dir():
-            raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; fix: {fix}")
-        return run
+        with only_writer(self.path / _LOCK, self.path):
+            for folder in (self.path, self.checkpoints, self.films):
+                sweep(folder)
+            yield
+
+    @property
+    def is_written_to(self) -> bool:
+        """Whether a process is writing to the run now: it trains."""
+        return is_held(self.path / _LOCK)
 
     @property
     def spec(self) -> Path:
@@ -118,6 +142,16 @@ class RunFolder:
         return self.path / "last"
 
     @property
+    def history(self) -> Path:
+        """Held-out evaluations and the clock, as of the checkpoint to resume from."""
+        return self.last / "training.json"
+
+    @property
+    def finished(self) -> Path:
+        """The step at which the run has done all that it was asked for."""
+        return self.path / "finished.json"
+
+    @property
     def films(self) -> Path:
         """The folder of films."""
         return self.path / "films"
@@ -133,7 +167,7 @@ class RunFolder:
 
     def remove(self) -> None:
         """Delete the whole run: for a run that failed before its first step."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove_directory(self.path)
 
 
 def is_run(path: Path) -> bool:
@@ -148,8 +182,15 @@ def runs_in(path: Path) -> list[Path]:
     return sorted(run for run in path.iterdir() if not run.name.startswith(".") and is_run(run))
 
 
-def _newest_run(path: Path) -> Path:
-    if runs := runs_in(path):
+def _newest_run(path: Path, wanted: str) -> Path:
+    """The newest run with the checkpoint that is wanted, or with any; a run that failed early hides no other."""
+    runs = runs_in(path)
+    for checkpoint in (wanted, "last", "best"):
+        for run in runs:
+            settle(run / checkpoint)
+        if having := [run for run in runs if (run / checkpoint / "manifest.json").is_file()]:
+            return having[-1]
+    if runs:
         return runs[-1]
     missing = [name for name in _NEEDED if not (path / name).is_file()]
     raise DriveRLError(

@@ -6,10 +6,11 @@ It knows rows and columns. It does not know what the numbers mean, nor who else 
 import csv
 import io
 import os
+from itertools import takewhile
 from pathlib import Path
 
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import explain_disk_errors, write_text
+from drive_rl.run.files import explain_disk_errors, sync, write_text
 
 STEP = "step"
 
@@ -17,19 +18,22 @@ STEP = "step"
 class MetricsFile:
     """Appends rows to a CSV file whose first column is `step`; a new name adds a column.
 
-    Opening an existing file drops a last line that a crash cut short and, given `resume_step`, the rows after
-    that step, which the resumed run will write again.
+    Opening an existing file drops a last line that a crash cut short and, given `resume_rows`, the rows after the first
+    so many, which the resumed run will write again.
 
     Raises:
         DriveRLError: the file there is not such a table, or there is no space left.
     """
 
-    def __init__(self, path: Path, resume_step: int | None = None) -> None:
+    def __init__(self, path: Path, resume_rows: int | None = None) -> None:
         self.path = path
+        self.count = 0
+        """How many rows there are."""
         self._columns = [STEP]
         if path.exists():
-            self._columns, rows = _read(path)
-            kept = [row for row in rows if resume_step is None or int(row[STEP]) <= resume_step]
+            columns, rows = _read(path)
+            kept = rows[:resume_rows]
+            self._columns = [name for name in columns if name == STEP or any(row[name] for row in kept)]
             self._rewrite(kept)
 
     def append(self, step: int, scalars: dict[str, float]) -> None:
@@ -42,10 +46,22 @@ class MetricsFile:
             self._rewrite([*rows, row])
         else:
             self._append(_text([row], self._columns))
+            self.count += 1
+
+    def sync(self) -> None:
+        """Wait until all rows are on the disk; a checkpoint that counts on them is written after this."""
+        if self.path.exists():
+            with explain_disk_errors(self.path):
+                sync(self.path)
+
+    def rows(self) -> list[tuple[int, dict[str, float]]]:
+        """The step and the scalars of every row, as `read_rows`."""
+        return read_rows(self.path)
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         header = dict.fromkeys(self._columns, "") | {name: name for name in self._columns}
         write_text(self.path, _text([header, *rows], self._columns))
+        self.count = len(rows)
 
     def _append(self, line: str) -> None:
         with explain_disk_errors(self.path), self.path.open("ab", buffering=0) as file:
@@ -62,19 +78,28 @@ class MetricsFile:
 def read_metrics(path: Path) -> list[dict[str, float]]:
     """The rows of a `metrics.csv`; names that a row lacks are absent from it."""
     rows = _read(path)[1]
-    return [{name: float(value) for name, value in row.items() if value != ""} for row in rows]
+    try:
+        return [{name: float(value) for name, value in row.items() if value != ""} for row in rows]
+    except ValueError as error:
+        raise DriveRLError(f"{path}: expected numbers ({error}); fix: move the file away and run again") from error
+
+
+def read_rows(path: Path) -> list[tuple[int, dict[str, float]]]:
+    """The step and the scalars of every row of a `metrics.csv`, none where there is no file yet."""
+    rows = read_metrics(path) if path.exists() else []
+    return [(int(row.pop(STEP)), row) for row in rows]
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Columns and rows, without a last line that lacks its end."""
+    """Columns and rows, without a last line that lacks its end, and what a power loss left as zeros."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except (OSError, UnicodeDecodeError) as error:
         raise DriveRLError(f"{path}: cannot be read ({error}): move it away and run again") from error
-    reader = csv.DictReader(line for line in lines if line.endswith("\n"))
+    reader = csv.DictReader(takewhile(lambda line: line.endswith("\n") and "\0" not in line, lines))
     columns = list(reader.fieldnames or [STEP])
     rows = [{name: value or "" for name, value in row.items() if name is not None} for row in reader]
-    if columns[0] != STEP or not all(row[STEP].isdecimal() for row in rows):
+    if columns[0] != STEP or not all(row[STEP].isdecimal() and len(row[STEP]) < 16 for row in rows):
         raise DriveRLError(
             f"{path}: first column = {columns[0]!r}: expected `{STEP}` and whole numbers: move the file "
             "away and run again"

@@ -4,20 +4,21 @@ It knows the trackers and the run folder. It does not know who makes the numbers
 which the run always writes itself.
 """
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder
+from drive_rl.run.steady_tracker import Backend, Row, SteadyTracker, replay
 
 
 class Tracker(Protocol):
-    """What training tells of itself."""
+    """What training tells of itself. No call raises or waits long: a tracker that fails is left behind."""
 
     def log(self, scalars: dict[str, float], step: int) -> None:
-        """Record scalars at a training step. Steps may repeat or, after a resume, go back."""
+        """Record scalars at a training step. Steps may repeat."""
         ...
 
     def film(self, path: Path, step: int) -> None:
@@ -49,31 +50,16 @@ class NoTracker:
         """Do nothing."""
 
 
-class TensorBoardTracker:
-    """TensorBoard events under `RUN/tensorboard`. Films and models are named there by their path."""
+def check_tracker(kind: str, project: str = "drive-rl") -> None:
+    """Find what would keep a tracker from starting, before a run folder is made.
 
-    def __init__(self, run: RunFolder, config: dict[str, Any]) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # here, for it takes seconds to import
+    Raises:
+        DriveRLError: a variable, a file or a project that W&B cannot use.
+    """
+    if kind == "wandb":
+        from drive_rl.run.wandb_settings import load_settings  # here, for wandb takes a second to import
 
-        self._writer = SummaryWriter(str(run.path / "tensorboard"))
-        self._writer.add_text("config", f"```json\n{json.dumps(config, indent=2, default=str)}\n```")
-
-    def log(self, scalars: dict[str, float], step: int) -> None:
-        """Write scalars."""
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, value, step)
-
-    def film(self, path: Path, step: int) -> None:
-        """Write the film's path."""
-        self._writer.add_text("film", str(path), step)
-
-    def model(self, folder: Path, name: str) -> None:
-        """Write the model's path."""
-        self._writer.add_text(f"model/{name}", str(folder))
-
-    def close(self) -> None:
-        """Flush the events to disk."""
-        self._writer.close()
+        load_settings(project)
 
 
 def make_tracker(
@@ -82,8 +68,12 @@ def make_tracker(
     config: dict[str, Any],
     project: str = "drive-rl",
     echo: Callable[[str], None] = print,
+    rows: Sequence[Row] = (),
 ) -> Tracker:
-    """Start a tracker.
+    """Start a tracker, and give it all that the run has recorded so far.
+
+    A resumed run's record is written anew: whatever an earlier process wrote, or could not write any more when it was
+    killed, the tracker then holds exactly `rows`, and the films and models recorded before.
 
     Args:
         kind: `wandb`, `tensorboard`, `csv` or `none`.
@@ -91,16 +81,63 @@ def make_tracker(
         config: The resolved spec as plain values.
         project: The W&B project.
         echo: Tells the user where the run can be seen, one line a call.
+        rows: The rows of `metrics.csv` (`MetricsFile.rows`).
 
     Raises:
-        DriveRLError: an unknown kind, or W&B does not start; nothing falls back in silence.
+        DriveRLError: an unknown kind, or the tracker does not start; nothing falls back in silence.
     """
+    if kind in ("csv", "none"):
+        return NoTracker()
+    return SteadyTracker(_replayed(kind, run, config, project, echo, rows), run, echo)
+
+
+def record_all(
+    kind: str, run: RunFolder, config: dict[str, Any], project: str, echo: Callable[[str], None], rows: Sequence[Row]
+) -> None:
+    """Give a tracker all of a run that does not train now. Arguments as in `make_tracker`.
+
+    Raises:
+        DriveRLError: the tracker does not start, or fails before it has all.
+    """
+    backend = _replayed(kind, run, config, project, echo, rows)
+    with _explained(backend, run):
+        backend.close()
+
+
+def _replayed(
+    kind: str, run: RunFolder, config: dict[str, Any], project: str, echo: Callable[[str], None], rows: Sequence[Row]
+) -> Backend:
+    """A tracker that has taken `rows`, and the films and models recorded before."""
+    backend = _start(kind, run, config, project, echo)
+    with _explained(backend, run):
+        replay(backend, run, rows)
+        backend.replace_older()
+    return backend
+
+
+@contextmanager
+def _explained(backend: Backend, run: RunFolder) -> Iterator[None]:
+    """Turn whatever a backend raises into a `DriveRLError`."""
+    try:
+        yield
+    except Exception as error:  # of any kind, for the backend is others' work
+        backend.abandon()
+        if isinstance(error, DriveRLError):
+            raise
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise DriveRLError(
+            f"{run.path}: {backend.name} does not take what the run has recorded so far ({why}); fix: what it names, or"
+            " choose track=csv"
+        ) from error
+
+
+def _start(kind: str, run: RunFolder, config: dict[str, Any], project: str, echo: Callable[[str], None]) -> Backend:
     if kind == "wandb":
         from drive_rl.run.wandb_tracker import WandbTracker  # here, for wandb takes a second to import
 
         return WandbTracker(run, config, project, echo)
     if kind == "tensorboard":
+        from drive_rl.run.tensorboard_tracker import TensorBoardTracker  # here, for it takes seconds to import
+
         return TensorBoardTracker(run, config)
-    if kind in ("csv", "none"):
-        return NoTracker()
     raise DriveRLError(f"tracker = {kind!r}: expected wandb, tensorboard, csv or none")

@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.camera import cast_rays
 from drive_rl.sim.cars import Cars, begin_car, plan_of, pose_before, step_car
+from drive_rl.sim.compiled import njit
 from drive_rl.sim.judge import END_REASONS, METRICS, RUNNING, STATE_FIELDS, TERMS
 from drive_rl.sim.pixel import TEXELS
 from drive_rl.sim.render import paint_picture
@@ -263,7 +263,7 @@ def check_batch(world: WorldSpec, num_cars: int, free: int) -> None:
         )
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _begin(counter, chosen, cars, roads, plan, lens, frames):
     """Put some cars at the start of their roads; the first stack shows the way there at the same speed."""
     first = take(counter, _SHARE)
@@ -276,7 +276,7 @@ def _begin(counter, chosen, cars, roads, plan, lens, frames):
         first = take(counter, _SHARE)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _step(counter, cars, roads, plan, lens, commands, before, after):
     """Drive the cars that nobody has taken one control step, judge them and photograph what they see."""
     first = take(counter, _SHARE)
@@ -291,14 +291,14 @@ def _step(counter, cars, roads, plan, lens, commands, before, after):
         first = take(counter, _SHARE)
 
 
-@njit(cache=True)
+@njit
 def _shift(before, after, picture):
     """Copy all but the oldest picture to where the one before them was; slices of bytes are copied one by one."""
     for k in range(after.size - picture):
         after[k] = before[np.uint64(k + picture)]
 
 
-@njit(cache=True)
+@njit
 def _photograph(x, y, yaw, slot, roads, lens, picture):
     size = roads.solids[slot, 1]
     solids = Solids(size, roads.shape[slot], roads.top_colour[slot], roads.side_colour[slot])

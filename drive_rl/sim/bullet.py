@@ -5,30 +5,40 @@ step, Bullet integrates them and decides contacts. Gravity is off, since the for
 """
 
 import math
+from typing import Any
 
 import pybullet
 
-from drive_rl.errors import DriveRLError
+from drive_rl.sim.bullet_client import BulletClient
 from drive_rl.sim.road import wrap
 from drive_rl.sim.vehicle import CarState, car_params, push
 from drive_rl.spec import CarSpec
 
+Pose = tuple[float, float, float]
+"""x, y [m], yaw [rad]."""
 Motion = tuple[float, float, float, float, float, float]
 """x, y [m], yaw [rad], speed along x and y in the world's frame [m/s], yaw rate [rad/s]."""
 
+_AWAY_Z_M = -1000.0
+"""Where parked cars that an episode has no use for wait."""
+
 
 class BulletWorld:
-    """One Bullet client holding one car."""
+    """One Bullet client holding one car.
+
+    A copy (`copy.deepcopy`, `pickle`) has a client of its own, in which the same cars stand: the two then drive alike
+    and independently.
+    """
 
     def __init__(self, car: CarSpec, dt_s: float) -> None:
-        self._client = pybullet.connect(pybullet.DIRECT)
-        if self._client < 0:
-            raise DriveRLError("PyBullet: no client could be opened; fix: close other environments of this process")
+        self._own = BulletClient()
+        self._client = self._own.number
         self._car = car
         self._params = car_params(car)
         self._dt_s = dt_s
         self._state = CarState()
-        self._parked: list[int] = []
+        self._bodies: list[int] = []  # of parked cars, made once: Bullet never gives back all that a body takes
+        self._parked: list[Pose] = []  # where the first of them stand
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=dt_s,
             numSubSteps=0,
@@ -36,7 +46,9 @@ class BulletWorld:
             deterministicOverlappingPairs=1,
             physicsClientId=self._client,
         )
-        self._body = self._box(car, car.mass_kg)
+        half = [car.length_m / 2, car.width_m / 2, car.height_m / 2]
+        self._box = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=self._client)
+        self._body = self._make(car.mass_kg)
         pybullet.changeDynamics(
             self._body,
             -1,
@@ -54,38 +66,47 @@ class BulletWorld:
     @property
     def client(self) -> int:
         """Bullet's number for this world's client; -1 after `close`."""
-        return self._client
+        return self._own.number
 
-    def _box(self, car: CarSpec, mass_kg: float) -> int:
-        half = [car.length_m / 2, car.width_m / 2, car.height_m / 2]
-        shape = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=self._client)
-        look = -1 if mass_kg == 0 else self._unseen()
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "car": self._car,
+            "dt_s": self._dt_s,
+            "closed": self.client < 0,
+            "state": self._state,
+            "parked": self._parked,
+        }
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        BulletWorld.__init__(self, saved["car"], saved["dt_s"])
+        self.place(saved["state"], saved["parked"])
+        if saved["closed"]:
+            self.close()
+
+    def _make(self, mass_kg: float) -> int:
+        height = [0, 0, self._car.height_m / 2]
         return pybullet.createMultiBody(
-            mass_kg, shape, look, [0, 0, half[2]], useMaximalCoordinates=True, physicsClientId=self._client
+            mass_kg, self._box, -1, height, useMaximalCoordinates=True, physicsClientId=self._client
         )
 
-    def _unseen(self) -> int:
-        """Return a look for the own car that no camera of Bullet's sees: a speck far below the ground."""
-        return pybullet.createVisualShape(
-            pybullet.GEOM_BOX,
-            halfExtents=[0.001] * 3,
-            visualFramePosition=[0, 0, -1000],
-            physicsClientId=self._client,
-        )
-
-    def place(self, state: CarState, parked: list[tuple[float, float, float]]) -> None:
-        """Put the car into a state, and parked cars at poses x [m], y [m], yaw [rad]."""
-        for body in self._parked:
-            pybullet.removeBody(body, physicsClientId=self._client)
-        self._parked = [self._box(self._car, 0) for _ in parked]
-        for body, (x, y, yaw) in zip(self._parked, parked, strict=True):
-            self._set_pose(body, x, y, yaw)
+    def place(self, state: CarState, parked: list[Pose]) -> None:
+        """Put the car into a state, and parked cars at their poses."""
+        while len(self._bodies) < len(parked):
+            self._bodies.append(self._make(0))
+        if self._bodies:  # contacts of the last episode are forgotten only while nothing touches
+            for body in self._bodies:
+                self._set_pose(body, (0, 0, 0), _AWAY_Z_M)
+            pybullet.performCollisionDetection(self._client)
+        for body, pose in zip(self._bodies, parked, strict=False):
+            self._set_pose(body, pose)
+        self._parked = list(parked)
         self.set_state(state)
 
-    def _set_pose(self, body: int, x: float, y: float, yaw: float) -> None:
+    def _set_pose(self, body: int, pose: Pose, below_m: float = 0.0) -> None:
+        x, y, yaw = pose
         pybullet.resetBasePositionAndOrientation(
             body,
-            [x, y, self._car.height_m / 2],
+            [x, y, self._car.height_m / 2 + below_m],
             [0, 0, math.sin(yaw / 2), math.cos(yaw / 2)],
             physicsClientId=self._client,
         )
@@ -93,7 +114,7 @@ class BulletWorld:
     def set_state(self, state: CarState) -> None:
         """Put the car into a state and leave everything else where it is."""
         self._state = state
-        self._set_pose(self._body, state.x_m, state.y_m, state.yaw_rad)
+        self._set_pose(self._body, (state.x_m, state.y_m, state.yaw_rad))
         cos, sin = math.cos(state.yaw_rad), math.sin(state.yaw_rad)
         pybullet.resetBaseVelocity(
             self._body,
@@ -135,9 +156,7 @@ class BulletWorld:
 
     def close(self) -> None:
         """Free the client; safe to call twice."""
-        if self._client >= 0:
-            pybullet.disconnect(self._client)
-            self._client = -1
+        self._own.close()
 
 
 def _car_state(motion: Motion, steer: float) -> CarState:

@@ -1,20 +1,24 @@
 """Bullet's own renderers, `tiny` and `egl`, on a meshed copy of the road: the cross-check of ours, and far slower.
 
 The road is cut into strips that do not overlap (shoulders, lines, dashes, lanes), all at z = 0, over a verge plane that
-lies a little lower. Each kind of strip is one body, so that Bullet's mask of bodies is a segmentation.
+lies a little lower. Each kind of strip is one body, so that Bullet's mask of bodies is a segmentation. Parked cars are
+white boxes. The scene has a Bullet client of its own, apart from the one that simulates.
 """
 
-import importlib.util
 import math
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pybullet
 from numpy.typing import NDArray
 
-from drive_rl.errors import DriveRLError
 from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE, Appearance
+from drive_rl.sim.bullet import Pose
+from drive_rl.sim.bullet_client import BulletClient
+from drive_rl.sim.egl import EglContext
 from drive_rl.sim.render import BACKGROUND, EGO_LANE, LINE, ROAD, VEHICLE
 from drive_rl.sim.road import Road
 from drive_rl.spec import CameraSpec, RoadSpec, WorldSpec
@@ -22,32 +26,72 @@ from drive_rl.spec import CameraSpec, RoadSpec, WorldSpec
 _STEP_M = 0.5
 _NEAR_M, _FAR_M = 0.2, 600.0
 _VERGE_Z_M = -0.03
+_SCENES_A_CLIENT = 20
+"""Roads that are laid in one client. Bullet keeps a part of every body and every mesh until its client is closed."""
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
 class BulletCamera:
-    """Takes pictures inside one Bullet client.
+    """Takes pictures of one road at a time; a copy (`copy.deepcopy`, `pickle`) of it has a scene of its own.
 
     Raises:
         DriveRLError: the world's camera asks for `egl` and Bullet's EGL plugin cannot be loaded.
     """
 
-    def __init__(self, world: WorldSpec, client: int) -> None:
-        self._world, self._client = world, client
+    def __init__(self, world: WorldSpec) -> None:
+        self._world = world
         self._classes: dict[int, int] = {}
+        self._cars: list[int] = []
         self._renderer = pybullet.ER_TINY_RENDERER
-        self._sky = np.zeros(3)
-        self._look: Appearance | None = None
         if world.camera.renderer == "egl":
-            load_egl(client)
             self._renderer = pybullet.ER_BULLET_HARDWARE_OPENGL
+        self._scene: tuple[Road, Appearance, list[Pose]] | None = None
+        self._open()
 
-    def lay(self, road: Road, look: Appearance) -> None:
-        """Lay a road, in the place of the last one, and take on an episode's look."""
-        for body in self._classes:
-            pybullet.removeBody(body, physicsClientId=self._client)
-        self._look = look
-        self._sky = look.rgb[SKY]
+    @property
+    def client(self) -> int:
+        """Bullet's number for the scene's client; -1 after `close`."""
+        return self._own.number
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"world": self._world, "scene": self._scene, "closed": self.client < 0}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        BulletCamera.__init__(self, saved["world"])
+        if saved["scene"] is not None:
+            self.lay(*saved["scene"])
+        if saved["closed"]:
+            self.close()
+
+    def _open(self) -> None:
+        """Begin with an empty scene in a client of its own."""
+        self._own, self._laid = BulletClient(), 0
+        self._classes, self._cars = {}, []
+        client = self._own.number
+        # what Bullet would keep of every file, by its name, for ever
+        pybullet.setPhysicsEngineParameter(enableFileCaching=0, physicsClientId=client)
+        self._egl = EglContext(client) if self._world.camera.renderer == "egl" else None
+        if self._egl:
+            self._own.before_closing(self._egl.use)
+
+    def _focus(self) -> None:
+        if self._egl:
+            self._egl.use()
+
+    def close(self) -> None:
+        """Free the client; safe to call twice."""
+        self._own.close()
+
+    def lay(self, road: Road, look: Appearance, parked: Sequence[Pose] = ()) -> None:
+        """Lay a road and park cars, in the place of the last ones, and take on an episode's look."""
+        if self._laid == _SCENES_A_CLIENT:
+            self._own.close()
+            self._open()
+        self._focus()
+        for body in [*self._classes, *self._cars]:
+            pybullet.removeBody(body, physicsClientId=self._own.number)
+        self._laid += 1
+        self._scene = road, look, list(parked)
         colour = {ROAD: look.rgb[ASPHALT], EGO_LANE: look.rgb[ASPHALT], LINE: look.rgb[MARKING]}
         self._classes = {
             self._body(*_quads(strips), colour[kind]): kind
@@ -58,6 +102,15 @@ class BulletCamera:
         verge = [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])]
         corners = np.array([(x, y, _VERGE_Z_M) for x, y in verge])
         self._classes[self._body(corners, [0, 1, 2, 0, 2, 3], look.rgb[VERGE])] = BACKGROUND
+        self._cars = [self._car(pose) for pose in parked]
+
+    def _car(self, pose: Pose) -> int:
+        car, (x, y, yaw) = self._world.car, pose
+        half = [car.length_m / 2, car.width_m / 2, car.height_m / 2]
+        client = self._own.number
+        shape = pybullet.createVisualShape(pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client)
+        turn = [0, 0, math.sin(yaw / 2), math.cos(yaw / 2)]
+        return pybullet.createMultiBody(0, -1, shape, [x, y, half[2]], turn, physicsClientId=client)
 
     def _body(self, vertices: NDArray[np.float64], indices: list[int], colour: NDArray[np.float32]) -> int:
         with tempfile.TemporaryDirectory() as folder:  # the EGL renderer crashes on a mesh that is not in a file
@@ -70,21 +123,21 @@ class BulletCamera:
                 fileName=str(path),
                 rgbaColor=[*(float(c) for c in colour), 1],
                 specularColor=[0, 0, 0],
-                physicsClientId=self._client,
+                physicsClientId=self._own.number,
             )
-            return pybullet.createMultiBody(0, -1, shape, physicsClientId=self._client)
+            return pybullet.createMultiBody(0, -1, shape, physicsClientId=self._own.number)
 
     def photograph(self, x_m: float, y_m: float, yaw_rad: float, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Fill `image` (C, H, W) uint8 with what the car's camera sees; return the classes (H, W) uint8."""
-        camera, look = self._world.camera, self._look
-        assert look is not None, "lay() comes first"
+        assert self._scene is not None, "lay() comes first"
+        camera, look = self._world.camera, self._scene[1]
         rgba, bodies = self._take(x_m, y_m, yaw_rad, look)
         classes = np.full(bodies.shape, VEHICLE, np.uint8)
         classes[bodies < 0] = BACKGROUND
         for body, kind in self._classes.items():
             classes[bodies == body] = kind
         rgb = rgba[..., :3].astype(np.float32)
-        rgb[bodies < 0] = 255 * self._sky
+        rgb[bodies < 0] = 255 * look.rgb[SKY]
         picture = rgb if camera.channels == "rgb" else (rgb @ _LUMA)[..., None]
         image[:] = np.clip(picture, 0, 255).astype(np.uint8).transpose(2, 0, 1)
         return classes
@@ -98,6 +151,7 @@ class BulletCamera:
         eye = np.array([x_m + cos * camera.forward_m, y_m + sin * camera.forward_m, height])
         ahead = np.array([cos * math.cos(pitch), sin * math.cos(pitch), -math.sin(pitch)])
         up = np.array([cos * math.sin(pitch), sin * math.sin(pitch), math.cos(pitch)])
+        self._focus()
         _, _, rgba, _, bodies = pybullet.getCameraImage(
             camera.width_px,
             camera.height_px,
@@ -109,27 +163,10 @@ class BulletCamera:
             lightSpecularCoeff=0,
             shadow=0,
             renderer=self._renderer,
-            physicsClientId=self._client,
+            physicsClientId=self._own.number,
         )
         shape = (camera.height_px, camera.width_px)
         return np.asarray(rgba, np.uint8).reshape(*shape, 4), np.asarray(bodies, np.int32).reshape(shape)
-
-
-def load_egl(client: int) -> None:
-    """Load Bullet's EGL plugin into a client.
-
-    Raises:
-        DriveRLError: it cannot be loaded.
-    """
-    found = importlib.util.find_spec("eglRenderer")
-    plugin = -1
-    if found and found.origin:
-        plugin = pybullet.loadPlugin(found.origin, "_eglRendererPlugin", physicsClientId=client)
-    if plugin < 0:
-        raise DriveRLError(
-            "camera.renderer = 'egl': Bullet's EGL plugin cannot be loaded on this machine;"
-            " fix: camera.renderer=field (fastest, needs no GPU) or tiny"
-        )
 
 
 def _projection(camera: CameraSpec, shift_px: float) -> list[float]:

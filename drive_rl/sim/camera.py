@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from drive_rl.sim.compiled import njit
 from drive_rl.spec import CameraSpec
 
 TEXEL_M = 0.125
@@ -53,7 +53,7 @@ def cast_rays(camera: CameraSpec, height_error_m: float = 0.0, pitch_error_rad: 
     return Rays(rows, left.astype(np.float32), (camera.forward_m, 0.0, height))
 
 
-@njit(cache=True)
+@njit
 def _rows(count: int, focal: float, height: float, pitch: float, camera_forward: float) -> NDArray[np.float32]:
     """Return `Rays.rows`."""
     rows = np.empty((count, 8), np.float32)

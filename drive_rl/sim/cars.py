@@ -8,8 +8,7 @@ these functions; they know no pictures.
 import math
 from typing import NamedTuple
 
-from numba import njit
-
+from drive_rl.sim.compiled import njit
 from drive_rl.sim.judge import (
     COMPLETION,
     LATERAL,
@@ -65,7 +64,7 @@ def plan_of(world: WorldSpec) -> Plan:
     return Plan(rules_of(world), car_params(world.car), *half, 1 / task.physics_hz, substeps)
 
 
-@njit(cache=True)
+@njit
 def begin_car(i, cars, roads, plan):
     """Put car i at the start of its road."""
     slot = cars.slot[i]
@@ -76,14 +75,14 @@ def begin_car(i, cars, roads, plan):
     _judge(i, cars, roads, plan.rules, cars.body[3, i], 0.0, False)
 
 
-@njit(cache=True)
+@njit
 def pose_before(i, cars, plan, pictures):
     """Return where car i, driving straight at its present speed, was when so many pictures fewer were taken."""
     way, yaw = cars.body[3, i] / plan.rules.control_hz, cars.body[2, i]
     return cars.body[0, i] - math.cos(yaw) * way * pictures, cars.body[1, i] - math.sin(yaw) * way * pictures
 
 
-@njit(cache=True)
+@njit
 def step_car(i, cars, roads, plan, steer, pedal):
     """Drive car i one control step and judge it."""
     slot, vx_before = cars.slot[i], cars.body[3, i]
@@ -98,7 +97,7 @@ def step_car(i, cars, roads, plan, steer, pedal):
     row[4], row[5], row[6] = metrics[LATERAL], metrics[LONGITUDINAL], metrics[YAW]
 
 
-@njit(cache=True)
+@njit
 def _judge(i, cars, roads, rules, vx_before, turned, touched):
     slot, body = cars.slot[i], cars.body
     car = (body[0, i], body[1, i], body[2, i], body[3, i], body[4, i], body[5, i], body[6, i])
@@ -110,7 +109,7 @@ def _judge(i, cars, roads, rules, vx_before, turned, touched):
     lane_state(knots, cars.metrics[i], car, rules.lane_d, cars.state[i])
 
 
-@njit(cache=True)
+@njit
 def _drive(i, body, command, pedal, plan, parked, parked_count):
     """Integrate one car over a control step (semi-implicit Euler); return whether it touched a parked car."""
     x, y, yaw, yaw_rate, angle = body[0, i], body[1, i], body[2, i], body[5, i], body[6, i]
@@ -137,7 +136,7 @@ def _drive(i, body, command, pedal, plan, parked, parked_count):
     return touched
 
 
-@njit(cache=True)
+@njit
 def _overlap(x, y, yaw, other, half_length, half_width):
     """Return whether two equal rectangles overlap (separating axes, Gottschalk et al. 1996)."""
     dx, dy = other[0] - x, other[1] - y

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numba import cuda as numba_cuda
-from numba import njit
 from numba.core import config
 from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.batch import Batch, check_batch
 from drive_rl.sim.cars import begin_car, pose_before, step_car
+from drive_rl.sim.compiled import CACHED, njit
 from drive_rl.sim.pixel import paint_pixel
 from drive_rl.sim.ring import Array, Roads, slot_bytes
 from drive_rl.sim.solids import Solids
@@ -181,21 +181,21 @@ def _blocks(threads: int, a_block: int) -> int:
     return -(-threads // a_block)
 
 
-@cuda.jit(cache=True)
+@cuda.jit(cache=CACHED)
 def _begin(chosen, cars, roads, plan):
     n = cuda.grid(1)
     if n < chosen.cars.shape[0]:
         begin_car(chosen.cars[n], cars, roads, plan)
 
 
-@cuda.jit(cache=True)
+@cuda.jit(cache=CACHED)
 def _step(cars, roads, plan, commands):
     i = cuda.grid(1)
     if i < cars.slot.shape[0] and cars.drives[i]:
         step_car(i, cars, roads, plan, commands.values[i, 0], commands.values[i, 1])
 
 
-@cuda.jit(cache=True)
+@cuda.jit(cache=CACHED)
 def _show_begin(chosen, cars, roads, plan, lens, frames):
     n, pixel = cuda.grid(2)
     stack = frames.after.shape[1]
@@ -205,7 +205,7 @@ def _show_begin(chosen, cars, roads, plan, lens, frames):
         _paint(pixel, x, y, cars.body[2, i], cars.slot[i], roads, lens, frames.after[i, k])
 
 
-@cuda.jit(cache=True)
+@cuda.jit(cache=CACHED)
 def _show(cars, roads, lens, frames):
     i, pixel = cuda.grid(2)
     before, after = frames.before, frames.after
@@ -219,7 +219,7 @@ def _show(cars, roads, lens, frames):
         _paint(pixel, cars.body[0, i], cars.body[1, i], cars.body[2, i], cars.slot[i], roads, lens, after[i, stack - 1])
 
 
-@njit(cache=True)
+@njit
 def _paint(pixel, x, y, yaw, slot, roads, lens, picture):
     width = picture.shape[2]
     solids = Solids(roads.solids[slot, 1], roads.shape[slot], roads.top_colour[slot], roads.side_colour[slot])

@@ -15,24 +15,33 @@ from drive_rl.spec import WorldSpec
 
 
 class Eye:
-    """Looks out of one car with the renderer that the world names."""
+    """Looks out of one car with the renderer that the world names.
 
-    def __init__(self, world: WorldSpec, client: int) -> None:
+    Raises:
+        DriveRLError: the renderer cannot run on this machine.
+    """
+
+    def __init__(self, world: WorldSpec) -> None:
         camera = world.camera
         self.frames: NDArray[np.uint8] = np.zeros(
             (camera.frame_stack, camera.planes, camera.height_px, camera.width_px), np.uint8
         )
         self._world = world
-        self._bullet = None if camera.renderer == "field" else BulletCamera(world, client)
+        self._bullet = None if camera.renderer == "field" else BulletCamera(world)
         self._scene: Scene | None = None
         self._rays: Rays | None = None
+
+    def close(self) -> None:
+        """Free what the renderer holds; safe to call twice."""
+        if self._bullet:
+            self._bullet.close()
 
     def open(self, episode: Episode, car: CarState) -> None:
         """Begin an episode: the stack shows the start and, before it, the way there at the same speed."""
         look = episode.look
         self._scene = Scene(episode.field, self._world.road, look, episode.parked_solids)
         if self._bullet:
-            self._bullet.lay(episode.road, look)
+            self._bullet.lay(episode.road, look, episode.parked)
         self._rays = cast_rays(self._world.camera, look.camera_height_error_m, look.camera_pitch_error_rad)
         way_m = car.vx_mps / self._world.task.control_hz  # between two pictures
         for back in range(len(self.frames) - 1, -1, -1):

@@ -6,9 +6,9 @@ Both are smooth near the road, so that bilinear look-up between cells is off by 
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from drive_rl.sim.compiled import njit
 from drive_rl.sim.road import KNOT_M, Knots, Road
 from drive_rl.sim.roadgen import paved_half_width_m
 from drive_rl.spec import RoadSpec
@@ -40,7 +40,7 @@ def build_field(road: Road, spec: RoadSpec) -> Field:
     return Field(d, s, float(low[0]), float(low[1]))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _fill(
     knots: Knots, x0: float, y0: float, rows: int, columns: int, band_m: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -91,7 +91,7 @@ def _fill(
     return d_field, s_field
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _foot(x: float, y: float, curvature: float, before: float, after: float) -> tuple[float, float]:
     """Return how far ahead of a knot the foot of a point's perpendicular lies, and the point's distance left of it [m].
 

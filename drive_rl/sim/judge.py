@@ -6,8 +6,7 @@ It knows roads, the pace, rewards and ends; it knows no engine and no camera.
 import math
 from typing import NamedTuple, get_args
 
-from numba import njit
-
+from drive_rl.sim.compiled import njit
 from drive_rl.sim.episode import lane_centre_d_m
 from drive_rl.sim.pace import lane_curvature
 from drive_rl.sim.reward import combine, comfort_term, heading_term, lane_term, speed_term
@@ -87,7 +86,7 @@ def rules_of(world: WorldSpec) -> Rules:
     )
 
 
-@njit(cache=True)
+@njit
 def judge(knots, pace, start_s, end_s, rules, near_s, car, vx_before, turned, steps, touched, metrics, terms):
     """Fill a row of metrics and one of reward terms; return the reward and the end code.
 
@@ -135,7 +134,7 @@ def judge(knots, pace, start_s, end_s, rules, near_s, car, vx_before, turned, st
     return combine(terms, rules.weights, rules.product), end
 
 
-@njit(cache=True)
+@njit
 def lane_state(knots, metrics, car, lane_d, state):
     """Fill `state`, (11,) float32 of `STATE_FIELDS`, from a row of metrics and the car's state."""
     state[0], state[1], state[2] = metrics[OFFSET], metrics[HEADING_ERROR], car[3]
@@ -144,7 +143,7 @@ def lane_state(knots, metrics, car, lane_d, state):
         state[7 + i] = lane_curvature(pose_at(knots, metrics[S] + _AHEAD_M[i])[3], lane_d)
 
 
-@njit(cache=True)
+@njit
 def _between(values, at):
     """Return the value at a fractional index, kept within the array."""
     at = min(max(at, 0.0), values.size - 1.001)

@@ -39,6 +39,9 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     Dict of both. Actions: `continuous`, [steer, pedal] in [-1, 1] (steer +1 = full left, pedal -1 = full brake);
     `discrete`, an index into the world's grid, steer-major.
 
+    A copy (`copy.deepcopy`), or what `pickle` makes of it in another process, goes on from the same state and from
+    then on independently. What is dropped without `close` frees its memory too.
+
     Args:
         world: the world.
         observation: what the driver is given.
@@ -73,12 +76,9 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._discrete = actions == "discrete"
         self._rules = rules_of(world)
         self._row, self._terms = np.zeros(len(METRICS)), np.zeros(len(TERMS))
+        self._eye = None if observation == "state" else Eye(world)
         self._bullet = BulletWorld(world.car, 1 / task.physics_hz)
-        try:
-            self._eye = None if observation == "state" else Eye(world, self._bullet.client)
-        except DriveRLError:
-            self._bullet.close()
-            raise
+        self._closed = False
         self._trace: list[list[float]] = []
         self._window: Any = None
         self._episode: Episode | None = None
@@ -86,7 +86,12 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     # --- the loop -----------------------------------------------------------------------------------------------
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start the episode of a road seed: `options["road_seed"]`, or one drawn from the split."""
+        """Start the episode of a road seed: `options["road_seed"]`, or one drawn from the split.
+
+        Raises:
+            DriveRLError: a seed or an option does not fit, or the environment is closed; no episode has begun.
+        """
+        self._need_open("reset")
         super().reset(seed=seed)
         unknown = set(options or ()) - {"road_seed"}
         if unknown:
@@ -104,8 +109,9 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         """Drive one control step.
 
         Raises:
-            DriveRLError: the action does not fit the action space, or the episode is over.
+            DriveRLError: the action does not fit the action space, the episode is over, or the environment is closed.
         """
+        self._need_open("step")
         steer, pedal = self._command(action)
         touched = self._bullet.drive(steer, pedal, self.world.task.physics_hz // self.world.task.control_hz)
         self._steps += 1
@@ -126,6 +132,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
 
     def render(self) -> NDArray[np.uint8] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the chase view (H, W, 3) uint8 in `rgb_array` mode; show it in a window in `human` mode."""
+        self._need_open("render")
         from drive_rl.sim.window import Window, chase_view  # the window needs a display, most users never open it
 
         frame = chase_view(self.world, self.episode, self._car)
@@ -137,11 +144,21 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         return None
 
     def close(self) -> None:
-        """Free the Bullet client and the window."""
+        """Free the Bullet clients and the window; safe to call twice."""
+        self._closed = True
         self._bullet.close()
+        if self._eye:
+            self._eye.close()
         if self._window:
             self._window.close()
             self._window = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_window": None}  # a copy opens a window of its own
+
+    def _need_open(self, verb: str) -> None:
+        if self._closed:
+            raise DriveRLError(f"{verb}: the environment is closed; fix: make another one")
 
     # --- what others may ask ------------------------------------------------------------------------------------
 
@@ -183,6 +200,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
 
     def set_state(self, state: dict[str, NDArray[Any]]) -> None:
         """Go on where `get_state` was called, on an environment of the same world and modes."""
+        self._need_open("set_state")
         self._begin(int(state["seed"]))
         self._bullet.set_state(CarState(*(float(value) for value in state["car"])))
         self._steer, steps, over, self._metrics["s_m"] = (float(value) for value in state["control"])

@@ -3,9 +3,9 @@
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from drive_rl.sim.compiled import njit
 from drive_rl.sim.road import KNOT_M, Knots
 from drive_rl.spec import TaskSpec
 
@@ -18,7 +18,7 @@ def pace(knots: Knots, lane_d_m: float, task: TaskSpec) -> NDArray[np.float64]:
     return _pace(knots, lane_d_m, task.target_speed_mps, task.lateral_accel_mps2, task.braking_mps2)
 
 
-@njit(cache=True)
+@njit
 def _pace(knots: Knots, lane_d: float, target: float, lateral: float, braking: float) -> NDArray[np.float64]:
     speed = np.empty(knots.shape[0])
     for i in range(knots.shape[0]):
@@ -29,7 +29,7 @@ def _pace(knots: Knots, lane_d: float, target: float, lateral: float, braking: f
     return speed
 
 
-@njit(cache=True)
+@njit
 def lane_curvature(curvature: float, lane_d: float) -> float:
     """Return the curvature [1/m] of the line `lane_d` [m] left of a line of the given curvature."""
     return curvature / (1 - curvature * lane_d)

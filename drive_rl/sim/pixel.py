@@ -5,11 +5,11 @@ footprint on the ground, so that lines stay crisp near by and do not alias far a
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE
 from drive_rl.sim.camera import TEXEL_M, TEXTURE_LEVELS
+from drive_rl.sim.compiled import njit
 from drive_rl.sim.field import CELL_M
 from drive_rl.sim.solids import hit_solids, shadow
 
@@ -44,21 +44,21 @@ HALF, ONE, NOTHING = np.float32(0.5), np.float32(1.0), np.float32(0.0)
 GRAIN_STEP = np.float32(1 / _GRAIN_STEPS)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def floor(z):
     """Return the floor of a number, as float32; NumPy's does not exist on a GPU, and `math`'s is a 64-bit integer."""
     whole = np.float32(np.int32(z))
     return whole - np.float32(whole > z)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def meet(forward, depth, bearing, x, y, cos, sin):
     """Return the ground point [m] that a ray of a camera at a pose meets, from the corner that x and y count from."""
     left = depth * bearing
     return x + cos * forward - sin * left, y + sin * forward + cos * left
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def grain_index(level, wx, wy):
     """Return where the flattened textures hold the grain of a ground point [m]."""
     per_texel, far = np.float32(1 / TEXEL_M), np.float32(_FAR_TEXELS)
@@ -68,7 +68,7 @@ def grain_index(level, wx, wy):
     return np.int32((np.int32(level) * _TEXELS + j) * _TEXELS + i)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def cell_of(wx, wy, rows, columns):
     """Return the index of the cell around a point [m] in a flattened field, and where in the cell the point is.
 
@@ -80,7 +80,7 @@ def cell_of(wx, wy, rows, columns):
     return np.int32(j * np.int32(columns) + i), u - np.float32(i), v - np.float32(j)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def road_at(cells, columns, k, fu, fv):
     """Return the bilinear value of a flattened field in the cell of index k, and its gradient [1 / cell]."""
     low, rise = cells[k], cells[k + columns] - cells[k]
@@ -89,26 +89,26 @@ def road_at(cells, columns, k, fu, fv):
     return low + run * fu + (rise + twist * fu) * fv, run + twist * fv, rise + twist * fu
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def turned(nx, ny, cos, sin):
     """Return a vector of the world in the vehicle's frame."""
     return cos * nx + sin * ny, cos * ny - sin * nx
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def extent(nf, nl, back, drift, aside):
     """Return how far a pixel's footprint reaches along a direction (nf, nl) of the vehicle's frame [m]."""
     return abs(nf * back + nl * drift) + abs(nl) * aside
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def asphalt_part(d, across, middle, half_paved):
     """Return how much of a footprint `across` wide lies on the pavement, in [0, 1]; a NaN d is away from the road."""
     part = min(max((half_paved - abs(d - middle)) / across + HALF, NOTHING), ONE)
     return part if d == d else NOTHING
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def nearest_line(d, per_lane, first, last):
     """Return the number of the painted line nearest to d, counted in lanes from the reference line."""
     # the shift keeps truncation a floor
@@ -116,39 +116,39 @@ def nearest_line(d, per_lane, first, last):
     return min(max(number, first), last)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def line_part(beside, across, line):
     """Return how much of a footprint `across` wide a line covers whose middle is `beside` away, in [0, 1]."""
     reach = HALF * (across + line)
     return min(reach - beside, min(line, across)) / across if beside < reach else NOTHING
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def dash_part(s, along, dash, period):
     """Return how much of a footprint `along` long the dashes of a dashed line cover, in [0, 1]."""
     start = s - HALF * along
     return (_dashes_up_to(start + along, dash, period) - _dashes_up_to(start, dash, period)) / along
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def paint_left(grain, wear):
     """Return how much of a line's paint is left."""
     return ONE - wear * (np.float32(0.35) + np.float32(0.65) * abs(grain))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def ground_light(asphalt, grain, wear):
     """Return the light that a ground pixel of this grain throws back."""
     return ONE + (np.float32(0.6) + (np.float32(0.3) * wear - np.float32(0.2)) * asphalt) * grain
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def sky_light(elevation):
     """Return the light of the sky at an elevation [rad]."""
     return ONE - np.float32(0.35) * min(elevation, np.float32(0.8))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def blend(light, asphalt, marking, around, road, line):
     """Return a pixel's value from its light, what covers it, and the colours."""
     value = around + asphalt * (road - around)
@@ -156,14 +156,14 @@ def blend(light, asphalt, marking, around, road, line):
     return np.uint8(min(np.float32(255.0) * light * value, np.float32(255.0)))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _dashes_up_to(z, dash, period):
     """Return the painted length of a dashed line between 0 and z."""
     whole = floor(z / period)
     return whole * dash + min(z - whole * period, dash)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def paint_pixel(
     r, c, rows, bearings, origin, d_cells, s_cells, size, x0, y0, solids, paint, palette, texels, x, y, cos, sin, image
 ):  # fmt: skip
@@ -202,7 +202,7 @@ def paint_pixel(
                 image[channel, r, c] = 255 * lit * colour_of(solids, part, is_top, channel, channels)
 
 
-@njit(cache=True)
+@njit
 def colour_of(solids, part, is_top, channel, channels):
     """Return one channel of a solid's colour in [0, 1]; grey is ITU-R BT.601 luma."""
     colour = solids.top_colour[part] if is_top else solids.side_colour[part]

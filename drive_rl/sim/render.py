@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE, Appearance
 from drive_rl.sim.camera import Rays
+from drive_rl.sim.compiled import njit
 from drive_rl.sim.field import Field
 from drive_rl.sim.lanes import LanePolyline
 from drive_rl.sim.pixel import (
@@ -138,7 +138,7 @@ def _run(
 # A pass takes whole arrays and slices none of them: a slice costs a reference count.
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", fastmath=_FAST, nogil=True)
 def paint_picture(
     rows, bearings, origin, d_cells, s_cells, size, x0, y0, solids, paint, palette, texels, x, y, cos, sin, image,
     classes, depth,
@@ -185,7 +185,7 @@ def paint_picture(
 _BAND = 8  # rows, all of the ground or all of the sky: what is known of their pixels fits into the nearest cache
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", fastmath=_FAST, nogil=True)
 def _meet(rows, first, last, bearings, x, y, cos, sin, wx, wy):
     """Say where a band's pixels meet the ground."""
     for r in range(last - first):
@@ -194,7 +194,7 @@ def _meet(rows, first, last, bearings, x, y, cos, sin, wx, wy):
             wx[r, c], wy[r, c] = meet(forward, depth, bearings[c], x, y, cos, sin)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", fastmath=_FAST, nogil=True)
 def _find(rows, first, last, size, wx, wy, texel, cell, fu, fv):
     """Say where the grain and the road of a band's pixels are found."""
     height, width = size
@@ -206,7 +206,7 @@ def _find(rows, first, last, size, wx, wy, texel, cell, fu, fv):
             cell[r, c], fu[r, c], fv[r, c] = cell_of(wx[r, c], wy[r, c], height, width)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", fastmath=_FAST, nogil=True)
 def _read(count, texels, texel, d_cells, columns, cell, fu, fv, grain, d, nx, ny):
     """Read a band's grain, and the road's d and its gradient; unsigned indices need no test for negative ones."""
     for r in range(count):
@@ -217,7 +217,7 @@ def _read(count, texels, texel, d_cells, columns, cell, fu, fv, grain, d, nx, ny
             d[r, c], nx[r, c], ny[r, c] = road_at(d_cells, columns, np.uint32(cell[r, c]), fu[r, c], fv[r, c])
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", fastmath=_FAST, nogil=True)
 def _cover(rows, first, last, bearings, cos, sin, paint, grain, d, nx, ny, along, asphalt, marking, light):
     """Say how much of a band's pixels is asphalt, and how much is a line, as if none were dashed; and their light."""
     lane, line, middle, half_paved, wear = paint[0], paint[1], paint[6], paint[7], paint[8]
@@ -237,7 +237,7 @@ def _cover(rows, first, last, bearings, cos, sin, paint, grain, d, nx, ny, along
             light[r, c] = ground_light(part, grain[r, c], wear)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", fastmath=_FAST, nogil=True)
 def _dash(count, s_cells, columns, paint, cell, fu, fv, along, marking):
     """Take the gaps of dashed lines out of a band's markings."""
     dash, period = paint[2], paint[3]
@@ -248,7 +248,7 @@ def _dash(count, s_cells, columns, paint, cell, fu, fv, along, marking):
                 marking[r, c] *= dash_part(s, along[r, c], dash, period)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", fastmath=_FAST, nogil=True)
 def _blend(first, last, asphalt, marking, light, colours, channel, image):
     """Fill a band of one channel."""
     around, road, line = colours
@@ -257,7 +257,7 @@ def _blend(first, last, asphalt, marking, light, colours, channel, image):
             image[channel, first + r, c] = blend(light[r, c], asphalt[r, c], marking[r, c], around, road, line)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", fastmath=_FAST, nogil=True)
 def _tell(rows, first, last, s_cells, columns, paint, cell, fu, fv, d, classes, depth):
     """Fill a band of classes and depth, solids left out."""
     lane, line, dash, period, right, middle, half_paved, lowest, highest = (
@@ -279,7 +279,7 @@ def _tell(rows, first, last, s_cells, columns, paint, cell, fu, fv, d, classes, 
                     classes[r, c] = LINE
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", fastmath=_FAST, nogil=True)
 def _add_solids(rows, bearings, origin, solids, x, y, cos, sin, image, classes, depth):
     """Paint the solids over a picture."""
     channels, height, width = image.shape

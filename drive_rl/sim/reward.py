@@ -2,19 +2,19 @@
 
 import math
 
-from numba import njit
+from drive_rl.sim.compiled import njit
 
 _HEADING_RAD = 0.6
 _LATERAL_ACCEL_MPS2 = 6.0
 
 
-@njit(cache=True)
+@njit
 def lane_term(offset_m: float, half_lane_m: float) -> float:
     """Return 1 on the lane's centre line, falling with the square of the offset to 0 at the lane's edge."""
     return max(0.0, 1 - (offset_m / half_lane_m) ** 2)
 
 
-@njit(cache=True)
+@njit
 def speed_term(speed_mps: float, target_mps: float) -> float:
     """Return 1 at the speed asked for, 0 at standstill, and exp(-4 error) for a relative error above it.
 
@@ -24,19 +24,19 @@ def speed_term(speed_mps: float, target_mps: float) -> float:
     return math.exp(-4 * error) if error > 0 else max(0.0, 1 + error)
 
 
-@njit(cache=True)
+@njit
 def heading_term(heading_error_rad: float) -> float:
     """Return 1 along the road, 0 at 0.6 rad from it."""
     return max(0.0, 1 - abs(heading_error_rad) / _HEADING_RAD)
 
 
-@njit(cache=True)
+@njit
 def comfort_term(lateral_accel_mps2: float, steer_change: float) -> float:
     """Return 1 without side force and steering, 0 at 6 m/s^2 or at a steering command that jumps from lock to lock."""
     return max(0.0, 1 - abs(lateral_accel_mps2) / _LATERAL_ACCEL_MPS2) * max(0.0, 1 - abs(steer_change) / 2)
 
 
-@njit(cache=True)
+@njit
 def combine(terms, weights, product):
     """Return the reward in [0, 1] of a step: the terms' weighted product, or else their weighted mean."""
     if product:

@@ -8,8 +8,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from drive_rl.sim.compiled import njit
 
 KNOT_M = 1.0
 """Spacing of the knots [m]."""
@@ -20,7 +21,7 @@ Knots = NDArray[np.float64]
 _GAUSS = math.sqrt(0.6)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _advance(x: float, y: float, yaw: float, curvature: float, slope: float, u: float) -> tuple[float, float, float]:
     """Return the pose `u` [m] further along a clothoid whose curvature grows by `slope` [1/m^2]."""
     half = 0.5 * u
@@ -33,7 +34,7 @@ def _advance(x: float, y: float, yaw: float, curvature: float, slope: float, u: 
     return x, y, yaw + (curvature + 0.5 * slope * u) * u
 
 
-@njit(cache=True)
+@njit
 def integrate(curvature: NDArray[np.float64], x: float, y: float, yaw: float) -> Knots:
     """Return the knots of a line that starts at a pose and has the given curvature at each knot [1/m]."""
     knots = np.empty((curvature.size, 4))
@@ -45,7 +46,7 @@ def integrate(curvature: NDArray[np.float64], x: float, y: float, yaw: float) ->
     return knots
 
 
-@njit(cache=True)
+@njit
 def pose_at(knots: Knots, s: float) -> tuple[float, float, float, float]:
     """Return x [m], y [m], heading [rad] and curvature [1/m] of the reference line at `s` [m]."""
     i = min(max(int(s / KNOT_M), 0), knots.shape[0] - 2)
@@ -56,7 +57,7 @@ def pose_at(knots: Knots, s: float) -> tuple[float, float, float, float]:
     return x, y, yaw, curvature + slope * u
 
 
-@njit(cache=True)
+@njit
 def nearest_knot(knots: Knots, x: float, y: float) -> int:
     """Return the index of the knot nearest to a point."""
     best, best_d2 = 0, np.inf
@@ -67,7 +68,7 @@ def nearest_knot(knots: Knots, x: float, y: float) -> int:
     return best
 
 
-@njit(cache=True)
+@njit
 def project(knots: Knots, x: float, y: float, s: float) -> tuple[float, float, float, float]:
     """Return s [m], d [m], heading [rad] and curvature [1/m] of the foot of the perpendicular near `s` (Newton)."""
     d = heading = curvature = 0.0
@@ -82,13 +83,13 @@ def project(knots: Knots, x: float, y: float, s: float) -> tuple[float, float, f
     return s, d, heading, curvature
 
 
-@njit(cache=True)
+@njit
 def locate(knots: Knots, x: float, y: float) -> tuple[float, float, float, float]:
     """Return s [m], d [m], road heading [rad] and curvature [1/m] of the point of the line nearest to (x, y)."""
     return project(knots, x, y, nearest_knot(knots, x, y) * KNOT_M)
 
 
-@njit(cache=True)
+@njit
 def _line(knots: Knots, d: float, s: NDArray[np.float64]) -> NDArray[np.float64]:
     points = np.empty((s.size, 2))
     for i in range(s.size):
@@ -136,7 +137,7 @@ class Road:
         return _line(self.knots, d_m, np.arange(start_s_m, end_s_m + 1e-9, step_m))
 
 
-@njit(cache=True)
+@njit
 def wrap(angle: float) -> float:
     """Return an angle wrapped to (-pi, pi]."""
     return math.pi - (math.pi - angle) % (2 * math.pi)

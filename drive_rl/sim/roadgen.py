@@ -7,10 +7,10 @@ of the first, and a stretch that comes too near an earlier one is drawn again.
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
+from drive_rl.sim.compiled import njit
 from drive_rl.sim.road import KNOT_M, Knots, Road, integrate
 from drive_rl.spec import RoadSpec
 
@@ -54,7 +54,7 @@ def generate(spec: RoadSpec, rng: np.random.Generator) -> Road:
     return Road(knots, RUN_IN_M, RUN_IN_M + spec.length_m, tier)
 
 
-@njit(cache=True)
+@njit
 def _lay(
     total: int, yaw: float, min_radius_m: float, clearance_m: float, tries: int, rng: np.random.Generator
 ) -> Knots:
@@ -79,7 +79,7 @@ def _lay(
     return knots[:0]
 
 
-@njit(cache=True)
+@njit
 def _stretch(min_radius_m: float, heading: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw a straight and a bend: curvature at each knot [1/m], from and to 0."""
     straight = int(rng.integers(_STRAIGHT_M[0], _STRAIGHT_M[1]))
@@ -97,7 +97,7 @@ def _stretch(min_radius_m: float, heading: float, rng: np.random.Generator) -> N
     return curvature
 
 
-@njit(cache=True)
+@njit
 def _clear(knots: Knots, first_new: int, clearance_m: float) -> bool:
     """Whether the new stretch keeps its distance from everything farther back than a tight bend."""
     skip = int(1.6 * clearance_m / KNOT_M)

@@ -6,8 +6,10 @@ Equal halves would end at different times, for a core that serves other programs
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from drive_rl.sim.compiled import njit
 
 
 def new_counter() -> np.ndarray:
@@ -15,7 +17,7 @@ def new_counter() -> np.ndarray:
     return np.zeros(1, np.int64)
 
 
-@njit(cache=True)
+@njit
 def take(counter, many):
     """Return the first of the next `many` items of a piece of work, which nobody else is given."""
     return _fetch_and_add(counter, many)  # pyright: ignore[reportCallIssue]

@@ -4,9 +4,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from drive_rl.sim.compiled import njit
 from drive_rl.spec import CarSpec
 
 BOX, WHEEL = 0.0, 1.0
@@ -69,7 +69,7 @@ def join(solids: list[Solids]) -> Solids:
     return Solids(sum(s.size for s in solids), *arrays)
 
 
-@njit(cache=True)
+@njit
 def shadow(solids: Solids, x: float, y: float) -> float:
     """Return the light in [0.35, 1] that reaches a ground point: a soft shadow under each box."""
     light = 1.0
@@ -86,7 +86,7 @@ def shadow(solids: Solids, x: float, y: float) -> float:
     return light
 
 
-@njit(cache=True)
+@njit
 def hit_solids(
     solids: Solids, x: Real, y: Real, cos: Real, sin: Real, origin, direction, farthest: Real
 ) -> tuple[Real, int, float, bool]:
@@ -121,7 +121,7 @@ def hit_solids(
     return best, part, light, is_top
 
 
-@njit(cache=True)
+@njit
 def _slab(px, py, pz, qx, qy, qz, hl, hw, hh) -> tuple[float, int]:
     """Return where a ray enters a box, and through which axis (-1: it misses, or starts inside)."""
     enter, leave, axis = -np.inf, np.inf, -1
@@ -140,7 +140,7 @@ def _slab(px, py, pz, qx, qy, qz, hl, hw, hh) -> tuple[float, int]:
     return (enter, axis) if enter <= leave and enter > 0 else (-1.0, -1)
 
 
-@njit(cache=True)
+@njit
 def _cylinder(px, py, pz, qx, qy, qz, half_width, radius) -> float:
     """Return where a ray enters a cylinder about the y axis (-1: it misses)."""
     best = np.inf

@@ -10,8 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from numba import njit
-
+from drive_rl.sim.compiled import njit
 from drive_rl.spec import CarSpec
 
 GRAVITY_MPS2 = 9.81
@@ -79,7 +78,7 @@ def car_params(spec: CarSpec) -> CarParams:
     return CarParams(*map(float, values))
 
 
-@njit(cache=True)
+@njit
 def steer_towards(steer: float, command: float, dt: float, car: CarParams) -> float:
     """Return the steer angle [rad] after `dt` [s], for a command in [-1, 1] (+1 = full left)."""
     change = car.steer_rate * dt
@@ -87,7 +86,7 @@ def steer_towards(steer: float, command: float, dt: float, car: CarParams) -> fl
     return min(max(target, steer - change), steer + change)
 
 
-@njit(cache=True)
+@njit
 def side_force(alpha: float, load: float, along: float, car: CarParams) -> float:
     """Return a tyre's side force [N] at slip angle `alpha` [rad], load [N] and longitudinal force [N]."""
     limit = car.mu * load
@@ -95,7 +94,7 @@ def side_force(alpha: float, load: float, along: float, car: CarParams) -> float
     return left_over * limit * math.sin(car.c * math.atan(car.b * alpha))
 
 
-@njit(cache=True)
+@njit
 def forces(
     vx: float, vy: float, yaw_rate: float, steer: float, pedal: float, car: CarParams
 ) -> tuple[float, float, float]:
@@ -144,7 +143,7 @@ def forces(
     return forward, left, moment
 
 
-@njit(cache=True)
+@njit
 def push(
     yaw: float,
     wx: float,

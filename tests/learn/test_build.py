@@ -138,7 +138,7 @@ def test_the_camera_is_an_image_to_stable_baselines3(guidance: str) -> None:
 
 def test_more_channels_than_rows_are_an_error() -> None:
     spec = ppo()
-    with pytest.raises(DriveRLError, match=r"48 stacked channels in an image of 24x16 px.*mend"):
+    with pytest.raises(DriveRLError, match=r"48 stacked channels in an image of 24x16 px.*fix"):
         make_envs(world("camera.channels=rgb", "camera.frame_stack=16"), spec, "train", 1, 0)
 
 

@@ -27,7 +27,7 @@ def test_every_family_takes_every_size(kind: str, height: int, width: int) -> No
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_too_small_an_image_is_an_error_with_a_mend(kind: str) -> None:
-    with pytest.raises(DriveRLError, match=r"image of 64x15 px: expected at least 16 .* mend"):
+    with pytest.raises(DriveRLError, match=r"image of 64x15 px: expected at least 16 .* fix"):
         ImageEncoder(image(3, 15, 64), EncoderSpec.model_validate({"kind": kind}))
 
 

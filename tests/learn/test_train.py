@@ -77,7 +77,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(
     files = ["optimizer.safetensors", "env.npz", "last_step.npz", "rng.json"]
     for name in [*files, "replay.npz"] if algorithm == "dqn" else files:
         assert (unbroken.last / name).read_bytes() == (resumed.last / name).read_bytes(), name
-    rows = [read_json(run.path / "training.json", "")["evaluations"] for run in (unbroken, resumed)]
+    rows = [read_json(run.history, "")["evaluations"] for run in (unbroken, resumed)]
     assert rows[0] == rows[1]
     steps = [row["step"] for row in read_metrics(resumed.metrics)]
     assert steps == sorted(steps)
@@ -153,7 +153,7 @@ def test_a_finished_run_says_so_and_goes_on_with_a_longer_budget(tmp_path: Path)
     assert again == run
     assert read_run(run.spec) == small_specs.run("ppo", "budget_steps=320")
     assert read_json(run.last / "counters.json", "")["num_timesteps"] == 320
-    assert [row["step"] for row in read_json(run.path / "training.json", "")["evaluations"]] == [128, 256, 320]
+    assert [row["step"] for row in read_json(run.history, "")["evaluations"]] == [128, 256, 320]
 
 
 def test_a_run_stopped_in_its_last_evaluation_is_finished_by_a_resume(
@@ -189,7 +189,7 @@ def test_a_loss_that_is_no_number_stops_training(tmp_path: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SafePoints, "_on_step", poison)
-        with pytest.raises(DriveRLError, match=r"loss = \S+ at step 64: learning has diverged; mend"):
+        with pytest.raises(DriveRLError, match=r"loss = \S+ at step 64: learning has diverged; fix"):
             go(spec, tmp_path)
 
 
@@ -232,3 +232,21 @@ def test_the_best_is_the_latest_of_equals() -> None:
     assert history.held(0.9) == 3
     assert history.held(1.0) == 0
     assert history.held(0.5) == 4
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "changes"),
+    [
+        ("ppo", ()),
+        ("ppo", ("engine=batch", "agent.guidance=null")),
+        ("dqn", ("agent.train_every=100000",)),
+        ("dqn", ("agent.train_every=70",)),
+    ],
+)
+def test_training_ends_at_its_budget(algorithm: str, changes: tuple[str, ...], tmp_path: Path) -> None:
+    """Rollouts of 64 (PPO), 200,000 and 140 (DQN) steps; and a longer budget goes on from there."""
+    run = go(small_specs.run(algorithm, *changes, "budget_steps=170"), tmp_path)
+    assert read_json(run.last / "counters.json", "")["num_timesteps"] == 170
+    assert read_json(run.last / "manifest.json", "")["exact"]
+    go(None, tmp_path, resume=run.path, budget_steps=240)
+    assert read_json(run.last / "counters.json", "")["num_timesteps"] == 240

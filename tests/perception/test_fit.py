@@ -51,7 +51,11 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(task: str, tmp_path: Path
     unbroken = go(spec, tmp_path)
     with pytest.raises(TrainingInterrupted, match="drive-rl perception fit --resume") as stopped:
         go(spec, tmp_path, Quiet(stop_at=96))
+    (stopped.value.run.path / ".last.tmp-1").mkdir()
+    with stopped.value.run.writing(), pytest.raises(DriveRLError, match=f"process {os.getpid()} on host"):
+        go(None, tmp_path, resume=stopped.value.run.path)
     resumed = go(None, tmp_path, resume=stopped.value.run.path)
+    assert not [path.name for path in resumed.path.iterdir() if path.name.startswith(".")]
     assert resumed == stopped.value.run
     expected = weights(unbroken)
     assert weights(resumed).keys() == expected.keys()
@@ -70,7 +74,9 @@ def test_a_loss_that_is_no_number_is_told_and_not_kept(tmp_path: Path, monkeypat
     monkeypatch.setattr(fitting, "total", lambda losses: torch.stack(list(losses.values())).sum() * float("nan"))
     with pytest.raises(DriveRLError, match=r"the loss became nan .*fix: a smaller fit\.learning_rate"):
         go(small_specs.recipe(), tmp_path)
-    assert not list(tmp_path.rglob("weights.safetensors"))
+    (last,) = tmp_path.glob("*/*/last/weights.safetensors")  # as it began
+    assert all(torch.isfinite(value).all() for value in read_tensors(last).values())
+    assert not list(tmp_path.rglob("best"))
 
 
 def test_pretraining_tells_nothing_of_heads_that_have_not_learned(tmp_path: Path) -> None:
@@ -95,7 +101,7 @@ def test_a_run_learns_and_the_best_look_is_kept(tmp_path: Path) -> None:
 
 def test_it_stops_early_once_nothing_is_gained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def worse(model: object, objective: object, val: object, frames: int) -> Look:
-        return Look(frames, {"loss": float(frames)})
+        return Look(frames=frames, scores={"loss": float(frames)})
 
     monkeypatch.setattr(fitting, "look_at", worse)
     display = Quiet()
@@ -153,15 +159,15 @@ def test_vicreg_by_hand() -> None:
 
 def test_a_look_that_is_best_is_remembered() -> None:
     looks = Looks()
-    assert [looks.add(Look(n, {"loss": loss})) for n, loss in enumerate((2.0, 1.0, 1.0, 3.0))] == [
+    assert [looks.add(Look(frames=n, scores={"loss": loss})) for n, loss in enumerate((2.0, 1.0, 1.0, 3.0))] == [
         True,
         True,
         False,
         False,
     ]
     assert looks.since_best == 2
-    again = Looks.of(looks.state())
-    assert (again.best, again.since_best) == (looks.best, 2)
+    assert looks.best_number == 2
+    assert Looks.model_validate(looks.model_dump()).model_dump() == looks.model_dump()
 
 
 def test_a_driver_is_no_perception_model() -> None:

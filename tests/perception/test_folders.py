@@ -122,6 +122,10 @@ def other_size(folder: Path) -> None:
     cv2.imwrite(str(folder / "masks/000001.png"), np.zeros((10, 10), np.uint8))
 
 
+def colour_mask(folder: Path) -> None:
+    cv2.imwrite(str(folder / "masks/000001.png"), np.zeros((48, 96, 3), np.uint8))
+
+
 def strange_class(folder: Path) -> None:
     cv2.imwrite(str(folder / "masks/000001.png"), np.full((48, 96), 77, np.uint8))
 
@@ -136,7 +140,8 @@ def strange_weather(folder: Path) -> None:
     [
         (no_image, "no such file: "),
         (cut_image, "not a whole picture: "),
-        (other_size, "mask does not fit its picture: .*10 x 10 x 1 of 8 bits, expected 96 x 48"),
+        (other_size, "mask does not fit its picture: .*10 x 10 px, expected 96 x 48"),
+        (colour_mask, "mask of another kind: .* is 3 x 8 bits, expected 1 x 8 bits"),
         (strange_class, "unknown class in a mask: .* holds 77"),
         (strange_weather, "unknown weather: 'hail'"),
     ],

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from small_sets import DATA, cars, rendered, write
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.frames import LANE_FIELDS
 from drive_rl.perception.written import boxes_of, write_data
+from drive_rl.run.lock import only_writer
 from drive_rl.sim.render import VEHICLE
 
 WORLD = cars()
@@ -124,3 +126,13 @@ def test_only_data_sets_are_replaced(folder, tmp_path):
 def test_too_many_pictures_for_the_split(tmp_path, frames):
     with pytest.raises(DriveRLError, match="1 to 3000 pictures"):
         write_data(WORLD, DATA, "val", frames, tmp_path / "new")
+
+
+def test_a_data_set_is_written_by_one_process_at_a_time(tmp_path):
+    with only_writer(tmp_path / ".set.lock", tmp_path / "set"):
+        with pytest.raises(DriveRLError, match=rf"set: process {os.getpid()} on host .*; fix: wait until it ends"):
+            write(tmp_path / "set", WORLD)
+        assert [path.name for path in tmp_path.iterdir()] == [".set.lock"]
+    (tmp_path / ".set.tmp-1").mkdir()
+    write(tmp_path / "set", WORLD, frames=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]

@@ -22,7 +22,7 @@ from drive_rl.learn.evaluate import evaluate
 from drive_rl.reader import load_world
 from drive_rl.report.canvas import AMBER, GREEN, GROUND, RED, blank
 from drive_rl.report.card import outcome
-from drive_rl.report.film import card_frames, render_film
+from drive_rl.report.film import Filmed, card_frames, render_film
 from drive_rl.report.road_map import RoadMap
 from drive_rl.report.stage import HEIGHT_PX, WIDTH_PX, Stage, Step, newest_picture
 from drive_rl.sim.episode import draw_episode

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from drive_rl.report.perception_setting import (
     reduced,
 )
 from drive_rl.report.perception_table import benchmark_progress, print_benchmark
+from drive_rl.run.lock import only_writer
 
 TINY = BenchSetting(
     split="val",
@@ -110,6 +112,18 @@ def test_what_is_written(done):
     assert {path.name for path in (out / "parts/all").iterdir()} == {f"{part}.json" for part in PARTS}
     assert {path.name for path in out.iterdir()} == {"parts", "results.json", "results.csv", "index.html"}
     assert results["provenance"]["cpu"]["cores"] >= 1
+
+
+def test_one_process_at_a_time_writes_and_leftovers_of_killed_ones_go(tmp_path):
+    with (
+        only_writer(tmp_path / ".lock", tmp_path),
+        pytest.raises(DriveRLError, match=rf"process {os.getpid()} on host .*; fix: wait until it ends"),
+    ):
+        run_benchmark(["no-such"], tmp_path, TINY, Road())
+    for name in (".corrupted.tmp-1", "parts/all/.sees.json.tmp-1"):
+        (tmp_path / name).mkdir(parents=True)
+    run_benchmark(["no-such"], tmp_path, TINY, Road())
+    assert not [*tmp_path.rglob(".*")]
 
 
 def test_each_model_is_measured_by_what_it_tells(done):

@@ -2,12 +2,24 @@
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import read_json, settle, write_directory, write_json, write_text
+from drive_rl.run.files import (
+    new_directory,
+    read_json,
+    remove_directory,
+    settle,
+    sweep,
+    write_directory,
+    write_file,
+    write_json,
+    write_text,
+)
+from drive_rl.run.scratch import holding
 
 
 def names(folder: Path) -> list[str]:
@@ -24,7 +36,7 @@ def test_text_and_json_come_back_and_leave_nothing_else(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"x": 1.5})
     write_json(tmp_path / "a.json", {"x": 2.5})
     write_text(tmp_path / "b.txt", "lane – µ")
-    assert read_json(tmp_path / "a.json", "mend") == {"x": 2.5}
+    assert read_json(tmp_path / "a.json", "fix") == {"x": 2.5}
     assert (tmp_path / "b.txt").read_text(encoding="utf-8") == "lane – µ"
     assert names(tmp_path) == ["a.json", "b.txt"]
 
@@ -84,3 +96,65 @@ def test_a_crash_between_the_two_renames_is_mended(tmp_path: Path) -> None:
     settle(tmp_path / "last")
     assert names(tmp_path) == ["last"]
     assert names(tmp_path / "last") == ["one"]
+
+
+def test_what_killed_writers_left_is_swept_and_what_is_being_written_is_not(tmp_path: Path) -> None:
+    for name in (".last.tmp-1", f".best.tmp-{os.getpid()}", ".last.old"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+    (tmp_path / ".eval.json.tmp-99").touch()
+    (tmp_path / "last").mkdir()
+    others = [".gitignore", ".my.tmp-notes", ".tmp-3", "a.tmp-3", "last"]
+    for name in others[:-1]:
+        (tmp_path / name).touch()
+    with write_directory(tmp_path / "step_9") as folder, write_file(tmp_path / "film.mp4") as film:
+        sweep(tmp_path)
+        assert names(tmp_path) == sorted([*others, folder.name, film.name])
+    assert names(tmp_path) == sorted([*others, "film.mp4", "step_9"])
+
+
+def test_a_writer_sweeps_leftovers_of_its_own_name_alone(tmp_path: Path) -> None:
+    for name in (".a.json.tmp-1", ".b.json.tmp-1"):
+        (tmp_path / name).touch()
+    write_json(tmp_path / "a.json", 1)
+    assert names(tmp_path) == [".b.json.tmp-1", "a.json"]
+    (tmp_path / "runs" / ".20260101T000000Z-s0.tmp-1").mkdir(parents=True)
+    new_directory(tmp_path / "runs", "x", lambda folder: None)
+    assert names(tmp_path / "runs") == ["x"]
+
+
+def test_files_within_a_folder_that_is_being_written_take_their_names_at_once(tmp_path: Path) -> None:
+    with write_directory(tmp_path / "last") as folder:
+        with write_file(folder / "a") as path:
+            assert path == folder / "a"
+            path.touch()
+        write_text(folder / "b", "b")
+    assert names(tmp_path / "last") == ["a", "b"]
+
+
+def test_a_folder_is_removed_with_what_a_crash_left_of_it(tmp_path: Path) -> None:
+    (tmp_path / "step_9" / "deep").mkdir(parents=True)
+    (tmp_path / ".step_9.old").mkdir()
+    remove_directory(tmp_path / "step_9")
+    remove_directory(tmp_path / "absent")
+    assert names(tmp_path) == []
+
+
+def test_many_files_are_one_folder_too(tmp_path: Path) -> None:
+    with write_directory(tmp_path / "data") as folder:
+        for number in range(200):
+            (folder / str(number)).write_text(str(number))
+    assert len(names(tmp_path / "data")) == 200
+
+
+def test_a_reader_waits_for_the_writer_that_replaces_a_folder(tmp_path: Path) -> None:
+    """A reader between the writer's two renames once brought the old folder back, and training died of it."""
+    (tmp_path / ".last.old" / "one").mkdir(parents=True)
+    reader = threading.Thread(target=settle, args=[tmp_path / "last"])
+    with holding(tmp_path / ".last.old"):
+        reader.start()
+        reader.join(0.1)
+        assert names(tmp_path) == [".last.old"]
+        (tmp_path / "last" / "two").mkdir(parents=True)
+    reader.join()
+    assert names(tmp_path) == ["last"]
+    assert names(tmp_path / "last") == ["two"]

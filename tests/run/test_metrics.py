@@ -25,7 +25,7 @@ def test_resuming_drops_what_will_be_written_again(tmp_path: Path) -> None:
     first = MetricsFile(path)
     for step in (10, 20, 30):
         first.append(step, {"x": step})
-    resumed = MetricsFile(path, resume_step=20)
+    resumed = MetricsFile(path, resume_rows=2)
     resumed.append(30, {"x": 31, "y": 1})
     assert read_metrics(path) == [{"step": 10, "x": 10}, {"step": 20, "x": 20}, {"step": 30, "x": 31, "y": 1}]
 

@@ -11,9 +11,9 @@ from scenes import Overlap
 
 from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
-from drive_rl.sim.bullet import BulletWorld
-from drive_rl.sim.bullet_camera import BulletCamera, load_egl
+from drive_rl.sim.bullet_camera import BulletCamera
 from drive_rl.sim.camera import cast_rays
+from drive_rl.sim.egl import load_egl
 from drive_rl.sim.episode import draw_episode
 from drive_rl.sim.lane_env import LaneEnv
 from drive_rl.sim.render import CLASSES, VEHICLE, Scene, render_truth
@@ -22,8 +22,7 @@ from drive_rl.sim.render import CLASSES, VEHICLE, Scene, render_truth
 def agreement(renderer: str, poses: int, per_road: int = 5) -> tuple[dict[str, float], float]:
     """Return the IoU of each class over random poses at 160x120, and the mean difference of the grey pictures."""
     world = load_world("lane_follow", ["camera.width_px=160", "camera.height_px=120", f"camera.renderer={renderer}"])
-    bullet = BulletWorld(world.car, 0.01)
-    camera = BulletCamera(world, bullet.client)
+    camera = BulletCamera(world)
     overlap, differences = Overlap(len(CLASSES) - 1), []  # no vehicles on these roads
     rng = np.random.default_rng(2026)
     for _ in range(poses // per_road):
@@ -38,7 +37,7 @@ def agreement(renderer: str, poses: int, per_road: int = 5) -> tuple[dict[str, f
             theirs, ours = np.zeros((2, 1, 120, 160), np.uint8)
             overlap.add(camera.photograph(*pose, theirs), render_truth(scene, rays, *pose, ours).classes)
             differences.append(np.abs(theirs[:, 60:].astype(int) - ours[:, 60:]).mean())
-    bullet.close()
+    camera.close()
     return dict(zip(CLASSES, overlap.iou().tolist(), strict=False)), float(np.mean(differences))
 
 

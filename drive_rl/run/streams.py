@@ -1,0 +1,71 @@
+"""Standard streams that outlive their readers: a closed pipe, terminal or full disk ends what is printed, not the work.
+
+It knows file descriptors. It does not know what is printed.
+"""
+
+import errno
+import io
+import os
+import sys
+from typing import TextIO
+
+_STREAMS = ("stdin", "stdout", "stderr")
+
+
+class _Unfailing(io.FileIO):
+    """A file descriptor that leads nowhere once writing to it has failed."""
+
+    failure: OSError | None = None
+
+    def write(self, data: "io.Buffer", /) -> int | None:  # type: ignore[name-defined]
+        try:
+            return super().write(data)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            self.failure = error
+            _lead_nowhere(self.fileno())
+            return super().write(data)
+
+
+def outlive_readers() -> None:
+    """Make standard streams that are closed lead nowhere, and let standard output and error outlive their readers.
+
+    Streams that someone else has put in place (a test, a notebook) stay.
+    """
+    for number in range(len(_STREAMS)):
+        try:
+            os.fstat(number)
+        except OSError:  # else the next file that is opened would get its number, and what is printed
+            _lead_nowhere(number)
+    for number, name in enumerate(_STREAMS[1:], 1):
+        if getattr(sys, name) is getattr(sys, f"__{name}__"):
+            setattr(sys, name, _stream(number, getattr(sys, name)))
+
+
+def cut_short() -> OSError | None:
+    """Return why standard output is cut short, if it is; a reader that has gone wants no more."""
+    try:
+        sys.stdout.flush()
+    except ValueError:  # closed by whoever put it in place
+        return None
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    failure = raw.failure if isinstance(raw, _Unfailing) else None
+    return None if failure is None or failure.errno == errno.EPIPE else failure
+
+
+def _stream(number: int, old: TextIO | None) -> TextIO:
+    if old is not None:
+        old.flush()
+    raw = _Unfailing(number, "w", closefd=False)
+    encoding, errors = (old.encoding, old.errors) if old is not None else ("utf-8", "backslashreplace")
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding, errors, line_buffering=number == 2 or raw.isatty(), write_through=False
+    )
+
+
+def _lead_nowhere(number: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != number:
+        os.dup2(null, number)
+        os.close(null)

@@ -1,0 +1,204 @@
+"""W&B's settings from the environment and its own files, checked before anything is trained.
+
+It knows wandb 0.31. It does not start a run. wandb itself answers a wrong value with a traceback, some only when the
+training is over; here every one is an error that names the variable.
+"""
+
+import configparser
+import netrc
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import wandb
+from pydantic import ValidationError
+
+from drive_rl.errors import DriveRLError
+
+INSTEAD = "set WANDB_MODE=offline, or choose track=tensorboard, csv or none"
+
+_SAFE: dict[str, tuple[Any, ...]] = {
+    "resume": (None, "allow"),
+    "fork_from": (None,),
+    "resume_from": (None,),
+    "launch": (False,),
+    "mode": ("online", "offline", "disabled", "dryrun", "run"),
+    "x_skip_transaction_log": (False,),
+    "x_primary": (True,),
+    "x_sync": (False,),
+    "x_sync_dir_suffix": ("",),
+    "x_files_dir": (None,),
+    "x_start_time": (None,),
+    "x_cli_only_mode": (False,),
+}
+"""Settings by which W&B would lose records or could not go on with a resumed run, and the values that are safe."""
+
+_IGNORED = {"root_dir": "DIR", "use_dot_wandb": "USE_DOT_WANDB", "save_code": "SAVE_CODE", "reinit": "REINIT"}
+"""Settings that a run folder decides: field and variable."""
+
+_TIMES = ("init_timeout", "finish_timeout", "login_timeout")
+_SECRET = ("KEY", "HEADERS", "PROXY", "PROXIES", "TOKEN")
+
+
+def load_settings(project: str | None = None) -> wandb.Settings:
+    """Return W&B's settings, every one of them usable; start its process.
+
+    Args:
+        project: The project that a run would be sent to.
+
+    Raises:
+        DriveRLError: a variable, a settings file, a login file or the project that W&B could not use.
+    """
+    check_variables()
+    _check_settings_files()
+    if project is not None:
+        _check_project(project)
+    try:
+        setup = wandb.setup(wandb.Settings(silent=True))  # silent: a prompt cannot be shown
+        _ = setup.config  # reads the files that variables name
+    except Exception as error:  # of any kind, for wandb has no common one
+        raise DriveRLError(f"W&B does not start ({reason(error)}){_variables()}; fix: {INSTEAD}") from error
+    settings = setup.settings
+    if settings.sweep_id is not None and settings.run_id is None:
+        raise DriveRLError(
+            f"WANDB_SWEEP_ID = {settings.sweep_id!r}, but WANDB_RUN_ID is not set, so a resumed run would become"
+            " another one; fix: start it by wandb agent, or unset WANDB_SWEEP_ID"
+        )
+    if choose_mode(settings) == "online":
+        _check_key(settings)
+    return settings
+
+
+def check_variables() -> None:
+    """Refuse an environment of which W&B cannot use every variable.
+
+    Raises:
+        DriveRLError: with the variable, its value and what was expected.
+    """
+    for name, value in sorted(os.environ.items()):
+        if name.startswith("WANDB_"):
+            _check(name, value, partial(_of_variable, name, value))
+
+
+def choose_mode(settings: wandb.Settings) -> Any:
+    """`online` when logged in, else `offline`. A mode that the user set (WANDB_MODE) stands.
+
+    Raises:
+        DriveRLError: the netrc file, where the login may be, cannot be read.
+    """
+    if settings.mode not in ("online", "run"):
+        return "offline" if settings.mode == "dryrun" else settings.mode
+    return "online" if _logged_in(settings) else "offline"
+
+
+def without_effect(settings: wandb.Settings, project: str) -> list[str]:
+    """Return the variables that a user set and a run folder overrides."""
+    names = [f"WANDB_{name}" for field, name in _IGNORED.items() if field in settings.model_fields_set]
+    names = [name for name in names if name in os.environ]
+    if settings.project not in (None, project):
+        names.append(f"WANDB_PROJECT = {settings.project!r} (project = {project} in the spec counts)")
+    return names
+
+
+def reason(error: BaseException) -> str:
+    """Say in one line what an error of wandb, pydantic or the system means."""
+    if isinstance(error, ValidationError):
+        return "; ".join(part["msg"].removeprefix("Value error, ") for part in error.errors(include_url=False))
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _of_variable(name: str, value: str) -> wandb.Settings:
+    settings = wandb.Settings()
+    settings.update_from_env_vars({name: value})
+    return settings
+
+
+def _of_file(key: str, value: str) -> wandb.Settings:
+    given: dict[str, Any] = {key: value.split(",") if key == "ignore_globs" else value}
+    return wandb.Settings(**given)
+
+
+def _check(where: str, shown: str, read: Callable[[], wandb.Settings]) -> None:
+    """Refuse a value that W&B cannot use, or with which it would lose records."""
+    if any(word in where.upper() for word in _SECRET):
+        shown = "(hidden)"
+    try:
+        settings = read()
+        settings.to_proto()
+    except Exception as error:  # of any kind, for wandb has no common one
+        raise DriveRLError(f"{where} = {shown!r}: {reason(error)}; fix: correct it, or unset it") from error
+    for field, safe in _SAFE.items():
+        if getattr(settings, field) not in safe:
+            raise DriveRLError(
+                f"{where} = {shown!r}: W&B would lose records, or could not go on with a resumed run; fix: unset it"
+            )
+    for field in _TIMES:
+        value = getattr(settings, field)
+        if value is not None and not 0 <= value <= 86400:
+            raise DriveRLError(f"{where} = {shown!r}: expected 0 to 86400 s; fix: correct it, or unset it")
+
+
+def _check_settings_files() -> None:
+    """Refuse what a settings file says wrongly: wandb would log a traceback and go on without it."""
+    folder = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
+    for path in (folder / "settings", Path(wandb.Settings().settings_workspace)):
+        parser = configparser.ConfigParser()
+        try:
+            parser.read(path)
+            given = dict(parser["default"]) if parser.has_section("default") else {}
+        except (configparser.Error, OSError, ValueError) as error:
+            raise DriveRLError(f"{path}: W&B's settings cannot be read ({reason(error)}); fix: correct it") from error
+        for key, value in given.items():
+            if key not in ("anonymous", "root_dir", "settings_system"):  # wandb passes over these itself
+                _check(f"{path}: {key}", value, partial(_of_file, key, value))
+
+
+def _check_project(project: str) -> None:
+    try:
+        if not project.strip():
+            raise ValueError("it is empty")
+        wandb.Settings(project=project)
+    except (wandb.Error, ValueError) as error:
+        raise DriveRLError(f"project = {project!r}: {reason(error)}; fix: such as project=drive-rl") from error
+
+
+def _check_key(settings: wandb.Settings) -> None:
+    key = os.environ.get("WANDB_API_KEY")
+    if key is not None and len(key.split("-")[-1]) < 40:
+        raise DriveRLError(
+            "WANDB_API_KEY = (hidden): a key has 40 characters or more; fix: copy it from"
+            f" {settings.app_url}/authorize, or {INSTEAD}"
+        )
+
+
+def _logged_in(settings: wandb.Settings) -> bool:
+    """Whether there is a key in the environment, W&B's settings or netrc. The server is not asked."""
+    if settings.api_key or os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    hosts = {urlsplit(settings.base_url).netloc}
+    if settings.base_url == wandb.Settings.model_fields["base_url"].default:
+        hosts.add("api.wandb.ai")
+    return any(host in hosts for host in _netrc_hosts())
+
+
+def _netrc_hosts() -> Iterator[str]:
+    path = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+    try:
+        yield from netrc.netrc(path).hosts
+    except FileNotFoundError:
+        return
+    except (OSError, netrc.NetrcParseError, ValueError) as error:
+        where = "in NETRC" if os.environ.get("NETRC") else "by default"
+        raise DriveRLError(
+            f"{path}: cannot be read ({reason(error)}), and W&B looks for its login there ({where}); fix: correct the"
+            f" file, or {INSTEAD}"
+        ) from error
+
+
+def _variables() -> str:
+    """Name the variables that are set, for one of them may be the cause."""
+    names = [name for name in sorted(os.environ) if name.startswith("WANDB_")]
+    return f"; set: {', '.join(names)}" if names else ""

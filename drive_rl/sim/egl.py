@@ -1,0 +1,52 @@
+"""Bullet's EGL plugin, one OpenGL context a client. It knows no scene.
+
+The plugin makes a context current when it is loaded, and never again: of several clients in a process all would draw
+into the newest one's, and closing any of them would leave the others with none. `EglContext.use` mends that.
+"""
+
+import ctypes
+import importlib.util
+
+import pybullet
+
+from drive_rl.errors import DriveRLError
+
+_DRAW = 0x3059  # EGL_DRAW, egl.h
+
+
+class EglContext:
+    """The context of a client, which must be in `use` whenever Bullet draws, or takes a body or the client away.
+
+    Raises:
+        DriveRLError: Bullet's EGL plugin cannot be loaded.
+    """
+
+    def __init__(self, client: int) -> None:
+        load_egl(client)
+        self._egl = ctypes.CDLL("libEGL.so.1")
+        for name in ("eglGetCurrentDisplay", "eglGetCurrentSurface", "eglGetCurrentContext"):
+            getattr(self._egl, name).restype = ctypes.c_void_p
+        display = ctypes.c_void_p(self._egl.eglGetCurrentDisplay())
+        surface = ctypes.c_void_p(self._egl.eglGetCurrentSurface(_DRAW))
+        self._current = display, surface, surface, ctypes.c_void_p(self._egl.eglGetCurrentContext())
+
+    def use(self) -> None:
+        """Make the context current in this thread."""
+        self._egl.eglMakeCurrent(*self._current)
+
+
+def load_egl(client: int) -> None:
+    """Load Bullet's EGL plugin into a client.
+
+    Raises:
+        DriveRLError: it cannot be loaded.
+    """
+    found = importlib.util.find_spec("eglRenderer")
+    plugin = -1
+    if found and found.origin:
+        plugin = pybullet.loadPlugin(found.origin, "_eglRendererPlugin", physicsClientId=client)
+    if plugin < 0:
+        raise DriveRLError(
+            "camera.renderer = 'egl': Bullet's EGL plugin cannot be loaded on this machine;"
+            " fix: camera.renderer=field (fastest, needs no GPU) or tiny"
+        )
