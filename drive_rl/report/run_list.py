@@ -45,10 +45,8 @@ def _line(run: RunFolder) -> RunLine:
 def _state(run: RunFolder, manifest: Mapping[str, Any]) -> str:
     if run.is_written_to:
         return "training"
-    reached = list(_read(run.finished).values())
-    return (
-        "done" if reached and reached[0] in (manifest.get("num_timesteps"), manifest.get("num_frames")) else "stopped"
-    )
+    now = manifest.get("num_timesteps", manifest.get("num_frames"))
+    return "done" if now is not None and now in _read(run.finished).values() else "stopped"
 
 
 def _read(path: Path) -> Mapping[str, Any]:
