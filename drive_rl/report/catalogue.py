@@ -72,7 +72,9 @@ def print_catalogue(console: Console | None = None, runs: Path = Path("runs")) -
             table.add_column(no_wrap=True)
         table.add_column()
         for name, path in entries(shelf).items():
-            middle = {"world": [_id(name)], "driver": ["trained" if path.is_dir() else "recipe"]}.get(kind, [])
+            middle = [_id(name)] if kind == "world" else []
+            if kind == "driver":
+                middle = ["trained" if path.is_dir() else "recipe"]
             table.add_row(*(Text(plain(cell)) for cell in (name, *middle, _described(kind, name, path))))
         console.print(table)
     _print_runs(console, runs)
