@@ -60,6 +60,15 @@ DriverArg = Annotated[
     str,
     typer.Argument(metavar="RUN|DRIVER", help=_RUN_OR_DRIVER, callback=named, autocompletion=drivers_and_runs),
 ]
+RunArg = Annotated[
+    Path,
+    typer.Argument(
+        parser=path_of,
+        metavar="RUN",
+        help="A run folder, or a folder of runs (its newest).",
+        autocompletion=runs_here,
+    ),
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Open a stable-baselines3 zip: it can run its author's code.")]
 
 
@@ -308,7 +317,7 @@ def doctor() -> None:
 
 @app.command("track")
 def track_command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a folder of runs (its newest).")],
+    run: RunArg,
     track: TrackOption = None,
 ) -> None:
     """Record a run in W&B or TensorBoard afterwards.
@@ -322,15 +331,7 @@ def track_command(
 
 @app.command()
 def export(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            parser=path_of,
-            metavar="RUN",
-            help="A run folder, or a folder of runs (its newest).",
-            autocompletion=runs_here,
-        ),
-    ],
+    run: RunArg,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The driver's name: it becomes agents/NAME/.")],
     overwrite: Overwrite = False,
 ) -> None:

@@ -68,19 +68,12 @@ def world_changes(ctx: typer.Context, incomplete: str) -> list[str]:
     return _changes(ctx, incomplete, {"world": _names("envs")})
 
 
-class _AfterEquals(str):
-    """A value that Typer keeps though the word typed so far is the "=" alone."""
-
-    def startswith(self, *_: object) -> bool:
-        return True
-
-
 def _changes(ctx: typer.Context, incomplete: str, values: dict[str, Iterable[str]]) -> list[str]:
     """Complete KEY=VALUE: one word for zsh and fish; Bash parts it at "=", and completes the last part alone."""
     typed = [word for word in ctx.params.values() if isinstance(word, list | tuple)]
     before = [str(word) for words in typed for word in words]
-    if incomplete == "=" and before[-1:] and before[-1] in values:
-        return [_AfterEquals(value) for value in values[before[-1]]]
+    if not incomplete and before[-1:] and before[-1] in values:  # Typer takes a lone "=" for nothing
+        return list(values[before[-1]])
     if before[-1:] == ["="] and before[-2:-1] and before[-2] in values:
         return _begun(values[before[-2]], incomplete)
     return _begun([f"{key}={value}" for key, known in values.items() for value in known], incomplete)

@@ -65,7 +65,7 @@ def find(shelf: Shelf, name: str) -> Path:
     known = entries(shelf)
     if name.endswith((".yaml", ".yml")):
         path = home(name)
-        if not _is_file(name):
+        if not os.path.isfile(path):
             on_shelf = name.rpartition(".")[0]
             fix = f"did you mean {on_shelf!r}?" if on_shelf in known else "fix: check the path, or `drive-rl list`"
             what = "not a regular file" if os.path.lexists(path) else "no such file"
@@ -74,11 +74,6 @@ def find(shelf: Shelf, name: str) -> Path:
     if name not in known:
         raise unknown(_KIND[shelf], name, known)
     return known[name]
-
-
-def _brief(path: object) -> str:
-    text = str(path)
-    return text if len(text) <= 300 else f"{text[:300]}..."
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> DriveRLError:
@@ -109,11 +104,9 @@ def home(name: str | Path) -> Path:
     return Path(os.path.expanduser(name))
 
 
-def _is_file(name: str) -> bool:
-    try:
-        return home(name).is_file()
-    except (OSError, ValueError):  # a name that is too long, or holds NUL
-        return False
+def _brief(path: object) -> str:
+    text = str(path)
+    return text if len(text) <= 300 else f"{text[:300]}..."
 
 
 def nearest(name: str, known: Iterable[str], elsewhere: Mapping[str, str] = MappingProxyType({})) -> str:

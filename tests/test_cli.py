@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command_line import run_main
 
 from drive_rl.reader import load_run, load_world
 
@@ -191,3 +192,53 @@ def test_help_and_version_load_nothing_heavy(here: Path) -> None:
     for verb in ("train", "eval", "render", "list", "show", "doctor", "track", "export"):
         assert re.search(rf"^  {verb} +[A-Z]", said, re.MULTILINE)
     assert re.fullmatch(r"drive-rl \d+\.\d+\.\d+\S*\n", call(here, "--version").stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "quick"], ["quickstart"]),
+        (["train", "quickstart", "world=park"], ["world=parked_cars"]),
+        (["train", "quickstart", "world", "=", "park"], ["parked_cars"]),  # as Bash parts it
+        (["train", "quickstart", "agent", "="], ["dqn", "ppo"]),
+        (["eval", "ref"], ["reference"]),
+        (["eval", "runs/ti"], ["runs/tiny", "runs/tiny/20260101T000000Z-s0"]),
+        (["perception", "look", "une"], ["unet-160"]),
+        (["perception", "fit", "vic"], ["vicreg"]),
+    ],
+)
+def test_the_shell_completes_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], words: list[str], expected: list
+) -> None:
+    run = tmp_path / "runs" / "tiny" / "20260101T000000Z-s0"
+    run.mkdir(parents=True)
+    for name in ("spec.yaml", "provenance.json"):
+        (run / name).write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("_DRIVE_RL_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["drive-rl", *words]))
+    monkeypatch.setenv("COMP_CWORD", str(len(words)))
+    assert run_main([], monkeypatch) == 0
+    assert sorted(capfd.readouterr().out.split()) == expected
+
+
+def test_list_names_runs_the_newest_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"evaluations": [{"step": 32, "success": 0.5}, {"step": 64, "success": 0.25}]}
+    for stamp, finished in (("20260102T000000Z-s0", 32), ("20260101T000000Z-s0", 64)):
+        run = tmp_path / "runs" / "tiny" / stamp
+        (run / "last").mkdir(parents=True)
+        for name, held in (
+            ("spec.yaml", {}),
+            ("provenance.json", {}),
+            ("finished.json", {"step": finished}),
+            ("last/manifest.json", {"num_timesteps": 64}),
+            ("last/training.json", rows),
+        ):
+            (run / name).write_text(json.dumps(held))
+    monkeypatch.chdir(tmp_path)
+    assert run_main(["list"], monkeypatch) == 0
+    older, newer = [line.split() for line in capfd.readouterr().out.splitlines() if "runs/tiny/" in line]
+    assert older == ["runs/tiny/20260101T000000Z-s0", "64", "steps", "success", "50%", "done"]
+    assert newer == ["runs/tiny/20260102T000000Z-s0", "64", "steps", "success", "50%", "stopped"]

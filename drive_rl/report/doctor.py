@@ -14,13 +14,12 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-from numba import cuda
 
 import drive_rl
 from drive_rl.errors import DriveRLError
 from drive_rl.reader import load_world
 from drive_rl.run.device import choose_device, describe_device
-from drive_rl.run.provenance import cpu_model, git_state, package_versions, usable_cores
+from drive_rl.run.provenance import cpu_model, git_state, package_version, package_versions, usable_cores
 from drive_rl.shelf import Shelf, entries, shelf_folders
 from drive_rl.sim.episode import draw_episode
 from drive_rl.sim.eye import Eye
@@ -30,6 +29,17 @@ _FRAMES = 10
 _PROBE_S = 120
 _IN_SOFTWARE = re.compile("llvmpipe|softpipe|swrast|swiftshader", re.IGNORECASE)
 _PROBE_WORLD = "lane_follow"
+_IN_PROCESS: dict[Renderer, str] = {
+    "field": "software, on the CPU (numba)",
+    "tiny": "software, on the CPU (Bullet's TinyRenderer)",
+}
+_EXTRAS = {
+    "perception": ("captum", "imagecorruptions-imaug", "kornia", "mlcommons-loadgen", "onnx", "onnxruntime"),
+    "timm": ("timm",),
+    "cuda": ("numba-cuda",),
+}
+_UNUSED = ("sb3-contrib", "scipy")
+"""Kept in a run's provenance where they are there; nothing of drive-rl needs them."""
 
 
 def examine() -> None:
@@ -39,15 +49,17 @@ def examine() -> None:
 
 
 def _findings() -> Iterator[tuple[str, str]]:
-    versions = package_versions()
+    probe = _start_probe("egl")  # takes the longest, and runs beside the others
     yield "drive-rl", f"{drive_rl.__version__}, {_source()}"
     yield "Python", f"{platform.python_version()} on {platform.platform()}"
-    yield "packages", ", ".join(f"{name} {versions[name] or 'MISSING'}" for name in versions if name != "drive-rl")
+    yield from _packages()
     yield "CPU", f"{cpu_model()}, {usable_cores()} cores usable"
     yield "GPU", _gpu()
     yield "--device", f"auto would choose {describe_device(choose_device('auto'))}"
-    for renderer in ("field", "tiny", "egl"):
-        yield f"{renderer}", _renderer(renderer)
+    for renderer, where in _IN_PROCESS.items():
+        ms, size = measure(renderer)
+        yield renderer, f"{where}, {ms:.2f} ms a frame of {size}"
+    yield "egl", _probed(probe)
     for name in entries("envs"):
         yield "world", _world(name)
     yield "W&B", _wandb()
@@ -71,33 +83,46 @@ def _gpu() -> str:
     try:
         name = describe_device(choose_device("cuda"))
     except DriveRLError as error:
-        return str(error).partition(": ")[2].partition("; mend")[0]
+        return str(error).partition(": ")[2].partition("; fix")[0]
+    from numba import cuda  # here, for it takes a while to import
+
     kernels = "and in numba" if cuda.is_available() else "not in numba (for the batch engine: drive-rl[cuda])"
     return f"{name}, CUDA usable in torch, {kernels}"
 
 
-def _renderer(name: Renderer) -> str:
+def _packages() -> Iterator[tuple[str, str]]:
+    """Yield what is installed, by the packages' own records: importing them would take seconds."""
+    versions = {name: version for name, version in package_versions().items() if name != "drive-rl"}
+    extras = {name for names in _EXTRAS.values() for name in names}
+    core = [name for name in versions if name not in extras and (versions[name] or name not in _UNUSED)]
+    yield "packages", ", ".join(f"{name} {versions[name] or 'MISSING'}" for name in core)
+    for extra, names in _EXTRAS.items():
+        there = [f"{name} {found}" for name in names if (found := package_version(name)) is not None]
+        absent = [name for name in names if package_version(name) is None]
+        missing = f"{', '.join(absent)} not installed (pip install 'drive-rl[{extra}]')" if absent else ""
+        yield f"[{extra}]", ", ".join(filter(None, [*there, missing]))
+
+
+def _start_probe(name: Renderer) -> subprocess.Popen[str]:
+    """Measure a renderer in a process of its own."""
+    command = [sys.executable, "-m", "drive_rl.report.doctor", name]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
+
+
+def _probed(probe: subprocess.Popen[str]) -> str:
     """Return where a renderer computes and how fast, on the shipped world's camera."""
-    where = {"field": "software, on the CPU (numba)", "tiny": "software, on the CPU (Bullet's TinyRenderer)"}
-    if name in where:
-        ms, size = measure(name)
-        return f"{where[name]}, {ms:.2f} ms a frame of {size}"
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "drive_rl.report.doctor", name],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_PROBE_S,
-        )
+        stdout, stderr = probe.communicate(timeout=_PROBE_S)
     except subprocess.TimeoutExpired:
+        probe.kill()
+        probe.communicate()
         return f"not usable: no frame within {_PROBE_S} s"
-    if done.returncode < 0:
-        return f"not usable: it ends its process by signal {-done.returncode}"
-    if done.returncode:
-        return f"not usable: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
-    ms, size = json.loads(done.stdout.strip().splitlines()[-1])
-    found = re.search(r"GL_RENDERER=(.+)", done.stdout)
+    if probe.returncode < 0:
+        return f"not usable: it ends its process by signal {-probe.returncode}"
+    if probe.returncode:
+        return f"not usable: {(stderr.strip().splitlines() or ['no reason given'])[-1]}"
+    ms, size = json.loads(stdout.strip().splitlines()[-1])
+    found = re.search(r"GL_RENDERER=(.+)", stdout)
     device = found[1].strip() if found else "a device it does not name"
     kind = "software" if _IN_SOFTWARE.search(device) else "hardware" if found else "unknown"
     return f"{kind}, on {device}, {ms:.2f} ms a frame of {size}"

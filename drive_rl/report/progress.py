@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # scoring needs no film library
     from drive_rl.report.film import Filmed
     from drive_rl.sim.scoring import EpisodeMetrics
 
-_LINE_EVERY_S = 10.0
+_LINE_EVERY_S = 30.0
 
 Show = Callable[[float, str], None]
 """Shows how much of all is done, in [0, 1], and in words."""
@@ -78,7 +78,7 @@ def _lines(label: str, every_s: float) -> Show:
 
     def show(share: float, words: str) -> None:
         nonlocal spoke_s
-        if time.monotonic() - spoke_s >= every_s:
+        if share < 1 and time.monotonic() - spoke_s >= every_s:
             spoke_s = time.monotonic()
             print(f"{label}: {share:.0%}, {words}", file=sys.stderr, flush=True)
 

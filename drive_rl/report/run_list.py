@@ -23,7 +23,7 @@ class RunLine(NamedTuple):
     best: str
     """Its best held-out result so far."""
     state: str
-    """`done`; `unfinished`: it trains still, or was stopped; or what is wrong with it."""
+    """`training`, `done`, or `stopped`: it can be resumed; or what is wrong with it."""
 
 
 def newest_runs(root: Path) -> tuple[list[RunLine], int]:
@@ -36,12 +36,17 @@ def newest_runs(root: Path) -> tuple[list[RunLine], int]:
 def _line(run: RunFolder) -> RunLine:
     try:
         manifest = _read(run.last / "manifest.json")
-        history = _read(run.history)
         looks = _read(run.last / "counters.json").get("looks", {}) if "num_frames" in manifest else {}
-        done = run.finished.is_file()
-        return RunLine(run.path, _progress(manifest), _best(history, looks), "done" if done else "unfinished")
+        return RunLine(run.path, _progress(manifest), _best(_read(run.history), looks), _state(run, manifest))
     except (DriveRLError, OSError) as error:
         return RunLine(run.path, "", "", f"BROKEN: {error}")
+
+
+def _state(run: RunFolder, manifest: Mapping[str, Any]) -> str:
+    if run.is_written_to:
+        return "training"
+    now = manifest.get("num_timesteps", manifest.get("num_frames"))
+    return "done" if now is not None and now in _read(run.finished).values() else "stopped"
 
 
 def _read(path: Path) -> Mapping[str, Any]:

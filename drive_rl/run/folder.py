@@ -14,8 +14,9 @@ from typing import Any, Self
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.files import new_directory, read_json, remove_directory, settle, sweep, write_json, write_text
-from drive_rl.run.lock import only_writer
+from drive_rl.run.lock import is_held, only_writer
 
+_LOCK = ".lock"
 _NEEDED = ("spec.yaml", "provenance.json")
 _MEND = "give a folder that `drive-rl train` made, such as runs/quickstart"
 
@@ -90,10 +91,15 @@ class RunFolder:
         Raises:
             DriveRLError: another process writes to it, or the folder may not be written.
         """
-        with only_writer(self.path / ".lock", self.path):
+        with only_writer(self.path / _LOCK, self.path):
             for folder in (self.path, self.checkpoints, self.films):
                 sweep(folder)
             yield
+
+    @property
+    def is_written_to(self) -> bool:
+        """Whether a process is writing to the run now: it trains."""
+        return is_held(self.path / _LOCK)
 
     @property
     def spec(self) -> Path:

@@ -53,6 +53,20 @@ def only_writer(lock: Path, what: Path) -> Iterator[None]:
             let_go(descriptor)
 
 
+def is_held(lock: Path) -> bool:
+    """Whether a process holds a lock now; False where the filesystem knows no locks."""
+    if not lock.is_file():
+        return False
+    try:
+        descriptor = take(lock)
+    except NoLocksError:
+        return False
+    if descriptor is None:
+        return lock.is_file()  # not when it was let go meanwhile
+    let_go(descriptor)
+    return False
+
+
 def _taken(lock: Path) -> int | None:
     """Return the lock's descriptor, or None where another process has it."""
     descriptor = take(lock, os.O_RDWR | os.O_CREAT)

@@ -74,7 +74,7 @@ def git_state(package: Path) -> dict[str, Any] | None:
 
 def package_versions() -> dict[str, str | None]:
     """Versions of the packages that decide a result; none where one is not installed."""
-    return {name: _version(name) for name in PACKAGES}
+    return {name: package_version(name) for name in PACKAGES}
 
 
 def cpu_model() -> str:
@@ -101,7 +101,8 @@ def _torch_state() -> dict[str, Any]:
     return {"gpu": gpu, "torch_threads": torch.get_num_threads()}
 
 
-def _version(name: str) -> str | None:
+def package_version(name: str) -> str | None:
+    """Return a package's version by its own record; none where it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -11,6 +11,7 @@ Every compiled function of this package is made by `njit` from here.
 import hashlib
 import os
 import sys
+import time
 import warnings
 from functools import partial
 from pathlib import Path
@@ -50,6 +51,44 @@ def choose_cache() -> bool:
 CACHED = choose_cache()
 
 from numba import njit as _njit  # noqa: E402 - numba reads NUMBA_CACHE_DIR when it is imported
+from numba.core import event  # noqa: E402
 
 njit = partial(_njit, cache=CACHED)
 """`numba.njit` that keeps what it compiles, where there is a place for it."""
+
+_NOTICE_AFTER_S = 0.5
+
+
+class CompileNotice(event.Listener):
+    """Says once on stderr that the simulator is being compiled, when numba has really begun and it takes a while.
+
+    numba tells of a compilation only where nothing kept could be loaded. It compiles what a function calls within it,
+    so that many more begin soon after the first.
+    """
+
+    def __init__(self) -> None:
+        self._first_s: float | None = None
+        self._said = False
+
+    def on_start(self, event: event.Event) -> None:
+        """Note that a compilation begins."""
+        if self._said or not _is_ours(event):
+            return
+        now_s = time.perf_counter()
+        if self._first_s is None:
+            self._first_s = now_s
+        elif now_s - self._first_s >= _NOTICE_AFTER_S:
+            self._said = True
+            often = "once" if CACHED else "in each process"
+            print(f"compiling the simulator {often} (10 to 30 s) ...", file=sys.stderr, flush=True)
+
+    def on_end(self, event: event.Event) -> None:
+        """Do nothing: the next start tells how long it has taken."""
+
+
+def _is_ours(event: event.Event) -> bool:
+    compiled = getattr((event.data or {}).get("dispatcher"), "py_func", None)
+    return getattr(compiled, "__module__", "").startswith("drive_rl.")
+
+
+event.register("numba:compile", CompileNotice())
