@@ -18,6 +18,7 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "ppo_bound": ("ppo_bound.py", "--rounds 2 --updates 1"),
     "soak": ("soak.py", "--steps 8000 --warm-up 4000 --every 1000"),
     "soak-batch": ("soak.py --engine batch", "--steps 16000 --warm-up 4000 --every 1000"),
+    "fuzz": ("fuzz.py", "--tries 60 --seconds 120"),
     "learn-ppo-lane-follow": ("learn.py --experiment ppo-lane-follow", f"{LEARN_QUICK}4096"),
     "learn-dqn-lane-follow": ("learn.py --experiment dqn-lane-follow", f"{LEARN_QUICK}2048"),
     "learn-ppo-batch": ("learn.py --experiment ppo-batch", f"{LEARN_QUICK}4096"),
