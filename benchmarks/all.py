@@ -22,6 +22,7 @@ RUNS = {  # result -> the full command, and what --quick adds to it
         "soak_worlds.py",
         "--episodes 200 --warm-up 100 --only parked_cars/bullet/field parked_cars/batch/field",
     ),
+    "fuzz": ("fuzz.py", "--tries 60 --seconds 120"),
     "learn-ppo-lane-follow": ("learn.py --experiment ppo-lane-follow", f"{LEARN_QUICK}4096"),
     "learn-dqn-lane-follow": ("learn.py --experiment dqn-lane-follow", f"{LEARN_QUICK}2048"),
     "learn-ppo-batch": ("learn.py --experiment ppo-batch", f"{LEARN_QUICK}4096"),

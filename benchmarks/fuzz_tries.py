@@ -68,7 +68,8 @@ def prepare(ground: Path) -> None:
 def _prepare(ground: Path) -> None:
     for name, text in EXPERIMENTS.items():
         (ground / f"{name}.yaml").write_text(text)
-        _main("train", str(ground / f"{name}.yaml"), "--no-film", "--runs", str(ground / "runs"))
+        words = ("train", str(ground / f"{name}.yaml"), "--no-film", "--runs", str(ground / "runs"))
+        assert _main(*words) == 0, words
     (ground / "recipe.yaml").write_text(RECIPE)
     camera = [f"world.camera.{key}" for key in ("width_px=64", "height_px=48", "channels=rgb", "frame_stack=1")]
     _main("data", "make", "lane_follow", *camera, "--frames", "8", "--out", str(ground / "data"))
