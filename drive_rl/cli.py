@@ -188,7 +188,7 @@ def eval_command(
     episodes: Annotated[int, typer.Option(help="Roads driven, once each.")] = 200,
     out: Annotated[
         Path | None,
-        typer.Option(parser=path_of, metavar="FILE", help="Scores as JSON; a run's own world goes to RUN/eval.json."),
+        typer.Option(parser=path_of, metavar="FILE", help="Scores as JSON; a run's own world goes to RUN/evals/."),
     ] = None,
     overwrite: Overwrite = False,
     device: Device = "auto",
@@ -209,17 +209,20 @@ def eval_command(
     from drive_rl.report.progress import episodes_bar
     from drive_rl.report.table import print_results
     from drive_rl.run.files import write_json
+    from drive_rl.run.scores import write_scores
 
     split_seeds(split, episodes)
     engine, changes = choose_engine(changes or [])
-    name, own_eval = newest(driver)
+    name, run = newest(driver)
     who, place = choose(name, changes, device, trust, typer.echo)
     with episodes_bar("eval", episodes) as advance:
         _, rows = evaluate(who, place, split, episodes, progress=advance, engine=engine)
     found = results(name, place, split, rows, engine)
-    target = out or (own_eval if not changes else None)
+    target = out
     if target is not None:
         write_json(target, found)
+    elif run is not None and not changes:
+        target = write_scores(run, split, episodes, engine, found)
     if as_json:
         typer.echo(json.dumps(found, indent=2), file=stdout)
     else:

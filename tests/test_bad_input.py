@@ -370,5 +370,5 @@ def test_not_enough_memory_is_told(monkeypatch: pytest.MonkeyPatch, capfd: pytes
 
 def test_results_are_strict_json(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_main(["eval", "runs/tiny", "--episodes", "1"], monkeypatch) == 0
-    text = (the_run(here) / "eval.json").read_text()
+    text = (the_run(here) / "evals" / "val-1.json").read_text()
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))

@@ -70,8 +70,9 @@ def test_train_leaves_a_run_folder(run: Path) -> None:
 
 def test_eval_writes_scores_into_the_run(here: Path, run: Path) -> None:
     said = call(here, "eval", "runs/tiny", "--split", "test", "--episodes", "3", "--device", "cpu")
-    kept = json.loads((run / "eval.json").read_text())
+    kept = json.loads((run / "evals" / "test-3.json").read_text())
     assert kept["split"] == "test"
+    assert json.loads((run / "eval.json").read_text())["split"] == "val", "the run's own score stays"
     assert kept["score"]["episodes"] == 3
     assert [row["road_seed"] for row in kept["episodes"]] == [20_000, 20_001, 20_002]
     for word in ("95 % interval", "success", "driving score", "tier", "device: cpu", "3 roads of the test split"):
@@ -80,11 +81,12 @@ def test_eval_writes_scores_into_the_run(here: Path, run: Path) -> None:
 
 
 def test_json_stands_alone_on_stdout_whatever_libraries_print(here: Path, run: Path) -> None:
-    before = (run / "eval.json").read_bytes()
+    before = {path: path.read_bytes() for path in run.rglob("*.json")}
     words = ("eval", str(run), "world.camera.renderer=tiny", "world.road.length_m=80", "--episodes", "1", "--json")
     found = json.loads(call(here, *words).stdout)
     assert found["score"]["success"].keys() == {"value", "low", "high"}
-    assert (run / "eval.json").read_bytes() == before, "another world's scores are not the run's own"
+    after = {path: path.read_bytes() for path in run.rglob("*.json")}
+    assert after == before, "another world's scores are not the run's own"
 
 
 def test_reference_driver_is_scored_into_a_named_file(here: Path) -> None:

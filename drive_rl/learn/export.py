@@ -18,6 +18,7 @@ from drive_rl.reader import dump, read_run, tells_perception
 from drive_rl.run.files import read_json, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.manifest import DRIVERS, verify, write_manifest
+from drive_rl.run.scores import best_known_scores
 from drive_rl.run.tensors import read_tensors, write_tensors
 from drive_rl.spec import LearnerSpec, RunSpec
 
@@ -28,7 +29,8 @@ _MEND = "evaluate the run first: drive-rl eval RUN"
 def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
     """Write the best (or else the last) driver of a run to `folder`, whole or not at all; return `folder`.
 
-    A perception run's model is written in its place.
+    Its scores are the best known of `drive-rl eval`, or else the run's own. A perception run's model is written in its
+    place.
 
     Raises:
         DriveRLError: the run has no checkpoint, the folder exists, or no space is left.
@@ -38,9 +40,9 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
     if folder.exists() and not overwrite:
         raise DriveRLError(f"{folder}: exists already; fix: another folder, or remove it first")
     spec = read_run(run.spec)
-    source = run.best if (run.best / "manifest.json").is_file() else run.last
+    source = run.shipped
     weights, made = weights_only(source), read_json(source / "manifest.json", "take another run")
-    scores = read_json(run.evaluation, _MEND) if run.evaluation.is_file() else None
+    scores = best_known_scores(run) or (read_json(run.evaluation, _MEND) if run.evaluation.is_file() else None)
     with write_directory(folder) as new:
         write_tensors(new / "weights.safetensors", weights)
         write_text(new / "spec.yaml", dump(spec))

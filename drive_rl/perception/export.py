@@ -15,6 +15,7 @@ from drive_rl.reader import dump
 from drive_rl.run.files import read_json, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.manifest import write_manifest
+from drive_rl.run.scores import best_known_scores
 from drive_rl.run.tensors import write_tensors
 
 DRIVES = "drive.json"
@@ -32,7 +33,9 @@ def export_model(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
     if folder.exists() and not overwrite:
         raise DriveRLError(f"{folder}: exists already; fix: another folder, or remove it first")
     trained = load_trained(str(run.path))
-    measured = {path.name: read_json(path, _MEND) for path in (run.evaluation, run.path / DRIVES) if path.is_file()}
+    seen = {run.evaluation.name: read_json(run.evaluation, _MEND)} if run.evaluation.is_file() else {}
+    driven = best_known_scores(run)
+    measured = seen if driven is None else {**seen, DRIVES: driven}
     card = _card(folder.name, trained, measured)
     write_model(trained, folder, measured, card)
     return folder

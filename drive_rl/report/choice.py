@@ -11,8 +11,7 @@ from typing import get_args
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.drivers import Driver, load_driver
-from drive_rl.perception.export import DRIVES
-from drive_rl.reader import dump, load_part, swapped, tells_perception
+from drive_rl.reader import dump, load_part, swapped
 from drive_rl.run.device import choose_device, describe_device
 from drive_rl.run.folder import RunFolder
 from drive_rl.shelf import entries, home, nearest
@@ -61,10 +60,8 @@ def choose_engine(changes: list[str]) -> tuple[Engine, list[str]]:
     raise DriveRLError(f"command line: engine = {name!r}: unknown engine; {nearest(name, known)}")
 
 
-def newest(name: str) -> tuple[str, Path | None]:
-    """Return a driver's name, of a folder of runs the newest; and where a run keeps its score.
-
-    That is `eval.json`; of a perception run, whose `eval.json` tells how well it sees, `drive.json`.
+def newest(name: str) -> tuple[str, RunFolder | None]:
+    """Return a driver's name, of a folder of runs the newest; and the run, if it is one.
 
     Raises:
         DriveRLError: a folder that is no run.
@@ -73,7 +70,7 @@ def newest(name: str) -> tuple[str, Path | None]:
     if name in entries("agents") or not path.is_dir() or (path / "manifest.json").is_file():
         return name, None
     run = RunFolder.open(path)
-    return str(run.path), run.path / DRIVES if tells_perception(run.spec) else run.evaluation
+    return str(run.path), run
 
 
 def film_run(run: Path) -> Path | None:

@@ -123,8 +123,18 @@ class RunFolder:
 
     @property
     def evaluation(self) -> Path:
-        """Scores of `drive-rl eval`."""
+        """Held-out score of `best/`, of the run's own evaluations."""
         return self.path / "eval.json"
+
+    @property
+    def evals(self) -> Path:
+        """The folder of what `drive-rl eval` found."""
+        return self.path / "evals"
+
+    @property
+    def shipped(self) -> Path:
+        """The checkpoint that stands for the run: `best/`, or else `last/`."""
+        return self.best if (self.best / "manifest.json").is_file() else self.last
 
     @property
     def checkpoints(self) -> Path:

@@ -127,8 +127,7 @@ def test_it_is_listed_shown_and_scored_as_a_perception_model(
     assert "perception model: small, heads lane, trained in lane_follow" in console.export_text()
     assert explained("seer", []).startswith("# perception model seer, from ")
     assert "heads: [lane]" in explained(str(run.path), [])
-    # how well a car drives by it lies beside how well it sees
-    assert newest(str(run.path.parent)) == (str(run.path), run.path / "drive.json")
+    assert newest(str(run.path.parent)) == (str(run.path), run)
     assert newest("seer") == ("seer", None)
 
 
