@@ -188,7 +188,9 @@ def eval_command(
     episodes: Annotated[int, typer.Option(help="Roads driven, once each.")] = 200,
     out: Annotated[
         Path | None,
-        typer.Option(parser=path_of, metavar="FILE", help="Scores as JSON; a run's own world goes to RUN/evals/."),
+        typer.Option(
+            parser=path_of, metavar="FILE", help="Scores as JSON; a run's own world goes to RUN/eval-SPLIT-N.json."
+        ),
     ] = None,
     overwrite: Overwrite = False,
     device: Device = "auto",

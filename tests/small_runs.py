@@ -6,7 +6,7 @@ from pathlib import Path
 
 SMALL = [
     "world.road.length_m=60",
-    "world.task.time_limit_s=3",
+    "world.task.time_limit_s=4",
     "world.camera.width_px=24",
     "world.camera.height_px=16",
     "engine=batch",

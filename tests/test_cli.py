@@ -70,7 +70,7 @@ def test_train_leaves_a_run_folder(run: Path) -> None:
 
 def test_eval_writes_scores_into_the_run(here: Path, run: Path) -> None:
     said = call(here, "eval", "runs/tiny", "--split", "test", "--episodes", "3", "--device", "cpu")
-    kept = json.loads((run / "evals" / "test-3.json").read_text())
+    kept = json.loads((run / "eval-test-3.json").read_text())
     assert kept["split"] == "test"
     assert json.loads((run / "eval.json").read_text())["split"] == "val", "the run's own score stays"
     assert kept["score"]["episodes"] == 3

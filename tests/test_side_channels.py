@@ -40,7 +40,7 @@ def test_a_closed_terminal_does_not_wait_for_a_long_rollout(tmp_path: Path) -> N
         time.sleep(0.05)
     process.send_signal(signal.SIGHUP)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGHUP
+    assert process.returncode == 128 + signal.SIGHUP, stderr
     assert "saved is step 0" in stderr
     assert "Resume with: drive-rl train --resume" in stderr
 

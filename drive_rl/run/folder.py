@@ -127,11 +127,6 @@ class RunFolder:
         return self.path / "eval.json"
 
     @property
-    def evals(self) -> Path:
-        """The folder of what `drive-rl eval` found."""
-        return self.path / "evals"
-
-    @property
     def shipped(self) -> Path:
         """The checkpoint that stands for the run: `best/`, or else `last/`."""
         return self.best if (self.best / "manifest.json").is_file() else self.last

@@ -1,4 +1,4 @@
-"""Scores of a run's driver on roads that someone asked for: `RUN/evals/test-200.json`, a file for each set of roads.
+"""Scores of a run's driver on roads that someone asked for: `RUN/eval-test-200.json`, a file for each set of roads.
 
 They stand beside `eval.json`, which belongs to the run. It knows files and weights, not how a driver is scored.
 """
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import make_directory, read_json, write_json
+from drive_rl.run.files import read_json, write_json
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.manifest import sha256_of
 
@@ -17,9 +17,8 @@ _FIX = "delete it, and evaluate the run again"
 
 def write_scores(run: RunFolder, split: str, episodes: int, engine: str, found: dict[str, Any]) -> Path:
     """Write what an evaluation of a run's driver found, with the hash of its weights; return the file."""
-    name = f"{split}-{episodes}" + ("" if engine == "bullet" else f"-{engine}")
-    path = run.evals / f"{name}.json"
-    make_directory(run.evals)
+    name = f"eval-{split}-{episodes}" + ("" if engine == "bullet" else f"-{engine}")
+    path = run.path / f"{name}.json"
     write_json(path, {**found, _WEIGHTS: sha256_of(run.shipped / "weights.safetensors")})
     return path
 
@@ -33,7 +32,7 @@ def best_known_scores(run: RunFolder) -> dict[str, Any] | None:
         DriveRLError: a file is damaged.
     """
     weights = sha256_of(run.shipped / "weights.safetensors")
-    found = [_read(path) for path in sorted(run.evals.glob("*.json"))]
+    found = [_read(path) for path in sorted(run.path.glob("eval-*.json"))]
     ours = [scores for scores in found if scores[_WEIGHTS] == weights and scores["split"] != "train"]
     return max(ours, key=lambda scores: (scores["split"] == "test", len(scores["episodes"])), default=None)
 

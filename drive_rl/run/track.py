@@ -24,7 +24,7 @@ def track(path: Path, kind: str | None = None, echo: Callable[[str], None] = pri
         echo: Tells the user where the run can be seen, one line a call.
 
     Raises:
-        DriveRLError: no run, a run without rows, no tracker to record in, or one that does not start.
+        DriveRLError: no run, a run without rows, no tracker to record in, or one that does not start; or it trains now.
     """
     run = RunFolder.open(path)
     spec = read_perception(run.spec) if tells_perception(run.spec) else read_run(run.spec)
@@ -34,5 +34,6 @@ def track(path: Path, kind: str | None = None, echo: Callable[[str], None] = pri
     rows = read_rows(run.metrics)
     if not rows:
         raise DriveRLError(f"{run.metrics}: no rows yet, so nothing to record; fix: train the run first")
-    record_all(kind, run, spec.model_dump(mode="json"), spec.project, echo, rows)
+    with run.writing():
+        record_all(kind, run, spec.model_dump(mode="json"), spec.project, echo, rows)
     return run

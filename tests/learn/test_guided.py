@@ -8,11 +8,11 @@ import pytest
 import small_specs
 import torch
 from gymnasium import spaces
-from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticCnnPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.dqn.policies import CnnPolicy
 
+from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.build import build_model, is_guided, make_envs
 from drive_rl.learn.drivers import policy_driver
 from drive_rl.learn.encoders import ImageEncoder
@@ -353,7 +353,7 @@ def test_guided_models_are_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "kind", "policy"), [("ppo", PPO, ActorCriticCnnPolicy), ("dqn", PerEnvDQN, CnnPolicy)]
+    ("algorithm", "kind", "policy"), [("ppo", BudgetPPO, ActorCriticCnnPolicy), ("dqn", PerEnvDQN, CnnPolicy)]
 )
 def test_without_guidance_it_is_stable_baselines3s_own(algorithm: str, kind: type[Any], policy: type[Any]) -> None:
     model, envs = model_of(MAKE[algorithm]("guidance=null"))

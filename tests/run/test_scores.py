@@ -28,7 +28,7 @@ def write(run: RunFolder, split: str, episodes: int, engine: str = "bullet") -> 
 
 def test_every_set_of_roads_has_a_file_of_its_own(run: RunFolder) -> None:
     names = [write(run, "val", 200), write(run, "test", 3), write(run, "test", 3, "batch")]
-    assert names == ["val-200.json", "test-3.json", "test-3-batch.json"]
+    assert names == ["eval-val-200.json", "eval-test-3.json", "eval-test-3-batch.json"]
     assert not run.evaluation.exists()
 
 
@@ -51,6 +51,6 @@ def test_scores_of_other_weights_are_not_the_drivers(run: RunFolder) -> None:
 
 def test_a_damaged_file_is_named(run: RunFolder) -> None:
     write(run, "test", 20)
-    (run.evals / "test-20.json").write_text("[]")
-    with pytest.raises(DriveRLError, match=r"evals/test-20\.json: expected scores .*fix: delete it"):
+    (run.path / "eval-test-20.json").write_text("[]")
+    with pytest.raises(DriveRLError, match=r"eval-test-20\.json: expected scores .*fix: delete it"):
         best_known_scores(run)

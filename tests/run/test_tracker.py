@@ -416,7 +416,7 @@ from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.tracker import make_tracker
 
 kind, folder, begin, end = sys.argv[1], RunFolder(Path(sys.argv[2])), int(sys.argv[3]), int(sys.argv[4])
-metrics = MetricsFile(folder.metrics, begin)
+metrics = MetricsFile(folder.metrics, begin // 10)
 tracker = make_tracker(kind, folder, {}, echo=lambda line: None, rows=metrics.rows())
 for step in range(begin + 10, end + 10, 10):
     row = {"train/loss": 1 / step} | ({"eval/success": step / 7} if step % 50 == 0 else {})
