@@ -80,44 +80,29 @@ def train(
         TrainingInterrupted: SIGINT, SIGTERM or SIGHUP came, and a resumable checkpoint is written.
         DriveRLError: the spec cannot be trained, the run cannot be resumed, or learning diverged.
     """
-    with ExitStack() as locks:
-        return _train(locks, spec, runs_dir, device, resume, command, console, film, budget_steps)
-
-
-def _train(
-    locks: ExitStack,
-    spec: RunSpec | None,
-    runs_dir: Path,
-    device: str,
-    resume: Path | None,
-    command: list[str] | None,
-    console: Console | None,
-    film: Film | None,
-    budget_steps: int | None,
-) -> RunFolder:
-    """Train as `train` says, with the run's lock left to `locks`."""
     console = console or Console()
     keep_freed_memory()
     torch.set_num_threads(learning_threads())
     torch.distributions.Distribution.set_default_validate_args(False)  # `guard_loss` looks once an update instead
     chosen = choose_device(device)
     console.print(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""), markup=False)
-    run = RunFolder.stopped(resume, "train its experiment again") if resume is not None else None
-    if run is not None:
-        locks.enter_context(run.writing())
-        spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
-    assert spec is not None, "train needs a spec or a run to resume"
-    check_tracker(spec.track, spec.project)
-    eyes = load_eyes(spec, run.path if run else None, chosen)
-    world, agent = spec.training_world, spec.agent
-    envs = make_envs(world, agent, "train", agent.num_envs, spec.seed, spec.engine, chosen, eyes)
-    try:
+    with ExitStack() as held:
+        run = RunFolder.stopped(resume, "train its experiment again") if resume is not None else None
+        if run is not None:
+            held.enter_context(run.writing())
+            spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
+        assert spec is not None, "train needs a spec or a run to resume"
+        check_tracker(spec.track, spec.project)
+        eyes = load_eyes(spec, run.path if run else None, chosen)
+        world, agent = spec.training_world, spec.agent
+        envs = make_envs(world, agent, "train", agent.num_envs, spec.seed, spec.engine, chosen, eyes)
+        held.callback(envs.close)
         model = build_model(spec.agent, envs, chosen, spec.seed)
         if run is None:
             start_encoders(model.policy, spec.agent, spec.world)
             run, history = _new_run(spec, runs_dir, command), None
+            held.enter_context(run.beginning())
             keep_eyes(eyes, run.path)
-            locks.enter_context(run.writing())
         else:
             checkpoint.restore(model, run.last)
             history = History.load(run.history)
@@ -126,13 +111,7 @@ def _train(
                 write_text(run.spec, dump(spec))
         console.print(f"run: {run.path}", markup=False, highlight=False, soft_wrap=True)
         _Session(spec, run, model, history, console, film, eyes).go()
-    except BaseException:
-        if resume is None and run is not None and not run.last.exists():
-            run.remove()  # it failed before its first step
-        raise
-    finally:
-        envs.close()
-    return run
+        return run
 
 
 @dataclass

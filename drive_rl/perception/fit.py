@@ -103,49 +103,28 @@ def fit(
         TrainingInterrupted: SIGINT, SIGTERM or SIGHUP came, and a resumable checkpoint is written.
         DriveRLError: the recipe cannot be learned, the run cannot be resumed, or learning diverged.
     """
-    with ExitStack() as locks:
-        return _fit(locks, spec, runs_dir, display, say, device, resume, command, frames)
-
-
-def _fit(
-    locks: ExitStack,
-    spec: PerceptionSpec | None,
-    runs_dir: Path,
-    display: Display,
-    say: Say,
-    device: str,
-    resume: Path | None,
-    command: list[str] | None,
-    frames: int | None,
-) -> RunFolder:
-    """Fit as `fit` says, with the run's lock left to `locks`."""
     keep_freed_memory()
     torch.set_num_threads(learning_threads())
     chosen = choose_device(device)
     say(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
-    run = RunFolder.stopped(resume, "fit its recipe again") if resume is not None else None
-    if run is not None:
-        locks.enter_context(run.writing())
-        spec = read_perception(run.spec, [] if frames is None else [f"fit.frames={frames}"])
-    assert spec is not None, "fit needs a recipe or a run to resume"
-    check_tracker(spec.track, spec.project)
-    session = _Session.of(spec, chosen, say, fresh=run is None)
-    try:
+    with ExitStack() as held:
+        run = RunFolder.stopped(resume, "fit its recipe again") if resume is not None else None
+        if run is not None:
+            held.enter_context(run.writing())
+            spec = read_perception(run.spec, [] if frames is None else [f"fit.frames={frames}"])
+        assert spec is not None, "fit needs a recipe or a run to resume"
+        check_tracker(spec.track, spec.project)
+        session = _Session.of(spec, chosen, say, fresh=run is None)
+        held.callback(session.batches.close)
         if run is None:
             made = provenance(spec.world.camera.renderer)
             run = RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made)
-            locks.enter_context(run.writing())
+            held.enter_context(run.beginning())
         else:
             session.restore(run)
         say(f"run: {run.path}")
         session.go(run, display, say)
-    except BaseException:
-        if resume is None and run is not None and not run.last.exists():
-            run.remove()  # it failed before its first minibatch
-        raise
-    finally:
-        session.batches.close()
-    return run
+        return run
 
 
 class _StopAsked(Exception):  # noqa: N818 - not an error

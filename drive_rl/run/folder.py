@@ -101,6 +101,17 @@ class RunFolder:
         """Whether a process is writing to the run now: it trains."""
         return is_held(self.path / _LOCK)
 
+    @contextmanager
+    def beginning(self) -> Iterator[None]:
+        """Be the writer of a new run, as `writing`; one that fails before its first checkpoint is deleted."""
+        with self.writing():
+            try:
+                yield
+            except BaseException:
+                if not self.last.exists():
+                    self.remove()
+                raise
+
     @property
     def spec(self) -> Path:
         """The fully resolved spec."""
