@@ -94,6 +94,7 @@ def broken(job: Job, unbroken: Unbroken, folder: Path, hows: list[str], rng: ran
         code, _ = finish(job.begin(runs), log)
     elif has_ended(run):
         code = 0
+        (run / ".lock").unlink(missing_ok=True)  # killed with all done: no resume will take it, and nobody holds it
     else:
         code, _ = finish(job.resume(run), log)
     run = only_run(runs)
