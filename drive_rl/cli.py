@@ -211,24 +211,28 @@ def eval_command(
     from drive_rl.report.progress import episodes_bar
     from drive_rl.report.table import print_results
     from drive_rl.run.files import write_json
-    from drive_rl.run.scores import write_scores
+    from drive_rl.run.scores import weights_hash, write_scores
 
     split_seeds(split, episodes)
     engine, changes = choose_engine(changes or [])
     name, run = newest(driver)
+    weights = weights_hash(run) if run is not None else ""
     who, place = choose(name, changes, device, trust, typer.echo)
+    if run is not None and weights_hash(run) != weights:
+        raise DriveRLError(f"{run.path}: trains now, and its driver was replaced while it was read; fix: run it again")
     with episodes_bar("eval", episodes) as advance:
         _, rows = evaluate(who, place, split, episodes, progress=advance, engine=engine)
     found = results(name, place, split, rows, engine)
-    target = out
-    if target is not None:
-        write_json(target, found)
-    elif run is not None and not changes:
-        target = write_scores(run, split, episodes, engine, found)
     if as_json:
         typer.echo(json.dumps(found, indent=2), file=stdout)
     else:
         print_results(found)
+    target = out
+    if target is not None:
+        write_json(target, found)
+    elif run is not None and not changes:
+        target = write_scores(run, weights, split, episodes, engine, found)
+    if not as_json:
         typer.echo(f"written: {target}" if target else "written: nothing; --out FILE keeps these scores")
 
 

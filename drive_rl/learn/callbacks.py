@@ -5,6 +5,7 @@ checkpoint is exact. It knows models, run folders and the history. It does not k
 """
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
@@ -19,11 +20,11 @@ from drive_rl.learn import checkpoint
 from drive_rl.learn.evaluate import Evaluator
 from drive_rl.learn.history import Evaluation, History
 from drive_rl.learn.logging import pending
-from drive_rl.run.files import remove_directory, settle, write_json
+from drive_rl.run.files import remove_directory, settle, write_directory, write_json
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.save_clock import SaveClock
-from drive_rl.run.signals import PATIENCE_S, StopRequest
+from drive_rl.run.signals import PATIENCE_S, StopNow, StopRequest
 from drive_rl.sim.scoring import EpisodeMetrics
 from drive_rl.spec import EvalSpec, RunSpec
 
@@ -118,8 +119,12 @@ class Evaluate:
             StopAsked: someone asked to stop meanwhile.
         """
         model.policy.set_training_mode(False)
-        with self._history.evaluating():
-            score, _ = self._evaluator.run(self._spec.episodes, self._abandon)
+        try:
+            with self._history.evaluating():
+                score, _ = self._evaluator.run(self._spec.episodes, self._abandon)
+        except StopNow:
+            self._save.catch_up(model)
+            raise
         row = Evaluation.of(model.num_timesteps, score)
         self._history.evaluations.append(row)
         self._report(row)
@@ -134,7 +139,7 @@ class Evaluate:
 class Save:
     """Numbered checkpoints, the older ones pruned; `last/` to resume from; `best/` and what it scores.
 
-    `last/` is written when training begins, at every numbered checkpoint, and in between as often as costs little:
+    `last/` is written when training begins, after every numbered checkpoint, and in between as often as costs little:
     twice a minute, or before each rollout where rollouts are long, for a stop cannot wait for their end.
 
     `best/` and `eval.json` follow from `last/`, which is written before them: a crash in between leaves what `settle`
@@ -158,14 +163,18 @@ class Save:
         """Save when it is time to."""
         now = time.perf_counter()
         rollout_s, self._rollout_s = now - self._rollout_s, now
-        due = self._due(model.num_timesteps)
-        if due:
-            with self._stop.saving():
-                checkpoint.save(model, self._run.checkpoint(model.num_timesteps), replay=False)
-                for step in self._run.steps()[: -self._spec.keep_checkpoints]:
-                    remove_checkpoint(self._run, step)
-        if due or self._clock.due(urgent=rollout_s >= _LONG_ROLLOUT_S):
+        if self._clock.due(urgent=rollout_s >= _LONG_ROLLOUT_S):
             self.catch_up(model)
+
+    def numbered(self, model: BaseAlgorithm) -> None:
+        """Write a numbered checkpoint when it is time to, and `last/` after it (a `Duty`)."""
+        if not self._due(model.num_timesteps):
+            return
+        with self._stop.saving():
+            checkpoint.save(model, self._run.checkpoint(model.num_timesteps), replay=False)
+            for step in self._run.steps()[: -self._spec.keep_checkpoints]:
+                remove_checkpoint(self._run, step)
+        self.catch_up(model)
 
     def catch_up(self, model: BaseAlgorithm) -> None:
         """Write `last/`, unless there is nothing new."""
@@ -194,17 +203,15 @@ class Save:
         """
         best, folder, scores = self._history.best, self._run.best, self._run.evaluation
         settle(folder)
+        for step in self._run.steps():
+            if step > model.num_timesteps:
+                remove_checkpoint(self._run, step)  # of a time that `last/` knows nothing of
         if best is None:
             remove_directory(folder)
             scores.unlink(missing_ok=True)
             return
         if checkpoint.step_of(folder) != best.step:
-            if model.num_timesteps != best.step:
-                raise DriveRLError(
-                    f"{folder}: expected the checkpoint of step {best.step}, the best of the run's evaluations; fix:"
-                    " put it back, or train again"
-                )
-            checkpoint.save(model, folder, replay=False)
+            self._make_best(model, best.step)
         write_json(
             scores,
             {
@@ -216,6 +223,19 @@ class Save:
                 "score": best.score,
             },
         )
+
+    def _make_best(self, model: BaseAlgorithm, step: int) -> None:
+        folder, numbered = self._run.best, self._run.checkpoint(step)
+        if model.num_timesteps == step:
+            checkpoint.save(model, folder, replay=False)
+        elif checkpoint.step_of(numbered) == step:
+            with write_directory(folder) as new:
+                shutil.copytree(numbered, new, dirs_exist_ok=True)
+        else:
+            raise DriveRLError(
+                f"{folder}: expected the checkpoint of step {step}, the best of the run's evaluations; fix: put it"
+                " back, or train again"
+            )
 
 
 class Stop:

@@ -61,6 +61,8 @@ class Display:
         )
 
     def _text(self, step: int) -> str:
+        if step <= self._begin:
+            return f"held-out success {self._success}"
         speed = (step - self._begin) / max(time.perf_counter() - self._start_s, 1e-9)
         left_s = max(self._budget - step, 0) / max(speed, 1e-9)
         left = f"{left_s:.0f} s" if left_s < 120 else f"{left_s / 60:.0f} min"

@@ -18,7 +18,7 @@ from drive_rl.reader import dump, read_run, tells_perception
 from drive_rl.run.files import read_json, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.manifest import DRIVERS, verify, write_manifest
-from drive_rl.run.scores import best_known_scores
+from drive_rl.run.scores import asked_scores, own_scores
 from drive_rl.run.tensors import read_tensors, write_tensors
 from drive_rl.spec import LearnerSpec, RunSpec
 
@@ -29,8 +29,8 @@ _MEND = "evaluate the run first: drive-rl eval RUN"
 def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
     """Write the best (or else the last) driver of a run to `folder`, whole or not at all; return `folder`.
 
-    Its scores are the best known of `drive-rl eval`, or else the run's own. A perception run's model is written in its
-    place.
+    Its scores are those on most held-out roads, of `drive-rl eval` or the run's own. A perception run's model is
+    written in its place.
 
     Raises:
         DriveRLError: the run has no checkpoint, the folder exists, or no space is left.
@@ -42,7 +42,7 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
     spec = read_run(run.spec)
     source = run.shipped
     weights, made = weights_only(source), read_json(source / "manifest.json", "take another run")
-    scores = best_known_scores(run) or (read_json(run.evaluation, _MEND) if run.evaluation.is_file() else None)
+    scores = _scores(run)
     with write_directory(folder) as new:
         write_tensors(new / "weights.safetensors", weights)
         write_text(new / "spec.yaml", dump(spec))
@@ -68,6 +68,14 @@ def read_export(folder: Path) -> tuple[RunSpec, dict[str, Tensor]]:
 def is_export(path: Path) -> bool:
     """Whether `path` is an exported driver by the files it holds (a run has a provenance, this has not)."""
     return (path / "manifest.json").is_file() and (path / "spec.yaml").is_file()
+
+
+def _scores(run: RunFolder) -> dict[str, Any] | None:
+    """Return the scores of most roads: those that someone asked for, or the run's own."""
+    asked, own = asked_scores(run), own_scores(run)
+    if asked is None or own is None:
+        return asked or own
+    return asked if len(asked["episodes"]) >= own["score"]["episodes"] else own
 
 
 def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:

@@ -107,8 +107,6 @@ def train(
             checkpoint.restore(model, run.last)
             history = History.load(run.history)
             _refuse_finished(run, spec, history, model.num_timesteps)
-            if spec != read_run(run.spec):
-                write_text(run.spec, dump(spec))
         console.print(f"run: {run.path}", markup=False, highlight=False, soft_wrap=True)
         _Session(spec, run, model, history, console, film, eyes).go()
         return run
@@ -150,6 +148,8 @@ class _Session:
 
     def _learn(self, history: History, save: Save, stop: StopRequest) -> None:
         save.settle(self.model)
+        if self.spec != read_run(self.run.spec):
+            write_text(self.run.spec, dump(self.spec))  # another budget
         if bar_held(self.spec.evaluation, history):
             return
         begin = self.model.num_timesteps
@@ -160,7 +160,7 @@ class _Session:
                 display.evaluated(row)
 
             evaluate = Evaluate(self.spec.evaluation, history, evaluator, stop, save, report)
-            duties = [_Clock(history), guard_loss, evaluate, save, Stop(stop, save)]
+            duties = [_Clock(history), guard_loss, save.numbered, evaluate, save, Stop(stop, save)]
             history.start()
             try:
                 self.model.learn(
@@ -221,13 +221,11 @@ class _Clock:
         model.logger.record("time/train_s", self._history.train_s)
 
 
-def _saved(step: int | None, reached: int) -> str:
+def _saved(step: int | None, reached: int) -> str | None:
     """Say what a stop leaves."""
-    if step == reached:
-        return "everything is saved"
-    return (
-        f"saved is step {step or 0:,}; {reached - (step or 0):,} steps of a long rollout or update will be done again"
-    )
+    if step is None or step == reached:
+        return None if step is None else "everything is saved"
+    return f"step {step:,} is saved, and a resume does the {reached - step:,} steps since then again"
 
 
 def _refuse_finished(run: RunFolder, spec: RunSpec, history: History, step: int) -> None:

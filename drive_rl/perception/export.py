@@ -15,7 +15,7 @@ from drive_rl.reader import dump
 from drive_rl.run.files import read_json, write_directory, write_json, write_text
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.manifest import write_manifest
-from drive_rl.run.scores import best_known_scores
+from drive_rl.run.scores import asked_scores, own_scores
 from drive_rl.run.tensors import write_tensors
 
 DRIVES = "drive.json"
@@ -33,9 +33,8 @@ def export_model(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
     if folder.exists() and not overwrite:
         raise DriveRLError(f"{folder}: exists already; fix: another folder, or remove it first")
     trained = load_trained(str(run.path))
-    seen = {run.evaluation.name: read_json(run.evaluation, _MEND)} if run.evaluation.is_file() else {}
-    driven = best_known_scores(run)
-    measured = seen if driven is None else {**seen, DRIVES: driven}
+    measured = {run.evaluation.name: own_scores(run), DRIVES: asked_scores(run)}
+    measured = {name: scores for name, scores in measured.items() if scores is not None}
     card = _card(folder.name, trained, measured)
     write_model(trained, folder, measured, card)
     return folder
@@ -112,7 +111,8 @@ def score_lines(scores: Any, what: str) -> list[str]:
     if not isinstance(scores, dict) or not isinstance(scores.get("score"), dict):
         return []
     table = scores["score"]
-    head = f"{what} {table.get('episodes')} roads of the {scores.get('split')} split (95 % interval):"
+    roads = "1 road" if table.get("episodes") == 1 else f"{table.get('episodes')} roads"
+    head = f"{what} {roads} of the {scores.get('split')} split (95 % interval):"
     rows = [
         f"| {key} | {value['value']:.3f} | {value['low']:.3f} to {value['high']:.3f} |"
         for key, value in table.items()

@@ -138,6 +138,8 @@ class _State(Table):
 
     batches: Annotated[int, Field(ge=0, le=MOST_STEPS)] = 0
     looks: Looks = Field(default_factory=Looks)
+    ended: bool = False
+    """Whether looks gained nothing for so long that learning ends."""
     looked_at: Annotated[int, Field(ge=-1, le=MOST_STEPS)] = -1
     """Minibatches at the last look; -1: there was none."""
     polished: bool = False
@@ -250,7 +252,7 @@ class _Session:
     @property
     def over(self) -> bool:
         """Whether nothing more is learned from minibatches."""
-        return self.state.batches >= self.total_batches or self.state.looks.stalled(self.spec.fit.patience)
+        return self.state.ended or self.state.batches >= self.total_batches
 
     def _tell(self, loss: float, display: Display, record: Record) -> None:
         """Record the loss of a minibatch; refuse to go on from one that is not a number."""
@@ -263,6 +265,7 @@ class _Session:
         look = look_at(self.model, self.objective, self.val, self.frames)
         record({f"val/{name}": value for name, value in look.scores.items()})
         self.state.looks.add(look)
+        self.state.ended |= self.state.looks.stalled(self.spec.fit.patience)
         self.state.looked_at = self.state.batches
         keeper.save()
         keeper.settle()
@@ -328,13 +331,16 @@ class _Session:
         load_weights(self.objective.extra, read_tensors(extra), extra)
         load_optimizer(folder, self.optimizer)
         self.state = read_table(folder / "counters.json", _State, MEND)
+        before = read_perception(run.spec)
+        if self.spec.fit.frames > before.fit.frames:
+            self.state.ended = False
         done = run.finished.is_file() and read_json(run.finished, "delete it") == {"frames": self.frames}
         if done and self.over:
             raise DriveRLError(
                 f"{run.path}: fit.frames = {self.spec.fit.frames}, and the run has learned from {self.frames} already;"
                 f" fix: a longer one, such as drive-rl perception fit --resume {run.path} fit.frames={2 * self.frames}"
             )
-        if self.spec != read_perception(run.spec):
+        if self.spec != before:
             write_text(run.spec, dump(self.spec))
 
 
@@ -345,14 +351,14 @@ class _Keeper:
         self.stop = stop
         self._session, self._run, self._metrics = session, run, metrics
         self._clock = SaveClock()
-        self._saved_frames = session.frames
+        self._saved_frames = session.frames if run.last.is_dir() else None
 
     @property
-    def saved(self) -> str:
-        """What a stop leaves, in words."""
-        if self._saved_frames == self._session.frames:
-            return "everything is saved"
-        return f"saved are {self._saved_frames:,} pictures"
+    def saved(self) -> str | None:
+        """What a stop leaves, in words; None: nothing."""
+        if self._saved_frames is None or self._saved_frames == self._session.frames:
+            return None if self._saved_frames is None else "everything is saved"
+        return f"{self._saved_frames:,} pictures are saved"
 
     def now_and_then(self) -> None:
         """Save at the start, and as often as costs little."""
@@ -373,7 +379,8 @@ class _Keeper:
         Raises:
             DriveRLError: the best model is gone, and the model is not it.
         """
-        looks, folder = self._session.state.looks, self._run.best
+        state, folder = self._session.state, self._run.best
+        looks = state.looks
         with self.stop.saving():
             settle(folder)
             if looks.best is None:
@@ -381,7 +388,7 @@ class _Keeper:
                 self._run.evaluation.unlink(missing_ok=True)
                 return
             if not (folder / "manifest.json").is_file() or verify(folder).get("look") != looks.best_number:
-                if looks.since_best:
+                if looks.since_best or state.looked_at != state.batches:
                     raise DriveRLError(
                         f"{folder}: expected the checkpoint of look {looks.best_number}, the best of {looks.count};"
                         " fix: put it back, or fit again"

@@ -7,6 +7,7 @@ anything older goes. It knows names, renames and syncs; it does not know what th
 import ctypes
 import errno
 import json
+import math
 import os
 import shutil
 import stat
@@ -59,15 +60,14 @@ def write_file(path: Path) -> Iterator[Path]:
     Raises:
         DriveRLError: no space left, or a place that may not be written.
     """
-    with explain_disk_errors(path):
-        if in_scratch(path):
-            yield path
-            return
-        with scratch(path, Path.touch) as temporary:
-            yield temporary
-            sync(temporary)
-            os.replace(temporary, path)
-            sync(path.parent)
+    if in_scratch(path):
+        yield path  # an error is told of the folder as a whole
+        return
+    with explain_disk_errors(path), scratch(path, Path.touch) as temporary:
+        yield temporary
+        sync(temporary)
+        os.replace(temporary, path)
+        sync(path.parent)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -95,7 +95,7 @@ def read_json(path: Path, fix: str) -> Any:
     require_file(path, fix)
     try:
         text = path.read_bytes().decode("utf-8")
-        return json.loads(text, object_pairs_hook=_table, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=_table, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError as error:
         raise DriveRLError(f"{path}: cannot be read as JSON (nested too deeply): {fix}") from error
     except (OSError, ValueError) as error:  # a JSON error and a decoding error are both ValueErrors
@@ -124,6 +124,12 @@ def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r} stands there twice")
     return table
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(f"{text[:40]} is larger than any number")
+    return number
 
 
 def _refuse_constant(name: str) -> None:
@@ -262,11 +268,11 @@ def _swap(new: Path, path: Path) -> None:
         raise FileExistsError(errno.EEXIST, "not a folder", str(path))
     old = sibling(path, "old")
     with _held(path):
-        os.rename(path, old)
         try:
+            os.rename(path, old)
             os.rename(new, path)
         except BaseException:
-            if not path.exists():
+            if old.exists() and not path.exists():
                 os.rename(old, path)
             raise
         sync(path.parent)

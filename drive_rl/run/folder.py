@@ -108,6 +108,7 @@ class RunFolder:
             try:
                 yield
             except BaseException:
+                settle(self.last)
                 if not self.last.exists():
                     self.remove()
                 raise

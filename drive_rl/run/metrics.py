@@ -97,8 +97,11 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise DriveRLError(f"{path}: cannot be read ({error}): move it away and run again") from error
     reader = csv.DictReader(takewhile(lambda line: line.endswith("\n") and "\0" not in line, lines))
-    columns = list(reader.fieldnames or [STEP])
-    rows = [{name: value or "" for name, value in row.items() if name is not None} for row in reader]
+    try:
+        columns = list(reader.fieldnames or [STEP])
+        rows = [{name: value or "" for name, value in row.items() if name is not None} for row in reader]
+    except csv.Error as error:
+        raise DriveRLError(f"{path}: is not CSV ({error}): move it away and run again") from error
     if columns[0] != STEP or not all(row[STEP].isdecimal() and len(row[STEP]) < 16 for row in rows):
         raise DriveRLError(
             f"{path}: first column = {columns[0]!r}: expected `{STEP}` and whole numbers: move the file "

@@ -9,7 +9,7 @@ from types import FrameType
 
 from drive_rl.run.folder import RunFolder
 
-PATIENCE_S = 3.0
+PATIENCE_S = 2.0
 """Seconds that learning has to reach a point where it can stop and save [s]."""
 
 _AGAIN_S = 0.5  # until `StopNow` gets through: Python swallows what is raised in a finaliser
@@ -63,8 +63,10 @@ def stop_on_signals() -> Iterator[StopRequest]:
     before = {number: handler for number, handler in found.items() if handler != signal.SIG_IGN}
 
     def note(number: int, frame: FrameType | None) -> None:
-        if request and number == signal.SIGINT:
-            _obey(number, before[number], frame)
+        if request:
+            if number == signal.SIGINT:
+                _obey(number, before[number], frame)
+            return
         request.signal = number
         signal.setitimer(signal.ITIMER_REAL, PATIENCE_S, _AGAIN_S)
 
@@ -93,11 +95,12 @@ class TrainingInterrupted(Exception):  # noqa: N818 - not an error: a resumable 
         verb: What of `drive-rl` resumes such a run.
         run: The run.
         signal: The signal's number.
-        saved: What is saved, in words.
+        saved: What is saved, in words; None: nothing, for nothing was learned.
     """
 
-    def __init__(self, verb: str, run: RunFolder, signal: int, saved: str = "everything is saved") -> None:
+    def __init__(self, verb: str, run: RunFolder, signal: int, saved: str | None) -> None:
         self.run = run
         self.exit_code = 128 + signal
         self.command = f"drive-rl {verb} --resume {shlex.quote(str(run.path))}"
-        super().__init__(f"stopped; {saved}. Resume with: {self.command}")
+        told = f"; {saved}. Resume with: {self.command}" if saved else " before it began to learn: nothing is kept"
+        super().__init__(f"stopped{told}")

@@ -6,6 +6,7 @@ It knows file descriptors. It does not know what is printed.
 import errno
 import io
 import os
+import select
 import sys
 from typing import TextIO
 
@@ -19,9 +20,9 @@ class _Unfailing(io.FileIO):
 
     def write(self, data: "io.Buffer", /) -> int | None:  # type: ignore[name-defined]
         try:
-            return super().write(data)
-        except BlockingIOError:
-            raise
+            while (written := super().write(data)) is None:  # set to not block by whoever reads it
+                select.select([], [self], [])
+            return written
         except OSError as error:
             self.failure = error
             _lead_nowhere(self.fileno())

@@ -1,5 +1,6 @@
 import io
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from drive_rl.reader import parse_run, read_run
 from drive_rl.run.files import read_json
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import read_metrics
-from drive_rl.run.signals import TrainingInterrupted
+from drive_rl.run.signals import StopNow, TrainingInterrupted
 from drive_rl.run.tensors import read_tensors
 from drive_rl.spec import RunSpec
 
@@ -260,3 +261,67 @@ def test_training_ends_at_its_budget(algorithm: str, changes: tuple[str, ...], t
     assert read_json(run.last / "manifest.json", "")["exact"]
     go(None, tmp_path, resume=run.path, budget_steps=240)
     assert read_json(run.last / "counters.json", "")["num_timesteps"] == 240
+
+
+def test_a_stop_that_cannot_wait_for_an_evaluation_saves_what_was_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(*_: Any) -> None:
+        raise StopNow
+
+    with monkeypatch.context() as patch:
+        patch.setattr("drive_rl.learn.evaluate.Evaluator.run", endless)
+        interrupt_at(100, signal.SIGTERM, patch)
+        with pytest.raises(TrainingInterrupted, match="everything is saved") as stopped:
+            go(small_specs.run("ppo", "evaluation.every_steps=128", "checkpoint_every=100000"), tmp_path)
+    assert read_json(stopped.value.run.last / "manifest.json", "")["num_timesteps"] == 128
+
+
+def test_a_stop_before_anything_is_learned_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise StopNow
+
+    monkeypatch.setattr("drive_rl.learn.guide.Guide.reset", slow)
+    with pytest.raises(TrainingInterrupted, match="stopped before it began to learn: nothing is kept"):
+        go(small_specs.run("ppo"), tmp_path)
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_numbered_checkpoints_do_not_outlive_a_rollback(tmp_path: Path) -> None:
+    run = go(small_specs.run("ppo"), tmp_path)
+    shutil.copytree(run.checkpoint(128), run.checkpoint(4096))
+    go(None, tmp_path, resume=run.path, budget_steps=320)
+    assert max(run.steps()) <= 320
+
+
+def test_the_best_driver_is_made_again_from_its_numbered_checkpoint_or_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worse_and_worse(step: int, score: Any) -> Evaluation:
+        return Evaluation(step=step, success=1 / step, driving_score=0, score=score.to_dict())
+
+    monkeypatch.setattr(Evaluation, "of", worse_and_worse)
+    run = go(small_specs.run("ppo"), tmp_path)
+    best = read_tensors(run.best / "weights.safetensors")
+    assert run.steps() == [128]
+    shutil.rmtree(run.best)
+    go(None, tmp_path, resume=run.path, budget_steps=320)
+    again = read_tensors(run.best / "weights.safetensors")
+    assert all(torch.equal(again[name], best[name]) for name in best)
+    shutil.rmtree(run.best)
+    shutil.rmtree(run.checkpoint(128), ignore_errors=True)
+    with pytest.raises(DriveRLError, match=r"best: expected the checkpoint of step 128.*put it back"):
+        go(None, tmp_path, resume=run.path, budget_steps=384)
+    assert "384" not in run.spec.read_text()
+
+
+def test_an_edited_history_is_refused(tmp_path: Path) -> None:
+    run = go(small_specs.run("ppo"), tmp_path)
+    for wrong in ("1e999", "-1", '"x"', "[]"):
+        path = run.history
+        whole = path.read_text()
+        path.write_text(whole.replace(f'"rows": {read_json(path, "")["rows"]}', f'"rows": {wrong}'))
+        with pytest.raises(DriveRLError, match=r"training\.json: .*rows|cannot be read as JSON"):
+            History.load(path)
+        path.write_text(whole)

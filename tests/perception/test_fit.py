@@ -1,6 +1,8 @@
 """Fitting: a run learns, resumes bit for bit, keeps its best look, and says what is wrong."""
 
+import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from drive_rl.perception.objectives import make_objective
 from drive_rl.perception.trained import load_trained
 from drive_rl.perception_spec import PerceptionSpec
 from drive_rl.run.folder import RunFolder
+from drive_rl.run.manifest import write_manifest
 from drive_rl.run.signals import TrainingInterrupted
 from drive_rl.run.tensors import read_tensors
 from tests.perception import small_specs
@@ -199,3 +202,35 @@ def test_polish_teaches_the_lane_head_alone(tmp_path: Path) -> None:
     changed = {name.split(".")[0] for name in then if not torch.equal(then[name], now[name])}
     assert changed == {"lane"}
     go(small_specs.recipe("fit.frames=32", "fit.polish_frames=32", "model.heads=[lane]"), tmp_path)  # nothing to polish
+
+
+def test_a_fit_that_ended_early_is_over_though_its_last_lesson_gained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([1.0, 2.0, 0.5])  # the third is after the last lesson
+
+    def told(model: object, objective: object, val: object, frames: int) -> Look:
+        return Look(frames=frames, scores={"loss": next(looks)})
+
+    monkeypatch.setattr(fitting, "look_at", told)
+    polished = ("model.heads=[lane, lines]", "fit.polish_frames=32", "fit.patience=1", "fit.evaluate_every=32")
+    run = go(small_specs.recipe(*polished, "fit.frames=320"), tmp_path)
+    assert run.finished.read_text().split() == ["{", '"frames":', "64", "}"]
+    with pytest.raises(DriveRLError, match=r"has learned from 64 already; fix: a longer one"):
+        go(None, tmp_path, resume=run.path)
+
+
+def test_a_best_model_that_is_gone_is_not_replaced_by_another(tmp_path: Path) -> None:
+    with pytest.raises(TrainingInterrupted) as stopped:
+        go(small_specs.recipe("fit.evaluate_every=32"), tmp_path, Quiet(stop_at=32))
+    run = stopped.value.run
+    counters = json.loads((run.last / "counters.json").read_text())
+    assert counters["looked_at"] == counters["batches"]
+    shutil.rmtree(run.best)
+    counters["batches"] += 1  # as if it had learned on since
+    (run.last / "counters.json").write_text(json.dumps(counters))
+    (run.last / "manifest.json").unlink()
+    write_manifest(run.last, {"algorithm": "perception", "num_frames": 48})
+    with pytest.raises(DriveRLError, match=r"best: expected the checkpoint of look 1.*put it back"):
+        go(None, tmp_path, resume=run.path)
+    assert not run.best.exists()

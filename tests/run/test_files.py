@@ -158,3 +158,27 @@ def test_a_reader_waits_for_the_writer_that_replaces_a_folder(tmp_path: Path) ->
     reader.join()
     assert names(tmp_path) == ["last"]
     assert names(tmp_path / "last") == ["two"]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_an_interrupt_between_two_renames_leaves_the_older_folder(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python runs signal handlers when a call returns: the rename is done, and the next line is not."""
+    folder, calls, rename = tmp_path / "last", [0], os.rename
+    with write_directory(folder) as new:
+        (new / "which").write_text("older")
+
+    def interrupted(source: Path, target: Path) -> None:
+        rename(source, target)
+        calls[0] += 1
+        if calls[0] == number:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt), write_directory(folder) as new:
+            (new / "which").write_text("newer")
+    settle(folder)
+    assert (folder / "which").read_text() == ("older" if number == 1 else "newer")
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
