@@ -41,6 +41,7 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     ),
     "kills": ("kills.py", "--kills 6"),
     "power_loss": ("power_loss.py", "--losses 5"),
+    "save_cost": ("save_cost.py", "--experiments ppo-batch --set budget_steps=4096 evaluation.episodes=4"),
     "make_drive": ("make_drive.py", "--runs 1 --episodes 8 --budget-steps 4096"),
 }
 
