@@ -40,10 +40,15 @@ def lose_power(image: Path, disk: Path, writer: int, copy: Path, commit: bool) -
         copy: Where the copy goes.
         commit: Whether names, sizes and renames have just reached the disk, as they do by themselves every 5 s, without
             the bytes of files that nobody synced.
+
+    Raises:
+        ProcessLookupError: the process has ended.
     """
     os.kill(writer, signal.SIGSTOP)
     try:
-        while Path(f"/proc/{writer}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
+        while (state := Path(f"/proc/{writer}/stat").read_text().rsplit(")", 1)[1].split()[0]) != "T":
+            if state in "ZX":
+                raise ProcessLookupError(f"process {writer} has ended")
             time.sleep(0.001)
         if commit:
             with (disk / "other").open("w") as file:
