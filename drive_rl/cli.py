@@ -203,6 +203,8 @@ def eval_command(
 
     Every metric has its 95 % confidence interval. The roads are the first of the split, each driven once.
     """
+    if out is not None and out.is_dir():
+        raise DriveRLError(f"--out {out}: is a folder, and scores go to a file; fix: --out {out / 'scores.json'}")
     check_out(out, overwrite)
     stdout = own_stdout() if as_json else sys.stdout
     _import_bullet()
@@ -222,7 +224,7 @@ def eval_command(
         raise DriveRLError(f"{run.path}: trains now, and its driver was replaced while it was read; fix: run it again")
     with episodes_bar("eval", episodes) as advance:
         _, rows = evaluate(who, place, split, episodes, progress=advance, engine=engine)
-    found = results(name, place, split, rows, engine)
+    found = results(name, place, split, rows, engine, changes)
     if as_json:
         typer.echo(json.dumps(found, indent=2), file=stdout)
     else:

@@ -85,6 +85,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> DriveRLError:
         "configs": ("an experiment", f"drive-rl train {name}"),
         "configs/perception": ("a perception recipe", f"drive-rl perception fit {name}"),
     }
+    if kind == "driver":
+        uses["envs"] = ("a world", f"drive-rl eval DRIVER world={name}")
     for shelf, (what, fix) in uses.items():
         if name in entries(cast(Shelf, shelf)):
             return DriveRLError(f"unknown {kind} {name!r}: it is {what}; fix: {fix}")

@@ -109,12 +109,27 @@ def evaluate(
 
 
 def results(
-    driver: str, world: WorldSpec, split: Split, rows: Sequence[EpisodeMetrics], engine: Engine = "bullet"
+    driver: str,
+    world: WorldSpec,
+    split: Split,
+    rows: Sequence[EpisodeMetrics],
+    engine: Engine = "bullet",
+    changes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return what `eval.json` holds: the score, each tier's score, and every episode."""
+    """Return what a file of scores holds: the score, each tier's score, and every episode.
+
+    Args:
+        driver: The driver's name.
+        world: The world.
+        split: Whose roads.
+        rows: The episodes.
+        engine: Which engine drove.
+        changes: What was changed of the world, as it was typed.
+    """
     return {
         "driver": driver,
         "world": world.name,
+        "changes": list(changes),
         "split": split,
         "engine": engine,
         "score": score(rows).to_dict(),

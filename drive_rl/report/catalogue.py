@@ -110,12 +110,15 @@ def new_driver_folder(name: str) -> Path:
     """Return where a new trained driver goes: the user's own shelf if there is one, else the checkout's.
 
     Raises:
-        DriveRLError: a name that no driver can have, or a recipe's; or only the installed package has a shelf.
+        DriveRLError: a name that no driver can have, a recipe's or a world's; or only the installed package has a
+            shelf.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name.endswith((".yaml", ".yml", ".zip")):
         raise DriveRLError(f"export: name = {name!r}: expected letters, digits, '-', '_' and '.', such as my-driver")
     if (known := entries("agents").get(name)) is not None and known.is_file():
         raise DriveRLError(f"export: {name!r} is the name of the recipe {known}; fix: another name")
+    if name in entries("envs"):
+        raise DriveRLError(f"export: {name!r} is the name of a world, which it would hide; fix: another name")
     own = next((Path(part) for part in os.environ.get("DRIVE_RL_PATH", "").split(os.pathsep) if part), None)
     shelf = own / "agents" if own else shelf_folders("agents")[-1]
     if shelf.parent.name == "_shelf":

@@ -36,6 +36,8 @@ def choose(
     """
     world, finer = swapped("world", changes)
     place = load_part("world", world, finer) if world is not None else None
+    if place is not None and finer:
+        place = _renamed(place, place.name)
     chosen = choose_device(device)
     driver, own = load_driver(name, place, chosen, trust)
     if place is None and finer:
@@ -91,4 +93,9 @@ def _changed(world: WorldSpec, changes: list[str]) -> WorldSpec:
     with tempfile.TemporaryDirectory() as folder:  # the reader reads files
         path = Path(folder) / "world.yaml"
         path.write_text(dump(world), encoding="utf-8")
-        return load_part("world", str(path), changes).model_copy(update={"name": world.name})
+        return _renamed(load_part("world", str(path), changes), world.name)
+
+
+def _renamed(world: WorldSpec, name: str) -> WorldSpec:
+    """Return a changed world under a name that says so: a score, a table or a film of it is of no other world."""
+    return world.model_copy(update={"name": f"{name} (changed)"})

@@ -16,7 +16,10 @@ def print_results(results: Mapping[str, Any], console: Console | None = None) ->
     """Print what `learn.evaluate.results` returns: every metric with its interval, then each tier."""
     console = console or Console()
     score = results["score"]
-    title = f"{results['driver']} in {results['world']}: {score['episodes']} roads of the {results['split']} split"
+    changed = "".join(f", {change}" for change in results.get("changes", []))
+    engine = f", engine={results['engine']}" if results.get("engine", "bullet") != "bullet" else ""
+    where = f"{results['driver']} in {results['world']}{changed}{engine}"
+    title = f"{where}: {score['episodes']} roads of the {results['split']} split"
     console.print(title, markup=False, highlight=False, soft_wrap=True)
     table = _table("metric", "value", "95 % interval")
     for name, value in score.items():

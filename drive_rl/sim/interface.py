@@ -60,6 +60,22 @@ def known(key: str, value: object, values: tuple[object, ...]) -> None:
         raise DriveRLError(f"{key} = {value!r}: expected one of {', '.join(str(name) for name in values)}")
 
 
+def reset_options(options: object) -> dict[str, Any]:
+    """Return the options of a reset.
+
+    Raises:
+        DriveRLError: they are no dictionary, or hold something else than a road seed.
+    """
+    if options is None:
+        return {}
+    if not isinstance(options, dict):
+        raise DriveRLError(f"reset: options = {shown(options)}: expected a dictionary, such as {{'road_seed': 7}}")
+    unknown = [key for key in options if key != "road_seed"]
+    if unknown:
+        raise DriveRLError(f"reset: options: unknown key {shown(unknown[0])}; expected only 'road_seed'")
+    return options
+
+
 def action_grid(task: TaskSpec) -> Grid:
     """Return the world's discrete actions, steer-major."""
     return np.array([(steer, pedal) for steer in task.steer_grid for pedal in task.pedal_grid], np.float64)

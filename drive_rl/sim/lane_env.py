@@ -20,7 +20,15 @@ from drive_rl.sim.camera import cast_rays
 from drive_rl.sim.course import generator_state, set_generator_state
 from drive_rl.sim.episode import Episode, draw_episode
 from drive_rl.sim.eye import Eye
-from drive_rl.sim.interface import action_grid, action_space, command_of, known, observation_space, road_seed_of
+from drive_rl.sim.interface import (
+    action_grid,
+    action_space,
+    command_of,
+    known,
+    observation_space,
+    reset_options,
+    road_seed_of,
+)
 from drive_rl.sim.judge import END_REASONS, METRICS, STATE_FIELDS, TERMS, judge, lane_state, rules_of
 from drive_rl.sim.lanes import lane_polylines
 from drive_rl.sim.render import Scene, Truth, render_truth
@@ -119,12 +127,10 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         """
         self._need_open("reset")
         super().reset(seed=seed)
-        unknown = set(options or ()) - {"road_seed"}
-        if unknown:
-            raise DriveRLError(f"reset: options: unknown key {sorted(unknown)[0]!r}; expected only 'road_seed'")
+        given = reset_options(options)
         seeds = SPLITS[self._split]
         drawn = int(self.np_random.integers(seeds.start, seeds.stop))
-        self._begin(road_seed_of((options or {}).get("road_seed", drawn)))
+        self._begin(road_seed_of(given.get("road_seed", drawn)))
         if self._eye:
             self._eye.open(self.episode, self._car)
         if self.render_mode == "human":

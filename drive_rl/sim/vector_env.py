@@ -25,6 +25,7 @@ from drive_rl.sim.interface import (
     commands_of,
     known,
     observation_space,
+    reset_options,
     shown,
 )
 from drive_rl.sim.judge import METRICS, RUNNING, TERMS, TIMEOUT
@@ -90,6 +91,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             if device is None
             else _on_gpu(world, num_envs, observation, device)
         )
+        known("copy", copy, (True, False))
         self.world, self.num_envs, self._copy = world, num_envs, copy
         self._grid = action_grid(world.task) if actions == "discrete" else None
         self._courses = [Course(split, seeding.np_random(None)[0]) for _ in range(num_envs)]
@@ -110,7 +112,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         )
         if len(seeds) != self.num_envs:
             raise DriveRLError(f"reset: seed: {len(seeds)} given: expected one, or {self.num_envs}")
-        named = _road_seeds(options or {}, self.num_envs)
+        named = _road_seeds(reset_options(options), self.num_envs)
         for course, own in zip(self._courses, seeds, strict=True):
             if own is not None:
                 course.rng = seeding.np_random(own)[0]
@@ -212,9 +214,6 @@ def _masked(names: tuple[str, ...], values: NDArray[np.float64], mask: NDArray[n
 
 
 def _road_seeds(options: dict[str, Any], count: int) -> list[int] | None:
-    unknown = set(options) - {"road_seed"}
-    if unknown:
-        raise DriveRLError(f"reset: options: unknown key {sorted(unknown)[0]!r}; expected only 'road_seed'")
     if "road_seed" not in options:
         return None
     seeds = options["road_seed"]

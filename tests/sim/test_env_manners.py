@@ -207,3 +207,11 @@ def test_observations_are_the_callers_own(observation: str) -> None:
         parts = [(own[key], their[key]) for key in own] if isinstance(own, dict) else [(own, their)]
         assert all(np.array_equal(*pair) for pair in parts)
     env.close()
+
+
+@pytest.mark.parametrize("options", [3, "road_seed", [7], {"seed": 7}, {3: 4, "road_seed": 7}])
+def test_what_are_no_options_is_refused(options: Any) -> None:
+    for env in (one(), many()):
+        with pytest.raises(DriveRLError, match="reset: options"):
+            env.reset(options=options)
+        env.close()
