@@ -83,7 +83,7 @@ def fill_replay(buffer: ReplayBuffer, arrays: dict[str, np.ndarray]) -> None:
 
 def _expected(buffer: ReplayBuffer, rows: int, arrays: dict[str, np.ndarray]) -> dict[str, Expected]:
     """Return what each array must be, from the buffer and from what the file says of its own rows."""
-    envs, capacity, lean = buffer.n_envs, buffer.buffer_size, buffer.optimize_memory_usage
+    envs, capacity = buffer.n_envs, buffer.buffer_size
     expected = {
         "size": Expected((), np.int64),
         "pos": Expected((), np.int64, 0, capacity - 1),
@@ -97,12 +97,11 @@ def _expected(buffer: ReplayBuffer, rows: int, arrays: dict[str, np.ndarray]) ->
         expected[name] = Expected((rows, *own.shape[1:]), own.dtype.type, low, high)
     for key, own in _parts(buffer.observations).items():
         shape, dtype = own.shape[2:], own.dtype.type
-        expected[f"observations/{key}"] = Expected((min(rows + lean, capacity), envs, *shape), dtype)
-        if not lean:
-            differs = arrays.get(f"next_differs/{key}")
-            count = int(np.count_nonzero(differs)) if differs is not None else None
-            expected[f"next_differs/{key}"] = Expected((rows, envs), np.bool_)
-            expected[f"next_observations/{key}"] = Expected((count, *shape), dtype)
+        differs = arrays.get(f"next_differs/{key}")
+        count = int(np.count_nonzero(differs)) if differs is not None else None
+        expected[f"observations/{key}"] = Expected((rows, envs, *shape), dtype)
+        expected[f"next_differs/{key}"] = Expected((rows, envs), np.bool_)
+        expected[f"next_observations/{key}"] = Expected((count, *shape), dtype)
     return expected
 
 
@@ -121,14 +120,12 @@ def _arrays(buffer: ReplayBuffer) -> dict[str, np.ndarray]:
         "full": np.array(buffer.full),
         "size": np.array(buffer.buffer_size),
     }
-    lean = buffer.optimize_memory_usage  # then the row at `pos` is the newest transition's next observation
     for key, observations in _parts(buffer.observations).items():
-        arrays[f"observations/{key}"] = observations[: min(rows + lean, buffer.buffer_size)]
-        if not lean:
-            following = _parts(buffer.next_observations)[key][:rows]
-            differs = _differs(observations[:rows], following)
-            arrays[f"next_differs/{key}"] = differs
-            arrays[f"next_observations/{key}"] = following[differs]
+        following = _parts(buffer.next_observations)[key][:rows]
+        differs = _differs(observations[:rows], following)
+        arrays[f"observations/{key}"] = observations[:rows]
+        arrays[f"next_differs/{key}"] = differs
+        arrays[f"next_observations/{key}"] = following[differs]
     return arrays
 
 
@@ -139,7 +136,7 @@ def _fill(buffer: ReplayBuffer, arrays: dict[str, np.ndarray]) -> None:
     for key, target in _parts(buffer.observations).items():
         observations = arrays[f"observations/{key}"]
         target[: len(observations)] = observations
-        if not buffer.optimize_memory_usage and rows:
+        if rows:
             following = _parts(buffer.next_observations)[key]
             following[: rows - 1] = observations[1:]
             following[rows - 1] = observations[0]

@@ -18,8 +18,7 @@ def make(kind: str) -> ReplayBuffer:
     action = spaces.Discrete(5)
     if kind == "dict":
         return DictReplayBuffer(20, MIXED, action, n_envs=2)
-    lean = kind == "lean"
-    return ReplayBuffer(20, IMAGE, action, n_envs=2, optimize_memory_usage=lean, handle_timeout_termination=not lean)
+    return ReplayBuffer(20, IMAGE, action, n_envs=2)
 
 
 def fill(buffer: ReplayBuffer, steps: int) -> None:
@@ -41,8 +40,7 @@ def sample(space: spaces.Space):
 
 
 def parts(buffer: ReplayBuffer) -> dict[str, np.ndarray]:
-    names = ["observations", "actions", "rewards", "dones", "timeouts"]
-    names += [] if buffer.optimize_memory_usage else ["next_observations"]
+    names = ["observations", "actions", "rewards", "dones", "timeouts", "next_observations"]
     result = {}
     for name in names:
         value = getattr(buffer, name)
@@ -51,7 +49,7 @@ def parts(buffer: ReplayBuffer) -> dict[str, np.ndarray]:
     return result
 
 
-@pytest.mark.parametrize("kind", ["plain", "lean", "dict"])
+@pytest.mark.parametrize("kind", ["plain", "dict"])
 @pytest.mark.parametrize("steps", [0, 1, 7, 10, 14])  # the buffers hold 10 rows of 2
 def test_round_trip(kind: str, steps: int, tmp_path: Path) -> None:
     buffer, copy = make(kind), make(kind)
