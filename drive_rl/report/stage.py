@@ -177,11 +177,14 @@ def _draw_seen(frame: Picture, seen: NDArray[np.uint8]) -> None:
     scale = max(1, _INSET_PX // width) if width <= _INSET_PX else _INSET_PX / width
     size = round(width * scale), round(height * scale)
     inset = Box(DRIVER.right - size[0] - 10, DRIVER.y + 10, *size)
-    fill(frame, Box(inset.x - 2, inset.y - 2, inset.width + 4, inset.height + 24), GROUND)
+    caption = f"given to the driver, {width} x {height}"
+    room = max(inset.width, text_width(caption, 13, 400) + 8)
+    left = inset.right - room
+    fill(frame, Box(left - 2, inset.y - 2, room + 4, inset.height + 24), GROUND)
     how = cv2.INTER_NEAREST if scale >= 1 else cv2.INTER_AREA
     picture = cv2.resize(np.ascontiguousarray(seen.transpose(1, 2, 0)), size, interpolation=how)
     inset.of(frame)[:] = picture.reshape(size[1], size[0], -1)
-    write(frame, f"given to the driver, {width} x {height}", inset.x + 4, inset.bottom + 16, 13, TEXT)
+    write(frame, caption, left + 4, inset.bottom + 16, 13, TEXT)
 
 
 def _side(value: float) -> str:
