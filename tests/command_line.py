@@ -20,11 +20,12 @@ def check(code: object, stderr: str) -> str:
 
 
 def run_main(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr(sys, "argv", ["drive-rl", *words])
     try:
         cli.main()
     except SystemExit as end:
         return end.code
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -41,7 +41,7 @@ def test_a_closed_terminal_does_not_wait_for_a_long_rollout(tmp_path: Path) -> N
     process.send_signal(signal.SIGHUP)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGHUP, stderr
-    assert "saved is step 0" in stderr
+    assert "step 0 is saved" in stderr
     assert "Resume with: drive-rl train --resume" in stderr
 
 
