@@ -52,7 +52,7 @@ def test_a_mutated_data_set_is_read_in_part_or_explained(sets: Path, kind: Kind,
         except DriveRLError:
             return
         frames = found.frames
-        assert 1 <= len(frames) <= 3000, done
+        assert 1 <= len(frames) <= 9100, done  # three harms may each repeat a record 3,000 times
         assert not np.isinf(frames.lane).any(), done
         assert not np.isinf(frames.lines).any(), done
         assert all(line.isprintable() for line in found.skipped.told()), done
