@@ -366,6 +366,15 @@ def test_not_enough_memory_is_told(monkeypatch: pytest.MonkeyPatch, capfd: pytes
     assert "not enough memory" in check(code, capfd.readouterr().err)
 
 
+def test_a_run_without_any_checkpoint_has_no_driver(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("spec.yaml", "provenance.json"):
+        (tmp_path / name).write_bytes((the_run(here) / name).read_bytes())
+    code = run_main(["eval", str(tmp_path), "--episodes", "1"], monkeypatch)
+    assert "holds no checkpoint yet" in check(code, capfd.readouterr().err)
+
+
 def test_results_are_strict_json(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_main(["eval", "runs/tiny", "--episodes", "1"], monkeypatch) == 0
     text = (the_run(here) / "eval-val-1.json").read_text()

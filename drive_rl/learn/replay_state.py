@@ -35,11 +35,6 @@ def write_replay(path: Path, buffer: ReplayBuffer) -> None:
     np.savez(path, allow_pickle=False, **arrays)
 
 
-def load_replay(path: Path, buffer: ReplayBuffer) -> None:
-    """Fill `buffer` with what `write_replay` wrote; raises as `read_replay`."""
-    fill_replay(buffer, read_replay(path, buffer))
-
-
 def read_replay(path: Path, buffer: ReplayBuffer) -> dict[str, np.ndarray]:
     """Return the arrays that `write_replay` wrote of a buffer like this one, checked one by one.
 

@@ -42,7 +42,7 @@ from drive_rl.run.folder import RunFolder
 from drive_rl.run.memory import keep_freed_memory
 from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.provenance import provenance
-from drive_rl.run.signals import StopNow, StopRequest, TrainingInterrupted, stop_on_signals
+from drive_rl.run.signals import StopRequest, TrainingInterrupted, stop_on_signals
 from drive_rl.run.threads import learning_threads
 from drive_rl.run.tracker import Tracker, check_tracker, make_tracker
 from drive_rl.spec import DqnSpec, RunSpec
@@ -139,7 +139,9 @@ class _Session:
                 try:
                     self._learn(history, save, stop)
                     self._finish(history, tracker)
-                except (StopAsked, StopNow):
+                except BaseException as error:
+                    if not (isinstance(error, StopAsked) or stop.caused(error)):
+                        raise
                     assert stop.signal is not None
                     saved = _saved(save.step, self.model.num_timesteps)
                     raise TrainingInterrupted("train", self.run, stop.signal, saved) from None

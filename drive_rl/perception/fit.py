@@ -37,7 +37,7 @@ from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.provenance import provenance
 from drive_rl.run.save_clock import SaveClock
 from drive_rl.run.schema import Table, read_table
-from drive_rl.run.signals import StopNow, StopRequest, TrainingInterrupted, stop_on_signals
+from drive_rl.run.signals import StopRequest, TrainingInterrupted, stop_on_signals
 from drive_rl.run.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
 from drive_rl.run.threads import learning_threads
 from drive_rl.run.tracker import check_tracker, make_tracker
@@ -218,7 +218,9 @@ class _Session:
                     say(f"{self.frames:,} pictures in {looks.wall_s:.0f} s; best look: {looks.best}")
                     tracker.model(run.best, self.spec.name)
                     write_json(run.finished, {"frames": self.frames})
-                except (_StopAsked, StopNow):
+                except BaseException as error:
+                    if not (isinstance(error, _StopAsked) or stop.caused(error)):
+                        raise
                     assert stop.signal is not None
                     raise TrainingInterrupted("perception fit", run, stop.signal, keeper.saved) from None
         finally:

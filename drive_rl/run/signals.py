@@ -38,6 +38,12 @@ class StopRequest:
         finally:
             self._saving = False
 
+    def caused(self, error: BaseException | None) -> bool:
+        """Whether an error is `StopNow`, or what a library made of it: numba's C code wraps what it meets."""
+        while error is not None and not isinstance(error, StopNow):
+            error = error.__cause__ or error.__context__
+        return error is not None
+
     def _out_of_patience(self, number: int, frame: FrameType | None) -> None:
         if not self._saving:
             raise StopNow

@@ -8,7 +8,7 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 
-from drive_rl.learn.replay_state import load_replay, write_replay
+from drive_rl.learn.replay_state import fill_replay, read_replay, write_replay
 
 IMAGE = spaces.Box(0, 255, (2, 4, 6), np.uint8)
 MIXED = spaces.Dict({"camera": IMAGE, "state": spaces.Box(-1, 1, (3,), np.float32)})
@@ -55,7 +55,7 @@ def test_round_trip(kind: str, steps: int, tmp_path: Path) -> None:
     buffer, copy = make(kind), make(kind)
     fill(buffer, steps)
     write_replay(tmp_path / "replay.npz", buffer)
-    load_replay(tmp_path / "replay.npz", copy)
+    fill_replay(copy, read_replay(tmp_path / "replay.npz", copy))
     assert (copy.pos, copy.full) == (buffer.pos, buffer.full)
     for name, array in parts(buffer).items():
         rows = buffer.buffer_size if buffer.full else buffer.pos

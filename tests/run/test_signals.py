@@ -7,7 +7,7 @@ import time
 import pytest
 
 from drive_rl.run import signals
-from drive_rl.run.signals import StopNow, stop_on_signals
+from drive_rl.run.signals import StopNow, StopRequest, stop_on_signals
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +56,15 @@ def test_a_second_ctrl_c_is_obeyed_at_once() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         ask_twice()
+
+
+def test_a_stop_is_known_by_what_a_library_makes_of_it() -> None:
+    wrapped = SystemError("returned a result with an exception set")
+    wrapped.__cause__ = StopNow()
+    stop = StopRequest()
+    assert stop.caused(wrapped)
+    assert stop.caused(StopNow())
+    assert not stop.caused(SystemError())
 
 
 def test_what_is_ignored_stays_ignored() -> None:
