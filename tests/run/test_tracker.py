@@ -404,7 +404,7 @@ def test_training_goes_on_without_a_tensorboard_folder(run: RunFolder) -> None:
 
 def core_of(pid: int) -> int:
     """The process of W&B that a process started."""
-    found = subprocess.run(["ps", "--ppid", str(pid), "-o", "pid=,args="], capture_output=True, text=True).stdout
+    found = subprocess.run(["ps", "-ww", "--ppid", str(pid), "-o", "pid=,args="], capture_output=True, text=True).stdout
     return next(int(line.split()[0]) for line in found.splitlines() if "wandb-core --" in line)
 
 
