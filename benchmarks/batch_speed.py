@@ -19,13 +19,13 @@ from record import Bar, Bench, median, one_core, show, spread
 from stable_baselines3.common.callbacks import BaseCallback
 from stepping import PEERS, Stepper
 
+from drive_rl.config.reader import load_agent, load_world
+from drive_rl.config.spec import SPLITS, PpoSpec, ReferenceSpec, WorldSpec
+from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.learn.build import build_model, build_policy, make_envs
-from drive_rl.learn.reference import ReferenceDriver
-from drive_rl.reader import load_agent, load_world
-from drive_rl.run.memory import keep_freed_memory
-from drive_rl.sim.batch import Batch
-from drive_rl.sim.lane_env import LaneEnv
-from drive_rl.spec import SPLITS, PpoSpec, ReferenceSpec, WorldSpec
+from drive_rl.run.process.allocator import keep_freed_memory
+from drive_rl.sim.engines.batch import Batch
+from drive_rl.sim.envs.lane_env import LaneEnv
 
 SIZES = ("64x40", "84x84", "128x128")
 CPU = torch.device("cpu")

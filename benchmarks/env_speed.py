@@ -15,10 +15,10 @@ from record import Bar, Bench, median, one_core, show, spread
 from stepping import PEERS, Plan, Stepper, smooth
 
 import drive_rl  # registers the worlds, too
-from drive_rl.learn.reference import ReferenceDriver
-from drive_rl.reader import load_agent
-from drive_rl.sim.lane_env import LaneEnv
-from drive_rl.spec import SPLITS, ReferenceSpec, WorldSpec
+from drive_rl.config.reader import load_agent
+from drive_rl.config.spec import SPLITS, ReferenceSpec, WorldSpec
+from drive_rl.drivers.reference import ReferenceDriver
+from drive_rl.sim.envs.lane_env import LaneEnv
 
 ENV = "drive_rl/LaneFollow-v0"
 

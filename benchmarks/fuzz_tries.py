@@ -15,11 +15,11 @@ from mutations import mutate_data_folder, mutate_yaml
 from pydantic import BaseModel
 from tamper import tamper
 
-from drive_rl import cli
-from drive_rl.perception_spec import PerceptionSpec
-from drive_rl.reader import load_world
-from drive_rl.shelf import entries
-from drive_rl.spec import DqnSpec, GuidanceSpec, PpoSpec, RunSpec, WorldSpec
+from drive_rl.cli import main as cli
+from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.reader import load_world
+from drive_rl.config.shelf import entries
+from drive_rl.config.spec import DqnSpec, GuidanceSpec, PpoSpec, RunSpec, WorldSpec
 
 TINY = """\
 world: {base: lane_follow, road: {length_m: 60}, task: {time_limit_s: 4},
@@ -101,8 +101,8 @@ def specs(rng: random.Random, ground: Path, scratch: Path) -> int:
 def worlds(rng: random.Random, ground: Path, scratch: Path) -> int:
     """A world of numbers that its own bounds allow, driven in both engines where it is accepted."""
     from drive_rl.errors import DriveRLError
-    from drive_rl.sim.lane_env import LaneEnv
-    from drive_rl.sim.vector_env import BatchVectorEnv
+    from drive_rl.sim.envs.lane_env import LaneEnv
+    from drive_rl.sim.envs.vector_env import BatchVectorEnv
 
     del ground, scratch
     try:

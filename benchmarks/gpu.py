@@ -17,11 +17,11 @@ from typing import Any, cast
 import torch
 from record import Bar, Bench, show, spread
 
+from drive_rl.config.reader import load_agent, load_world
+from drive_rl.config.spec import SPLITS, PpoSpec, WorldSpec
 from drive_rl.learn.build import build_model, make_envs
-from drive_rl.reader import load_agent, load_world
-from drive_rl.sim.cuda_batch import CudaBatch, simulated
-from drive_rl.sim.judge import STATE_FIELDS
-from drive_rl.spec import SPLITS, PpoSpec, WorldSpec
+from drive_rl.sim.engines.cuda import CudaBatch, simulated
+from drive_rl.sim.task.outcome import STATE_FIELDS
 
 CARRY = (
     "annotated-types cloudpickle farama-notifications gymnasium markdown-it-py mdurl packaging pydantic pydantic-core"

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from record import Bench, show, spread
 
-from drive_rl.perception.fit import fit
-from drive_rl.perception.frames import Frames
-from drive_rl.perception.looks import Look
-from drive_rl.perception.rendered import held_out
+from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.reader import load_perception
+from drive_rl.perception.data.rendered_dataset import held_out
+from drive_rl.perception.data.samples import Frames
+from drive_rl.perception.models.load import load_trained
 from drive_rl.perception.scores.lane_state import lane_errors
-from drive_rl.perception.trained import load_trained
-from drive_rl.perception_spec import PerceptionSpec
-from drive_rl.reader import load_perception
+from drive_rl.perception.training.trainer import fit
+from drive_rl.perception.training.validation import Look
 from drive_rl.run.folder import RunFolder
 
 

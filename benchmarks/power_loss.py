@@ -22,11 +22,11 @@ from record import ROOT, Bar, Bench, show
 from tiny_runs import Job, differences, finish, has_ended, jobs, only_run, start, wait, warm_up
 
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import sweep
-from drive_rl.run.manifest import verify
+from drive_rl.run.storage.atomic import sweep
+from drive_rl.run.storage.manifest import verify
 
-sys.path.append(str(ROOT))
-from tests.run.disk_image import IMPOSSIBLE, WHY, lose_power, make_image, mounted
+sys.path.append(str(ROOT / "tests" / "support"))
+from disk_image import IMPOSSIBLE, WHY, lose_power, make_image, mounted
 
 _DISK_MB = 48
 _LENGTH = 4  # of the shortest runs

@@ -14,12 +14,12 @@ from typing import Any, cast
 import torch
 from record import Bar, Bench, show, spread
 
+from drive_rl.config.reader import load_run
+from drive_rl.config.spec import PpoSpec
 from drive_rl.learn.build import build_model, make_envs
-from drive_rl.learn.guided import GuidedPPO
-from drive_rl.learn.sight import LANE_STATE, LaneSight
-from drive_rl.reader import load_run
-from drive_rl.run.memory import keep_freed_memory
-from drive_rl.spec import PpoSpec
+from drive_rl.learn.guidance.lane_net import LANE_STATE, LaneSight
+from drive_rl.learn.guidance.policies import GuidedPPO
+from drive_rl.run.process.allocator import keep_freed_memory
 
 CPU = torch.device("cpu")
 

@@ -12,12 +12,12 @@ import pybullet
 import pybullet_data
 from record import Bar, Bench, one_core, show, spread
 
-from drive_rl.reader import load_world
-from drive_rl.sim.bullet_camera import BulletCamera
-from drive_rl.sim.camera import cast_rays
-from drive_rl.sim.episode import Episode, Pose, draw_episode
-from drive_rl.sim.render import Scene, render
-from drive_rl.spec import SPLITS, WorldSpec
+from drive_rl.config.reader import load_world
+from drive_rl.config.spec import SPLITS, WorldSpec
+from drive_rl.sim.engines.bullet_camera import BulletCamera
+from drive_rl.sim.sensors.pinhole import cast_rays
+from drive_rl.sim.sensors.renderer import Scene, render
+from drive_rl.sim.task.episode import Episode, Pose, draw_episode
 
 SIZES = {"84x84 grey": (84, 84, "grey"), "64x40 grey": (64, 40, "grey"), "128x128 rgb": (128, 128, "rgb")}
 Shot = Callable[[Pose], object]

@@ -22,10 +22,11 @@ EXPERIMENTS = ("quickstart", "ppo-batch", "dqn-batch")
 
 def measure(experiment: str, changes: list[str], runs: Path) -> dict[str, float]:
     """Train in this process; return its seconds, those in syncs and locks, those of saving, and the number of saves."""
-    from drive_rl.learn import checkpoint
+    from drive_rl.config.reader import load_run
+    from drive_rl.learn.checkpoint import checkpoint
     from drive_rl.learn.train import train
-    from drive_rl.reader import load_run
-    from drive_rl.run import files, flock
+    from drive_rl.run.storage import atomic as files
+    from drive_rl.run.storage import flock
 
     spent: dict[str, list[float]] = {"safety": [], "saving": []}
 

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from record import Bar, Bench, one_core, run, show, spread
 
-from drive_rl.perception.exported import export, load, verify
-from drive_rl.perception.frames import Frames
-from drive_rl.perception.loadgen import single_stream
-from drive_rl.perception.rendered import held_out
-from drive_rl.perception.trained import Trained, load_trained
-from drive_rl.sim.render import EGO_LANE
+from drive_rl.perception.data.rendered_dataset import held_out
+from drive_rl.perception.data.samples import Frames
+from drive_rl.perception.evaluation.loadgen import single_stream
+from drive_rl.perception.evaluation.onnx_runtime import export, load, verify
+from drive_rl.perception.models.load import Trained, load_trained
+from drive_rl.sim.sensors.renderer import EGO_LANE
 
 _RESAMPLES = 1000
 

@@ -18,11 +18,11 @@ import numpy as np
 from record import Bar, Bench, show
 
 import drive_rl  # noqa: F401 - registers the worlds
-from drive_rl.learn.reference import ReferenceDriver
-from drive_rl.reader import load_agent
-from drive_rl.sim.lane_env import LaneEnv
-from drive_rl.sim.vector_env import BatchVectorEnv
-from drive_rl.spec import ReferenceSpec
+from drive_rl.config.reader import load_agent
+from drive_rl.config.spec import ReferenceSpec
+from drive_rl.drivers.reference import ReferenceDriver
+from drive_rl.sim.envs.lane_env import LaneEnv
+from drive_rl.sim.envs.vector_env import BatchVectorEnv
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 STEPS = {"bullet": 1_000_000, "batch": 10_000_000}

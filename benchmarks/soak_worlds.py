@@ -17,12 +17,12 @@ import numpy as np
 from record import Bar, Bench, run, show
 from soak import resident_mb
 
+from drive_rl.config.reader import load_world
+from drive_rl.config.shelf import entries
+from drive_rl.config.spec import Renderer, WorldSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.reader import load_world
-from drive_rl.shelf import entries
-from drive_rl.sim.lane_env import LaneEnv
-from drive_rl.sim.vector_env import BatchVectorEnv
-from drive_rl.spec import Renderer, WorldSpec
+from drive_rl.sim.envs.lane_env import LaneEnv
+from drive_rl.sim.envs.vector_env import BatchVectorEnv
 
 CARS = 20
 STEPS = 3

@@ -17,11 +17,11 @@ import cv2  # noqa: F401 - these are imported once, before any process is forked
 import gymnasium
 import pybullet  # noqa: F401
 
-from drive_rl import cli
+from drive_rl.cli import main as cli
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import read_json
-from drive_rl.run.manifest import verify
 from drive_rl.run.metrics import read_metrics
+from drive_rl.run.storage.atomic import read_json
+from drive_rl.run.storage.manifest import verify
 
 _WORLD = ("road.length_m=60", "task.time_limit_s=4", "camera.width_px=24", "camera.height_px=16")
 _GUIDE = ("guidance.pictures=100", "guidance.batch_size=16", "encoder.features=16", "hidden=[8]")

@@ -8,7 +8,7 @@ _is_command_line = os.path.basename("".join(sys.argv[:1])) == "drive-rl" or sys.
 if _is_command_line and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules load: the end, without a traceback
 
-from drive_rl.worlds import register_worlds  # noqa: E402 - it loads much
+from drive_rl.registration import register_worlds  # noqa: E402 - it loads much
 
 __version__ = "0.1.0"
 

@@ -1,5 +1,5 @@
 """`python -m drive_rl` is `drive-rl`."""
 
-from drive_rl.cli import main
+from drive_rl.cli.main import main
 
 main()

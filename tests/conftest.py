@@ -1,9 +1,17 @@
-"""What all tests share: signals as a terminal gives them, and in CI the same random cases every time."""
+"""What all tests share: one core each, signals as a terminal gives them, in CI the same random cases, and a browser."""
 
 import os
+import shutil
 import signal
+from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; threads would wait for one another
+
+import pytest
+import torch
 from hypothesis import settings
+
+torch.set_num_threads(1)
 
 # Started in the background or by `nohup`, the tests would inherit ignored signals.
 for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
@@ -14,3 +22,15 @@ for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+SWITCHES = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> list[str]:
+    """Return the command that opens a page, without the page."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip(f"no browser on PATH: {', '.join(BROWSERS)}")
+    return [found, *SWITCHES, f"--user-data-dir={tmp_path / 'profile'}"]

@@ -10,12 +10,12 @@ import pytest
 import stable_baselines3.common.env_checker as sb3
 from gymnasium.utils.env_checker import check_env
 
-from drive_rl.reader import load_agent, load_world
-from drive_rl.shelf import entries
-from drive_rl.sim.judge import STATE_FIELDS
-from drive_rl.sim.lane_env import LaneEnv
-from drive_rl.spec import SPLITS, Actions, Observation
-from drive_rl.worlds import gym_id
+from drive_rl.config.reader import load_agent, load_world
+from drive_rl.config.shelf import entries
+from drive_rl.config.spec import SPLITS, Actions, Observation
+from drive_rl.registration import gym_id
+from drive_rl.sim.envs.lane_env import LaneEnv
+from drive_rl.sim.task.outcome import STATE_FIELDS
 
 WORLDS = sorted(entries("envs"))
 OBSERVATIONS: tuple[Observation, ...] = ("camera", "camera+state", "state")
@@ -71,7 +71,7 @@ def test_every_step_keeps_the_contract(world: str, observation: Observation, act
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_reference_driver_arrives(world: str) -> None:
-    reference = pytest.importorskip("drive_rl.learn.reference")
+    reference = pytest.importorskip("drive_rl.drivers.reference")
     spec = load_world(world)
     driver = reference.ReferenceDriver(cast(Any, load_agent("reference")), spec.car)
     env = _env(world, "state", split="val")

@@ -12,8 +12,8 @@ import pytest
 import torch
 from numba import typeof
 
-from drive_rl.reader import load_world
-from drive_rl.sim.batch import Batch
+from drive_rl.config.reader import load_world
+from drive_rl.sim.engines.batch import Batch
 
 TESTS = Path(__file__).parent
 SIMULATOR = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_the_tests_of_the_gpu_pass_in_the_simulator() -> None:
-    files = [TESTS / "sim" / "test_cuda_batch.py", TESTS / "learn" / "test_device_ppo.py"]
+    files = [TESTS / "sim/engines/test_cuda.py", TESTS / "learn/guidance/test_device_ppo.py"]
     command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", *map(str, files)]
     done = subprocess.run(command, env=SIMULATOR, capture_output=True, text=True, check=False, cwd=TESTS.parent)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
@@ -37,7 +37,7 @@ def test_kernels_compile_for_a_gpu(world: str, monkeypatch: pytest.MonkeyPatch) 
     from numba.cuda import dispatcher
     from numba.cuda.compiler import compile_ptx
 
-    from drive_rl.sim import cuda_batch as on_gpu
+    from drive_rl.sim.engines import cuda as on_gpu
 
     monkeypatch.setattr(dispatcher, "get_current_device", lambda: SimpleNamespace(compute_capability=(9, 0)))
     batch = Batch(load_world(world), 2)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from drive_rl.config.reader import load_perception, load_run, load_world
 from drive_rl.errors import DriveRLError
-from drive_rl.reader import load_perception, load_run, load_world
 
 DARK = "appearance.asphalt=[0.3,0.3] appearance.verge=[0.3,0.3] appearance.marking=[0.3,0.3]"
 

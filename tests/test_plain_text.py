@@ -7,8 +7,8 @@ import pytest
 import yaml
 from command_line import check, run_main
 
+from drive_rl.config.reader import load_run, load_world
 from drive_rl.errors import DriveRLError
-from drive_rl.reader import load_run, load_world
 
 STEERING = ["\x1b[2J", "\x9b2J", "\x07", "\u202eabc", "\u2066abc", "\u2028", "\x7f", "\r"]
 

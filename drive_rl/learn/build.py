@@ -14,26 +14,26 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
+from drive_rl.config.spec import DqnSpec, Engine, Observation, PpoSpec, Split, WorldSpec
+from drive_rl.drivers.lane_estimator import Eyes
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.batch_env import BatchVecEnv
 from drive_rl.learn.budget import BudgetPPO
-from drive_rl.learn.device_ppo import DevicePPO, DeviceRolloutBuffer, GuidedDevicePPO
-from drive_rl.learn.encoders import CameraStateEncoder, ImageEncoder, StateEncoder
-from drive_rl.learn.exploration import PerEnvDQN
-from drive_rl.learn.eyes import Eyes
-from drive_rl.learn.guide import Guide
-from drive_rl.learn.guided import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ, Sighted
+from drive_rl.learn.guidance.device_ppo import DevicePPO, DeviceRolloutBuffer, GuidedDevicePPO
+from drive_rl.learn.guidance.lane_net import LANE_STATE
+from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ, Sighted
+from drive_rl.learn.guidance.wrapper import Guide
 from drive_rl.learn.learner_memory import check_learner
-from drive_rl.learn.seen_env import SeenEnvs
-from drive_rl.learn.sight import LANE_STATE
-from drive_rl.learn.start import freeze_encoders
-from drive_rl.learn.vec_env import SerialVecEnv
-from drive_rl.sim.batch import Batch
-from drive_rl.sim.interface import action_space, observation_space
-from drive_rl.spec import DqnSpec, Engine, Observation, PpoSpec, Split, WorldSpec
+from drive_rl.learn.pretrained import freeze_encoders
+from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
+from drive_rl.learn.sb3.exploration import PerEnvDQN
+from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder, ImageEncoder, StateEncoder
+from drive_rl.learn.sb3.lane_state_wrapper import SeenEnvs
+from drive_rl.learn.sb3.serial_vec_env import SerialVecEnv
+from drive_rl.sim.engines.batch import Batch
+from drive_rl.sim.task.spaces import action_space, observation_space
 
 if TYPE_CHECKING:
-    from drive_rl.sim.lane_env import LaneEnv
+    from drive_rl.sim.envs.lane_env import LaneEnv
 
 CPU = torch.device("cpu")
 
@@ -44,14 +44,9 @@ _POLICY: dict[Observation, str] = {
 }
 
 
-def is_guided(spec: PpoSpec | DqnSpec) -> bool:
-    """Whether a driver that sees the camera alone is helped by the true lane state while it learns."""
-    return spec.observation == "camera" and spec.guidance is not None
-
-
 def make_env(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split) -> "LaneEnv":
     """Return one PyBullet environment that shows `agent` what it learns from."""
-    from drive_rl.sim.lane_env import LaneEnv  # the batch engine does without PyBullet
+    from drive_rl.sim.envs.lane_env import LaneEnv  # the batch engine does without PyBullet
 
     return LaneEnv(world, observation=_shown(agent), actions=agent.actions, split=split)
 
@@ -82,7 +77,7 @@ def make_envs(
         batch = _make_batch(world, count, _shown(agent), device if isinstance(agent, PpoSpec) else CPU)
         envs = BatchVecEnv(batch, agent.actions, split, scale, agent.retry)
     else:
-        from drive_rl.sim.lane_env import check_envs  # the batch engine does without PyBullet
+        from drive_rl.sim.envs.lane_env import check_envs  # the batch engine does without PyBullet
 
         check_envs(world, count)
         envs = SerialVecEnv([partial(make_env, world, agent, split)] * count, scale, agent.retry)
@@ -111,7 +106,7 @@ def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, see
         DriveRLError: it would keep more than fits into memory.
     """
     shown = envs.observation_space
-    check_learner(spec, shown, LANE_STATE if is_guided(spec) else shown, device)
+    check_learner(spec, shown, LANE_STATE if spec.is_guided else shown, device)
     common = {
         "learning_rate": LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0),
         "gamma": spec.gamma,
@@ -121,7 +116,7 @@ def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, see
         "device": device,
         "seed": seed,
     }
-    guide = Guide(envs, spec.guidance, seed, isinstance(spec, DqnSpec)) if is_guided(spec) and spec.guidance else None
+    guide = Guide(envs, spec.guidance, seed, isinstance(spec, DqnSpec)) if spec.is_guided and spec.guidance else None
     model = _ppo(spec, guide or envs, common) if isinstance(spec, PpoSpec) else _dqn(spec, guide or envs, common)
     if spec.encoder.frozen:
         freeze_encoders(model.policy)
@@ -138,14 +133,14 @@ def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device
     policy = _policy_class(spec)
     if isinstance(policy, str):
         policy = (PPO if isinstance(spec, PpoSpec) else PerEnvDQN).policy_aliases[policy]
-    space = LANE_STATE if is_guided(spec) else shown
+    space = LANE_STATE if spec.is_guided else shown
     schedule = LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0)
     return policy(space, action_space(world, spec.actions), schedule, **_policy(spec, world, shown)).to(device)
 
 
 def _shown(agent: PpoSpec | DqnSpec) -> Observation:
     """Return what environments show a learner."""
-    return "camera+state" if is_guided(agent) else agent.observation
+    return "camera+state" if agent.is_guided else agent.observation
 
 
 def _fed(agent: PpoSpec | DqnSpec) -> Observation:
@@ -157,13 +152,13 @@ def _make_batch(world: WorldSpec, count: int, observation: Observation, device: 
     simulated = config.ENABLE_CUDASIM  # pyright: ignore - set from the environment; then the CPU stands in for a GPU
     if device.type == "cpu" and not simulated:
         return Batch(world, count, observation)
-    from drive_rl.sim.cuda_batch import CudaBatch  # numba.cuda takes a while to import
+    from drive_rl.sim.engines.cuda import CudaBatch  # numba.cuda takes a while to import
 
     return CudaBatch(world, count, observation, device)
 
 
 def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:
-    guided, world = is_guided(spec), envs.unwrapped
+    guided, world = spec.is_guided, envs.unwrapped
     on_device = isinstance(world, BatchVecEnv) and isinstance(world.batch.frames, torch.Tensor)
     plain, taught = (DevicePPO, GuidedDevicePPO) if on_device else (BudgetPPO, GuidedPPO)
     model = (taught if guided else plain)(
@@ -185,7 +180,7 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:
 
 
 def _dqn(spec: DqnSpec, envs: VecEnv, common: dict[str, Any]) -> PerEnvDQN:
-    return (GuidedDQN if is_guided(spec) else PerEnvDQN)(
+    return (GuidedDQN if spec.is_guided else PerEnvDQN)(
         _policy_class(spec),
         envs,
         buffer_size=spec.buffer_size,
@@ -204,7 +199,7 @@ def _dqn(spec: DqnSpec, envs: VecEnv, common: dict[str, Any]) -> PerEnvDQN:
 
 def _policy_class(spec: PpoSpec | DqnSpec) -> Any:
     """Return a policy class, or stable-baselines3's name of one, of the spec's own algorithm."""
-    if is_guided(spec):
+    if spec.is_guided:
         return GuidedActorCritic if isinstance(spec, PpoSpec) else GuidedQ
     return _POLICY[_fed(spec)]
 
@@ -213,7 +208,7 @@ def _policy(spec: PpoSpec | DqnSpec, world: WorldSpec, space: gymnasium.Space) -
     """Return the keyword arguments of a policy that learns from what environments of `space` show."""
     shared = {"net_arch": list(spec.hidden), "optimizer_kwargs": {"fused": True}}
     image = {"encoder": spec.encoder, "frames": world.camera.frame_stack}
-    if is_guided(spec):
+    if spec.is_guided:
         return {**shared, **image, "camera": cast(spaces.Dict, space).spaces["camera"]}
     extractor: dict[Observation, tuple[type, dict[str, Any]]] = {
         "camera": (ImageEncoder, image),

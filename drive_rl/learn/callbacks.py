@@ -15,18 +15,18 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from drive_rl.config.spec import EvalSpec, RunSpec
+from drive_rl.drivers.evaluate import Evaluator
 from drive_rl.errors import DriveRLError
-from drive_rl.learn import checkpoint
-from drive_rl.learn.evaluate import Evaluator
-from drive_rl.learn.history import Evaluation, History
-from drive_rl.learn.logging import pending
-from drive_rl.run.files import remove_directory, settle, write_directory, write_json
+from drive_rl.learn.checkpoint import checkpoint
+from drive_rl.learn.sb3.logging import pending
+from drive_rl.learn.training_history import Evaluation, History
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
+from drive_rl.run.process.signals import PATIENCE_S, StopNow, StopRequest
 from drive_rl.run.save_clock import SaveClock
-from drive_rl.run.signals import PATIENCE_S, StopNow, StopRequest
-from drive_rl.sim.scoring import EpisodeMetrics
-from drive_rl.spec import EvalSpec, RunSpec
+from drive_rl.run.storage.atomic import remove_directory, settle, write_directory, write_json
+from drive_rl.sim.task.scoring import EpisodeMetrics
 
 _SPEAK_EVERY = 16
 """Environment steps between two updates of the progress bar."""

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
+from drive_rl.config.spec import DqnSpec, PpoSpec
 from drive_rl.memory import free_bytes, require_memory
-from drive_rl.spec import DqnSpec, PpoSpec
 
 
 def check_learner(spec: PpoSpec | DqnSpec, shown: spaces.Space, learned: spaces.Space, device: torch.device) -> None:

@@ -15,8 +15,12 @@ import torch
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from drive_rl.config.reader import dump, read_run
+from drive_rl.config.spec import DqnSpec, RunSpec
+from drive_rl.drivers.driver import PolicyDriver
+from drive_rl.drivers.evaluate import Evaluator
+from drive_rl.drivers.lane_estimator import Eyes
 from drive_rl.errors import DriveRLError
-from drive_rl.learn import checkpoint
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.callbacks import (
     BarHeld,
@@ -28,24 +32,20 @@ from drive_rl.learn.callbacks import (
     bar_held,
     guard_loss,
 )
-from drive_rl.learn.display import Display
-from drive_rl.learn.drivers import PolicyDriver
-from drive_rl.learn.evaluate import Evaluator
-from drive_rl.learn.eyes import Eyes
-from drive_rl.learn.history import Evaluation, History
-from drive_rl.learn.logging import make_logger
-from drive_rl.learn.start import keep_eyes, load_eyes, start_encoders
-from drive_rl.reader import dump, read_run
-from drive_rl.run.device import choose_device, describe_device
-from drive_rl.run.files import read_json, write_json, write_text
+from drive_rl.learn.checkpoint import checkpoint
+from drive_rl.learn.pretrained import keep_eyes, load_eyes, start_encoders
+from drive_rl.learn.progress import Display
+from drive_rl.learn.sb3.logging import make_logger
+from drive_rl.learn.training_history import Evaluation, History
 from drive_rl.run.folder import RunFolder
-from drive_rl.run.memory import keep_freed_memory
 from drive_rl.run.metrics import MetricsFile
+from drive_rl.run.process.allocator import keep_freed_memory
+from drive_rl.run.process.device import choose_device, describe_device
+from drive_rl.run.process.signals import StopRequest, TrainingInterrupted, stop_on_signals
+from drive_rl.run.process.threads import learning_threads
 from drive_rl.run.provenance import provenance
-from drive_rl.run.signals import StopRequest, TrainingInterrupted, stop_on_signals
-from drive_rl.run.threads import learning_threads
-from drive_rl.run.tracker import Tracker, check_tracker, make_tracker
-from drive_rl.spec import DqnSpec, RunSpec
+from drive_rl.run.storage.atomic import read_json, write_json, write_text
+from drive_rl.run.tracking.tracker import Tracker, check_tracker, make_tracker
 
 Film = Callable[[Path], Path | None]
 """Makes a film of a run's best driver and returns its path."""

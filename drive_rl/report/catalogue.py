@@ -16,10 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from drive_rl.errors import DriveRLError
-from drive_rl.perception_spec import PerceptionSpec
-from drive_rl.plain_text import plain
-from drive_rl.reader import (
+from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.reader import (
     Part,
     load_agent,
     load_part,
@@ -31,11 +29,13 @@ from drive_rl.reader import (
     read_yaml,
     tells_perception,
 )
+from drive_rl.config.shelf import Shelf, entries, home, shelf_folders, unknown
+from drive_rl.config.spec import RunSpec
+from drive_rl.errors import DriveRLError
+from drive_rl.plain_text import plain
+from drive_rl.registration import gym_id, worlds_of_ids
 from drive_rl.report.run_list import newest_runs
 from drive_rl.run.folder import RunFolder, is_run, runs_in
-from drive_rl.shelf import Shelf, entries, home, shelf_folders, unknown
-from drive_rl.spec import RunSpec
-from drive_rl.worlds import gym_id, worlds_of_ids
 
 Kind = Literal["world", "driver", "experiment", "perception"]
 

@@ -16,14 +16,14 @@ from collections.abc import Iterator
 import numpy as np
 
 import drive_rl
+from drive_rl.config.reader import load_world
+from drive_rl.config.shelf import Shelf, entries, shelf_folders
+from drive_rl.config.spec import Renderer
 from drive_rl.errors import DriveRLError
-from drive_rl.reader import load_world
-from drive_rl.run.device import choose_device, describe_device
+from drive_rl.run.process.device import choose_device, describe_device
 from drive_rl.run.provenance import cpu_model, git_state, package_version, package_versions, usable_cores
-from drive_rl.shelf import Shelf, entries, shelf_folders
-from drive_rl.sim.episode import draw_episode
-from drive_rl.sim.eye import Eye
-from drive_rl.spec import Renderer
+from drive_rl.sim.envs.frame_stack import Eye
+from drive_rl.sim.task.episode import draw_episode
 
 _FRAMES = 10
 _PROBE_S = 120
@@ -160,7 +160,10 @@ def _world(name: str) -> str:
 
 
 def _wandb() -> str:
-    from drive_rl.run.wandb_settings import choose_mode, load_settings  # here, for wandb takes a second to import
+    from drive_rl.run.tracking.wandb_settings import (  # here, for wandb takes a second to import
+        choose_mode,
+        load_settings,
+    )
 
     try:
         mode = choose_mode(load_settings())

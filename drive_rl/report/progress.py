@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from drive_rl.run.terminal import can_redraw
+from drive_rl.run.process.terminal import can_redraw
 
 if TYPE_CHECKING:  # scoring needs no film library
-    from drive_rl.report.film import Filmed
-    from drive_rl.sim.scoring import EpisodeMetrics
+    from drive_rl.report.film.film import Filmed
+    from drive_rl.sim.task.scoring import EpisodeMetrics
 
 _LINE_EVERY_S = 30.0
 

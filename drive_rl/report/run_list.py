@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import read_json
 from drive_rl.run.folder import RunFolder, runs_in
+from drive_rl.run.storage.atomic import read_json
 
 MOST = 20
 """Runs that a list shows, the newest ones."""

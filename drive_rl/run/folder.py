@@ -13,8 +13,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import new_directory, read_json, remove_directory, settle, sweep, write_json, write_text
-from drive_rl.run.lock import is_held, only_writer
+from drive_rl.run.storage.atomic import (
+    new_directory,
+    read_json,
+    remove_directory,
+    settle,
+    sweep,
+    write_json,
+    write_text,
+)
+from drive_rl.run.storage.lock import is_held, only_writer
 
 _LOCK = ".lock"
 _NEEDED = ("spec.yaml", "provenance.json")

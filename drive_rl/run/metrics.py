@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import explain_disk_errors, sync, write_text
+from drive_rl.run.storage.atomic import explain_disk_errors, sync, write_text
 
 STEP = "step"
 

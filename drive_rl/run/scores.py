@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from drive_rl.run.files import read_json, write_json
 from drive_rl.run.folder import RunFolder
-from drive_rl.run.manifest import sha256_of
-from drive_rl.run.schema import Table, check_table
+from drive_rl.run.storage.atomic import read_json, write_json
+from drive_rl.run.storage.manifest import sha256_of
+from drive_rl.run.storage.schema import Table, check_table
 
 _FIX = "delete it, and evaluate the run again"
 

@@ -9,8 +9,8 @@ def drop_stale_code(folder: Path) -> None:
     numba compares a compiled function with its own file, but not with the files of the functions that it calls: after
     an update of one of them, the old machine code would go on.
     """
-    newest = max(path.stat().st_mtime for path in folder.glob("*.py"))
-    for compiled in (folder / "__pycache__").glob("*.nb[ci]"):
+    newest = max(path.stat().st_mtime for path in folder.rglob("*.py"))
+    for compiled in folder.rglob("__pycache__/*.nb[ci]"):
         try:
             if compiled.stat().st_mtime < newest:
                 compiled.unlink()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.spec import AppearanceSpec, Bounds
+from drive_rl.config.spec import AppearanceSpec, Bounds
 
 ASPHALT, VERGE, MARKING, SKY = range(4)
 """Rows of the palette."""

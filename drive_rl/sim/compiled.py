@@ -31,7 +31,7 @@ def choose_cache() -> bool:
     own = Path(wished) if wished else _SOURCES / "__pycache__"
     if os.name != "posix" or writable(own):
         return True
-    name = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_SOURCES.glob("*.py")))).hexdigest()[:16]
+    name = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_SOURCES.rglob("*.py")))).hexdigest()[:16]
     folder = private_folder(name)
     if folder is None:
         warnings.warn(

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from drive_rl.config.spec import CarSpec
 from drive_rl.sim.compiled import njit
-from drive_rl.spec import CarSpec
 
 GRAVITY_MPS2 = 9.81
 KINEMATIC_BELOW_MPS = 1.0

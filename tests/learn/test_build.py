@@ -11,6 +11,8 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import VecTransposeImage, is_vecenv_wrapped
 
+from drive_rl.config.reader import load_run
+from drive_rl.config.spec import DqnSpec, Engine, Observation, PpoSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import (
     build_model,
@@ -18,10 +20,8 @@ from drive_rl.learn.build import (
     make_envs,
     reward_scale,
 )
-from drive_rl.learn.vec_env import SerialVecEnv
-from drive_rl.reader import load_run
-from drive_rl.run.device import choose_device, describe_device
-from drive_rl.spec import DqnSpec, Engine, Observation, PpoSpec
+from drive_rl.learn.sb3.serial_vec_env import SerialVecEnv
+from drive_rl.run.process.device import choose_device, describe_device
 
 CPU = torch.device("cpu")
 

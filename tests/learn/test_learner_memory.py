@@ -7,9 +7,9 @@ import pytest
 import torch
 from small_specs import dqn, ppo, world
 
+from drive_rl.config.spec import DqnSpec, PpoSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_model, make_envs
-from drive_rl.spec import DqnSpec, PpoSpec
 
 BIG = "camera.width_px=2048", "camera.height_px=2048"
 

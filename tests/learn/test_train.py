@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 import small_specs
 import torch
+from interrupted_training import interrupt_at, same
 from rich.console import Console
 
+from drive_rl.config.reader import parse_run, read_run
+from drive_rl.config.spec import RunSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.callbacks import Evaluate, Every, SafePoints, check_observations
-from drive_rl.learn.history import Evaluation, History
 from drive_rl.learn.train import train
-from drive_rl.reader import parse_run, read_run
-from drive_rl.run.files import read_json
+from drive_rl.learn.training_history import Evaluation, History
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import read_metrics
-from drive_rl.run.signals import StopNow, TrainingInterrupted
-from drive_rl.run.tensors import read_tensors
-from drive_rl.spec import RunSpec
+from drive_rl.run.process.signals import StopNow, TrainingInterrupted
+from drive_rl.run.storage.atomic import read_json
+from drive_rl.run.storage.tensors import read_tensors
 
 SILENT = Console(quiet=True)
 STOP_AT = 150
@@ -29,23 +30,6 @@ STOP_AT = 150
 
 def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
     return train(spec, folder, "cpu", console=more.pop("console", SILENT), **more)
-
-
-def interrupt_at(step: int, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send this process a signal at a step, in the middle of a rollout."""
-    original = SafePoints._on_step
-
-    def hooked(self: SafePoints) -> bool:
-        if self.num_timesteps == step:
-            os.kill(os.getpid(), number)
-        return original(self)
-
-    monkeypatch.setattr(SafePoints, "_on_step", hooked)
-
-
-def same(first: Path, second: Path) -> bool:
-    one, two = read_tensors(first / "weights.safetensors"), read_tensors(second / "weights.safetensors")
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +254,7 @@ def test_a_stop_that_cannot_wait_for_an_evaluation_saves_what_was_learned(
         raise StopNow
 
     with monkeypatch.context() as patch:
-        patch.setattr("drive_rl.learn.evaluate.Evaluator.run", endless)
+        patch.setattr("drive_rl.drivers.evaluate.Evaluator.run", endless)
         interrupt_at(100, signal.SIGTERM, patch)
         with pytest.raises(TrainingInterrupted, match="everything is saved") as stopped:
             go(small_specs.run("ppo", "evaluation.every_steps=128", "checkpoint_every=100000"), tmp_path)
@@ -282,7 +266,7 @@ def test_a_stop_before_anything_is_learned_leaves_nothing(tmp_path: Path, monkey
         os.kill(os.getpid(), signal.SIGTERM)
         raise StopNow
 
-    monkeypatch.setattr("drive_rl.learn.guide.Guide.reset", slow)
+    monkeypatch.setattr("drive_rl.learn.guidance.wrapper.Guide.reset", slow)
     with pytest.raises(TrainingInterrupted, match="stopped before it began to learn: nothing is kept"):
         go(small_specs.run("ppo"), tmp_path)
     assert not list(tmp_path.glob("*/*"))

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from drive_rl.errors import DriveRLError
-from drive_rl.run.files import write_json
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.scores import asked_scores, own_scores, weights_hash, write_scores
+from drive_rl.run.storage.atomic import write_json
 
 
 @pytest.fixture

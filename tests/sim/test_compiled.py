@@ -41,7 +41,7 @@ def test_a_read_only_installation_without_a_home_keeps_its_code_in_a_private_fol
     surroundings |= {"HOME": "/dev/null", "TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(tmp_path)}
     script = (
         "import os, warnings; warnings.simplefilter('error')\n"
-        "from drive_rl.sim.reward import lane_term\n"
+        "from drive_rl.sim.task.reward import lane_term\n"
         "assert lane_term(0.0, 2.0) == 1\n"
         "print(os.environ['NUMBA_CACHE_DIR'], sum(lane_term.stats.cache_hits.values()))\n"
     )

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import fsolve
 
+from drive_rl.config.spec import CarSpec
 from drive_rl.sim.vehicle import GRAVITY_MPS2, car_params, forces, side_force, steer_towards
-from drive_rl.spec import CarSpec
 
 SPEC = CarSpec()
 CAR = car_params(SPEC)

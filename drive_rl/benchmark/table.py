@@ -1,0 +1,75 @@
+"""A benchmark of perception models on a terminal: how far it is, and what came out. It measures nothing."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from drive_rl.benchmark.metrics import METRICS
+from drive_rl.benchmark.page import number
+from drive_rl.benchmark.runner import Progress as Told
+from drive_rl.run.process.terminal import can_redraw
+
+COLUMNS = (
+    *("driving_score", "success", "driving_score_corrupted", "failing_delay_s"),
+    *("ego_lane_iou", "offset_mae_m", "onnx_p50_ms", "onnx_p99_ms"),
+)
+_SHORT = {
+    "driving_score": "driving",
+    "ego_lane_iou": "IoU",
+    "offset_mae_m": "offset",
+    "driving_score_corrupted": "corrupt",
+    "failing_delay_s": "fails",
+    "onnx_p50_ms": "p50",
+    "onnx_p99_ms": "p99",
+}
+_MOST = 3  # correlations that are told of each target
+
+
+def print_benchmark(results: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print a row for each model, the strongest correlations with driving, what failed, and which floors are missed."""
+    console = console or Console()
+    models = results["models"]
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("model", no_wrap=True)
+    used = [name for name in COLUMNS if any(name in model["metrics"] for model in models)]
+    for name in used:
+        unit = METRICS[name].unit
+        table.add_column(_SHORT.get(name, METRICS[name].label) + (f"\n\\[{unit}]" if unit else ""), justify="right")
+    for model in models:
+        table.add_row(escape(model["name"]), *(number(model["metrics"].get(name)) for name in used))
+    console.print(table)
+    for line in _lines(results):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def benchmark_progress() -> Iterator[Told]:
+    """Show on stderr, where it is a terminal, how far a benchmark is and what it does."""
+    console = Console(file=sys.stderr)
+    columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True, disable=not can_redraw(sys.stderr)) as progress:
+        task = progress.add_task("", total=1.0)
+        yield lambda share, what: progress.update(task, completed=share, description=escape(what))
+
+
+def _lines(results: Mapping[str, Any]) -> Iterator[str]:
+    for target, rows in results["relations"]["correlations"].items():
+        for row in [row for row in rows if row["spearman"] is not None][:_MOST]:
+            between = "" if row["low"] is None else f" ({row['low']:+.2f} to {row['high']:+.2f})"
+            found = f"{row['spearman']:+.2f}{between}, {row['models']} models"
+            yield f"{METRICS[row['metric']].label} and {METRICS[target].label}: rank correlation {found}"
+    if on := results["relations"]["pareto"]["models"]:
+        yield f"Pareto front of accuracy, latency and driving: {', '.join(on)}"
+    for model in results["models"]:
+        for part, reason in model["errors"].items():
+            yield f"failed: {model['name']}: {part}: {reason}"
+    yield from results["skipped"]
+    for missed in results["missed_floors"]:
+        yield f"missed: {missed}"

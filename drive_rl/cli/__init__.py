@@ -1,0 +1,1 @@
+"""The command line: the verbs, their options, and shell completion."""

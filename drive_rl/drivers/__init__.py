@@ -1,0 +1,1 @@
+"""Whoever turns observations into actions, and how they are scored."""

@@ -1,0 +1,242 @@
+"""Driving episodes to be scored: each road exactly once, deterministic, whatever the number of environments.
+
+It knows environments, drivers and scores; it does not know how a driver came to be, nor where its score goes.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import numpy as np
+
+from drive_rl.config.spec import SPLITS, Engine, Split, WorldSpec
+from drive_rl.drivers.driver import Driver, begin_episodes
+from drive_rl.drivers.observations import stacked
+from drive_rl.errors import DriveRLError
+from drive_rl.run.process.threads import driving
+from drive_rl.sim.engines.batch import Batch
+from drive_rl.sim.task.scoring import EpisodeMetrics, Score, score, score_tiers
+from drive_rl.sim.task.spaces import action_grid, commands_of
+
+if TYPE_CHECKING:
+    from drive_rl.sim.envs.lane_env import LaneEnv
+
+Progress = Callable[[EpisodeMetrics], None]
+
+BATCH = 8
+"""Rows of every batch that is driven in PyBullet, and the most environments side by side."""
+
+CARS = 16
+"""Rows of every batch that the batch engine drives."""
+
+
+class Evaluator:
+    """A pool of environments kept open, for evaluations that come back (a context manager).
+
+    Args:
+        driver: Who drives.
+        world: The world to drive in.
+        split: Which roads.
+        num_envs: How many PyBullet environments are driven side by side, at most 8: it never changes the score.
+        engine: Which engine drives.
+    """
+
+    def __init__(
+        self, driver: Driver, world: WorldSpec, split: Split, num_envs: int = BATCH, engine: Engine = "bullet"
+    ) -> None:
+        self._driver = driver
+        self._split: Split = split
+        self._batch = Batch(world, CARS, driver.observation) if engine == "batch" else None
+        self._envs = [] if self._batch else _make_envs(driver, world, split, min(num_envs, BATCH))
+
+    def run(self, episodes: int, progress: Progress | None = None) -> tuple[Score, list[EpisodeMetrics]]:
+        """Drive the first roads of the split; return the score and the episodes in order of their seeds."""
+        seeds = split_seeds(self._split, episodes)
+        with driving():
+            if self._batch:
+                rows = drive_batch(self._driver, self._batch, seeds, progress)
+            else:
+                rows = drive(self._driver, self._envs, seeds, progress)
+        return score(rows), rows
+
+    def close(self) -> None:
+        """Close the environments."""
+        for env in self._envs:
+            env.close()
+        if self._batch:
+            self._batch.close()
+
+    def __enter__(self) -> "Evaluator":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _make_envs(driver: Driver, world: WorldSpec, split: Split, count: int) -> list["LaneEnv"]:
+    from drive_rl.sim.envs.lane_env import LaneEnv  # the batch engine does without PyBullet
+
+    return [LaneEnv(world, driver.observation, driver.actions, split) for _ in range(count)]
+
+
+def evaluate(
+    driver: Driver,
+    world: WorldSpec,
+    split: Split,
+    episodes: int,
+    num_envs: int = BATCH,
+    progress: Progress | None = None,
+    engine: Engine = "bullet",
+) -> tuple[Score, list[EpisodeMetrics]]:
+    """Drive the first `episodes` roads of a split once each and score them.
+
+    Args:
+        driver: Who drives.
+        world: The world to drive in.
+        split: Which roads.
+        episodes: How many of them.
+        num_envs: How many are driven side by side, at most 8: it changes the speed, never the score.
+        progress: Called with each episode as it ends, in no fixed order.
+        engine: Which engine drives.
+
+    Raises:
+        DriveRLError: the split has fewer roads, or the engine cannot run the world.
+    """
+    split_seeds(split, episodes)
+    with Evaluator(driver, world, split, min(num_envs, episodes), engine) as evaluator:
+        return evaluator.run(episodes, progress)
+
+
+def results(
+    driver: str,
+    world: WorldSpec,
+    split: Split,
+    rows: Sequence[EpisodeMetrics],
+    engine: Engine = "bullet",
+    changes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return what a file of scores holds: the score, each tier's score, and every episode.
+
+    Args:
+        driver: The driver's name.
+        world: The world.
+        split: Whose roads.
+        rows: The episodes.
+        engine: Which engine drove.
+        changes: What was changed of the world, as it was typed.
+    """
+    return {
+        "driver": driver,
+        "world": world.name,
+        "changes": list(changes),
+        "split": split,
+        "engine": engine,
+        "score": score(rows).to_dict(),
+        "tiers": {tier: value.to_dict() for tier, value in score_tiers(rows).items()},
+        "episodes": [row.to_dict() for row in rows],
+    }
+
+
+def split_seeds(split: Split, episodes: int) -> range:
+    """Return the first road seeds of a split.
+
+    Raises:
+        DriveRLError: the split has fewer roads, or none is asked for.
+    """
+    seeds = SPLITS[split]
+    if not 1 <= episodes <= len(seeds):
+        raise DriveRLError(f"episodes = {episodes}: expected 1 to {len(seeds)}, the roads of the {split} split")
+    return seeds[:episodes]
+
+
+def drive(
+    driver: Driver, envs: Sequence["LaneEnv"], seeds: Iterable[int], progress: Progress | None = None
+) -> list[EpisodeMetrics]:
+    """Drive each road once; return the episodes in the order of `seeds`.
+
+    The k-th road always sits in row k mod 8 of a batch of eight, whoever sits beside it: matrix kernels round by batch
+    size and row, and a score must not depend on how many cars drive side by side.
+    """
+    order = tuple(seeds)
+    done: dict[int, EpisodeMetrics] = {}
+    for first in range(0, BATCH, len(envs)):
+        queues = {row: deque(order[row::BATCH]) for row in range(first, min(first + len(envs), BATCH))}
+        for episode in _drive_rows(driver, envs, queues):
+            done[episode.road_seed] = episode
+            if progress is not None:
+                progress(episode)
+    return [done[seed] for seed in order]
+
+
+def drive_batch(
+    driver: Driver, batch: Batch, seeds: Iterable[int], progress: Progress | None = None
+) -> list[EpisodeMetrics]:
+    """Drive each road once with the batch engine; return the episodes in the order of `seeds`.
+
+    The k-th road always sits in row k mod N of a batch of N, so that the same roads get the same score.
+    """
+    order = tuple(seeds)
+    grid = action_grid(batch.world.task) if driver.actions == "discrete" else None
+    queues = [deque(order[row :: batch.num_cars]) for row in range(batch.num_cars)]
+    for row in range(batch.num_cars):
+        batch.idle(row)
+    first = [row for row, queue in enumerate(queues) if queue]
+    batch.begin(first, [queues[row].popleft() for row in first])
+    begin_episodes(driver, first)
+    done: dict[int, EpisodeMetrics] = {}
+    while batch.drives.any():
+        ended = batch.step(commands_of(_finite(driver, batch.observe()), batch.num_cars, grid))
+        for row in ended.tolist():
+            episode = batch.last_info(row)["episode_metrics"]
+            done[episode.road_seed] = episode
+            if progress is not None:
+                progress(episode)
+        more = [row for row in ended.tolist() if queues[row]]
+        batch.begin(more, [queues[row].popleft() for row in more])
+        begin_episodes(driver, more)
+    return [done[seed] for seed in order]
+
+
+def _finite(driver: Driver, observations: Any) -> np.ndarray:
+    """Return a driver's actions.
+
+    Raises:
+        DriveRLError: one of them is no number.
+    """
+    actions = driver.act(observations)
+    if not np.isfinite(actions).all():
+        raise DriveRLError(f"driver {driver.name}: gave a NaN or infinite action; fix: use another checkpoint")
+    return actions
+
+
+def _drive_rows(driver: Driver, envs: Sequence["LaneEnv"], queues: dict[int, deque[int]]) -> Iterator[EpisodeMetrics]:
+    """Drive the roads of some rows of the batch, one environment a row; yield each episode as it ends."""
+    space = envs[0].observation_space
+    rows: list[Any] = [_nothing(space)] * BATCH
+    active = {row: env for (row, queue), env in zip(queues.items(), envs, strict=False) if queue}
+    for row, env in active.items():
+        rows[row] = _start(env, queues[row].popleft())
+    begin_episodes(driver, list(active))
+    while active:
+        actions = _finite(driver, stacked(rows, space))
+        for row, env in list(active.items()):
+            rows[row], _, terminated, truncated, info = env.step(actions[row])
+            if terminated or truncated:
+                yield info["episode_metrics"]
+                if queues[row]:
+                    rows[row] = _start(env, queues[row].popleft())
+                    begin_episodes(driver, [row])
+                else:
+                    del active[row]
+
+
+def _start(env: "LaneEnv", seed: int) -> Any:
+    return env.reset(seed=seed, options={"road_seed": seed})[0]
+
+
+def _nothing(space: gymnasium.Space) -> Any:
+    """Return an empty observation, for a row in which nobody drives."""
+    if isinstance(space, gymnasium.spaces.Dict):
+        return {key: _nothing(part) for key, part in space.spaces.items()}
+    return np.zeros(space.shape or (), space.dtype)

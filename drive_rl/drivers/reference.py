@@ -1,0 +1,77 @@
+"""A privileged driver from geometry alone: pure-pursuit steering and proportional speed control.
+
+It reads the true lane state, not the camera, and learns nothing: the bar that learned drivers are judged by.
+
+Sources: Coulter 1992, Implementation of the Pure Pursuit Path Tracking Algorithm (CMU-RI-TR-92-01); Snider
+2009, Automatic Steering Methods for Autonomous Automobile Path Tracking (CMU-RI-TR-09-08).
+"""
+
+import numpy as np
+
+from drive_rl.config.spec import Actions, CarSpec, Observation, ReferenceSpec
+from drive_rl.drivers.observations import Batch
+from drive_rl.sim.task.outcome import STATE_FIELDS
+
+_AT_M = (0.0, 5.0, 10.0, 20.0)
+"""Distances ahead at which the state tells the lane's curvature [m]."""
+_SEGMENTS = 16
+
+
+class ReferenceDriver:
+    """Steers the rear axle on a circle to a point of the lane's centre line ahead (a `Driver`).
+
+    Args:
+        spec: Look-ahead and gain.
+        car: The car's axles and steering range.
+    """
+
+    observation: Observation = "state"
+    actions: Actions = "continuous"
+
+    def __init__(self, spec: ReferenceSpec, car: CarSpec) -> None:
+        self.name = spec.name
+        self._spec = spec
+        self._car = car
+
+    def act(self, observations: Batch) -> np.ndarray:
+        """Return (B, 2) steering and pedal in [-1, 1] for (B, F) lane states."""
+        state = np.asarray(observations, np.float64)  # (B, F)
+        fields = {name: state[:, i] for i, name in enumerate(STATE_FIELDS)}
+        steer = np.clip(self._steer_rad(fields) / self._car.max_steer_rad, -1, 1)
+        pedal = np.clip(self._spec.speed_gain * (fields["target_speed_mps"] - fields["speed_mps"]), -1, 1)
+        return np.stack([steer, pedal], axis=1).astype(np.float32)
+
+    def _steer_rad(self, fields: dict[str, np.ndarray]) -> np.ndarray:
+        """Return the front wheels' angle for the circle through rear axle and goal (Coulter, eq. 3)."""
+        car, spec = self._car, self._spec
+        lookahead_m = np.maximum(spec.min_lookahead_m, spec.lookahead_s * fields["speed_mps"])
+        goal_x_m, goal_y_m = _centre_line(fields, lookahead_m)
+        x_m, y_m = _to_car(goal_x_m, goal_y_m - fields["offset_m"], fields["heading_error_rad"])
+        x_m = x_m + car.cg_to_rear_m
+        curvature = 2 * y_m / (x_m**2 + y_m**2)
+        return np.arctan(curvature * (car.cg_to_front_m + car.cg_to_rear_m))
+
+
+def _centre_line(fields: dict[str, np.ndarray], distance_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the point of the lane's centre line a distance ahead: x along the road here, y to its left."""
+    curvatures = np.stack([fields[f"curvature_{at_m:g}m"] for at_m in _AT_M], axis=1)  # (B, 4)
+    heading_rad = x_m = y_m = np.zeros_like(distance_m)
+    step_m = distance_m / _SEGMENTS
+    for i in range(_SEGMENTS):
+        curvature = _interpolated(curvatures, (i + 0.5) * step_m)
+        heading_rad = heading_rad + 0.5 * curvature * step_m
+        x_m = x_m + np.cos(heading_rad) * step_m
+        y_m = y_m + np.sin(heading_rad) * step_m
+        heading_rad = heading_rad + 0.5 * curvature * step_m
+    return x_m, y_m
+
+
+def _interpolated(curvatures: np.ndarray, at_m: np.ndarray) -> np.ndarray:
+    """Return the curvature of each row between the distances it is known at; constant beyond the last."""
+    return np.array([np.interp(at, _AT_M, row) for at, row in zip(at_m, curvatures, strict=True)])
+
+
+def _to_car(x_m: np.ndarray, y_m: np.ndarray, yaw_rad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turn road axes into vehicle axes (x forward, y left)."""
+    cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
+    return cos * x_m + sin * y_m, cos * y_m - sin * x_m

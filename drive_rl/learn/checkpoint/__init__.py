@@ -1,0 +1,1 @@
+"""Checkpoints that resume exactly, exports, and foreign zips."""

@@ -1,0 +1,277 @@
+"""Checkpoints of PPO and DQN that hold no pickle, and from which training goes on bit for bit.
+
+A checkpoint is a folder: `weights.safetensors`, `optimizer.safetensors` and `.json`, `counters.json`, `rng.json`,
+`last_step.npz`, `env.npz`; for DQN `replay.npz`; for guided drivers `guide.json`, `guide_optimizer.*` and
+`pictures.npz`; where a run resumes from it `training.json`; and `manifest.json` with the SHA-256 of each. It knows
+what stable-baselines3 2.9 keeps where. It does not build models (they come built from a spec), nor decide when to save.
+
+**When to save.** stable-baselines3 is between two steps only when a rollout begins: earlier in a step the
+environment has moved and the model has not heard of it, and after a rollout PPO still has to learn from it.
+So save in a callback's `_on_rollout_start`, or after `learn` has come to its own end. To stop early, set a
+flag, save at the next `_on_rollout_start`, and return False from the `_on_step` after that (and do not save
+again after `learn`). At any other time `save` still works, but the checkpoint is marked `exact: false`:
+resuming from it starts new episodes.
+
+**How to resume.** Build the model from the run's spec, `restore(model, folder)`, then
+`model.learn(remaining_steps(model, total), reset_num_timesteps=False)`. stable-baselines3 adds the steps
+already done to that number, so the learning-rate and exploration schedules again run over `total`, as without
+the break.
+"""
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3 import DQN, PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+
+from drive_rl.errors import DriveRLError
+from drive_rl.learn.checkpoint.counters import Counters, DQNCounters
+from drive_rl.learn.checkpoint.env_state import capture_env, restore_env
+from drive_rl.learn.checkpoint.replay_state import fill_replay, read_replay, write_replay
+from drive_rl.learn.checkpoint.rng_state import capture_rng, read_rng, restore_rng
+from drive_rl.learn.guidance.policies import GuidedDQN, GuidedPPO
+from drive_rl.run.storage.arrays import read_arrays
+from drive_rl.run.storage.atomic import write_directory, write_json
+from drive_rl.run.storage.manifest import DRIVERS, MEND, verify, write_manifest
+from drive_rl.run.storage.schema import read_table
+from drive_rl.run.storage.tensors import check_weights, read_optimizer, read_tensors, write_optimizer, write_tensors
+from drive_rl.sim.state import Expected, check_array
+
+__all__ = ["at_boundary", "remaining_steps", "restore", "save", "step_of", "verify", "weights_only"]
+
+_COUNTERS = ("num_timesteps", "_total_timesteps", "_episode_num", "_n_updates", "_current_progress_remaining")
+_DQN_COUNTERS = ("exploration_rate", "_n_calls")
+
+
+def save(
+    model: BaseAlgorithm,
+    folder: Path,
+    env_state: dict[str, np.ndarray] | None = None,
+    replay: bool = True,
+    history: dict[str, Any] | None = None,
+) -> None:
+    """Write `model` to `folder`, whole or not at all; an older checkpoint there is replaced.
+
+    Args:
+        model: A PPO or DQN with its environment.
+        folder: The checkpoint folder to write.
+        env_state: What `restore_env` shall get on resuming; by default `capture_env` of the model's
+            environment.
+        replay: Whether what the learner remembers is written too (DQN's replay buffer, a guide's pictures): needed to
+            resume, not to evaluate.
+        history: What the run has seen of itself, as plain values; `training.json`.
+
+    Raises:
+        DriveRLError: no space left, another algorithm, or a vector wrapper that keeps a state of its own.
+    """
+    algorithm = _algorithm(model)
+    boundary = at_boundary(model)
+    if env_state is None:
+        env_state = capture_env(model.env) if boundary and model.env is not None else {}
+    exact = boundary and bool(env_state) and (replay or not isinstance(model, DQN | GuidedPPO))
+    with write_directory(folder) as new:
+        write_tensors(new / "weights.safetensors", model.policy.state_dict())
+        write_optimizer(new, model.policy.optimizer)
+        write_json(new / "counters.json", _counters(model))
+        write_json(new / "rng.json", capture_rng(model.action_space))
+        if boundary and env_state:
+            np.savez(new / "last_step.npz", allow_pickle=False, **_last_step(model))
+            np.savez(new / "env.npz", allow_pickle=False, **env_state)
+        if isinstance(model, DQN) and replay and model.replay_buffer is not None:
+            write_replay(new / "replay.npz", model.replay_buffer)
+        if isinstance(model, GuidedPPO | GuidedDQN):
+            model.guide.write(new, pictures=replay)
+        if history is not None:
+            write_json(new / "training.json", history)
+        head = {"algorithm": algorithm, "num_timesteps": _learned_steps(model), "exact": exact}
+        write_manifest(new, head)
+
+
+def restore(model: BaseAlgorithm, folder: Path) -> None:
+    """Bring `model`, built from the same spec, and its environment to where `save` saw them.
+
+    Raises:
+        DriveRLError: the checkpoint is damaged, or belongs to another algorithm, network, world or buffer
+            size.
+    """
+    folder = Path(folder)
+    manifest = verify(folder, algorithms=DRIVERS)
+    if manifest["algorithm"] != _algorithm(model):
+        raise DriveRLError(
+            f"{folder / 'manifest.json'}: algorithm = {manifest['algorithm']}, but this driver is "
+            f"{_algorithm(model)}: resume with the run's own spec.yaml"
+        )
+    # read and check all of it first, so that what cannot be used changes nothing
+    policy, names, path = model.policy, manifest["files"], folder / "weights.safetensors"
+    exact = manifest.get("exact", False)
+    _check_complete(folder, manifest, model, exact)
+    weights = read_tensors(path)
+    check_weights(policy, weights, path)
+    optimizer = read_optimizer(folder, policy.optimizer)
+    counters = read_table(folder / "counters.json", DQNCounters if isinstance(model, DQN) else Counters, MEND)
+    if counters.num_timesteps != manifest["num_timesteps"]:
+        raise DriveRLError(
+            f"{folder / 'counters.json'}: num_timesteps = {counters.num_timesteps}, but manifest.json says"
+            f" {manifest['num_timesteps']}; {MEND}"
+        )
+    buffer = model.replay_buffer if isinstance(model, DQN) and "replay.npz" in names else None
+    replay = read_replay(folder / "replay.npz", buffer) if buffer is not None else {}
+    guide = model.guide if isinstance(model, GuidedPPO | GuidedDQN) else None
+    lessons = guide.read(folder, _rollout_steps(model), exact) if guide is not None else None
+    rng = read_rng(folder / "rng.json")
+    last_step = _read_last_step(model.env, folder / "last_step.npz") if "env.npz" in names and model.env else None
+    if last_step is not None and model.env is not None:
+        restore_env(model.env, read_arrays(folder / "env.npz"), folder / "env.npz")
+    policy.load_state_dict(weights)
+    policy.optimizer.load_state_dict(optimizer)
+    _set_counters(model, counters)
+    if buffer is not None:
+        fill_replay(buffer, replay)
+    _set_last_step(model, last_step)
+    if guide is not None and lessons is not None:
+        guide.resume(lessons)
+    restore_rng(rng, model.action_space)
+
+
+def weights_only(folder: Path) -> dict[str, Tensor]:
+    """The policy's state dict, checked against the manifest: all that evaluation needs."""
+    verify(folder, algorithms=DRIVERS)
+    return read_tensors(Path(folder) / "weights.safetensors")
+
+
+def step_of(folder: Path) -> int | None:
+    """The step at which a whole checkpoint was saved; None where there is none."""
+    if not (folder / "manifest.json").is_file():
+        return None
+    return verify(folder)["num_timesteps"]
+
+
+def remaining_steps(model: BaseAlgorithm, total: int) -> int:
+    """Steps to give `model.learn(..., reset_num_timesteps=False)` so that training ends at `total` in all."""
+    return max(total - model.num_timesteps, 0)
+
+
+def at_boundary(model: BaseAlgorithm) -> bool:
+    """Whether `model` stands between two rollouts, where a checkpoint is exact."""
+    steps = (model.num_timesteps - model._num_timesteps_at_start) // model.n_envs
+    if isinstance(model, PPO):
+        return steps % model.n_steps == 0
+    assert isinstance(model, DQN)
+    heard_of = model._n_calls * model.n_envs  # one step fewer after a callback returned False
+    return heard_of == model.num_timesteps and steps % _dqn_rollout(model) == 0
+
+
+def _dqn_rollout(model: DQN) -> int:
+    """Environment steps of one rollout; 1 when rollouts are counted in episodes."""
+    frequency = model.train_freq
+    assert isinstance(frequency, TrainFreq)  # DQN makes it one when built
+    return frequency.frequency if frequency.unit is TrainFrequencyUnit.STEP else 1
+
+
+def _algorithm(model: BaseAlgorithm) -> str:
+    for algorithm in (PPO, DQN):
+        if isinstance(model, algorithm):
+            return algorithm.__name__
+    raise DriveRLError(f"{type(model).__name__}: checkpoints are written for PPO and DQN only: choose one of them")
+
+
+def _counters(model: BaseAlgorithm) -> dict[str, Any]:
+    names = _COUNTERS + (_DQN_COUNTERS if isinstance(model, DQN) else ())
+    counters = {name: getattr(model, name) for name in names}
+    counters["num_timesteps"] = _learned_steps(model)
+    counters["ep_info_buffer"] = [_numbers(info) for info in model.ep_info_buffer or ()]
+    counters["ep_success_buffer"] = [float(success) for success in model.ep_success_buffer or ()]
+    return counters
+
+
+def _learned_steps(model: BaseAlgorithm) -> int:
+    """Steps that reached the model: those of an unfinished PPO rollout, or of a stopped DQN step, did not."""
+    if isinstance(model, PPO):
+        rollout = model.n_steps * model.n_envs
+        return model.num_timesteps - (model.num_timesteps - model._num_timesteps_at_start) % rollout
+    assert isinstance(model, DQN)
+    heard_of = model._n_calls * model.n_envs
+    return heard_of if heard_of == model.num_timesteps - model.n_envs else model.num_timesteps
+
+
+def _numbers(info: dict[str, Any]) -> dict[str, float]:
+    """The finite numbers of an episode's record."""
+    return {k: float(v) for k, v in info.items() if isinstance(v, (int, float, np.number)) and np.isfinite(v)}
+
+
+def _set_counters(model: BaseAlgorithm, counters: Counters) -> None:
+    size = model._stats_window_size
+    model.ep_info_buffer = deque((row.model_dump() for row in counters.ep_info_buffer), maxlen=size)
+    model.ep_success_buffer = deque(counters.ep_success_buffer, maxlen=size)
+    model.num_timesteps = model._num_timesteps_at_start = counters.num_timesteps
+    model._total_timesteps = counters.total_timesteps
+    model._episode_num, model._n_updates = counters.episode_num, counters.n_updates
+    model._current_progress_remaining = counters.current_progress_remaining
+    if isinstance(model, DQN) and isinstance(counters, DQNCounters):
+        model.exploration_rate, model._n_calls = counters.exploration_rate, counters.n_calls
+
+
+def _check_complete(folder: Path, manifest: dict[str, Any], model: BaseAlgorithm, exact: bool) -> None:
+    """Refuse a manifest without the files that its own words call for."""
+    needed = ["rng.json"]
+    if exact:
+        needed += ["env.npz", "replay.npz"] if isinstance(model, DQN) else ["env.npz"]
+        needed += ["pictures.npz"] if isinstance(model, GuidedPPO | GuidedDQN) else []
+    if "env.npz" in manifest["files"]:
+        needed += ["last_step.npz"]
+    if absent := [name for name in needed if name not in manifest["files"]]:
+        raise DriveRLError(f"{folder / 'manifest.json'}: files: {', '.join(absent)} not listed; {MEND}")
+
+
+def _rollout_steps(model: BaseAlgorithm) -> int:
+    """Return the most environment steps between two updates, and those of two resets."""
+    if isinstance(model, PPO):
+        return (model.n_steps + 2) * model.n_envs
+    assert isinstance(model, DQN)
+    return (_dqn_rollout(model) + 2) * model.n_envs + model.learning_starts
+
+
+def _last_step(model: BaseAlgorithm) -> dict[str, np.ndarray]:
+    """What the model last saw: the observations and, for PPO, whether an episode has just begun."""
+    last = model._last_obs
+    assert last is not None, "the model has not begun to learn"
+    starts = model._last_episode_starts
+    arrays = {"episode_starts": starts if starts is not None else np.zeros(model.n_envs, dtype=bool)}
+    parts = last if isinstance(last, dict) else {"": last}
+    arrays |= {f"obs/{key}": value for key, value in parts.items()}
+    return {name: torch.as_tensor(value).cpu().numpy() for name, value in arrays.items()}
+
+
+def _read_last_step(env: VecEnv, path: Path) -> dict[str, np.ndarray]:
+    """Return what `_last_step` wrote for such environments."""
+    arrays, n = read_arrays(path), env.num_envs
+    space = env.observation_space
+    parts = space.spaces if isinstance(space, spaces.Dict) else {"": space}
+    expected = {f"obs/{key}": (n, *(part.shape or ())) for key, part in parts.items()} | {"episode_starts": (n,)}
+    if arrays.keys() != expected.keys():
+        raise DriveRLError(f"{path}: holds {', '.join(arrays)}, but expected {', '.join(expected)}; {MEND}")
+    if (found := arrays["episode_starts"].size) != n:
+        raise DriveRLError(
+            f"{path}: the checkpoint holds {found} environments and this run has {n}: resume with the same number of"
+            " environments"
+        )
+    for name, shape in expected.items():
+        dtype = np.dtype(bool if name == "episode_starts" else parts[name.removeprefix("obs/")].dtype).type
+        check_array(f"{path}: {name}", arrays[name], Expected(shape, dtype), MEND)
+    return arrays
+
+
+def _set_last_step(model: BaseAlgorithm, arrays: dict[str, np.ndarray] | None) -> None:
+    model._last_obs = None  # `learn` then resets the environments
+    if arrays is None:
+        return
+    model._last_episode_starts = arrays["episode_starts"]
+    parts = {name.removeprefix("obs/"): value for name, value in arrays.items() if name.startswith("obs/")}
+    model._last_obs = parts[""] if "" in parts else parts  # noqa: SIM401

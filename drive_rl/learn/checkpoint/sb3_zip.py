@@ -1,0 +1,145 @@
+"""Models saved by stable-baselines3 itself: zips that hold pickles, opened only when the user trusts them.
+
+It knows the zip, and tells what a zip is from its readable part. It does not know drive-rl's own checkpoints, which
+need no trust.
+"""
+
+import json
+import lzma
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3 import DQN, PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from torch import nn
+
+from drive_rl.errors import DriveRLError
+from drive_rl.run.storage.atomic import require_file
+
+_LARGEST_SETTINGS = 2**28  # bytes: pictures seen last, and little else
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+_WANTED = "give the path of what `model.save` of stable-baselines3 wrote for PPO or DQN"
+
+_BY_POLICY = {
+    "sb3_contrib.common.recurrent": "RecurrentPPO",
+    "sb3_contrib.ppo_recurrent": "RecurrentPPO",
+    "sb3_contrib.common.maskable": "MaskablePPO",
+    "sb3_contrib.ppo_mask": "MaskablePPO",
+    "sb3_contrib.qrdqn": "QRDQN",
+    "sb3_contrib.tqc": "TQC",
+    "sb3_contrib.ars": "ARS",
+    "sb3_contrib.crossq": "CrossQ",
+    "stable_baselines3.sac": "SAC",
+    "stable_baselines3.td3": "TD3 or DDPG",
+}
+"""Where the policy classes of other algorithms are defined."""
+
+_BY_SETTINGS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("TRPO", frozenset({"cg_max_steps"})),
+    ("QRDQN", frozenset({"n_quantiles"})),
+    ("TQC", frozenset({"top_quantiles_to_drop_per_net"})),
+    ("ARS", frozenset({"n_delta"})),
+    ("TD3 or DDPG", frozenset({"policy_delay"})),
+    ("SAC", frozenset({"target_entropy"})),
+    ("PPO", frozenset({"n_epochs", "clip_range", "gae_lambda"})),
+    ("DQN", frozenset({"target_update_interval", "exploration_fraction", "exploration_final_eps"})),
+    ("A2C", frozenset({"gae_lambda", "vf_coef"})),
+)
+"""Settings that tell an algorithm from those after it."""
+
+_REASONS = {
+    "RecurrentPPO": "its LSTM remembers from step to step, and drive-rl's drivers are given one observation at a time",
+    "MaskablePPO": "it was taught which actions are allowed, and these worlds say no such thing",
+}
+
+
+def load_foreign(path: Path, trust: bool, device: str = "cpu") -> BaseAlgorithm:
+    """Load a PPO or DQN zip of stable-baselines3.
+
+    Args:
+        path: The zip.
+        trust: Whether the user said `--trust`: unpickling can run any code that the zip's author put there.
+        device: Torch device of the model.
+
+    Raises:
+        DriveRLError: not such a zip, of another algorithm, not trusted, it does not load with the versions installed
+            here, or its policy needs more than observations: a memory, or the statistics of VecNormalize.
+    """
+    path = Path(path)
+    algorithm = _algorithm_of(path)
+    if not trust:
+        raise DriveRLError(
+            f"{path}: a stable-baselines3 zip: it holds pickles, and opening it can run any code its author "
+            "put "
+            "there: add --trust if you know where it comes from"
+        )
+    try:
+        model = algorithm.load(path, device=device)
+    except Exception as error:  # a pickle of other versions can fail in any way
+        raise DriveRLError(
+            f"{path}: does not load here ({type(error).__name__}: {error}): it needs the Python and "
+            "stable-baselines3 versions it was saved with, which its system_info.txt names"
+        ) from error
+    _check_self_contained(path, model)
+    return model
+
+
+def _algorithm_of(path: Path) -> type[BaseAlgorithm]:
+    """Tell what a zip holds by its policy's class and the names of its settings; nothing is unpickled."""
+    settings = _settings(path)
+    name = _name_of(settings)
+    for algorithm in (PPO, DQN):
+        if name == algorithm.__name__:
+            return algorithm
+    what = f"saved by {name}" if name else "saved by an algorithm that its settings do not tell"
+    reason = _REASONS.get(name, "drive-rl drives with PPO and DQN")
+    raise DriveRLError(f"{path}: neither PPO nor DQN, but {what}: {reason}; fix: train PPO or DQN and save that")
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """Return the readable part of a zip: settings as JSON, some with a pickle beside what can be read."""
+    require_file(path, _WANTED)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = archive.getinfo("data").file_size
+            if size > _LARGEST_SETTINGS:
+                raise ValueError(f"data: {size} bytes, but at most {_LARGEST_SETTINGS} are read")
+            settings = json.loads(archive.read("data"))
+    except (OSError, EOFError, KeyError, ValueError, RuntimeError, *_ZIP_ERRORS) as error:
+        raise DriveRLError(f"{path}: not a stable-baselines3 zip ({error}): {_WANTED}") from error
+    if not isinstance(settings, dict):
+        raise DriveRLError(f"{path}: not a stable-baselines3 zip (data is no table of settings): {_WANTED}")
+    return settings
+
+
+def _name_of(settings: dict[str, Any]) -> str:
+    """Return the algorithm's name; empty when nothing tells it."""
+    policy = settings.get("policy_class")
+    module = policy.get("__module__") if isinstance(policy, dict) else None
+    for place, name in _BY_POLICY.items():
+        if isinstance(module, str) and (module == place or module.startswith(f"{place}.")):
+            return name
+    return next((name for name, keys in _BY_SETTINGS if keys <= settings.keys()), "")
+
+
+def _check_self_contained(path: Path, model: BaseAlgorithm) -> None:
+    """Refuse a policy that observations alone do not suffice."""
+    if any(isinstance(module, nn.RNNBase) for module in model.policy.modules()):
+        raise DriveRLError(
+            f"{path}: its policy {type(model.policy).__name__} has a recurrent layer: {_REASONS['RecurrentPPO']}; fix:"
+            " stack frames instead (world.camera.frame_stack)"
+        )
+    if model._last_original_obs is not None and not _bytes_only(model._last_obs):
+        raise DriveRLError(
+            f"{path}: learned through VecNormalize, whose statistics lie in another file (vecnormalize.pkl) and are not"
+            " in the zip: observations would reach its policy unscaled; fix: train without VecNormalize"
+        )
+
+
+def _bytes_only(observations: Any) -> bool:
+    """Whether all observations are bytes, as pictures are that VecNormalize has left alone."""
+    parts = observations.values() if isinstance(observations, dict) else [observations]
+    return all(np.asarray(part).dtype == np.uint8 for part in parts)

@@ -1,0 +1,1 @@
+"""Learning from pixels with a lane-state network trained alongside."""

@@ -1,0 +1,1 @@
+"""stable-baselines3 adapted: vector environments, feature extractors, exploration, logging."""

@@ -1,0 +1,127 @@
+"""The batch engine as a stable-baselines3 `VecEnv`: what `SerialVecEnv` shows, without a copy of the pictures.
+
+Pictures stay as they are until the step after the next, which is as long as stable-baselines3 looks at them. Over a
+batch on a GPU, observations, rewards and dones are torch tensors there, which only `DevicePPO` takes.
+"""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.utils import seeding
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
+
+from drive_rl.config.spec import Actions, Split
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.engines.batch import Batch
+from drive_rl.sim.envs.road_sampler import Course, check_courses, split_courses
+from drive_rl.sim.state import Expected, check_array
+from drive_rl.sim.task.outcome import RUNNING, TIMEOUT
+from drive_rl.sim.task.spaces import action_grid, action_space, commands_of, observation_space
+
+_MEND = "fix: the run's own spec.yaml"
+
+
+class BatchVecEnv(VecEnv):
+    """N cars of the batch engine. The same seeds give the same roads as in `SerialVecEnv`.
+
+    Args:
+        batch: The cars.
+        actions: What is given.
+        split: Where road seeds are drawn from.
+        reward_scale: The learner is given so many times the reward.
+        retry: Chance that an episode takes place on a road that was failed before.
+    """
+
+    render_mode: str | None = None
+
+    def __init__(
+        self, batch: Batch, actions: Actions, split: Split, reward_scale: float = 1.0, retry: float = 0.0
+    ) -> None:
+        self.batch, self.world = batch, batch.world
+        n = batch.num_cars
+        self._grid = action_grid(self.world.task) if actions == "discrete" else None
+        self._scale = reward_scale
+        self._courses = [Course(split, seeding.np_random(None)[0], retry) for _ in range(n)]
+        self._returns = batch.zeros((n,), np.float64)
+        self._commands = np.zeros((n, 2))
+        super().__init__(n, observation_space(self.world, batch.observation), action_space(self.world, actions))
+
+    def reset(self) -> Any:
+        """Begin every car's episode, with the seeds set before."""
+        for course, seed in zip(self._courses, self._seeds, strict=True):
+            if seed is not None:
+                course.rng = seeding.np_random(seed)[0]
+        self._reset_seeds()
+        self._returns[:] = 0
+        self.batch.begin(range(self.num_envs), [course.next() for course in self._courses])
+        return self.batch.observe()
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Remember the actions."""
+        self._commands = commands_of(actions, self.num_envs, self._grid)
+
+    def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
+        """Step every car; where an episode ends, show the next one's beginning."""
+        ended = self.batch.step(self._commands)
+        cars = self.batch.cars
+        self._returns += cars.reward
+        rewards, dones = self.batch.zeros((self.num_envs,), np.float32), cars.end != RUNNING
+        rewards[:] = self._scale * cars.reward
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for car in ended.tolist():
+            infos[car] = info = self.batch.last_info(car)
+            info["episode"] = {"r": float(self._returns[car]), "l": int(cars.steps[car])}
+            info["terminal_observation"] = self.batch.observe_one(car)
+            info["TimeLimit.truncated"] = bool(cars.end[car] == TIMEOUT)
+            self._returns[car] = 0
+            self._courses[car].driven(info["road_seed"], info["is_success"])
+        if len(ended):
+            self.batch.begin(ended, [self._courses[car].next() for car in ended.tolist()])
+        return self.batch.observe(), rewards, dones, infos
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Return arrays from which `set_state` goes on exactly here."""
+        courses = {f"course.{i}": course.get_state() for i, course in enumerate(self._courses)}
+        return {**self.batch.get_state(), **courses, "returns": self.batch.to_numpy(self._returns).copy()}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Go on where `get_state` was called.
+
+        Raises:
+            DriveRLError: it is of other environments, or no state that they can be in; nothing has changed.
+        """
+        rest, courses = split_courses(state)
+        returns = rest.pop("returns", np.empty(0))
+        self.batch.check_state(rest)
+        check_courses(courses, self.num_envs)
+        if not rest["drives"].all():
+            raise DriveRLError(
+                f"state: drives = {rest['drives'].tolist()}: expected a car on its road in each; {_MEND}"
+            )
+        check_array("state: returns", returns, Expected((self.num_envs,), np.float64, -1e15, 1e15), _MEND)
+        self.batch.set_state(rest)
+        self._returns[:] = self.batch.of_numpy(returns)
+        for i, course in enumerate(self._courses):
+            course.set_state(courses[f"course.{i}"])
+
+    def close(self) -> None:
+        """End the threads."""
+        self.batch.close()
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """Return an attribute, which is the same for every car."""
+        return [getattr(self, attr_name)] * len(list(self._get_indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Refuse: cars have no attributes of their own."""
+        raise NotImplementedError("the cars of a batch have no attributes of their own")
+
+    def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
+        """Refuse: cars have no methods of their own."""
+        raise NotImplementedError("the cars of a batch have no methods of their own")
+
+    def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
+        """Return False for every car."""
+        return [False] * len(list(self._get_indices(indices)))

@@ -1,0 +1,90 @@
+"""Image encoders and the lane state as stable-baselines3 feature extractors.
+
+It knows observations and feature vectors; the networks are perception's. It knows nothing of algorithms, actions,
+worlds or checkpoints. Build policies with `normalize_images=False`: the encoders scale pixels themselves.
+"""
+
+from typing import Self, cast
+
+import gymnasium
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import Tensor
+
+from drive_rl.config.spec import EncoderSpec
+from drive_rl.errors import DriveRLError
+from drive_rl.perception.models.encoders import layers_of, scaled
+
+STATE_SCALE = (1.0, 5.0, 0.1, 1.0, 2.0, 3.0, 0.1, 20.0, 20.0, 20.0, 20.0)
+"""Factor on each of the environment's STATE_FIELDS that brings it near [-1, 1]."""
+
+
+class ImageEncoder(BaseFeaturesExtractor):
+    """(B, C, H, W) image -> (B, features): a `perception.encoders.Encoder`.
+
+    Args:
+        observation_space: A channel-first image.
+        encoder: Family and length of the feature vector.
+        frames: How many pictures are stacked along the channels.
+
+    Raises:
+        DriveRLError: the space is no image, or one side is below 16 pixels.
+    """
+
+    def __init__(self, observation_space: gymnasium.Space, encoder: EncoderSpec, frames: int = 1) -> None:
+        super().__init__(observation_space, encoder.features)
+        self.frozen = False
+        self.trunk, self.head = layers_of(encoder, _image_shape(observation_space), frames)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Return the features of a batch of images."""
+        return self.head(self.trunk(scaled(observations)))
+
+    def freeze(self) -> None:
+        """Stay as it is from now on, batch norm's statistics too."""
+        self.requires_grad_(False)
+        self.frozen = True
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Do as any module, unless frozen."""
+        return super().train(mode and not self.frozen)
+
+
+class StateEncoder(BaseFeaturesExtractor):
+    """(B, F) lane state in SI units -> (B, F), each field scaled to about [-1, 1]."""
+
+    scale: Tensor
+
+    def __init__(self, observation_space: gymnasium.Space) -> None:
+        fields = cast(tuple[int], observation_space.shape)[0]
+        super().__init__(observation_space, fields)
+        factors = STATE_SCALE if fields == len(STATE_SCALE) else (1.0,) * fields
+        self.register_buffer("scale", torch.tensor(factors), persistent=False)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Return the scaled state."""
+        return observations.float() * self.scale
+
+
+class CameraStateEncoder(BaseFeaturesExtractor):
+    """{camera, state} -> the image's features beside the scaled state."""
+
+    def __init__(self, observation_space: gymnasium.Space, encoder: EncoderSpec, frames: int = 1) -> None:
+        parts = cast(spaces.Dict, observation_space).spaces
+        camera = ImageEncoder(parts["camera"], encoder, frames)
+        state = StateEncoder(parts["state"])
+        super().__init__(observation_space, camera.features_dim + state.features_dim)
+        self.camera, self.state = camera, state
+
+    def forward(self, observations: dict[str, Tensor]) -> Tensor:
+        """Return image features and state side by side."""
+        return torch.cat((self.camera(observations["camera"]), self.state(observations["state"])), dim=1)
+
+
+def _image_shape(space: gymnasium.Space) -> tuple[int, int, int]:
+    shape = space.shape
+    if shape is None or len(shape) != 3:
+        raise DriveRLError(f"encoder: observation shape {shape}: expected an image (channels, height, width)")
+    return shape[0], shape[1], shape[2]

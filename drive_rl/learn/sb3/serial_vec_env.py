@@ -1,0 +1,140 @@
+"""A stable-baselines3 `VecEnv` over environments of this process, with episode statistics and without copies.
+
+`DummyVecEnv` and `Monitor` deep-copy every info of every step. This one hands the environments' own infos on,
+and adds what stable-baselines3 reads (`episode`, `terminal_observation`, `TimeLimit.truncated`). It knows no
+world.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+import gymnasium
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
+
+from drive_rl.drivers.observations import copied, stacked
+from drive_rl.sim.state import Expected, check_array
+
+_FAILED_KEPT = 8
+_MEND = "fix: the run's own spec.yaml"
+
+
+class Seat:
+    """One environment and the return and length of its running episode; other names go to the environment.
+
+    The learner is given `reward_scale` times the reward; the episode's return counts the reward itself. With a chance
+    of `retry`, an episode takes place on the road that was failed longest ago, and no new one is drawn (a simple
+    prioritized level replay, after Jiang et al. 2021, arXiv 2010.03934).
+    """
+
+    def __init__(self, env: gymnasium.Env, reward_scale: float = 1.0, retry: float = 0.0) -> None:
+        self.env = env
+        self.reward_scale = reward_scale
+        self.retry = retry
+        self.failed: deque[int] = deque(maxlen=_FAILED_KEPT)  # road seeds, the oldest first
+        self.episode_return = 0.0
+        self.episode_length = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "env":
+            raise AttributeError(name)
+        return getattr(self.env, name)
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Begin an episode and return its first observation."""
+        self.episode_return, self.episode_length = 0.0, 0
+        if seed is None and options is None and self.failed and self.env.np_random.random() < self.retry:
+            options = {"road_seed": self.failed.popleft()}
+        return self.env.reset(seed=seed, options=options)[0]
+
+    def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
+        """Take a step; at an episode's end, return the next episode's first observation."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.episode_return += float(reward)
+        self.episode_length += 1
+        done = bool(terminated or truncated)
+        if done:
+            info["episode"] = {"r": self.episode_return, "l": self.episode_length}
+            info["terminal_observation"] = copied(observation)
+            info["TimeLimit.truncated"] = bool(truncated and not terminated)
+            if self.retry and not info["is_success"]:
+                self.failed.append(info["road_seed"])
+            observation = self.reset()
+        return observation, self.reward_scale * float(reward), done, info
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Return the environment's state and the running episode's statistics."""
+        episode = np.array([self.episode_return, self.episode_length], np.float64)
+        return {**cast(Any, self.env).get_state(), "episode": episode, "failed": np.array(self.failed, np.int64)}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `get_state` returned.
+
+        Raises:
+            DriveRLError: it is of another environment, or no state that this can be in.
+        """
+        rest = dict(state)
+        episode, failed = rest.pop("episode", np.empty(0)), rest.pop("failed", np.empty(0))
+        check_array("state: episode", episode, Expected((2,), np.float64, -1e15, 1e15), _MEND)
+        check_array("state: failed", failed, Expected((None,), np.int64, 0), _MEND)
+        cast(Any, self.env).set_state(rest)
+        self.episode_return, length = episode.tolist()
+        self.episode_length = int(length)
+        self.failed = deque(failed.tolist(), _FAILED_KEPT)
+
+
+class SerialVecEnv(VecEnv):
+    """Environments stepped one after the other in this process."""
+
+    def __init__(
+        self, makers: Iterable[Callable[[], gymnasium.Env]], reward_scale: float = 1.0, retry: float = 0.0
+    ) -> None:
+        self.seats = [Seat(make(), reward_scale, retry) for make in makers]
+        first = self.seats[0].env
+        self._actions = np.empty(0)
+        super().__init__(len(self.seats), first.observation_space, first.action_space)
+
+    def reset(self) -> Any:
+        """Reset every environment, with the seeds and options set before."""
+        seeds, options = self._seeds, self._options
+        rows = [seat.reset(seeds[i], options[i] or None) for i, seat in enumerate(self.seats)]
+        self._reset_seeds()
+        self._reset_options()
+        return stacked(rows, self.observation_space)
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Remember the actions."""
+        self._actions = actions
+
+    def step_wait(self) -> Any:
+        """Step every environment."""
+        rows, rewards, dones, infos = zip(*map(Seat.step, self.seats, self._actions), strict=True)
+        batch = stacked(rows, self.observation_space)
+        return batch, np.array(rewards, np.float32), np.array(dones), list(infos)
+
+    def close(self) -> None:
+        """Close every environment."""
+        for seat in self.seats:
+            seat.env.close()
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """Return an attribute of some environments."""
+        return [getattr(seat, attr_name) for seat in self._picked(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Set an attribute of some environments."""
+        for seat in self._picked(indices):
+            setattr(seat.env, attr_name, value)
+
+    def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
+        """Call a method of some environments."""
+        return [getattr(seat, method_name)(*args, **kwargs) for seat in self._picked(indices)]
+
+    def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
+        """Say which environments carry a wrapper."""
+        return [isinstance(seat.env, wrapper_class) for seat in self._picked(indices)]
+
+    def _picked(self, indices: VecEnvIndices) -> list[Seat]:
+        return [self.seats[i] for i in self._get_indices(indices)]

@@ -1,0 +1,128 @@
+"""What a run has seen of itself: held-out evaluations and the clock. Each checkpoint to resume from holds it.
+
+It knows numbers and a file. It does not know who drives, or what is done about the numbers.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from drive_rl.run.storage.manifest import MEND, Count
+from drive_rl.run.storage.schema import Table, read_table
+from drive_rl.sim.task.scoring import Score
+
+_Seconds = Annotated[float, Field(ge=0)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Evaluation(Table):
+    """One held-out evaluation while training."""
+
+    step: Count
+    success: _Share
+    driving_score: _Share
+    score: dict[str, Any]
+
+    @classmethod
+    def of(cls, step: int, score: Score) -> "Evaluation":
+        """Return the evaluation of a score."""
+        success, driving_score = score.success.value, score.driving_score.value
+        return cls(step=step, success=success, driving_score=driving_score, score=score.to_dict())
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What makes one evaluation better than another: success first, then driving score."""
+        return self.success, self.driving_score
+
+
+class _File(Table):
+    """`training.json`."""
+
+    wall_s: _Seconds
+    evaluation_s: _Seconds
+    rows: Count
+    unlogged: dict[str, float | None]  # None: not a finite number
+    evaluations: list[Evaluation]
+
+
+@dataclass
+class History:
+    """The evaluations so far, and the seconds spent."""
+
+    evaluations: list[Evaluation] = field(default_factory=list)
+    wall_s: float = 0.0
+    """Since training began, evaluations and checkpoints included, summed over resumes [s]."""
+    evaluation_s: float = 0.0
+    """Of these, in held-out evaluations [s]."""
+    rows: int = 0
+    """Rows of `metrics.csv` at the last save."""
+    unlogged: dict[str, float] = field(default_factory=dict)
+    """What the learner had recorded at the last save, for a row yet to be written."""
+    _tick: float = field(default_factory=time.perf_counter, repr=False)
+
+    @classmethod
+    def load(cls, path: Path) -> "History":
+        """Return the history that `state` gave.
+
+        Raises:
+            DriveRLError: no such file, or not a history.
+        """
+        file = read_table(path, _File, MEND)
+        unlogged = {name: math.nan if value is None else value for name, value in file.unlogged.items()}
+        return cls(file.evaluations, file.wall_s, file.evaluation_s, file.rows, unlogged)
+
+    def state(self) -> dict[str, Any]:
+        """Return the history as plain values, the clock up to date."""
+        self.tick()
+        return {
+            "wall_s": self.wall_s,
+            "evaluation_s": self.evaluation_s,
+            "rows": self.rows,
+            "unlogged": {name: value if math.isfinite(value) else None for name, value in self.unlogged.items()},
+            "evaluations": [row.model_dump() for row in self.evaluations],
+        }
+
+    @property
+    def train_s(self) -> float:
+        """Seconds spent on anything but held-out evaluations [s]."""
+        return self.wall_s - self.evaluation_s
+
+    @property
+    def best(self) -> Evaluation | None:
+        """The best evaluation, the latest of equals."""
+        return max(self.evaluations, key=lambda row: (*row.rank, row.step), default=None)
+
+    @property
+    def last(self) -> Evaluation | None:
+        """The newest evaluation."""
+        return self.evaluations[-1] if self.evaluations else None
+
+    def held(self, bar: float) -> int:
+        """Return how many of the newest evaluations in a row reach a success rate."""
+        misses = [i for i, row in enumerate(reversed(self.evaluations)) if row.success < bar]
+        return misses[0] if misses else len(self.evaluations)
+
+    def start(self) -> None:
+        """Start the clock."""
+        self._tick = time.perf_counter()
+
+    def tick(self) -> None:
+        """Bring the clock up to date."""
+        now = time.perf_counter()
+        self.wall_s += now - self._tick
+        self._tick = now
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Count the block's seconds as evaluation."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.evaluation_s += time.perf_counter() - begin

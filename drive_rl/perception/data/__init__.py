@@ -1,0 +1,1 @@
+"""Labelled pictures: rendered, read from folders, written."""

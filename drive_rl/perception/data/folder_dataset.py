@@ -1,0 +1,179 @@
+"""Data sets on disk as `Frames`: all at once to judge models by, or in minibatches to learn from.
+
+It knows records and threads. It knows no kind of data set, and no model.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.spec import WorldSpec
+from drive_rl.errors import DriveRLError
+from drive_rl.perception.data.decode import decode
+from drive_rl.perception.data.formats.detect import DataFolder, Kind, spread, why
+from drive_rl.perception.data.records import BadRecord, LaneTruth, Part, Record, Skipped
+from drive_rl.perception.data.samples import Frames, labels_known
+
+_DECODERS = 2
+
+
+@dataclass(frozen=True)
+class FolderData:
+    """Decoded pictures of a data set. `truths`, `images` and the rows of `frames` belong together."""
+
+    frames: Frames
+    truths: list[LaneTruth | None]  # lanes in the data set's own pixels; None where it has none
+    images: list[Path]
+    skipped: Skipped
+    kind: Kind
+    part: Part
+
+
+def read_folder(path: Path, world: WorldSpec, kind: Kind | None = None, limit: int | None = None) -> FolderData:
+    """Return the pictures that a data set judges models on, of the size and colours of a world's camera.
+
+    Args:
+        path: The folder.
+        world: Whose camera; its tiers of roads name those of our own data sets.
+        kind: What the folder is; None: found out.
+        limit: At most so many pictures, spread evenly; None: all.
+
+    Raises:
+        DriveRLError: no data set, or none of its pictures can be used.
+    """
+    folder = DataFolder.open(path, kind)
+    part, records = folder.judging()
+    return decoded(folder, part, records, world, limit)
+
+
+def decoded(
+    folder: DataFolder, part: Part, records: list[Record], world: WorldSpec, limit: int | None = None
+) -> FolderData:
+    """Return records as pictures; bad ones go to `folder.skipped`.
+
+    Raises:
+        DriveRLError: none of them can be used.
+    """
+    frames, truths, images = [], [], []
+    for record in spread(records, limit):
+        try:
+            one, truth = decode(record, world)
+        except BadRecord as error:
+            folder.skipped.add(record.where, error)
+            continue
+        frames.append(one)
+        truths.append(truth)
+        images.append(record.image)
+    if not frames:
+        raise DriveRLError(f"{folder.path}: holds no usable picture of part {part}{why(folder.skipped)}")
+    return FolderData(Frames.joined(frames), truths, images, folder.skipped, folder.kind, part)
+
+
+class FolderFrames:
+    """An endless order of minibatches of records, a new permutation each epoch: nothing to save for a resume.
+
+    A picture that turns out to be unusable is left out, and the next record takes its place.
+
+    Args:
+        records: What is learned from.
+        world: Whose camera the pictures are made for.
+        batch_size: Pictures of a minibatch.
+        seed: Seed of the order.
+        skipped: Is told of unusable pictures.
+        say: Is told at the end how many were left out, a line at a time.
+    """
+
+    def __init__(
+        self,
+        records: list[Record],
+        world: WorldSpec,
+        batch_size: int,
+        seed: int,
+        skipped: Skipped,
+        say: Callable[[str], None],
+    ) -> None:
+        self._records, self._world, self._batch_size, self._seed = records, world, batch_size, seed
+        self._skipped, self._say, self._told = skipped, say, len(skipped)
+        self._decoders = ThreadPoolExecutor(_DECODERS)
+        self._ready: dict[int, list[Future[Frames]]] = {}
+        self._orders: dict[int, NDArray[np.int64]] = {}
+
+    @classmethod
+    def of(cls, spec: PerceptionSpec, say: Callable[[str], None] = print) -> "tuple[FolderFrames, Frames]":
+        """Return what a recipe with `data.folder` learns from, and the pictures that it is looked at with.
+
+        These are the data set's own part `val`, or else its last tenth; at most `fit.val_frames` of them. Of what is
+        learned from, `data.labelled` is the part that is used, spread evenly.
+
+        Raises:
+            DriveRLError: no data set, nothing usable in it, or none of the labels that a head learns from.
+        """
+        assert spec.data.folder is not None, "the recipe renders its pictures"
+        folder = DataFolder.open(Path(spec.data.folder))
+        train, val = folder.learning()
+        own = "its own part val" if val is folder.parts.get("val") else "its last tenth: it has no part val"
+        say(f"data: {folder.path} ({folder.kind}): {len(train)} pictures to learn from, {len(val)} to look at ({own})")
+        looked_at = decoded(folder, "val", val, spec.world, spec.fit.val_frames)
+        _check_labels(spec, looked_at.frames)
+        for line in folder.skipped.told():
+            say(line)
+        train = spread(train, max(1, round(len(train) * spec.data.labelled)))
+        return cls(train, spec.world, spec.fit.batch_size, spec.seed, folder.skipped, say), looked_at.frames
+
+    def batch(self, number: int) -> Frames:
+        """Return minibatch `number`, counted from 0.
+
+        Raises:
+            DriveRLError: none of the pictures can be used.
+        """
+        futures = self._ready.pop(number, None) or self._decoded(number)
+        self._ready = {number + 1: self._ready.pop(number + 1, None) or self._decoded(number + 1)}
+        return Frames.joined([future.result() for future in futures])
+
+    def close(self) -> None:
+        """End the threads, and say what was left out since the start."""
+        self._decoders.shutdown(cancel_futures=True)
+        if len(self._skipped) > self._told:
+            for line in self._skipped.told():
+                self._say(line)
+
+    def _decoded(self, number: int) -> list[Future[Frames]]:
+        first = number * self._batch_size
+        rows = [self._row(place) for place in range(first, first + self._batch_size)]
+        return [self._decoders.submit(self._usable, row) for row in rows]
+
+    def _row(self, place: int) -> int:
+        """Return the record at a place of the endless order."""
+        epoch, at = divmod(place, len(self._records))
+        if epoch not in self._orders:
+            order = np.random.default_rng([self._seed, epoch]).permutation(len(self._records))
+            self._orders = {**dict(list(self._orders.items())[-2:]), epoch: order}
+        return int(self._orders[epoch][at])
+
+    def _usable(self, row: int) -> Frames:
+        for further in range(len(self._records)):
+            record = self._records[(row + further) % len(self._records)]
+            if record.where in self._skipped.reasons:
+                continue
+            try:
+                return decode(record, self._world)[0]
+            except BadRecord as error:
+                self._skipped.add(record.where, error)
+        raise DriveRLError(f"none of {len(self._records)} pictures can be used: {'; '.join(self._skipped.told(3))}")
+
+
+def _check_labels(spec: PerceptionSpec, frames: Frames) -> None:
+    """Refuse heads that the data set has no labels for."""
+    known = labels_known(frames)
+    missing = [head for head in spec.model.heads if not known[head]] if spec.fit.task == "labels" else []
+    if missing:
+        told = [head for head, is_known in known.items() if is_known]
+        raise DriveRLError(
+            f"{spec.data.folder}: model.heads = {list(spec.model.heads)}: the data set tells nothing of"
+            f" {', '.join(missing)}; fix: heads among {', '.join(told) or 'none that it could teach'}"
+        )

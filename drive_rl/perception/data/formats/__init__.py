@@ -1,0 +1,1 @@
+"""Folder formats of labelled pictures, one module each."""

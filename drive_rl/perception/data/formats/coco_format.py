@@ -1,0 +1,151 @@
+"""Reading COCO data sets: one JSON of images, annotations and categories (cocodataset.org/#format-data).
+
+It knows their layout and areas; how those are painted is `coco_areas.py`'s.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from drive_rl.errors import DriveRLError
+from drive_rl.perception.data.formats.coco_masks import Area, area_of, paint
+from drive_rl.perception.data.formats.label_files import inside, label_json, open_labels, short
+from drive_rl.perception.data.records import BadRecord, Files, Part, Record, Skipped, printable
+from drive_rl.sim.sensors.renderer import EGO_LANE, LINE, ROAD, VEHICLE
+
+LOOKED_FOR = "COCO (annotations/*.json, boxes.json or another *.json with images and annotations)"
+CATEGORIES = {
+    **dict.fromkeys(("vehicle", "car", "truck", "bus", "van"), VEHICLE),
+    **dict.fromkeys(("road", "drivable area"), ROAD),
+    **dict.fromkeys(("ego lane",), EGO_LANE),
+    **dict.fromkeys(("marking", "lane marking", "lane line"), LINE),
+}
+"""Names of categories (`_` and `-` are spaces) and the class that each is."""
+_MEND = "give the file again, whole"
+
+
+def find(root: Path) -> Files:
+    """Return the annotation files of each part; a name with `val` or `test` tells the part, all others are `train`."""
+    files: Files = {}
+    for path in [*sorted((root / "annotations").glob("*.json")), *sorted(root.glob("*.json"))]:
+        if not path.is_dir() and _looks_like_coco(path):
+            part: Part = "test" if "test" in path.stem else "val" if "val" in path.stem else "train"
+            files.setdefault(part, []).append(path)
+    return files
+
+
+def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
+    """Give the records of annotation files; bad ones go to `skipped`.
+
+    Areas of classes that we know are painted. Pixels beside them are background where the file has a category for the
+    road, and unknown where it has none, for then the road is among them.
+
+    Raises:
+        DriveRLError: a file that is not COCO's JSON, or has no category that we know.
+    """
+    for path in files:
+        coco = label_json(path, _MEND)
+        if not isinstance(coco, dict) or not all(
+            isinstance(coco.get(key), list) for key in ("images", "annotations", "categories")
+        ):
+            raise DriveRLError(f"{path}: not COCO's JSON: expected lists images, annotations, categories; fix: {_MEND}")
+        yield from _records(root, path, coco, skipped)
+
+
+def _records(root: Path, path: Path, coco: dict[str, Any], skipped: Skipped) -> Iterator[Record]:
+    classes = _classes(path, coco["categories"])
+    complete = ROAD in classes.values()
+    areas, bad = _areas(path, coco["annotations"], classes, skipped)
+    for n, image in enumerate(coco["images"]):
+        where = f"{path}: images[{n}]"
+        try:
+            if not isinstance(image, dict) or (key := _id(image.get("id"))) is None:
+                raise BadRecord("not COCO's image: expected file_name and id")
+            if key not in bad:  # a picture whose labels are broken would teach what is wrong
+                size = image.get("width"), image.get("height")
+                found = _image(root, path, image.get("file_name"))
+                yield Record(where, found, classes=partial(_painted, areas.get(key, []), complete, size))
+        except BadRecord as error:
+            skipped.add(where, error)
+
+
+def _classes(path: Path, categories: list[Any]) -> dict[str, int | None]:
+    """Return the class of each category by its id; None: none of ours."""
+    classes, names = {}, []
+    for category in categories:
+        key = _id(category.get("id")) if isinstance(category, dict) else None
+        if key is None or not isinstance(category.get("name"), str):
+            raise DriveRLError(f"{path}: categories: expected objects with id and name; fix: {_MEND}")
+        names.append(printable(category["name"][:40]))
+        classes[key] = CATEGORIES.get(category["name"].lower().replace("_", " ").replace("-", " "))
+    if not any(known is not None for known in classes.values()):
+        raise DriveRLError(
+            f"{path}: categories = {', '.join(names[:10]) or 'none'}: expected some of {', '.join(CATEGORIES)};"
+            " fix: rename them"
+        )
+    return classes
+
+
+def _areas(
+    path: Path, annotations: list[Any], classes: dict[str, int | None], skipped: Skipped
+) -> tuple[dict[str, list[Area]], set[str]]:
+    """Return the areas of each picture by its id, and the ids of pictures that have a bad one."""
+    areas: dict[str, list[Area]] = {}
+    bad: set[str] = set()
+    for n, annotation in enumerate(annotations):
+        key = _id(annotation.get("image_id")) if isinstance(annotation, dict) else None
+        try:
+            if key is None:
+                raise BadRecord("not COCO's annotation: expected an object with image_id")
+            if (category := _id(annotation.get("category_id"))) not in classes:
+                shown = short(annotation.get("category_id"))
+                raise BadRecord(f"unknown category: category_id = {shown}, which categories does not list")
+            if (known := classes[category]) is not None:
+                areas.setdefault(key, []).append(area_of(annotation, known))
+        except BadRecord as error:
+            skipped.add(f"{path}: annotations[{n}] of image {short(key)}", error)
+            if key is not None:
+                bad.add(key)
+    return areas, bad
+
+
+def _id(value: object) -> str | None:
+    """Return an id, of whatever type a file has it; None: it is none."""
+    return str(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def _painted(areas: list[Area], complete: bool, size: tuple[Any, Any], width: int, height: int) -> Any:
+    if size != (None, None) and size != (width, height):
+        said = " x ".join(short(side) for side in size)
+        raise BadRecord(f"picture of another size: {width} x {height}, its record says {said}")
+    return paint(areas, complete, width, height)
+
+
+def _image(root: Path, annotations: Path, name: object) -> Path:
+    """Return where a picture lies: beside its annotations, in the root, in `images`, or in a folder of its part.
+
+    Raises:
+        BadRecord: `name` is none, or leads out of these.
+    """
+    part = annotations.stem.rpartition("_")[2]  # instances_val2017 -> val2017
+    places = root, annotations.parent, root / "images", root / part, root / "images" / part
+    found = [inside(place, name) for place in places]
+    return next((path for path in found if os.path.isfile(path)), found[0])
+
+
+def _looks_like_coco(path: Path) -> bool:
+    """Whether a file, which may be large, begins as a JSON object and names `images` and `annotations`."""
+    names = {'"images"', '"annotations"'}
+    with open_labels(path, "COCO's") as file:
+        left = b""
+        for block in iter(partial(file.read, 1 << 20), b""):
+            if not left and not block.lstrip().startswith(b"{"):
+                return False
+            text = left + block
+            names = {name for name in names if name.encode() not in text}
+            if not names:
+                return True
+            left = block[-20:]
+    return False

@@ -1,0 +1,94 @@
+"""Reading CULane lane data sets: a `.lines.txt` beside each picture, and lists of pictures (xingangpan.github.io).
+
+It knows their layout. Labels are read when a picture is, for the data set has 130,000 files of them.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from drive_rl.perception.data.formats.label_files import LONGEST_LINE, inside, label_lines
+from drive_rl.perception.data.records import (
+    MOST_LANES,
+    MOST_POINTS,
+    PARTS,
+    BadRecord,
+    Files,
+    Floats,
+    LaneTruth,
+    Record,
+    Skipped,
+)
+from drive_rl.perception.scores.culane import FARTHEST_PX
+from drive_rl.plain_files import read_plain
+
+LOOKED_FOR = "CULane (list/*.txt, or *.lines.txt beside pictures)"
+_PICTURES = (".jpg", ".jpeg", ".png")
+
+
+def find(root: Path) -> Files:
+    """Return the lists of each part, or the `.lines.txt` where there is no list, which are all `train`.
+
+    A part may have several lists of the same pictures, as train.txt and train_gt.txt: the one with the shortest name
+    counts. Lists of which none is named after a part are all `train`.
+    """
+    lists = sorted((root / "list").glob("*.txt"), key=lambda path: (len(path.name), path.name))
+    if lists:
+        parts: Files = {}
+        for part in PARTS:
+            if named := [path for path in lists if path.stem.startswith(part)]:
+                parts[part] = named[:1]
+        return parts or {"train": lists}
+    lines = sorted(root.rglob("*.lines.txt"))
+    return {"train": lines} if lines else {}
+
+
+def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
+    """Give the records of lists, or of `.lines.txt` files; bad ones go to `skipped`."""
+    for path in files:
+        if path.name.endswith(".lines.txt"):
+            yield _beside(path)
+            continue
+        for where, line in label_lines(path, skipped, "CULane's"):
+            # the picture, from the root (`/driver_23/a.jpg`); in train_gt.txt also its mask, and which lanes there are
+            name = line.split()[0].lstrip("/")
+            try:
+                image = inside(root, name)
+                yield Record(where, image, lanes=partial(_truth, image.with_name(f"{image.stem}.lines.txt")))
+            except BadRecord as error:
+                skipped.add(where, error)
+
+
+def _beside(lines: Path) -> Record:
+    stem = lines.name.removesuffix(".lines.txt")
+    images = [lines.with_name(stem + suffix) for suffix in _PICTURES]
+    image = next((path for path in images if os.path.isfile(path)), images[0])
+    return Record(str(lines), image, lanes=partial(_truth, lines))
+
+
+def _truth(path: Path, width: int, height: int) -> LaneTruth:
+    try:
+        lines = read_plain(path, LONGEST_LINE).decode().splitlines()
+    except FileNotFoundError as error:
+        raise BadRecord(f"no such file: {path}") from error
+    except OSError as error:
+        raise BadRecord(f"cannot be read: {path} ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise BadRecord(f"not UTF-8: {path} ({error})") from error
+    lanes = [_lane(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    if len(lanes) > MOST_LANES or any(len(lane) > MOST_POINTS for lane in lanes):
+        raise BadRecord(f"too much for a picture: expected at most {MOST_LANES} lanes of {MOST_POINTS:,} points")
+    return LaneTruth(tuple(lanes), None, width, height)
+
+
+def _lane(path: Path, number: int, line: str) -> Floats:
+    try:
+        points = np.array([float(word) for word in line.split()])
+    except ValueError as error:
+        raise BadRecord(f"not a number: {path}, line {number} ({error})") from error
+    if len(points) % 2 or not (np.abs(points) < FARTHEST_PX).all():
+        raise BadRecord(f"not pairs of pixels: {path}, line {number}")
+    return points.reshape(-1, 2)

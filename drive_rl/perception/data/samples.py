@@ -1,0 +1,92 @@
+"""What a labelled picture is: arrays that every source of pictures fills and every model learns from.
+
+It knows shapes and units. It does not know where pictures come from.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.sim.task.outcome import STATE_FIELDS
+
+LANE_FIELDS = ("offset_m", "heading_error_rad", "curvature_0m", "curvature_5m", "curvature_10m", "curvature_20m")
+"""What a lane head tells, of the environment's STATE_FIELDS: where the car is in its lane, and how that bends."""
+
+CURVATURES_AHEAD_M = tuple(float(name.removeprefix("curvature_").removesuffix("m")) for name in LANE_FIELDS[2:])
+"""How far ahead of the car the lane's curvatures are told."""
+
+LINES = 4
+"""Painted lines that are told apart: the ego lane's right line, its left line, and the two left of that."""
+
+ROWS = 24
+"""Anchor rows at which a line's column is told."""
+
+WEATHER = ("clear", "fog", "dusk", "rain")
+
+UNKNOWN_CLASS = 255
+UNKNOWN_SCENE = -1
+
+_HIGHEST_ROW = 0.2
+
+assert set(LANE_FIELDS) <= set(STATE_FIELDS)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """B labelled pictures."""
+
+    images: NDArray[np.uint8]  # (B, C, H, W), grey or RGB, oldest picture of a stack first
+    lane: NDArray[np.float32]  # (B, 6), LANE_FIELDS in SI units; NaN where unknown
+    classes: NDArray[np.uint8]  # (B, H, W), indices into render.CLASSES; UNKNOWN_CLASS where unknown
+    lines: NDArray[np.float32]  # (B, LINES, ROWS), column / width where a line meets an anchor row; NaN: it does not
+    lined: NDArray[np.bool_]  # (B,), whether the lines are labelled at all
+    scene: NDArray[np.int64]  # (B, 2), index of the road's tier and of WEATHER; UNKNOWN_SCENE where unknown
+    seeds: NDArray[np.int64]  # (B,), road seeds; -1 where unknown
+
+    def __len__(self) -> int:
+        """Return B."""
+        return len(self.images)
+
+    def take(self, rows: NDArray[np.int64] | slice) -> Self:
+        """Return some of the pictures."""
+        return type(self)(**{name: array[rows] for name, array in self.arrays().items()})
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def joined(cls, parts: "list[Frames]") -> "Frames":
+        """Return the pictures of all parts, in order."""
+        return cls(**{name: np.concatenate([part.arrays()[name] for part in parts]) for name in parts[0].arrays()})
+
+    @classmethod
+    def unlabelled(cls, images: NDArray[np.uint8]) -> "Frames":
+        """Return pictures of which nothing is known."""
+        count, _, height, width = images.shape
+        return cls(
+            images=images,
+            lane=np.full((count, len(LANE_FIELDS)), np.nan, np.float32),
+            classes=np.full((count, height, width), UNKNOWN_CLASS, np.uint8),
+            lines=np.full((count, LINES, ROWS), np.nan, np.float32),
+            lined=np.zeros(count, np.bool_),
+            scene=np.full((count, 2), UNKNOWN_SCENE, np.int64),
+            seeds=np.full(count, -1, np.int64),
+        )
+
+
+def anchor_rows(height: int) -> NDArray[np.float64]:
+    """Return the anchor rows [px] of a picture, (ROWS,), top to bottom: below any horizon of a car's camera."""
+    return np.linspace(_HIGHEST_ROW * height, height - 0.5, ROWS)
+
+
+def labels_known(frames: Frames) -> dict[str, bool]:
+    """Return for each head whether any picture tells what it learns from."""
+    return {
+        "lane": bool(np.isfinite(frames.lane).any()),
+        "segmentation": bool((frames.classes != UNKNOWN_CLASS).any()),
+        "lines": bool(frames.lined.any()),
+        "scene": bool((frames.scene != UNKNOWN_SCENE).any()),
+    }

@@ -1,0 +1,1 @@
+"""How well a perception model does: accuracy, latency, robustness, saliency."""

@@ -1,0 +1,162 @@
+"""A perception model as an ONNX file: writing it, running it, and how far it is from the original.
+
+It knows models as modules from pictures to named tensors. It does not know what the outputs mean.
+"""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from drive_rl.errors import DriveRLError
+from drive_rl.perception.evaluation.runtimes import Engine, Images, Outputs, eager, still
+from drive_rl.perception.optional import need
+from drive_rl.run.storage.atomic import write_bytes
+
+TOLERANCE = 1e-4  # of an output from eager's: absolute, or of numbers as large as logits relative to the largest
+INPUT = "images"
+
+
+class Difference(NamedTuple):
+    """How far the file's outputs are from eager's, at worst."""
+
+    absolute: float  # max |a - b|
+    relative: float  # max |a - b| / max |b|, each output by its own largest value
+
+
+def export(model: nn.Module, path: Path, images: Images) -> Path:
+    """Write `model` to `path` as ONNX with fixed shapes, whole or not at all, and return `path`.
+
+    Args:
+        model: Its forward takes (B, C, H, W) uint8 and returns a mapping from names to tensors.
+        path: A `.onnx` file; one that exists is replaced.
+        images: Pictures (B, C, H, W) uint8, whose shape, batch included, the file then insists on.
+
+    Raises:
+        DriveRLError: a package is missing, or the disk is full.
+    """
+    onnx = need("onnx")
+    need("onnxscript")
+    original, example = still(model), torch.tensor(images)
+    with torch.no_grad(), _quiet():
+        names = list(original(example))
+        program: Any = torch.onnx.export(
+            _Tuple(original, names), (example,), dynamo=True, input_names=[INPUT], output_names=names, verbose=False
+        )
+    proto = _plain(program.model_proto)
+    onnx.checker.check_model(proto, full_check=True)
+    write_bytes(path, proto.SerializeToString())
+    return path
+
+
+def load(path: Path, threads: int) -> Engine:
+    """Return an engine that runs the ONNX file on the CPU with `threads` threads, in batches of the file's own size.
+
+    Raises:
+        DriveRLError: ONNX Runtime is missing, or cannot read the file.
+    """
+    session = _session(path, threads)
+    names = [output.name for output in session.get_outputs()]
+
+    def run(images: Images) -> Outputs:
+        return dict(zip(names, session.run(names, {INPUT: images}), strict=True))
+
+    return run
+
+
+def difference(model: nn.Module, path: Path, images: Images) -> Difference:
+    """Return how far the file's outputs are from those of `model`, at worst.
+
+    Args:
+        model: The original.
+        path: What `export` wrote of it.
+        images: Pictures (N, C, H, W) uint8, N a multiple of the file's batch.
+
+    Raises:
+        DriveRLError: ONNX Runtime is missing, or cannot read the file.
+    """
+    batch = _session(path, threads=1).get_inputs()[0].shape[0]
+    reference, engine = eager(model), load(path, threads=1)
+    worst = np.zeros(2)
+    for part in np.split(images, range(batch, len(images), batch)):
+        wanted, got = reference(part), engine(part)
+        worst = np.maximum(worst, np.max([_difference(wanted[name], got[name]) for name in wanted], axis=0))
+    return Difference(*worst.tolist())
+
+
+def verify(model: nn.Module, path: Path, images: Images) -> float:
+    """Return the largest absolute difference between the file's outputs and those of `model`, as `difference` takes it.
+
+    Raises:
+        DriveRLError: it and the relative one are above `TOLERANCE`, or ONNX Runtime is missing or cannot read the file.
+    """
+    worst = difference(model, path, images)
+    if not min(worst) <= TOLERANCE:  # a NaN is no agreement
+        raise DriveRLError(
+            f"{path}: an output differs from the model's by {worst.absolute:.2g}: expected <= {TOLERANCE:g}; "
+            "fix: export it again from this model"
+        )
+    return worst.absolute
+
+
+def _session(path: Path, threads: int) -> Any:
+    runtime = need("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3  # errors only
+    try:
+        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no base of their own
+        raise DriveRLError(f"{path}: not an ONNX model that can be run ({error}); fix: export it again") from error
+
+
+def _plain(proto: Any) -> Any:
+    """Drop the exporter's notes on where each node came from: half of a small file, with paths of this machine."""
+    graph = proto.graph
+    for noted in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        noted.ClearField("metadata_props")
+        noted.ClearField("doc_string")
+    return proto
+
+
+def _difference(wanted: NDArray[Any], got: NDArray[Any]) -> tuple[float, float]:
+    """Return the absolute and the relative difference of one output; NaN where either holds one."""
+    gap, largest = float(np.abs(got - wanted).max()), float(np.abs(wanted).max())
+    return gap, gap / largest if largest else gap
+
+
+class _Tuple(nn.Module):
+    """A model whose outputs come as a tuple, in the order of `names`, for ONNX knows no mapping."""
+
+    def __init__(self, model: nn.Module, names: list[str]) -> None:
+        super().__init__()
+        self.model, self.names = model, names
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.model(images)
+        return tuple(outputs[name] for name in self.names)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's prints, warnings and log lines back; its errors pass."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

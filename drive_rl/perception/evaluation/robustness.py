@@ -1,0 +1,163 @@
+"""How much of a score is left on corrupted and on adversarial pictures.
+
+It knows corruptions, attacks and a score as a function of pictures. It knows nothing of what is scored, of tables or
+of pages. Results are plain numbers that JSON can hold; what is not a finite number is None.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from drive_rl.perception.evaluation.attacks import Loss, fgsm, pgd
+from drive_rl.perception.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+
+Score = Callable[[NDArray[Any]], float]
+"""(N, C, H, W) pictures, uint8 or float32 in [0, 255] -> a number, higher is better."""
+Progress = Callable[[int, int, str], None]
+"""Called after each score with: how many are done, how many there are, which one this was."""
+_STEP_RATE = 2.5
+"""PGD's step times the number of steps, in epsilons (Madry et al. 2018, 5)."""
+
+
+def measure_corruptions(
+    score: Score,
+    images: NDArray[np.uint8],
+    severities: Sequence[int] = SEVERITIES,
+    seed: int = 0,
+    planes: int | None = None,
+    kept: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Score clean pictures, and under each of the 15 corruptions at each severity.
+
+    Args:
+        score: Higher is better.
+        images: (N, C, H, W) uint8.
+        severities: A subset of 1 to 5; fewer take less time and give another mean.
+        seed: Of the corruptions.
+        planes: Channels of a frame, as in `corrupt`.
+        kept: A folder for these corrupted pictures, so that the next model with the same pictures, seed and planes
+            need not wait for them (corrupting takes longer than looking).
+        progress: Told after each score.
+
+    Returns:
+        `clean`; `by_corruption` (name -> severity -> score); `mean_corrupted`, the mPC of Michaelis et al. 2019
+        (arXiv 1907.07484, eq. 1): over severities, then over corruptions; `relative`, their rPC (eq. 2):
+        mean_corrupted / clean, None where clean is 0; `severities`, `seed`, `pictures`.
+
+    Raises:
+        DriveRLError: as `corrupt`.
+    """
+    total = 1 + len(CORRUPTIONS) * len(severities)
+    tell = progress or _silent
+    clean = score(images)
+    tell(1, total, "clean")
+    scores: dict[str, dict[int, float]] = {name: {} for name in CORRUPTIONS}
+    pairs = [(name, severity) for name in CORRUPTIONS for severity in severities]
+    for done, (name, severity) in enumerate(pairs, start=2):
+        scores[name][severity] = score(_corrupted(images, name, severity, seed, planes, kept))
+        tell(done, total, f"{name} {severity}")
+    mean = fmean(fmean(row.values()) for row in scores.values())
+    return {
+        "clean": _plain(clean),
+        "by_corruption": {name: {str(s): _plain(value) for s, value in row.items()} for name, row in scores.items()},
+        "mean_corrupted": _plain(mean),
+        "relative": _plain(mean / clean) if clean else None,
+        "severities": list(severities),
+        "seed": seed,
+        "pictures": len(images),
+    }
+
+
+def measure_attacks(
+    model: nn.Module,
+    images: NDArray[np.uint8],
+    loss_of: Callable[[slice], Loss],
+    score: Score,
+    epsilons_px: Sequence[float] = (0.5, 1, 2, 4, 8),
+    steps: int = 10,
+    seed: int = 0,
+    batch: int = 32,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Score pictures attacked by FGSM and by PGD, for each epsilon.
+
+    Args:
+        model: In evaluation mode.
+        images: (N, C, H, W) uint8.
+        loss_of: Which of the pictures -> what the attacks raise, with the labels of those pictures bound into it.
+        score: Higher is better; of the attacked pictures, (N, C, H, W) float32.
+        epsilons_px: Bounds on the change of a pixel, in grey values of 255.
+        steps: PGD's steps of 2.5 epsilon / steps each.
+        seed: Of PGD's random starts, the same for each epsilon.
+        batch: Pictures attacked at a time.
+        progress: Told after each score.
+
+    Returns:
+        `clean`; `epsilons_px`; `fgsm` and `pgd`, a score for each epsilon; `pgd_steps`, `seed`, `pictures`.
+    """
+    runs = [(epsilon, attack) for epsilon in epsilons_px for attack in ("fgsm", "pgd")]
+    tell = progress or _silent
+    clean = score(images.astype(np.float32))
+    tell(1, 1 + len(runs), "clean")
+    curves: dict[str, list[float | None]] = {"fgsm": [], "pgd": []}
+    for done, (epsilon, attack) in enumerate(runs, start=2):
+        generator = torch.Generator().manual_seed(seed)
+        parts = [
+            _moved(attack, model, pictures, rise, epsilon, steps, generator).cpu().numpy()
+            for pictures, rise in _batches(model, images, loss_of, batch)
+        ]
+        curves[attack].append(_plain(score(np.concatenate(parts))))
+        tell(done, 1 + len(runs), f"{attack} {epsilon:g}")
+    found = {"clean": _plain(clean), "epsilons_px": [float(epsilon) for epsilon in epsilons_px], **curves}
+    return found | {"pgd_steps": steps, "seed": seed, "pictures": len(images)}
+
+
+def _moved(
+    attack: str, model: nn.Module, pictures: Tensor, rise: Loss, epsilon: float, steps: int, generator: torch.Generator
+) -> Tensor:
+    """One batch after the attack."""
+    if attack == "fgsm":
+        return fgsm(model, pictures, rise, epsilon)
+    return pgd(model, pictures, rise, epsilon, steps, _STEP_RATE * epsilon / steps, generator)
+
+
+def _batches(
+    model: nn.Module, images: NDArray[np.uint8], loss_of: Callable[[slice], Loss], batch: int
+) -> Iterator[tuple[Tensor, Loss]]:
+    """Pictures on the model's device, each batch with its own loss."""
+    device = next(model.parameters()).device
+    for start in range(0, len(images), batch):
+        part = slice(start, start + batch)
+        yield torch.from_numpy(images[part]).to(device), loss_of(part)
+
+
+def _corrupted(
+    images: NDArray[np.uint8], name: str, severity: int, seed: int, planes: int | None, kept: Path | None
+) -> NDArray[np.uint8]:
+    """The corrupted pictures, from the folder where they are there already."""
+    if kept is None:
+        return corrupt(images, name, severity, seed, planes)
+    file = kept / f"{name}-{severity}.npy"
+    if not file.exists():
+        kept.mkdir(parents=True, exist_ok=True)
+        half = file.with_suffix(".half.npy")  # a run cut off here leaves no file that looks whole
+        np.save(half, corrupt(images, name, severity, seed, planes))
+        half.replace(file)
+    return np.load(file)
+
+
+def _plain(number: float) -> float | None:
+    """The number as JSON can hold it."""
+    return float(number) if math.isfinite(number) else None
+
+
+def _silent(done: int, total: int, what: str) -> None:
+    """Progress that nobody watches."""

@@ -1,0 +1,1 @@
+"""How perception models learn."""

@@ -1,0 +1,61 @@
+"""One Gymnasium id for each world on the shelf: `envs/lane_follow.yaml` -> `drive_rl/LaneFollow-v0`."""
+
+import re
+import warnings
+from pathlib import Path
+from typing import NoReturn
+
+import gymnasium
+
+from drive_rl.config.shelf import entries
+from drive_rl.errors import DriveRLError
+
+
+def gym_id(name: str) -> str:
+    """Return the Gymnasium id of a world's name."""
+    return f"drive_rl/{''.join(part.capitalize() for part in re.split(r'[^A-Za-z0-9]+', name))}-v0"
+
+
+def register_worlds() -> None:
+    """Register every world; the file is read when the environment is made.
+
+    Two files such as `my-road.yaml` and `my_road.yaml` have one id. Neither is guessed: making it is an error that
+    names both, and each is still known by its name. A shelf that cannot be read is a warning here, so that importing
+    never fails; using it says so again as an error.
+    """
+    try:
+        worlds = worlds_of_ids()
+    except (DriveRLError, OSError) as error:
+        warnings.warn(f"no world is registered: {error}", stacklevel=2)
+        return
+    for name, files in worlds.items():
+        if len(files) > 1:
+            gymnasium.registry.pop(name, None)
+            refusal, named = "drive_rl.registration:refuse", {"files": [str(file) for file in files]}
+            gymnasium.register(name, entry_point=refusal, vector_entry_point=refusal, kwargs=named)
+        elif name not in gymnasium.registry:
+            gymnasium.register(
+                name,
+                entry_point="drive_rl.sim.envs.lane_env:make_env",
+                vector_entry_point="drive_rl.sim.envs.vector_env:make_vector_env",
+                kwargs={"world": str(files[0])},
+                disable_env_checker=True,
+                order_enforce=False,
+            )
+
+
+def worlds_of_ids() -> dict[str, list[Path]]:
+    """Return the files of every Gymnasium id: one, unless names differ by case or punctuation alone."""
+    found: dict[str, list[Path]] = {}
+    for name, path in entries("envs").items():
+        found.setdefault(gym_id(name), []).append(path)
+    return found
+
+
+def refuse(files: list[str], **_: object) -> NoReturn:
+    """Refuse to make an environment whose id several files have: the entry point of such an id.
+
+    Raises:
+        DriveRLError: always, with the files.
+    """
+    raise DriveRLError(f"{gym_id(Path(files[0]).stem)}: is the id of {' and '.join(files)}; fix: rename one of them")

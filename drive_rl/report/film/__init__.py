@@ -1,0 +1,1 @@
+"""Films of episodes: canvas, layout, road map, strip chart, outcome card, writers."""

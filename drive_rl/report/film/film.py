@@ -1,0 +1,117 @@
+"""Films of a driver: it drives, and what it did becomes frames. Knows drivers and environments; not training."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from drive_rl.config.spec import Split, WorldSpec
+from drive_rl.drivers.driver import Driver, begin_episodes
+from drive_rl.drivers.evaluate import split_seeds
+from drive_rl.drivers.observations import stacked
+from drive_rl.report.film.canvas import Picture
+from drive_rl.report.film.layout import Stage, Step, newest_picture
+from drive_rl.report.film.outcome_card import outcome_card
+from drive_rl.report.film.writers import FilmWriter, film_writer
+from drive_rl.run.process.threads import driving
+from drive_rl.sim.envs.lane_env import LaneEnv
+from drive_rl.sim.task.scoring import EpisodeMetrics
+
+CARD_S = 1.2
+"""How long the outcome of an episode stays [s]."""
+
+
+class Filmed(NamedTuple):
+    """How far a film is."""
+
+    film_s: float
+    """How long it lasts already [s]."""
+    number: int
+    """Which of its roads is driven, from 1."""
+    route_completion: float
+    """How much of that road is driven, in [0, 1]."""
+
+
+Progress = Callable[[Filmed], None]
+
+
+def render_film(
+    driver: Driver,
+    world: WorldSpec,
+    split: Split,
+    episodes: int,
+    out: Path,
+    *,
+    seeds: Sequence[int] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> list[EpisodeMetrics]:
+    """Film episodes in real time, one frame a control step, and return how they were driven.
+
+    Args:
+        driver: Who drives.
+        world: The world to drive in.
+        split: Which roads.
+        episodes: How many of them, from the first.
+        out: The film: `.mp4` (H.264, 1280x720), `.gif` (640x360), or a folder of PNGs (no suffix).
+        seeds: Road seeds to film instead of the split's first.
+        overwrite: Whether an existing film is replaced.
+        progress: Called with each frame that is added.
+
+    Raises:
+        DriveRLError: the split has fewer roads; `out` has another suffix, exists or cannot be written. Nothing
+            half-written stays, neither then nor when the film is interrupted.
+    """
+    roads = split_seeds(split, episodes) if seeds is None else seeds
+    stage = Stage(world, driver.name, driver.observation, len(roads))
+    rows: list[EpisodeMetrics] = []
+    with film_writer(out, world.task.control_hz, overwrite) as writer:
+        film = _Film(writer, world.task.control_hz, progress)
+        env = LaneEnv(world, observation=driver.observation, actions=driver.actions, split=split)
+        with closing(env), driving():
+            for number, seed in enumerate(roads, start=1):
+                rows.append(_film_episode(driver, env, stage, film, number, seed))
+    return rows
+
+
+def card_frames(world: WorldSpec) -> int:
+    """Return how many frames show the outcome of an episode."""
+    return max(1, round(CARD_S * world.task.control_hz))
+
+
+class _Film:
+    """Hands frames to the writer, and says how far the film is."""
+
+    def __init__(self, writer: FilmWriter, frames_per_s: int, progress: Progress | None) -> None:
+        self._writer, self._frames_per_s, self._progress = writer, frames_per_s, progress
+        self._frames, self._number = 0, 0
+
+    def begin_episode(self, number: int) -> None:
+        self._number = number
+        self._writer.begin_episode()
+
+    def add(self, frame: Picture, route_completion: float) -> None:
+        self._writer.add(frame)
+        self._frames += 1
+        if self._progress is not None:
+            self._progress(Filmed(self._frames / self._frames_per_s, self._number, route_completion))
+
+
+def _film_episode(driver: Driver, env: LaneEnv, stage: Stage, film: _Film, number: int, seed: int) -> EpisodeMetrics:
+    observation, _ = env.reset(seed=seed, options={"road_seed": seed})
+    begin_episodes(driver, [0])
+    stage.open(env.episode, number)
+    film.begin_episode(number)
+    while True:
+        action = driver.act(stacked([observation], env.observation_space))[0]
+        observation, reward, terminated, truncated, info = env.step(action)
+        seen = newest_picture(observation, env.world)
+        frame = stage.frame(Step(env.car, info["metrics"], reward, seen))
+        film.add(frame, info["metrics"]["route_completion"])
+        if terminated or truncated:
+            break
+    episode: EpisodeMetrics = info["episode_metrics"]
+    card = outcome_card(frame, episode, env.world.road.lane_width_m / 2)
+    for _ in range(card_frames(env.world)):
+        film.add(card, 1.0)
+    return episode

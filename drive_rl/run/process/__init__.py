@@ -1,0 +1,1 @@
+"""The process that a run is: device, threads, allocator, signals, streams, terminal."""

@@ -1,0 +1,1 @@
+"""What moves the car: PyBullet, the batch engine on CPU, and CUDA."""

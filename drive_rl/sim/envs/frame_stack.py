@@ -1,0 +1,63 @@
+"""The driver's camera over an episode: picture after picture, stacked into observations."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.config.spec import WorldSpec
+from drive_rl.sim.engines.bullet_camera import BulletCamera
+from drive_rl.sim.sensors.pinhole import Rays, cast_rays
+from drive_rl.sim.sensors.renderer import Scene, render
+from drive_rl.sim.task.episode import Episode
+from drive_rl.sim.vehicle import CarState
+
+
+class Eye:
+    """Looks out of one car with the renderer that the world names.
+
+    Raises:
+        DriveRLError: the renderer cannot run on this machine.
+    """
+
+    def __init__(self, world: WorldSpec) -> None:
+        camera = world.camera
+        self.frames: NDArray[np.uint8] = np.zeros(
+            (camera.frame_stack, camera.planes, camera.height_px, camera.width_px), np.uint8
+        )
+        self._world = world
+        self._bullet = None if camera.renderer == "field" else BulletCamera(world)
+        self._scene: Scene | None = None
+        self._rays: Rays | None = None
+
+    def close(self) -> None:
+        """Free what the renderer holds; safe to call twice."""
+        if self._bullet:
+            self._bullet.close()
+
+    def open(self, episode: Episode, car: CarState) -> None:
+        """Begin an episode: the stack shows the start and, before it, the way there at the same speed."""
+        look = episode.look
+        self._scene = Scene(episode.field, self._world.road, look, episode.parked_solids)
+        if self._bullet:
+            self._bullet.lay(episode.road, look, episode.parked)
+        self._rays = cast_rays(self._world.camera, look.camera_height_error_m, look.camera_pitch_error_rad)
+        way_m = car.vx_mps / self._world.task.control_hz  # between two pictures
+        for back in range(len(self.frames) - 1, -1, -1):
+            x_m, y_m = math.cos(car.yaw_rad) * way_m * back, math.sin(car.yaw_rad) * way_m * back
+            self.look(replace(car, x_m=car.x_m - x_m, y_m=car.y_m - y_m))
+
+    def look(self, car: CarState) -> None:
+        """Take the next picture."""
+        assert self._scene is not None, "open() comes first"
+        assert self._rays is not None
+        self.frames[:-1] = self.frames[1:]
+        if self._bullet:
+            self._bullet.photograph(car.x_m, car.y_m, car.yaw_rad, self.frames[-1])
+        else:
+            render(self._scene, self._rays, car.x_m, car.y_m, car.yaw_rad, self.frames[-1])
+
+    def observation(self) -> NDArray[np.uint8]:
+        """Return the stack, oldest first, as (frame_stack x channels, H, W) uint8."""
+        return self.frames.reshape(-1, *self.frames.shape[2:]).copy()

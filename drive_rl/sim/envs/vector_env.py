@@ -1,0 +1,230 @@
+"""The Gymnasium vector environment: N cars of the batch engine behind `gymnasium.make_vec`.
+
+Observations, rewards, ends, infos and the roads that a seed draws are those of `gymnasium.vector.SyncVectorEnv` over
+`LaneEnv`s, with the autoreset mode SAME_STEP.
+"""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from drive_rl.config.reader import load_world
+from drive_rl.config.spec import SPLITS, Actions, Observation, Split, WorldSpec
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.engines.batch import Batch
+from drive_rl.sim.envs.road_sampler import Course, check_courses, split_courses
+from drive_rl.sim.task.outcome import METRICS, RUNNING, TERMS, TIMEOUT
+from drive_rl.sim.task.spaces import (
+    ROAD_SEEDS,
+    action_grid,
+    action_space,
+    array_of,
+    commands_of,
+    known,
+    observation_space,
+    reset_options,
+    shown,
+)
+
+
+def make_vector_env(world: str | WorldSpec, num_envs: int = 1, **kwargs: Any) -> "BatchVectorEnv":
+    """Return the vector environment of a world, by name, YAML path or spec; Gymnasium's vector entry point."""
+    return BatchVectorEnv(world if isinstance(world, WorldSpec) else load_world(world), num_envs, **kwargs)
+
+
+class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
+    """N cars, each in the right-hand lane of a road of its own; `LaneEnv` tells the observations and actions.
+
+    On a GPU, observations, rewards and ends are torch tensors there; infos are NumPy arrays always.
+    A copy (`copy.deepcopy`, `pickle`) goes on from the same state and from then on independently.
+
+    Args:
+        world: The world.
+        num_envs: N.
+        observation: What the driver is given.
+        actions: What the driver gives.
+        split: Where road seeds are drawn from, unless `reset` names some.
+        threads: Over how many cores the cars are spread; None: as many as there are, for enough cars.
+        render_mode: None; one car's pictures are `LaneEnv`'s.
+        device: None for the CPU, or a CUDA device for torch.
+        copy: Whether observations are the caller's own. False is faster: they are views, which stay as they are until
+            the step after the next.
+
+    Raises:
+        DriveRLError: an unknown mode, N is no positive number, memory does not suffice, only PyBullet can run this
+            world, or the device cannot be used.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium's
+        "render_modes": [],
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
+
+    def __init__(
+        self,
+        world: WorldSpec,
+        num_envs: int = 1,
+        observation: Observation = "camera",
+        actions: Actions = "continuous",
+        split: Split = "train",
+        threads: int | None = None,
+        render_mode: str | None = None,
+        device: str | None = None,
+        copy: bool = True,
+    ) -> None:
+        if render_mode is not None:
+            raise DriveRLError(
+                f"render_mode = {render_mode!r}: a batch paints no frames for people; fix: gymnasium.make"
+            )
+        if threads is not None and device is not None:
+            raise DriveRLError(f"threads = {threads}: a batch on a device has none; fix: threads=None, or device=None")
+        known("split", split, tuple(SPLITS))
+        self.single_observation_space = observation_space(world, observation)
+        self.single_action_space = action_space(world, actions)
+        self.batch = (
+            Batch(world, num_envs, observation, threads)
+            if device is None
+            else _on_gpu(world, num_envs, observation, device)
+        )
+        known("copy", copy, (True, False))
+        self.world, self.num_envs, self._copy = world, num_envs, copy
+        self._grid = action_grid(world.task) if actions == "discrete" else None
+        self._courses = [Course(split, seeding.np_random(None)[0]) for _ in range(num_envs)]
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin N episodes, on the roads `options["road_seed"]` (one, or N of them) or on ones drawn from the split.
+
+        Raises:
+            DriveRLError: the seeds or options do not fit, or the environment is closed; no episode has begun.
+        """
+        self._need_open("reset")
+        seeds = (
+            [None if seed is None else seed + i for i in range(self.num_envs)] if not isinstance(seed, list) else seed
+        )
+        if len(seeds) != self.num_envs:
+            raise DriveRLError(f"reset: seed: {len(seeds)} given: expected one, or {self.num_envs}")
+        named = _road_seeds(reset_options(options), self.num_envs)
+        for course, own in zip(self._courses, seeds, strict=True):
+            if own is not None:
+                course.rng = seeding.np_random(own)[0]
+        drawn = [course.next() for course in self._courses]
+        self.batch.begin(range(self.num_envs), drawn if named is None else named)
+        everyone = np.ones(self.num_envs, bool)
+        return self._observe(), self._infos(everyone)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Drive each car one control step; where an episode ends, return the next one's first observation.
+
+        Raises:
+            DriveRLError: the actions do not fit the action space, `reset` was not called, or the environment is closed;
+                no car has moved.
+        """
+        self._need_open("step")
+        if not self.batch.drives.all():
+            raise DriveRLError("step: the episodes were never begun; fix: call reset() first")
+        batch = self.batch
+        ended = batch.step(commands_of(batch.to_numpy(actions), self.num_envs, self._grid))
+        cars = batch.cars
+        rewards, over, truncated = batch.copy(cars.reward), cars.end != RUNNING, cars.end == TIMEOUT
+        dones = batch.to_numpy(over)
+        infos: dict[str, Any] = {}
+        for car in ended.tolist():
+            last = {"final_obs": self._final(car), "final_info": batch.last_info(car)}
+            infos = self._add_info(infos, last, car)
+        if not dones.all():
+            terms = _masked(TERMS, np.where(dones[:, None], 0.0, batch.to_numpy(cars.terms)), ~dones)
+            infos |= {"reward_terms": terms, "_reward_terms": ~dones}
+        if len(ended):
+            batch.begin(ended, [self._courses[car].next() for car in ended.tolist()])
+        return self._observe(), rewards, over & ~truncated, truncated, infos | self._infos(dones)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """End the threads."""
+        if hasattr(self, "batch"):  # not where the constructor refused
+            self.batch.close()
+
+    def _need_open(self, verb: str) -> None:
+        if self.closed:
+            raise DriveRLError(f"{verb}: the environment is closed; fix: make another one")
+
+    def _observe(self) -> Any:
+        seen = self.batch.observe()
+        if not self._copy or self.batch.observation == "state":
+            return seen
+        if isinstance(seen, dict):
+            return {**seen, "camera": self.batch.copy(seen["camera"])}
+        return self.batch.copy(seen)
+
+    def get_state(self) -> dict[str, NDArray[Any]]:
+        """Return arrays from which `set_state` goes on exactly here, in this or another process."""
+        courses = {f"course.{i}": course.get_state() for i, course in enumerate(self._courses)}
+        return {**self.batch.get_state(), **courses}
+
+    def set_state(self, state: dict[str, NDArray[Any]]) -> None:
+        """Go on where `get_state` was called, on an environment of the same world, modes and N.
+
+        Raises:
+            DriveRLError: it is of another one, or no state that an environment can be in; nothing has changed.
+        """
+        self._need_open("set_state")
+        rest, courses = split_courses(state)
+        self.batch.check_state(rest)
+        check_courses(courses, self.num_envs)
+        self.batch.set_state(rest)
+        for i, course in enumerate(self._courses):
+            course.set_state(courses[f"course.{i}"])
+
+    def _final(self, car: int) -> Any:
+        """Return what one driver was given last, as arrays."""
+        seen, host = self.batch.observe_one(car), self.batch.to_numpy
+        return {key: host(part) for key, part in seen.items()} if isinstance(seen, dict) else host(seen)
+
+    def _infos(self, begun: NDArray[np.bool_]) -> dict[str, Any]:
+        """Return the metrics of all cars, and the road seeds of those whose episodes have just begun."""
+        everyone = np.ones(self.num_envs, bool)
+        infos = {
+            "metrics": _masked(METRICS, self.batch.to_numpy(self.batch.cars.metrics), everyone),
+            "_metrics": everyone,
+        }
+        if not begun.any():
+            return infos
+        seeds = np.where(begun, self.batch.ring.seeds[self.batch.slot], 0)
+        return infos | {"road_seed": seeds, "_road_seed": begun}
+
+
+def _on_gpu(world: WorldSpec, num_envs: int, observation: Observation, device: str) -> Batch:
+    from drive_rl.sim.engines.cuda import CudaBatch  # which imports torch
+
+    return CudaBatch(world, num_envs, observation, device)
+
+
+def _masked(names: tuple[str, ...], values: NDArray[np.float64], mask: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    """Return columns by name, and the mask beside each, as Gymnasium's vector environments do."""
+    columns = {name: values[:, i].copy() for i, name in enumerate(names)}
+    return {key: array for name in names for key, array in ((name, columns[name]), (f"_{name}", mask.copy()))}
+
+
+def _road_seeds(options: dict[str, Any], count: int) -> list[int] | None:
+    if "road_seed" not in options:
+        return None
+    seeds = options["road_seed"]
+    given = array_of(seeds)
+    if (
+        given is None
+        or given.dtype.kind not in "iu"
+        or given.shape not in ((), (count,))
+        or not ((given >= 0) & (given < ROAD_SEEDS)).all()
+    ):
+        raise DriveRLError(
+            f"reset: options: road_seed = {shown(seeds)}: expected an integer >= 0, or {count} of them, below 2^63"
+        )
+    return np.broadcast_to(given, (count,)).tolist()

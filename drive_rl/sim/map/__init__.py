@@ -1,0 +1,1 @@
+"""Roads: geometry, generation, distance fields, speed profiles."""

@@ -1,0 +1,1 @@
+"""What must be done and how it was done: spaces, episodes, reward, outcome, scores."""

@@ -1,0 +1,161 @@
+"""What drivers are given and what they give: the spaces of a world, and actions -> steering and pedal, checked first.
+
+It knows specs and spaces; it knows no engine.
+"""
+
+from typing import Any, cast, get_args
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from drive_rl.config.spec import Actions, Observation, TaskSpec, WorldSpec
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.task.outcome import STATE_FIELDS
+
+_STATE_LIMIT = 1e3
+_SHOWN = 200  # characters
+
+ROAD_SEEDS = 2**63
+"""Road seeds are smaller."""
+
+Grid = NDArray[np.float64]
+"""(actions, 2): steering and pedal in [-1, 1] of each discrete action."""
+
+
+def observation_space(world: WorldSpec, observation: Observation) -> spaces.Space[Any]:
+    """Return the space of one car's observations.
+
+    Raises:
+        DriveRLError: an unknown mode.
+    """
+    known("observation", observation, get_args(Observation))
+    camera = world.camera
+    image = spaces.Box(0, 255, (camera.planes * camera.frame_stack, camera.height_px, camera.width_px), np.uint8)
+    state = spaces.Box(-_STATE_LIMIT, _STATE_LIMIT, (len(STATE_FIELDS),), np.float32)
+    if observation == "camera+state":
+        return spaces.Dict({"camera": image, "state": state})
+    return image if observation == "camera" else state
+
+
+def action_space(world: WorldSpec, actions: Actions) -> spaces.Space[Any]:
+    """Return the space of one car's actions.
+
+    Raises:
+        DriveRLError: an unknown mode.
+    """
+    known("actions", actions, get_args(Actions))
+    if actions == "discrete":
+        return spaces.Discrete(len(action_grid(world.task)))
+    return spaces.Box(-1, 1, (2,), np.float32)
+
+
+def known(key: str, value: object, values: tuple[object, ...]) -> None:
+    """Refuse a value that is none of some.
+
+    Raises:
+        DriveRLError: it is none of them.
+    """
+    if value not in values:
+        raise DriveRLError(f"{key} = {value!r}: expected one of {', '.join(str(name) for name in values)}")
+
+
+def reset_options(options: object) -> dict[str, Any]:
+    """Return the options of a reset.
+
+    Raises:
+        DriveRLError: they are no dictionary, or hold something else than a road seed.
+    """
+    if options is None:
+        return {}
+    if not isinstance(options, dict):
+        raise DriveRLError(f"reset: options = {shown(options)}: expected a dictionary, such as {{'road_seed': 7}}")
+    unknown = [key for key in options if key != "road_seed"]
+    if unknown:
+        raise DriveRLError(f"reset: options: unknown key {shown(unknown[0])}; expected only 'road_seed'")
+    return options
+
+
+def action_grid(task: TaskSpec) -> Grid:
+    """Return the world's discrete actions, steer-major."""
+    return np.array([(steer, pedal) for steer in task.steer_grid for pedal in task.pedal_grid], np.float64)
+
+
+def command_of(action: Any, grid: list[list[float]] | None) -> tuple[float, float]:
+    """Return steering and pedal in [-1, 1] of one action: a pair of numbers, or with a grid an index into it.
+
+    Raises:
+        DriveRLError: another shape or type, a NaN, or an index beyond the grid.
+    """
+    if grid is not None:
+        if not _is_integer(action) or not 0 <= int(action) < len(grid):
+            raise DriveRLError(f"step: action {shown(action)}: expected an integer in [0, {len(grid)})")
+        steer, pedal = grid[int(action)]
+        return steer, pedal
+    given = array_of(action)
+    if given is None or given.shape != (2,) or given.dtype.kind not in "fiu" or not np.isfinite(given).all():
+        raise DriveRLError(f"step: action {shown(action)}: expected 2 finite numbers [steer, pedal] in [-1, 1]")
+    steer, pedal = given.tolist()
+    return min(max(float(steer), -1.0), 1.0), min(max(float(pedal), -1.0), 1.0)
+
+
+def commands_of(actions: Any, num_cars: int, grid: Grid | None) -> NDArray[np.float64]:
+    """Return steering and pedal (N, 2) of N actions: pairs in [-1, 1], or with a grid indices into it.
+
+    Raises:
+        DriveRLError: another shape or type, a NaN, or an index beyond the grid.
+    """
+    given = array_of(actions)
+    shape, kinds = ((num_cars, 2), "fiu") if grid is None else ((num_cars,), "iu")
+    if given is None or given.shape != shape or given.dtype.kind not in kinds:
+        what = "numbers [steer, pedal]" if grid is None else "integers"
+        found = (
+            shown(actions)
+            if given is None or given.dtype.kind == "O"
+            else f"of shape {given.shape} and type {given.dtype}"
+        )
+        raise DriveRLError(f"step: actions {found}: expected {what} of shape {shape}")
+    if grid is None:
+        wrong = ~np.isfinite(given).all(axis=1)
+        expected = "finite numbers [steer, pedal] in [-1, 1]"
+    else:
+        wrong = (given < 0) | (given >= len(grid))
+        expected = f"an integer in [0, {len(grid)})"
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise DriveRLError(f"step: action {first} = {given[first].tolist()}: expected {expected}")
+    return np.clip(given, -1.0, 1.0).astype(np.float64) if grid is None else grid[given]
+
+
+def road_seed_of(value: object) -> int:
+    """Return a road seed that `reset` was given.
+
+    Raises:
+        DriveRLError: it is no integer in [0, 2^63).
+    """
+    if not _is_integer(value) or not 0 <= int(cast(Any, value)) < ROAD_SEEDS:
+        raise DriveRLError(f"reset: options: road_seed = {shown(value)}: expected an integer >= 0, below 2^63")
+    return int(cast(Any, value))
+
+
+def shown(value: object) -> str:
+    """Return a value as an error shows it: its repr, cut short, or its type where Python prints none."""
+    try:
+        text = repr(value)
+    except Exception:  # an integer of more digits than Python prints, or a stranger's own class
+        return f"of type {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _is_integer(value: object) -> bool:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.shape == () and value.dtype.kind in "iu"
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def array_of(value: Any) -> NDArray[Any] | None:
+    """Return a value as an array; None: it is none, whatever it raises when it is asked."""
+    try:
+        return np.asarray(value)
+    except Exception:
+        return None

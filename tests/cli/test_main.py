@@ -1,0 +1,234 @@
+"""The command line as a user types it: every verb, in its own process, on a world small enough to be quick."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from command_line import DRIVE_RL, call, run_main
+
+from drive_rl.config.reader import load_run, load_world
+
+TINY = """\
+description: a minute's work in a second
+world: {base: lane_follow, road: {length_m: 60}, task: {time_limit_s: 4}}
+agent: {base: ppo, num_envs: 2, steps_per_update: 16, batch_size: 16, epochs: 1, hidden: [8], encoder: {features: 8}}
+budget_steps: 64
+checkpoint_every: 32
+evaluation: {every_steps: 32, episodes: 2}
+track: csv
+"""
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny experiment and one trained run."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "tiny.yaml").write_text(TINY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(here: Path) -> Path:
+    said = call(here, "train", "tiny.yaml", "--seed", "3", "agent.learning_rate=1e-4").stdout
+    found = re.search(r"^run: (.+)$", said, re.MULTILINE)
+    assert found
+    assert "best held-out success" in said
+    assert f"next: drive-rl eval {found[1]}" in said
+    assert f"drive-rl render {found[1]}" in said
+    return here / found[1]
+
+
+def test_train_leaves_a_run_folder(run: Path) -> None:
+    spec = yaml.safe_load((run / "spec.yaml").read_text())
+    assert spec["seed"] == 3
+    assert spec["agent"]["learning_rate"] == 1e-4
+    assert run.parent.parts[-2:] == ("runs", "tiny")
+    assert run.name.endswith("-s3")
+    wanted = {"spec.yaml", "command.txt", "provenance.json", "metrics.csv", "checkpoints", "best", "last", "eval.json"}
+    assert wanted <= {path.name for path in run.iterdir()}
+    assert "agent.learning_rate=1e-4" in (run / "command.txt").read_text()
+    assert b"ftyp" in (run / "films" / "val.mp4").read_bytes()[:12]
+
+
+def test_eval_writes_scores_into_the_run(here: Path, run: Path) -> None:
+    said = call(here, "eval", "runs/tiny", "--split", "test", "--episodes", "3", "--device", "cpu")
+    kept = json.loads((run / "eval-test-3.json").read_text())
+    assert kept["split"] == "test"
+    assert json.loads((run / "eval.json").read_text())["split"] == "val", "the run's own score stays"
+    assert kept["score"]["episodes"] == 3
+    assert [row["road_seed"] for row in kept["episodes"]] == [20_000, 20_001, 20_002]
+    for word in ("95 % interval", "success", "driving score", "tier", "device: cpu", "3 roads of the test split"):
+        assert word in said.stdout
+    assert said.stderr == ""
+
+
+def test_json_stands_alone_on_stdout_whatever_libraries_print(here: Path, run: Path) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*.json")}
+    words = ("eval", str(run), "world.camera.renderer=tiny", "world.road.length_m=80", "--episodes", "1", "--json")
+    found = json.loads(call(here, *words).stdout)
+    assert found["score"]["success"].keys() == {"value", "low", "high"}
+    after = {path: path.read_bytes() for path in run.rglob("*.json")}
+    assert after == before, "another world's scores are not the run's own"
+
+
+def test_reference_driver_is_scored_into_a_named_file(here: Path) -> None:
+    out = here / "reference.json"
+    call(here, "eval", "reference", "world.road.length_m=60", "--episodes", "2", "--out", str(out))
+    assert json.loads(out.read_text())["score"]["success"]["value"] == 1
+    refused = call(here, "eval", "reference", "--out", str(out), expect=2)
+    assert "--overwrite" in refused.stderr
+
+
+def test_render_films_the_roads_asked_for(here: Path, run: Path) -> None:
+    said = call(here, "render", str(run), "world.task.time_limit_s=2", "--seeds", "20003,20007").stdout
+    assert "road 20003" in said
+    assert "road 20007" in said
+    assert "film: drive.mp4" in said
+    assert b"ftyp" in (here / "drive.mp4").read_bytes()[:12]
+
+
+def test_track_records_a_run_afterwards(here: Path, run: Path) -> None:
+    assert "recorded: runs/tiny/" in call(here, "track", "runs/tiny", "--track", "tensorboard").stdout
+    assert len(list((run / "tensorboard").glob("events.out.tfevents.*"))) == 1
+    assert "track = csv: nothing to record in" in " ".join(call(here, "track", str(run), expect=2).stderr.split())
+
+
+def test_resume_goes_on_to_a_longer_budget(here: Path, run: Path) -> None:
+    said = call(here, "train", "--resume", str(run), "budget_steps=128", "--no-film").stdout
+    assert "128 of 128 steps" in said
+    assert yaml.safe_load((run / "spec.yaml").read_text())["budget_steps"] == 128
+    assert json.loads((run / "last" / "manifest.json").read_text())["num_timesteps"] == 128
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_prints_how_to_go_on(here: Path, number: signal.Signals) -> None:
+    words = ("train", "tiny.yaml", "budget_steps=1000000", "evaluation.every_steps=1000000", "--runs", number.name)
+    process = subprocess.Popen(
+        [*DRIVE_RL, *words], cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+    assert process.stdout
+    while not (line := process.stdout.readline()).startswith("run: "):
+        assert line, "it ended before the run began"
+    time.sleep(2)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    (stopped,) = (here / number.name / "tiny").iterdir()
+    assert f"drive-rl train --resume {stopped.relative_to(here)}" in said
+    assert json.loads((stopped / "last" / "manifest.json").read_text())["num_timesteps"] > 0
+
+
+def test_export_puts_a_driver_on_the_users_shelf(here: Path, run: Path) -> None:
+    shelf = here / "shelf"
+    shelf.mkdir()
+    call(here, "export", str(run), "mine", shelf=shelf)
+    folder = shelf / "agents" / "mine"
+    assert {"weights.safetensors", "spec.yaml", "manifest.json", "README.md"} <= {p.name for p in folder.iterdir()}
+    assert "trained" in call(here, "list", shelf=shelf).stdout
+    assert call(here, "show", "mine", shelf=shelf).stdout.startswith("# trained driver mine")
+    call(here, "eval", "mine", "--episodes", "1", shelf=shelf)
+
+
+def test_list_names_what_is_on_the_shelves(here: Path) -> None:
+    said = call(here, "list").stdout
+    for word in (
+        "lane_follow",
+        "drive_rl/LaneFollow-v0",
+        "reference",
+        "quickstart",
+        "worlds",
+        "drivers",
+        "experiments",
+        "perception recipes",
+        "PilotNet, the lane state alone",  # a recipe's own line
+    ):
+        assert word in said
+
+
+def test_show_explains_every_value_and_reads_back(here: Path, tmp_path: Path) -> None:
+    said = call(here, "show", "lane_follow", "world.road.lane_width_m=3.2").stdout
+    assert re.search(r"lane_width_m: 3\.2 +# Width of each lane \[m\]\.", said)
+    copy = tmp_path / "lane_follow.yaml"
+    copy.write_text(said)
+    assert load_world(str(copy)) == load_world("lane_follow", ["road.lane_width_m=3.2"])
+    copy = tmp_path / "dqn-batch.yaml"
+    copy.write_text(call(here, "show", "dqn-batch").stdout)
+    assert load_run(str(copy)) == load_run("dqn-batch")
+
+
+def test_doctor_measures_and_always_ends_well(here: Path) -> None:
+    said = call(here, "doctor").stdout
+    for topic in ("drive-rl", "Python", "packages", "CPU", "GPU", "field", "tiny", "egl", "W&B", "shelf"):
+        assert re.search(rf"^{re.escape(topic)} +\S", said, re.MULTILINE), topic
+    assert re.search(r"^field +software.* ms a frame", said, re.MULTILINE)
+
+
+def test_help_and_version_load_nothing_heavy(here: Path) -> None:
+    script = (
+        "import sys; sys.argv = ['drive-rl', '--help']\n"
+        "from drive_rl.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'pybullet', 'numba', 'stable_baselines3', 'wandb', 'cv2', 'scipy', 'rich'}\n"
+        "assert not heavy & set(sys.modules)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], cwd=here, capture_output=True, text=True, check=True).stdout
+    for verb in ("train", "eval", "render", "list", "show", "doctor", "track", "export"):
+        assert re.search(rf"^  {verb} +[A-Z]", said, re.MULTILINE)
+    assert re.fullmatch(r"drive-rl \d+\.\d+\.\d+\S*\n", call(here, "--version").stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "quick"], ["quickstart"]),
+        (["train", "quickstart", "world=park"], ["world=parked_cars"]),
+        (["train", "quickstart", "world", "=", "park"], ["parked_cars"]),  # as Bash parts it
+        (["train", "quickstart", "agent", "="], ["dqn", "ppo"]),
+        (["eval", "ref"], ["reference"]),
+        (["eval", "runs/ti"], ["runs/tiny", "runs/tiny/20260101T000000Z-s0"]),
+        (["perception", "look", "une"], ["unet-160"]),
+        (["perception", "fit", "vic"], ["vicreg"]),
+    ],
+)
+def test_the_shell_completes_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], words: list[str], expected: list
+) -> None:
+    run = tmp_path / "runs" / "tiny" / "20260101T000000Z-s0"
+    run.mkdir(parents=True)
+    for name in ("spec.yaml", "provenance.json"):
+        (run / name).write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("_DRIVE_RL_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["drive-rl", *words]))
+    monkeypatch.setenv("COMP_CWORD", str(len(words)))
+    assert run_main([], monkeypatch) == 0
+    assert sorted(capfd.readouterr().out.split()) == expected
+
+
+def test_list_names_runs_the_newest_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"evaluations": [{"step": 32, "success": 0.5}, {"step": 64, "success": 0.25}]}
+    for stamp, finished in (("20260102T000000Z-s0", 32), ("20260101T000000Z-s0", 64)):
+        run = tmp_path / "runs" / "tiny" / stamp
+        (run / "last").mkdir(parents=True)
+        for name, held in (
+            ("spec.yaml", {}),
+            ("provenance.json", {}),
+            ("finished.json", {"step": finished}),
+            ("last/manifest.json", {"num_timesteps": 64}),
+            ("last/training.json", rows),
+        ):
+            (run / name).write_text(json.dumps(held))
+    monkeypatch.chdir(tmp_path)
+    assert run_main(["list"], monkeypatch) == 0
+    older, newer = [line.split() for line in capfd.readouterr().out.splitlines() if "runs/tiny/" in line]
+    assert older == ["runs/tiny/20260101T000000Z-s0", "64", "steps", "success", "50%", "done"]
+    assert newer == ["runs/tiny/20260102T000000Z-s0", "64", "steps", "success", "50%", "stopped"]

@@ -1,0 +1,102 @@
+"""The verbs of perception as a user types them, each in its own process, on pictures small enough to be quick."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from command_line import call
+from wandb_file import records, values
+
+TINY = """\
+description: sees a little
+base: unet
+world:
+  base: lane_follow
+  camera: {width_px: 64, height_px: 40, channels: rgb, frame_stack: 1, fov_rad: 2.0, pitch_rad: 0.5}
+data: {per_road: 4}
+fit: {frames: 128, batch_size: 16, evaluate_every: 64, val_frames: 16, polish_frames: 128}
+track: csv
+"""
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("perception")
+    (folder / "tiny.yaml").write_text(TINY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(here: Path) -> Path:
+    said = call(here, "perception", "fit", "tiny.yaml", "--seed", "2").stdout
+    found = re.search(r"^run: (.+)$", said, re.MULTILINE)
+    assert found, said
+    assert f"drive-rl bench perception {found[1]}" in said
+    return here / found[1]
+
+
+def test_fit_leaves_a_run_folder_that_goes_on_longer(here: Path, run: Path) -> None:
+    assert {"spec.yaml", "command.txt", "provenance.json", "metrics.csv", "best", "last", "eval.json"} <= {
+        path.name for path in run.iterdir()
+    }
+    assert json.loads((run / "eval.json").read_text())["split"] == "val"
+    refused = call(here, "perception", "fit", "--resume", str(run), expect=2).stderr
+    assert "fit.frames=256" in refused
+    call(here, "perception", "fit", "--resume", str(run), "fit.frames=192")
+    assert "192," in (run / "metrics.csv").read_text()
+    assert "may" in call(here, "perception", "fit", "--help").stdout
+
+
+def test_a_fit_is_tracked_by_wandb(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    said = call(here, "perception", "fit", "tiny.yaml", "--track", "wandb", "--seed", "3").stdout
+    found = re.search(r"^run: (.+)$", said, re.MULTILINE)
+    assert found, said
+    (path,) = (here / found[1] / "wandb").glob("offline-run-*/run-*.wandb")
+    history = [values(record.history.item) for record in records(path) if record.WhichOneof("record_type") == "history"]
+    assert [row["global_step"] for row in history if "val/lane_loss" in row] == [64, 128, 128]  # the last one: polished
+    assert all(row["fit/loss"] > -10 for row in history if "fit/loss" in row)
+
+
+def test_look_writes_stills_and_scores(here: Path, run: Path) -> None:
+    said = call(here, "perception", "look", str(run), "--frames", "2", "--out", "look.png").stdout
+    assert (here / "look.png").read_bytes().startswith(b"\x89PNG")
+    for method in ("integrated gradients", "Grad-CAM", "VisualBackProp"):
+        assert re.search(rf"{method}: [\d.]+% of the saliency lies on lane markings", said)
+    assert "exists already" in call(here, "perception", "look", str(run), "--out", "look.png", expect=2).stderr
+    assert "expected .png" in call(here, "perception", "look", str(run), "--out", "look.txt", expect=2).stderr
+
+
+def test_data_is_made_and_learned_from(here: Path) -> None:
+    camera = [f"world.camera.{change}" for change in ("width_px=64", "height_px=40", "channels=rgb", "frame_stack=1")]
+    call(here, "data", "make", "lane_follow", *camera, "--frames", "20", "--out", "set")
+    assert len(list((here / "set" / "images").glob("*.png"))) == 20
+    assert "exists already" in call(here, "data", "make", "lane_follow", "--out", "set", expect=2).stderr
+    (here / "set" / "images" / "000003.png").write_bytes(b"no picture")
+    changes = "data.folder=set", "fit.frames=64", "fit.polish_frames=32"
+    learned = call(here, "perception", "fit", "tiny.yaml", *changes)
+    assert "20 pictures" in learned.stdout or "18 pictures" in learned.stdout
+    assert (
+        "nowhere: no such folder"
+        in call(here, "perception", "fit", "tiny.yaml", "data.folder=nowhere", expect=2).stderr
+    )
+
+
+def test_a_model_drives_and_is_benchmarked_on_a_folder(here: Path, run: Path) -> None:
+    call(here, "eval", str(run), "engine=batch", "--episodes", "2")
+    assert "perception" in call(here, "list").stdout
+    refused = call(here, "bench", "perception", str(run), "--floor", "sharpness>=1", expect=2).stderr
+    assert "unknown metric 'sharpness'" in refused
+    assert "unknown perception model" in call(here, "bench", "perception", "no-such", "--reduced", expect=2).stdout
+
+
+def test_wrong_words_are_told(here: Path) -> None:
+    assert "give a name" in call(here, "perception", "fit", expect=2).stderr
+    assert (
+        "unknown perception recipe 'unett'; did you mean 'unet'?"
+        in call(here, "perception", "fit", "unett", expect=2).stderr
+    )
+    assert "is a driver" in call(here, "perception", "look", "ppo-lane-follow", "--out", "other.png", expect=2).stderr
+    refused = call(here, "perception", "fit", "tiny.yaml", "model.encoder.kind=vgg", expect=2).stderr
+    assert "expected one of small, nature" in refused

@@ -1,0 +1,59 @@
+"""Small data sets of each kind made wrong at random: every picture is read or left out with its reason."""
+
+import random
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_sets import cars, write
+
+from benchmarks.mutations import mutate_data_folder
+from drive_rl.errors import DriveRLError
+from drive_rl.perception.data.folder_dataset import read_folder
+from drive_rl.perception.data.formats.detect import Kind
+from drive_rl.perception.evaluation.lane_benchmarks import lane_scores
+
+WORLD = cars(frame_stack=2)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory) -> Path:
+    """A folder of each kind, of two pictures."""
+    root = tmp_path_factory.mktemp("sets")
+    ours = write(root / "ours", WORLD, frames=2)
+    for kind, labels in (("tusimple", "lanes.json"), ("coco", "boxes.json"), ("culane", "README.md")):
+        shutil.copytree(ours / "images", root / kind / "images")
+        shutil.copy(ours / labels, root / kind / labels)
+    for n in range(2):
+        (root / f"culane/images/00000{n}.lines.txt").write_text("10 20 20 40\n70 47 60 20\n")
+    (root / "culane/list").mkdir()
+    (root / "culane/list/test_gt.txt").write_text("/images/000000.png /x.png 1 1 0 0\n/images/000001.png\n")
+    coco = root / "coco/boxes.json"
+    area = '"segmentation": {"size": [48, 96], "counts": [10, 20, 4578]}, "id"'
+    coco.write_text(
+        coco.read_text().replace('"id"', area, 1).replace('"bbox"', '"segmentation": [[1, 1, 9, 1, 9, 9]], "bbox"', 1)
+    )
+    return root
+
+
+@pytest.mark.parametrize("kind", ["ours", "tusimple", "culane", "coco"])
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_a_mutated_data_set_is_read_in_part_or_explained(sets: Path, kind: Kind, seed: int) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(shutil.copytree(sets / kind, Path(scratch) / kind))
+        done = mutate_data_folder(folder, random.Random(seed))
+        try:
+            found = read_folder(folder, WORLD, kind)
+        except DriveRLError:
+            return
+        frames = found.frames
+        assert 1 <= len(frames) <= 9100, done  # three harms may each repeat a record 3,000 times
+        assert not np.isinf(frames.lane).any(), done
+        assert not np.isinf(frames.lines).any(), done
+        assert all(line.isprintable() for line in found.skipped.told()), done
+        lane_scores(frames.lines[:2], frames.take(slice(0, 2)), found.truths[:2])

@@ -1,0 +1,186 @@
+"""What a model sees, scored: by hand, against torchmetrics, and by the official rules."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torchmetrics.functional.classification as theirs
+from torch import Tensor, nn
+
+from drive_rl.errors import DriveRLError
+from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Frames
+from drive_rl.perception.evaluation.accuracy import measure_sight
+from drive_rl.perception.evaluation.lane_benchmarks import lane_scores
+from drive_rl.run.storage.json_values import plain
+from drive_rl.stats import pooled
+
+COUNT, HEIGHT, WIDTH, TIERS = 6, 20, 40, 3
+RNG = np.random.default_rng(0)
+
+
+class Told(nn.Module):
+    """Tells what it was given, in the order of the pictures, whose first pixel is their number."""
+
+    shape = (3, HEIGHT, WIDTH)
+
+    def __init__(self, seen: dict[str, np.ndarray], heads: tuple[str, ...]) -> None:
+        super().__init__()
+        self.spec = SimpleNamespace(heads=heads)
+        self.scene = SimpleNamespace(tier=SimpleNamespace(out_features=TIERS))
+        self.seen = nn.ParameterDict({name: torch.tensor(value) for name, value in seen.items()})
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        rows = images[:, 0, 0, 0].long()
+        return {name: value[rows] for name, value in self.seen.items()}
+
+
+def frames() -> Frames:
+    images = RNG.integers(0, 256, (COUNT, 3, HEIGHT, WIDTH), np.uint8)
+    images[:, 0, 0, 0] = np.arange(COUNT)
+    made = Frames.unlabelled(images)
+    made.lane[:] = RNG.normal(size=made.lane.shape)
+    made.classes[:] = RNG.integers(0, 5, made.classes.shape)
+    made.classes[:, :3] = 255
+    made.lines[:] = np.where(RNG.random(made.lines.shape) < 0.7, RNG.random(made.lines.shape), np.nan)
+    made.lined[:] = True
+    made.scene[:] = RNG.integers(0, TIERS, made.scene.shape)
+    made.seeds[:] = [7, 7, 9, 9, 9, -1]
+    return made
+
+
+def seen(truth: Frames) -> dict[str, np.ndarray]:
+    answers = {
+        "lane": truth.lane + RNG.normal(size=truth.lane.shape) * 0.1,
+        "lane_std": np.full(truth.lane.shape, 0.1),
+        "classes": RNG.normal(size=(COUNT, 5, HEIGHT, WIDTH)),
+        "lines": RNG.random((COUNT, LINES, ROWS)),
+        "lines_there": RNG.normal(size=(COUNT, LINES, ROWS)),
+        "tier": RNG.normal(size=(COUNT, TIERS)),
+        "weather": RNG.normal(size=(COUNT, 4)),
+    }
+    return {name: value.astype(np.float32) for name, value in answers.items()}
+
+
+HEADS = ("lane", "segmentation", "lines", "scene")
+TRUTH = frames()
+SEEN = seen(TRUTH)
+
+
+@pytest.fixture(scope="module")
+def found() -> dict:
+    model = Told(SEEN, HEADS)
+    return measure_sight(model, TRUTH, batch=4)  # pyright: ignore[reportArgumentType]
+
+
+def test_lane_errors(found):
+    mae = np.abs(SEEN["lane"] - TRUTH.lane).mean(axis=0)
+    for i, name in enumerate(LANE_FIELDS):
+        assert found["lane"][name]["mae"] == pytest.approx(mae[i], rel=1e-5)
+        assert found["lane"][name]["n"] == COUNT
+        assert 0 <= found["lane"][name]["calibration_error"] <= 1
+    assert found["lane"]["heading_error_deg"]["mae"] == pytest.approx(np.degrees(mae[1]), rel=1e-5)
+
+
+def test_segmentation_as_torchmetrics(found):
+    logits, truth = torch.tensor(SEEN["classes"]), torch.tensor(TRUTH.classes.astype(np.int64))
+    options: Any = {"num_classes": 5, "ignore_index": 255}
+    segmentation = found["segmentation"]
+    iou = theirs.multiclass_jaccard_index(logits, truth, average="none", **options)
+    assert [row["iou"] for row in segmentation["classes"].values()] == pytest.approx(iou.tolist(), abs=1e-6)
+    assert segmentation["miou"] == pytest.approx(float(iou.mean()), abs=1e-6)
+    assert segmentation["ego_lane_iou"] == segmentation["classes"]["ego_lane"]["iou"]
+    f1 = theirs.multiclass_f1_score(logits, truth, average="none", **options)
+    assert [row["f1"] for row in segmentation["classes"].values()] == pytest.approx(f1.tolist(), abs=1e-6)
+    matrix = theirs.multiclass_confusion_matrix(logits, truth, **options)
+    assert segmentation["confusion"] == matrix.tolist()
+    error = theirs.multiclass_calibration_error(logits.softmax(1), truth, n_bins=15, **options)
+    assert segmentation["ece"] == pytest.approx(float(error), abs=1e-5)
+
+
+def test_scene_as_torchmetrics(found):
+    for column, (name, classes) in enumerate({"tier": TIERS, "weather": 4}.items()):
+        logits, truth = torch.tensor(SEEN[name]), torch.tensor(TRUTH.scene[:, column])
+        accuracy = theirs.multiclass_accuracy(logits, truth, num_classes=classes, average="micro")
+        assert found[name]["accuracy"] == pytest.approx(float(accuracy))
+        matrix = theirs.multiclass_confusion_matrix(logits, truth, num_classes=classes)
+        assert found[name]["confusion"] == matrix.tolist()
+    assert list(found["weather"]["classes"]) == ["clear", "fog", "dusk", "rain"]
+
+
+def test_lines(found):
+    there, told = np.isfinite(TRUTH.lines), SEEN["lines_there"] > 0
+    lines = found["lines"]
+    assert lines["column_error_px"] == pytest.approx(
+        WIDTH * np.abs(SEEN["lines"] - TRUTH.lines)[there].mean(), rel=1e-5
+    )
+    assert lines["precision"] == pytest.approx((there & told).sum() / told.sum())
+    assert lines["recall"] == pytest.approx((there & told).sum() / there.sum())
+    assert lines["f1"] == pytest.approx(2 * (there & told).sum() / (there.sum() + told.sum()))
+    assert {"tusimple", "culane"} < set(lines)
+
+
+def test_counts_of_the_roads_add_up_to_the_scores(found):
+    by_road = found["by_road"]
+    assert by_road["roads"] == [-6, 7, 9]  # the last picture is of no known road, and stands alone
+    score = {name: float(pooled(np.array(ratios))) for name, ratios in by_road["ratios"].items()}
+    lane, segmentation = found["lane"], found["segmentation"]
+    assert score == pytest.approx(
+        {
+            "offset_mae_m": lane["offset_m"]["mae"],
+            "heading_mae_deg": lane["heading_error_deg"]["mae"],
+            "curvature_mae_per_m": lane["curvature_0m"]["mae"],
+            **{name: segmentation[name] for name in ("miou", "ego_lane_iou", "pixel_accuracy")},
+            "line_error_px": found["lines"]["column_error_px"],
+            "lines_f1": found["lines"]["f1"],
+            "tier_accuracy": found["tier"]["accuracy"],
+            "weather_accuracy": found["weather"]["accuracy"],
+        }
+    )
+    json.dumps(found, allow_nan=False)
+
+
+def test_only_what_heads_tell_and_labels_know():
+    unknown = Frames.unlabelled(TRUTH.images)
+    unknown.lane[:3] = TRUTH.lane[:3]
+    found = measure_sight(Told(SEEN, ("lane", "segmentation")), unknown)  # pyright: ignore[reportArgumentType]
+    assert set(found) == {"pictures", "lane", "by_road"}
+    assert found["lane"]["offset_m"]["n"] == 3
+
+
+def test_pictures_that_do_not_fit():
+    other = Frames.unlabelled(np.zeros((1, 1, HEIGHT, WIDTH), np.uint8))
+    with pytest.raises(DriveRLError, match=r"\(1, 20, 40\): the model takes .* \(3, 20, 40\)"):
+        measure_sight(Told(SEEN, HEADS), other)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(DriveRLError, match="frames = 0"):
+        measure_sight(Told(SEEN, HEADS), TRUTH.take(slice(0, 0)))  # pyright: ignore[reportArgumentType]
+
+
+def lined(columns: list[float]) -> Frames:
+    """Return one picture of upright lines at these columns / width, in all rows."""
+    made = Frames.unlabelled(np.zeros((1, 3, 80, 160), np.uint8))
+    made.lined[:] = True
+    made.lines[0, : len(columns)] = np.array(columns)[:, None]
+    return made
+
+
+def test_official_scores_by_hand():
+    """TuSimple takes 20 of 1280 px, which is 1/64 of the width; CULane strokes of 30 px that overlap by a half, so that
+    upright lines may be 10 of 1640 px apart.
+    """
+    truth = lined([0.25, 0.75])
+    right = lane_scores(truth.lines, truth)
+    assert right["tusimple"] == {"accuracy": 1.0, "fp": 0.0, "fn": 0.0, "n": 1}
+    assert right["culane"] == {"f1": 1.0, "precision": 1.0, "recall": 1.0, "n": 1}
+    for apart, tusimple, culane in ((5 / 1640, 1.0, 1.0), (15 / 1640, 1.0, 0.5), (25 / 1280, 0.5, 0.5)):
+        found = lane_scores(lined([0.25 + apart, 0.75]).lines, truth)
+        assert (found["tusimple"]["accuracy"], found["culane"]["f1"]) == (tusimple, culane)
+    one = lane_scores(lined([0.25]).lines, truth)
+    assert (one["tusimple"]["fn"], one["culane"]["precision"], one["culane"]["recall"]) == (0.5, 1.0, 0.5)
+
+
+def test_plain():
+    value = {"a": np.float32("nan"), 1: np.arange(2), "c": (np.int64(3), float("inf"), "d", None, True)}
+    assert plain(value) == {"a": None, "1": [0, 1], "c": [3, None, "d", None, True]}

@@ -1,0 +1,120 @@
+"""Speed: counts by hand, order and number of LoadGen's figures, and failures that stay in their row."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import small_nets
+import torch
+from small_nets import HEIGHT, WIDTH, Brittle, SmallNet, pictures
+
+from drive_rl.errors import DriveRLError
+from drive_rl.perception.evaluation import latency as fast
+from drive_rl.perception.evaluation import loadgen
+from drive_rl.perception.evaluation.runtimes import Images, Outputs
+
+SHORT = fast.SpeedSetting(min_duration_s=0.05, min_queries=80, batch=4, engines=("eager", "onnx"))
+
+
+def test_parameters_and_macs_are_those_counted_by_hand() -> None:
+    half, quarter = HEIGHT * WIDTH // 4, HEIGHT * WIDTH // 16
+    weights = 8 * 3 * 9 + 8 + 2 * 8 + 8 * 9 + 8 + 2 * 8 + 20 * 8 + 20 + 12 * 8 + 12
+    products = half * 8 * 3 * 9 + quarter * 8 * 9 + half * 20 * 8 + 12 * 8
+    model = SmallNet()
+    assert fast.parameters(model) == weights
+    assert fast.macs(model, pictures(1)) == products
+    assert fast.macs(model, pictures(3)) == 3 * products
+
+
+def test_figures_of_each_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = torch.get_num_threads()
+    result = fast.measure_speed(SmallNet(), pictures(6), threads=before + 1, setting=SHORT)
+
+    assert json.loads(json.dumps(result)) == result
+    assert result["threads"] == before + 1
+    assert torch.get_num_threads() == before
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+    assert list(result["engines"]) == ["eager", "onnx"]
+    for row in result["engines"].values():
+        single = row["single_stream"]
+        assert 0 < single["p50_ms"] <= single["p90_ms"] <= single["p99_ms"]
+        assert single["queries"] >= 80
+        assert single["preempted"] >= 0
+        assert row["offline"]["samples_per_s"] > 0
+    assert result["engines"]["onnx"]["difference"] <= 1e-4
+    assert result["engines"]["onnx"]["bytes"] > 4 * result["parameters"]
+
+
+_WITHOUT_COMPILER = """
+import json
+from drive_rl.perception.evaluation import latency as fast
+from small_nets import SmallNet, pictures
+setting = fast.SpeedSetting(0.05, 80, 4, engines=("compiled", "eager"))
+print(json.dumps(fast.measure_speed(SmallNet(), pictures(2), 1, setting)["engines"]))
+"""
+
+
+def test_missing_compiler_is_the_reason_in_its_row(tmp_path: Path) -> None:
+    # in a process of its own: torch remembers which compiler it found
+    env = os.environ | {"CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", _WITHOUT_COMPILER]
+    done = subprocess.run(
+        command, env=env, cwd=Path(small_nets.__file__).parent, capture_output=True, text=True, timeout=300, check=True
+    )
+    rows = json.loads(done.stdout)
+    assert list(rows["compiled"]) == ["error"]
+    assert "compiler" in rows["compiled"]["error"]
+    assert rows["eager"]["single_stream"]["queries"] >= 80
+
+
+def test_model_that_cannot_be_exported_keeps_its_other_rows() -> None:
+    rows = fast.measure_speed(Brittle(), pictures(2), 1, SHORT)["engines"]
+    assert list(rows["onnx"]) == ["error"]
+    assert rows["eager"]["offline"]["samples_per_s"] > 0
+
+
+def test_no_picture_is_refused() -> None:
+    with pytest.raises(DriveRLError, match="images = 0"):
+        fast.measure_speed(SmallNet(), pictures(0), 1, SHORT)
+
+
+class Sleeper:
+    """An engine that takes at least 2 ms a call and, from a call on, fails."""
+
+    def __init__(self, fails_at: int = -1, error: type[BaseException] = RuntimeError) -> None:
+        self.fails_at, self.error = fails_at, error
+        self.sizes: list[int] = []
+
+    def __call__(self, images: Images) -> Outputs:
+        self.sizes.append(len(images))
+        if len(self.sizes) == self.fails_at:
+            raise self.error("out of luck")
+        time.sleep(0.002)
+        return {}
+
+
+def test_loadgen_counts_the_whole_of_a_call() -> None:
+    single, full = Sleeper(), Sleeper()
+    figures = loadgen.single_stream(single, pictures(3), min_duration_s=0.1, min_queries=40)
+    assert figures["p50_ms"] >= 2
+    assert 40 <= figures["queries"] <= len(single.sizes)
+    assert set(single.sizes) == {1}
+
+    figures = loadgen.offline(full, pictures(3), batch=8, min_duration_s=0.1)
+    assert figures["samples_per_s"] <= 8 / 0.002
+    assert set(full.sizes) == {8}
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_failure_in_the_middle_is_raised_and_the_next_test_works(error: type[BaseException]) -> None:
+    with pytest.raises(error, match="out of luck"):
+        loadgen.single_stream(Sleeper(30, error), pictures(3), min_duration_s=0.1, min_queries=40)
+    with pytest.raises(error, match="out of luck"):
+        loadgen.offline(Sleeper(13, error), pictures(3), batch=2, min_duration_s=0.1)
+    assert loadgen.single_stream(Sleeper(), pictures(3), min_duration_s=0.05, min_queries=20)["queries"] >= 20

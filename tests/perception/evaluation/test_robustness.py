@@ -1,0 +1,104 @@
+"""Scores under corruption and under attack: the sums by hand, and a net that is attacked."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from drive_rl.perception.evaluation.corruptions import CORRUPTIONS, corrupt
+from drive_rl.perception.evaluation.robustness import measure_attacks, measure_corruptions
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 3, 40, 64), dtype=np.uint8)
+
+
+class Mean(nn.Module):
+    """lane = gain x the mean grey value of a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {"lane": self.gain * images.float().mean(dim=(1, 2, 3))}
+
+
+def test_means_by_hand():
+    """A score of 4 on clean pictures; on corrupted ones 1, 2, 3, 1, 2, 3 ... in the order of measurement."""
+    calls = []
+
+    def score(images):
+        calls.append(images)
+        return 4.0 if len(calls) == 1 else 1.0 + (len(calls) - 2) % 3
+
+    told = []
+    found = measure_corruptions(score, IMAGES, severities=(1, 3, 5), progress=lambda *what: told.append(what))
+    assert calls[0] is IMAGES
+    assert np.array_equal(calls[1], corrupt(IMAGES, "gaussian_noise", 1, 0))
+    assert np.array_equal(calls[-1], corrupt(IMAGES, "jpeg_compression", 5, 0))
+    assert list(found["by_corruption"]) == list(CORRUPTIONS)
+    assert found["by_corruption"]["fog"] == {"1": 1.0, "3": 2.0, "5": 3.0}
+    assert (found["clean"], found["mean_corrupted"], found["relative"]) == (4.0, 2.0, 0.5)
+    assert told[0] == (1, 46, "clean")
+    assert told[-1] == (46, 46, "jpeg_compression 5")
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_a_score_that_is_no_number_or_nought_is_still_json():
+    found = measure_corruptions(lambda images: float("nan"), IMAGES[:1], severities=(1,))
+    assert found["mean_corrupted"] is None
+    assert found["by_corruption"]["fog"] == {"1": None}
+    assert measure_corruptions(lambda images: 0.0, IMAGES[:1], severities=(1,))["relative"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_kept_pictures_are_those_of_the_first_time(tmp_path):
+    seen: list[list[np.ndarray]] = [[], []]
+    for pictures in seen:
+        measure_corruptions(
+            lambda images, to=pictures: to.append(images) or 1.0, IMAGES[:1], (2,), kept=tmp_path / "new"
+        )
+    assert len(list((tmp_path / "new").iterdir())) == 15
+    for first, second, name in zip(seen[0][1:], seen[1][1:], CORRUPTIONS, strict=True):
+        assert np.array_equal(first, second)
+        assert np.array_equal(first, corrupt(IMAGES[:1], name, 2, 0))
+
+
+@pytest.mark.parametrize("batch", [2, 32])
+def test_attack_curve_of_the_mean_by_hand(batch):
+    """Raising the mean of mid-grey pictures by an attack of epsilon raises it by epsilon, whatever the batch."""
+    grey = np.full((3, 1, 4, 5), 100, np.uint8)
+    told = []
+    found = measure_attacks(
+        Mean(),
+        grey,
+        loss_of=lambda part: lambda outputs: outputs["lane"].sum(),
+        score=lambda images: float(images.mean()),
+        epsilons_px=(0, 1, 4),
+        steps=5,
+        batch=batch,
+        progress=lambda *what: told.append(what),
+    )
+    assert found["clean"] == 100
+    assert found["epsilons_px"] == [0, 1, 4]
+    assert found["fgsm"] == [100, 101, 104]
+    assert found["pgd"] == pytest.approx([100, 101, 104])
+    assert told[-1] == (7, 7, "pgd 4")
+    json.dumps(found, allow_nan=False)
+
+
+def test_each_batch_is_attacked_with_its_own_labels():
+    """The loss pulls each picture away from its own label: up above it, down below it."""
+    grey = np.full((4, 1, 2, 2), 100, np.uint8)
+    labels = torch.tensor([90.0, 110.0, 110.0, 90.0])
+    means: list[list[float]] = []
+
+    def score(images):
+        means.append(images.mean(axis=(1, 2, 3)).tolist())
+        return 0.0
+
+    measure_attacks(
+        Mean(), grey, lambda part: lambda seen: (seen["lane"] - labels[part]).square().sum(), score, (2,), batch=3
+    )
+    assert means[1] == [102, 98, 98, 102]

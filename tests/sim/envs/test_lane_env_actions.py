@@ -1,0 +1,88 @@
+"""What the environment takes: actions and choices, and refusals in words that change nothing."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from drive_rl.config.reader import load_world
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.envs.lane_env import LaneEnv
+
+
+def _env(*overrides: str, observation: Any = "state", **kwargs: Any) -> LaneEnv:
+    return LaneEnv(load_world("lane_follow", overrides), observation=observation, **kwargs)
+
+
+@pytest.fixture
+def env():
+    env = _env()
+    yield env
+    env.close()
+
+
+@pytest.mark.parametrize("action", [[0.0], [0, 0, 0], [np.nan, 0], [0, np.inf], None, "left", [[0, 0]], {}, [None, 1]])
+def test_a_bad_action_is_refused_and_changes_nothing(env: LaneEnv, action: Any) -> None:
+    env.reset(options={"road_seed": 1})
+    env.step([0.1, 0.1])
+    before = env.get_state()
+    with pytest.raises(DriveRLError, match="step: action"):
+        env.step(action)
+    after = env.get_state()
+    assert all(np.array_equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.parametrize("action", [-1, 21, 1.5, None, [0.0, 0.0], "0"])
+def test_a_bad_choice_is_refused(action: Any) -> None:
+    env = _env(actions="discrete")
+    env.reset(options={"road_seed": 1})
+    assert isinstance(env.action_space, gymnasium.spaces.Discrete)
+    assert env.action_space.n == 21
+    with pytest.raises(DriveRLError, match=r"expected an integer in \[0, 21\)"):
+        env.step(action)
+    env.step(np.int64(20))
+    env.step(np.array(3))
+    env.close()
+
+
+def test_choices_are_the_grid_steer_major() -> None:
+    overrides = ["task.steer_grid=[-0.5, 0.5]", "task.pedal_grid=[-1, 0, 1]"]
+    choose, steer = _env(*overrides, actions="discrete"), _env(*overrides)
+    for choice, action in enumerate([(-0.5, -1), (-0.5, 0), (-0.5, 1), (0.5, -1), (0.5, 0), (0.5, 1)]):
+        choose.reset(options={"road_seed": 1})
+        steer.reset(options={"road_seed": 1})
+        assert np.array_equal(choose.step(choice)[0], steer.step(action)[0])
+    choose.close()
+    steer.close()
+
+
+def test_commands_beyond_one_are_full_commands(env: LaneEnv) -> None:
+    states = []
+    for action in ([1, 1], [7, 30]):
+        env.reset(options={"road_seed": 1})
+        states.append(env.step(action)[0])
+    assert np.array_equal(*states)
+
+
+@pytest.mark.parametrize("call", ["step", "render", "truth", "get_state"])
+def test_nothing_goes_before_reset(call: str) -> None:
+    env = _env(render_mode="rgb_array")
+    with pytest.raises(DriveRLError, match=r"reset\(\)"):
+        getattr(env, call)(*([[0, 0]] if call == "step" else []))
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("observation", "radar"), ("actions", "wheel"), ("split", "holdout"), ("render_mode", "ansi")],
+)
+def test_unknown_modes_are_refused(key: str, value: str) -> None:
+    with pytest.raises(DriveRLError, match=rf"{key} = '{value}': expected one of"):
+        _env(**{key: value})
+
+
+@pytest.mark.parametrize("options", [{"road_seed": -1}, {"road_seed": 1.5}, {"road_seed": True}, {"seed": 3}])
+def test_bad_reset_options_are_refused(env: LaneEnv, options: dict[str, Any]) -> None:
+    with pytest.raises(DriveRLError, match="reset: options"):
+        env.reset(options=options)

@@ -1,0 +1,46 @@
+"""The command line, in a process of its own or within this one, and what every refusal looks like."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drive_rl.cli import main as cli
+
+DRIVE_RL = [sys.executable, "-m", "drive_rl"]
+
+
+def call(folder: Path, *words: str, expect: int = 0, shelf: Path | None = None) -> subprocess.CompletedProcess[str]:
+    own = {"DRIVE_RL_PATH": str(shelf)} if shelf else {}
+    done = subprocess.run(
+        [*DRIVE_RL, *words], cwd=folder, env=os.environ | own, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == expect, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def check(code: object, stderr: str) -> str:
+    """Check one paragraph and exit code 2; return the paragraph on one line."""
+    assert code == 2, stderr
+    assert "Traceback" not in stderr
+    assert stderr.startswith("error: "), stderr
+    assert stderr.endswith("\n")
+    assert "\n\n" not in stderr
+    assert all(line.startswith("       ") for line in stderr.splitlines()[1:])
+    return " ".join(stderr.split())
+
+
+def run_main(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(sys, "argv", ["drive-rl", *words])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

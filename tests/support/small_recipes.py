@@ -1,0 +1,20 @@
+"""A perception recipe that learns in seconds."""
+
+from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.reader import load_perception
+
+SMALL = (
+    "world.camera.width_px=64",
+    "world.camera.height_px=40",
+    "fit.frames=192",
+    "fit.batch_size=16",
+    "fit.evaluate_every=96",
+    "fit.val_frames=16",
+    "fit.polish_frames=0",
+    "data.per_road=4",
+    "track=none",
+)
+
+
+def recipe(*changes: str) -> PerceptionSpec:
+    return load_perception("unet", [*SMALL, *changes])

@@ -1,0 +1,56 @@
+"""Worlds and experiments small enough for tests: a short road, a small camera, a few hundred steps."""
+
+from drive_rl.config.reader import load_agent, load_run, load_world
+from drive_rl.config.spec import DqnSpec, PpoSpec, RunSpec, WorldSpec
+
+WORLD = (
+    "road.length_m=60",
+    "task.time_limit_s=3.3",
+    "camera.width_px=24",
+    "camera.height_px=16",
+    "camera.frame_stack=2",
+)
+_GUIDANCE = ("guidance.pictures=100", "guidance.batch_size=16")
+_PPO = (
+    "num_envs=2",
+    "steps_per_update=32",
+    "batch_size=32",
+    "epochs=1",
+    "encoder.features=16",
+    "hidden=[8]",
+    *_GUIDANCE,
+)
+_DQN = (
+    "num_envs=2",
+    "learning_starts=32",
+    "batch_size=8",
+    "buffer_size=400",
+    "gradient_steps=1",
+    "target_update_every=64",
+    "encoder.features=16",
+    "hidden=[8]",
+    *_GUIDANCE,
+)
+
+
+def world(*changes: str) -> WorldSpec:
+    return load_world("lane_follow", [*WORLD, *changes])
+
+
+def ppo(*changes: str) -> PpoSpec:
+    spec = load_agent("ppo", [*_PPO, *changes])
+    assert isinstance(spec, PpoSpec)
+    return spec
+
+
+def dqn(*changes: str) -> DqnSpec:
+    spec = load_agent("dqn", [*_DQN, *changes])
+    assert isinstance(spec, DqnSpec)
+    return spec
+
+
+def run(algorithm: str, *changes: str) -> RunSpec:
+    agent = _PPO if algorithm == "ppo" else _DQN
+    common = ("track=none", "budget_steps=256", "evaluation.every_steps=128", "evaluation.episodes=2")
+    prefixed = [f"world.{change}" for change in WORLD] + [f"agent.{change}" for change in agent]
+    return load_run(f"{algorithm}-lane-follow", [*prefixed, *common, "checkpoint_every=128", *changes])

@@ -1,0 +1,106 @@
+"""Rank correlation, its interval, the Pareto front and the failing delay: by hand, and against SciPy."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from drive_rl import stats as relations
+from drive_rl.stats import (
+    failing_delay,
+    kendall,
+    pareto_front,
+    permutation_p,
+    pooled,
+    rank_correlation,
+    ranks,
+    resampled,
+    spearman,
+)
+
+stats: Any = scipy.stats  # its annotations lack the names of its results
+RNG = np.random.default_rng(4)
+PAIRS = [RNG.integers(0, 5, (2, size)).astype(float) for size in (3, 4, 5, 6, 12)] + [RNG.normal(size=(2, 7))]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.shape[1]}")
+def test_as_scipy(pair):
+    a, b = pair
+    assert ranks(a) == pytest.approx(stats.rankdata(a))
+    assert float(spearman(a, b)) == pytest.approx(stats.spearmanr(a, b).statistic)
+    assert kendall(a, b) == pytest.approx(stats.kendalltau(a, b).statistic)
+
+
+def test_the_exact_test_is_scipys():
+    a, b = np.array([1.0, 2, 3, 4, 5]), np.array([2.0, 1, 3, 5, 4])
+    theirs = stats.permutation_test(
+        (a,), lambda x: stats.spearmanr(x, b).statistic, permutation_type="pairings", n_resamples=np.inf
+    )
+    assert permutation_p(a, b) == pytest.approx(theirs.pvalue)
+    assert permutation_p(a, a) == pytest.approx(2 / 120)  # the found order and its reverse, of 5!
+
+
+def test_of_many_models_orders_are_drawn():
+    many = np.arange(12.0)
+    assert permutation_p(many, many) == pytest.approx(1 / 20_001)
+    other = np.random.default_rng(1).normal(size=12)
+    assert permutation_p(many, other) == pytest.approx(stats.spearmanr(many, other).pvalue, abs=0.02)
+
+
+def test_pooled_is_the_mean_of_ratios_of_sums():
+    """One part: (1 + 3) / (2 + 2). Two: and (0 + 1) / (4 + 0). A part that nobody counted is left out."""
+    one = [[1, 2], [3, 2]]
+    assert pooled(np.array([one])) == 1.0
+    assert pooled(np.array([one, [[0, 4], [1, 0]]])) == (1 + 0.25) / 2
+    assert pooled(np.array([one, [[0, 0], [0, 0]]])) == 1.0
+    assert np.isnan(pooled(np.zeros((1, 2, 2))))
+
+
+def test_resampled_roads_are_the_same_for_all_models():
+    """Model 1 is model 0 plus 1 on every road, and so in every resample; the spread is that of a mean."""
+    values = np.random.default_rng(0).normal(size=50)
+    each = np.stack([values, values + 1])[:, None, :, None] * [1.0, 0.0] + [0.0, 1.0]  # (2, 1, 50, 2)
+    draws = resampled(each, seed=3)
+    assert draws.shape == (relations.RESAMPLES, 2)
+    assert draws[:, 1] - draws[:, 0] == pytest.approx(np.ones(len(draws)))
+    assert draws[:, 0].mean() == pytest.approx(values.mean(), abs=0.02)
+    assert draws[:, 0].std() == pytest.approx(values.std() / np.sqrt(50), rel=0.1)
+    assert np.array_equal(draws, resampled(each, seed=3))
+
+
+def test_the_interval_by_hand():
+    """Of 100 resamples 90 keep the order of three models and 10 swap two of them: correlations of 1 and 0.5."""
+    draws = np.array([[1.0, 2, 3]] * 90 + [[1.0, 3, 2]] * 10)
+    found = rank_correlation([1, 2, 3], [10, 20, 30], draws, None)
+    assert found == (1.0, 0.5, 1.0, 1.0, pytest.approx(2 / 6), 3)
+    assert rank_correlation([1, 2, 3], [10, 20, 30], draws[:98], None).low == 0.5
+
+
+def test_no_correlation_of_two_models_or_of_equals():
+    two = rank_correlation([1, 2], [1, 2])
+    assert np.isnan(two.spearman)
+    assert two.models == 2
+    assert np.isnan(rank_correlation([1, 2, 3], [4, 4, 4]).spearman)
+    equal = np.array([[1.0, 2, 3]] * 90 + [[1.0, 1, 1]] * 10)  # a tenth of the resamples has no correlation
+    assert np.isnan(rank_correlation([1, 2, 3], [1, 2, 3], equal).low)
+
+
+def test_pareto_front_by_hand():
+    """(1, 4), (2, 2), (4, 1) trade one cost for the other; (2, 3) loses to (2, 2); of equals both stay."""
+    costs = [[1, 4], [2, 2], [4, 1], [2, 3], [2, 2], [0, np.nan]]
+    assert pareto_front(costs).tolist() == [True, True, True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("success", "delay"),
+    [
+        ([1.0, 1.0, 0.5, 0.0], 0.2),  # at the bar is not below it: the line leaves it there
+        ([1.0, 0.75, 0.25, 0.0], 0.15),
+        ([0.4, 1.0, 1.0, 1.0], 0.0),
+        ([1.0, 0.2, 0.9, 0.0], 0.0625),  # the first time counts: 0.5 is (1 - 0.5) / (1 - 0.2) of the way
+        ([1.0, 1.0, 1.0, 0.5], np.nan),
+    ],
+)
+def test_failing_delay_by_hand(success, delay):
+    assert failing_delay([0.0, 0.1, 0.2, 0.3], success) == pytest.approx(delay, nan_ok=True)
