@@ -13,6 +13,11 @@ from drive_rl.cli import main as cli
 DRIVE_RL = [sys.executable, "-m", "drive_rl"]
 
 
+def with_support() -> dict[str, str]:
+    """Return the environment of a script that imports from this folder."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])}
+
+
 def call(folder: Path, *words: str, expect: int = 0, shelf: Path | None = None) -> subprocess.CompletedProcess[str]:
     own = {"DRIVE_RL_PATH": str(shelf)} if shelf else {}
     done = subprocess.run(

@@ -17,9 +17,12 @@ import os, subprocess, sys, time
 from pathlib import Path
 from drive_rl.run.storage.lock import only_writer
 with only_writer(Path(sys.argv[1]), Path("the run")):
+    runs, running = os.pipe()
     forked = os.fork()
     if not forked:
+        os.write(running, b"!")
         time.sleep(60)
+    os.read(runs, 1)
     executed = subprocess.Popen(["sleep", "60"], close_fds=False, stdout=subprocess.DEVNULL)
     print(forked, executed.pid, flush=True)
     time.sleep(60)

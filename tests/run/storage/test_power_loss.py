@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command_line import with_support
 from disk_image import IMPOSSIBLE, WHY, lose_power, make_image, mounted
 
 from drive_rl.run.metrics import MetricsFile, read_metrics
@@ -44,7 +45,7 @@ def test_a_power_loss_leaves_the_newest_checkpoint(tmp_path: Path) -> None:
     saved.touch()
     make_image(image, 24)
     with mounted(image, tmp_path / "disk") as disk:
-        writer = subprocess.Popen([sys.executable, __file__, str(disk), str(saved)])
+        writer = subprocess.Popen([sys.executable, __file__, str(disk), str(saved)], env=with_support())
         try:
             for loss in range(8):
                 before = saved.read_text()

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pybullet
 import pytest
+from command_line import with_support
 from scenes import Overlap
 
 from drive_rl.config.reader import load_world
@@ -52,9 +53,8 @@ def test_segmentation_agrees_with_tiny_renderer() -> None:
 def test_egl_agrees_or_says_that_it_cannot_be_loaded() -> None:
     # in a process of its own: a graphics driver may take the whole process down
     code = "import json, test_bullet_camera as t; print(json.dumps(t.agreement('egl', 10)[0]))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=__file__.rpartition("/")[0], timeout=120
-    )
+    command, here = [sys.executable, "-c", code], __file__.rpartition("/")[0]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=here, env=with_support(), timeout=120)
     if done.returncode:
         assert "DriveRLError: camera.renderer = 'egl': Bullet's EGL plugin cannot be loaded" in done.stderr
         assert "fix:" in done.stderr
