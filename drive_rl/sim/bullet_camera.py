@@ -115,10 +115,8 @@ class BulletCamera:
 
     def _body(self, vertices: NDArray[np.float64], indices: list[int], colour: NDArray[np.float32]) -> int:
         with tempfile.TemporaryDirectory() as folder:  # the EGL renderer crashes on a mesh that is not in a file
-            path = Path(folder) / "mesh.obj"
-            points = "".join(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in vertices)
-            corners = np.array(indices).reshape(-1, 3) + 1
-            path.write_text(points + "vn 0 0 1\n" + "".join(f"f {a}//1 {b}//1 {c}//1\n" for a, b, c in corners))
+            path = Path(folder) / "mesh.stl"  # it keeps every OBJ file until the process ends
+            path.write_bytes(_stl(vertices, indices))
             shape = pybullet.createVisualShape(
                 pybullet.GEOM_MESH,
                 fileName=str(path),
@@ -238,3 +236,15 @@ def _quads(strips: list[Strip]) -> tuple[NDArray[np.float64], list[int]]:
             indices += [a, a + 3, a + 1, a, a + 2, a + 3]
         base += 2 * len(strip)
     return np.concatenate([strip.reshape(-1, 3) for strip in strips]), indices
+
+
+_STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
+
+
+def _stl(vertices: NDArray[np.float64], indices: list[int]) -> bytes:
+    """Return triangles that face up as a binary STL file, to the micrometre."""
+    corners = np.round(vertices, 6)[np.array(indices).reshape(-1, 3)]  # (n, 3, 3)
+    triangles = np.zeros(len(corners), _STL_TRIANGLE)
+    triangles["normal"] = 0, 0, 1
+    triangles["corners"] = corners
+    return bytes(80) + np.uint32(len(triangles)).tobytes() + triangles.tobytes()
