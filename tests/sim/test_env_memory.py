@@ -143,3 +143,23 @@ assert np.array_equal(picture(first), alone), "closing the second one changed th
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert not done.returncode or "EGL plugin cannot be loaded" in done.stderr, done.stderr
+
+
+def test_long_roads_do_not_overflow_the_egl_renderer() -> None:
+    """Its buffer of meshes was full after 12 roads of 3 km, and pictures were wrong from then on."""
+    code = """
+import numpy as np
+from drive_rl.reader import load_world
+from drive_rl.sim.bullet_camera import BulletCamera
+from drive_rl.sim.episode import draw_episode
+world = load_world("lane_follow", ["camera.renderer=egl", "road.length_m=3000"])
+camera, episode, pictures = BulletCamera(world), draw_episode(world, 1), []
+for _ in range(16):
+    camera.lay(episode.road, episode.look)
+    pictures.append(np.zeros((1, world.camera.height_px, world.camera.width_px), np.uint8))
+    camera.photograph(*episode.road.place(50.0, -1.5, 0.0), pictures[-1])
+assert pictures[0].min() < pictures[0].max()
+assert all(np.array_equal(picture, pictures[0]) for picture in pictures), "the pictures change"
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert not done.returncode or "EGL plugin cannot be loaded" in done.stderr, done.stderr
