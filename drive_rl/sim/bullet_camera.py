@@ -30,7 +30,7 @@ _SCENES_A_CLIENT = {"tiny": 1, "egl": 20}
 """Roads that are laid in one client: Bullet keeps a part of every body and every mesh until its client is closed. A new
 one takes 3 ms, and 100 ms with EGL; laying a road takes 40 ms."""
 _MESH_BYTES_A_CLIENT = 40_000_000
-"""Meshes after which a client is full, too: EGL's buffer holds 134 MB, and what is beyond it is drawn wrong. The longest
+"""Meshes after which a client is full, too: EGL's buffer holds 134 MB, and draws what is beyond it wrong. The longest
 and widest road takes 75 MB, one of the shipped worlds less than 2 MB."""
 _VERTEX_BYTES = 36
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
