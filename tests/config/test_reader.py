@@ -108,7 +108,7 @@ def test_the_last_override_wins_and_null_takes_a_key_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "shown"),
     [
         ("road.lane_width_m=0", r"command line: road\.lane_width_m = 0: expected >= 2"),
         ("camera.height_m=-1", r"command line: camera\.height_m = -1: expected >= 0\.1"),
@@ -144,8 +144,8 @@ def test_the_last_override_wins_and_null_takes_a_key_away() -> None:
         ("road.length_m=!!bool 7", "not a valid YAML value"),
     ],
 )
-def test_a_bad_override_is_refused_with_the_fix(override: str, said: str) -> None:
-    with pytest.raises(DriveRLError, match=said) as error:
+def test_a_bad_override_is_refused_with_the_fix(override: str, shown: str) -> None:
+    with pytest.raises(DriveRLError, match=shown) as error:
         load_world("lane_follow", [override])
     assert "pydantic" not in str(error.value)
 
@@ -161,7 +161,7 @@ def test_a_reward_without_weights_cannot_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "shown"),
     [
         ("agent.batch_size=1000000", r"command line: agent\.batch_size = 1000000 is more than .*fix: batch_size <="),
         ("agent.num_envs=1", r"command line: agent\.batch_size = 300 is more than the 256 samples"),
@@ -175,12 +175,12 @@ def test_a_reward_without_weights_cannot_be() -> None:
         ("train_tiers.hard=0", r"command line: train_tiers\.hard = 0: expected > 0"),
     ],
 )
-def test_values_that_do_not_go_together_name_the_command_line(shelf: Path, override: str, said: str) -> None:
+def test_values_that_do_not_go_together_name_the_command_line(shelf: Path, override: str, shown: str) -> None:
     world = "{base: lane_follow, camera: {height_m: 0.5}, reward: {speed: 0, heading: 0}}"
     agent = "{base: ppo, num_envs: 2, steps_per_update: 256, batch_size: 300}"
     _write(shelf / "configs" / "try.yaml", f"world: {world}\nagent: {agent}\n")
     load_run("try")
-    with pytest.raises(DriveRLError, match=rf"^{said}"):
+    with pytest.raises(DriveRLError, match=rf"^{shown}"):
         load_run("try", [override])
 
 
@@ -268,7 +268,7 @@ def test_base_chains_merge_and_null_takes_away(shelf: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "shown"),
     [
         ("base: mine\n", "chain of bases never ends; fix: break the circle"),
         ("base: 3\n", "base = 3: expected the name"),
@@ -288,12 +288,12 @@ def test_base_chains_merge_and_null_takes_away(shelf: Path) -> None:
         ("base: lane_follow\nraod: {}\n", "raod: unknown key; did you mean 'road'"),
     ],
 )
-def test_bad_files_are_refused_with_the_fix(shelf: Path, text: str, said: str) -> None:
+def test_bad_files_are_refused_with_the_fix(shelf: Path, text: str, shown: str) -> None:
     path = _write(shelf / "envs" / "mine.yaml", text)
     with pytest.raises(DriveRLError) as error:
         load_world("mine")
-    assert said in str(error.value)
-    assert said.startswith("unknown world") or str(path) in str(error.value)
+    assert shown in str(error.value)
+    assert shown.startswith("unknown world") or str(path) in str(error.value)
 
 
 def test_anchors_and_merge_keys_are_plain_yaml(shelf: Path) -> None:

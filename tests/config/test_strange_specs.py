@@ -22,7 +22,7 @@ LAUGHS = "m0: &m0 [x]\n" + "".join(f"m{k}: &m{k} [{', '.join([f'*m{k - 1}'] * 9)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "shown"),
     [
         (MERGES, "more than 10,000 values"),
         (LAUGHS, "more than 10,000 values"),
@@ -45,12 +45,12 @@ LAUGHS = "m0: &m0 [x]\n" + "".join(f"m{k}: &m{k} [{', '.join([f'*m{k - 1}'] * 9)
     ],
     ids=lambda text: text[:12],
 )
-def test_a_hostile_text_is_refused_in_a_line(tmp_path: Path, text: str, said: str) -> None:
+def test_a_hostile_text_is_refused_in_a_line(tmp_path: Path, text: str, shown: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(DriveRLError) as error:
         load_world(str(path))
-    assert said in str(error.value)
+    assert shown in str(error.value)
     assert str(error.value).startswith(f"{path}: ")
     assert len(str(error.value)) < 600
 
@@ -79,7 +79,7 @@ def _sparse(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "shown"),
     [
         (_fifo, "not a regular file"),
         (_device, "not a regular file"),
@@ -87,10 +87,10 @@ def _sparse(path: Path) -> None:
         (_sparse, "too large: 10,000,000,000 bytes"),
     ],
 )
-def test_what_is_no_ordinary_file_is_refused(tmp_path: Path, make: Any, said: str) -> None:
+def test_what_is_no_ordinary_file_is_refused(tmp_path: Path, make: Any, shown: str) -> None:
     path = tmp_path / "spec.yaml"
     make(path)
-    with pytest.raises(DriveRLError, match=said):
+    with pytest.raises(DriveRLError, match=shown):
         read_run(path)
     with pytest.raises(DriveRLError, match=f"{path}: (not a regular file|cannot be read)"):
         load_world(str(path))
@@ -197,10 +197,10 @@ def test_numbers_are_read_the_same_in_files_and_overrides(tmp_path: Path, writte
 )
 def test_what_only_looks_like_a_number_is_refused_as_it_was_written(tmp_path: Path, written: str, shown: str) -> None:
     (tmp_path / "mine.yaml").write_text(f"base: lane_follow\ncamera: {{width_px: {written}}}\n")
-    said = rf"camera\.width_px = {shown}: expected a whole number"
-    with pytest.raises(DriveRLError, match=said):
+    shown = rf"camera\.width_px = {shown}: expected a whole number"
+    with pytest.raises(DriveRLError, match=shown):
         load_world(str(tmp_path / "mine.yaml"))
-    with pytest.raises(DriveRLError, match=said):
+    with pytest.raises(DriveRLError, match=shown):
         load_world("lane_follow", [f"camera.width_px={written}"])
 
 
