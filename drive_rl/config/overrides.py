@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import yaml
 
 from drive_rl.config.explain import short
-from drive_rl.config.yaml_file import Raw, reason
+from drive_rl.config.raw import Raw, reason
 from drive_rl.config.yaml_text import parse_yaml
 from drive_rl.errors import DriveRLError
 

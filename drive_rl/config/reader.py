@@ -8,16 +8,15 @@ from typing import Any, Literal, cast, overload
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from drive_rl.config.compose import part, with_base
 from drive_rl.config.driver_spec import AgentSpec, DqnSpec, PpoSpec, ReferenceSpec
 from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.explain import Given, explain
 from drive_rl.config.overrides import override, parse_value, swapped
 from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.raw import Raw, parse_mapping, part, read_yaml, with_base
 from drive_rl.config.shelf import Shelf, find
 from drive_rl.config.spec_keys import fields
 from drive_rl.config.world_spec import WorldSpec
-from drive_rl.config.yaml_file import Raw, parse_mapping, read_yaml
 from drive_rl.config.yaml_text import Dumper
 from drive_rl.errors import DriveRLError
 

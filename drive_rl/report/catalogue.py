@@ -18,6 +18,7 @@ from rich.text import Text
 
 from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.raw import read_yaml
 from drive_rl.config.reader import (
     Part,
     is_perception_spec,
@@ -30,7 +31,6 @@ from drive_rl.config.reader import (
     read_run,
 )
 from drive_rl.config.shelf import Shelf, entries, home, shelf_folders, unknown
-from drive_rl.config.yaml_file import read_yaml
 from drive_rl.errors import DriveRLError
 from drive_rl.plain_text import plain
 from drive_rl.registration import gym_id, worlds_of_ids

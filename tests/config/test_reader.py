@@ -1,6 +1,6 @@
 """YAML and overrides to specs: what loads, what `base:` merges, and that every failure is one paragraph.
 
-Covers `compose`, `overrides`, `spec_keys` and `yaml_file`, which the reader is made of.
+Covers `raw`, `overrides` and `spec_keys`, which the reader is made of.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from drive_rl.config.raw import read_yaml
 from drive_rl.config.reader import (
     dump,
     load_agent,
@@ -23,7 +24,6 @@ from drive_rl.config.reader import (
     read_run,
 )
 from drive_rl.config.shelf import entries
-from drive_rl.config.yaml_file import read_yaml
 from drive_rl.errors import DriveRLError
 
 WORLDS = sorted(entries("envs"))
