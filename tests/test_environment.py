@@ -71,7 +71,7 @@ def test_what_a_library_refuses_when_imported_is_told(tmp_path: Path, name: str,
 def test_a_name_of_another_encoding_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path, {}, "train", "quickstart", "--runs", b"gr\xf6\xdfe")
     said = check(done.returncode, done.stderr)
-    assert r"command line: 'gr\udcf6\udcdfe': is no text in utf-8; fix:" in said
+    assert r"command line: 'gr\udcf6\udcdfe': is not text in utf-8; fix:" in said
     assert not list(tmp_path.iterdir())
 
 

@@ -50,11 +50,11 @@ TEXT = {
 """Words that nobody reads anywhere, code and prose alike: a pattern -> what to write now."""
 
 NAMES = {
-    "told": "predicted", "say": "echo, report", "says": "predicts", "looks": "validation", "look": "validation, saliency, appearance",
-    "looked": "validation", "looking": "saliency", "guide": "guidance", "guides": "guidance", "eye": "frame_stack",
-    "eyes": "perception_model", "sight": "lane_net", "seat": "EnvSlot", "duty": "Callback", "polish": "head_finetune",
-    "polished": "head_finetune", "judge": "outcome", "mend": "fix", "course": "road_sampler", "pace": "speed_profile",
-    "official": "lane_benchmarks", "delayed": "perturbed",
+    "told": "predicted", "say": "echo, report", "says": "predicts", "looks": "validation",
+    "look": "validation, saliency, appearance", "looked": "validation", "looking": "saliency", "guide": "guidance",
+    "guides": "guidance", "eye": "frame_stack", "eyes": "perception_model", "sight": "lane_net", "seat": "EnvSlot",
+    "duty": "Callback", "polish": "head_finetune", "polished": "head_finetune", "judge": "outcome", "mend": "fix",
+    "course": "road_sampler", "pace": "speed_profile", "official": "lane_benchmarks", "delayed": "perturbed",
 }  # fmt: skip
 """Parts of identifiers (`_told_lanes` has two) -> what to name it now. Sentences may use them, names of tests too."""
 

@@ -1,4 +1,4 @@
-"""What can be declared of the car and of the camera on it."""
+"""Specs of the car and of the camera on it."""
 
 import math
 from typing import Literal, Self
@@ -63,7 +63,7 @@ class CarSpec(Spec):
 
 
 class CameraSpec(Spec):
-    """A pinhole camera on the car; its axes start as the vehicle's (x forward, y left, z up)."""
+    """A pinhole camera on the car; its unrotated axes are the vehicle's (x forward, y left, z up)."""
 
     width_px: int = Field(default=64, ge=16, le=4096, description="Image width [px].")
     height_px: int = Field(default=40, ge=16, le=4096, description="Image height [px].")

@@ -1,4 +1,4 @@
-"""What can be declared of a driver: its encoder, its guidance while it learns, PPO, DQN, and the reference driver."""
+"""Specs of drivers: image encoder, guidance during training, PPO, DQN, and the reference driver."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -22,7 +22,7 @@ class EncoderSpec(Spec):
 
     @model_validator(mode="after")
     def _known_kind(self) -> Self:
-        # A plain name alone: timm reads `hf-hub:OWNER/NAME` and `local-dir:/PATH` from elsewhere.
+        # Plain names only: timm would load `hf-hub:OWNER/NAME` and `local-dir:/PATH` from elsewhere.
         if self.kind not in ENCODERS and not re.fullmatch(r"timm:[a-z0-9_.]{1,100}", self.kind):
             raise ValueError(
                 f"kind = {self.kind[:100]!r}: expected one of {', '.join(ENCODERS)}, or timm:NAME, a name of"
@@ -32,12 +32,12 @@ class EncoderSpec(Spec):
 
 
 class DriverEncoderSpec(EncoderSpec):
-    """The image encoder of a driver, which may start from what a perception model has learned."""
+    """The image encoder of a driver, optionally initialised from a trained perception model."""
 
     init_from: str | None = Field(
-        default=None, description="A perception run or model whose encoder this one starts from (null: from scratch)."
+        default=None, description="Perception run or model whose encoder weights initialise this one (null: random)."
     )
-    frozen: bool = Field(default=False, description="Leave it as it started; the rest of the driver learns alone.")
+    frozen: bool = Field(default=False, description="Keep its weights fixed; only the rest of the driver learns.")
 
     @model_validator(mode="after")
     def _frozen_has_a_start(self) -> Self:
@@ -47,46 +47,46 @@ class DriverEncoderSpec(EncoderSpec):
 
 
 class GuidanceSpec(Spec):
-    """How a driver that sees the camera alone is helped by the true lane state while it learns.
+    """How the true lane state guides the training of a driver that drives from the camera only.
 
-    A CNN learns to tell the lane state from the pictures, and the policy learns from what it tells.
+    A CNN learns to predict the lane state from the images, and the policy learns from its predictions.
     """
 
     learning_rate: Positive = Field(default=3e-3, ge=1e-8, le=1, description="Adam step size of the CNN.")
     learning_rate_end: NonNegative = Field(
         default=1e-4, le=1, description="Step size at the end of the budget (linear)."
     )
-    batch_size: int = Field(default=64, ge=1, le=100_000, description="Pictures in a minibatch of the CNN.")
-    passes: Positive = Field(default=2, le=100, description="How often a picture is learned from, on average.")
-    pictures: int = Field(default=8192, ge=1, le=10_000_000, description="Latest pictures kept to learn from.")
+    batch_size: int = Field(default=64, ge=1, le=100_000, description="Images in a minibatch of the CNN.")
+    passes: Positive = Field(default=2, le=100, description="Passes of the CNN over each image, on average.")
+    pictures: int = Field(default=8192, ge=1, le=10_000_000, description="Latest images kept for training the CNN.")
     truth_fraction: Fraction = Field(
         default=0.5,
-        description="Part of the budget over which fewer and fewer episodes show the policy the true state.",
+        description="Share of the budget over which ever fewer episodes give the policy the true state.",
     )
     at_rest: Fraction = Field(
         default=0.0,
-        description="Share of the CNN's lessons made into those of a car at rest: one picture at all times, no motion.",
+        description="Share of the CNN's training samples turned into a car at rest: identical frames, zero motion.",
     )
 
 
 class _LearnerSpec(Spec):
-    """What PPO and DQN have in common."""
+    """What PPO and DQN share."""
 
     name: str = Field(description="The file's name.")
     description: str = Field(default="", description="One line for `drive-rl list`.")
-    observation: Observation = Field(default="camera", description="What the driver sees.")
+    observation: Observation = Field(default="camera", description="What the driver observes.")
     encoder: DriverEncoderSpec = Field(default=DriverEncoderSpec(), description="The image encoder.")
     perception_model: str | None = Field(
         default=None,
-        description="A perception run or model that tells the policy the lane state, learning nothing more; asks for"
-        " observation = camera+state, of which it takes the pictures and what a car measures of itself.",
+        description="Perception run or model, frozen, whose predicted lane state is the policy's input; needs"
+        " observation = camera+state, of which it uses the images and the car's own sensors.",
     )
     guidance: GuidanceSpec | None = Field(
         default=None,
-        description="Help from the true lane state while learning from `camera`; null: pixels and reward alone.",
+        description="Guidance by the true lane state when training from `camera`; null: pixels and reward only.",
     )
     hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        default=(64, 64), description="Layers between what is seen and actions or values."
+        default=(64, 64), description="Hidden layers between features and actions or values."
     )
     num_envs: int = Field(default=8, ge=1, le=100_000, description="Environments stepped together.")
 
@@ -96,12 +96,12 @@ class _LearnerSpec(Spec):
     )
     gamma: Fraction = Field(default=0.95, description="Discount.")
     retry: Fraction = Field(
-        default=0.5, description="Chance that an episode takes place on a road that was failed before."
+        default=0.5, description="Probability that an episode takes place on a road that was failed before."
     )
 
     @property
     def is_guided(self) -> bool:
-        """Whether a driver that sees the camera alone is helped by the true lane state while it learns."""
+        """Whether the driver observes the camera only and is guided by the true lane state during training."""
         return self.observation == "camera" and self.guidance is not None
 
     @model_validator(mode="after")
@@ -109,11 +109,11 @@ class _LearnerSpec(Spec):
         if self.perception_model is not None and self.observation != "camera+state":
             raise ValueError(
                 f"perception_model = {self.perception_model!r}: with observation = {self.observation} it lacks"
-                " pictures or the car's sensors; fix: observation = camera+state"
+                " images or the car's sensors; fix: observation = camera+state"
             )
         if self.encoder.init_from is not None and (self.perception_model is not None or self.observation == "state"):
             raise ValueError(
-                f"encoder.init_from = {self.encoder.init_from!r}: a policy that sees the lane state has no encoder;"
+                f"encoder.init_from = {self.encoder.init_from!r}: a policy that observes the lane state has no encoder;"
                 " fix: encoder.init_from = null"
             )
         return self
@@ -128,7 +128,7 @@ class PpoSpec(_LearnerSpec):
         default=256, ge=2, le=100_000, description="Steps of each environment between updates."
     )
     batch_size: int = Field(default=256, ge=2, le=1_000_000, description="Samples in a minibatch.")
-    epochs: int = Field(default=4, ge=1, le=100, description="Passes over the samples of an update.")
+    epochs: int = Field(default=4, ge=1, le=100, description="Passes over the samples of each update.")
     gae_lambda: Fraction = Field(default=0.9, description="Lambda of the advantage estimate.")
     clip_range: Positive = Field(default=0.2, ge=1e-6, le=10, description="PPO's clip.")
     entropy_coef: NonNegative = Field(default=0.0, le=10, description="Weight of the entropy bonus.")
@@ -153,23 +153,19 @@ class DqnSpec(_LearnerSpec):
     """DQN (Mnih et al. 2015, doi 10.1038/nature14236) on stable-baselines3."""
 
     algorithm: Literal["dqn"]
-    actions: Literal["discrete"] = Field(default="discrete", description="DQN chooses from the world's action grid.")
+    actions: Literal["discrete"] = Field(default="discrete", description="DQN picks from the world's action grid.")
     buffer_size: int = Field(default=40_000, ge=100, le=10_000_000, description="Transitions kept.")
     learning_starts: int = Field(default=1000, ge=1, le=10_000_000, description="Steps before the first update.")
     batch_size: int = Field(default=64, ge=1, le=100_000, description="Samples in a minibatch.")
     train_every: int = Field(default=1, ge=1, le=100_000, description="Steps of each environment between updates.")
     gradient_steps: int = Field(default=2, ge=1, le=10_000, description="Gradient steps in an update.")
-    n_steps: int = Field(
-        default=1, ge=1, le=100, description="Rewards summed before a value is asked for (n-step returns)."
-    )
+    n_steps: int = Field(default=1, ge=1, le=100, description="Rewards summed before bootstrapping (n-step returns).")
     target_update_every: int = Field(
         default=500, ge=1, le=10_000_000, description="Steps between updates of the target network."
     )
-    tau: Fraction = Field(
-        default=1.0, gt=0, description="How far such an update moves it towards the values; 1: copies them."
-    )
-    exploration_fraction: Fraction = Field(default=0.3, description="Part of the budget over which exploration falls.")
-    exploration_end: Fraction = Field(default=0.02, description="Chance of a random action from then on.")
+    tau: Fraction = Field(default=1.0, gt=0, description="Weight of the online network in such an update; 1 copies it.")
+    exploration_fraction: Fraction = Field(default=0.3, description="Share of the budget in which exploration decays.")
+    exploration_end: Fraction = Field(default=0.02, description="Probability of a random action from then on.")
     max_grad_norm: Positive = Field(default=10, ge=1e-6, le=1000, description="Gradient clip.")
 
     @model_validator(mode="after")
@@ -185,7 +181,7 @@ class DqnSpec(_LearnerSpec):
     def _one_step_of_two_observations(self) -> Self:
         if self.observation == "camera+state" and self.perception_model is None and self.n_steps > 1:
             raise ValueError(
-                f"n_steps = {self.n_steps}: the replay buffer of observation = camera+state knows single steps only;"
+                f"n_steps = {self.n_steps}: the replay buffer of observation = camera+state holds single steps only;"
                 " fix: n_steps = 1"
             )
         return self
@@ -197,7 +193,7 @@ class ReferenceSpec(Spec):
     name: str = Field(description="The file's name.")
     description: str = Field(default="", description="One line for `drive-rl list`.")
     algorithm: Literal["reference"]
-    observation: Literal["state"] = Field(default="state", description="It is given the true lane state.")
+    observation: Literal["state"] = Field(default="state", description="It observes the true lane state.")
     actions: Literal["continuous"] = Field(default="continuous", description="Continuous steering and pedal.")
     lookahead_s: Positive = Field(default=0.6, le=10, description="Look-ahead distance over speed [s].")
     min_lookahead_m: Positive = Field(default=4.0, le=100, description="Smallest look-ahead distance [m].")

@@ -1,4 +1,4 @@
-"""What can be declared of an experiment: which driver learns in which world, its budget and its evaluation."""
+"""Specs of experiments: which driver learns in which world, with what budget and evaluation."""
 
 from typing import Annotated, Self
 
@@ -10,7 +10,7 @@ from drive_rl.config.world_spec import WorldSpec
 
 
 def _dqn_learns(agent: DqnSpec, budget_steps: int) -> None:
-    """Refuse a DQN that would end its budget without an update, or on the target network that it began with."""
+    """Refuse a DQN whose budget ends before its first update, or before its target network's first."""
     if agent.learning_starts >= budget_steps:
         raise ValueError(
             f"agent.learning_starts = {agent.learning_starts}: DQN would learn nothing within budget_steps ="
@@ -24,14 +24,14 @@ def _dqn_learns(agent: DqnSpec, budget_steps: int) -> None:
 
 
 class EvalSpec(Spec):
-    """Held-out evaluation while training: always the first roads of the val split."""
+    """Held-out evaluation during training, always on the first roads of the val split."""
 
     every_steps: int = Field(default=10_000, ge=1, description="Training steps between evaluations.")
-    episodes: int = Field(default=20, ge=1, le=1000, description="Val roads driven each time.")
+    episodes: int = Field(default=20, ge=1, le=1000, description="Val roads driven in each evaluation.")
     stop_at_success: Fraction | None = Field(
-        default=None, description="Stop once this success rate is held (null: never)."
+        default=None, description="Stop early once this success rate is held (null: never)."
     )
-    stop_after: int = Field(default=2, ge=1, le=100, description="Evaluations in a row that must hold the bar.")
+    stop_after: int = Field(default=2, ge=1, le=100, description="Consecutive evaluations that must reach it.")
 
 
 class RunSpec(Spec):
@@ -44,7 +44,7 @@ class RunSpec(Spec):
         description="The driver: a name, or a mapping with `base: NAME` and differences."
     )
     train_tiers: dict[str, Weight] = Field(
-        default={}, description="Weights of the world's road tiers on training roads, where they are to differ."
+        default={}, description="Weights of road tiers on training roads, where they differ from the world's."
     )
     engine: Engine = Field(
         default="bullet", description="`bullet` (PyBullet, one car at a time), or `batch` (all cars in compiled code)."
@@ -54,7 +54,7 @@ class RunSpec(Spec):
     checkpoint_every: int = Field(default=20_000, ge=1, le=10**12, description="Steps between numbered checkpoints.")
     keep_checkpoints: int = Field(default=2, ge=1, le=10_000, description="Numbered checkpoints kept, newest first.")
     evaluation: EvalSpec = Field(default=EvalSpec(), description="Held-out evaluation.")
-    track: Track = Field(default="wandb", description="Tracker.")
+    track: Track = Field(default="wandb", description="Tracker of metrics, beside metrics.csv.")
     project: str = Field(default="drive-rl", description="The tracker's project.")
 
     @model_validator(mode="after")
@@ -75,7 +75,7 @@ class RunSpec(Spec):
         if guidance is not None and guidance.batch_size > guidance.passes * self.budget_steps:
             raise ValueError(
                 f"agent.guidance.batch_size = {guidance.batch_size} is more than the {guidance.passes:g} passes over"
-                f" budget_steps = {self.budget_steps} pictures make: the CNN would never learn; fix: a smaller"
+                f" budget_steps = {self.budget_steps} images make: the CNN would never learn; fix: a smaller"
                 " agent.guidance.batch_size, or a larger budget_steps"
             )
         return self
@@ -98,7 +98,7 @@ class RunSpec(Spec):
 
     @property
     def training_world(self) -> WorldSpec:
-        """The world with the weights that its road tiers have on training roads."""
+        """The world with the tier weights of training roads."""
         raw = self.world.model_dump()
         for name, weight in self.train_tiers.items():
             raw["road"]["tiers"][name]["weight"] = weight

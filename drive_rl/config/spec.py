@@ -44,9 +44,9 @@ def _make_scalars_strict(schema: Any) -> None:
 
 
 class Spec(BaseModel):
-    """A frozen declaration in which an unknown key is an error, and so is a value that only looks like its type.
+    """A frozen declaration. An unknown key is an error, and so is a value of another type.
 
-    A number is a number: neither `true` nor the text "3" is one. `true` and `false` alone are booleans.
+    Neither `true` nor the text "3" is a number. Only `true` and `false` are booleans.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
@@ -54,7 +54,7 @@ class Spec(BaseModel):
     @field_validator("*")
     @classmethod
     def _readable(cls, value: Any, field: ValidationInfo) -> Any:
-        """Refuse text that would steer a terminal; bring a description onto one line."""
+        """Refuse text that would control a terminal; put a description on one line."""
         if isinstance(value, str):
             return readable(" ".join(value.split()) if field.field_name == "description" else value)
         if isinstance(value, dict):
@@ -64,7 +64,7 @@ class Spec(BaseModel):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Make scalars strict. Not `strict=True` for all: a YAML list is to be a tuple, and a mapping a spec."""
+        """Make scalars strict. Not `strict=True` everywhere: YAML lists become tuples, and mappings specs."""
         schema = handler(source)
         _make_scalars_strict(schema)
         return schema

@@ -1,4 +1,4 @@
-"""What can be declared of a world: the road, the task, the reward, the appearance; the car lies in `car_spec`."""
+"""Specs of worlds: road, task, reward and appearance; `car_spec` holds the car and its camera."""
 
 import math
 from typing import Annotated, Literal, Self
@@ -9,10 +9,10 @@ from drive_rl.config.car_spec import CameraSpec, CarSpec
 from drive_rl.config.spec import Bounds, NonNegative, Spec, Weight
 
 FREE_CAR_LENGTHS = 6
-"""How much of a road stays free of parked cars at its start."""
+"""Car lengths at the start of a road without parked cars."""
 
 _LEAST_WEIGHT = 0.001
-"""Of the reward's largest weight: t^w of a smaller one is 1 whatever the driver does."""
+"""Smallest useful value of the largest weight: t^w of a smaller one is 1 whatever the driver does."""
 
 
 def _ordered(name: str, bounds: Bounds, low: float, high: float) -> None:
@@ -28,7 +28,7 @@ class TierSpec(Spec):
 
 
 class RoadSpec(Spec):
-    """The road: right-hand traffic; the reference line (d = 0) parts the two directions."""
+    """The road: right-hand traffic; the reference line (d = 0) separates the two directions."""
 
     length_m: float = Field(default=400, ge=60, le=5000, description="Length of the route [m].")
     lane_width_m: float = Field(default=3.5, ge=2, le=8, description="Width of each lane [m].")
@@ -45,13 +45,13 @@ class RoadSpec(Spec):
         default=0.2,
         ge=-0.5,
         le=5,
-        description="From the right edge line to the parked cars' sides [m]; negative: in the lane.",
+        description="Gap from the right edge line to the parked cars [m]; negative: they stand in the lane.",
     )
     tiers: dict[str, TierSpec] = Field(min_length=1, description="Difficulty tiers by name.")
 
     @property
     def parked_cars(self) -> int:
-        """How many parked cars are drawn; those that would stand too near to another are left out."""
+        """Parked cars drawn; those too close to another are dropped."""
         return round(self.parked_cars_per_km * self.length_m / 1000)
 
     @model_validator(mode="after")
@@ -67,19 +67,19 @@ class RoadSpec(Spec):
 
 
 class TaskSpec(Spec):
-    """What the driver must do, and how an episode starts and ends."""
+    """What the driver has to do, and how an episode starts and ends."""
 
-    control_hz: int = Field(default=10, ge=1, le=100, description="Actions a second [Hz].")
+    control_hz: int = Field(default=10, ge=1, le=100, description="Actions per second [Hz].")
     physics_hz: int = Field(
-        default=100, ge=10, le=1000, description="Bullet steps a second, a multiple of control_hz [Hz]."
+        default=100, ge=10, le=1000, description="Bullet steps per second, a multiple of control_hz [Hz]."
     )
-    target_speed_mps: float = Field(default=12, ge=1, le=60, description="Speed asked for on a straight road [m/s].")
+    target_speed_mps: float = Field(default=12, ge=1, le=60, description="Target speed on a straight road [m/s].")
     lateral_accel_mps2: float = Field(
-        default=2.5, ge=0.2, le=10, description="Bends are asked to be driven at this [m/s^2]."
+        default=2.5, ge=0.2, le=10, description="Lateral acceleration that sets the target speed in bends [m/s^2]."
     )
-    braking_mps2: float = Field(default=2, ge=0.2, le=10, description="Slowing down asked for ahead of a bend [m/s^2].")
-    min_mean_speed_mps: float = Field(default=5, ge=0, le=60, description="Mean speed that success asks for [m/s].")
-    time_limit_s: float = Field(default=90, ge=1, le=3600, description="The clock; an episode is truncated there [s].")
+    braking_mps2: float = Field(default=2, ge=0.2, le=10, description="Deceleration ahead of a bend [m/s^2].")
+    min_mean_speed_mps: float = Field(default=5, ge=0, le=60, description="Mean speed required for success [m/s].")
+    time_limit_s: float = Field(default=90, ge=1, le=3600, description="Time limit; an episode is truncated there [s].")
     start_offset_m: float = Field(default=0.5, ge=0, le=2, description="Start: offset from the lane centre, +- [m].")
     start_heading_rad: float = Field(default=0.08, ge=0, le=0.5, description="Start: heading error, +- [rad].")
     start_speed_mps: Bounds = Field(default=(0, 12), description="Start: lowest and highest speed [m/s].")
@@ -95,7 +95,7 @@ class TaskSpec(Spec):
 
     @property
     def max_steps(self) -> int:
-        """Control steps after which the clock ends an episode."""
+        """Control steps after which an episode is truncated."""
         return math.ceil(self.time_limit_s * self.control_hz)
 
     @model_validator(mode="after")
@@ -113,33 +113,33 @@ class TaskSpec(Spec):
         if self.min_mean_speed_mps > self.target_speed_mps:
             raise ValueError(
                 f"min_mean_speed_mps = {self.min_mean_speed_mps:g} is more than target_speed_mps ="
-                f" {self.target_speed_mps:g}: success would ask for more speed than is ever asked for; fix: "
+                f" {self.target_speed_mps:g}: success would require more than the target speed; fix: "
                 f"min_mean_speed_mps <= {self.target_speed_mps:g}"
             )
         if self.physics_hz % self.control_hz:
             raise ValueError(
-                f"physics_hz = {self.physics_hz} is no multiple of control_hz = {self.control_hz};"
+                f"physics_hz = {self.physics_hz} is not a multiple of control_hz = {self.control_hz};"
                 f" fix: physics_hz = {self.control_hz * math.ceil(self.physics_hz / self.control_hz)}"
             )
         return self
 
 
 class RewardSpec(Spec):
-    """Reward = weighted product (or sum) of terms in [0, 1]; the score never looks at it."""
+    """Reward = weighted product (or sum) of terms in [0, 1]; the score does not depend on it."""
 
     combine: Literal["product", "sum"] = Field(
         default="product", description="product: prod(t^w); sum: sum(w t) / sum(w)."
     )
-    lane: NonNegative = Field(default=1, le=100, description="Weight: near the lane's centre line.")
-    speed: NonNegative = Field(default=1, le=100, description="Weight: near the speed asked for.")
-    heading: NonNegative = Field(default=0, le=100, description="Weight: along the road.")
-    comfort: NonNegative = Field(default=0, le=100, description="Weight: small lateral acceleration and steering rate.")
+    lane: NonNegative = Field(default=1, le=100, description="Weight of staying near the lane's centre line.")
+    speed: NonNegative = Field(default=1, le=100, description="Weight of driving near the target speed.")
+    heading: NonNegative = Field(default=0, le=100, description="Weight of pointing along the road.")
+    comfort: NonNegative = Field(default=0, le=100, description="Weight of gentle cornering and steering.")
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
         weights = self.lane, self.speed, self.heading, self.comfort
         if max(weights) <= 0:
-            raise ValueError("all weights are 0: the reward would say nothing; fix: give one term a weight > 0")
+            raise ValueError("all weights are 0: the reward would be constant; fix: give one term a weight > 0")
         if max(weights) < _LEAST_WEIGHT:
             raise ValueError(
                 f"the largest weight is {max(weights):g}: the reward would hardly depend on the driving; fix: give one"
@@ -149,15 +149,15 @@ class RewardSpec(Spec):
 
 
 class AppearanceSpec(Spec):
-    """Ranges (low, high) that each episode's look is drawn from; shades are reflectances in [0, 1]."""
+    """Ranges (low, high) from which each episode's appearance is drawn; shades are reflectances in [0, 1]."""
 
     asphalt: Bounds = Field(default=(0.18, 0.38), description="Shade of the asphalt.")
     verge: Bounds = Field(default=(0.25, 0.55), description="Shade of the verge.")
     greenness: Bounds = Field(default=(0.2, 1.0), description="Verge colour from dry earth (0) to grass (1).")
     marking: Bounds = Field(default=(0.75, 1.0), description="Shade of the painted lines.")
     sky: Bounds = Field(default=(0.6, 0.95), description="Shade of the sky.")
-    wear: Bounds = Field(default=(0.0, 0.5), description="How worn lines and asphalt are.")
-    brightness: Bounds = Field(default=(0.75, 1.2), description="Factor on the whole picture.")
+    wear: Bounds = Field(default=(0.0, 0.5), description="Wear of lines and asphalt.")
+    brightness: Bounds = Field(default=(0.75, 1.2), description="Factor on the whole image.")
     camera_height_error_m: float = Field(default=0.05, ge=0, le=0.5, description="Mount height error, +- [m].")
     camera_pitch_error_rad: float = Field(default=0.01, ge=0, le=0.2, description="Mount pitch error, +- [rad].")
 
@@ -179,7 +179,7 @@ class WorldSpec(Spec):
     camera: CameraSpec = Field(default=CameraSpec(), description="The driver's camera.")
     task: TaskSpec = Field(default=TaskSpec(), description="The task.")
     reward: RewardSpec = Field(default=RewardSpec(), description="The reward.")
-    appearance: AppearanceSpec = Field(default=AppearanceSpec(), description="The look.")
+    appearance: AppearanceSpec = Field(default=AppearanceSpec(), description="The appearance.")
 
     @model_validator(mode="after")
     def _camera_above_ground(self) -> Self:
@@ -258,14 +258,14 @@ class WorldSpec(Spec):
 
     @model_validator(mode="after")
     def _road_stands_out(self) -> Self:
-        look, grey = self.appearance, self.camera.channels == "grey"
-        darkest = min(look.asphalt[0], look.verge[0], look.marking[0])
-        lightest = max(look.asphalt[1], look.verge[1], look.marking[1])
-        contrast = max(min(1, light * lightest) - min(1, light * darkest) for light in look.brightness)
-        if contrast < 1 / 255 and (grey or look.brightness[1] * lightest < 1 / 255):
+        drawn, grey = self.appearance, self.camera.channels == "grey"
+        darkest = min(drawn.asphalt[0], drawn.verge[0], drawn.marking[0])
+        lightest = max(drawn.asphalt[1], drawn.verge[1], drawn.marking[1])
+        contrast = max(min(1, light * lightest) - min(1, light * darkest) for light in drawn.brightness)
+        if contrast < 1 / 255 and (grey or drawn.brightness[1] * lightest < 1 / 255):
             raise ValueError(
-                f"appearance: asphalt = {list(look.asphalt)}, verge = {list(look.verge)} and marking ="
-                f" {list(look.marking)} look the same at brightness = {list(look.brightness)}: the pictures would not"
+                f"appearance: asphalt = {list(drawn.asphalt)}, verge = {list(drawn.verge)} and marking ="
+                f" {list(drawn.marking)} look the same at brightness = {list(drawn.brightness)}: the pictures would not"
                 " show the road; fix: shades that differ"
             )
         return self

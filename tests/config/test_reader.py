@@ -126,7 +126,7 @@ def test_the_last_override_wins_and_null_takes_a_key_away() -> None:
         ),
         (
             "task.physics_hz=45",
-            r"command line: task\.physics_hz = 45 is no multiple of control_hz = 10.*fix: physics_hz = 50",
+            r"command line: task\.physics_hz = 45 is not a multiple of control_hz = 10.*fix: physics_hz = 50",
         ),
         ("task.start_speed_mps=[9, 3]", r"command line: task\.start_speed_mps = \[9\.0, 3\.0\].*low <= high"),
         ("reward.lane=-1", r"reward\.lane = -1"),

@@ -30,17 +30,17 @@ LAUGHS = "m0: &m0 [x]\n" + "".join(f"m{k}: &m{k} [{', '.join([f'*m{k - 1}'] * 9)
         ("".join(f"k{n}: 0\n" for n in range(20_000)), "188,890 characters, expected at most 100,000"),
         ("".join(f"k{n}: 0\n" for n in range(9000)), "more than 10,000 values"),
         ("[" * 90_000, "nested deeper than 32 levels"),
-        ("a: &a {<<: *a}", "*a is a value that holds itself"),
+        ("a: &a {<<: *a}", "*a refers to a value that contains itself"),
         ("seed: " + "1" * 6000, "a number of 6,000 digits"),
         ('a: "\\UFFFFFFFF"', "is not valid YAML"),
-        ('description: "\\ud800"', "a character that no text file can hold"),
+        ('description: "\\ud800"', "a character that a text file cannot hold"),
         ("%YAML 1." + "1" * 6000 + "\n--- a", "is not valid YAML"),
         ("a: 1\n---\nb: 2\n", "expected a single document"),
         ("a:\n\t- b\n", "cannot start any token"),
         ("seed: !!int 3\n", "expected plain values without tags"),
         ("a: !<" + "a" * 90_000 + "> b", "expected plain values without tags"),
         ("? [a]\n: b\n", "expected a mapping of keys"),
-        ("true: b\n", "key 'true' is no text"),
+        ("true: b\n", "key 'true' is not text"),
         ("a: *b\n", "undefined alias"),
     ],
     ids=lambda text: text[:12],
@@ -55,7 +55,7 @@ def test_a_hostile_text_is_refused_in_a_line(tmp_path: Path, text: str, shown: s
     assert len(str(error.value)) < 600
 
 
-def test_many_mistakes_are_told_in_part(tmp_path: Path) -> None:
+def test_many_mistakes_are_listed_in_part(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("base: lane_follow\n" + "".join(f"k{n}: 0\n" for n in range(4000)))
     with pytest.raises(DriveRLError, match=r"and 3,980 more mistakes$"):
         load_world(str(tmp_path / "mine.yaml"))
@@ -238,9 +238,9 @@ def test_words_of_yaml_1_1_are_text(tmp_path: Path) -> None:
     ],
 )
 def test_an_encoder_is_a_plain_name_of_timm(kind: str) -> None:
-    with pytest.raises(DriveRLError, match=r"agent\.encoder\.kind = .*(timm\.list_models|no character to read)"):
+    with pytest.raises(DriveRLError, match=r"agent\.encoder\.kind = .*(timm\.list_models|not printable)"):
         load_run("quickstart", [f"agent.encoder.kind={kind!r}".replace("'", '"')])
-    with pytest.raises(DriveRLError, match=r"model\.encoder\.kind = .*(timm\.list_models|no character to read)"):
+    with pytest.raises(DriveRLError, match=r"model\.encoder\.kind = .*(timm\.list_models|not printable)"):
         load_perception("unet", [f"model.encoder.kind={kind!r}".replace("'", '"')])
 
 
