@@ -146,7 +146,7 @@ def test_list_names_what_is_on_the_shelves(here: Path) -> None:
         "drivers",
         "experiments",
         "perception recipes",
-        "PilotNet, the lane state alone",  # a recipe's own line
+        "PilotNet, lane state only",  # a recipe's own line
     ):
         assert word in shown
 
