@@ -77,14 +77,14 @@ def fit(
     from drive_rl.config.reader import load_perception
 
     spec = load_perception(str(recipe), changes) if resume is None else None
-    frames = longer("perception fit", "fit.samples", changes) if resume is not None else None
+    samples = longer("perception fit", "fit.samples", changes) if resume is not None else None
     from drive_rl.perception.training.trainer import fit as teach
     from drive_rl.report.fit_progress import FitDisplay
     from drive_rl.run.process.signals import TrainingInterrupted
 
     try:
         with FitDisplay() as display:
-            run = teach(spec, runs, display, display.echo, device, resume, sys.argv, frames)
+            run = teach(spec, runs, display, display.echo, device, resume, sys.argv, samples)
     except TrainingInterrupted as stopped:
         typer.echo(str(stopped), err=True)
         raise typer.Exit(stopped.exit_code) from None
