@@ -59,7 +59,5 @@ def more_columns() -> list[str]:
 def metrics_of(results: Iterable[tuple[str, object]]) -> dict[str, Number]:
     """Return the finite metrics of the results of a model's parts, given as (part, result)."""
     measured = dict(results)
-    values = {
-        name: metric.value(measured[metric.part]) for name, metric in METRICS.items() if metric.part in measured
-    }
+    values = {name: metric.value(measured[metric.part]) for name, metric in METRICS.items() if metric.part in measured}
     return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}

@@ -83,7 +83,6 @@ def write_page(path: Path, results: BenchResults) -> None:
         ],
         colours=CLASS_COLOURS,
         rate_error=round(100 * rate_margin(results.setting.closed_loop.roads)),
-        number=number,
     )
     write_text(path, page)
 

@@ -54,16 +54,19 @@ def _union(kinds: tuple[Any, ...], value: Any, at: str) -> Any:
 
 
 def _record(kind: Any, value: Any, at: str) -> Any:
-    """Read a dataclass or NamedTuple: unknown keys are errors, and so are missing ones without a default."""
+    """Read a dataclass or NamedTuple. A missing key is None or its default where there is one; others are errors."""
     given, hints = _expect(value, dict, f"a {kind.__name__}", at), get_type_hints(kind)
     names, optional = _fields(kind)
     for name in given:
         if name not in names:
             raise ValueError(f"{at}.{name}: unknown key in a {kind.__name__}; expected one of {', '.join(names)}")
+    found = {name: _read(hints[name], item, f"{at}.{name}") for name, item in given.items()}
     for name in names:
         if name not in given and name not in optional:
-            raise ValueError(f"{at}.{name}: missing; expected in a {kind.__name__}")
-    return kind(**{name: _read(hints[name], item, f"{at}.{name}") for name, item in given.items()})
+            if type(None) not in get_args(hints[name]):
+                raise ValueError(f"{at}.{name}: missing; expected in a {kind.__name__}")
+            found[name] = None
+    return kind(**found)
 
 
 def _fields(kind: Any) -> tuple[list[str], set[str]]:

@@ -134,7 +134,9 @@ class _Bench:
             try:
                 found[part.name] = self._part(trained, label, part, found, step)
             except Exception as error:  # whatever it is, it concerns this part alone
-                errors[part.name] = str(error) if isinstance(error, DriveRLError) else f"{type(error).__name__}: {error}"
+                errors[part.name] = (
+                    str(error) if isinstance(error, DriveRLError) else f"{type(error).__name__}: {error}"
+                )
         parts, model = PartResults(**found), trained.spec.model
         return ModelResult(
             name=label,

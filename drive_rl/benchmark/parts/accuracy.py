@@ -27,7 +27,10 @@ def measure(subject: Subject, setting: AccuracySetting) -> Accuracy:
 def _lane(
     label: str, unit: str, field: str, value: Callable[[LaneScores], Number | None] = lambda it: it.mae
 ) -> Metric[Accuracy]:
-    return Metric(NAME, label, unit, -1, lambda it: it.lane and value(it.lane[field]))
+    def of(accuracy: Accuracy) -> Number | None:
+        return value(accuracy.lane[field]) if accuracy.lane else None
+
+    return Metric(NAME, label, unit, -1, of)
 
 
 def _masks(label: str, better: int, value: Callable[[SegmentationResult], Number | None]) -> Metric[Accuracy]:
@@ -61,9 +64,7 @@ PART = Part(
         "heading_mae_deg": _lane("heading MAE", "deg", "heading_error_deg"),
         "heading_mae_rad": _lane("heading MAE", "rad", "heading_error_rad"),
         "curvature_mae_per_m": _lane("curvature MAE", "1/m", "curvature_0m"),
-        "offset_calibration_error": _lane(
-            "offset calibration error", "", "offset_m", lambda it: it.calibration_error
-        ),
+        "offset_calibration_error": _lane("offset calibration error", "", "offset_m", lambda it: it.calibration_error),
         "offset_nll": _lane("offset NLL", "nat", "offset_m", lambda it: it.nll),
         "ego_lane_iou": _masks("ego-lane IoU", 1, lambda it: it.ego_lane_iou),
         "miou": _masks("mIoU", 1, lambda it: it.miou),

@@ -23,6 +23,7 @@ NAME = "examples"
 Rgb = NDArray[np.uint8]
 Predictions = dict[str, NDArray[Any]]
 """Output -> array (N, ...) of N pictures."""
+Kind = Literal["best", "worst", "random"]
 Overlays = tuple[NDArray[Any] | None, NDArray[Any] | None]
 """Classes (H, W) and lines (LINES, ROWS) of a picture."""
 
@@ -46,7 +47,7 @@ class ExamplesSetting:
 class Example:
     """One picture and its overlays, as data URIs of PNGs."""
 
-    kind: Literal["best", "worst", "random"]
+    kind: Kind
     index: int
     seed: int
     """Of its road; negative: unknown."""
@@ -107,15 +108,16 @@ def _rank(predictions: Predictions, samples: Samples) -> _Ranking:
     return _Ranking("", np.full(len(samples), np.nan), True)
 
 
-def _choose(ranking: _Ranking, setting: ExamplesSetting) -> Iterator[tuple[Literal["best", "worst", "random"], int]]:
+def _choose(ranking: _Ranking, setting: ExamplesSetting) -> Iterator[tuple[Kind, int]]:
     known = np.flatnonzero(np.isfinite(ranking.values))
     order = known[np.argsort(ranking.values[known], kind="stable")]
     order = order[::-1] if ranking.higher_is_better else order
     each = min(setting.each, len(order) // 2)
     drawn = np.random.default_rng(setting.seed).permutation(len(ranking.values))[: setting.each]
-    yield from (("best", int(i)) for i in order[:each])
-    yield from (("worst", int(i)) for i in order[::-1][:each])
-    yield from (("random", int(i)) for i in drawn)
+    kinds: dict[Kind, NDArray[np.int64]] = {"best": order[:each], "worst": order[::-1][:each], "random": drawn}
+    for kind, chosen in kinds.items():
+        for i in chosen:
+            yield kind, int(i)
 
 
 def _example(
@@ -123,7 +125,7 @@ def _example(
     samples: Samples,
     predictions: Predictions,
     i: int,
-    kind: Literal["best", "worst", "random"],
+    kind: Kind,
     value: float,
 ) -> Example:
     image, planes = samples.images[i], trained.spec.world.camera.planes

@@ -68,7 +68,6 @@ class _Score(NamedTuple):
     value: Callable[[Trained, NDArray[Any], Samples], float]
 
 
-
 def measure(subject: Subject, setting: RobustnessSetting) -> Robustness:
     """Score corrupted and attacked pictures.
 
@@ -146,9 +145,7 @@ def _lane_within(trained: Trained, images: NDArray[Any], samples: Samples) -> fl
     return float(np.mean(within)) if len(error) else float("nan")
 
 
-def _predictions(
-    trained: Trained, images: NDArray[Any], name: str
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+def _predictions(trained: Trained, images: NDArray[Any], name: str) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     with torch.inference_mode():
         for first in range(0, len(images), BATCH):
             part = slice(first, first + BATCH)

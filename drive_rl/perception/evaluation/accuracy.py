@@ -42,12 +42,12 @@ class Accuracy:
     """Scores of a model on some pictures. None: the model has no such head, or the pictures have no such label."""
 
     pictures: int
-    by_road: RoadCounts
     lane: dict[str, LaneScores] | None = None
     segmentation: SegmentationResult | None = None
     lines: LinesScores | None = None
     tier: SceneScores | None = None
     weather: SceneScores | None = None
+    by_road: RoadCounts | None = None  # None in files: it serves intervals alone
 
 
 @dataclass(frozen=True)
