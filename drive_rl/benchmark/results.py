@@ -152,7 +152,7 @@ def read_results(path: Path) -> BenchResults:
     try:
         return read_as(BenchResults, raw)
     except ValueError as error:
-        raise DriveRLError(f"{path}: {error}; {_FIX}") from error
+        raise DriveRLError(f"{path}: {str(error).removeprefix('.')}; {_FIX}") from error
 
 
 def as_csv(models: Iterable[ModelResult]) -> str:

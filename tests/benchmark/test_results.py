@@ -3,13 +3,12 @@
 import csv
 import io
 import json
-import re
 from pathlib import Path
 
 import pytest
 
 from drive_rl.benchmark.metrics import METRICS, TABLES
-from drive_rl.benchmark.page import number
+from drive_rl.benchmark.page import write_page
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.results import FORMAT, ModelResult, as_csv, read_results, results_json
 from drive_rl.errors import DriveRLError
@@ -35,20 +34,21 @@ def test_the_shipped_results_are_read_and_written_alike():
     assert (SHIPPED / "results.csv").read_text() == as_csv(results.models)
 
 
-def test_the_shipped_page_holds_the_shipped_numbers():
-    results, page = read_results(SHIPPED / "results.json"), (SHIPPED / "index.html").read_text(encoding="utf-8")
+def test_the_shipped_page_is_that_of_the_shipped_results(tmp_path):
+    write_page(tmp_path / "index.html", read_results(SHIPPED / "results.json"))
+    shipped, written = (path.read_text(encoding="utf-8") for path in (SHIPPED / "index.html", tmp_path / "index.html"))
+    until = "<h2>Examples</h2>"  # their pictures are in no results
+    assert until in shipped
+    assert shipped.partition(until)[0] == written.partition(until)[0]
     for name in TABLES:
-        assert f"<h2>{PARTS[name].title}</h2>" in page
-        for model in results.models:
-            for column in PARTS[name].columns:
-                assert re.search(rf">{re.escape(number(model.metrics.get(column)))}<", page), (model.name, column)
+        assert f"<h2>{PARTS[name].title}</h2>" in shipped
 
 
 @pytest.mark.parametrize(
     ("change", "error"),
     [
         ({"format": 1}, r"results\.json: format = 1: expected 2; fix: measure again"),
-        ({"models": [{"name": 3}]}, r"results\.json: \.models\[0\]\.given: missing"),
+        ({"models": [{"name": "x"}]}, r"results\.json: models\[0\]\.given: missing"),
     ],
 )
 def test_other_results_are_refused(tmp_path, change, error):
