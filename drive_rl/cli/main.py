@@ -15,7 +15,8 @@ import typer
 import drive_rl
 from drive_rl import environment
 from drive_rl.cli import drive, shelves
-from drive_rl.cli.perception import bench, data, perception
+from drive_rl.cli.benchmark import bench
+from drive_rl.cli.perception import data, perception
 from drive_rl.errors import DriveRLError
 from drive_rl.memory import is_out_of_memory
 from drive_rl.plain_text import plain

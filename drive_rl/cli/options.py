@@ -47,12 +47,14 @@ def replaced(old: str, new: str) -> Callable[[str | None], None]:
     return refuse
 
 
+MODEL_HELP = "A perception run, a folder of runs (its newest), a checkpoint in a run, or a model on the shelf."
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs; auto prints its choice.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
 SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Split of the roads; never tune on test.")]
 OldWorld = Annotated[str | None, typer.Option("--world", hidden=True, callback=replaced("--world", "world={}"))]
 OldEngine = Annotated[str | None, typer.Option("--engine", hidden=True, callback=replaced("--engine", "engine={}"))]
 OldKind = Annotated[str | None, typer.Option("--kind", hidden=True, callback=replaced("--kind", "{}:NAME"))]
+OldFloor = Annotated[str | None, typer.Option("--floor", hidden=True, callback=replaced("--floor", "--require '{}'"))]
 WorldChanges = Annotated[
     list[str] | None,
     typer.Argument(

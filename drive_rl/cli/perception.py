@@ -1,4 +1,4 @@
-"""The command line's verbs of perception: data, fit, look, and the benchmark. As `cli.py`, it knows verbs alone."""
+"""The command line's verbs of perception: data, fit and look. As `cli.py`, it knows verbs alone."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 
 from drive_rl.cli.completion import models_and_runs, recipes, runs_here, world_changes, worlds
 from drive_rl.cli.options import (
+    MODEL_HELP,
     Device,
     Overwrite,
     Runs,
@@ -20,25 +21,16 @@ from drive_rl.cli.options import (
     named,
     path_of,
 )
-from drive_rl.errors import DriveRLError
 
 perception = typer.Typer(
     help="Models that see the road: fit them, look inside them.", no_args_is_help=True, rich_markup_mode=None
 )
 data = typer.Typer(help="Labelled pictures of the road.", no_args_is_help=True, rich_markup_mode=None)
-bench = typer.Typer(help="Compare what was trained.", no_args_is_help=True, rich_markup_mode=None)
-
-_MODEL = "A perception run, a folder of runs (its newest), a checkpoint in a run, or a model on the shelf."
 
 
 @data.callback()
 def _data() -> None:
     """Keep `make` a verb of its own."""
-
-
-@bench.callback()
-def _bench() -> None:
-    """Keep `perception` a verb of its own."""
 
 
 @perception.command()
@@ -77,14 +69,14 @@ def fit(
     from drive_rl.config.reader import load_perception
 
     spec = load_perception(str(recipe), changes) if resume is None else None
-    frames = longer("perception fit", "fit.samples", changes) if resume is not None else None
+    samples = longer("perception fit", "fit.samples", changes) if resume is not None else None
     from drive_rl.perception.training.trainer import fit as teach
     from drive_rl.report.fit_progress import FitDisplay
     from drive_rl.run.process.signals import TrainingInterrupted
 
     try:
         with FitDisplay() as display:
-            run = teach(spec, runs, display, display.echo, device, resume, sys.argv, frames)
+            run = teach(spec, runs, display, display.echo, device, resume, sys.argv, samples)
     except TrainingInterrupted as stopped:
         typer.echo(str(stopped), err=True)
         raise typer.Exit(stopped.exit_code) from None
@@ -94,7 +86,9 @@ def fit(
 
 @perception.command()
 def look(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL, callback=named, autocompletion=models_and_runs)],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help=MODEL_HELP, callback=named, autocompletion=models_and_runs)
+    ],
     split: SplitOption = "test",
     frames: Annotated[int, typer.Option(min=1, max=1000, help="Pictures looked at.")] = 8,
     scalar: Annotated[
@@ -151,49 +145,3 @@ def make(
     with counted("data", frames) as progress:
         write_data(spec, DataSpec(weather=weather), split, frames, out, overwrite, progress)
     typer.echo(f"data: {out}\nnext: drive-rl perception fit RECIPE data.folder={out}")
-
-
-@bench.command("perception")
-def bench_perception(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=_MODEL, autocompletion=models_and_runs)],
-    split: Annotated[Literal["test", "val"], typer.Option(help="Which roads; never tune on test.")] = "test",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", parser=path_of, metavar="DIR", help="Use these labelled pictures instead of the split's."
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option(parser=path_of, metavar="DIR", help="Where results and the page go; what is there is kept.")
-    ] = Path("perception-bench"),
-    reduced: Annotated[bool, typer.Option("--reduced", help="A first look: minutes, wide intervals.")] = False,
-    floor: Annotated[
-        list[str] | None,
-        typer.Option(metavar="METRIC>=N", help="What every model must reach, or exit with 1; may be given again."),
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is done already.")] = False,
-) -> None:
-    """Judge models by what they see, how fast, how robustly, and how a car drives on it.
-
-    Writes results.json, results.csv and index.html. A model or part that fails leaves its reason; the same command
-    goes on where it stopped.
-    """
-    from drive_rl.benchmark.closed_loop import drive_model
-    from drive_rl.benchmark.metrics import parse_floor
-    from drive_rl.benchmark.runner import run_benchmark
-    from drive_rl.benchmark.settings import BenchSetting
-    from drive_rl.benchmark.settings import reduced as less
-    from drive_rl.benchmark.table import benchmark_progress, print_benchmark
-
-    floors = [parse_floor(text) for text in floor or []]
-    setting = BenchSetting(split=split)
-    with benchmark_progress() as progress:
-        results = run_benchmark(
-            models, out, less(setting) if reduced else setting, drive_model, data, floors, progress, resume=not fresh
-        )
-    print_benchmark(results)
-    typer.echo(f"page: {out / 'index.html'}")
-    if results["missed_floors"]:
-        raise typer.Exit(1)
-    if all("model" in row["errors"] for row in results["models"]):
-        raise DriveRLError("no model could be loaded; fix: see the reasons above")

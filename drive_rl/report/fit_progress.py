@@ -38,13 +38,13 @@ class FitDisplay:
         """Print a line for people."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def at(self, frames: int, of: int, loss: float) -> None:
+    def at(self, samples: int, of: int, loss: float) -> None:
         """Show that so many pictures of all are learned from."""
-        self._bar.update(self._task, completed=frames, total=of, loss=loss)
+        self._bar.update(self._task, completed=samples, total=of, loss=loss)
         if not self._live and time.perf_counter() - self._spoke_s >= _LINE_EVERY_S:
             self._spoke_s = time.perf_counter()
-            self.echo(f"{frames:,} of {of:,} pictures, loss {loss:.3g}")
+            self.echo(f"{samples:,} of {of:,} pictures, loss {loss:.3g}")
 
     def looked(self, look: Look) -> None:
         """Show a look at held-out roads."""
-        self.echo(f"{look.frames:,} pictures: {look}")
+        self.echo(f"{look.samples:,} pictures: {look}")

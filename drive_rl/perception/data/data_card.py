@@ -6,7 +6,7 @@ from drive_rl.perception.data.samples import LANE_FIELDS
 from drive_rl.sim.sensors.renderer import CLASSES
 
 
-def data_card(world: WorldSpec, split: Split, frames: int, roads: int, boxes: int) -> str:
+def data_card(world: WorldSpec, split: Split, samples: int, roads: int, boxes: int) -> str:
     """Return the card as Markdown."""
     camera = world.camera
     colour = "RGB" if camera.planes == 3 else "grey"
@@ -16,7 +16,7 @@ def data_card(world: WorldSpec, split: Split, frames: int, roads: int, boxes: in
         else ""
     )
     classes = ", ".join(f"{index} {name}" for index, name in enumerate(CLASSES))
-    return f"""# {frames} labelled pictures of the world {world.name}
+    return f"""# {samples} labelled pictures of the world {world.name}
 
 Rendered by drive-rl: {roads} roads of split `{split}`, {camera.width_px} x {camera.height_px} pixels, {colour}.
 They show a simulated road, and no real place or person. `manifest.json` has the whole world, how the poses were

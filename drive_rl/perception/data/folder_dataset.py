@@ -1,4 +1,4 @@
-"""Data sets on disk as `Frames`: all at once to judge models by, or in minibatches to learn from.
+"""Data sets on disk as `Samples`: all at once to judge models by, or in minibatches to learn from.
 
 It knows records and threads. It knows no kind of data set, and no model.
 """
@@ -17,16 +17,16 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.decode import decode
 from drive_rl.perception.data.formats.detect import DataFolder, Kind, spread, why
 from drive_rl.perception.data.records import BadRecord, LaneTruth, Part, Record, Skipped
-from drive_rl.perception.data.samples import Frames, labels_known
+from drive_rl.perception.data.samples import Samples, labels_known
 
 _DECODERS = 2
 
 
 @dataclass(frozen=True)
 class FolderData:
-    """Decoded pictures of a data set. `truths`, `images` and the rows of `frames` belong together."""
+    """Decoded pictures of a data set. `truths`, `images` and the rows of `samples` belong together."""
 
-    frames: Frames
+    samples: Samples
     truths: list[LaneTruth | None]  # lanes in the data set's own pixels; None where it has none
     images: list[Path]
     skipped: Skipped
@@ -59,22 +59,22 @@ def decoded(
     Raises:
         DriveRLError: none of them can be used.
     """
-    frames, truths, images = [], [], []
+    samples, truths, images = [], [], []
     for record in spread(records, limit):
         try:
             one, truth = decode(record, world)
         except BadRecord as error:
             folder.skipped.add(record.where, error)
             continue
-        frames.append(one)
+        samples.append(one)
         truths.append(truth)
         images.append(record.image)
-    if not frames:
+    if not samples:
         raise DriveRLError(f"{folder.path}: holds no usable picture of part {part}{why(folder.skipped)}")
-    return FolderData(Frames.joined(frames), truths, images, folder.skipped, folder.kind, part)
+    return FolderData(Samples.joined(samples), truths, images, folder.skipped, folder.kind, part)
 
 
-class FolderFrames:
+class FolderSamples:
     """An endless order of minibatches of records, a new permutation each epoch: nothing to save for a resume.
 
     A picture that turns out to be unusable is left out, and the next record takes its place.
@@ -100,11 +100,11 @@ class FolderFrames:
         self._records, self._world, self._batch_size, self._seed = records, world, batch_size, seed
         self._skipped, self._echo, self._told = skipped, echo, len(skipped)
         self._decoders = ThreadPoolExecutor(_DECODERS)
-        self._ready: dict[int, list[Future[Frames]]] = {}
+        self._ready: dict[int, list[Future[Samples]]] = {}
         self._orders: dict[int, NDArray[np.int64]] = {}
 
     @classmethod
-    def of(cls, spec: PerceptionSpec, echo: Callable[[str], None] = print) -> "tuple[FolderFrames, Frames]":
+    def of(cls, spec: PerceptionSpec, echo: Callable[[str], None] = print) -> "tuple[FolderSamples, Samples]":
         """Return what a recipe with `data.folder` learns from, and the pictures that it is looked at with.
 
         These are the data set's own part `val`, or else its last tenth; at most `fit.val_samples` of them. Of what is
@@ -119,13 +119,13 @@ class FolderFrames:
         own = "its own part val" if val is folder.parts.get("val") else "its last tenth: it has no part val"
         echo(f"data: {folder.path} ({folder.kind}): {len(train)} pictures to learn from, {len(val)} to look at ({own})")
         looked_at = decoded(folder, "val", val, spec.world, spec.fit.val_samples)
-        _check_labels(spec, looked_at.frames)
+        _check_labels(spec, looked_at.samples)
         for line in folder.skipped.told():
             echo(line)
         train = spread(train, max(1, round(len(train) * spec.data.labelled)))
-        return cls(train, spec.world, spec.fit.batch_size, spec.seed, folder.skipped, echo), looked_at.frames
+        return cls(train, spec.world, spec.fit.batch_size, spec.seed, folder.skipped, echo), looked_at.samples
 
-    def batch(self, number: int) -> Frames:
+    def batch(self, number: int) -> Samples:
         """Return minibatch `number`, counted from 0.
 
         Raises:
@@ -133,7 +133,7 @@ class FolderFrames:
         """
         futures = self._ready.pop(number, None) or self._decoded(number)
         self._ready = {number + 1: self._ready.pop(number + 1, None) or self._decoded(number + 1)}
-        return Frames.joined([future.result() for future in futures])
+        return Samples.joined([future.result() for future in futures])
 
     def close(self) -> None:
         """End the threads, and say what was left out since the start."""
@@ -142,7 +142,7 @@ class FolderFrames:
             for line in self._skipped.told():
                 self._echo(line)
 
-    def _decoded(self, number: int) -> list[Future[Frames]]:
+    def _decoded(self, number: int) -> list[Future[Samples]]:
         first = number * self._batch_size
         rows = [self._row(place) for place in range(first, first + self._batch_size)]
         return [self._decoders.submit(self._usable, row) for row in rows]
@@ -155,7 +155,7 @@ class FolderFrames:
             self._orders = {**dict(list(self._orders.items())[-2:]), epoch: order}
         return int(self._orders[epoch][at])
 
-    def _usable(self, row: int) -> Frames:
+    def _usable(self, row: int) -> Samples:
         for further in range(len(self._records)):
             record = self._records[(row + further) % len(self._records)]
             if record.where in self._skipped.reasons:
@@ -167,9 +167,9 @@ class FolderFrames:
         raise DriveRLError(f"none of {len(self._records)} pictures can be used: {'; '.join(self._skipped.told(3))}")
 
 
-def _check_labels(spec: PerceptionSpec, frames: Frames) -> None:
+def _check_labels(spec: PerceptionSpec, samples: Samples) -> None:
     """Refuse heads that the data set has no labels for."""
-    known = labels_known(frames)
+    known = labels_known(samples)
     missing = [head for head in spec.model.heads if not known[head]] if spec.fit.task == "labels" else []
     if missing:
         told = [head for head, is_known in known.items() if is_known]

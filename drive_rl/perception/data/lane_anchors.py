@@ -12,7 +12,7 @@ _LOWEST_POINTS = 5  # that tell where a lane is heading below its end
 
 
 def line_columns(truth: LaneTruth, height: int) -> Floats:
-    """Return `Frames.lines` of a picture that is shown `height` pixels high: (LINES, ROWS) column / width, NaN: none.
+    """Return `Samples.lines` of a picture that is shown `height` pixels high: (LINES, ROWS) column / width, NaN: none.
 
     Which line is which: as `truth.slots` says; else by where the lanes, made longer by a straight line, meet the
     picture's bottom. The first at or right of the middle is the ego lane's right line, the first left of the middle its

@@ -79,7 +79,7 @@ class LaneTruth:
     h_samples: Floats | None  # (R,) rows that TuSimple's columns belong to; None: CULane's points
     width: int
     height: int
-    slots: tuple[int, ...] | None = None  # which of `Frames.lines` each lane is, where the data set says so
+    slots: tuple[int, ...] | None = None  # which of `Samples.lines` each lane is, where the data set says so
 
     def points(self) -> list[Floats]:
         """Return the lanes as (P, 2) points (column, row), as CULane has them; a lane is no fewer than two points."""

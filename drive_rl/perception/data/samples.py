@@ -34,7 +34,7 @@ assert set(LANE_FIELDS) <= set(STATE_FIELDS)
 
 
 @dataclass(frozen=True)
-class Frames:
+class Samples:
     """B labelled pictures."""
 
     images: NDArray[np.uint8]  # (B, C, H, W), grey or RGB, oldest picture of a stack first
@@ -58,12 +58,12 @@ class Frames:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def joined(cls, parts: "list[Frames]") -> "Frames":
+    def joined(cls, parts: "list[Samples]") -> "Samples":
         """Return the pictures of all parts, in order."""
         return cls(**{name: np.concatenate([part.arrays()[name] for part in parts]) for name in parts[0].arrays()})
 
     @classmethod
-    def unlabelled(cls, images: NDArray[np.uint8]) -> "Frames":
+    def unlabelled(cls, images: NDArray[np.uint8]) -> "Samples":
         """Return pictures of which nothing is known."""
         count, _, height, width = images.shape
         return cls(
@@ -82,11 +82,11 @@ def anchor_rows(height: int) -> NDArray[np.float64]:
     return np.linspace(_HIGHEST_ROW * height, height - 0.5, ROWS)
 
 
-def labels_known(frames: Frames) -> dict[str, bool]:
+def labels_known(samples: Samples) -> dict[str, bool]:
     """Return for each head whether any picture tells what it learns from."""
     return {
-        "lane": bool(np.isfinite(frames.lane).any()),
-        "segmentation": bool((frames.classes != UNKNOWN_CLASS).any()),
-        "lines": bool(frames.lined.any()),
-        "scene": bool((frames.scene != UNKNOWN_SCENE).any()),
+        "lane": bool(np.isfinite(samples.lane).any()),
+        "segmentation": bool((samples.classes != UNKNOWN_CLASS).any()),
+        "lines": bool(samples.lined.any()),
+        "scene": bool((samples.scene != UNKNOWN_SCENE).any()),
     }

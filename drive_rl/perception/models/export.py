@@ -58,10 +58,10 @@ def write_model(
             write_json(new / name, value)
         if card is not None:
             write_text(new / "README.md", card)
-        write_manifest(new, {"algorithm": "perception", "num_frames": _frames(trained)})
+        write_manifest(new, {"algorithm": "perception", "num_frames": _samples(trained)})
 
 
-def _frames(trained: Trained) -> int:
+def _samples(trained: Trained) -> int:
     """Return how many pictures a model has learned from."""
     return int(read_json(trained.weights.parent / "manifest.json", _FIX)["num_frames"])
 
@@ -79,7 +79,7 @@ def _card(name: str, trained: Trained, measured: Mapping[str, Any]) -> str:
         f"- sees: {camera.frame_stack} {camera.channels} frames of {camera.width_px}x{camera.height_px} px",
         f"- tells: {', '.join(model.heads)}",
         f"- encoder: {model.encoder.kind}, {model.encoder.features} features; {weights:,} weights in all",
-        f"- learned: {_learned(spec, _frames(trained))}",
+        f"- learned: {_learned(spec, _samples(trained))}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
         "",
         *_seen(measured.get("eval.json")),
@@ -90,11 +90,11 @@ def _card(name: str, trained: Trained, measured: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _learned(spec: PerceptionSpec, frames: int) -> str:
+def _learned(spec: PerceptionSpec, samples: int) -> str:
     source = "rendered on the train roads" if spec.data.folder is None else f"of {Path(spec.data.folder).name}"
     start = "" if spec.model.init_from is None else f", from the encoder of {Path(spec.model.init_from).name}"
     labels = "without labels" if spec.fit.task != "labels" else "with labels"
-    return f"{frames:,} pictures {source}, {labels}, seed {spec.seed}{start}"
+    return f"{samples:,} pictures {source}, {labels}, seed {spec.seed}{start}"
 
 
 def _seen(scores: Any) -> list[str]:

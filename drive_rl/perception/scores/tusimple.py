@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
 
-Lanes = Sequence[Sequence[float]] | NDArray[np.floating]
+Lanes = Sequence[Sequence[float] | NDArray[np.floating]] | NDArray[np.floating]
 Floats = NDArray[np.float64]
 
 PIXEL_THRESHOLD = 20.0  # [px] across the lane

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from drive_rl.config.perception_spec import FitSpec
-from drive_rl.perception.data.samples import Frames
+from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.models.perception_model import LaneOfLines, PerceptionModel, Predictions
 from drive_rl.perception.training.losses import lane_losses
 
@@ -19,7 +19,7 @@ _BATCH, _EPOCHS, _LEARNING_RATE = 256, 60, 4e-3
 _READ = ("lines", "lines_std", "lines_there")
 
 
-def polish(model: PerceptionModel, parts: Iterable[Frames], fit: FitSpec, device: torch.device) -> None:
+def polish(model: PerceptionModel, parts: Iterable[Samples], fit: FitSpec, device: torch.device) -> None:
     """Teach a model's `LaneOfLines` on what the model tells of pictures; nothing else of it changes."""
     head = model.lane
     assert isinstance(head, LaneOfLines), "the recipe sees to it"
@@ -41,15 +41,15 @@ def polish(model: PerceptionModel, parts: Iterable[Frames], fit: FitSpec, device
     head.eval()
 
 
-def _told(model: PerceptionModel, parts: Iterable[Frames], device: torch.device) -> tuple[Predictions, Tensor]:
+def _told(model: PerceptionModel, parts: Iterable[Samples], device: torch.device) -> tuple[Predictions, Tensor]:
     """Return the lines that a model tells of pictures, and the true lane states."""
     model.eval()
     seen: list[Predictions] = []
     lane: list[Tensor] = []
     with torch.no_grad():
-        for frames in parts:
-            images = torch.as_tensor(frames.images, device=device).contiguous(memory_format=torch.channels_last)
+        for samples in parts:
+            images = torch.as_tensor(samples.images, device=device).contiguous(memory_format=torch.channels_last)
             told = model(images)
             seen.append({name: told[name] for name in _READ})
-            lane.append(torch.as_tensor(frames.lane, device=device))
+            lane.append(torch.as_tensor(samples.lane, device=device))
     return {name: torch.cat([each[name] for each in seen]) for name in _READ}, torch.cat(lane)

@@ -6,19 +6,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drive_rl.perception.data.samples import UNKNOWN_CLASS, UNKNOWN_SCENE, Frames
+from drive_rl.perception.data.samples import UNKNOWN_CLASS, UNKNOWN_SCENE, Samples
 from drive_rl.perception.models.perception_model import LANE_SCALE, Predictions
 
 
 class Labels:
-    """The labels of `Frames` as tensors on a device."""
+    """The labels of `Samples` as tensors on a device."""
 
-    def __init__(self, frames: Frames, device: torch.device) -> None:
-        self.lane = torch.as_tensor(frames.lane, device=device)
-        self.classes = torch.as_tensor(frames.classes, device=device)
-        self.lines = torch.as_tensor(frames.lines, device=device)
-        self.lined = torch.as_tensor(frames.lined, device=device)
-        self.scene = torch.as_tensor(frames.scene, device=device)
+    def __init__(self, samples: Samples, device: torch.device) -> None:
+        self.lane = torch.as_tensor(samples.lane, device=device)
+        self.classes = torch.as_tensor(samples.classes, device=device)
+        self.lines = torch.as_tensor(samples.lines, device=device)
+        self.lined = torch.as_tensor(samples.lined, device=device)
+        self.scene = torch.as_tensor(samples.scene, device=device)
 
 
 def label_losses(seen: Predictions, labels: Labels, lane_loss: Literal["l1", "l2"] = "l1") -> dict[str, Tensor]:

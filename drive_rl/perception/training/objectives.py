@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from drive_rl.config.perception_spec import FitSpec
 from drive_rl.perception.data.augment import augmented, make_augmentation
-from drive_rl.perception.data.samples import Frames
+from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.models.perception_model import LaneOfLines, PerceptionModel, Predictions
 from drive_rl.perception.training.losses import Labels, label_losses, lane_losses
 
@@ -26,7 +26,7 @@ class Objective(Protocol):
     extra: nn.Module
 
     def losses(
-        self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool
+        self, model: PerceptionModel, images: Tensor, samples: Samples, training: bool
     ) -> tuple[Losses, Predictions]:
         """Return the losses on pictures (B, C, H, W), floats in [0, 255], and what heads that learn tell of them.
 
@@ -44,14 +44,14 @@ class FromLabels:
         self._augmentation = make_augmentation() if fit.augment else None
 
     def losses(
-        self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool
+        self, model: PerceptionModel, images: Tensor, samples: Samples, training: bool
     ) -> tuple[Losses, Predictions]:
         """Return a loss for each head, and what the heads tell."""
         if training and self._augmentation is not None:
             images = augmented(self._augmentation, images)
-        labels, seen = Labels(frames, images.device), model(images)
+        labels, seen = Labels(samples, images.device), model(images)
         losses = label_losses(seen, labels, self._fit.lane_loss)
-        if training and isinstance(model.lane, LaneOfLines) and frames.lined.all():
+        if training and isinstance(model.lane, LaneOfLines) and samples.lined.all():
             # a head that reads lines learns from true ones, too: told ones are wrong at first
             lines = labels.lines + _LINE_NOISE * torch.randn_like(labels.lines)
             trusted = torch.isfinite(lines) & (torch.rand_like(lines) > _LINE_LOSS)

@@ -21,8 +21,8 @@ from torch import Tensor
 from drive_rl.config.perception_spec import FitSpec, PerceptionSpec
 from drive_rl.config.reader import dump, read_perception
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.rendered_dataset import RenderedFrames, held_out
-from drive_rl.perception.data.samples import Frames
+from drive_rl.perception.data.rendered_dataset import RenderedSamples, held_out
+from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.models.load import init_encoder
 from drive_rl.perception.models.perception_model import LaneOfLines, PerceptionModel, build_perception
 from drive_rl.perception.training.head_finetune import polish
@@ -56,7 +56,7 @@ Record = Callable[[dict[str, float]], None]
 class Display(Protocol):
     """Shows how far learning is."""
 
-    def at(self, frames: int, of: int, loss: float) -> None:
+    def at(self, samples: int, of: int, loss: float) -> None:
         """Show that so many pictures of all are learned from."""
         ...
 
@@ -68,7 +68,7 @@ class Display(Protocol):
 class Batches(Protocol):
     """Minibatches by number: any of them at any time."""
 
-    def batch(self, number: int) -> Frames:
+    def batch(self, number: int) -> Samples:
         """Return minibatch `number`."""
         ...
 
@@ -85,7 +85,7 @@ def fit(
     device: str = "auto",
     resume: Path | None = None,
     command: list[str] | None = None,
-    frames: int | None = None,
+    samples: int | None = None,
 ) -> RunFolder:
     """Teach a model; return its run folder.
 
@@ -97,7 +97,7 @@ def fit(
         device: `auto`, `cpu` or `cuda`.
         resume: A run to go on with, exactly where it stopped.
         command: The command line, for the record.
-        frames: When resuming, another `fit.samples` than the run's own.
+        samples: When resuming, another `fit.samples` than the run's own.
 
     Raises:
         TrainingInterrupted: SIGINT, SIGTERM or SIGHUP came, and a resumable checkpoint is written.
@@ -111,7 +111,7 @@ def fit(
         run = RunFolder.stopped(resume, "fit its recipe again") if resume is not None else None
         if run is not None:
             held.enter_context(run.writing())
-            spec = read_perception(run.spec, [] if frames is None else [f"fit.samples={frames}"])
+            spec = read_perception(run.spec, [] if samples is None else [f"fit.samples={samples}"])
         assert spec is not None, "fit needs a recipe or a run to resume"
         check_tracker(spec.track, spec.project)
         session = _Session.of(spec, chosen, echo, fresh=run is None)
@@ -173,7 +173,7 @@ class _Session:
     objective: Any
     optimizer: torch.optim.Optimizer
     batches: Batches
-    val: Frames
+    val: Samples
     state: _State
 
     @classmethod
@@ -195,7 +195,7 @@ class _Session:
         return math.ceil(self.spec.fit.samples / self.spec.fit.batch_size)
 
     @property
-    def frames(self) -> int:
+    def samples(self) -> int:
         """How many pictures are learned from."""
         return self.state.batches * self.spec.fit.batch_size
 
@@ -206,8 +206,8 @@ class _Session:
         tracker = make_tracker(self.spec.track, run, config, self.spec.project, echo, metrics.rows())
 
         def record(scalars: dict[str, float]) -> None:
-            metrics.append(self.frames, scalars)
-            tracker.log(scalars, self.frames)
+            metrics.append(self.samples, scalars)
+            tracker.log(scalars, self.samples)
 
         try:
             with stop_on_signals() as stop:
@@ -215,9 +215,9 @@ class _Session:
                 try:
                     self._learn(keeper, display, record, echo)
                     looks = self.state.looks
-                    echo(f"{self.frames:,} pictures in {looks.wall_s:.0f} s; best look: {looks.best}")
+                    echo(f"{self.samples:,} pictures in {looks.wall_s:.0f} s; best look: {looks.best}")
                     tracker.model(run.best, self.spec.name)
-                    write_json(run.finished, {"frames": self.frames})
+                    write_json(run.finished, {"samples": self.samples})
                 except BaseException as error:
                     if not (isinstance(error, _StopAsked) or stop.caused(error)):
                         raise
@@ -258,13 +258,13 @@ class _Session:
 
     def _tell(self, loss: float, display: Display, record: Record) -> None:
         """Record the loss of a minibatch; refuse to go on from one that is not a number."""
-        check_loss("loss", loss, self.frames)
-        display.at(self.frames, self.spec.fit.samples, loss)
+        check_loss("loss", loss, self.samples)
+        display.at(self.samples, self.spec.fit.samples, loss)
         record({"fit/loss": loss, "fit/learning_rate": self.optimizer.param_groups[0]["lr"]})
 
     def _look(self, keeper: "_Keeper", display: Display, record: Record) -> None:
         """Look at held-out pictures, and keep what was found and the model."""
-        look = look_at(self.model, self.objective, self.val, self.frames)
+        look = look_at(self.model, self.objective, self.val, self.samples)
         record({f"val/{name}": value for name, value in look.scores.items()})
         self.state.looks.add(look)
         self.state.ended |= self.state.looks.stalled(self.spec.fit.patience)
@@ -277,8 +277,8 @@ class _Session:
         """Learn one minibatch; return its loss."""
         fit = self.spec.fit
         torch.manual_seed(int(np.random.SeedSequence([self.spec.seed, self.state.batches]).generate_state(1)[0]))
-        frames = self.batches.batch(self.state.batches)
-        images = torch.as_tensor(frames.images, device=self.device).float().contiguous(memory_format=_LAYOUT)
+        samples = self.batches.batch(self.state.batches)
+        images = torch.as_tensor(samples.images, device=self.device).float().contiguous(memory_format=_LAYOUT)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(fit, self.state.batches, self.total_batches)
         self.model.train()
@@ -286,7 +286,7 @@ class _Session:
             self.model.encoder.eval()  # batch norm's statistics stay, too
         half = fit.mixed_precision and self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            loss = total(self.objective.losses(self.model, images, frames, training=True)[0])
+            loss = total(self.objective.losses(self.model, images, samples, training=True)[0])
         self.optimizer.zero_grad()
         loss.backward()
         learned = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -316,7 +316,7 @@ class _Session:
             write_tensors(new / "extra.safetensors", self.objective.extra.state_dict())
             write_optimizer(new, self.optimizer)
             write_json(new / "counters.json", self.state.model_dump())
-            head = {"algorithm": "perception", "num_frames": self.frames, "look": self.state.looks.count}
+            head = {"algorithm": "perception", "num_frames": self.samples, "look": self.state.looks.count}
             write_manifest(new, head)
 
     def restore(self, run: RunFolder) -> None:
@@ -336,11 +336,12 @@ class _Session:
         before = read_perception(run.spec)
         if self.spec.fit.samples > before.fit.samples:
             self.state.ended = False
-        done = run.finished.is_file() and read_json(run.finished, "delete it") == {"frames": self.frames}
+        done = run.finished.is_file() and read_json(run.finished, "delete it") == {"samples": self.samples}
         if done and self.over:
             raise DriveRLError(
-                f"{run.path}: fit.samples = {self.spec.fit.samples}, but the run has seen {self.frames} already;"
-                f" fix: a longer one, such as drive-rl perception fit --resume {run.path} fit.samples={2 * self.frames}"
+                f"{run.path}: fit.samples = {self.spec.fit.samples}, but the run has seen {self.samples} already;"
+                " fix: a longer one, such as"
+                f" drive-rl perception fit --resume {run.path} fit.samples={2 * self.samples}"
             )
         if self.spec != before:
             write_text(run.spec, dump(self.spec))
@@ -353,12 +354,12 @@ class _Keeper:
         self.stop = stop
         self._session, self._run, self._metrics = session, run, metrics
         self._clock = SaveClock()
-        self._saved_frames = session.frames if run.last.is_dir() else None
+        self._saved_frames = session.samples if run.last.is_dir() else None
 
     @property
     def saved(self) -> str | None:
         """What a stop leaves, in words; None: nothing."""
-        if self._saved_frames is None or self._saved_frames == self._session.frames:
+        if self._saved_frames is None or self._saved_frames == self._session.samples:
             return None if self._saved_frames is None else "everything is saved"
         return f"{self._saved_frames:,} pictures are saved"
 
@@ -373,7 +374,7 @@ class _Keeper:
         with self._clock.saving(), self.stop.saving():
             self._metrics.sync()
             self._session.save(self._run.last)
-        self._saved_frames = self._session.frames
+        self._saved_frames = self._session.samples
 
     def settle(self) -> None:
         """Make `best/` and `eval.json` what the looks say of them, with the model as `last/` has it.
@@ -396,15 +397,15 @@ class _Keeper:
                         " fix: put it back, or fit again"
                     )
                 self._session.save(folder)
-            scores = {"split": "val", "frames": looks.best.frames, **looks.best.scores}
+            scores = {"split": "val", "samples": looks.best.samples, **looks.best.scores}
             write_json(self._run.evaluation, {"model": str(self._run.path), **scores})
 
 
-def _data(spec: PerceptionSpec, echo: Echo) -> tuple[Batches, Frames]:
+def _data(spec: PerceptionSpec, echo: Echo) -> tuple[Batches, Samples]:
     """Return what is learned from, and what is looked at."""
     if spec.data.folder is not None:
-        from drive_rl.perception.data.folder_dataset import FolderFrames
+        from drive_rl.perception.data.folder_dataset import FolderSamples
 
-        return FolderFrames.of(spec, echo)
-    batches = RenderedFrames(spec.world, spec.data, "train", spec.fit.batch_size, spec.seed)
+        return FolderSamples.of(spec, echo)
+    batches = RenderedSamples(spec.world, spec.data, "train", spec.fit.batch_size, spec.seed)
     return batches, held_out(spec.world, spec.data, "val", spec.fit.val_samples)

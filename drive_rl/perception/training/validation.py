@@ -9,7 +9,7 @@ import torch
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.samples import LANE_FIELDS, UNKNOWN_CLASS, Frames
+from drive_rl.perception.data.samples import LANE_FIELDS, UNKNOWN_CLASS, Samples
 from drive_rl.perception.models.perception_model import PerceptionModel
 from drive_rl.perception.training.objectives import Objective, total
 from drive_rl.run.storage.manifest import Count
@@ -22,7 +22,7 @@ _BATCH = 64
 class Look(Table):
     """One look at held-out roads after so many pictures."""
 
-    frames: Count
+    samples: Count
     scores: dict[str, float]  # `loss` is to become small; the others are for people
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ class Looks(Table):
         return patience is not None and self.since_best >= patience
 
 
-def look_at(model: PerceptionModel, objective: Objective, val: Frames, frames: int) -> Look:
+def look_at(model: PerceptionModel, objective: Objective, val: Samples, samples: int) -> Look:
     """Return what a model makes of held-out pictures: its losses, and for people errors of the lane and the IoU.
 
     Raises:
@@ -96,11 +96,11 @@ def look_at(model: PerceptionModel, objective: Objective, val: Frames, frames: i
         scores |= {f"{name}_mae": float(value) for name, value in zip(LANE_FIELDS[:3], errors[:3], strict=True)}
     if union:
         scores["ego_lane_iou"] = inter / union
-    check_loss("loss on held-out pictures", scores["loss"], frames)
-    return Look(frames=frames, scores=scores)
+    check_loss("loss on held-out pictures", scores["loss"], samples)
+    return Look(samples=samples, scores=scores)
 
 
-def check_loss(name: str, loss: float, frames: int) -> None:
+def check_loss(name: str, loss: float, samples: int) -> None:
     """Refuse a loss that is not a number.
 
     Raises:
@@ -108,6 +108,6 @@ def check_loss(name: str, loss: float, frames: int) -> None:
     """
     if not math.isfinite(loss):
         raise DriveRLError(
-            f"fit: the {name} became {loss} after {frames} pictures; fix: a smaller fit.learning_rate and"
+            f"fit: the {name} became {loss} after {samples} pictures; fix: a smaller fit.learning_rate and"
             " fit.learning_rate_end; what was saved before is kept"
         )

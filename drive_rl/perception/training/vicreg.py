@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drive_rl.perception.data.augment import augmented, make_augmentation
-from drive_rl.perception.data.samples import Frames
+from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.models.perception_model import PerceptionModel, Predictions
 
 _WIDTH = 512
@@ -29,7 +29,7 @@ class VicReg:
         self._augmentation = make_augmentation()
 
     def losses(
-        self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool
+        self, model: PerceptionModel, images: Tensor, samples: Samples, training: bool
     ) -> tuple[dict[str, Tensor], Predictions]:
         """Return the three terms, weighted; no head learns, and so none tells anything."""
         self.extra.train(training)

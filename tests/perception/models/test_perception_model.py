@@ -12,7 +12,7 @@ from drive_rl.config.perception_spec import DataSpec
 from drive_rl.config.reader import load_world
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import along_road, held_out
-from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Frames
+from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Samples
 from drive_rl.perception.models.lane_fit import RoadFit
 from drive_rl.perception.models.perception_model import build_perception
 from drive_rl.perception.training.losses import Labels, label_losses
@@ -77,9 +77,9 @@ def test_a_straight_road_seen_from_a_known_place_is_found_by_the_fit() -> None:
     changes += ["appearance.camera_height_error_m=0", "appearance.camera_pitch_error_rad=0"]
     world = load_world("lane_follow", changes)
     data = DataSpec(offset_m=1.0, heading_rad=0.1, per_road=4)
-    frames = held_out(world, data, "val", 400)
-    bends = np.abs(frames.lane[:, 2:]).max(axis=1)
-    straight = frames.take(np.flatnonzero(bends < 2e-3))
+    samples = held_out(world, data, "val", 400)
+    bends = np.abs(samples.lane[:, 2:]).max(axis=1)
+    straight = samples.take(np.flatnonzero(bends < 2e-3))
     assert len(straight) > 20
     lines = torch.as_tensor(straight.lines)
     there = torch.isfinite(lines)
@@ -105,8 +105,8 @@ def test_the_fit_solves_what_numpy_solves() -> None:
 
 
 def test_losses_by_hand() -> None:
-    frames = held_out(small_recipes.recipe().world, DataSpec(), "val", 2)
-    labels = Labels(frames, torch.device("cpu"))
+    samples = held_out(small_recipes.recipe().world, DataSpec(), "val", 2)
+    labels = Labels(samples, torch.device("cpu"))
     there = torch.isfinite(labels.lines)
     seen = {
         "lane": labels.lane + torch.tensor([0.7, 0, 0, 0, 0, 0]),  # one unit of offset
@@ -126,12 +126,12 @@ def test_losses_by_hand() -> None:
 
 
 def test_unknown_labels_teach_nothing() -> None:
-    frames = Frames.unlabelled(np.zeros((2, 3, 40, 64), np.uint8))
+    samples = Samples.unlabelled(np.zeros((2, 3, 40, 64), np.uint8))
     model = build_perception(small_recipes.recipe(ALL))
-    losses = label_losses(model(torch.as_tensor(frames.images)), Labels(frames, torch.device("cpu")))
+    losses = label_losses(model(torch.as_tensor(samples.images)), Labels(samples, torch.device("cpu")))
     assert [loss.item() for loss in losses.values()] == [0.0] * len(losses)
 
 
 def test_a_drive_by_is_told_apart_from_a_standing_camera() -> None:
-    frames = along_road(small_recipes.recipe().world, 1000, 2)
-    assert not np.array_equal(frames.images[0], frames.images[1])
+    samples = along_road(small_recipes.recipe().world, 1000, 2)
+    assert not np.array_equal(samples.images[0], samples.images[1])

@@ -31,12 +31,12 @@ class Quiet:
         self.looks: list[Look] = []
         self._stop_at = stop_at
 
-    def at(self, frames: int, of: int, loss: float) -> None:
+    def at(self, samples: int, of: int, loss: float) -> None:
         pass
 
     def looked(self, look: Look) -> None:
         self.looks.append(look)
-        if self._stop_at is not None and look.frames >= self._stop_at:
+        if self._stop_at is not None and look.samples >= self._stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -70,7 +70,7 @@ def test_a_run_goes_on_without_what_it_started_from(tmp_path: Path) -> None:
     first = go(recipe("fit.samples=32"), tmp_path / "first")
     run = go(recipe(f"model.init_from={first.path}", "fit.samples=32"), tmp_path)
     first.remove()
-    assert go(None, tmp_path, resume=run.path, frames=64) == run
+    assert go(None, tmp_path, resume=run.path, samples=64) == run
 
 
 def test_a_loss_that_is_no_number_is_told_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,13 +109,13 @@ def test_a_run_learns_and_the_best_look_is_kept(tmp_path: Path) -> None:
 
 
 def test_it_stops_early_once_nothing_is_gained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def worse(model: object, objective: object, val: object, frames: int) -> Look:
-        return Look(frames=frames, scores={"loss": float(frames)})
+    def worse(model: object, objective: object, val: object, samples: int) -> Look:
+        return Look(samples=samples, scores={"loss": float(samples)})
 
     monkeypatch.setattr(fitting, "look_at", worse)
     display = Quiet()
     go(recipe("fit.patience=1", "fit.evaluate_every=32"), tmp_path, display)
-    assert [look.frames for look in display.looks] == [32, 64]
+    assert [look.samples for look in display.looks] == [32, 64]
 
 
 def test_a_run_that_is_over_goes_on_only_longer(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_run_that_is_over_goes_on_only_longer(tmp_path: Path) -> None:
     with pytest.raises(DriveRLError, match=r"fix: a longer one, such as .*fit\.samples=64"):
         go(None, tmp_path, resume=run.path)
     assert run.spec.read_text() == before
-    go(None, tmp_path, resume=run.path, frames=64)
+    go(None, tmp_path, resume=run.path, samples=64)
     assert load_trained(str(run.path)).spec.fit.samples == 64
 
 
@@ -168,7 +168,7 @@ def test_vicreg_by_hand() -> None:
 
 def test_a_look_that_is_best_is_remembered() -> None:
     looks = Looks()
-    assert [looks.add(Look(frames=n, scores={"loss": loss})) for n, loss in enumerate((2.0, 1.0, 1.0, 3.0))] == [
+    assert [looks.add(Look(samples=n, scores={"loss": loss})) for n, loss in enumerate((2.0, 1.0, 1.0, 3.0))] == [
         True,
         True,
         False,
@@ -189,8 +189,8 @@ def test_a_driver_is_no_perception_model() -> None:
 def test_labels_that_no_head_learns_do_not_hurt() -> None:
     spec = recipe("model.heads=[lane]")
     model = fitting.build_perception(spec)
-    frames = fitting.held_out(spec.world, spec.data, "val", 2)
-    losses, _ = make_objective(spec.fit, model).losses(model, torch.as_tensor(frames.images).float(), frames, True)
+    samples = fitting.held_out(spec.world, spec.data, "val", 2)
+    losses, _ = make_objective(spec.fit, model).losses(model, torch.as_tensor(samples.images).float(), samples, True)
     assert set(losses) == {"lane", "lane_std"}
     assert np.isfinite([float(value.detach()) for value in losses.values()]).all()
 
@@ -209,13 +209,13 @@ def test_a_fit_that_ended_early_is_over_though_its_last_lesson_gained(
 ) -> None:
     looks = iter([1.0, 2.0, 0.5])  # the third is after the last lesson
 
-    def told(model: object, objective: object, val: object, frames: int) -> Look:
-        return Look(frames=frames, scores={"loss": next(looks)})
+    def told(model: object, objective: object, val: object, samples: int) -> Look:
+        return Look(samples=samples, scores={"loss": next(looks)})
 
     monkeypatch.setattr(fitting, "look_at", told)
     polished = ("model.heads=[lane, lines]", "fit.head_finetune_samples=32", "fit.patience=1", "fit.evaluate_every=32")
     run = go(recipe(*polished, "fit.samples=320"), tmp_path)
-    assert run.finished.read_text().split() == ["{", '"frames":', "64", "}"]
+    assert run.finished.read_text().split() == ["{", '"samples":', "64", "}"]
     with pytest.raises(DriveRLError, match=r"has seen 64 already; fix: a longer one"):
         go(None, tmp_path, resume=run.path)
 

@@ -97,7 +97,7 @@ def _numbers(label: dict[str, Any], key: str) -> Floats:
 
 
 def _slots(slots: Any, lanes: int) -> tuple[int, ...] | None:
-    """Return our own key `slots`, which says what line of `Frames.lines` each lane is."""
+    """Return our own key `slots`, which says what line of `Samples.lines` each lane is."""
     if slots is None:
         return None
     if (

@@ -24,7 +24,7 @@ WORLD = cars(frame_stack=2)
 def sets(tmp_path_factory) -> Path:
     """A folder of each kind, of two pictures."""
     root = tmp_path_factory.mktemp("sets")
-    ours = write(root / "ours", WORLD, frames=2)
+    ours = write(root / "ours", WORLD, samples=2)
     for kind, labels in (("tusimple", "lanes.json"), ("coco", "boxes.json"), ("culane", "README.md")):
         shutil.copytree(ours / "images", root / kind / "images")
         shutil.copy(ours / labels, root / kind / labels)
@@ -51,9 +51,9 @@ def test_a_mutated_data_set_is_read_in_part_or_explained(sets: Path, kind: Kind,
             found = read_folder(folder, WORLD, kind)
         except DriveRLError:
             return
-        frames = found.frames
-        assert 1 <= len(frames) <= 9100, done  # three harms may each repeat a record 3,000 times
-        assert not np.isinf(frames.lane).any(), done
-        assert not np.isinf(frames.lines).any(), done
+        samples = found.samples
+        assert 1 <= len(samples) <= 9100, done  # three harms may each repeat a record 3,000 times
+        assert not np.isinf(samples.lane).any(), done
+        assert not np.isinf(samples.lines).any(), done
         assert all(line.isprintable() for line in found.skipped.told()), done
-        lane_scores(frames.lines[:2], frames.take(slice(0, 2)), found.truths[:2])
+        lane_scores(samples.lines[:2], samples.take(slice(0, 2)), found.truths[:2])

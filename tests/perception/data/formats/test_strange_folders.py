@@ -28,7 +28,7 @@ KINDS: list[Kind] = ["ours", "tusimple", "culane", "coco"]
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> Path:
-    return write(tmp_path_factory.mktemp("sets") / "set", WORLD, frames=FRAMES)
+    return write(tmp_path_factory.mktemp("sets") / "set", WORLD, samples=FRAMES)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def write_coco(folder: Path, coco: Any) -> None:
 def left_out(folder: Path, kind: Kind, kept: int = FRAMES - 1) -> str:
     """Return why the one bad record was left out."""
     found = read_folder(folder, WORLD, kind)
-    assert len(found.frames) == kept
+    assert len(found.samples) == kept
     told = found.skipped.told()
     assert told[-1].startswith(f"skipped in all: {FRAMES - kept} (")
     assert all(line.isprintable() for line in told)
@@ -99,7 +99,7 @@ def test_an_absolute_name_is_left_out(folder, kind, name):
 
 def test_culanes_names_begin_at_the_root_of_the_data_set(folder):
     name_second(folder, "culane", f"/{SECOND}")
-    assert len(read_folder(folder, WORLD, "culane").frames) == FRAMES
+    assert len(read_folder(folder, WORLD, "culane").samples) == FRAMES
     name_second(folder, "culane", "/dev/zero")
     assert f"no such file: {folder}/dev/zero" in left_out(folder, "culane")
 
@@ -193,7 +193,7 @@ def test_files_of_the_kernel_are_empty(folder, file):
     (folder / file).unlink()
     of_the_kernel(folder / file)
     found = read_folder(folder, WORLD, "culane")
-    assert (len(found.frames), len(found.skipped)) == ((FRAMES, 0) if file.endswith(".txt") else (FRAMES - 1, 1))
+    assert (len(found.samples), len(found.skipped)) == ((FRAMES, 0) if file.endswith(".txt") else (FRAMES - 1, 1))
 
 
 def test_linked_folders_and_files_are_read(written, tmp_path):
@@ -202,7 +202,7 @@ def test_linked_folders_and_files_are_read(written, tmp_path):
         (tmp_path / "set" / path.name).symlink_to(path)
     (tmp_path / "link").symlink_to(tmp_path / "set")
     for kind in ("ours", "tusimple", "coco"):
-        assert len(read_folder(tmp_path / "link", WORLD, kind).frames) == FRAMES
+        assert len(read_folder(tmp_path / "link", WORLD, kind).samples) == FRAMES
 
 
 # --- what a picture holds -------------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def test_a_label_file_may_begin_with_a_byte_order_mark(folder, kind):
     name_second(folder, "culane", SECOND)
     for file in ("states.csv", "lanes.json", "list/test.txt"):
         (folder / file).write_bytes(b"\xef\xbb\xbf" + (folder / file).read_bytes().replace(b"\n", b"\r\n"))
-    assert len(read_folder(folder, WORLD, kind).frames) == FRAMES
+    assert len(read_folder(folder, WORLD, kind).samples) == FRAMES
 
 
 ROWS = [20, 30, 40]
@@ -423,7 +423,7 @@ def test_an_annotation_of_no_image_is_told(folder, image_id):
     coco = coco_of(folder)
     write_coco(folder, coco | {"annotations": [{"image_id": image_id, "category_id": 1, "bbox": [1, 2, 3, 4]}, 3]})
     found = read_folder(folder, WORLD, "coco")
-    assert len(found.frames) == FRAMES
+    assert len(found.samples) == FRAMES
     assert "expected an object with image_id" in found.skipped.told()[0]
 
 
