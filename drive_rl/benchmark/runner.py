@@ -204,7 +204,7 @@ class _Bench:
                 self._pictures[source] = frames, None
             else:
                 found = read_folder(self.data, trained.spec.world, limit=most)
-                self.skipped = found.skipped.told()
+                self.skipped = found.skipped.report()
                 self._pictures[source] = found.samples, found.truths
         frames, truths = self._pictures[source]
         return frames.take(slice(0, count)), None if truths is None else truths[:count]
