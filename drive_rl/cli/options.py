@@ -55,6 +55,7 @@ OldWorld = Annotated[str | None, typer.Option("--world", hidden=True, callback=r
 OldEngine = Annotated[str | None, typer.Option("--engine", hidden=True, callback=replaced("--engine", "engine={}"))]
 OldKind = Annotated[str | None, typer.Option("--kind", hidden=True, callback=replaced("--kind", "{}:NAME"))]
 OldFloor = Annotated[str | None, typer.Option("--floor", hidden=True, callback=replaced("--floor", "--require '{}'"))]
+OldFrames = Annotated[str | None, typer.Option("--frames", hidden=True, callback=replaced("--frames", "--samples {}"))]
 WorldChanges = Annotated[
     list[str] | None,
     typer.Argument(
