@@ -29,11 +29,12 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "learn-dqn-batch": ("learn.py --experiment dqn-batch", f"{LEARN_QUICK}2048"),
     "see": (
         "see.py",
-        "--seeds 0 --frames 40 --split val --seconds 1 --set fit.frames=320 fit.polish_frames=64 fit.val_frames=16",
+        "--seeds 0 --frames 40 --split val --seconds 1"
+        " --set fit.samples=320 fit.head_finetune_samples=64 fit.val_samples=16",
     ),
     "under_driver": (
         "under_driver.py",
-        "--seeds 0 --episodes 4 --set budget_steps=1024 evaluation.episodes=4 --fit fit.frames=640 fit.val_frames=16",
+        "--seeds 0 --episodes 4 --set budget_steps=1024 evaluation.episodes=4 --fit fit.samples=640 fit.val_samples=16",
     ),
     "label_efficiency": (
         "label_efficiency.py",

@@ -42,7 +42,7 @@ EXPERIMENTS = {
 RECIPE = """\
 base: unet
 world: {base: lane_follow, camera: {width_px: 64, height_px: 48, channels: rgb, frame_stack: 1}}
-fit: {frames: 16, batch_size: 8, evaluate_every: 16, val_frames: 4, polish_frames: 0}
+fit: {samples: 16, batch_size: 8, evaluate_every: 16, val_samples: 4, head_finetune_samples: 0}
 data: {per_road: 2}
 track: none
 """
@@ -50,7 +50,7 @@ MOST = {  # sizes kept small, so that ten seconds are enough
     "width_px": 128, "height_px": 96, "frame_stack": 4, "length_m": 600, "control_hz": 20, "num_envs": 16,
     "batch_size": 64, "pictures": 500, "buffer_size": 2000, "epochs": 3, "gradient_steps": 4, "episodes": 2,
     "features": 64, "budget_steps": 200, "steps_per_update": 64, "passes": 4, "time_limit_s": 20, "frames": 32,
-    "val_frames": 8, "polish_frames": 16, "per_road": 4, "parked_cars_per_km": 50,
+    "val_samples": 8, "head_finetune_samples": 16, "per_road": 4, "parked_cars_per_km": 50,
 }  # fmt: skip
 ODD = (
     "", "null", "true", "[]", "{}", "[1, 2]", "{a: 1}", "!!python/name:os", "&a [*a]", "1e999", ".nan", "-.inf", "1:30",

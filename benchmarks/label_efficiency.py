@@ -64,14 +64,14 @@ def main() -> None:
         runs = Path(folder)
         for seed in args.seeds:
             common = [f"seed={seed}", "track=none"]
-            blind = load_perception("vicreg", [*common, f"fit.frames={args.unlabelled}"])
+            blind = load_perception("vicreg", [*common, f"fit.samples={args.unlabelled}"])
             start = learn(blind, runs)
             test = held_out(blind.world, blind.data, "test", args.test_frames)
             for share in args.shares:
                 for how in ("scratch", "vicreg"):
-                    changes = [*common, "fit.task=labels", "fit.batch_size=32", f"fit.frames={args.frames}"]
+                    changes = [*common, "fit.task=labels", "fit.batch_size=32", f"fit.samples={args.frames}"]
                     changes += [f"data.labelled={share}", f"fit.evaluate_every={max(1, args.frames // 6)}"]
-                    changes += [f"model.start={start.path}"] if how == "vicreg" else []
+                    changes += [f"model.init_from={start.path}"] if how == "vicreg" else []
                     found = errors(learn(load_perception("vicreg", changes), runs), test)
                     samples.append({"seed": seed, "labelled": share, "start": how, **found})
                     print(samples[-1], flush=True)

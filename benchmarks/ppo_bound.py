@@ -17,7 +17,7 @@ from record import Bar, Bench, show, spread
 from drive_rl.config.reader import load_run
 from drive_rl.config.spec import PpoSpec
 from drive_rl.learn.build import build_model, make_envs
-from drive_rl.learn.guidance.lane_net import LANE_STATE, LaneSight
+from drive_rl.learn.guidance.lane_net import LANE_STATE, LaneStateNet
 from drive_rl.learn.guidance.policies import GuidedPPO
 from drive_rl.run.process.allocator import keep_freed_memory
 
@@ -47,9 +47,13 @@ class Passes:
     def __init__(self, training: Training) -> None:
         agent, model = training.agent, training.model
         assert agent.guidance is not None, "the eyes are the larger part"
-        self._agent, self._policy, self._sight = agent, model.policy, cast(LaneSight, cast(Any, model.policy).sight)
+        self._agent, self._policy, self._lane_net = (
+            agent,
+            model.policy,
+            cast(LaneStateNet, cast(Any, model.policy).lane_net),
+        )
         n, self._fields = agent.num_envs, cast(tuple[int], LANE_STATE.shape)[0]
-        pictures = model.guide._pictures.shape[1:]
+        pictures = model.guidance._pictures.shape[1:]
         self._seen = torch.randint(0, 256, (n, *pictures), dtype=torch.uint8)
         self._told = torch.randn(n, self._fields)
         self._lesson = torch.randint(0, 256, (agent.guidance.batch_size, *pictures), dtype=torch.uint8)
@@ -64,10 +68,10 @@ class Passes:
         for _ in range(updates):
             with torch.no_grad():
                 for _ in range(self._agent.steps_per_update):
-                    self._sight(self._seen)
+                    self._lane_net(self._seen)
                     self._policy(self._told)
             for _ in range(self._lessons):
-                self._backward((self._sight(self._lesson) - self._truths).square().mean(), self._sight)
+                self._backward((self._lane_net(self._lesson) - self._truths).square().mean(), self._lane_net)
             for _ in range(self._minibatches):
                 values, log_prob, _ = self._policy.evaluate_actions(self._states, self._actions)
                 self._backward(values.mean() + log_prob.mean(), self._policy)

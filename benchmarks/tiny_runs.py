@@ -35,7 +35,7 @@ _AGENT = {
 _RUN = ("evaluation.every_steps=128", "evaluation.episodes=2", "checkpoint_every=64", "keep_checkpoints=2")
 _FIT = (
     *("world.camera.width_px=64", "world.camera.height_px=40", "fit.batch_size=16", "fit.evaluate_every=32"),
-    *("fit.val_frames=16", "fit.polish_frames=32", "data.per_road=4"),
+    *("fit.val_samples=16", "fit.head_finetune_samples=32", "data.per_road=4"),
 )
 
 
@@ -64,7 +64,7 @@ def jobs(length: int = 1) -> list[Job]:
             keys = [*(f"world.{key}" for key in _WORLD), *(f"agent.{key}" for key in changes), *_RUN]
             words = (f"{agent}-lane-follow", f"engine={engine}", f"budget_steps={256 * length}", *keys)
             found.append(Job(f"{agent}-{engine}", ("train",), words))
-    fit = ("unet", f"fit.frames={96 * length}", *_FIT)
+    fit = ("unet", f"fit.samples={96 * length}", *_FIT)
     return [*found, Job("fit", ("perception", "fit"), fit)]
 
 

@@ -1,6 +1,6 @@
 """Claim: what a perception model is worth under a driver: steps and seconds until 99 % of 100 val roads are driven.
 
-`driver-eyes` learns to tell the lane state from pictures; then `ppo-batch` learns from scratch, with its encoder
+`lane-state` learns to tell the lane state from pictures; then `ppo-batch` learns from scratch, with its encoder
 started from that model (fine-tuned, or frozen), or with the model as eyes; each with several seeds, on val roads while
 learning and on test roads at the end. The seconds of the model itself are told apart.
 """
@@ -20,12 +20,12 @@ DRIVE_RL = [sys.executable, "-m", "drive_rl"]
 
 def variants(model: Path) -> dict[str, list[str]]:
     """Return what each way of using the model changes in the experiment."""
-    start = f"agent.encoder.start={model}"
+    start = f"agent.encoder.init_from={model}"
     return {
         "from scratch": [],
         "encoder fine-tuned": [start],
         "encoder frozen": [start, "agent.encoder.frozen=true"],
-        "eyes": [f"agent.eyes={model}", "agent.observation=camera+state", "agent.guidance=null"],
+        "eyes": [f"agent.perception_model={model}", "agent.observation=camera+state", "agent.guidance=null"],
     }
 
 
@@ -69,7 +69,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         here = Path(temporary)
         for seed in args.seeds:
-            fit = ["perception", "fit", "driver-eyes", *args.fit, "--seed", str(seed), "--track", "none"]
+            fit = ["perception", "fit", "lane-state", *args.fit, "--seed", str(seed), "--track", "none"]
             said, fit_s = run([*DRIVE_RL, *fit], here)
             for name, changes in variants(folder_of(said, here)).items():
                 often = ["evaluation.every_steps=8000", "evaluation.episodes=100", *args.set]

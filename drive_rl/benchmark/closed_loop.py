@@ -9,7 +9,7 @@ from typing import Any
 from drive_rl.config.spec import Engine, Split
 from drive_rl.drivers.driver import Driver
 from drive_rl.drivers.evaluate import evaluate
-from drive_rl.drivers.perturbed import CorruptedDriver, Corruption, DelayedDriver
+from drive_rl.drivers.perturbed import CorruptedDriver, Corruption, PerturbedDriver
 from drive_rl.learn.load_driver import drive_by
 from drive_rl.perception.models.load import Trained
 
@@ -44,7 +44,7 @@ def drive_model(
     if corrupt is not None:
         driver = CorruptedDriver(driver, corrupt)
     if delay_s:
-        driver = DelayedDriver(driver, delay_s, world.task.control_hz)
+        driver = PerturbedDriver(driver, delay_s, world.task.control_hz)
     found, rows = evaluate(driver, world, split, episodes, engine=engine)
     deviations = [float(row.max_offset_m) for row in rows]
     return {

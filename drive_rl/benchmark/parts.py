@@ -16,7 +16,7 @@ from torch import Tensor
 from drive_rl.benchmark.settings import BenchSplit, DrivesSetting, RobustSetting
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import Frames, labels_known
-from drive_rl.perception.evaluation.accuracy import measure_sight
+from drive_rl.perception.evaluation.accuracy import evaluate_accuracy
 from drive_rl.perception.evaluation.attacks import Loss
 from drive_rl.perception.evaluation.corruptions import CORRUPTIONS, corrupt
 from drive_rl.perception.evaluation.head_metrics import SegmentationMeasure
@@ -55,9 +55,9 @@ class Drive(Protocol):
 
 
 def sees(trained: Trained, frames: Frames, truths: Truths | None) -> Parts:
-    """Return what `measure_sight` does."""
+    """Return what `evaluate_accuracy` does."""
     tiers = tuple(sorted(trained.spec.world.road.tiers))
-    return measure_sight(trained.model, frames, _BATCH, truths, tiers)
+    return evaluate_accuracy(trained.model, frames, _BATCH, truths, tiers)
 
 
 def fast(trained: Trained, frames: Frames, threads: int, setting: SpeedSetting) -> Parts:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from drive_rl.benchmark.metrics import METRICS
 from drive_rl.benchmark.page import number
-from drive_rl.benchmark.runner import Progress as Told
+from drive_rl.benchmark.runner import Progress as Predictions
 from drive_rl.run.process.terminal import can_redraw
 
 COLUMNS = (
@@ -50,7 +50,7 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
 
 
 @contextmanager
-def benchmark_progress() -> Iterator[Told]:
+def benchmark_progress() -> Iterator[Predictions]:
     """Show on stderr, where it is a terminal, how far a benchmark is and what it does."""
     console = Console(file=sys.stderr)
     columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))

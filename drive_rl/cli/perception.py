@@ -64,7 +64,7 @@ def fit(
         typer.Option(
             parser=path_of,
             metavar="RUN",
-            help="Resume a stopped run; only fit.frames=... may be changed.",
+            help="Resume a stopped run; only fit.samples=... may be changed.",
             autocompletion=runs_here,
         ),
     ] = None,
@@ -77,14 +77,14 @@ def fit(
     from drive_rl.config.reader import load_perception
 
     spec = load_perception(str(recipe), changes) if resume is None else None
-    frames = longer("perception fit", "fit.frames", changes) if resume is not None else None
+    frames = longer("perception fit", "fit.samples", changes) if resume is not None else None
     from drive_rl.perception.training.trainer import fit as teach
     from drive_rl.report.fit_progress import FitDisplay
     from drive_rl.run.process.signals import TrainingInterrupted
 
     try:
         with FitDisplay() as display:
-            run = teach(spec, runs, display, display.say, device, resume, sys.argv, frames)
+            run = teach(spec, runs, display, display.echo, device, resume, sys.argv, frames)
     except TrainingInterrupted as stopped:
         typer.echo(str(stopped), err=True)
         raise typer.Exit(stopped.exit_code) from None
@@ -142,14 +142,14 @@ def make(
     PNG pictures and masks, TuSimple lanes, COCO boxes, states, and a manifest with seeds and hashes.
     """
     check_out(out, overwrite)
-    from drive_rl.config.perception_spec import FramesSpec
+    from drive_rl.config.perception_spec import DataSpec
     from drive_rl.config.reader import load_part
     from drive_rl.perception.data.writer import write_data
     from drive_rl.report.progress import counted
 
     spec = load_part("world", world, changes or [])
     with counted("data", frames) as progress:
-        write_data(spec, FramesSpec(weather=weather), split, frames, out, overwrite, progress)
+        write_data(spec, DataSpec(weather=weather), split, frames, out, overwrite, progress)
     typer.echo(f"data: {out}\nnext: drive-rl perception fit RECIPE data.folder={out}")
 
 

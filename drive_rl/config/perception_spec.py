@@ -18,7 +18,7 @@ class ModelSpec(Spec):
     encoder: EncoderSpec = Field(default=EncoderSpec(), description="The image encoder.")
     heads: tuple[Head, ...] = Field(default=("lane",), min_length=1, description="What the model tells.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="Dropout ahead of lane and scene.")
-    start: str | None = Field(
+    init_from: str | None = Field(
         default=None, description="A perception run or model whose encoder this one starts from (null: from scratch)."
     )
 
@@ -29,7 +29,7 @@ class ModelSpec(Spec):
         return self
 
 
-class FramesSpec(Spec):
+class DataSpec(Spec):
     """The pictures: rendered while learning, or of a folder."""
 
     folder: str | None = Field(
@@ -50,7 +50,7 @@ class FitSpec(Spec):
     task: Literal["labels", "vicreg"] = Field(
         default="labels", description="Learn the labels; or, without any, VICReg (arXiv 2105.04906) on the encoder."
     )
-    frames: int = Field(default=16_000, ge=1, le=10**10, description="Pictures to learn from; repeats count again.")
+    samples: int = Field(default=16_000, ge=1, le=10**10, description="Pictures to learn from; repeats count again.")
     batch_size: int = Field(default=32, ge=1, le=100_000, description="Pictures in a minibatch.")
     optimizer: Literal["sgd", "momentum", "adagrad", "adam"] = Field(default="adam", description="Optimizer.")
     learning_rate: Positive = Field(default=2e-3, ge=1e-8, le=10, description="Step size.")
@@ -61,11 +61,11 @@ class FitSpec(Spec):
     augment: bool = Field(default=True, description="Brightness, contrast, blur and noise, drawn for each picture.")
     mixed_precision: bool = Field(default=True, description="Half precision on a GPU; the CPU always uses float32.")
     evaluate_every: int = Field(default=4_000, ge=1, le=10**10, description="Pictures between looks at the val roads.")
-    val_frames: int = Field(default=512, ge=1, le=1_000_000, description="Val pictures of each look.")
+    val_samples: int = Field(default=512, ge=1, le=1_000_000, description="Val pictures of each look.")
     patience: int | None = Field(
         default=None, ge=1, le=10_000, description="Stop after so many looks without a gain (null: never)."
     )
-    polish_frames: int = Field(
+    head_finetune_samples: int = Field(
         default=0,
         ge=0,
         le=10**7,
@@ -81,7 +81,7 @@ class PerceptionSpec(Spec):
     description: str = Field(default="", description="One line for `drive-rl list`.")
     world: WorldSpec = Field(description="The world: a name, or a mapping with `base: NAME` and differences.")
     model: ModelSpec = Field(default=ModelSpec(), description="The model.")
-    data: FramesSpec = Field(default=FramesSpec(), description="The pictures.")
+    data: DataSpec = Field(default=DataSpec(), description="The pictures.")
     fit: FitSpec = Field(default=FitSpec(), description="How it learns.")
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of weights, pictures and augmentation.")
     track: Track = Field(default="wandb", description="Tracker.")
@@ -93,6 +93,6 @@ class PerceptionSpec(Spec):
             raise ValueError("fit.freeze_encoder = true: vicreg learns the encoder alone; fix: freeze_encoder = false")
         if self.fit.task == "vicreg" and self.fit.batch_size < 2:
             raise ValueError("fit.batch_size = 1: vicreg compares several pictures; fix: fit.batch_size >= 2")
-        if self.fit.freeze_encoder and self.model.start is None:
-            raise ValueError("fit.freeze_encoder = true: a random encoder would stay random; fix: set model.start")
+        if self.fit.freeze_encoder and self.model.init_from is None:
+            raise ValueError("fit.freeze_encoder = true: a random encoder would stay random; fix: set model.init_from")
         return self

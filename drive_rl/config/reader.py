@@ -70,7 +70,7 @@ def read_perception(path: Path, overrides: Iterable[str] = ()) -> PerceptionSpec
     )
 
 
-def tells_perception(path: Path) -> bool:
+def is_perception_spec(path: Path) -> bool:
     """Whether a `spec.yaml` is of a perception model rather than of a driver.
 
     Raises:

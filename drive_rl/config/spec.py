@@ -443,15 +443,15 @@ class EncoderSpec(Spec):
 class DriverEncoderSpec(EncoderSpec):
     """The image encoder of a driver, which may start from what a perception model has learned."""
 
-    start: str | None = Field(
+    init_from: str | None = Field(
         default=None, description="A perception run or model whose encoder this one starts from (null: from scratch)."
     )
     frozen: bool = Field(default=False, description="Leave it as it started; the rest of the driver learns alone.")
 
     @model_validator(mode="after")
     def _frozen_has_a_start(self) -> Self:
-        if self.frozen and self.start is None:
-            raise ValueError("frozen = true: a random encoder would stay random; fix: set encoder.start")
+        if self.frozen and self.init_from is None:
+            raise ValueError("frozen = true: a random encoder would stay random; fix: set encoder.init_from")
         return self
 
 
@@ -485,7 +485,7 @@ class _LearnerSpec(Spec):
     description: str = Field(default="", description="One line for `drive-rl list`.")
     observation: Observation = Field(default="camera", description="What the driver sees.")
     encoder: DriverEncoderSpec = Field(default=DriverEncoderSpec(), description="The image encoder.")
-    eyes: str | None = Field(
+    perception_model: str | None = Field(
         default=None,
         description="A perception run or model that tells the policy the lane state, learning nothing more; asks for"
         " observation = camera+state, of which it takes the pictures and what a car measures of itself.",
@@ -515,15 +515,15 @@ class _LearnerSpec(Spec):
 
     @model_validator(mode="after")
     def _sees_what_it_learns_from(self) -> Self:
-        if self.eyes is not None and self.observation != "camera+state":
+        if self.perception_model is not None and self.observation != "camera+state":
             raise ValueError(
-                f"eyes = {self.eyes!r}: with observation = {self.observation} they lack pictures or the car's own"
-                " sensors; fix: observation = camera+state"
+                f"perception_model = {self.perception_model!r}: with observation = {self.observation} it lacks"
+                " pictures or the car's sensors; fix: observation = camera+state"
             )
-        if self.encoder.start is not None and (self.eyes is not None or self.observation == "state"):
+        if self.encoder.init_from is not None and (self.perception_model is not None or self.observation == "state"):
             raise ValueError(
-                f"encoder.start = {self.encoder.start!r}: a policy that is told the lane state has no encoder; fix:"
-                " encoder.start = null"
+                f"encoder.init_from = {self.encoder.init_from!r}: a policy that sees the lane state has no encoder;"
+                " fix: encoder.init_from = null"
             )
         return self
 
@@ -606,7 +606,7 @@ class DqnSpec(_LearnerSpec):
 
     @model_validator(mode="after")
     def _one_step_of_two_observations(self) -> Self:
-        if self.observation == "camera+state" and self.eyes is None and self.n_steps > 1:
+        if self.observation == "camera+state" and self.perception_model is None and self.n_steps > 1:
             raise ValueError(
                 f"n_steps = {self.n_steps}: the replay buffer of observation = camera+state knows single steps only;"
                 " fix: n_steps = 1"

@@ -7,7 +7,7 @@ import numpy as np
 from stable_baselines3.common.policies import BasePolicy
 
 from drive_rl.config.spec import Actions, Observation
-from drive_rl.drivers.lane_estimator import Eyes
+from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.drivers.observations import Batch
 
 
@@ -39,19 +39,24 @@ def begin_episodes(driver: Driver, rows: Sequence[int]) -> None:
 
 
 class PolicyDriver:
-    """A stable-baselines3 policy as a `Driver`; with `eyes`, it is fed the lane state that these tell."""
+    """A stable-baselines3 policy as a `Driver`; with an `estimator`, it acts on the lane state that this predicts."""
 
     def __init__(
-        self, name: str, policy: BasePolicy, observation: Observation, actions: Actions, eyes: Eyes | None = None
+        self,
+        name: str,
+        policy: BasePolicy,
+        observation: Observation,
+        actions: Actions,
+        estimator: LaneEstimator | None = None,
     ) -> None:
         self.name = name
         self.observation: Observation = observation
         self.actions: Actions = actions
-        self._policy, self._eyes = policy, eyes
+        self._policy, self._estimator = policy, estimator
 
     def act(self, observations: Batch) -> np.ndarray:
         """Return the policy's best action for each row."""
-        if self._eyes is not None:
-            assert isinstance(observations, dict), "eyes take camera+state"
-            observations = self._eyes.state(observations)
+        if self._estimator is not None:
+            assert isinstance(observations, dict), "a perception model takes camera+state"
+            observations = self._estimator.state(observations)
         return self._policy.predict(observations, deterministic=True)[0]

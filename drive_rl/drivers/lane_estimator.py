@@ -27,7 +27,7 @@ _OWN = [STATE_FIELDS.index(name) for name in OWN_SENSORS]
 _TARGET = STATE_FIELDS.index("target_speed_mps")
 
 
-class Eyes:
+class LaneEstimator:
     """{camera, state} observations -> the lane state in SI units, (B, fields) of `STATE_FIELDS`.
 
     Offset, heading and curvatures are the model's; the target speed follows from the curvatures; of the given state
@@ -56,11 +56,11 @@ class Eyes:
         with torch.no_grad():
             lane = self._model(torch.as_tensor(observations["camera"], device=self._device))["lane"]
         told[..., _SEEN] = lane
-        told[..., _TARGET] = pace_seen(lane[..., 2:], self._task)
+        told[..., _TARGET] = visible_target_speed(lane[..., 2:], self._task)
         return told if isinstance(observations["state"], Tensor) else told.cpu().numpy()
 
 
-def pace_seen(curvatures: Tensor, task: TaskSpec) -> Tensor:
+def visible_target_speed(curvatures: Tensor, task: TaskSpec) -> Tensor:
     """Return the speed asked for [m/s], (B,), by the rule of `sim.pace` as far as one can see.
 
     A bend's limit is sqrt(a_lat / |curvature|), and `v^2 = u^2 + 2 a s` tells how fast one may be `s` before it.
@@ -88,5 +88,5 @@ def _check_lane(trained: Trained) -> None:
     if trained.spec.fit.task != "labels":
         raise DriveRLError(
             f"{trained.name}: fit.task = {trained.spec.fit.task}: its encoder alone has learned, and its lane head has"
-            " not; fix: fit a model with fit.task=labels and model.start naming this one"
+            " not; fix: fit a model with fit.task=labels and model.init_from naming this one"
         )

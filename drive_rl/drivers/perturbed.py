@@ -15,7 +15,7 @@ Corruption = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """(B, C, H, W) pictures -> as many corrupted ones."""
 
 
-class DelayedDriver:
+class PerturbedDriver:
     """A driver whose commands take effect `delay_s` after the picture that they answer (a `Driver` with a memory).
 
     Commands are held until the next one arrives (zero-order hold), and every picture is answered: the model is a

@@ -15,19 +15,19 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.config.spec import DqnSpec, Engine, Observation, PpoSpec, Split, WorldSpec
-from drive_rl.drivers.lane_estimator import Eyes
+from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.guidance.device_ppo import DevicePPO, DeviceRolloutBuffer, GuidedDevicePPO
 from drive_rl.learn.guidance.lane_net import LANE_STATE
-from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ, Sighted
-from drive_rl.learn.guidance.wrapper import Guide
+from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ, LaneStatePolicy
+from drive_rl.learn.guidance.wrapper import GuidanceWrapper
 from drive_rl.learn.learner_memory import check_learner
 from drive_rl.learn.pretrained import freeze_encoders
 from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder, ImageEncoder, StateEncoder
-from drive_rl.learn.sb3.lane_state_wrapper import SeenEnvs
+from drive_rl.learn.sb3.lane_state_wrapper import LaneStateWrapper
 from drive_rl.learn.sb3.serial_vec_env import SerialVecEnv
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.task.spaces import action_space, observation_space
@@ -59,11 +59,11 @@ def make_envs(
     seed: int,
     engine: Engine = "bullet",
     device: torch.device = CPU,
-    eyes: Eyes | None = None,
+    estimator: LaneEstimator | None = None,
 ) -> VecEnv:
     """Return `count` environments as a stable-baselines3 `VecEnv`, seeded but not yet reset.
 
-    With `eyes`, which an agent that names some needs, they show the lane state that these tell.
+    With an `estimator`, which an agent with a `perception_model` needs, they show the lane state that it predicts.
 
     Rewards are scaled by `reward_scale`, so that no learner need know the reward's size. The batch engine runs on the
     device that PPO learns on; DQN's replay buffer is stable-baselines3's own, on the CPU.
@@ -88,7 +88,7 @@ def make_envs(
         raise
     # far apart for every (run seed, environment), unlike seed + i
     envs.seed(int(np.random.SeedSequence([seed, 1]).generate_state(1)[0] >> 2))
-    return envs if eyes is None else SeenEnvs(envs, eyes)
+    return envs if estimator is None else LaneStateWrapper(envs, estimator)
 
 
 def reward_scale(gamma: float, steps: int) -> float:
@@ -116,20 +116,22 @@ def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, see
         "device": device,
         "seed": seed,
     }
-    guide = Guide(envs, spec.guidance, seed, isinstance(spec, DqnSpec)) if spec.is_guided and spec.guidance else None
-    model = _ppo(spec, guide or envs, common) if isinstance(spec, PpoSpec) else _dqn(spec, guide or envs, common)
+    guidance = None
+    if spec.is_guided and spec.guidance:
+        guidance = GuidanceWrapper(envs, spec.guidance, seed, isinstance(spec, DqnSpec))
+    model = _ppo(spec, guidance or envs, common) if isinstance(spec, PpoSpec) else _dqn(spec, guidance or envs, common)
     if spec.encoder.frozen:
         freeze_encoders(model.policy)
     if isinstance(model, GuidedPPO | GuidedDQN):
-        assert guide is not None
-        guide.teach(cast(Sighted, model.policy).sight)
-        model.guide = guide
+        assert guidance is not None
+        guidance.teach(cast(LaneStatePolicy, model.policy).lane_net)
+        model.guidance = guidance
     return model
 
 
 def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device) -> BasePolicy:
     """Return the untrained policy of a spec, for driving only: `build_model` without the learner."""
-    shown = observation_space(world, "state" if spec.eyes else _shown(spec))
+    shown = observation_space(world, "state" if spec.perception_model else _shown(spec))
     policy = _policy_class(spec)
     if isinstance(policy, str):
         policy = (PPO if isinstance(spec, PpoSpec) else PerEnvDQN).policy_aliases[policy]
@@ -145,7 +147,7 @@ def _shown(agent: PpoSpec | DqnSpec) -> Observation:
 
 def _fed(agent: PpoSpec | DqnSpec) -> Observation:
     """Return what a policy without guidance learns from."""
-    return "state" if agent.eyes is not None else agent.observation
+    return "state" if agent.perception_model is not None else agent.observation
 
 
 def _make_batch(world: WorldSpec, count: int, observation: Observation, device: torch.device) -> Batch:

@@ -43,7 +43,7 @@ class StopAsked(Exception):  # noqa: N818 - not an error
     """Someone asked to stop, and the checkpoint is written."""
 
 
-class Duty(Protocol):
+class Callback(Protocol):
     """Something to see to at a safe point."""
 
     def __call__(self, model: BaseAlgorithm) -> None:
@@ -54,14 +54,14 @@ class Duty(Protocol):
 class SafePoints(BaseCallback):
     """Calls every duty when a rollout begins, and `speak` now and then."""
 
-    def __init__(self, duties: Sequence[Duty], speak: Callable[[int], None]) -> None:
+    def __init__(self, callbacks: Sequence[Callback], speak: Callable[[int], None]) -> None:
         super().__init__()
-        self._duties = duties
+        self._callbacks = callbacks
         self._speak = speak
 
     def _on_rollout_start(self) -> None:
-        for duty in self._duties:
-            duty(self.model)
+        for callback in self._callbacks:
+            callback(self.model)
 
     def _on_step(self) -> bool:
         observations = self.locals["new_obs"]
@@ -167,7 +167,7 @@ class Save:
             self.catch_up(model)
 
     def numbered(self, model: BaseAlgorithm) -> None:
-        """Write a numbered checkpoint when it is time to, and `last/` after it (a `Duty`)."""
+        """Write a numbered checkpoint when it is time to, and `last/` after it (a `Callback`)."""
         if not self._due(model.num_timesteps):
             return
         with self._stop.saving():
@@ -257,7 +257,7 @@ def bar_held(spec: EvalSpec, history: History) -> bool:
 
 
 def guard_loss(model: BaseAlgorithm) -> None:
-    """Refuse to go on from a loss that is no number (a `Duty`).
+    """Refuse to go on from a loss that is no number (a `Callback`).
 
     Raises:
         DriveRLError: the last update's loss is NaN or infinite.

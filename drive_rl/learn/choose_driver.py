@@ -19,7 +19,7 @@ from drive_rl.run.process.device import choose_device, describe_device
 
 
 def choose(
-    name: str, changes: list[str], device: str, trust: bool, say: Callable[[str], object]
+    name: str, changes: list[str], device: str, trust: bool, echo: Callable[[str], object]
 ) -> tuple[Driver, WorldSpec]:
     """Return a driver and the world it shall drive in.
 
@@ -42,7 +42,7 @@ def choose(
     driver, own = load_driver(name, place, chosen, trust)
     if place is None and finer:
         driver, own = load_driver(name, _changed(own, finer), chosen, trust)
-    say(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
+    echo(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
     return driver, own
 
 

@@ -12,7 +12,7 @@ from drive_rl.config.reader import load_agent, load_world, read_run
 from drive_rl.config.shelf import entries, home, unknown
 from drive_rl.config.spec import Actions, Observation, ReferenceSpec, RunSpec, WorldSpec
 from drive_rl.drivers.driver import Driver, PolicyDriver
-from drive_rl.drivers.lane_estimator import Eyes
+from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.drivers.modular import ModularDriver
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError
@@ -20,7 +20,7 @@ from drive_rl.learn.build import build_policy
 from drive_rl.learn.checkpoint.checkpoint import weights_only
 from drive_rl.learn.checkpoint.export import is_export, read_export
 from drive_rl.learn.checkpoint.sb3_zip import load_foreign
-from drive_rl.learn.pretrained import load_eyes
+from drive_rl.learn.pretrained import load_perception_model
 from drive_rl.perception.models.load import Trained, is_perception, load_trained
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 from drive_rl.run.storage.tensors import load_weights
@@ -94,13 +94,13 @@ def drive_by(trained: Trained, world: WorldSpec | None = None, device: torch.dev
         DriveRLError: the model does not tell the lane state.
     """
     world = world or trained.spec.world
-    return ModularDriver(Eyes(trained, world.task, device), world.car)
+    return ModularDriver(LaneEstimator(trained, world.task, device), world.car)
 
 
 def policy_driver(
     spec: RunSpec, weights: dict[str, torch.Tensor], path: Path, device: torch.device, home: Path | None = None
 ) -> Driver:
-    """Return the driver that `weights` (read from `path`) make of a run's spec; its eyes, if any, lie in `home`.
+    """Return the driver that `weights` (read from `path`) make of a run's spec; its estimator, if any, lie in `home`.
 
     Raises:
         DriveRLError: the weights do not fit the spec.
@@ -108,8 +108,8 @@ def policy_driver(
     policy = build_policy(spec.agent, spec.world, device)
     load_weights(policy, weights, path)
     policy.set_training_mode(False)
-    eyes = load_eyes(spec, home, device)
-    return PolicyDriver(spec.agent.name, policy, spec.agent.observation, spec.agent.actions, eyes)
+    estimator = load_perception_model(spec, home, device)
+    return PolicyDriver(spec.agent.name, policy, spec.agent.observation, spec.agent.actions, estimator)
 
 
 def _recipe(name: str, world: WorldSpec | None) -> tuple[Driver, WorldSpec]:

@@ -1,4 +1,4 @@
-"""Drivers that begin with what a perception model has learned: its encoder, or the whole of it as eyes.
+"""Drivers that begin with what a perception model has learned: its encoder, or the whole of it.
 
 It knows trained models and where policies keep encoders. It does not know how drivers learn.
 """
@@ -9,32 +9,32 @@ import torch
 from torch import nn
 
 from drive_rl.config.spec import DqnSpec, PpoSpec, RunSpec, WorldSpec
-from drive_rl.drivers.lane_estimator import Eyes
+from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.sb3.feature_extractors import ImageEncoder
 from drive_rl.perception.models.export import write_model
 from drive_rl.perception.models.load import load_trained
 from drive_rl.run.storage.tensors import load_weights
 
-EYES = "eyes"
+PERCEPTION_MODEL = "perception_model"
 """Folder in a run, or in an exported driver, that holds the perception model which its policy sees by."""
 
 _SHAPE = ("width_px", "height_px", "channels", "frame_stack")
 _MOUNT = ("fov_rad", "forward_m", "height_m", "pitch_rad")
 
 
-def start_encoders(policy: nn.Module, agent: PpoSpec | DqnSpec, world: WorldSpec) -> None:
+def init_encoders(policy: nn.Module, agent: PpoSpec | DqnSpec, world: WorldSpec) -> None:
     """Give a policy's image encoders the weights that its spec tells them to start from, if any.
 
     Raises:
         DriveRLError: no such perception model, or its encoder or its pictures are others.
     """
-    if agent.encoder.start is None:
+    if agent.encoder.init_from is None:
         return
-    trained = load_trained(agent.encoder.start)
+    trained = load_trained(agent.encoder.init_from)
     theirs, mine = trained.spec.model.encoder, agent.encoder
     pairs = {f"agent.encoder.{key}": (getattr(theirs, key), getattr(mine, key)) for key in ("kind", "features")}
-    _check(f"agent.encoder.start = {mine.start}", pairs | _cameras(trained.spec.world, world, _SHAPE))
+    _check(f"agent.encoder.init_from = {mine.init_from}", pairs | _cameras(trained.spec.world, world, _SHAPE))
     for encoder in _encoders(policy):
         load_weights(encoder, trained.model.encoder.state_dict(), trained.weights)
 
@@ -45,7 +45,7 @@ def freeze_encoders(policy: nn.Module) -> None:
         encoder.freeze()
 
 
-def load_eyes(spec: RunSpec, home: Path | None, device: torch.device) -> Eyes | None:
+def load_perception_model(spec: RunSpec, home: Path | None, device: torch.device) -> LaneEstimator | None:
     """Return what a run's policy sees by, or None if it sees for itself.
 
     Args:
@@ -56,17 +56,20 @@ def load_eyes(spec: RunSpec, home: Path | None, device: torch.device) -> Eyes | 
     Raises:
         DriveRLError: no such perception model, it tells no lane state, or its camera is another.
     """
-    if spec.agent.eyes is None:
+    if spec.agent.perception_model is None:
         return None
-    trained = load_trained(spec.agent.eyes if home is None else str(home / EYES))
-    _check(f"agent.eyes = {spec.agent.eyes}", _cameras(trained.spec.world, spec.world, _SHAPE + _MOUNT))
-    return Eyes(trained, spec.world.task, device)
+    trained = load_trained(spec.agent.perception_model if home is None else str(home / PERCEPTION_MODEL))
+    _check(
+        f"agent.perception_model = {spec.agent.perception_model}",
+        _cameras(trained.spec.world, spec.world, _SHAPE + _MOUNT),
+    )
+    return LaneEstimator(trained, spec.world.task, device)
 
 
-def keep_eyes(eyes: Eyes | None, home: Path) -> None:
-    """Put a copy of the eyes, if there are any, where `load_eyes` finds them."""
-    if eyes is not None:
-        write_model(eyes.trained, home / EYES)
+def keep_perception_model(estimator: LaneEstimator | None, home: Path) -> None:
+    """Put a copy of the perception model, if there is one, where `load_perception_model` finds them."""
+    if estimator is not None:
+        write_model(estimator.trained, home / PERCEPTION_MODEL)
 
 
 def _encoders(policy: nn.Module) -> list[ImageEncoder]:

@@ -19,7 +19,7 @@ from drive_rl.config.reader import dump, read_run
 from drive_rl.config.spec import DqnSpec, RunSpec
 from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.evaluate import Evaluator
-from drive_rl.drivers.lane_estimator import Eyes
+from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.callbacks import (
@@ -33,7 +33,7 @@ from drive_rl.learn.callbacks import (
     guard_loss,
 )
 from drive_rl.learn.checkpoint import checkpoint
-from drive_rl.learn.pretrained import keep_eyes, load_eyes, start_encoders
+from drive_rl.learn.pretrained import init_encoders, keep_perception_model, load_perception_model
 from drive_rl.learn.progress import Display
 from drive_rl.learn.sb3.logging import make_logger
 from drive_rl.learn.training_history import Evaluation, History
@@ -93,22 +93,22 @@ def train(
             spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
         assert spec is not None, "train needs a spec or a run to resume"
         check_tracker(spec.track, spec.project)
-        eyes = load_eyes(spec, run.path if run else None, chosen)
+        estimator = load_perception_model(spec, run.path if run else None, chosen)
         world, agent = spec.training_world, spec.agent
-        envs = make_envs(world, agent, "train", agent.num_envs, spec.seed, spec.engine, chosen, eyes)
+        envs = make_envs(world, agent, "train", agent.num_envs, spec.seed, spec.engine, chosen, estimator)
         held.callback(envs.close)
         model = build_model(spec.agent, envs, chosen, spec.seed)
         if run is None:
-            start_encoders(model.policy, spec.agent, spec.world)
+            init_encoders(model.policy, spec.agent, spec.world)
             run, history = _new_run(spec, runs_dir, command), None
             held.enter_context(run.beginning())
-            keep_eyes(eyes, run.path)
+            keep_perception_model(estimator, run.path)
         else:
             checkpoint.restore(model, run.last)
             history = History.load(run.history)
             _refuse_finished(run, spec, history, model.num_timesteps)
         console.print(f"run: {run.path}", markup=False, highlight=False, soft_wrap=True)
-        _Session(spec, run, model, history, console, film, eyes).go()
+        _Session(spec, run, model, history, console, film, estimator).go()
         return run
 
 
@@ -122,14 +122,14 @@ class _Session:
     resumed: History | None
     console: Console
     film: Film | None
-    eyes: Eyes | None
+    estimator: LaneEstimator | None
 
     def go(self) -> None:
         """Train to the end of the budget, to the bar, or until asked to stop."""
         history = self.resumed or History()
         metrics = MetricsFile(self.run.metrics, history.rows)
         config = self.spec.model_dump(mode="json")
-        tracker = make_tracker(self.spec.track, self.run, config, self.spec.project, self._say, metrics.rows())
+        tracker = make_tracker(self.spec.track, self.run, config, self.spec.project, self._echo, metrics.rows())
         try:
             self.model.set_logger(make_logger(metrics, tracker, history.unlogged))
             with stop_on_signals() as stop:
@@ -162,12 +162,12 @@ class _Session:
                 display.evaluated(row)
 
             evaluate = Evaluate(self.spec.evaluation, history, evaluator, stop, save, report)
-            duties = [_Clock(history), guard_loss, save.numbered, evaluate, save, Stop(stop, save)]
+            callbacks = [_Clock(history), guard_loss, save.numbered, evaluate, save, Stop(stop, save)]
             history.start()
             try:
                 self.model.learn(
                     checkpoint.remaining_steps(self.model, self.spec.budget_steps),
-                    callback=SafePoints(duties, display.at),
+                    callback=SafePoints(callbacks, display.at),
                     log_interval=_LOG_EPISODES if isinstance(self.spec.agent, DqnSpec) else 1,
                     reset_num_timesteps=self.resumed is None,
                 )
@@ -183,13 +183,13 @@ class _Session:
         """Make the film, hand it and the best driver to the tracker, and say how it went."""
         best = history.best
         assert best is not None, "training ends with an evaluation"
-        self._say(
+        self._echo(
             f"{self.model.num_timesteps:,} steps in {history.wall_s:.0f} s ({history.train_s:.0f} s without"
             f" evaluations); best held-out success {best.success:.0%} at step {best.step:,}"
         )
         if self.film is not None and (path := self.film(self.run.path)) is not None:
             tracker.film(path, self.model.num_timesteps)
-            self._say(f"film: {path}")
+            self._echo(f"film: {path}")
         tracker.model(self.run.best, self.spec.name)
         write_json(self.run.finished, {"step": self.model.num_timesteps})
 
@@ -204,15 +204,15 @@ class _Session:
 
     def _evaluator(self) -> Evaluator:
         agent, episodes = self.spec.agent, self.spec.evaluation.episodes
-        driver = PolicyDriver(agent.name, self.model.policy, agent.observation, agent.actions, self.eyes)
+        driver = PolicyDriver(agent.name, self.model.policy, agent.observation, agent.actions, self.estimator)
         return Evaluator(driver, self.spec.world, "val", min(8, episodes), self.spec.engine)
 
-    def _say(self, line: str) -> None:
+    def _echo(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Clock:
-    """Keeps the seconds in the log (a `Duty`)."""
+    """Keeps the seconds in the log (a `Callback`)."""
 
     def __init__(self, history: History) -> None:
         self._history = history

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from drive_rl.run.storage.manifest import MEND, Count
+from drive_rl.run.storage.manifest import FIX, Count
 from drive_rl.run.storage.schema import Table, read_table
 from drive_rl.sim.task.scoring import Score
 
@@ -73,7 +73,7 @@ class History:
         Raises:
             DriveRLError: no such file, or not a history.
         """
-        file = read_table(path, _File, MEND)
+        file = read_table(path, _File, FIX)
         unlogged = {name: math.nan if value is None else value for name, value in file.unlogged.items()}
         return cls(file.evaluations, file.wall_s, file.evaluation_s, file.rows, unlogged)
 

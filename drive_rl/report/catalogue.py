@@ -19,6 +19,7 @@ from rich.text import Text
 from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.reader import (
     Part,
+    is_perception_spec,
     load_agent,
     load_part,
     load_perception,
@@ -27,7 +28,6 @@ from drive_rl.config.reader import (
     read_perception,
     read_run,
     read_yaml,
-    tells_perception,
 )
 from drive_rl.config.shelf import Shelf, entries, home, shelf_folders, unknown
 from drive_rl.config.spec import RunSpec
@@ -103,7 +103,7 @@ def recorded(folder: Path) -> RunSpec | PerceptionSpec:
         DriveRLError: its `spec.yaml` is missing or damaged.
     """
     path = folder / "spec.yaml"
-    return read_perception(path) if tells_perception(path) else read_run(path)
+    return read_perception(path) if is_perception_spec(path) else read_run(path)
 
 
 def new_driver_folder(name: str) -> Path:

@@ -22,7 +22,7 @@ from drive_rl.config.spec import Renderer
 from drive_rl.errors import DriveRLError
 from drive_rl.run.process.device import choose_device, describe_device
 from drive_rl.run.provenance import cpu_model, git_state, package_version, package_versions, usable_cores
-from drive_rl.sim.envs.frame_stack import Eye
+from drive_rl.sim.envs.frame_stack import FrameStack
 from drive_rl.sim.task.episode import draw_episode
 
 _FRAMES = 10
@@ -136,7 +136,7 @@ def measure(name: Renderer) -> tuple[float, str]:
     """
     world = load_world(_PROBE_WORLD, [f"camera.renderer={name}"])
     episode = draw_episode(world, 0)
-    eye = Eye(world)
+    eye = FrameStack(world)
     try:
         eye.open(episode, episode.start)
         times_s = []

@@ -34,7 +34,7 @@ class FitDisplay:
     ) -> None:
         self._bar.stop()
 
-    def say(self, line: str) -> None:
+    def echo(self, line: str) -> None:
         """Print a line for people."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -43,8 +43,8 @@ class FitDisplay:
         self._bar.update(self._task, completed=frames, total=of, loss=loss)
         if not self._live and time.perf_counter() - self._spoke_s >= _LINE_EVERY_S:
             self._spoke_s = time.perf_counter()
-            self.say(f"{frames:,} of {of:,} pictures, loss {loss:.3g}")
+            self.echo(f"{frames:,} of {of:,} pictures, loss {loss:.3g}")
 
     def looked(self, look: Look) -> None:
         """Show a look at held-out roads."""
-        self.say(f"{look.frames:,} pictures: {look}")
+        self.echo(f"{look.frames:,} pictures: {look}")

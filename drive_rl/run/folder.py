@@ -26,7 +26,7 @@ from drive_rl.run.storage.lock import is_held, only_writer
 
 _LOCK = ".lock"
 _NEEDED = ("spec.yaml", "provenance.json")
-_MEND = "give a folder that `drive-rl train` made, such as runs/quickstart"
+_FIX = "give a folder that `drive-rl train` made, such as runs/quickstart"
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ class RunFolder:
         path = Path(path)
         if not path.is_dir():
             found = "is a file" if path.exists() else "no such folder"
-            raise DriveRLError(f"{path}: {found}, where a run folder was expected: {_MEND}{_known_runs(path)}")
+            raise DriveRLError(f"{path}: {found}, where a run folder was expected: {_FIX}{_known_runs(path)}")
         if not is_run(path):
             path = _newest_run(path, wanted)
-        read_json(path / "provenance.json", f"the run is damaged; {_MEND}")
+        read_json(path / "provenance.json", f"the run is damaged; {_FIX}")
         return cls(path)
 
     @contextmanager
@@ -219,7 +219,7 @@ def _newest_run(path: Path, wanted: str) -> Path:
         return runs[-1]
     missing = [name for name in _NEEDED if not (path / name).is_file()]
     raise DriveRLError(
-        f"{path}: not a run folder: {' and '.join(missing)} not found, and no run inside: {_MEND}{_known_runs(path)}"
+        f"{path}: not a run folder: {' and '.join(missing)} not found, and no run inside: {_FIX}{_known_runs(path)}"
     )
 
 

@@ -14,7 +14,7 @@ from drive_rl.errors import DriveRLError
 
 FARTHEST = 1e6
 """Largest size of a coordinate [m], a speed [m/s] or an angle [rad] that an engine can go on from."""
-_MEND = "fix: the world, the modes and num_envs that it was taken from"
+_FIX = "fix: the world, the modes and num_envs that it was taken from"
 
 
 class Expected(NamedTuple):
@@ -35,9 +35,9 @@ def check_state(state: Mapping[str, NDArray[Any]], expected: Mapping[str, Expect
     for name in sorted(expected.keys() | state.keys()):
         if name not in state or name not in expected:
             what = "is missing" if name in expected else f"is unknown; expected {', '.join(expected)}"
-            raise DriveRLError(f"state: {name}: {what}; {_MEND}")
+            raise DriveRLError(f"state: {name}: {what}; {_FIX}")
     for name, form in expected.items():
-        check_array(f"state: {name}", state[name], form, _MEND)
+        check_array(f"state: {name}", state[name], form, _FIX)
 
 
 def check_array(name: str, array: NDArray[Any], expected: Expected, fix: str) -> None:
@@ -65,8 +65,8 @@ def check_array(name: str, array: NDArray[Any], expected: Expected, fix: str) ->
             raise DriveRLError(f"{name}: holds {found}, but expected [{expected.low:g}, {expected.high:g}]; {fix}")
 
 
-def check_generator(name: str, words: NDArray[Any], fix: str = _MEND) -> None:
-    """Refuse words that are no state of a PCG64 generator, (6,) uint64, as `course.generator_state` returns them.
+def check_generator(name: str, words: NDArray[Any], fix: str = _FIX) -> None:
+    """Refuse words that are no state of a PCG64 generator, (6,) uint64, as `sampler.generator_state` returns them.
 
     Raises:
         DriveRLError: with its name.

@@ -44,7 +44,7 @@ TINY = BenchSetting(
 )
 RECIPE = (
     *("world.camera.width_px=64", "world.camera.height_px=32", "model.encoder.features=16", "data.weather=false"),
-    *("fit.frames=8", "fit.batch_size=4", "fit.val_frames=4", "fit.augment=false", "data.per_road=1", "track=none"),
+    *("fit.samples=8", "fit.batch_size=4", "fit.val_samples=4", "fit.augment=false", "data.per_road=1", "track=none"),
 )
 NAMES = {"all": (), "seer": ("model.heads=[segmentation]",), "feeler": ("model.heads=[lane]",)}
 
@@ -84,7 +84,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     found = []
     for name, heads in NAMES.items():
         spec = load_perception("unet", [*RECIPE, *heads]).model_copy(update={"name": name})
-        found.append(str(fit(spec, runs, Silent(), say=lambda text: None, device="cpu").path))
+        found.append(str(fit(spec, runs, Silent(), echo=lambda text: None, device="cpu").path))
     return found
 
 

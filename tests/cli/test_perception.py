@@ -15,7 +15,7 @@ world:
   base: lane_follow
   camera: {width_px: 64, height_px: 40, channels: rgb, frame_stack: 1, fov_rad: 2.0, pitch_rad: 0.5}
 data: {per_road: 4}
-fit: {frames: 128, batch_size: 16, evaluate_every: 64, val_frames: 16, polish_frames: 128}
+fit: {samples: 128, batch_size: 16, evaluate_every: 64, val_samples: 16, head_finetune_samples: 128}
 track: csv
 """
 
@@ -42,8 +42,8 @@ def test_fit_leaves_a_run_folder_that_goes_on_longer(here: Path, run: Path) -> N
     }
     assert json.loads((run / "eval.json").read_text())["split"] == "val"
     refused = call(here, "perception", "fit", "--resume", str(run), expect=2).stderr
-    assert "fit.frames=256" in refused
-    call(here, "perception", "fit", "--resume", str(run), "fit.frames=192")
+    assert "fit.samples=256" in refused
+    call(here, "perception", "fit", "--resume", str(run), "fit.samples=192")
     assert "192," in (run / "metrics.csv").read_text()
     assert "may" in call(here, "perception", "fit", "--help").stdout
 
@@ -74,7 +74,7 @@ def test_data_is_made_and_learned_from(here: Path) -> None:
     assert len(list((here / "set" / "images").glob("*.png"))) == 20
     assert "exists already" in call(here, "data", "make", "lane_follow", "--out", "set", expect=2).stderr
     (here / "set" / "images" / "000003.png").write_bytes(b"no picture")
-    changes = "data.folder=set", "fit.frames=64", "fit.polish_frames=32"
+    changes = "data.folder=set", "fit.samples=64", "fit.head_finetune_samples=32"
     learned = call(here, "perception", "fit", "tiny.yaml", *changes)
     assert "20 pictures" in learned.stdout or "18 pictures" in learned.stdout
     assert (

@@ -15,7 +15,7 @@ from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.reader import load_world
 from drive_rl.config.spec import Actions, Observation, ReferenceSpec, TaskSpec, WorldSpec
 from drive_rl.drivers.evaluate import evaluate
-from drive_rl.drivers.lane_estimator import OWN_SENSORS, pace_seen
+from drive_rl.drivers.lane_estimator import OWN_SENSORS, visible_target_speed
 from drive_rl.drivers.observations import Batch
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError
@@ -53,15 +53,15 @@ class PerfectDriver:
     actions: Actions = "continuous"
 
     def __init__(self, world: WorldSpec) -> None:
-        self.eyes = Perfect()
+        self.perception_model = Perfect()
         spec = PerceptionSpec(name="perfect", world=world)
-        trained = Trained("perfect", spec, self.eyes, Path())  # type: ignore - no PerceptionModel, and drives like one
+        trained = Trained("perfect", spec, self.perception_model, Path())  # type: ignore - no PerceptionModel, and drives like one
         self.driver = drive_by(trained)
 
     def act(self, observations: Batch) -> np.ndarray:
         assert isinstance(observations, dict)
         state = observations["state"]
-        self.eyes.lane = torch.as_tensor(state[:, SEEN])
+        self.perception_model.lane = torch.as_tensor(state[:, SEEN])
         hidden = np.full_like(state, 7.0)
         own = [STATE_FIELDS.index(name) for name in OWN_SENSORS]
         hidden[:, own] = state[:, own]
@@ -83,7 +83,7 @@ def test_with_perfect_eyes_it_drives_as_the_reference_driver() -> None:
 def test_the_pace_is_the_worlds_rule_as_far_as_one_sees() -> None:
     task = TaskSpec(target_speed_mps=12, lateral_accel_mps2=2.5, braking_mps2=2)
     bends = [[0, 0, 0, 0], [0.025] * 4, [-0.025] * 4, [0, 0, 0, 0.1], [0.1, 0, 0, 0]]
-    told = pace_seen(torch.tensor(bends), task)
+    told = visible_target_speed(torch.tensor(bends), task)
     # by hand: sqrt(2.5 / 0.025) = 10; where the curvature grows from 0 at 10 m to 0.1 at 20 m, 18 m ahead binds, at
     # 0.08: v^2 = 2.5 / 0.08 + 2 x 2 x 18 = 103.25
     assert told.tolist() == pytest.approx([12, 10, 10, 103.25**0.5, 5])

@@ -8,7 +8,7 @@ from drive_rl.config.spec import Actions, Engine, Observation, ReferenceSpec
 from drive_rl.drivers.driver import begin_episodes
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.drivers.observations import Batch
-from drive_rl.drivers.perturbed import CorruptedDriver, DelayedDriver
+from drive_rl.drivers.perturbed import CorruptedDriver, PerturbedDriver
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError
 
@@ -35,7 +35,7 @@ class Sees(Echo):
 
 
 def said(delay_s: float, commands: list[float]) -> list[float]:
-    driver = DelayedDriver(Echo(), delay_s, control_hz=10)
+    driver = PerturbedDriver(Echo(), delay_s, control_hz=10)
     driver.begin([0])
     return [float(driver.act(np.full((1, 2), command))[0, 0]) for command in commands]
 
@@ -55,7 +55,7 @@ def test_commands_beyond_the_range_are_cut_before_they_are_mixed() -> None:
 
 
 def test_an_episode_begins_with_nothing_under_way() -> None:
-    driver = DelayedDriver(Echo(), 0.1, control_hz=10)
+    driver = PerturbedDriver(Echo(), 0.1, control_hz=10)
     driver.begin([0, 1])
     driver.act(np.full((2, 2), 0.5))
     driver.begin([1])
@@ -63,7 +63,7 @@ def test_an_episode_begins_with_nothing_under_way() -> None:
 
 
 def test_whoever_wraps_a_driver_hands_on_that_an_episode_begins() -> None:
-    driver = CorruptedDriver(DelayedDriver(Sees(), 0.1, control_hz=10), lambda images: images)
+    driver = CorruptedDriver(PerturbedDriver(Sees(), 0.1, control_hz=10), lambda images: images)
     shown = {"camera": np.full((1, 2, 16, 24), 51, np.uint8), "state": np.zeros((1, 11), np.float32)}
     begin_episodes(driver, [0])
     assert [driver.act(shown)[0, 0] for _ in range(2)] == pytest.approx([0, 0.2])
@@ -75,7 +75,7 @@ def test_whoever_wraps_a_driver_hands_on_that_an_episode_begins() -> None:
 def test_each_road_is_driven_the_same_whoever_drove_in_its_row_before(engine: Engine) -> None:
     world = small_specs.world()
     reference = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), world.car)
-    driver = DelayedDriver(reference, 0.15, world.task.control_hz)
+    driver = PerturbedDriver(reference, 0.15, world.task.control_hz)
     _, rows = evaluate(driver, world, "val", 18, engine=engine)
     again = evaluate(driver, world, "val", 18, engine=engine, num_envs=3)[1]
     _, prompt = evaluate(reference, world, "val", 18, engine=engine)
@@ -93,10 +93,10 @@ def test_corrupted_pictures_are_what_the_driver_sees() -> None:
 
 def test_what_cannot_be_done_says_so() -> None:
     with pytest.raises(DriveRLError, match="delay_s = -1"):
-        DelayedDriver(Echo(), -1, 10)
+        PerturbedDriver(Echo(), -1, 10)
     with pytest.raises(DriveRLError, match="shown no pictures"):
         CorruptedDriver(Echo(), np.zeros_like)
     discrete = Echo()
     discrete.actions = "discrete"
     with pytest.raises(DriveRLError, match="needs continuous actions"):
-        DelayedDriver(discrete, 0.1, 10)
+        PerturbedDriver(discrete, 0.1, 10)

@@ -76,7 +76,7 @@ def test_the_learner_is_given_scaled_rewards_and_the_return_counts_them_as_they_
     assert steps[-1][3][0]["episode"]["r"] == 1.5
     envs = make_envs(world("task.time_limit_s=90"), ppo("gamma=0.75"), "train", 2, 0)
     assert isinstance(envs, SerialVecEnv)
-    assert [seat.reward_scale for seat in envs.seats] == [0.25, 0.25]
+    assert [slot.reward_scale for slot in envs.slots] == [0.25, 0.25]
     envs.close()
 
 

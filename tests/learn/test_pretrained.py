@@ -12,12 +12,12 @@ from interrupted_training import interrupt_at, same
 from rich.console import Console
 
 from drive_rl.drivers.evaluate import evaluate
-from drive_rl.drivers.lane_estimator import Eyes
+from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.checkpoint.export import export_driver
 from drive_rl.learn.load_driver import load_driver
-from drive_rl.learn.pretrained import start_encoders
+from drive_rl.learn.pretrained import init_encoders
 from drive_rl.learn.sb3.feature_extractors import ImageEncoder
 from drive_rl.learn.train import train
 from drive_rl.perception.models.load import Trained, load_trained
@@ -39,7 +39,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
 
 
 def start(models: dict[str, RunFolder], kind: str = "small", frozen: bool = False) -> tuple[str, ...]:
-    named = (f"agent.encoder.kind={kind}", f"agent.encoder.start={models[kind].path}")
+    named = (f"agent.encoder.kind={kind}", f"agent.encoder.init_from={models[kind].path}")
     return (*named, "agent.encoder.frozen=true") if frozen else named
 
 
@@ -60,7 +60,7 @@ def test_every_encoder_of_a_policy_starts_from_the_model(
     envs = make_envs(spec.world, spec.agent, "train", 2, 0)
     policy = build_model(spec.agent, envs, CPU, 0).policy
     envs.close()
-    start_encoders(policy, spec.agent, spec.world)
+    init_encoders(policy, spec.agent, spec.world)
     found = [module for module in policy.modules() if isinstance(module, ImageEncoder)]
     expected = load_trained(str(models["small"].path)).model.encoder.state_dict()
     assert len(found) == encoders
@@ -107,7 +107,10 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does_without_the_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lent = shutil.copytree(models["unet"].path, tmp_path / "lent")
-    named = {"start": start({"unet": RunFolder(lent)}, "unet", frozen=True), "eyes": (SEEING, f"agent.eyes={lent}")}
+    named = {
+        "start": start({"unet": RunFolder(lent)}, "unet", frozen=True),
+        "eyes": (SEEING, f"agent.perception_model={lent}"),
+    }
     spec = small_specs.run(algorithm, *named[changes[0]], *changes[1:])
     unbroken = train(spec, tmp_path, "cpu", console=SILENT)
     with monkeypatch.context() as patch:
@@ -125,8 +128,8 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does_without_the_model(
 
 def test_environments_show_what_the_eyes_tell(models: dict[str, RunFolder]) -> None:
     trained, world = load_trained(str(models["small"].path)), small_specs.world()
-    eyes = Eyes(trained, world.task)
-    agent = small_specs.ppo("observation=camera+state", f"eyes={models['small'].path}")
+    eyes = LaneEstimator(trained, world.task)
+    agent = small_specs.ppo("observation=camera+state", f"perception_model={models['small'].path}")
     bare, seen = (make_envs(world, agent, "train", 2, 0, "batch", CPU, each) for each in (None, eyes))
     assert seen.observation_space.shape == (len(STATE_FIELDS),)
     _check_told(trained, eyes, bare.reset(), seen.reset())
@@ -144,7 +147,7 @@ def test_environments_show_what_the_eyes_tell(models: dict[str, RunFolder]) -> N
     seen.close()
 
 
-def _check_told(trained: Trained, eyes: Eyes, plain: Any, told: Any) -> None:
+def _check_told(trained: Trained, eyes: LaneEstimator, plain: Any, told: Any) -> None:
     np.testing.assert_array_equal(told, eyes.state(plain))
     speed = STATE_FIELDS.index("speed_mps")
     np.testing.assert_array_equal(told[:, speed], plain["state"][:, speed])
@@ -154,10 +157,10 @@ def _check_told(trained: Trained, eyes: Eyes, plain: Any, told: Any) -> None:
 
 
 def test_an_exported_driver_carries_its_eyes(models: dict[str, RunFolder], tmp_path: Path) -> None:
-    spec = small_specs.run("ppo", SEEING, f"agent.eyes={models['small'].path}")
+    spec = small_specs.run("ppo", SEEING, f"agent.perception_model={models['small'].path}")
     run = train(spec, tmp_path, "cpu", console=SILENT)
     folder = export_driver(run, tmp_path / "agents" / "mine")
-    names = ["README.md", "eval.json", "eyes", "manifest.json", "spec.yaml", "weights.safetensors"]
+    names = ["README.md", "eval.json", "manifest.json", "perception_model", "spec.yaml", "weights.safetensors"]
     assert sorted(path.name for path in folder.iterdir()) == names
     card = (folder / "README.md").read_text()
     assert "- sees: 2 grey frames of 24x16 px, its own speed, yaw rate and steering angle\n" in card
@@ -165,8 +168,8 @@ def test_an_exported_driver_carries_its_eyes(models: dict[str, RunFolder], tmp_p
     assert driver.observation == "camera+state"
     rows = [evaluate(*load_driver(str(path)), "val", 2)[1] for path in (folder, run.path, run.best)]
     assert rows[0] == rows[1] == rows[2]
-    shutil.rmtree(folder / "eyes")
-    with pytest.raises(DriveRLError, match="eyes"):
+    shutil.rmtree(folder / "perception_model")
+    with pytest.raises(DriveRLError, match="perception_model"):
         load_driver(str(folder), world)
 
 
@@ -188,21 +191,26 @@ def test_another_encoder_or_camera_is_refused_before_a_run_is_made(
 
 
 def test_eyes_of_another_camera_or_without_a_lane_are_refused(models: dict[str, RunFolder], tmp_path: Path) -> None:
-    eyes = (SEEING, f"agent.eyes={models['small'].path}")
-    with pytest.raises(DriveRLError, match=r"agent\.eyes = .*: world\.camera\.fov_rad = 1\.3 there and 1\.5 here"):
+    eyes = (SEEING, f"agent.perception_model={models['small'].path}")
+    with pytest.raises(
+        DriveRLError, match=r"agent\.perception_model = .*: world\.camera\.fov_rad = 1\.3 there and 1\.5 here"
+    ):
         train(small_specs.run("ppo", *eyes, "world.camera.fov_rad=1.5"), tmp_path, "cpu", console=SILENT)
     blind = small_perception.run(tmp_path, heads=("scene",))
     with pytest.raises(DriveRLError, match="tells no lane state"):
-        train(small_specs.run("ppo", SEEING, f"agent.eyes={blind.path}"), tmp_path, "cpu", console=SILENT)
+        train(small_specs.run("ppo", SEEING, f"agent.perception_model={blind.path}"), tmp_path, "cpu", console=SILENT)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (("agent.encoder.frozen=true",), "a random encoder would stay random; fix: set encoder.start"),
-        (("agent.eyes=x",), "fix: observation = camera\\+state"),
-        ((SEEING, "agent.eyes=x", "agent.encoder.start=x"), "has no encoder; fix: encoder.start = null"),
-        (("agent.observation=state", "agent.encoder.start=x"), "has no encoder"),
+        (("agent.encoder.frozen=true",), "a random encoder would stay random; fix: set encoder.init_from"),
+        (("agent.perception_model=x",), "fix: observation = camera\\+state"),
+        (
+            (SEEING, "agent.perception_model=x", "agent.encoder.init_from=x"),
+            "has no encoder; fix: encoder.init_from = null",
+        ),
+        (("agent.observation=state", "agent.encoder.init_from=x"), "has no encoder"),
     ],
 )
 def test_recipes_that_say_two_things_are_refused(changes: tuple[str, ...], message: str) -> None:

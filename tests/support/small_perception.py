@@ -25,7 +25,7 @@ def run(folder: Path, world: WorldSpec | None = None, kind: str = "small", **mod
         name="eyes",
         world=world or small_specs.world(),
         model=ModelSpec(encoder=EncoderSpec(kind=kind, features=16), **model),
-        fit=FitSpec(frames=64, batch_size=32, val_frames=16, evaluate_every=64, augment=False),
+        fit=FitSpec(samples=64, batch_size=32, val_samples=16, evaluate_every=64, augment=False),
         track="none",
     )
     return fit(spec, folder, Silent(), lambda line: None, "cpu")

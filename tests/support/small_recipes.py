@@ -6,11 +6,11 @@ from drive_rl.config.reader import load_perception
 SMALL = (
     "world.camera.width_px=64",
     "world.camera.height_px=40",
-    "fit.frames=192",
+    "fit.samples=192",
     "fit.batch_size=16",
     "fit.evaluate_every=96",
-    "fit.val_frames=16",
-    "fit.polish_frames=0",
+    "fit.val_samples=16",
+    "fit.head_finetune_samples=0",
     "data.per_road=4",
     "track=none",
 )

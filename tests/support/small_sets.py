@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drive_rl.config.perception_spec import FramesSpec
+from drive_rl.config.perception_spec import DataSpec
 from drive_rl.config.reader import load_world
 from drive_rl.config.spec import SPLITS, Split, WorldSpec
 from drive_rl.perception.data.rendered_dataset import road_frames
@@ -12,7 +12,7 @@ from drive_rl.perception.data.samples import Frames
 from drive_rl.perception.data.writer import write_data
 
 PER_ROAD = 3
-DATA = FramesSpec(per_road=PER_ROAD, weather=True)
+DATA = DataSpec(per_road=PER_ROAD, weather=True)
 
 
 def cars(**camera: object) -> WorldSpec:

@@ -1,7 +1,7 @@
 """Checkpoints of PPO and DQN that hold no pickle, and from which training goes on bit for bit.
 
 A checkpoint is a folder: `weights.safetensors`, `optimizer.safetensors` and `.json`, `counters.json`, `rng.json`,
-`last_step.npz`, `env.npz`; for DQN `replay.npz`; for guided drivers `guide.json`, `guide_optimizer.*` and
+`last_step.npz`, `env.npz`; for DQN `replay.npz`; for guided drivers `guidance.json`, `guidance_optimizer.*` and
 `pictures.npz`; where a run resumes from it `training.json`; and `manifest.json` with the SHA-256 of each. It knows
 what stable-baselines3 2.9 keeps where. It does not build models (they come built from a spec), nor decide when to save.
 
@@ -39,7 +39,7 @@ from drive_rl.learn.checkpoint.rng_state import capture_rng, read_rng, restore_r
 from drive_rl.learn.guidance.policies import GuidedDQN, GuidedPPO
 from drive_rl.run.storage.arrays import read_arrays
 from drive_rl.run.storage.atomic import write_directory, write_json
-from drive_rl.run.storage.manifest import DRIVERS, MEND, verify, write_manifest
+from drive_rl.run.storage.manifest import DRIVERS, FIX, verify, write_manifest
 from drive_rl.run.storage.schema import read_table
 from drive_rl.run.storage.tensors import check_weights, read_optimizer, read_tensors, write_optimizer, write_tensors
 from drive_rl.sim.state import Expected, check_array
@@ -87,7 +87,7 @@ def save(
         if isinstance(model, DQN) and replay and model.replay_buffer is not None:
             write_replay(new / "replay.npz", model.replay_buffer)
         if isinstance(model, GuidedPPO | GuidedDQN):
-            model.guide.write(new, pictures=replay)
+            model.guidance.write(new, pictures=replay)
         if history is not None:
             write_json(new / "training.json", history)
         head = {"algorithm": algorithm, "num_timesteps": _learned_steps(model), "exact": exact}
@@ -115,15 +115,15 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
     weights = read_tensors(path)
     check_weights(policy, weights, path)
     optimizer = read_optimizer(folder, policy.optimizer)
-    counters = read_table(folder / "counters.json", DQNCounters if isinstance(model, DQN) else Counters, MEND)
+    counters = read_table(folder / "counters.json", DQNCounters if isinstance(model, DQN) else Counters, FIX)
     if counters.num_timesteps != manifest["num_timesteps"]:
         raise DriveRLError(
             f"{folder / 'counters.json'}: num_timesteps = {counters.num_timesteps}, but manifest.json says"
-            f" {manifest['num_timesteps']}; {MEND}"
+            f" {manifest['num_timesteps']}; {FIX}"
         )
     buffer = model.replay_buffer if isinstance(model, DQN) and "replay.npz" in names else None
     replay = read_replay(folder / "replay.npz", buffer) if buffer is not None else {}
-    guide = model.guide if isinstance(model, GuidedPPO | GuidedDQN) else None
+    guide = model.guidance if isinstance(model, GuidedPPO | GuidedDQN) else None
     lessons = guide.read(folder, _rollout_steps(model), exact) if guide is not None else None
     rng = read_rng(folder / "rng.json")
     last_step = _read_last_step(model.env, folder / "last_step.npz") if "env.npz" in names and model.env else None
@@ -227,7 +227,7 @@ def _check_complete(folder: Path, manifest: dict[str, Any], model: BaseAlgorithm
     if "env.npz" in manifest["files"]:
         needed += ["last_step.npz"]
     if absent := [name for name in needed if name not in manifest["files"]]:
-        raise DriveRLError(f"{folder / 'manifest.json'}: files: {', '.join(absent)} not listed; {MEND}")
+        raise DriveRLError(f"{folder / 'manifest.json'}: files: {', '.join(absent)} not listed; {FIX}")
 
 
 def _rollout_steps(model: BaseAlgorithm) -> int:
@@ -256,7 +256,7 @@ def _read_last_step(env: VecEnv, path: Path) -> dict[str, np.ndarray]:
     parts = space.spaces if isinstance(space, spaces.Dict) else {"": space}
     expected = {f"obs/{key}": (n, *(part.shape or ())) for key, part in parts.items()} | {"episode_starts": (n,)}
     if arrays.keys() != expected.keys():
-        raise DriveRLError(f"{path}: holds {', '.join(arrays)}, but expected {', '.join(expected)}; {MEND}")
+        raise DriveRLError(f"{path}: holds {', '.join(arrays)}, but expected {', '.join(expected)}; {FIX}")
     if (found := arrays["episode_starts"].size) != n:
         raise DriveRLError(
             f"{path}: the checkpoint holds {found} environments and this run has {n}: resume with the same number of"
@@ -264,7 +264,7 @@ def _read_last_step(env: VecEnv, path: Path) -> dict[str, np.ndarray]:
         )
     for name, shape in expected.items():
         dtype = np.dtype(bool if name == "episode_starts" else parts[name.removeprefix("obs/")].dtype).type
-        check_array(f"{path}: {name}", arrays[name], Expected(shape, dtype), MEND)
+        check_array(f"{path}: {name}", arrays[name], Expected(shape, dtype), FIX)
     return arrays
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from drive_rl.config.reader import dump, read_run, tells_perception
+from drive_rl.config.reader import dump, is_perception_spec, read_run
 from drive_rl.config.spec import LearnerSpec, RunSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint.checkpoint import weights_only
-from drive_rl.learn.pretrained import EYES
+from drive_rl.learn.pretrained import PERCEPTION_MODEL
 from drive_rl.perception.models.export import export_model, score_lines, write_model
 from drive_rl.perception.models.load import load_trained
 from drive_rl.run.folder import RunFolder
@@ -22,7 +22,7 @@ from drive_rl.run.storage.manifest import DRIVERS, verify, write_manifest
 from drive_rl.run.storage.tensors import read_tensors, write_tensors
 
 _NEEDED = ("weights.safetensors", "spec.yaml")
-_MEND = "evaluate the run first: drive-rl eval RUN"
+_FIX = "evaluate the run first: drive-rl eval RUN"
 
 
 def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
@@ -34,7 +34,7 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
     Raises:
         DriveRLError: the run has no checkpoint, the folder exists, or no space is left.
     """
-    if tells_perception(run.spec):
+    if is_perception_spec(run.spec):
         return export_model(run, folder, overwrite)
     if folder.exists() and not overwrite:
         raise DriveRLError(f"{folder}: exists already; fix: another folder, or remove it first")
@@ -49,8 +49,10 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
             write_json(new / "eval.json", scores)
         write_text(new / "README.md", _card(folder.name, spec, made, scores))
         write_manifest(new, {"algorithm": made["algorithm"], "num_timesteps": made["num_timesteps"]})
-        if spec.agent.eyes is not None:
-            write_model(load_trained(str(run.path / EYES)), new / EYES)  # with a manifest of its own
+        if spec.agent.perception_model is not None:
+            write_model(
+                load_trained(str(run.path / PERCEPTION_MODEL)), new / PERCEPTION_MODEL
+            )  # with a manifest of its own
     return folder
 
 
@@ -82,7 +84,7 @@ def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
     agent, world = spec.agent, spec.world
     camera = f"{world.camera.frame_stack} {world.camera.channels} frames of"
     sees = f"{camera} {world.camera.width_px}x{world.camera.height_px} px"
-    if agent.eyes is not None:
+    if agent.perception_model is not None:
         sees = f"{sees}, its own speed, yaw rate and steering angle"
     elif agent.observation != "camera":
         sees = "the lane state" if agent.observation == "state" else f"{sees} and the lane state"
@@ -109,8 +111,8 @@ def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
 
 def _encoder(agent: LearnerSpec) -> str:
     """Return who makes what of the pictures."""
-    if agent.eyes is not None:
-        return f"eyes: the perception model {Path(agent.eyes).name}, in the folder `{EYES}`"
+    if agent.perception_model is not None:
+        return f"perception: the model {Path(agent.perception_model).name}, in the folder `{PERCEPTION_MODEL}`"
     encoder = agent.encoder
-    start = "" if encoder.start is None else f", from the perception model {Path(encoder.start).name}"
+    start = "" if encoder.init_from is None else f", from the perception model {Path(encoder.init_from).name}"
     return f"encoder: {encoder.kind}, {encoder.features} features{start}{', frozen' if encoder.frozen else ''}"

@@ -20,7 +20,7 @@ from drive_rl.run.storage.arrays import read_arrays
 from drive_rl.sim.state import Expected, check_array
 
 _FLAT = ("actions", "rewards", "dones", "timeouts")
-_MEND = "fix: the run's own spec.yaml, or another checkpoint of the run"
+_FIX = "fix: the run's own spec.yaml, or another checkpoint of the run"
 _CHUNK = 1024  # rows compared at a time, so that the comparison needs little memory
 
 
@@ -47,7 +47,7 @@ def read_replay(path: Path, buffer: ReplayBuffer) -> dict[str, np.ndarray]:
         return arrays
     for name in ("rewards", "size", "pos", "full"):
         if name not in arrays:
-            raise DriveRLError(f"{path}: {name}: is missing; {_MEND}")
+            raise DriveRLError(f"{path}: {name}: is missing; {_FIX}")
     rows, envs = arrays["rewards"].shape if arrays["rewards"].ndim == 2 else (0, 0)
     capacity = buffer.buffer_size
     if arrays["size"].shape != () or arrays["size"] != capacity or envs != buffer.n_envs:
@@ -59,11 +59,11 @@ def read_replay(path: Path, buffer: ReplayBuffer) -> dict[str, np.ndarray]:
     expected = _expected(buffer, rows, arrays)
     for name in sorted(expected.keys() | arrays.keys()):
         if name not in arrays or name not in expected:
-            raise DriveRLError(f"{path}: {name}: is {'missing' if name in expected else 'unknown'}; {_MEND}")
-        check_array(f"{path}: {name}", arrays[name], expected[name], _MEND)
+            raise DriveRLError(f"{path}: {name}: is {'missing' if name in expected else 'unknown'}; {_FIX}")
+        check_array(f"{path}: {name}", arrays[name], expected[name], _FIX)
     full, at = bool(arrays["full"]), int(arrays["pos"])
     if rows != (capacity if full else at):
-        raise DriveRLError(f"{path}: {rows} rows with pos = {at} and full = {full}; {_MEND}")
+        raise DriveRLError(f"{path}: {rows} rows with pos = {at} and full = {full}; {_FIX}")
     return arrays
 
 

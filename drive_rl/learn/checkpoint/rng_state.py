@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from pydantic import AfterValidator, Field
 
-from drive_rl.run.storage.manifest import MEND
+from drive_rl.run.storage.manifest import FIX
 from drive_rl.run.storage.pcg64 import Bit, PCG64State, Word
 from drive_rl.run.storage.schema import Table, read_table
 
@@ -100,7 +100,7 @@ def read_rng(path: Path) -> RngState:
     Raises:
         DriveRLError: the file is missing, or holds no states that generators can be in.
     """
-    return read_table(path, RngState, MEND)
+    return read_table(path, RngState, FIX)
 
 
 def restore_rng(state: RngState, action_space: gymnasium.Space) -> None:

@@ -19,7 +19,7 @@ MOTION = tuple(STATE_FIELDS.index(field) for field in ("speed_mps", "lateral_spe
 """Which fields are zero for a car at rest."""
 
 
-class LaneSight(nn.Module):
+class LaneStateNet(nn.Module):
     """Pictures (B, C, H, W) uint8 -> the scaled lane state (B, fields).
 
     Args:

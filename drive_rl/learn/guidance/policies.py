@@ -1,7 +1,7 @@
 """Guided learning from the camera: perception learns from the simulator's lane state, the policy from perception.
 
-A guided policy carries its eyes (`LaneSight`). In training a `Guide` stands before the environments, and the policy
-reads lane states; whoever drives hands `predict` pictures, and nothing else.
+A guided policy carries a `LaneStateNet`. In training a `GuidanceWrapper` stands before the environments, and the policy
+reads lane states; a driver passes `predict` pictures and nothing else.
 """
 
 from collections.abc import Iterator
@@ -19,18 +19,18 @@ from torch.nn import functional as F
 
 from drive_rl.config.spec import EncoderSpec
 from drive_rl.learn.budget import BudgetPPO
-from drive_rl.learn.guidance.lane_net import LANE_STATE, LaneSight
-from drive_rl.learn.guidance.wrapper import Guide
+from drive_rl.learn.guidance.lane_net import LANE_STATE, LaneStateNet
+from drive_rl.learn.guidance.wrapper import GuidanceWrapper
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 
 
-class Sighted(BasePolicy):
+class LaneStatePolicy(BasePolicy):
     """A policy of lane states with eyes of its own, which another optimizer teaches."""
 
     def __init__(self, *args: Any, camera: gymnasium.Space, encoder: EncoderSpec, frames: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._learned = tuple(super().parameters())
-        self.sight = LaneSight(camera, encoder, frames)
+        self.lane_net = LaneStateNet(camera, encoder, frames)
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """Return what the policy's own optimizer learns: everything but the eyes."""
@@ -42,11 +42,11 @@ class Sighted(BasePolicy):
             actions, state = self.predict(observation[None], *args, **kwargs)
             return actions[0], state
         if np.ndim(observation) == 4:
-            observation = self.sight.tell(observation)
+            observation = self.lane_net.tell(observation)
         return super().predict(observation, *args, **kwargs)
 
 
-class GuidedActorCritic(Sighted, ActorCriticPolicy):
+class GuidedActorCritic(LaneStatePolicy, ActorCriticPolicy):
     """PPO's policy, with eyes."""
 
 
@@ -65,7 +65,7 @@ class NormedQ(QNetwork):
         self.q_net = nn.Sequential(*layers)
 
 
-class GuidedQ(Sighted, DQNPolicy):
+class GuidedQ(LaneStatePolicy, DQNPolicy):
     """DQN's policy, with eyes. It acts on the target network, which is steadier: a running average of the values.
 
     Whatever the learner keeps of a step, the policy reads one lane state.
@@ -86,11 +86,11 @@ class GuidedQ(Sighted, DQNPolicy):
 class GuidedPPO(BudgetPPO):
     """PPO (Schulman et al. 2017, arXiv 1707.06347) that teaches its policy's eyes with each update."""
 
-    guide: Guide
+    guidance: GuidanceWrapper
 
     def train(self) -> None:
         """Update the policy while its eyes are taught."""
-        with self.guide.teaching(self._current_progress_remaining, self.logger):
+        with self.guidance.teaching(self._current_progress_remaining, self.logger):
             super().train()
 
 
@@ -102,15 +102,15 @@ class GuidedDQN(PerEnvDQN):
     judgement apart, as in double Q-learning (van Hasselt et al. 2016, arXiv 1509.06461), so that mistakes count.
     """
 
-    guide: Guide
+    guidance: GuidanceWrapper
 
     def predict(self, observation: Any, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         """Return epsilon-greedy actions for what the guide shows; `observation` is for the replay buffer."""
-        return super().predict(self.guide.shown, *args, **kwargs)
+        return super().predict(self.guidance.shown, *args, **kwargs)
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """Update the values while the eyes are taught."""
-        with self.guide.teaching(self._current_progress_remaining, self.logger):
+        with self.guidance.teaching(self._current_progress_remaining, self.logger):
             self.policy.set_training_mode(True)
             self._update_learning_rate(self.policy.optimizer)
             losses = [self._step(batch_size) for _ in range(gradient_steps)]

@@ -1,8 +1,8 @@
-"""Between the environments and a guided learner: shows it the lane state, and teaches its eyes on what they see.
+"""Between the environments and a guided learner: shows it the lane state, and trains the network that predicts it.
 
-The environments show pictures and the true state. The learner is shown what `LaneSight` tells from the pictures; early
-on a share of the episodes shows it the true state instead (scheduled sampling, Bengio et al. 2015, arXiv 1506.03099),
-so that it need not wait for its eyes. This module knows nothing of algorithms and policies.
+The environments show pictures and the true state. The learner sees what `LaneStateNet` predicts from the pictures;
+early on, a share of the episodes shows the true state instead (scheduled sampling, Bengio et al. 2015, arXiv
+1506.03099), so that it need not wait for the network. This module knows nothing of algorithms and policies.
 """
 
 from collections.abc import Iterator
@@ -24,10 +24,10 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from drive_rl.config.spec import GuidanceSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.guidance.lane_net import LANE_STATE, MOTION, LaneSight
+from drive_rl.learn.guidance.lane_net import LANE_STATE, MOTION, LaneStateNet
 from drive_rl.run.storage.arrays import read_arrays
 from drive_rl.run.storage.atomic import write_json
-from drive_rl.run.storage.manifest import MEND, Count
+from drive_rl.run.storage.manifest import FIX, Count
 from drive_rl.run.storage.pcg64 import PCG64State
 from drive_rl.run.storage.schema import Table, read_table
 from drive_rl.run.storage.tensors import read_optimizer, write_optimizer
@@ -40,7 +40,7 @@ TRUE_AND_SHOWN = spaces.Box(-np.inf, np.inf, (2 * LANE_STATE.shape[0],), np.floa
 
 
 class _Counters(Table):
-    """`guide.json`."""
+    """`guidance.json`."""
 
     seen: Count
     owed: float = Field(ge=0)
@@ -50,7 +50,7 @@ class _Counters(Table):
     random: PCG64State
 
 
-class GuideState(NamedTuple):
+class GuidanceState(NamedTuple):
     """What a guide goes on from, read and checked."""
 
     counters: _Counters
@@ -60,7 +60,7 @@ class GuideState(NamedTuple):
     arrays: dict[str, np.ndarray] | None  # pictures and truths; None: none are kept
 
 
-class Guide(VecEnvWrapper):
+class GuidanceWrapper(VecEnvWrapper):
     """{camera, state} environments as environments of the scaled lane state.
 
     `shown` (B, fields) is what to act on: what the eyes tell, or early on the truth. It is also what the environments
@@ -88,11 +88,11 @@ class Guide(VecEnvWrapper):
         self._learning_rate = LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0)
         self._shows_truth = np.ones(envs.num_envs, bool)  # in each environment's running episode
 
-    def teach(self, sight: LaneSight) -> None:
+    def teach(self, lane_net: LaneStateNet) -> None:
         """Take a policy's eyes on, before the first reset."""
-        self._sight, self._device = sight, sight.scale.device
+        self._lane_net, self._device = lane_net, lane_net.scale.device
         self._pictures, self._truths = self._pictures.to(self._device), self._truths.to(self._device)
-        self._learned = [parameter for parameter in sight.parameters() if parameter.requires_grad]
+        self._learned = [parameter for parameter in lane_net.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.Adam(self._learned, self._spec.learning_rate, fused=True)
         self._teacher = ThreadPoolExecutor(1) if self._device.type == "cpu" else None
 
@@ -148,16 +148,16 @@ class Guide(VecEnvWrapper):
 
     def write(self, folder: Path, pictures: bool) -> None:
         """Write what `read` returns: exactly with the pictures, without them as if none had been seen."""
-        write_optimizer(folder, self._optimizer, "guide_optimizer")
+        write_optimizer(folder, self._optimizer, "guidance_optimizer")
         counters = {"seen": self._seen, "owed": self._owed, "remaining": self._remaining}
         shown = {"shows_truth": self._shows_truth.tolist(), "shown": self.shown.tolist()}
-        write_json(folder / "guide.json", {**counters, **shown, "random": self._rng.bit_generator.state})
+        write_json(folder / "guidance.json", {**counters, **shown, "random": self._rng.bit_generator.state})
         if pictures:
             kept = min(self._seen, self._spec.pictures)
             arrays = {"pictures": self._pictures[:kept].cpu().numpy(), "truths": self._truths[:kept].cpu().numpy()}
             np.savez(folder / "pictures.npz", allow_pickle=False, **arrays)
 
-    def read(self, folder: Path, unlearned: int, exact: bool) -> "GuideState":
+    def read(self, folder: Path, unlearned: int, exact: bool) -> "GuidanceState":
         """Return what `write` wrote for the same spec; `resume` goes on from it.
 
         Args:
@@ -169,19 +169,19 @@ class Guide(VecEnvWrapper):
         Raises:
             DriveRLError: a file is missing, is damaged, belongs to another spec, or holds what no guide holds.
         """
-        optimizer = read_optimizer(folder, self._optimizer, "guide_optimizer")
-        path, arrays, n = folder / "guide.json", None, self.num_envs
-        state = read_table(path, _Counters, MEND)
+        optimizer = read_optimizer(folder, self._optimizer, "guidance_optimizer")
+        path, arrays, n = folder / "guidance.json", None, self.num_envs
+        state = read_table(path, _Counters, FIX)
         shown = np.array(state.shown, np.float32) if len({len(row) for row in state.shown}) == 1 else np.empty(0)
-        check_array(f"{path}: shown", shown, Expected((n, *LANE_STATE.shape), np.float32), MEND)
+        check_array(f"{path}: shown", shown, Expected((n, *LANE_STATE.shape), np.float32), FIX)
         if len(state.shows_truth) != n:
-            raise DriveRLError(f"{path}: shows_truth: {len(state.shows_truth)} values, but expected {n}; {MEND}")
+            raise DriveRLError(f"{path}: shows_truth: {len(state.shows_truth)} values, but expected {n}; {FIX}")
         most = unlearned * self._spec.passes / self._spec.batch_size + 1
         if exact and state.owed > most:
-            raise DriveRLError(f"{path}: owed = {state.owed:g}: expected at most {most:g} minibatches; {MEND}")
+            raise DriveRLError(f"{path}: owed = {state.owed:g}: expected at most {most:g} minibatches; {FIX}")
         if (folder / "pictures.npz").is_file():
             arrays = self._read_pictures(folder / "pictures.npz", state.seen)
-        return GuideState(state, min(state.owed, most), shown, optimizer, arrays)
+        return GuidanceState(state, min(state.owed, most), shown, optimizer, arrays)
 
     def _read_pictures(self, path: Path, seen: int) -> dict[str, np.ndarray]:
         arrays = read_arrays(path)
@@ -192,11 +192,11 @@ class Guide(VecEnvWrapper):
                 f"{path}: holds {', '.join(arrays)} with pictures {found}, but this driver keeps {kept} of {shape} and"
                 " their truths: resume with the run's own spec.yaml"
             )
-        check_array(f"{path}: pictures", arrays["pictures"], Expected(found, np.uint8), MEND)
-        check_array(f"{path}: truths", arrays["truths"], Expected((kept, *LANE_STATE.shape), np.float32), MEND)
+        check_array(f"{path}: pictures", arrays["pictures"], Expected(found, np.uint8), FIX)
+        check_array(f"{path}: truths", arrays["truths"], Expected((kept, *LANE_STATE.shape), np.float32), FIX)
         return arrays
 
-    def resume(self, state: "GuideState") -> None:
+    def resume(self, state: "GuidanceState") -> None:
         """Go on from what `read` returned."""
         counters, arrays = state.counters, state.arrays
         self._optimizer.load_state_dict(state.optimizer)
@@ -237,7 +237,7 @@ class Guide(VecEnvWrapper):
         pictures, truths = self._pictures.index_select(0, drawn), self._truths[drawn]
         if self._spec.at_rest:
             self._bring_to_rest(pictures, truths)
-        loss = F.mse_loss(self._sight(pictures), truths)
+        loss = F.mse_loss(self._lane_net(pictures), truths)
         for parameter in self._learned:
             parameter.grad = None
         loss.backward()
@@ -251,17 +251,17 @@ class Guide(VecEnvWrapper):
     def _bring_to_rest(self, pictures: Tensor, truths: Tensor) -> None:
         """Make some pictures, and what is true of them, those of a car at rest; cars that learn seldom show any."""
         rows = self._tensor(np.flatnonzero(self._rng.random(len(pictures)) < self._spec.at_rest))
-        stack = self._sight.frames
+        stack = self._lane_net.frames
         newest = pictures[rows][:, -(pictures.shape[1] // stack) :]
         pictures[rows] = newest.repeat(1, stack, 1, 1)
         truths[rows[:, None], MOTION] = 0
 
     def _truth(self, state: Any) -> Tensor:
-        return self._sight.scaled(self._tensor(state))
+        return self._lane_net.scaled(self._tensor(state))
 
     def _tell(self, pictures: Tensor) -> Tensor:
         with torch.no_grad():
-            return self._sight(pictures)
+            return self._lane_net(pictures)
 
     def _tensor(self, values: Any) -> Tensor:
         return torch.as_tensor(values, device=self._device)

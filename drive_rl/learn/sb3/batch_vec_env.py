@@ -15,12 +15,12 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 from drive_rl.config.spec import Actions, Split
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.batch import Batch
-from drive_rl.sim.envs.road_sampler import Course, check_courses, split_courses
+from drive_rl.sim.envs.road_sampler import RoadSampler, check_samplers, split_samplers
 from drive_rl.sim.state import Expected, check_array
 from drive_rl.sim.task.outcome import RUNNING, TIMEOUT
 from drive_rl.sim.task.spaces import action_grid, action_space, commands_of, observation_space
 
-_MEND = "fix: the run's own spec.yaml"
+_FIX = "fix: the run's own spec.yaml"
 
 
 class BatchVecEnv(VecEnv):
@@ -43,19 +43,19 @@ class BatchVecEnv(VecEnv):
         n = batch.num_cars
         self._grid = action_grid(self.world.task) if actions == "discrete" else None
         self._scale = reward_scale
-        self._courses = [Course(split, seeding.np_random(None)[0], retry) for _ in range(n)]
+        self._samplers = [RoadSampler(split, seeding.np_random(None)[0], retry) for _ in range(n)]
         self._returns = batch.zeros((n,), np.float64)
         self._commands = np.zeros((n, 2))
         super().__init__(n, observation_space(self.world, batch.observation), action_space(self.world, actions))
 
     def reset(self) -> Any:
         """Begin every car's episode, with the seeds set before."""
-        for course, seed in zip(self._courses, self._seeds, strict=True):
+        for sampler, seed in zip(self._samplers, self._seeds, strict=True):
             if seed is not None:
-                course.rng = seeding.np_random(seed)[0]
+                sampler.rng = seeding.np_random(seed)[0]
         self._reset_seeds()
         self._returns[:] = 0
-        self.batch.begin(range(self.num_envs), [course.next() for course in self._courses])
+        self.batch.begin(range(self.num_envs), [sampler.next() for sampler in self._samplers])
         return self.batch.observe()
 
     def step_async(self, actions: np.ndarray) -> None:
@@ -76,15 +76,15 @@ class BatchVecEnv(VecEnv):
             info["terminal_observation"] = self.batch.observe_one(car)
             info["TimeLimit.truncated"] = bool(cars.end[car] == TIMEOUT)
             self._returns[car] = 0
-            self._courses[car].driven(info["road_seed"], info["is_success"])
+            self._samplers[car].driven(info["road_seed"], info["is_success"])
         if len(ended):
-            self.batch.begin(ended, [self._courses[car].next() for car in ended.tolist()])
+            self.batch.begin(ended, [self._samplers[car].next() for car in ended.tolist()])
         return self.batch.observe(), rewards, dones, infos
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return arrays from which `set_state` goes on exactly here."""
-        courses = {f"course.{i}": course.get_state() for i, course in enumerate(self._courses)}
-        return {**self.batch.get_state(), **courses, "returns": self.batch.to_numpy(self._returns).copy()}
+        samplers = {f"course.{i}": sampler.get_state() for i, sampler in enumerate(self._samplers)}
+        return {**self.batch.get_state(), **samplers, "returns": self.batch.to_numpy(self._returns).copy()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on where `get_state` was called.
@@ -92,19 +92,17 @@ class BatchVecEnv(VecEnv):
         Raises:
             DriveRLError: it is of other environments, or no state that they can be in; nothing has changed.
         """
-        rest, courses = split_courses(state)
+        rest, samplers = split_samplers(state)
         returns = rest.pop("returns", np.empty(0))
         self.batch.check_state(rest)
-        check_courses(courses, self.num_envs)
+        check_samplers(samplers, self.num_envs)
         if not rest["drives"].all():
-            raise DriveRLError(
-                f"state: drives = {rest['drives'].tolist()}: expected a car on its road in each; {_MEND}"
-            )
-        check_array("state: returns", returns, Expected((self.num_envs,), np.float64, -1e15, 1e15), _MEND)
+            raise DriveRLError(f"state: drives = {rest['drives'].tolist()}: expected a car on its road in each; {_FIX}")
+        check_array("state: returns", returns, Expected((self.num_envs,), np.float64, -1e15, 1e15), _FIX)
         self.batch.set_state(rest)
         self._returns[:] = self.batch.of_numpy(returns)
-        for i, course in enumerate(self._courses):
-            course.set_state(courses[f"course.{i}"])
+        for i, sampler in enumerate(self._samplers):
+            sampler.set_state(samplers[f"course.{i}"])
 
     def close(self) -> None:
         """End the threads."""

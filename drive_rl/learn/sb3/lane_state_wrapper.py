@@ -7,20 +7,20 @@ from typing import Any
 
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from drive_rl.drivers.lane_estimator import Eyes
+from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.sim.task.spaces import observation_space
 
 
-class SeenEnvs(VecEnvWrapper):
+class LaneStateWrapper(VecEnvWrapper):
     """{camera, state} environments as environments of the lane state that `eyes` tell. It keeps nothing of its own."""
 
-    def __init__(self, envs: VecEnv, eyes: Eyes) -> None:
+    def __init__(self, envs: VecEnv, estimator: LaneEstimator) -> None:
         super().__init__(envs, observation_space=observation_space(envs.get_attr("world")[0], "state"))
-        self._eyes = eyes
+        self._estimator = estimator
 
     def reset(self) -> Any:
         """Reset the environments; return lane states (B, fields)."""
-        return self._eyes.state(self.venv.reset())  # pyright: ignore - a dictionary
+        return self._estimator.state(self.venv.reset())  # pyright: ignore - a dictionary
 
     def step_wait(self) -> Any:
         """Step the environments; return lane states (B, fields), rewards, dones, infos."""
@@ -28,5 +28,5 @@ class SeenEnvs(VecEnvWrapper):
         for info in infos:
             if "terminal_observation" in info:
                 one = {key: part[None] for key, part in info["terminal_observation"].items()}
-                info["terminal_observation"] = self._eyes.state(one)[0]
-        return self._eyes.state(observations), rewards, dones, infos  # pyright: ignore - a dictionary
+                info["terminal_observation"] = self._estimator.state(one)[0]
+        return self._estimator.state(observations), rewards, dones, infos  # pyright: ignore - a dictionary

@@ -18,10 +18,10 @@ from drive_rl.drivers.observations import copied, stacked
 from drive_rl.sim.state import Expected, check_array
 
 _FAILED_KEPT = 8
-_MEND = "fix: the run's own spec.yaml"
+_FIX = "fix: the run's own spec.yaml"
 
 
-class Seat:
+class EnvSlot:
     """One environment and the return and length of its running episode; other names go to the environment.
 
     The learner is given `reward_scale` times the reward; the episode's return counts the reward itself. With a chance
@@ -77,8 +77,8 @@ class Seat:
         """
         rest = dict(state)
         episode, failed = rest.pop("episode", np.empty(0)), rest.pop("failed", np.empty(0))
-        check_array("state: episode", episode, Expected((2,), np.float64, -1e15, 1e15), _MEND)
-        check_array("state: failed", failed, Expected((None,), np.int64, 0), _MEND)
+        check_array("state: episode", episode, Expected((2,), np.float64, -1e15, 1e15), _FIX)
+        check_array("state: failed", failed, Expected((None,), np.int64, 0), _FIX)
         cast(Any, self.env).set_state(rest)
         self.episode_return, length = episode.tolist()
         self.episode_length = int(length)
@@ -91,15 +91,15 @@ class SerialVecEnv(VecEnv):
     def __init__(
         self, makers: Iterable[Callable[[], gymnasium.Env]], reward_scale: float = 1.0, retry: float = 0.0
     ) -> None:
-        self.seats = [Seat(make(), reward_scale, retry) for make in makers]
-        first = self.seats[0].env
+        self.slots = [EnvSlot(make(), reward_scale, retry) for make in makers]
+        first = self.slots[0].env
         self._actions = np.empty(0)
-        super().__init__(len(self.seats), first.observation_space, first.action_space)
+        super().__init__(len(self.slots), first.observation_space, first.action_space)
 
     def reset(self) -> Any:
         """Reset every environment, with the seeds and options set before."""
         seeds, options = self._seeds, self._options
-        rows = [seat.reset(seeds[i], options[i] or None) for i, seat in enumerate(self.seats)]
+        rows = [slot.reset(seeds[i], options[i] or None) for i, slot in enumerate(self.slots)]
         self._reset_seeds()
         self._reset_options()
         return stacked(rows, self.observation_space)
@@ -110,31 +110,31 @@ class SerialVecEnv(VecEnv):
 
     def step_wait(self) -> Any:
         """Step every environment."""
-        rows, rewards, dones, infos = zip(*map(Seat.step, self.seats, self._actions), strict=True)
+        rows, rewards, dones, infos = zip(*map(EnvSlot.step, self.slots, self._actions), strict=True)
         batch = stacked(rows, self.observation_space)
         return batch, np.array(rewards, np.float32), np.array(dones), list(infos)
 
     def close(self) -> None:
         """Close every environment."""
-        for seat in self.seats:
-            seat.env.close()
+        for slot in self.slots:
+            slot.env.close()
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """Return an attribute of some environments."""
-        return [getattr(seat, attr_name) for seat in self._picked(indices)]
+        return [getattr(slot, attr_name) for slot in self._picked(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         """Set an attribute of some environments."""
-        for seat in self._picked(indices):
-            setattr(seat.env, attr_name, value)
+        for slot in self._picked(indices):
+            setattr(slot.env, attr_name, value)
 
     def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
         """Call a method of some environments."""
-        return [getattr(seat, method_name)(*args, **kwargs) for seat in self._picked(indices)]
+        return [getattr(slot, method_name)(*args, **kwargs) for slot in self._picked(indices)]
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
         """Say which environments carry a wrapper."""
-        return [isinstance(seat.env, wrapper_class) for seat in self._picked(indices)]
+        return [isinstance(slot.env, wrapper_class) for slot in self._picked(indices)]
 
-    def _picked(self, indices: VecEnvIndices) -> list[Seat]:
-        return [self.seats[i] for i in self._get_indices(indices)]
+    def _picked(self, indices: VecEnvIndices) -> list[EnvSlot]:
+        return [self.slots[i] for i in self._get_indices(indices)]

@@ -95,19 +95,19 @@ class FolderFrames:
         batch_size: int,
         seed: int,
         skipped: Skipped,
-        say: Callable[[str], None],
+        echo: Callable[[str], None],
     ) -> None:
         self._records, self._world, self._batch_size, self._seed = records, world, batch_size, seed
-        self._skipped, self._say, self._told = skipped, say, len(skipped)
+        self._skipped, self._echo, self._told = skipped, echo, len(skipped)
         self._decoders = ThreadPoolExecutor(_DECODERS)
         self._ready: dict[int, list[Future[Frames]]] = {}
         self._orders: dict[int, NDArray[np.int64]] = {}
 
     @classmethod
-    def of(cls, spec: PerceptionSpec, say: Callable[[str], None] = print) -> "tuple[FolderFrames, Frames]":
+    def of(cls, spec: PerceptionSpec, echo: Callable[[str], None] = print) -> "tuple[FolderFrames, Frames]":
         """Return what a recipe with `data.folder` learns from, and the pictures that it is looked at with.
 
-        These are the data set's own part `val`, or else its last tenth; at most `fit.val_frames` of them. Of what is
+        These are the data set's own part `val`, or else its last tenth; at most `fit.val_samples` of them. Of what is
         learned from, `data.labelled` is the part that is used, spread evenly.
 
         Raises:
@@ -117,13 +117,13 @@ class FolderFrames:
         folder = DataFolder.open(Path(spec.data.folder))
         train, val = folder.learning()
         own = "its own part val" if val is folder.parts.get("val") else "its last tenth: it has no part val"
-        say(f"data: {folder.path} ({folder.kind}): {len(train)} pictures to learn from, {len(val)} to look at ({own})")
-        looked_at = decoded(folder, "val", val, spec.world, spec.fit.val_frames)
+        echo(f"data: {folder.path} ({folder.kind}): {len(train)} pictures to learn from, {len(val)} to look at ({own})")
+        looked_at = decoded(folder, "val", val, spec.world, spec.fit.val_samples)
         _check_labels(spec, looked_at.frames)
         for line in folder.skipped.told():
-            say(line)
+            echo(line)
         train = spread(train, max(1, round(len(train) * spec.data.labelled)))
-        return cls(train, spec.world, spec.fit.batch_size, spec.seed, folder.skipped, say), looked_at.frames
+        return cls(train, spec.world, spec.fit.batch_size, spec.seed, folder.skipped, echo), looked_at.frames
 
     def batch(self, number: int) -> Frames:
         """Return minibatch `number`, counted from 0.
@@ -140,7 +140,7 @@ class FolderFrames:
         self._decoders.shutdown(cancel_futures=True)
         if len(self._skipped) > self._told:
             for line in self._skipped.told():
-                self._say(line)
+                self._echo(line)
 
     def _decoded(self, number: int) -> list[Future[Frames]]:
         first = number * self._batch_size

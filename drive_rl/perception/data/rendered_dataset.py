@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.perception_spec import FramesSpec
+from drive_rl.config.perception_spec import DataSpec
 from drive_rl.config.spec import SPLITS, Split, WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import CURVATURES_AHEAD_M, LINES, ROWS, WEATHER, Frames, anchor_rows
@@ -43,7 +43,7 @@ class RenderedFrames:
         seed: Seed of the order.
     """
 
-    def __init__(self, world: WorldSpec, data: FramesSpec, split: Split, batch_size: int, seed: int) -> None:
+    def __init__(self, world: WorldSpec, data: DataSpec, split: Split, batch_size: int, seed: int) -> None:
         check_rendered(world)
         self._world, self._data, self._batch_size, self._seed = world, data, batch_size, seed
         seeds = SPLITS[split]
@@ -89,7 +89,7 @@ class RenderedFrames:
         return frames.take(np.random.default_rng([self._seed, epoch, at]).permutation(len(frames)))
 
 
-def held_out(world: WorldSpec, data: FramesSpec, split: Split, count: int) -> Frames:
+def held_out(world: WorldSpec, data: DataSpec, split: Split, count: int) -> Frames:
     """Return `count` pictures of the first roads of a split, four of each road.
 
     Raises:
@@ -134,7 +134,7 @@ def check_rendered(world: WorldSpec) -> None:
         )
 
 
-def road_frames(world: WorldSpec, data: FramesSpec, seed: int, count: int) -> Frames:
+def road_frames(world: WorldSpec, data: DataSpec, seed: int, count: int) -> Frames:
     """Return `count` labelled pictures at poses drawn on the road of a seed."""
     view, rng = _View(world, seed), np.random.default_rng([seed, _POSES])
     road = view.episode.road

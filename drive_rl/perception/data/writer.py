@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import drive_rl
-from drive_rl.config.perception_spec import FramesSpec
+from drive_rl.config.perception_spec import DataSpec
 from drive_rl.config.spec import SPLITS, Split, WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.data_card import data_card
@@ -34,7 +34,7 @@ _FEWEST_ROWS = 2  # of a lane
 
 def write_data(
     world: WorldSpec,
-    data: FramesSpec,
+    data: DataSpec,
     split: Split,
     frames: int,
     out: Path,
@@ -170,7 +170,7 @@ def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
 
 
 def _manifest(
-    folder: Path, world: WorldSpec, data: FramesSpec, split: Split, frames: int, seeds: range
+    folder: Path, world: WorldSpec, data: DataSpec, split: Split, frames: int, seeds: range
 ) -> dict[str, Any]:
     files = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):

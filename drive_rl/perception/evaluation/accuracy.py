@@ -24,7 +24,7 @@ from drive_rl.perception.models.perception_model import PerceptionModel
 from drive_rl.run.storage.json_values import plain
 
 
-def measure_sight(
+def evaluate_accuracy(
     model: PerceptionModel,
     frames: Frames,
     batch: int = 32,

@@ -24,8 +24,8 @@ from drive_rl.perception.scores.lane_state import lane_errors
 from drive_rl.perception.scores.segmentation import pixel_confusion, segmentation_scores
 from drive_rl.sim.sensors.renderer import CLASSES, EGO_LANE
 
-Told = Mapping[str, NDArray[Any]]
-"""What a model tells of B pictures: `model.Seen` as arrays."""
+Predictions = Mapping[str, NDArray[Any]]
+"""What a model tells of B pictures: `model.Predictions` as arrays."""
 Ratios = dict[str, NDArray[np.float64]]
 """Score name -> (P, N, 2): numerator and denominator of each of N pictures; a score is the mean of its P ratios."""
 
@@ -33,7 +33,7 @@ Ratios = dict[str, NDArray[np.float64]]
 class Measure(Protocol):
     """Counts what one head tells."""
 
-    def add(self, told: Told, frames: Frames) -> None:
+    def add(self, told: Predictions, frames: Frames) -> None:
         """Count a batch of pictures."""
         ...
 
@@ -54,7 +54,7 @@ class LaneMeasure:
         self._std: list[NDArray[np.float32]] = []
         self._truth: list[NDArray[np.float32]] = []
 
-    def add(self, told: Told, frames: Frames) -> None:
+    def add(self, told: Predictions, frames: Frames) -> None:
         """Count a batch of pictures."""
         self._told.append(told["lane"])
         self._std.append(told["lane_std"])
@@ -87,7 +87,7 @@ class SegmentationMeasure:
         self._each: list[NDArray[np.int64]] = []  # (5, 5) of each picture
         self._reliability = np.zeros((BINS, 3))
 
-    def add(self, told: Told, frames: Frames) -> None:
+    def add(self, told: Predictions, frames: Frames) -> None:
         """Count a batch of pictures."""
         logits = told["classes"]
         for guess, truth in zip(logits.argmax(axis=1), frames.classes, strict=True):
@@ -125,7 +125,7 @@ class LinesMeasure:
         self._found: list[NDArray[np.float32]] = []  # (B, LINES, ROWS), NaN where the model tells none
         self._each: list[NDArray[np.float64]] = []  # (B, 4): sum of errors [px]; true, both, told points
 
-    def add(self, told: Told, frames: Frames) -> None:
+    def add(self, told: Predictions, frames: Frames) -> None:
         """Count a batch of pictures."""
         there, truth = told["lines_there"] > 0, np.isfinite(frames.lines)
         self._found.append(np.where(there, told["lines"], np.float32("nan")))
@@ -163,7 +163,7 @@ class SceneMeasure:
         self._each: list[NDArray[np.int64]] = []
         self._reliability = np.zeros((BINS, 3))
 
-    def add(self, told: Told, frames: Frames) -> None:
+    def add(self, told: Predictions, frames: Frames) -> None:
         """Count a batch of pictures."""
         logits, truth = told[self._output], frames.scene[:, self._column]
         for guess, label in zip(logits.argmax(axis=1), truth, strict=True):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drive_rl.perception.data.records import LaneTruth
 from drive_rl.perception.data.samples import Frames
-from drive_rl.perception.evaluation.predicted_lanes import told_columns, told_points
+from drive_rl.perception.evaluation.predicted_lanes import predicted_columns, predicted_points
 from drive_rl.perception.scores.culane import LaneCounts, count_lanes
 from drive_rl.perception.scores.tusimple import TuSimpleScore, mean_score, score_picture
 
@@ -60,11 +60,11 @@ def _columns(truth: LaneTruth | None, lines: Lines, height: int) -> tuple[NDArra
 
 
 def _as_columns(lines: Lines, height: int, rows: NDArray[np.float64]) -> list[Any]:
-    return list(told_columns(lines, _there(lines), height, rows, *TUSIMPLE_PX))
+    return list(predicted_columns(lines, _there(lines), height, rows, *TUSIMPLE_PX))
 
 
 def _as_points(lines: Lines, height: int) -> list[Any]:
-    return list(told_points(lines, _there(lines), height, *CULANE_PX))
+    return list(predicted_points(lines, _there(lines), height, *CULANE_PX))
 
 
 def _there(lines: Lines) -> NDArray[np.float64]:

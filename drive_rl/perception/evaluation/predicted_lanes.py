@@ -12,7 +12,7 @@ from drive_rl.perception.data.samples import anchor_rows
 _FEWEST_ROWS = 2  # of a lane: a single one has no direction
 
 
-def told_points(
+def predicted_points(
     columns: NDArray[np.floating], there: NDArray[np.floating], shown_height: int, width: int, height: int
 ) -> list[Floats]:
     """Return the lanes of one picture as CULane has them, (P, 2) column and row [px] from the top left pixel's centre.
@@ -38,7 +38,7 @@ def told_points(
     return lanes
 
 
-def told_columns(
+def predicted_columns(
     columns: NDArray[np.floating],
     there: NDArray[np.floating],
     shown_height: int,
@@ -48,10 +48,10 @@ def told_columns(
 ) -> Floats:
     """Return the lanes of one picture as TuSimple has them: (L, R) columns [px] at the R rows `h_samples`; -2: none.
 
-    Arguments as for `told_points`, whose lanes these are; a lane that crosses none of the rows is left out.
+    Arguments as for `predicted_points`, whose lanes these are; a lane that crosses none of the rows is left out.
     """
     rows = np.asarray(h_samples, np.float64)
-    lanes = [_columns_at(points, rows) for points in told_points(columns, there, shown_height, width, height)]
+    lanes = [_columns_at(points, rows) for points in predicted_points(columns, there, shown_height, width, height)]
     columns = np.array(lanes).reshape(-1, len(rows))
     columns[columns > width - 0.5] = -2.0
     return columns[(columns >= 0).any(axis=1)]

@@ -21,7 +21,7 @@ from drive_rl.run.storage.tensors import write_tensors
 DRIVES = "drive.json"
 """Scores of a car that drives by the model, beside `eval.json`, which tells how well it sees."""
 
-_MEND = "take another run"
+_FIX = "take another run"
 
 
 def export_model(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
@@ -63,7 +63,7 @@ def write_model(
 
 def _frames(trained: Trained) -> int:
     """Return how many pictures a model has learned from."""
-    return int(read_json(trained.weights.parent / "manifest.json", _MEND)["num_frames"])
+    return int(read_json(trained.weights.parent / "manifest.json", _FIX)["num_frames"])
 
 
 def _card(name: str, trained: Trained, measured: Mapping[str, Any]) -> str:
@@ -92,7 +92,7 @@ def _card(name: str, trained: Trained, measured: Mapping[str, Any]) -> str:
 
 def _learned(spec: PerceptionSpec, frames: int) -> str:
     source = "rendered on the train roads" if spec.data.folder is None else f"of {Path(spec.data.folder).name}"
-    start = "" if spec.model.start is None else f", from the encoder of {Path(spec.model.start).name}"
+    start = "" if spec.model.init_from is None else f", from the encoder of {Path(spec.model.init_from).name}"
     labels = "without labels" if spec.fit.task != "labels" else "with labels"
     return f"{frames:,} pictures {source}, {labels}, seed {spec.seed}{start}"
 

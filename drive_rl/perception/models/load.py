@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drive_rl.config.perception_spec import PerceptionSpec
-from drive_rl.config.reader import read_perception, tells_perception
+from drive_rl.config.reader import is_perception_spec, read_perception
 from drive_rl.config.shelf import entries, home, unknown
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.models.perception_model import PerceptionModel, build_perception
@@ -39,7 +39,7 @@ def load_trained(name: str) -> Trained:
         DriveRLError: no such model, with the nearest match; or a driver; or it is damaged.
     """
     spec_path, folder = _find(name)
-    if not tells_perception(spec_path):
+    if not is_perception_spec(spec_path):
         raise DriveRLError(
             f"{name}: is a driver, which tells no lane state or masks; expected a perception model; fix: name one of"
             f" {', '.join(known_models()) or 'your own, made by `drive-rl perception fit`'}"
@@ -52,7 +52,7 @@ def load_trained(name: str) -> Trained:
     return Trained(name if name in entries("agents") else spec.name, spec, model.eval(), weights)
 
 
-def start_encoder(model: PerceptionModel, start: str) -> None:
+def init_encoder(model: PerceptionModel, start: str) -> None:
     """Give a model the encoder of a trained one.
 
     Raises:
@@ -70,14 +70,14 @@ def known_models() -> list[str]:
 def is_perception(name: str) -> bool:
     """Whether a name or path is a perception model's rather than a driver's; False where nothing is found."""
     try:
-        return tells_perception(_find(name)[0])
+        return is_perception_spec(_find(name)[0])
     except DriveRLError:
         return False
 
 
 def _is_perception(path: Path) -> bool:
     try:
-        return tells_perception(path / "spec.yaml")
+        return is_perception_spec(path / "spec.yaml")
     except DriveRLError:
         return False
 

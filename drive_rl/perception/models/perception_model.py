@@ -25,7 +25,7 @@ _LANE_HIDDEN = 192
 _SURE_WITHIN = 0.02  # columns / width
 _SHARPNESS = 8.0  # so that one place of many can speak loudest soon
 
-Seen = dict[str, Tensor]
+Predictions = dict[str, Tensor]
 """What a model tells of B pictures; each head gives some of:
 
 `lane` (B, 6) LANE_FIELDS in SI units, `lane_std` (B, 6) their predicted standard deviations;
@@ -38,7 +38,7 @@ and while it learns `line_places` (B, LINES, ROWS, w) logits of where along an a
 
 
 class PerceptionModel(nn.Module):
-    """(B, C, H, W) pictures, uint8 or floats in [0, 255] -> `Seen`.
+    """(B, C, H, W) pictures, uint8 or floats in [0, 255] -> `Predictions`.
 
     Args:
         spec: Encoder and heads.
@@ -67,9 +67,9 @@ class PerceptionModel(nn.Module):
         if "scene" in heads:
             self.scene = SceneHead(spec.encoder.features, len(world.road.tiers))
 
-    def forward(self, images: Tensor) -> Seen:
+    def forward(self, images: Tensor) -> Predictions:
         """Return what is on the pictures."""
-        heads, seen = self.spec.heads, Seen()
+        heads, seen = self.spec.heads, Predictions()
         features, maps = self.encoder.features_and_maps(images)
         features = self.dropout(features)
         if {"segmentation", "lines"} & set(heads):
@@ -103,7 +103,7 @@ class LaneHead(nn.Module):
         self.plain = plain
         self.register_buffer("scale", torch.tensor(LANE_SCALE), persistent=False)
 
-    def forward(self, features: Tensor) -> Seen:
+    def forward(self, features: Tensor) -> Predictions:
         """Return `lane` and `lane_std`; what is learned of the deviations leaves the features alone."""
         hidden = self.hidden(features)
         deviation = self.log_std(hidden.detach()).clamp(*_STD_RANGE).exp()
@@ -122,13 +122,13 @@ class LaneOfLines(nn.Module):
         self.near, self.far = RoadFit(world, 3, 3.0, 3), RoadFit(world, 4, 6.0, 1)
         self.head = LaneHead(2 * LINES * ROWS + 3 + 4, 3 + 4)
 
-    def forward(self, seen: Seen) -> Seen:
+    def forward(self, seen: Predictions) -> Predictions:
         """Return `lane` and `lane_std` of told lines; the less sure of a place they are, the less it counts."""
         names = "lines", "lines_std", "lines_there"
         lines, spread, there = (seen[name].detach() if self.training else seen[name] for name in names)
         return self.read(lines, torch.sigmoid(there) / (1 + (spread / _SURE_WITHIN) ** 2))
 
-    def read(self, lines: Tensor, trust: Tensor) -> Seen:
+    def read(self, lines: Tensor, trust: Tensor) -> Predictions:
         """Return `lane` and `lane_std` of (B, LINES, ROWS) columns and how far each is to be trusted, in [0, 1]."""
         columns = 8 * (lines - 0.5) * trust
         fits = self.near(lines, trust), self.far(lines, trust)
@@ -142,7 +142,7 @@ class SceneHead(nn.Module):
         super().__init__()
         self.tier, self.weather = nn.Linear(features, tiers), nn.Linear(features, len(WEATHER))
 
-    def forward(self, features: Tensor) -> Seen:
+    def forward(self, features: Tensor) -> Predictions:
         """Return `tier` and `weather`."""
         return {"tier": self.tier(features), "weather": self.weather(features)}
 
@@ -187,7 +187,7 @@ class SegmentationHead(nn.Module):
         self.covers = max(1, round(shape[1] / decoder.size[0]))
         self.logits = nn.Conv2d(decoder.channels, len(CLASSES) * self.covers**2, 1)
 
-    def forward(self, fine: Tensor) -> Seen:
+    def forward(self, fine: Tensor) -> Predictions:
         """Return `classes`."""
         logits = F.pixel_shuffle(self.logits(fine), self.covers)
         if logits.shape[2:] != self.size:
@@ -217,7 +217,7 @@ class LinesHead(nn.Module):
         self.logits = nn.Conv2d(decoder.channels, LINES, 1)
         self.bar = nn.Parameter(torch.zeros(LINES, ROWS))
 
-    def forward(self, fine: Tensor) -> Seen:
+    def forward(self, fine: Tensor) -> Predictions:
         """Return `lines` and `lines_there`."""
         logits = _SHARPNESS * self.logits(fine)
         part = self.part[:, None]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from drive_rl.config.perception_spec import FitSpec
 from drive_rl.perception.data.samples import Frames
-from drive_rl.perception.models.perception_model import LaneOfLines, PerceptionModel, Seen
+from drive_rl.perception.models.perception_model import LaneOfLines, PerceptionModel, Predictions
 from drive_rl.perception.training.losses import lane_losses
 
 _BATCH, _EPOCHS, _LEARNING_RATE = 256, 60, 4e-3
@@ -41,10 +41,10 @@ def polish(model: PerceptionModel, parts: Iterable[Frames], fit: FitSpec, device
     head.eval()
 
 
-def _told(model: PerceptionModel, parts: Iterable[Frames], device: torch.device) -> tuple[Seen, Tensor]:
+def _told(model: PerceptionModel, parts: Iterable[Frames], device: torch.device) -> tuple[Predictions, Tensor]:
     """Return the lines that a model tells of pictures, and the true lane states."""
     model.eval()
-    seen: list[Seen] = []
+    seen: list[Predictions] = []
     lane: list[Tensor] = []
     with torch.no_grad():
         for frames in parts:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from drive_rl.perception.data.samples import UNKNOWN_CLASS, UNKNOWN_SCENE, Frames
-from drive_rl.perception.models.perception_model import LANE_SCALE, Seen
+from drive_rl.perception.models.perception_model import LANE_SCALE, Predictions
 
 
 class Labels:
@@ -21,7 +21,7 @@ class Labels:
         self.scene = torch.as_tensor(frames.scene, device=device)
 
 
-def label_losses(seen: Seen, labels: Labels, lane_loss: Literal["l1", "l2"] = "l1") -> dict[str, Tensor]:
+def label_losses(seen: Predictions, labels: Labels, lane_loss: Literal["l1", "l2"] = "l1") -> dict[str, Tensor]:
     """Return the losses of what a model tells, each of the order of 1 before it has learned anything.
 
     `lane`: absolute or squared error in units of LANE_SCALE; `lane_std`: Gaussian negative log-likelihood of the
@@ -42,7 +42,7 @@ def label_losses(seen: Seen, labels: Labels, lane_loss: Literal["l1", "l2"] = "l
     return losses
 
 
-def lane_losses(seen: Seen, lane: Tensor, kind: Literal["l1", "l2"]) -> dict[str, Tensor]:
+def lane_losses(seen: Predictions, lane: Tensor, kind: Literal["l1", "l2"]) -> dict[str, Tensor]:
     """Return `lane` and `lane_std` of `label_losses`, of true states (B, 6)."""
     scale = torch.tensor(LANE_SCALE, device=lane.device)
     known = torch.isfinite(lane)
@@ -54,7 +54,7 @@ def lane_losses(seen: Seen, lane: Tensor, kind: Literal["l1", "l2"]) -> dict[str
     return {"lane": loss.sum() / count, "lane_std": likelihood.sum() / count}
 
 
-def _lines(seen: Seen, labels: Labels) -> Tensor:
+def _lines(seen: Predictions, labels: Labels) -> Tensor:
     there = torch.isfinite(labels.lines)
     error = torch.where(there, seen["lines"] - labels.lines, 0).abs().sum() / there.sum().clamp(min=1)
     lined = labels.lined[:, None, None].expand_as(there)

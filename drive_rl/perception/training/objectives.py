@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from drive_rl.config.perception_spec import FitSpec
 from drive_rl.perception.data.augment import augmented, make_augmentation
 from drive_rl.perception.data.samples import Frames
-from drive_rl.perception.models.perception_model import LaneOfLines, PerceptionModel, Seen
+from drive_rl.perception.models.perception_model import LaneOfLines, PerceptionModel, Predictions
 from drive_rl.perception.training.losses import Labels, label_losses, lane_losses
 
 _LINE_NOISE = 0.003  # columns / width
@@ -25,7 +25,9 @@ class Objective(Protocol):
 
     extra: nn.Module
 
-    def losses(self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool) -> tuple[Losses, Seen]:
+    def losses(
+        self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool
+    ) -> tuple[Losses, Predictions]:
         """Return the losses on pictures (B, C, H, W), floats in [0, 255], and what heads that learn tell of them.
 
         The sum of the losses is to become small.
@@ -41,7 +43,9 @@ class FromLabels:
         self._fit = fit
         self._augmentation = make_augmentation() if fit.augment else None
 
-    def losses(self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool) -> tuple[Losses, Seen]:
+    def losses(
+        self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool
+    ) -> tuple[Losses, Predictions]:
         """Return a loss for each head, and what the heads tell."""
         if training and self._augmentation is not None:
             images = augmented(self._augmentation, images)

@@ -23,7 +23,7 @@ from drive_rl.config.reader import dump, read_perception
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import RenderedFrames, held_out
 from drive_rl.perception.data.samples import Frames
-from drive_rl.perception.models.load import start_encoder
+from drive_rl.perception.models.load import init_encoder
 from drive_rl.perception.models.perception_model import LaneOfLines, PerceptionModel, build_perception
 from drive_rl.perception.training.head_finetune import polish
 from drive_rl.perception.training.objectives import make_objective, total
@@ -37,7 +37,7 @@ from drive_rl.run.process.threads import learning_threads
 from drive_rl.run.provenance import provenance
 from drive_rl.run.save_clock import SaveClock
 from drive_rl.run.storage.atomic import read_json, remove_directory, settle, write_directory, write_json, write_text
-from drive_rl.run.storage.manifest import MEND, Count, verify, write_manifest
+from drive_rl.run.storage.manifest import FIX, Count, verify, write_manifest
 from drive_rl.run.storage.schema import Table, read_table
 from drive_rl.run.storage.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
 from drive_rl.run.tracking.tracker import check_tracker, make_tracker
@@ -49,7 +49,7 @@ _LAYOUT = torch.channels_last
 _TOLD_EVERY = 20
 """Minibatches between two records of the loss: each waits for the GPU."""
 
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 Record = Callable[[dict[str, float]], None]
 
 
@@ -81,7 +81,7 @@ def fit(
     spec: PerceptionSpec | None,
     runs_dir: Path,
     display: Display,
-    say: Say = print,
+    echo: Echo = print,
     device: str = "auto",
     resume: Path | None = None,
     command: list[str] | None = None,
@@ -97,7 +97,7 @@ def fit(
         device: `auto`, `cpu` or `cuda`.
         resume: A run to go on with, exactly where it stopped.
         command: The command line, for the record.
-        frames: When resuming, another `fit.frames` than the run's own.
+        frames: When resuming, another `fit.samples` than the run's own.
 
     Raises:
         TrainingInterrupted: SIGINT, SIGTERM or SIGHUP came, and a resumable checkpoint is written.
@@ -106,15 +106,15 @@ def fit(
     keep_freed_memory()
     torch.set_num_threads(learning_threads())
     chosen = choose_device(device)
-    say(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
+    echo(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
     with ExitStack() as held:
         run = RunFolder.stopped(resume, "fit its recipe again") if resume is not None else None
         if run is not None:
             held.enter_context(run.writing())
-            spec = read_perception(run.spec, [] if frames is None else [f"fit.frames={frames}"])
+            spec = read_perception(run.spec, [] if frames is None else [f"fit.samples={frames}"])
         assert spec is not None, "fit needs a recipe or a run to resume"
         check_tracker(spec.track, spec.project)
-        session = _Session.of(spec, chosen, say, fresh=run is None)
+        session = _Session.of(spec, chosen, echo, fresh=run is None)
         held.callback(session.batches.close)
         if run is None:
             made = provenance(spec.world.camera.renderer)
@@ -122,8 +122,8 @@ def fit(
             held.enter_context(run.beginning())
         else:
             session.restore(run)
-        say(f"run: {run.path}")
-        session.go(run, display, say)
+        echo(f"run: {run.path}")
+        session.go(run, display, echo)
         return run
 
 
@@ -177,33 +177,33 @@ class _Session:
     state: _State
 
     @classmethod
-    def of(cls, spec: PerceptionSpec, device: torch.device, say: Say, fresh: bool) -> "_Session":
+    def of(cls, spec: PerceptionSpec, device: torch.device, echo: Echo, fresh: bool) -> "_Session":
         torch.manual_seed(spec.seed)
         model = build_perception(spec)
-        if fresh and spec.model.start is not None:
-            start_encoder(model, spec.model.start)
+        if fresh and spec.model.init_from is not None:
+            init_encoder(model, spec.model.init_from)
         model.encoder.requires_grad_(not spec.fit.freeze_encoder)
         objective = make_objective(spec.fit, model)
         model.to(device).to(memory_format=_LAYOUT)  # pyright: ignore[reportCallIssue] - missing in its stub
         objective.extra.to(device)
         learned = [p for part in (model, objective.extra) for p in part.parameters() if p.requires_grad]
-        batches, val = _data(spec, say)
+        batches, val = _data(spec, echo)
         return cls(spec, device, model, objective, make_optimizer(spec.fit, learned), batches, val, _State())
 
     @property
     def total_batches(self) -> int:
-        return math.ceil(self.spec.fit.frames / self.spec.fit.batch_size)
+        return math.ceil(self.spec.fit.samples / self.spec.fit.batch_size)
 
     @property
     def frames(self) -> int:
         """How many pictures are learned from."""
         return self.state.batches * self.spec.fit.batch_size
 
-    def go(self, run: RunFolder, display: Display, say: Say) -> None:
+    def go(self, run: RunFolder, display: Display, echo: Echo) -> None:
         """Learn to the end of the budget, until nothing is gained, or until asked to stop."""
         config = self.spec.model_dump(mode="json")
         metrics = MetricsFile(run.metrics, self.state.rows)
-        tracker = make_tracker(self.spec.track, run, config, self.spec.project, say, metrics.rows())
+        tracker = make_tracker(self.spec.track, run, config, self.spec.project, echo, metrics.rows())
 
         def record(scalars: dict[str, float]) -> None:
             metrics.append(self.frames, scalars)
@@ -213,9 +213,9 @@ class _Session:
             with stop_on_signals() as stop:
                 keeper = _Keeper(self, run, metrics, stop)
                 try:
-                    self._learn(keeper, display, record, say)
+                    self._learn(keeper, display, record, echo)
                     looks = self.state.looks
-                    say(f"{self.frames:,} pictures in {looks.wall_s:.0f} s; best look: {looks.best}")
+                    echo(f"{self.frames:,} pictures in {looks.wall_s:.0f} s; best look: {looks.best}")
                     tracker.model(run.best, self.spec.name)
                     write_json(run.finished, {"frames": self.frames})
                 except BaseException as error:
@@ -226,7 +226,7 @@ class _Session:
         finally:
             tracker.close()
 
-    def _learn(self, keeper: "_Keeper", display: Display, record: Record, say: Say) -> None:
+    def _learn(self, keeper: "_Keeper", display: Display, record: Record, echo: Echo) -> None:
         fit, state = self.spec.fit, self.state
         every = max(1, round(fit.evaluate_every / fit.batch_size))
         keeper.settle()
@@ -245,7 +245,7 @@ class _Session:
                 raise _StopAsked
         if self._polishes and not state.polished:
             keeper.save()
-            say(f"last lesson: the lane head alone, on {fit.polish_frames:,} pictures more")
+            echo(f"last lesson: the lane head alone, on {fit.head_finetune_samples:,} pictures more")
             self._polish()
             self._look(keeper, display, record)
         elif state.looked_at < state.batches:
@@ -259,7 +259,7 @@ class _Session:
     def _tell(self, loss: float, display: Display, record: Record) -> None:
         """Record the loss of a minibatch; refuse to go on from one that is not a number."""
         check_loss("loss", loss, self.frames)
-        display.at(self.frames, self.spec.fit.frames, loss)
+        display.at(self.frames, self.spec.fit.samples, loss)
         record({"fit/loss": loss, "fit/learning_rate": self.optimizer.param_groups[0]["lr"]})
 
     def _look(self, keeper: "_Keeper", display: Display, record: Record) -> None:
@@ -299,11 +299,11 @@ class _Session:
     @property
     def _polishes(self) -> bool:
         fit = self.spec.fit
-        return fit.polish_frames > 0 and fit.task == "labels" and isinstance(self.model.lane, LaneOfLines)
+        return fit.head_finetune_samples > 0 and fit.task == "labels" and isinstance(self.model.lane, LaneOfLines)
 
     def _polish(self) -> None:
         """Teach the lane head alone, on the minibatches that would come next."""
-        count = math.ceil(self.spec.fit.polish_frames / self.spec.fit.batch_size)
+        count = math.ceil(self.spec.fit.head_finetune_samples / self.spec.fit.batch_size)
         parts = (self.batches.batch(self.state.batches + i) for i in range(count))
         torch.manual_seed(self.spec.seed)
         polish(self.model, parts, self.spec.fit, self.device)
@@ -332,15 +332,15 @@ class _Session:
         extra = folder / "extra.safetensors"
         load_weights(self.objective.extra, read_tensors(extra), extra)
         load_optimizer(folder, self.optimizer)
-        self.state = read_table(folder / "counters.json", _State, MEND)
+        self.state = read_table(folder / "counters.json", _State, FIX)
         before = read_perception(run.spec)
-        if self.spec.fit.frames > before.fit.frames:
+        if self.spec.fit.samples > before.fit.samples:
             self.state.ended = False
         done = run.finished.is_file() and read_json(run.finished, "delete it") == {"frames": self.frames}
         if done and self.over:
             raise DriveRLError(
-                f"{run.path}: fit.frames = {self.spec.fit.frames}, and the run has learned from {self.frames} already;"
-                f" fix: a longer one, such as drive-rl perception fit --resume {run.path} fit.frames={2 * self.frames}"
+                f"{run.path}: fit.samples = {self.spec.fit.samples}, but the run has seen {self.frames} already;"
+                f" fix: a longer one, such as drive-rl perception fit --resume {run.path} fit.samples={2 * self.frames}"
             )
         if self.spec != before:
             write_text(run.spec, dump(self.spec))
@@ -400,11 +400,11 @@ class _Keeper:
             write_json(self._run.evaluation, {"model": str(self._run.path), **scores})
 
 
-def _data(spec: PerceptionSpec, say: Say) -> tuple[Batches, Frames]:
+def _data(spec: PerceptionSpec, echo: Echo) -> tuple[Batches, Frames]:
     """Return what is learned from, and what is looked at."""
     if spec.data.folder is not None:
         from drive_rl.perception.data.folder_dataset import FolderFrames
 
-        return FolderFrames.of(spec, say)
+        return FolderFrames.of(spec, echo)
     batches = RenderedFrames(spec.world, spec.data, "train", spec.fit.batch_size, spec.seed)
-    return batches, held_out(spec.world, spec.data, "val", spec.fit.val_frames)
+    return batches, held_out(spec.world, spec.data, "val", spec.fit.val_samples)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from drive_rl.perception.data.augment import augmented, make_augmentation
 from drive_rl.perception.data.samples import Frames
-from drive_rl.perception.models.perception_model import PerceptionModel, Seen
+from drive_rl.perception.models.perception_model import PerceptionModel, Predictions
 
 _WIDTH = 512
 _INVARIANCE, _VARIANCE, _COVARIANCE = 25.0, 25.0, 1.0
@@ -30,7 +30,7 @@ class VicReg:
 
     def losses(
         self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool
-    ) -> tuple[dict[str, Tensor], Seen]:
+    ) -> tuple[dict[str, Tensor], Predictions]:
         """Return the three terms, weighted; no head learns, and so none tells anything."""
         self.extra.train(training)
         views = [self.extra(model.encoder(augmented(self._augmentation, images))) for _ in range(2)]

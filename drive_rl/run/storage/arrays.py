@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.storage.atomic import require_file
-from drive_rl.run.storage.manifest import MEND
+from drive_rl.run.storage.manifest import FIX
 
 _HEADER = re.compile(
     r"\{'descr': '(?:\|[bui]|<[ui]|<f)([1248])', 'fortran_order': (?:True|False), 'shape': \(((?:\d{1,18},? ?)*)\), \}"
@@ -34,7 +34,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     Raises:
         DriveRLError: the file is missing, or is no such file, with the member's name.
     """
-    require_file(path, MEND)
+    require_file(path, FIX)
     name = ""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -46,7 +46,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
                 arrays[member.filename.removesuffix(".npy")] = _read(archive, member)
             return arrays
     except (OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, OverflowError) as error:
-        raise DriveRLError(f"{path}: {name}cannot be read as npz ({error}); {MEND}") from error
+        raise DriveRLError(f"{path}: {name}cannot be read as npz ({error}); {FIX}") from error
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:

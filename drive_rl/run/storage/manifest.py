@@ -19,7 +19,7 @@ ALGORITHMS = (*DRIVERS, "perception")
 """What weights may have come from."""
 Count = Annotated[int, Field(ge=0, le=10**15)]
 """A number of steps, pictures or rows; the limit is more than any run takes."""
-MEND = "fix: take another checkpoint of the run, or train again"
+FIX = "fix: take another checkpoint of the run, or train again"
 RESUMABLE = ("weights.safetensors", "optimizer.safetensors", "optimizer.json", "counters.json")
 """What every checkpoint that training goes on from holds."""
 
@@ -51,7 +51,7 @@ def verify(
         raise DriveRLError(
             f"{folder}: not a checkpoint: manifest.json not found: give a checkpoint folder such as RUN/best"
         )
-    manifest = read_json(path, MEND)
+    manifest = read_json(path, FIX)
     for name, expected in _listed_files(path, manifest, needed, algorithms).items():
         _check_file(folder / name, expected)
     return manifest
@@ -66,15 +66,15 @@ def _listed_files(
         raise DriveRLError(f"{path}: format = {found!r}: expected {FORMAT}: use the drive-rl version that wrote it")
     files = manifest.get("files")
     if not isinstance(files, dict) or not all(_is_entry(name, entry) for name, entry in files.items()):
-        raise DriveRLError(f"{path}: files: expected file names with `bytes` and `sha256`; {MEND}")
+        raise DriveRLError(f"{path}: files: expected file names with `bytes` and `sha256`; {FIX}")
     if absent := [name for name in needed if name not in files]:
-        raise DriveRLError(f"{path}: files: {', '.join(absent)} not listed: the manifest was edited; {MEND}")
+        raise DriveRLError(f"{path}: files: {', '.join(absent)} not listed: the manifest was edited; {FIX}")
     if manifest.get("algorithm") not in list(algorithms):  # a list compares what cannot be hashed, too
         raise DriveRLError(
             f"{path}: algorithm = {manifest.get('algorithm')!r}: expected"
-            f" {', '.join(algorithms[:-1])}{' or ' * (len(algorithms) > 1)}{algorithms[-1]}; {MEND}"
+            f" {', '.join(algorithms[:-1])}{' or ' * (len(algorithms) > 1)}{algorithms[-1]}; {FIX}"
         )
-    check_table(path, manifest, _PerceptionManifest if manifest["algorithm"] == "perception" else _Manifest, MEND)
+    check_table(path, manifest, _PerceptionManifest if manifest["algorithm"] == "perception" else _Manifest, FIX)
     return files
 
 
@@ -113,18 +113,18 @@ def _is_entry(name: str, entry: Any) -> bool:
 
 def _check_file(path: Path, expected: dict[str, Any]) -> None:
     try:
-        require_file(path, f"the checkpoint's manifest lists it; {MEND}")
+        require_file(path, f"the checkpoint's manifest lists it; {FIX}")
         size = path.stat().st_size
         found = sha256_of(path) if size == expected["bytes"] else ""
     except OSError as error:
-        raise DriveRLError(f"{path}: cannot be read ({error.strerror}); {MEND}") from error
+        raise DriveRLError(f"{path}: cannot be read ({error.strerror}); {FIX}") from error
     if size != expected["bytes"]:
         raise DriveRLError(
-            f"{path}: {size} bytes found, {expected['bytes']!r} expected: the file was cut short or edited; {MEND}"
+            f"{path}: {size} bytes found, {expected['bytes']!r} expected: the file was cut short or edited; {FIX}"
         )
     if found != expected["sha256"]:
         raise DriveRLError(
-            f"{path}: SHA-256 {found} found, {expected['sha256']} expected: the file was edited or damaged; {MEND}"
+            f"{path}: SHA-256 {found} found, {expected['sha256']} expected: the file was edited or damaged; {FIX}"
         )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.storage.atomic import require_file, write_bytes, write_json
-from drive_rl.run.storage.manifest import MEND
+from drive_rl.run.storage.manifest import FIX
 from drive_rl.run.storage.schema import Table, read_table
 
 _ALIASES = "aliases"
@@ -53,7 +53,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         DriveRLError: the file is missing, is not safetensors, or holds a tensor that is no plain numbers.
     """
-    require_file(path, MEND)
+    require_file(path, FIX)
     try:
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())
@@ -63,11 +63,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             tensors = {name: file.get_tensor(name) for name in names}
             said = (file.metadata() or {}).get(_ALIASES, "{}")
     except (OSError, SafetensorError, ValueError) as error:
-        raise DriveRLError(f"{path}: cannot be read as safetensors ({error}); {MEND}") from error
+        raise DriveRLError(f"{path}: cannot be read as safetensors ({error}); {FIX}") from error
     for name, owner in _aliases(path, said).items():
         if name in tensors or owner not in names:
             wrong = f"{owner!r} is no tensor" if owner not in names else f"{name!r} is a tensor itself"
-            raise DriveRLError(f"{path}: {_ALIASES}: {name} = {owner}: {wrong}; {MEND}")
+            raise DriveRLError(f"{path}: {_ALIASES}: {name} = {owner}: {wrong}; {FIX}")
         tensors[name] = tensors[owner]
     return tensors
 
@@ -77,9 +77,9 @@ def _aliases(path: Path, text: str) -> dict[str, str]:
     try:
         aliases = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DriveRLError(f"{path}: {_ALIASES}: not JSON ({error}); {MEND}") from error
+        raise DriveRLError(f"{path}: {_ALIASES}: not JSON ({error}); {FIX}") from error
     if not isinstance(aliases, dict) or not all(isinstance(owner, str) for owner in aliases.values()):
-        raise DriveRLError(f"{path}: {_ALIASES}: expected a table of names; {MEND}")
+        raise DriveRLError(f"{path}: {_ALIASES}: expected a table of names; {FIX}")
     return aliases
 
 
@@ -110,9 +110,9 @@ def check_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: Pat
 
 def _check_tensor(path: Path, name: str, tensor: Tensor, dtype: torch.dtype) -> None:
     if tensor.dtype != dtype:
-        raise DriveRLError(f"{path}: tensor {name}: type {tensor.dtype}, but expected {dtype}; {MEND}")
+        raise DriveRLError(f"{path}: tensor {name}: type {tensor.dtype}, but expected {dtype}; {FIX}")
     if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-        raise DriveRLError(f"{path}: tensor {name}: holds NaN or infinity, but expected finite numbers; {MEND}")
+        raise DriveRLError(f"{path}: tensor {name}: holds NaN or infinity, but expected finite numbers; {FIX}")
 
 
 def write_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "optimizer") -> None:
@@ -143,7 +143,7 @@ def read_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "
             another shape or type, negative where they cannot be, NaN or infinite.
     """
     path, moments = folder / f"{name}.json", folder / f"{name}.safetensors"
-    stored = read_table(path, _Optimizer, MEND)
+    stored = read_table(path, _Optimizer, FIX)
     if stored.kind != type(optimizer).__name__:
         raise DriveRLError(
             f"{path}: class = {stored.kind}, but this driver uses {type(optimizer).__name__}: resume "
@@ -152,7 +152,7 @@ def read_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "
         )
     own = optimizer.state_dict()["param_groups"]
     if len(stored.groups) != len(own):
-        raise DriveRLError(f"{path}: groups: {len(stored.groups)} of them, but this driver has {len(own)}; {MEND}")
+        raise DriveRLError(f"{path}: groups: {len(stored.groups)} of them, but this driver has {len(own)}; {FIX}")
     groups = [_group(f"{path}: groups.{i}", *pair) for i, pair in enumerate(zip(stored.groups, own, strict=True))]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     return {"state": _moments(moments, stored.kind, parameters), "param_groups": groups}
@@ -170,7 +170,7 @@ def _group(where: str, stored: dict[str, Any], own: dict[str, Any]) -> dict[str,
     """Return an optimizer's own group with the stored step size, once all else is the same."""
     rate = stored.get("lr")
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < math.inf:
-        raise DriveRLError(f"{where}.lr = {rate!r}: expected a number >= 0; {MEND}")
+        raise DriveRLError(f"{where}.lr = {rate!r}: expected a number >= 0; {FIX}")
     for key in stored.keys() - {"lr"}:
         expected = _plain(own.get(key))
         if key not in own or stored[key] != expected or type(stored[key]) is not type(expected):
@@ -186,19 +186,19 @@ def _moments(path: Path, kind: str, parameters: list[Tensor]) -> dict[int, dict[
     for entry, tensor in read_tensors(path).items():
         number, _, key = entry.partition(".")
         if key not in names or number not in map(str, range(len(parameters))):
-            raise DriveRLError(f"{path}: tensor {entry}: {kind} of {len(parameters)} parameters has none such; {MEND}")
+            raise DriveRLError(f"{path}: tensor {entry}: {kind} of {len(parameters)} parameters has none such; {FIX}")
         state.setdefault(int(number), {})[key] = tensor
     for number, entries in state.items():
         for key in names:
             entry, parameter = f"{number}.{key}", parameters[number]
             if key not in entries:
-                raise DriveRLError(f"{path}: tensor {entry}: is missing; {MEND}")
+                raise DriveRLError(f"{path}: tensor {entry}: is missing; {FIX}")
             shape = () if key == "step" else tuple(parameter.shape)
             if tuple(entries[key].shape) != shape:
                 raise DriveRLError(f"{path}: tensor {entry}: found {tuple(entries[key].shape)}, but expected {shape}")
             _check_tensor(path, entry, entries[key], torch.float32 if key == "step" else parameter.dtype)
             if key in _NEVER_NEGATIVE and bool((entries[key] < 0).any()):
-                raise DriveRLError(f"{path}: tensor {entry}: holds numbers below 0; {MEND}")
+                raise DriveRLError(f"{path}: tensor {entry}: holds numbers below 0; {FIX}")
     return state
 
 

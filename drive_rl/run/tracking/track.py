@@ -6,7 +6,7 @@ It knows the run folder and its spec. It does not train.
 from collections.abc import Callable
 from pathlib import Path
 
-from drive_rl.config.reader import read_perception, read_run, tells_perception
+from drive_rl.config.reader import is_perception_spec, read_perception, read_run
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import read_rows
@@ -27,7 +27,7 @@ def track(path: Path, kind: str | None = None, echo: Callable[[str], None] = pri
         DriveRLError: no run, a run without rows, no tracker to record in, or one that does not start; or it trains now.
     """
     run = RunFolder.open(path)
-    spec = read_perception(run.spec) if tells_perception(run.spec) else read_run(run.spec)
+    spec = read_perception(run.spec) if is_perception_spec(run.spec) else read_run(run.spec)
     kind = kind or spec.track
     if kind in ("csv", "none"):
         raise DriveRLError(f"{run.path}: track = {kind}: nothing to record in; fix: --track wandb or tensorboard")

@@ -36,7 +36,7 @@ _SHARE = 4
 """Cars that a thread takes at a time."""
 _MOST = 1e9
 """Largest size of what is measured, so that sums over an episode stay finite."""
-_MEND = "fix: the world and num_envs that it was taken from"
+_FIX = "fix: the world and num_envs that it was taken from"
 
 
 class Lens(NamedTuple):
@@ -221,7 +221,7 @@ class Batch:
         frames, pictures = tuple(self.frames.shape), state.get("frames", np.empty(0)).shape
         if len(pictures) == len(frames) and pictures != frames:
             raise DriveRLError(
-                f"state of {pictures[0]} cars with pictures {pictures[1:]}: expected {n} with {frames[1:]}; {_MEND}"
+                f"state of {pictures[0]} cars with pictures {pictures[1:]}: expected {n} with {frames[1:]}; {_FIX}"
             )
         check_state(
             state,
@@ -241,13 +241,13 @@ class Batch:
             },
         )
         drives, steps, kept = state["drives"], state["steps"], state["trace"].shape[1]
-        check_array("state: metrics: s_m", state["metrics"][:, S], Expected((n,), f8, -FARTHEST, FARTHEST), _MEND)
-        check_array("state: slot of a car that drives", state["slot"][drives], Expected((None,), np.int64, 0), _MEND)
-        check_array("state: steps of a car that drives", steps[drives], Expected((None,), np.int64, 0, most - 1), _MEND)
+        check_array("state: metrics: s_m", state["metrics"][:, S], Expected((n,), f8, -FARTHEST, FARTHEST), _FIX)
+        check_array("state: slot of a car that drives", state["slot"][drives], Expected((None,), np.int64, 0), _FIX)
+        check_array("state: steps of a car that drives", steps[drives], Expected((None,), np.int64, 0, most - 1), _FIX)
         if kept != steps.max():
-            raise DriveRLError(f"state: trace: {kept} steps, but expected {steps.max()}; {_MEND}")
+            raise DriveRLError(f"state: trace: {kept} steps, but expected {steps.max()}; {_FIX}")
         if (state["end"][drives] != RUNNING).any():
-            raise DriveRLError(f"state: end = {state['end'].tolist()}: of a car that drives; {_MEND}")
+            raise DriveRLError(f"state: end = {state['end'].tolist()}: of a car that drives; {_FIX}")
 
     def close(self) -> None:
         """End the threads; safe to call twice."""

@@ -14,7 +14,7 @@ from drive_rl.sim.task.episode import Episode
 from drive_rl.sim.vehicle import CarState
 
 
-class Eye:
+class FrameStack:
     """Looks out of one car with the renderer that the world names.
 
     Raises:

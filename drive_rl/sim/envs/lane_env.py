@@ -18,7 +18,7 @@ from drive_rl.memory import free_bytes, require_memory
 from drive_rl.sim.engines.bullet import BulletWorld
 from drive_rl.sim.engines.bullet_client import CLIENT_BYTES, MAX_CLIENTS
 from drive_rl.sim.engines.map_cache import slot_bytes
-from drive_rl.sim.envs.frame_stack import Eye
+from drive_rl.sim.envs.frame_stack import FrameStack
 from drive_rl.sim.envs.road_sampler import generator_state, set_generator_state
 from drive_rl.sim.sensors.lane_labels import lane_polylines
 from drive_rl.sim.sensors.pinhole import cast_rays
@@ -110,7 +110,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._grid: list[list[float]] | None = action_grid(task).tolist() if actions == "discrete" else None
         self._rules = rules_of(world)
         self._row, self._terms = np.zeros(len(METRICS)), np.zeros(len(TERMS))
-        self._eye = None if observation == "state" else Eye(world)
+        self._frame_stack = None if observation == "state" else FrameStack(world)
         self._bullet = BulletWorld(world.car, 1 / task.physics_hz)
         self._closed = False
         self._trace: list[list[float]] = []
@@ -131,8 +131,8 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         seeds = SPLITS[self._split]
         drawn = int(self.np_random.integers(seeds.start, seeds.stop))
         self._begin(road_seed_of(given.get("road_seed", drawn)))
-        if self._eye:
-            self._eye.open(self.episode, self._car)
+        if self._frame_stack:
+            self._frame_stack.open(self.episode, self._car)
         if self.render_mode == "human":
             self.render()
         return self._observe(), {"metrics": self._metrics, "road_seed": self.episode.seed}
@@ -156,8 +156,8 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         }
         if end:
             info.update(self._summary(end))
-        if self._eye:
-            self._eye.look(self._car)
+        if self._frame_stack:
+            self._frame_stack.look(self._car)
         if self.render_mode == "human":
             self.render()
         return self._observe(), reward, self._over and end != "timeout", end == "timeout", info
@@ -179,8 +179,8 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         """Free the Bullet clients and the window; safe to call twice."""
         self._closed = True
         self._bullet.close()
-        if self._eye:
-            self._eye.close()
+        if self._frame_stack:
+            self._frame_stack.close()
         if self._window:
             self._window.close()
             self._window = None
@@ -227,7 +227,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
             "control": np.array([self._steer, self._steps, self._over, self._metrics["s_m"]]),
             "trace": np.array(self._trace).reshape(-1, len(TRACE)),
             "random": generator_state(self.np_random),
-            **({"frames": self._eye.frames.copy()} if self._eye else {}),
+            **({"frames": self._frame_stack.frames.copy()} if self._frame_stack else {}),
         }
 
     def set_state(self, state: dict[str, NDArray[Any]]) -> None:
@@ -244,9 +244,9 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._steps, self._over = int(steps), bool(over)
         self._judge(self._bullet.state(), self._steer)
         self._trace = state["trace"].tolist()
-        if self._eye:
-            self._eye.open(self.episode, self._car)
-            self._eye.frames[:] = state["frames"]
+        if self._frame_stack:
+            self._frame_stack.open(self.episode, self._car)
+            self._frame_stack.frames[:] = state["frames"]
         set_generator_state(self.np_random, state["random"])
 
     def _check_state(self, state: dict[str, NDArray[Any]]) -> None:
@@ -258,7 +258,10 @@ class LaneEnv(gymnasium.Env[Any, Any]):
             "trace": Expected((None, len(TRACE)), f8, -1e9, 1e9),
             "random": Expected((6,), np.uint64),
         }
-        check_state(state, expected | ({"frames": Expected(self._eye.frames.shape, np.uint8)} if self._eye else {}))
+        check_state(
+            state,
+            expected | ({"frames": Expected(self._frame_stack.frames.shape, np.uint8)} if self._frame_stack else {}),
+        )
         check_generator("state: random", state["random"])
         steer, steps, over, _ = control = state["control"].tolist()
         if not (-1 <= steer <= 1 and steps == len(state["trace"]) <= most - (not over) and over in (0, 1)):
@@ -313,10 +316,10 @@ class LaneEnv(gymnasium.Env[Any, Any]):
 
     def _observe(self) -> Any:
         if self._observation == "camera":
-            return cast(Eye, self._eye).observation()
+            return cast(FrameStack, self._frame_stack).observation()
         if self._observation == "state":
             return self._state()
-        return {"camera": cast(Eye, self._eye).observation(), "state": self._state()}
+        return {"camera": cast(FrameStack, self._frame_stack).observation(), "state": self._state()}
 
     def _state(self) -> NDArray[np.float32]:
         state = np.empty(len(STATE_FIELDS), np.float32)

@@ -11,7 +11,7 @@ from drive_rl.sim.state import Expected, check_array, check_generator, check_sta
 _FAILED_KEPT = 8
 
 
-class Course:
+class RoadSampler:
     """Draws road seeds as one `LaneEnv` of the same seed does.
 
     With a chance of `retry`, the next road is the one that was failed longest ago, and not the one drawn (a simple
@@ -39,30 +39,30 @@ class Course:
         return np.concatenate([generator_state(self.rng), np.array(self._failed, np.uint64)])
 
     def set_state(self, state: np.ndarray) -> None:
-        """Go on from what `get_state` returned; `check_courses` says whether it can."""
+        """Go on from what `get_state` returned; `check_samplers` says whether it can."""
         set_generator_state(self.rng, state[:_WORDS])
         self._failed = deque(state[_WORDS:].tolist(), _FAILED_KEPT)
 
 
-def split_courses(state: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return the state of many cars without their courses, and the courses `course.0`, `course.1`, ..."""
-    courses = {name: array for name, array in state.items() if name.startswith("course.")}
-    return {name: array for name, array in state.items() if name not in courses}, courses
+def split_samplers(state: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the state of many cars without their courses, and the courses `sampler.0`, `sampler.1`, ..."""
+    samplers = {name: array for name, array in state.items() if name.startswith("course.")}
+    return {name: array for name, array in state.items() if name not in samplers}, samplers
 
 
-def check_courses(courses: Mapping[str, np.ndarray], count: int) -> None:
-    """Refuse arrays that are not `Course.get_state` of `course.0` to `course.COUNT-1`.
+def check_samplers(samplers: Mapping[str, np.ndarray], count: int) -> None:
+    """Refuse arrays that are not `RoadSampler.get_state` of `sampler.0` to `sampler.COUNT-1`.
 
     Raises:
         DriveRLError: with the name of the array.
     """
-    check_state(courses, {f"course.{i}": Expected((None,), np.uint64) for i in range(count)})
-    for name, words in courses.items():
+    check_state(samplers, {f"course.{i}": Expected((None,), np.uint64) for i in range(count)})
+    for name, words in samplers.items():
         check_generator(f"state: {name}", words[:_WORDS])
-        check_array(f"state: {name}: road seeds", words[_WORDS:], _SEEDS, _MEND)
+        check_array(f"state: {name}: road seeds", words[_WORDS:], _SEEDS, _FIX)
 
 
-_MEND = "fix: the world and num_envs that it was taken from"
+_FIX = "fix: the world and num_envs that it was taken from"
 _WORDS = 6
 _SEEDS = Expected((None,), np.uint64, 0, 2**63 - 1)
 _LOW = 2**64 - 1

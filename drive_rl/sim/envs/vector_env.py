@@ -17,7 +17,7 @@ from drive_rl.config.reader import load_world
 from drive_rl.config.spec import SPLITS, Actions, Observation, Split, WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.batch import Batch
-from drive_rl.sim.envs.road_sampler import Course, check_courses, split_courses
+from drive_rl.sim.envs.road_sampler import RoadSampler, check_samplers, split_samplers
 from drive_rl.sim.task.outcome import METRICS, RUNNING, TERMS, TIMEOUT
 from drive_rl.sim.task.spaces import (
     ROAD_SEEDS,
@@ -94,7 +94,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         known("copy", copy, (True, False))
         self.world, self.num_envs, self._copy = world, num_envs, copy
         self._grid = action_grid(world.task) if actions == "discrete" else None
-        self._courses = [Course(split, seeding.np_random(None)[0]) for _ in range(num_envs)]
+        self._samplers = [RoadSampler(split, seeding.np_random(None)[0]) for _ in range(num_envs)]
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
@@ -113,10 +113,10 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         if len(seeds) != self.num_envs:
             raise DriveRLError(f"reset: seed: {len(seeds)} given: expected one, or {self.num_envs}")
         named = _road_seeds(reset_options(options), self.num_envs)
-        for course, own in zip(self._courses, seeds, strict=True):
+        for sampler, own in zip(self._samplers, seeds, strict=True):
             if own is not None:
-                course.rng = seeding.np_random(own)[0]
-        drawn = [course.next() for course in self._courses]
+                sampler.rng = seeding.np_random(own)[0]
+        drawn = [sampler.next() for sampler in self._samplers]
         self.batch.begin(range(self.num_envs), drawn if named is None else named)
         everyone = np.ones(self.num_envs, bool)
         return self._observe(), self._infos(everyone)
@@ -144,7 +144,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             terms = _masked(TERMS, np.where(dones[:, None], 0.0, batch.to_numpy(cars.terms)), ~dones)
             infos |= {"reward_terms": terms, "_reward_terms": ~dones}
         if len(ended):
-            batch.begin(ended, [self._courses[car].next() for car in ended.tolist()])
+            batch.begin(ended, [self._samplers[car].next() for car in ended.tolist()])
         return self._observe(), rewards, over & ~truncated, truncated, infos | self._infos(dones)
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -166,8 +166,8 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def get_state(self) -> dict[str, NDArray[Any]]:
         """Return arrays from which `set_state` goes on exactly here, in this or another process."""
-        courses = {f"course.{i}": course.get_state() for i, course in enumerate(self._courses)}
-        return {**self.batch.get_state(), **courses}
+        samplers = {f"course.{i}": sampler.get_state() for i, sampler in enumerate(self._samplers)}
+        return {**self.batch.get_state(), **samplers}
 
     def set_state(self, state: dict[str, NDArray[Any]]) -> None:
         """Go on where `get_state` was called, on an environment of the same world, modes and N.
@@ -176,12 +176,12 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             DriveRLError: it is of another one, or no state that an environment can be in; nothing has changed.
         """
         self._need_open("set_state")
-        rest, courses = split_courses(state)
+        rest, samplers = split_samplers(state)
         self.batch.check_state(rest)
-        check_courses(courses, self.num_envs)
+        check_samplers(samplers, self.num_envs)
         self.batch.set_state(rest)
-        for i, course in enumerate(self._courses):
-            course.set_state(courses[f"course.{i}"])
+        for i, sampler in enumerate(self._samplers):
+            sampler.set_state(samplers[f"course.{i}"])
 
     def _final(self, car: int) -> Any:
         """Return what one driver was given last, as arrays."""

@@ -15,9 +15,9 @@ from stable_baselines3.dqn.policies import CnnPolicy
 from drive_rl.config.spec import DqnSpec, GuidanceSpec, PpoSpec
 from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.build import build_model, make_envs
-from drive_rl.learn.guidance.lane_net import LANE_STATE, LaneSight
+from drive_rl.learn.guidance.lane_net import LANE_STATE, LaneStateNet
 from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ
-from drive_rl.learn.guidance.wrapper import TRUE_AND_SHOWN, Guide
+from drive_rl.learn.guidance.wrapper import TRUE_AND_SHOWN, GuidanceWrapper
 from drive_rl.learn.load_driver import policy_driver
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.feature_extractors import ImageEncoder
@@ -36,15 +36,17 @@ def model_of(spec: PpoSpec | DqnSpec, device: torch.device = CPU) -> tuple[Any, 
     return build_model(spec, envs, device, 0), envs
 
 
-def guide_of(returns_both: bool = False, count: int = 2, **guidance: Any) -> tuple[Guide, LaneSight, VecEnv]:
+def guide_of(
+    returns_both: bool = False, count: int = 2, **guidance: Any
+) -> tuple[GuidanceWrapper, LaneStateNet, VecEnv]:
     """Return a guide of some small worlds, its eyes, and the worlds themselves."""
     spec = small_specs.ppo()
     envs = make_envs(small_specs.world(), spec, "train", count, 0)
-    guide = Guide(envs, GuidanceSpec(**guidance), 0, returns_both)
+    guide = GuidanceWrapper(envs, GuidanceSpec(**guidance), 0, returns_both)
     torch.manual_seed(0)
-    sight = LaneSight(CAMERA, spec.encoder, 2)
-    guide.teach(sight)
-    return guide, sight, envs
+    lane_net = LaneStateNet(CAMERA, spec.encoder, 2)
+    guide.teach(lane_net)
+    return guide, lane_net, envs
 
 
 def twin(count: int = 2) -> VecEnv:
@@ -87,12 +89,12 @@ def test_at_first_the_truth_is_shown(returns_both: bool) -> None:
 
 @pytest.mark.parametrize("returns_both", [False, True])
 def test_later_what_the_eyes_tell_is_shown(returns_both: bool) -> None:
-    guide, sight, envs = guide_of(returns_both, truth_fraction=0)
+    guide, lane_net, envs = guide_of(returns_both, truth_fraction=0)
     other = twin()
     truth: Any = other.reset()
     returned = guide.reset()
     with torch.no_grad():
-        told = sight(torch.as_tensor(truth["camera"])).numpy()
+        told = lane_net(torch.as_tensor(truth["camera"])).numpy()
     assert np.array_equal(guide.shown, told)
     assert np.array_equal(returned[:, -FIELDS:], told)
     if returns_both:
@@ -104,7 +106,7 @@ def test_later_what_the_eyes_tell_is_shown(returns_both: bool) -> None:
 
 @pytest.mark.parametrize(("returns_both", "truth_fraction"), [(False, 0), (False, 1), (True, 0)])
 def test_an_episodes_last_lane_state_is_of_the_kind_returned(returns_both: bool, truth_fraction: float) -> None:
-    guide, sight, envs = guide_of(returns_both, truth_fraction=truth_fraction)
+    guide, lane_net, envs = guide_of(returns_both, truth_fraction=truth_fraction)
     other = twin()
     guide.reset()
     other.reset()
@@ -119,7 +121,7 @@ def test_an_episodes_last_lane_state_is_of_the_kind_returned(returns_both: bool,
             if returns_both or truth_fraction:
                 assert np.allclose(known(found[None]), by_hand(last["state"][None]), atol=1e-5)
             if not truth_fraction:
-                assert np.array_equal(found[-FIELDS:], sight.tell(last["camera"][None])[0])
+                assert np.array_equal(found[-FIELDS:], lane_net.tell(last["camera"][None])[0])
             break
     else:
         pytest.fail("no episode ended")
@@ -128,7 +130,7 @@ def test_an_episodes_last_lane_state_is_of_the_kind_returned(returns_both: bool,
 
 
 def test_fewer_and_fewer_episodes_show_the_truth() -> None:
-    guide, sight, envs = guide_of(truth_fraction=0.5, passes=1e-9)
+    guide, lane_net, envs = guide_of(truth_fraction=0.5, passes=1e-9)
     other = twin()
     shares = []
     for remaining in (1.0, 0.75, 0.5, 0.25):
@@ -137,7 +139,7 @@ def test_fewer_and_fewer_episodes_show_the_truth() -> None:
         for _ in range(100):
             guide.reset()
             seen: Any = other.reset()
-            told += (guide.shown == sight.tell(seen["camera"])).all(axis=1).sum()
+            told += (guide.shown == lane_net.tell(seen["camera"])).all(axis=1).sum()
         shares.append(1 - told / 200)
     assert shares[0] == 1
     assert 0.35 < shares[1] < 0.65
@@ -147,29 +149,29 @@ def test_fewer_and_fewer_episodes_show_the_truth() -> None:
 
 
 def test_the_eyes_learn_as_often_as_asked() -> None:
-    guide, sight, envs = guide_of(passes=2, batch_size=16)
-    before = [part.clone() for part in sight.parameters()]
+    guide, lane_net, envs = guide_of(passes=2, batch_size=16)
+    before = [part.clone() for part in lane_net.parameters()]
     guide.reset()
     for _ in range(3):
         guide.step(np.zeros((2, 2), np.float32))
     assert (guide.learn(1.0) or 0) > 0  # 8 pictures, twice: one minibatch of 16
-    assert not all(map(torch.equal, before, sight.parameters()))
-    after = [part.clone() for part in sight.parameters()]
+    assert not all(map(torch.equal, before, lane_net.parameters()))
+    after = [part.clone() for part in lane_net.parameters()]
     assert guide.learn(1.0) is None, "nothing new to learn from"
-    assert all(map(torch.equal, after, sight.parameters()))
+    assert all(map(torch.equal, after, lane_net.parameters()))
     envs.close()
 
 
 @pytest.mark.parametrize("at_rest", [0.0, 1.0])
 def test_the_eyes_learn_what_a_car_at_rest_sees(at_rest: float) -> None:
-    guide, sight, envs = guide_of(passes=100, batch_size=4, at_rest=at_rest)
+    guide, lane_net, envs = guide_of(passes=100, batch_size=4, at_rest=at_rest)
     guide.reset()
     for _ in range(3):
         guide.step(np.zeros((2, 2), np.float32))
     seen: Any = envs.step(np.zeros((2, 2), np.float32))[0]
     guide.learn(1.0)
     newest = seen["camera"][:, SHAPE[0] // 2 :]
-    told, true = known(sight.tell(np.concatenate([newest, newest], axis=1))), by_hand(seen["state"])
+    told, true = known(lane_net.tell(np.concatenate([newest, newest], axis=1))), by_hand(seen["state"])
     envs.close()
     assert true[:, 2].max() > 2, "7 m/s"
     assert np.abs(told[:, 2] - (0 if at_rest else true[:, 2])).max() < 0.3, "1 m/s"
@@ -177,13 +179,13 @@ def test_the_eyes_learn_what_a_car_at_rest_sees(at_rest: float) -> None:
 
 
 def test_the_eyes_learn_no_backwards_when_the_last_steps_overshoot_the_budget() -> None:
-    guide, sight, envs = guide_of(passes=2, batch_size=16, learning_rate_end=0)
+    guide, lane_net, envs = guide_of(passes=2, batch_size=16, learning_rate_end=0)
     guide.reset()
     for _ in range(3):
         guide.step(np.zeros((2, 2), np.float32))
-    before = [part.clone() for part in sight.parameters()]
+    before = [part.clone() for part in lane_net.parameters()]
     assert guide.learn(-0.2) is not None
-    assert all(map(torch.equal, before, sight.parameters()))
+    assert all(map(torch.equal, before, lane_net.parameters()))
     envs.close()
 
 
@@ -225,7 +227,7 @@ def test_the_lane_loss_falls_in_training(algorithm: str, device: str) -> None:
     truth = by_hand(np.concatenate([row["state"] for row in rows]))
 
     def error() -> float:
-        return float(((known(model.policy.sight.tell(images)) - truth) ** 2).mean())
+        return float(((known(model.policy.lane_net.tell(images)) - truth) ** 2).mean())
 
     before = error()
     model.learn(2048)
@@ -239,11 +241,11 @@ def test_the_lane_loss_falls_in_training(algorithm: str, device: str) -> None:
 def test_the_policys_gradients_are_clipped_without_those_of_the_eyes(algorithm: str) -> None:
     """The eyes have an optimizer of their own: stable-baselines3 must neither learn nor clip nor count them."""
     model, envs = model_of(MAKE[algorithm]())
-    eyes = {id(part) for part in model.policy.sight.parameters()}
+    eyes = {id(part) for part in model.policy.lane_net.parameters()}
     assert eyes
     assert not eyes & {id(part) for part in model.policy.parameters()}
     assert not eyes & {id(part) for group in model.policy.optimizer.param_groups for part in group["params"]}
-    assert {f"sight.{name}" for name, _ in model.policy.sight.named_parameters()} <= set(model.policy.state_dict())
+    assert {f"sight.{name}" for name, _ in model.policy.lane_net.named_parameters()} <= set(model.policy.state_dict())
     envs.close()
 
 
@@ -257,14 +259,14 @@ def test_a_guided_driver_asks_for_pictures_only(algorithm: str, deterministic: b
     torch.manual_seed(0)
     for part in [
         *model.policy.parameters(),
-        *model.policy.sight.parameters(),
+        *model.policy.lane_net.parameters(),
     ]:  # as lively as a trained one: other pictures, other actions
         part.data += 0.3 * torch.randn_like(part)
     images = pictures(16)
     torch.manual_seed(1)
     actions = model.policy.predict(images, deterministic=deterministic)[0]
     torch.manual_seed(1)
-    told = model.policy.sight.tell(images)
+    told = model.policy.lane_net.tell(images)
     assert np.array_equal(actions, model.policy.predict(told, deterministic=deterministic)[0])
     assert len(np.unique(actions, axis=0)) > 1
     single = model.policy.predict(images[5], deterministic=True)[0]
@@ -277,17 +279,17 @@ def test_a_guided_driver_asks_for_pictures_only(algorithm: str, deterministic: b
 def test_the_policys_optimizer_leaves_the_eyes_alone() -> None:
     for algorithm in ALGORITHMS:
         model, envs = model_of(MAKE[algorithm]("guidance.passes=1e-9"))
-        before = [part.clone() for part in model.policy.sight.parameters()]
+        before = [part.clone() for part in model.policy.lane_net.parameters()]
         model.learn(256)
         envs.close()
-        assert all(map(torch.equal, before, model.policy.sight.parameters()))
+        assert all(map(torch.equal, before, model.policy.lane_net.parameters()))
 
 
 def test_dqn_acts_on_what_is_told_and_learns_from_the_truth() -> None:
     model, envs = model_of(small_specs.dqn("guidance.truth_fraction=0", "exploration_end=0", "exploration_fraction=0"))
     model.learn(64)
     model.exploration_rate = 0.0
-    shown, both = model.guide.shown, model._last_obs
+    shown, both = model.guidance.shown, model._last_obs
     assert np.array_equal(both[:, FIELDS:], shown)
     assert not np.allclose(both[:, :FIELDS], shown)
     acts = model.predict(both)[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_sets import cars, rendered, write
 
-from drive_rl.config.perception_spec import FitSpec, FramesSpec, ModelSpec, PerceptionSpec
+from drive_rl.config.perception_spec import DataSpec, FitSpec, ModelSpec, PerceptionSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.folder_dataset import FolderFrames
 from drive_rl.perception.training.trainer import fit
@@ -19,7 +19,7 @@ def recipe(folder: Path, heads: tuple = ("lane", "segmentation", "lines", "scene
         name="small",
         world=WORLD,
         model=ModelSpec(heads=heads),
-        data=FramesSpec(folder=str(folder)),
+        data=DataSpec(folder=str(folder)),
         fit=FitSpec(batch_size=4, **fit_keys),
         track="none",
     )
@@ -92,5 +92,5 @@ class Silent:
 
 
 def test_a_recipe_learns_from_a_folder(folder, tmp_path):
-    run = fit(recipe(folder, frames=8, val_frames=2), tmp_path / "runs", Silent(), lambda line: None, "cpu")
+    run = fit(recipe(folder, frames=8, val_samples=2), tmp_path / "runs", Silent(), lambda line: None, "cpu")
     assert run.evaluation.is_file()

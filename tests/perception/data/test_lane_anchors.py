@@ -9,7 +9,7 @@ from drive_rl.perception.data.formats.coco_masks import area_of, filled, paint
 from drive_rl.perception.data.lane_anchors import line_columns
 from drive_rl.perception.data.records import LaneTruth
 from drive_rl.perception.data.samples import anchor_rows
-from drive_rl.perception.evaluation.predicted_lanes import told_columns, told_points
+from drive_rl.perception.evaluation.predicted_lanes import predicted_columns, predicted_points
 from drive_rl.perception.scores.culane import LaneCounts, count_lanes
 from drive_rl.perception.scores.tusimple import mean_score, score_picture
 from drive_rl.sim.sensors.lane_labels import lane_polylines
@@ -69,9 +69,9 @@ def test_labels_told_back_score_as_perfect(tmp_path):
         columns, there = np.nan_to_num(line), np.where(np.isnan(line), -SURE, SURE)
         large, larger = truth.scaled(1280, 720), truth.scaled(1640, 590)
         assert large.h_samples is not None
-        told = told_columns(columns, there, 48, large.h_samples, 1280, 720)
+        told = predicted_columns(columns, there, 48, large.h_samples, 1280, 720)
         scores.append(score_picture(told, np.array(large.lanes), large.h_samples.tolist()))
-        counts += count_lanes(told_points(columns, there, 48, 1640, 590), larger.points())
+        counts += count_lanes(predicted_points(columns, there, 48, 1640, 590), larger.points())
     assert mean_score(scores) == pytest.approx((1, 0, 0))
     assert counts.f1 == 1
     assert counts.tp > 12
@@ -92,12 +92,12 @@ def test_what_anchor_rows_lose_of_dense_lanes():
         truth = LaneTruth(tuple(lanes), None, 160, 80)
         line = line_columns(truth, 80)
         columns, there = np.nan_to_num(line), np.where(np.isnan(line), -SURE, SURE)
-        counts += count_lanes(told_points(columns, there, 80, 1640, 590), truth.scaled(1640, 590).points())
+        counts += count_lanes(predicted_points(columns, there, 80, 1640, 590), truth.scaled(1640, 590).points())
         wanted = [
             np.interp(samples, lane[::-1, 1], lane[::-1, 0], left=-2, right=-2)
             for lane in truth.scaled(1280, 720).points()
         ]
-        told = told_columns(columns, there, 80, samples, 1280, 720)
+        told = predicted_columns(columns, there, 80, samples, 1280, 720)
         scores.append(score_picture(told, np.array(wanted), samples.tolist()))
     assert mean_score(scores).accuracy > 0.97
     assert mean_score(scores).fn == 0
@@ -107,8 +107,8 @@ def test_what_anchor_rows_lose_of_dense_lanes():
 
 def test_nothing_told_is_no_lane():
     nothing = np.full((4, 24), 0.5), np.full((4, 24), -SURE)
-    assert told_points(*nothing, 80, 1640, 590) == []
-    assert told_columns(*nothing, 80, [100, 200], 1280, 720).shape == (0, 2)
+    assert predicted_points(*nothing, 80, 1640, 590) == []
+    assert predicted_columns(*nothing, 80, [100, 200], 1280, 720).shape == (0, 2)
 
 
 def test_a_box_is_its_pixels():

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_rl.config.perception_spec import FramesSpec
+from drive_rl.config.perception_spec import DataSpec
 from drive_rl.config.reader import load_world
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import RenderedFrames, along_road, held_out
@@ -51,7 +51,7 @@ def test_the_lane_fields_are_the_environments_own() -> None:
 
 
 def test_lines_lie_on_the_markings() -> None:
-    frames = held_out(WORLD, FramesSpec(), "val", 40)
+    frames = held_out(WORLD, DataSpec(), "val", 40)
     rows = anchor_rows(80)
     on, there = 0, 0
     for mask, lines in zip(frames.classes, frames.lines, strict=True):
@@ -67,7 +67,7 @@ def test_lines_lie_on_the_markings() -> None:
 
 
 def test_minibatches_are_the_same_in_any_order_and_mixed_of_many_roads() -> None:
-    data = FramesSpec(per_road=4)
+    data = DataSpec(per_road=4)
     one, other = (RenderedFrames(WORLD, data, "train", 24, 5) for _ in range(2))
     try:
         forward = [one.batch(n) for n in range(12)]
@@ -81,7 +81,7 @@ def test_minibatches_are_the_same_in_any_order_and_mixed_of_many_roads() -> None
 
 
 def test_an_epoch_shows_each_picture_once() -> None:
-    data = FramesSpec(per_road=2, labelled=0.0064)  # 64 roads: one chunk
+    data = DataSpec(per_road=2, labelled=0.0064)  # 64 roads: one chunk
     source = RenderedFrames(WORLD, data, "train", 32, 0)
     try:
         epochs = [Frames.joined([source.batch(n) for n in range(first, first + 4)]) for first in (0, 4)]
@@ -95,15 +95,15 @@ def test_an_epoch_shows_each_picture_once() -> None:
 
 
 def test_splits_do_not_share_roads() -> None:
-    assert set(held_out(WORLD, FramesSpec(), "test", 8).seeds.tolist()) == {20000, 20001}
+    assert set(held_out(WORLD, DataSpec(), "test", 8).seeds.tolist()) == {20000, 20001}
     with pytest.raises(DriveRLError, match="at most 4000"):
-        held_out(WORLD, FramesSpec(), "val", 4001)
+        held_out(WORLD, DataSpec(), "val", 4001)
 
 
 def test_another_renderer_is_refused() -> None:
     world = load_world("lane_follow", ["camera.renderer=tiny"])
     with pytest.raises(DriveRLError, match=r"fix: world.camera.renderer=field"):
-        held_out(world, FramesSpec(), "val", 1)
+        held_out(world, DataSpec(), "val", 1)
 
 
 def test_a_drive_by_goes_along_the_lane() -> None:
@@ -122,7 +122,7 @@ def test_fog_fades_by_koschmieders_law() -> None:
 
 
 def test_each_weather_looks_different_and_clear_changes_nothing() -> None:
-    picture = held_out(WORLD, FramesSpec(), "val", 1).images[0]
+    picture = held_out(WORLD, DataSpec(), "val", 1).images[0]
     depth = np.full(picture.shape[1:], 20, np.float32)
     made = {kind: weather(picture, depth, kind, np.random.default_rng(0)) for kind in ("clear", "fog", "dusk", "rain")}
     assert np.array_equal(made["clear"], picture)
@@ -132,6 +132,6 @@ def test_each_weather_looks_different_and_clear_changes_nothing() -> None:
 
 
 def test_what_labels_are_known() -> None:
-    frames = held_out(WORLD, FramesSpec(), "val", 1)
+    frames = held_out(WORLD, DataSpec(), "val", 1)
     assert set(labels_known(frames).values()) == {True}
     assert set(labels_known(Frames.unlabelled(frames.images)).values()) == {False}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Frames
-from drive_rl.perception.evaluation.accuracy import measure_sight
+from drive_rl.perception.evaluation.accuracy import evaluate_accuracy
 from drive_rl.perception.evaluation.lane_benchmarks import lane_scores
 from drive_rl.run.storage.json_values import plain
 from drive_rl.stats import pooled
@@ -21,7 +21,7 @@ COUNT, HEIGHT, WIDTH, TIERS = 6, 20, 40, 3
 RNG = np.random.default_rng(0)
 
 
-class Told(nn.Module):
+class Predictions(nn.Module):
     """Tells what it was given, in the order of the pictures, whose first pixel is their number."""
 
     shape = (3, HEIGHT, WIDTH)
@@ -71,8 +71,8 @@ SEEN = seen(TRUTH)
 
 @pytest.fixture(scope="module")
 def found() -> dict:
-    model = Told(SEEN, HEADS)
-    return measure_sight(model, TRUTH, batch=4)  # pyright: ignore[reportArgumentType]
+    model = Predictions(SEEN, HEADS)
+    return evaluate_accuracy(model, TRUTH, batch=4)  # pyright: ignore[reportArgumentType]
 
 
 def test_lane_errors(found):
@@ -145,7 +145,7 @@ def test_counts_of_the_roads_add_up_to_the_scores(found):
 def test_only_what_heads_tell_and_labels_know():
     unknown = Frames.unlabelled(TRUTH.images)
     unknown.lane[:3] = TRUTH.lane[:3]
-    found = measure_sight(Told(SEEN, ("lane", "segmentation")), unknown)  # pyright: ignore[reportArgumentType]
+    found = evaluate_accuracy(Predictions(SEEN, ("lane", "segmentation")), unknown)  # pyright: ignore[reportArgumentType]
     assert set(found) == {"pictures", "lane", "by_road"}
     assert found["lane"]["offset_m"]["n"] == 3
 
@@ -153,9 +153,9 @@ def test_only_what_heads_tell_and_labels_know():
 def test_pictures_that_do_not_fit():
     other = Frames.unlabelled(np.zeros((1, 1, HEIGHT, WIDTH), np.uint8))
     with pytest.raises(DriveRLError, match=r"\(1, 20, 40\): the model takes .* \(3, 20, 40\)"):
-        measure_sight(Told(SEEN, HEADS), other)  # pyright: ignore[reportArgumentType]
+        evaluate_accuracy(Predictions(SEEN, HEADS), other)  # pyright: ignore[reportArgumentType]
     with pytest.raises(DriveRLError, match="frames = 0"):
-        measure_sight(Told(SEEN, HEADS), TRUTH.take(slice(0, 0)))  # pyright: ignore[reportArgumentType]
+        evaluate_accuracy(Predictions(SEEN, HEADS), TRUTH.take(slice(0, 0)))  # pyright: ignore[reportArgumentType]
 
 
 def lined(columns: list[float]) -> Frames:

@@ -7,7 +7,7 @@ import pytest
 import small_recipes
 import torch
 
-from drive_rl.config.perception_spec import FramesSpec
+from drive_rl.config.perception_spec import DataSpec
 from drive_rl.config.reader import load_world
 from drive_rl.config.spec import ENCODERS
 from drive_rl.errors import DriveRLError
@@ -76,7 +76,7 @@ def test_a_straight_road_seen_from_a_known_place_is_found_by_the_fit() -> None:
     changes = ["camera.fov_rad=2.0", "camera.pitch_rad=0.5", "camera.width_px=160", "camera.height_px=80"]
     changes += ["appearance.camera_height_error_m=0", "appearance.camera_pitch_error_rad=0"]
     world = load_world("lane_follow", changes)
-    data = FramesSpec(offset_m=1.0, heading_rad=0.1, per_road=4)
+    data = DataSpec(offset_m=1.0, heading_rad=0.1, per_road=4)
     frames = held_out(world, data, "val", 400)
     bends = np.abs(frames.lane[:, 2:]).max(axis=1)
     straight = frames.take(np.flatnonzero(bends < 2e-3))
@@ -105,7 +105,7 @@ def test_the_fit_solves_what_numpy_solves() -> None:
 
 
 def test_losses_by_hand() -> None:
-    frames = held_out(small_recipes.recipe().world, FramesSpec(), "val", 2)
+    frames = held_out(small_recipes.recipe().world, DataSpec(), "val", 2)
     labels = Labels(frames, torch.device("cpu"))
     there = torch.isfinite(labels.lines)
     seen = {

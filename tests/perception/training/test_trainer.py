@@ -67,8 +67,8 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(task: str, tmp_path: Path
 
 
 def test_a_run_goes_on_without_what_it_started_from(tmp_path: Path) -> None:
-    first = go(recipe("fit.frames=32"), tmp_path / "first")
-    run = go(recipe(f"model.start={first.path}", "fit.frames=32"), tmp_path)
+    first = go(recipe("fit.samples=32"), tmp_path / "first")
+    run = go(recipe(f"model.init_from={first.path}", "fit.samples=32"), tmp_path)
     first.remove()
     assert go(None, tmp_path, resume=run.path, frames=64) == run
 
@@ -83,24 +83,24 @@ def test_a_loss_that_is_no_number_is_told_and_not_kept(tmp_path: Path, monkeypat
 
 
 def test_a_loss_on_held_out_pictures_that_is_no_number_is_refused(tmp_path: Path) -> None:
-    spec = recipe("fit.learning_rate_end=10", "fit.frames=32", "fit.batch_size=16", "fit.evaluate_every=32")
+    spec = recipe("fit.learning_rate_end=10", "fit.samples=32", "fit.batch_size=16", "fit.evaluate_every=32")
     with pytest.raises(DriveRLError, match=r"the loss.* became (nan|inf) .*fix: a smaller fit\.learning_rate"):
         go(spec, tmp_path)
 
 
 def test_pretraining_tells_nothing_of_heads_that_have_not_learned(tmp_path: Path) -> None:
     display = Quiet()
-    go(recipe("fit.task=vicreg", "fit.frames=32"), tmp_path, display)
+    go(recipe("fit.task=vicreg", "fit.samples=32"), tmp_path, display)
     assert set(display.looks[-1].scores) == {"loss", "invariance_loss", "variance_loss", "covariance_loss"}
 
 
 def test_a_run_learns_and_the_best_look_is_kept(tmp_path: Path) -> None:
     display = Quiet()
-    run = go(recipe("fit.frames=960", "fit.evaluate_every=160"), tmp_path, display)
+    run = go(recipe("fit.samples=960", "fit.evaluate_every=160"), tmp_path, display)
     losses = [look.scores["loss"] for look in display.looks]
     assert losses[-1] < 0.8 * losses[0]
     trained = load_trained(str(run.path))
-    assert trained.spec == recipe("fit.frames=960", "fit.evaluate_every=160")
+    assert trained.spec == recipe("fit.samples=960", "fit.evaluate_every=160")
     best = read_tensors(run.best / "weights.safetensors")
     assert all(torch.equal(value, best[name]) for name, value in trained.model.state_dict().items())
     assert {"offset_m_mae", "heading_error_rad_mae", "ego_lane_iou"} <= display.looks[-1].scores.keys()
@@ -119,19 +119,19 @@ def test_it_stops_early_once_nothing_is_gained(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_run_that_is_over_goes_on_only_longer(tmp_path: Path) -> None:
-    run = go(recipe("fit.frames=32", "fit.evaluate_every=32"), tmp_path)
+    run = go(recipe("fit.samples=32", "fit.evaluate_every=32"), tmp_path)
     before = run.spec.read_text()
-    with pytest.raises(DriveRLError, match=r"fix: a longer one, such as .*fit\.frames=64"):
+    with pytest.raises(DriveRLError, match=r"fix: a longer one, such as .*fit\.samples=64"):
         go(None, tmp_path, resume=run.path)
     assert run.spec.read_text() == before
     go(None, tmp_path, resume=run.path, frames=64)
-    assert load_trained(str(run.path)).spec.fit.frames == 64
+    assert load_trained(str(run.path)).spec.fit.samples == 64
 
 
 def test_an_encoder_starts_from_another_run_and_may_stay_frozen(tmp_path: Path) -> None:
-    first = go(recipe("fit.task=vicreg", "fit.frames=32"), tmp_path)
-    start = f"model.start={first.path}"
-    second = go(recipe(start, "fit.freeze_encoder=true", "fit.frames=32"), tmp_path)
+    first = go(recipe("fit.task=vicreg", "fit.samples=32"), tmp_path)
+    start = f"model.init_from={first.path}"
+    second = go(recipe(start, "fit.freeze_encoder=true", "fit.samples=32"), tmp_path)
     then, now = weights(first), weights(second)
     names = [name for name in then if name.startswith("encoder.")]
     assert len(names) > 10
@@ -197,11 +197,11 @@ def test_labels_that_no_head_learns_do_not_hurt() -> None:
 
 def test_polish_teaches_the_lane_head_alone(tmp_path: Path) -> None:
     rough = go(recipe(), tmp_path)
-    fine = go(recipe("fit.polish_frames=256"), tmp_path)
+    fine = go(recipe("fit.head_finetune_samples=256"), tmp_path)
     then, now = weights(rough), weights(fine)
     changed = {name.split(".")[0] for name in then if not torch.equal(then[name], now[name])}
     assert changed == {"lane"}
-    go(recipe("fit.frames=32", "fit.polish_frames=32", "model.heads=[lane]"), tmp_path)  # nothing to polish
+    go(recipe("fit.samples=32", "fit.head_finetune_samples=32", "model.heads=[lane]"), tmp_path)  # nothing to polish
 
 
 def test_a_fit_that_ended_early_is_over_though_its_last_lesson_gained(
@@ -213,10 +213,10 @@ def test_a_fit_that_ended_early_is_over_though_its_last_lesson_gained(
         return Look(frames=frames, scores={"loss": next(looks)})
 
     monkeypatch.setattr(fitting, "look_at", told)
-    polished = ("model.heads=[lane, lines]", "fit.polish_frames=32", "fit.patience=1", "fit.evaluate_every=32")
-    run = go(recipe(*polished, "fit.frames=320"), tmp_path)
+    polished = ("model.heads=[lane, lines]", "fit.head_finetune_samples=32", "fit.patience=1", "fit.evaluate_every=32")
+    run = go(recipe(*polished, "fit.samples=320"), tmp_path)
     assert run.finished.read_text().split() == ["{", '"frames":', "64", "}"]
-    with pytest.raises(DriveRLError, match=r"has learned from 64 already; fix: a longer one"):
+    with pytest.raises(DriveRLError, match=r"has seen 64 already; fix: a longer one"):
         go(None, tmp_path, resume=run.path)
 
 

@@ -23,7 +23,7 @@ CATEGORIES = {
     **dict.fromkeys(("marking", "lane marking", "lane line"), LINE),
 }
 """Names of categories (`_` and `-` are spaces) and the class that each is."""
-_MEND = "give the file again, whole"
+_FIX = "give the file again, whole"
 
 
 def find(root: Path) -> Files:
@@ -46,11 +46,11 @@ def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]
         DriveRLError: a file that is not COCO's JSON, or has no category that we know.
     """
     for path in files:
-        coco = label_json(path, _MEND)
+        coco = label_json(path, _FIX)
         if not isinstance(coco, dict) or not all(
             isinstance(coco.get(key), list) for key in ("images", "annotations", "categories")
         ):
-            raise DriveRLError(f"{path}: not COCO's JSON: expected lists images, annotations, categories; fix: {_MEND}")
+            raise DriveRLError(f"{path}: not COCO's JSON: expected lists images, annotations, categories; fix: {_FIX}")
         yield from _records(root, path, coco, skipped)
 
 
@@ -77,7 +77,7 @@ def _classes(path: Path, categories: list[Any]) -> dict[str, int | None]:
     for category in categories:
         key = _id(category.get("id")) if isinstance(category, dict) else None
         if key is None or not isinstance(category.get("name"), str):
-            raise DriveRLError(f"{path}: categories: expected objects with id and name; fix: {_MEND}")
+            raise DriveRLError(f"{path}: categories: expected objects with id and name; fix: {_FIX}")
         names.append(printable(category["name"][:40]))
         classes[key] = CATEGORIES.get(category["name"].lower().replace("_", " ").replace("-", " "))
     if not any(known is not None for known in classes.values()):

@@ -19,7 +19,7 @@ KIND = "drive-rl pictures"
 FORMAT = 1
 LOOKED_FOR = f"ours (manifest.json of {KIND})"
 _FARTHEST = 1e6  # metres, radians and 1/m beyond this are a mistake
-_MEND = "write the data set again with drive-rl data make"
+_FIX = "write the data set again with drive-rl data make"
 
 
 def find(root: Path) -> Files:
@@ -31,14 +31,14 @@ def find(root: Path) -> Files:
     path = root / "manifest.json"
     if not path.is_file():
         return {}
-    manifest = label_json(path, _MEND)
+    manifest = label_json(path, _FIX)
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
         return {}
     if manifest.get("format") != FORMAT:
-        raise DriveRLError(f"{path}: format = {short(manifest.get('format'))}: expected {FORMAT}; fix: {_MEND}")
+        raise DriveRLError(f"{path}: format = {short(manifest.get('format'))}: expected {FORMAT}; fix: {_FIX}")
     part = manifest.get("split")
     if part not in PARTS:
-        raise DriveRLError(f"{path}: split = {short(part)}: expected train, val or test; fix: {_MEND}")
+        raise DriveRLError(f"{path}: split = {short(part)}: expected train, val or test; fix: {_FIX}")
     return {part: [root / "states.csv"]}
 
 
@@ -64,9 +64,9 @@ def _columns(path: Path, lines: Iterator[tuple[str, str]]) -> list[str]:
     try:
         columns = _cells(next(lines, ("", ""))[1])
     except BadRecord as error:
-        raise DriveRLError(f"{path}: not a table of states ({error}); fix: {_MEND}") from error
+        raise DriveRLError(f"{path}: not a table of states ({error}); fix: {_FIX}") from error
     if absent := {"image", "seed", "tier", "weather", *LANE_FIELDS} - set(columns):
-        raise DriveRLError(f"{path}: columns {', '.join(sorted(absent))} are missing; fix: {_MEND}")
+        raise DriveRLError(f"{path}: columns {', '.join(sorted(absent))} are missing; fix: {_FIX}")
     return columns
 
 
