@@ -73,7 +73,7 @@ def _summary(world: WorldSpec) -> str:
         ("Step", f"{1 / world.task.control_hz:g} s"),
         ("Import", f'`gymnasium.make("{gym_id(world.name)}")`'),
     ]
-    return table(("", ""), rows)
+    return table(("interface", "value"), rows)
 
 
 def _usage(world: WorldSpec) -> str:
@@ -123,7 +123,7 @@ def _actions(world: WorldSpec) -> str:
         f'`actions="discrete"`: `Discrete({len(grid)})`, an index into a grid, steering first:'
         f" `index = i_steer * {len(task.pedal_grid)} + i_pedal`.",
         table(
-            ("", "values"),
+            ("action", "values"),
             [("steer", _numbers(task.steer_grid)), ("pedal", _numbers(task.pedal_grid))],
         ),
     )
