@@ -1,9 +1,8 @@
 """The page of the command line: what each verb's `--help` prints."""
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any
 
-import click
 import typer
 from markdown_text import HEADER, joined
 
@@ -12,7 +11,7 @@ from drive_rl.cli.main import app
 
 def command_line_page() -> str:
     """Return the page of all verbs with their help, as `--help` prints it."""
-    root = cast(click.Group, typer.main.get_command(app))
+    root = typer.main.get_command(app)
     parts = [
         f"## drive-rl {name}\n\n<!-- test: skip, this is what --help prints -->\n```text\n{_help(command, name)}\n```"
         for name, command in _commands(root, "")
@@ -26,14 +25,16 @@ def command_line_page() -> str:
     )
 
 
-def _commands(group: click.Group, prefix: str) -> Iterable[tuple[str, click.Command]]:
+def _commands(group: Any, prefix: str) -> Iterable[tuple[str, Any]]:  # Any: typer's own copy of click
     for name, command in group.commands.items():
-        if isinstance(command, click.Group):
+        if hasattr(command, "commands"):
             yield from _commands(command, f"{prefix}{name} ")
         elif not command.hidden:
             yield f"{prefix}{name}", command
 
 
-def _help(command: click.Command, name: str) -> str:
-    context = click.Context(command, info_name=f"drive-rl {name}", terminal_width=100, max_content_width=100)
+def _help(command: Any, name: str) -> str:
+    context = command.context_class(
+        command, info_name=f"drive-rl {name}", terminal_width=100, max_content_width=100
+    )
     return "\n".join(line.rstrip() for line in command.get_help(context).strip().splitlines())

@@ -17,9 +17,8 @@ import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
-import click
 import typer
 
 from drive_rl.cli import main as cli
@@ -100,9 +99,9 @@ def verb_of(words: list[str]) -> tuple[str, list[str]]:
 def resolve(words: list[str]) -> None:
     """Parse a command as it is written, and resolve its experiment or recipe; nothing is run."""
     verb, rest = verb_of(words)
-    command = cast(click.Command, typer.main.get_command(cli.app))
+    command: Any = typer.main.get_command(cli.app)  # Any: typer's own copy of click
     for name in verb.split():
-        command = cast(click.Group, command).commands[name]
+        command = command.commands[name]
     context = command.make_context(verb, list(rest))
     changes = context.params.get("overrides") or []
     if verb == "train" and context.params["resume"] is None:
