@@ -13,7 +13,7 @@ DEV  := $(VENV)/.dev-installed
 .PHONY: help drive test check docs docs-pages coverage bench clean
 
 help:  ## Say what the targets do
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
 drive: $(CORE)  ## Train a driver from camera images (about a minute), then film it: drive.mp4
 	$(VENV)/bin/drive-rl train quickstart --no-film

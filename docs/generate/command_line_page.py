@@ -34,7 +34,5 @@ def _commands(group: Any, prefix: str) -> Iterable[tuple[str, Any]]:  # Any: typ
 
 
 def _help(command: Any, name: str) -> str:
-    context = command.context_class(
-        command, info_name=f"drive-rl {name}", terminal_width=100, max_content_width=100
-    )
+    context = command.context_class(command, info_name=f"drive-rl {name}", terminal_width=100, max_content_width=100)
     return "\n".join(line.rstrip() for line in command.get_help(context).strip().splitlines())
