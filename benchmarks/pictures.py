@@ -1,6 +1,6 @@
 """Draws the pictures of the front page and the manual: a drive as a GIF, and each shipped world from behind the car.
 
-The package renders them itself: the film by `drive-rl render`, the worlds while the reference driver drives a test road.
+The package renders them itself: the film by `drive-rl render`, the worlds while the reference driver drives.
 """
 
 import subprocess

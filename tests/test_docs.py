@@ -143,6 +143,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             path, _, anchor = target.partition("#")
             file = (page.parent / path) if path else page
             assert file.exists(), f"{page.relative_to(ROOT)}: {target}"
+            assert DOCS not in page.parents or file.resolve().is_relative_to(DOCS), f"{target} is not part of the site"
             assert not anchor or anchor in _anchors(file), f"{page.relative_to(ROOT)}: {target}"
 
 

@@ -56,7 +56,7 @@ def environment_page(world: WorldSpec) -> str:
         _splits(),
         "## Values",
         f"`drive-rl show world:{world.name}` prints them as YAML; any of them can be changed where the world is"
-        f" named, as in `world.road.length_m=200`. [The specs](../reference/specs.md) have their bounds.",
+        f" named, as in `world.road.length_m=200`. [Keys](../reference/keys.md) has their bounds.",
         *_values(world),
     )
 
