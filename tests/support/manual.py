@@ -81,6 +81,8 @@ def blocks(page: Path) -> list[Block]:
 def commands(block: Block) -> Iterator[list[str]]:
     """Return the commands of a `sh` block, word by word, without comments."""
     for line in block.code.splitlines():
+        bare = re.sub(r"'[^']*'|\"[^\"]*\"|#.*", "", line)
+        assert not re.search(r"[<>|&;*?\[\]]", bare), f"line {block.line}: a shell would not take {line!r} as it stands"
         if words := shlex.split(line, comments=True):
             yield [os.path.expanduser(word) for word in words]
 
