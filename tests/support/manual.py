@@ -127,9 +127,15 @@ def small(words: list[str]) -> list[str]:
         case "perception fit":
             return [*words, *_FIT, *tracker]
         case "eval":
-            return [*words, "--episodes", "2"]
+            road = [] if rest[0].startswith("runs/") else [_SHORT_ROAD[0]]
+            return [*words, *road, "--episodes", "2"]
         case "render":
-            return [*words, "world.road.length_m=60", *([] if "--seeds" in rest else ["--episodes", "1"])]
+            return [
+                *words,
+                _SHORT_ROAD[0],
+                "world.task.time_limit_s=2",
+                *([] if "--seeds" in rest else ["--episodes", "1"]),
+            ]
         case "perception explain":
             return [*words, "--samples", "2"]
         case "data make":
