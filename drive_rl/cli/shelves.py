@@ -20,9 +20,10 @@ RunArg = Annotated[
 
 
 def list_all(runs: Runs = Path("runs")) -> None:
-    """List worlds, drivers, experiments, perception recipes and runs.
+    """List worlds, drivers, experiments and runs.
 
-    A run's line holds its last step, its best held-out result and its state. The newest run comes last.
+    Perception recipes, too. A run's line holds its last step, its best held-out result and its state; the newest run
+    comes last.
     """
     from drive_rl.report.catalogue import print_catalogue
 
@@ -46,9 +47,9 @@ def show(
     ] = None,
     old_kind: OldKind = None,
 ) -> None:
-    """Print a world, driver, experiment or run with every value explained.
+    """Print a world, driver, experiment or run.
 
-    The output is YAML and can be used as a file.
+    Every value is explained. The output is YAML and can be used as a file.
     """
     from drive_rl.report.catalogue import explained
 
@@ -70,7 +71,7 @@ def track(
     run: RunArg,
     track: TrackOption = None,
 ) -> None:
-    """Record a finished run in W&B or TensorBoard.
+    """Record a run in W&B or TensorBoard.
 
     Sends metrics.csv, the film and the model: for a tracker that failed during training, or for another one.
     """

@@ -1,4 +1,7 @@
-"""The command line as a user types it: every verb, in its own process, on a world small enough to be quick."""
+"""The command line as a user types it: every verb, in its own process, on a world small enough to be quick.
+
+It covers `cli/drive.py`, `cli/shelves.py` and `cli/completion.py`.
+"""
 
 import json
 import re
@@ -99,7 +102,7 @@ def test_track_records_a_run_afterwards(here: Path, run: Path) -> None:
     assert "track = csv: nothing to record in" in " ".join(call(here, "track", str(run), expect=2).stderr.split())
 
 
-def test_resume_goes_on_to_a_longer_budget(here: Path, run: Path) -> None:
+def test_resume_continues_to_a_longer_budget(here: Path, run: Path) -> None:
     shown = call(here, "train", "--resume", str(run), "budget_steps=128", "--no-film").stdout
     assert "128 of 128 steps" in shown
     assert yaml.safe_load((run / "spec.yaml").read_text())["budget_steps"] == 128
@@ -107,7 +110,7 @@ def test_resume_goes_on_to_a_longer_budget(here: Path, run: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_prints_how_to_go_on(here: Path, number: signal.Signals) -> None:
+def test_a_signal_saves_and_prints_how_to_resume(here: Path, number: signal.Signals) -> None:
     words = ("train", "tiny.yaml", "budget_steps=1000000", "evaluation.every_steps=1000000", "--runs", number.name)
     process = subprocess.Popen(
         [*DRIVE_RL, *words], cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1

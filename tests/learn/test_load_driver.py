@@ -86,7 +86,7 @@ def test_the_reference_driver_drives_anywhere() -> None:
         ("referense", "unknown driver 'referense'; did you mean 'reference'"),
         ("ppo", "is a recipe and has not learned yet; fix"),
         ("nowhere.zip", "file not found"),
-        ("nowhere/at/all", "unknown driver"),
+        ("nowhere/at/all", "no such file or folder; fix: check the path"),
     ],
 )
 def test_what_is_no_driver_says_so(name: str, message: str) -> None:
