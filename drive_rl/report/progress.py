@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from drive_rl.run.process.terminal import can_redraw
 
 if TYPE_CHECKING:  # scoring needs no film library
-    from drive_rl.report.film.film import Filmed
+    from drive_rl.report.film.film import FilmProgress
     from drive_rl.sim.task.scoring import EpisodeMetrics
 
 _LINE_EVERY_S = 30.0
@@ -48,11 +48,11 @@ def episodes_bar(label: str, total: int) -> Iterator[Callable[["EpisodeMetrics"]
 
 
 @contextmanager
-def film_bar(roads: int) -> Iterator[Callable[["Filmed"], None]]:
+def film_bar(roads: int) -> Iterator[Callable[["FilmProgress"], None]]:
     """Show how long a film is already, and how far the car is on which of its roads."""
     with shown("film") as show:
 
-        def advance(filmed: "Filmed") -> None:
+        def advance(filmed: "FilmProgress") -> None:
             share = (filmed.number - 1 + filmed.route_completion) / roads
             show(share, f"{filmed.film_s:.1f} s of film, road {filmed.number} of {roads}")
 
