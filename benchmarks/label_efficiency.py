@@ -20,7 +20,7 @@ from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.models.load import load_trained
 from drive_rl.perception.scores.lane_state import lane_errors
 from drive_rl.perception.training.trainer import fit
-from drive_rl.perception.training.validation import Look
+from drive_rl.perception.training.validation import Validation
 from drive_rl.run.folder import RunFolder
 
 
@@ -30,7 +30,7 @@ class Quiet:
     def at(self, samples: int, of: int, loss: float) -> None:
         pass
 
-    def looked(self, look: Look) -> None:
+    def validated(self, validation: Validation) -> None:
         pass
 
 

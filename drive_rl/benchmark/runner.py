@@ -194,7 +194,7 @@ class _Bench:
         if self.data is None:
             return Pictures(held_out(spec.world, spec.data, self.setting.split, most), None)
         found = read_folder(self.data, spec.world, limit=most)
-        self.skipped = found.skipped.told()
+        self.skipped = found.skipped.report()
         return Pictures(found.samples, found.truths)
 
     def _source(self, trained: Trained) -> str:

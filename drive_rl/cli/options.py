@@ -54,6 +54,7 @@ OldWorld = Annotated[str | None, typer.Option("--world", hidden=True, callback=_
 OldEngine = Annotated[str | None, typer.Option("--engine", hidden=True, callback=_now("--engine", "engine={}"))]
 OldFloor = Annotated[str | None, typer.Option("--floor", hidden=True, callback=_now("--floor", "--require '{}'"))]
 OldKind = Annotated[str | None, typer.Option("--kind", hidden=True, callback=_now("--kind", "{}:NAME"))]
+OldFrames = Annotated[str | None, typer.Option("--frames", hidden=True, callback=_now("--frames", "--samples {}"))]
 WorldChanges = Annotated[
     list[str] | None,
     typer.Argument(

@@ -15,7 +15,7 @@ class Silent:
     def at(self, samples: int, of: int, loss: float) -> None:
         pass
 
-    def looked(self, look: Any) -> None:
+    def validated(self, validation: Any) -> None:
         pass
 
 

@@ -1,6 +1,6 @@
-"""Records -> `Samples` of the size a model sees: decoding and resizing with OpenCV.
+"""Records -> `Samples` of the size that a model takes: decoding and resizing with OpenCV.
 
-It knows files of pictures. It knows no kind of data set.
+It knows files of pictures. It knows no format of data sets.
 """
 
 from pathlib import Path

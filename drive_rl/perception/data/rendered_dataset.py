@@ -33,11 +33,11 @@ class RenderedSamples:
     """An endless order of minibatches of a split's roads, any of them at any time: nothing to save for a resume.
 
     Each road stands for `per_road` poses, always the same. Roads come in random order, epoch after epoch; minibatches
-    are mixed from 64 roads at a time, and the next 64 are rendered on a thread while these are learned from.
+    are mixed from 64 roads at a time, and the next 64 are rendered on a thread while the model learns from these.
 
     Args:
         world: The world.
-        data: How poses are drawn, and which part of the roads is seen.
+        data: How poses are drawn, and which share of the roads is used.
         split: Which roads.
         batch_size: Pictures of a minibatch.
         seed: Seed of the order.
@@ -172,9 +172,9 @@ class _View:
 
     def __init__(self, world: WorldSpec, seed: int) -> None:
         self.world, self.episode = world, draw_episode(world, seed)
-        look = self.episode.look
-        self._errors = look.camera_height_error_m, look.camera_pitch_error_rad
-        self._scene = Scene(self.episode.field, world.road, look, self.episode.parked_solids)
+        appearance = self.episode.look
+        self._errors = appearance.camera_height_error_m, appearance.camera_pitch_error_rad
+        self._scene = Scene(self.episode.field, world.road, appearance, self.episode.parked_solids)
         self._rays = cast_rays(world.camera, *self._errors)
         self._tier = sorted(world.road.tiers).index(self.episode.road.tier)
 

@@ -1,6 +1,6 @@
 """Labelled pictures of a world, written as an ordinary data set: PNG, TuSimple's lanes, COCO's boxes, a manifest.
 
-It knows the layout on disk (`data_card.py` tells it to people). It knows no model.
+It knows the layout on disk (`data_card.py` describes it). It knows no model.
 """
 
 import csv
@@ -52,7 +52,7 @@ def write_data(
         samples: How many pictures.
         out: The folder.
         overwrite: Whether a data set of ours that is there is replaced; nothing else ever is.
-        progress: Is told how many more pictures are written.
+        progress: Called with the number of pictures just written.
 
     Raises:
         DriveRLError: the split has too few roads, the world is not for the `field` renderer, something else is at
@@ -197,4 +197,4 @@ def _check_out(out: Path, overwrite: bool) -> None:
     manifest = out / "manifest.json"
     ours = manifest.is_file() and f'"kind": "{KIND}"' in manifest.read_text(encoding="utf-8", errors="replace")
     if not out.is_dir() or not (ours or not any(out.iterdir())):
-        raise DriveRLError(f"{out}: is no data set that drive-rl made and is not replaced; fix: another name")
+        raise DriveRLError(f"{out}: is not a data set that drive-rl made, and is not replaced; fix: another name")

@@ -120,8 +120,8 @@ def _measures(model: PerceptionModel, samples: Samples, tiers: tuple[str, ...]) 
     known = labels_known(samples)
     scored = {head for head in model.spec.heads if known[head]}
     scene: Mapping[str, SceneMeasure] = {}
-    if "scene" in scored:
-        count = model.scene.tier.out_features
+    if "scene" in scored and model.scene_head is not None:
+        count = model.scene_head.tier.out_features
         scene = scene_measures(tiers or tuple(f"tier {i}" for i in range(count)))
     return _Measures(
         lane=LaneMeasure() if "lane" in scored else None,

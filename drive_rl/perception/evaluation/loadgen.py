@@ -140,7 +140,7 @@ def _test(loadgen: Any, settings: Any, samples: int, answer: Callable[[list[int]
         sut = loadgen.ConstructSUT(issue, lambda: None)
         qsl = loadgen.ConstructQSL(samples, samples, lambda indices: None, lambda indices: None)
         try:
-            # The last argument is the rules of an audit, which it would else look for in the working directory.
+            # The last argument is the rules of an audit, which it would otherwise search for in the working directory.
             no_audit = str(Path(folder) / "audit.config")
             loadgen.StartTestWithLogSettings(sut, qsl, settings, _logging(loadgen, folder), no_audit)
         finally:

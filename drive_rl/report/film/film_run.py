@@ -10,7 +10,7 @@ from drive_rl.run.folder import RunFolder
 
 
 def film_run(run: Path) -> Path | None:
-    """Film one held-out road into a run's `films/`; a film that fails does not undo the training, and only prints a line."""
+    """Film one held-out road into a run's `films/`; a film that fails only prints a line."""
     out = RunFolder(run).films / "val.mp4"
     try:
         driver, world = load_driver(str(run))

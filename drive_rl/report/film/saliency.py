@@ -1,4 +1,4 @@
-"""Where a model looks, as pictures: stills side by side, or a film along a road; and its score. Knows no training."""
+"""Saliency as pictures: stills side by side, or a film along a road; and its share on markings. Knows no training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,33 +37,33 @@ Saliency = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Looked:
-    """How much of a model's looking is on lane markings, mean over pictures."""
+class MarkingSaliency:
+    """How much of the saliency lies on lane markings, mean over pictures."""
 
     saliency: float  # share of the saliency that lies on markings
     pixels: float  # share of the pixels that do
 
     @property
     def lift(self) -> float:
-        """How many times as often as chance."""
+        """The share of saliency over the share of pixels: 1 is chance."""
         return self.saliency / self.pixels
 
 
-def look(
+def explain(
     trained: Trained, split: Split, count: int, scalar: str, out: Path, overwrite: bool = False
-) -> dict[str, Looked]:
-    """Write where a model looks to `out`; return for each method how much of that is on lane markings.
+) -> dict[str, MarkingSaliency]:
+    """Write saliency maps of a model's output to `out`; return for each method how much lies on lane markings.
 
     Args:
         trained: The model.
-        split: Which roads: stills of the first ones, a film of the first one.
+        split: Which roads: stills are of the first ones, a film is of the first.
         count: Pictures.
-        scalar: A key of `saliency.SCALARS`: the output that is explained. VisualBackProp explains none.
+        scalar: Key of `saliency.SCALARS`, the output to explain; VisualBackProp is of the encoder alone.
         out: `.png` for stills; `.mp4` or `.gif` for a film.
         overwrite: Whether an existing file is replaced.
 
     Raises:
-        DriveRLError: the model does not tell the scalar, or `out` has another suffix or exists.
+        DriveRLError: the model does not predict the scalar, or `out` has another suffix or exists.
     """
     if _NEEDS[scalar] not in trained.spec.model.heads:
         raise DriveRLError(
@@ -88,16 +88,16 @@ def look(
     return {name: _mean(on_markings(each, samples.classes)) for name, each in maps.items()}
 
 
-def _mean(share: Share) -> Looked:
+def _mean(share: Share) -> MarkingSaliency:
     """Return the mean over the pictures that have markings."""
-    return Looked(float(np.nanmean(share.saliency)), float(np.nanmean(share.pixels)))
+    return MarkingSaliency(float(np.nanmean(share.saliency)), float(np.nanmean(share.pixels)))
 
 
 def _maps(trained: Trained, samples: Samples, scalar: str) -> dict[str, Saliency]:
-    model, asked = trained.model, SCALARS[scalar]
+    model, output = trained.model, SCALARS[scalar]
     methods: dict[str, Callable[[torch.Tensor], Saliency]] = {
-        "integrated gradients": lambda images: integrated_gradients(model, images, asked),
-        "Grad-CAM": lambda images: grad_cam(model, images, asked),
+        "integrated gradients": lambda images: integrated_gradients(model, images, output),
+        "Grad-CAM": lambda images: grad_cam(model, images, output),
         "VisualBackProp": lambda images: visual_backprop(model, images),
     }
     parts = [torch.as_tensor(samples.images[first : first + 8]) for first in range(0, len(samples), 8)]

@@ -87,8 +87,8 @@ class Silent:
     def at(self, samples, of, loss) -> None:
         assert np.isfinite(loss)
 
-    def looked(self, look) -> None:
-        assert np.isfinite(look.scores["loss"])
+    def validated(self, validation) -> None:
+        assert np.isfinite(validation.scores["loss"])
 
 
 def test_a_recipe_learns_from_a_folder(folder, tmp_path):

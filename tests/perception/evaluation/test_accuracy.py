@@ -31,7 +31,7 @@ class Fixed(nn.Module):
     def __init__(self, outputs: dict[str, np.ndarray], heads: tuple[str, ...]) -> None:
         super().__init__()
         self.spec = SimpleNamespace(heads=heads)
-        self.scene = SimpleNamespace(tier=SimpleNamespace(out_features=TIERS))
+        self.scene_head = SimpleNamespace(tier=SimpleNamespace(out_features=TIERS))
         self.outputs = nn.ParameterDict({name: torch.tensor(value) for name, value in outputs.items()})
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:

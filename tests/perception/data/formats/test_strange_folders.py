@@ -16,14 +16,13 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.decode import read_picture
 from drive_rl.perception.data.folder_dataset import read_folder
 from drive_rl.perception.data.formats.coco_masks import MOST_POINTS, area_of, paint
-from drive_rl.perception.data.formats.detect import Kind
 from drive_rl.perception.data.picture_header import picture_size
 from drive_rl.perception.data.records import BadRecord
 
 WORLD = cars()
 FRAMES = 3
 SECOND = "images/000001.png"
-KINDS: list[Kind] = ["ours", "tusimple", "culane", "coco"]
+KINDS: list[str] = ["ours", "tusimple", "culane", "coco"]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def folder(written, tmp_path) -> Path:
     return Path(shutil.copytree(written, tmp_path / "set"))
 
 
-def name_second(folder: Path, kind: Kind, name: str) -> None:
+def name_second(folder: Path, kind: str, name: str) -> None:
     """Make a data set of a kind whose second picture has another name in its labels."""
     if kind == "ours":
         states = folder / "states.csv"
@@ -70,11 +69,11 @@ def write_coco(folder: Path, coco: Any) -> None:
     (folder / "boxes.json").write_text(json.dumps(coco))
 
 
-def left_out(folder: Path, kind: Kind, kept: int = FRAMES - 1) -> str:
+def left_out(folder: Path, kind: str, kept: int = FRAMES - 1) -> str:
     """Return why the one bad record was left out."""
     found = read_folder(folder, WORLD, kind)
     assert len(found.samples) == kept
-    told = found.skipped.told()
+    told = found.skipped.report()
     assert told[-1].startswith(f"skipped in all: {FRAMES - kept} (")
     assert all(line.isprintable() for line in told)
     return told[0]
@@ -424,7 +423,7 @@ def test_an_annotation_of_no_image_is_told(folder, image_id):
     write_coco(folder, coco | {"annotations": [{"image_id": image_id, "category_id": 1, "bbox": [1, 2, 3, 4]}, 3]})
     found = read_folder(folder, WORLD, "coco")
     assert len(found.samples) == FRAMES
-    assert "expected an object with image_id" in found.skipped.told()[0]
+    assert "expected an object with image_id" in found.skipped.report()[0]
 
 
 @pytest.mark.parametrize(
