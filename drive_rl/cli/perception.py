@@ -22,6 +22,7 @@ from drive_rl.cli.options import (
     named,
     path_of,
 )
+from drive_rl.errors import DriveRLError
 
 perception = typer.Typer(help="Perception models: fit them, explain them.", no_args_is_help=True, rich_markup_mode=None)
 data = typer.Typer(help="Labelled pictures of the road.", no_args_is_help=True, rich_markup_mode=None)
