@@ -115,7 +115,7 @@ def test_what_is_written(done):
     assert float(rows[0]["driving_score"]) == pytest.approx(0.9, abs=0.05)
     assert {path.name for path in (out / "parts/all").iterdir()} == {f"{part}.json" for part in PARTS}
     assert {path.name for path in out.iterdir()} == {"parts", "results.json", "results.csv", "index.html"}
-    assert results.provenance["cpu"]["cores"] >= 1
+    assert {"cpu", "versions"} <= results.provenance.keys()
 
 
 def test_one_process_at_a_time_writes_and_leftovers_of_killed_ones_go(tmp_path):
