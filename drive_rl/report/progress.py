@@ -23,7 +23,7 @@ Show = Callable[[float, str], None]
 
 @contextmanager
 def shown(label: str, every_s: float = _LINE_EVERY_S) -> Iterator[Show]:
-    """Show progress on stderr, or a line every `every_s` seconds without a terminal; yields the function to report to."""
+    """Show progress on stderr, or a line every `every_s` seconds if it is no terminal; yields the function to call."""
     if not can_redraw(sys.stderr):
         yield _lines(label, every_s)
         return
