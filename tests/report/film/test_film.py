@@ -150,12 +150,12 @@ def test_the_inset_is_the_newest_picture_the_driver_was_given() -> None:
     observation, info = env.reset(seed=1, options={"road_seed": SEEDS[0]})
     layout = Layout(WORLD, "pusher", "camera", 1)
     layout.open(env.episode, 1)
-    seen = newest_picture(observation, WORLD)
-    assert seen is not None
-    np.testing.assert_array_equal(seen, observation[-1:])
-    marked = seen.copy()
+    newest = newest_picture(observation, WORLD)
+    assert newest is not None
+    np.testing.assert_array_equal(newest, observation[-1:])
+    marked = newest.copy()
     marked[0, 10:30, 20:40] = 255 - marked[0, 10:30, 20:40]
-    one, other = (layout.frame(Step(env.car, info["metrics"], 0.5, picture)) for picture in (seen, marked))
+    one, other = (layout.frame(Step(env.car, info["metrics"], 0.5, picture)) for picture in (newest, marked))
     rows, columns = np.nonzero((one != other).any(axis=-1) & inset_region(one.shape))
     scale = (np.ptp(columns) + 1) // 20
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (20 * scale, 20 * scale)
@@ -187,8 +187,8 @@ def inset_region(shape: tuple[int, ...]) -> np.ndarray:
 @pytest.mark.parametrize("observation", ["camera+state", "state"])
 def test_the_newest_picture_of_other_observations(observation: Observation) -> None:
     env = LaneEnv(WORLD, observation=observation)
-    seen = newest_picture(env.reset(seed=0)[0], WORLD)
-    assert (seen is None) == (observation == "state")
+    newest = newest_picture(env.reset(seed=0)[0], WORLD)
+    assert (newest is None) == (observation == "state")
     env.close()
 
 
@@ -337,7 +337,7 @@ class Page(SimpleHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def test_a_browser_plays_the_mp4(browser: list[str], films: Path, tmp_path: Path) -> None:
