@@ -10,10 +10,10 @@ DEV  := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help drive test check bench clean
+.PHONY: help drive test check docs docs-pages coverage bench clean
 
 help:  ## Say what the targets do
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
 drive: $(CORE)  ## Train a driver from camera images (about a minute), then film it: drive.mp4
 	$(VENV)/bin/drive-rl train quickstart --no-film
@@ -22,17 +22,27 @@ drive: $(CORE)  ## Train a driver from camera images (about a minute), then film
 test: $(DEV)  ## Run the tests
 	$(PY) -m pytest
 
-check: $(DEV)  ## Lint, format, types, and the floors
+check: $(DEV)  ## Lint, format, types, the floors, and the manual
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright --pythonpath $(PY)
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/zensical build --strict --clean
+
+docs: $(DEV)  ## Serve the manual on http://localhost:8000
+	$(VENV)/bin/zensical serve
+
+docs-pages: $(DEV)  ## Write the pages of the manual that are read off the package
+	$(PY) docs/generate
+
+coverage: $(DEV)  ## Run the tests and report which lines they reach
+	$(PY) -m pytest --cov=drive_rl --cov-report=term:skip-covered --cov-report=html
 
 bench: $(CORE)  ## Measure again every number the README quotes: benchmarks/results/*.json
 	$(PY) benchmarks/all.py
 
 clean:  ## Remove the venv, caches and build outputs; runs/ stays
-	rm -rf $(VENV) .bench-venv build dist site .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) .bench-venv build dist site .cache htmlcov .coverage .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +
 
 $(CORE): $(PINS) $(PY)

@@ -1,4 +1,4 @@
-"""Runs every benchmark in turn, and says at the end which figures reach what is asked of them: `make bench`."""
+"""Run every benchmark in turn, then list which figures reach their bars: `make bench`."""
 
 import argparse
 import json
@@ -62,7 +62,7 @@ def main() -> None:
             failed.append(name)
     if not args.quick and "batch_speed" in args.only:
         subprocess.run([peers_python(), here / "plot.py"], check=True)
-    print("\n--- what is asked" + (" (tiny settings: the figures mean nothing)" if args.quick else ""))
+    print("\n--- bars" + (" (tiny settings: the figures mean nothing)" if args.quick else ""))
     for name in args.only:
         print(f"FAILED  {name}" if name in failed else _bars((QUICK if args.quick else RESULTS) / f"{name}.json"))
     sys.exit(bool(failed))

@@ -1,7 +1,7 @@
 """Claim: in 10,000 random tries no traceback, no hang over 10 s, and no crash of the interpreter.
 
 Tries are specs, overrides, numbers of worlds, trainings and fits, environment variables, checkpoints with valid sums
-and data folders. Each is told by its kind and seed: `--replay KIND:SEED` does one again, in this process.
+and data folders. Kind and seed identify a try: `--replay KIND:SEED` repeats one in this process.
 """
 
 import argparse
@@ -24,14 +24,14 @@ from fuzz_environment import ENVIRONMENT_SHARE, try_environment
 from record import Bar, Bench, show
 
 HANG_S = 10.0
-"""A try that takes longer, and again when it is repeated at the end, hangs."""
+"""A try that takes longer, also when repeated at the end, hangs."""
 FAULTS = {"traceback": "tracebacks", "hang": "hangs", "crash": "crashes"}
-_START_S = 300.0  # a worker's first try may have to wait for imports and numba
+_START_S = 300.0  # a worker's first try may wait for imports and numba
 
 
 @dataclass
 class Worker:
-    """A process that does one try after the other; it is begun again when it dies or hangs."""
+    """A process that does one try after the other; it is restarted when it dies or hangs."""
 
     ground: Path
     scratch: Path
@@ -39,7 +39,7 @@ class Worker:
     fresh: bool = True
 
     def attempt(self, kind: str, seed: int, limit_s: float = HANG_S) -> str:
-        """Do one try; return what was wrong, or an empty text."""
+        """Do one try; return the finding, or an empty text."""
         if self.process is None:
             self._start()
         assert self.process is not None
@@ -85,38 +85,38 @@ def _line(stream: IO[str], limit_s: float) -> str | None:
 
 @dataclass
 class Tally:
-    """What came out so far."""
+    """Findings so far."""
 
     done: Counter[str] = field(default_factory=Counter)
     wrong: list[dict[str, object]] = field(default_factory=list)
 
-    def add(self, kind: str, seed: int, said: str) -> None:
-        """Count a try; show what was wrong with it."""
+    def add(self, kind: str, seed: int, finding: str) -> None:
+        """Count a try; print its finding."""
         self.done[kind] += 1
-        if said:
-            fault = said.split(":")[0] if said.startswith(("hang", "crash")) else "traceback"
-            self.wrong.append({"try": f"{kind}:{seed}", "fault": fault, "said": said})
-            print(f"{kind}:{seed}: {said.splitlines()[-1]} {_place(said)}", flush=True)
+        if finding:
+            fault = finding.split(":")[0] if finding.startswith(("hang", "crash")) else "traceback"
+            self.wrong.append({"try": f"{kind}:{seed}", "fault": fault, "finding": finding})
+            print(f"{kind}:{seed}: {finding.splitlines()[-1]} {_place(finding)}", flush=True)
 
     def count(self, fault: str) -> int:
         """Return how many tries ended in a fault."""
         return sum(row["fault"] == fault for row in self.wrong)
 
 
-def _place(said: str) -> str:
-    """Return the innermost place of a traceback that is ours."""
-    places = re.findall(r'drive_rl/([\w/]+\.py)", line (\d+)', said)
+def _place(finding: str) -> str:
+    """Return the innermost place of a traceback in our code."""
+    places = re.findall(r'drive_rl/([\w/]+\.py)", line (\d+)', finding)
     return ":".join(places[-1]) if places else ""
 
 
 def work(ground: Path, scratch: Path) -> None:
-    """Do the tries that are asked for on stdin, and answer on stdout: a worker's life."""
+    """Do the tries requested on stdin and answer on stdout: a worker's main loop."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # what libraries print is not an answer
     from fuzz_tries import TRIES
 
     for kind in TRIES:
-        answer(kind, 0, ground, scratch)  # imports and compiles what tries need: their seconds are their own
+        answer(kind, 0, ground, scratch)  # imports and compiles what tries need, so that they are not timed
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         kind, seed = line.split()
@@ -124,20 +124,20 @@ def work(ground: Path, scratch: Path) -> None:
 
 
 def answer(kind: str, seed: int, ground: Path, scratch: Path) -> str:
-    """Do one try; return what was wrong, or an empty text."""
+    """Do one try; return the finding, or an empty text."""
     from fuzz_tries import attempt
 
     try:
         return attempt(kind, seed, ground, scratch)
-    except BaseException as error:  # whatever it is, it is a finding
+    except BaseException as error:  # anything is a finding
         return "traceback: " + "".join(traceback.format_exception(error))[-2500:].strip()
 
 
 def main() -> None:
-    """Fuzz, and write what came out."""
+    """Fuzz, and write the findings."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tries", type=int, default=10_000)
-    parser.add_argument("--seconds", type=float, default=7200, help="stop after so long, whatever is left")
+    parser.add_argument("--seconds", type=float, default=7200, help="stop after this time, whatever is left")
     parser.add_argument("--seed", type=int, default=0, help="of the first try; the next has the next seed")
     parser.add_argument("--only", nargs="+", help="kinds of tries (default: all)")
     parser.add_argument("--replay", metavar="KIND:SEED", help="one try, in this process")
@@ -157,32 +157,32 @@ def main() -> None:
         prepare(ground)
         if args.replay:
             kind, _, seed = args.replay.partition(":")
-            said = (
+            finding = (
                 try_environment(int(seed), ground)
                 if kind == "environment"
                 else answer(kind, int(seed), ground, scratch)
             )
-            print(said or "nothing wrong")
+            print(finding or "nothing wrong")
             return
         worker, tally, begin, slow = Worker(ground, scratch), Tally(), time.monotonic(), []
         for seed in range(args.seed, args.seed + args.tries):
             if time.monotonic() - begin > args.seconds:
                 break
             kind = random.Random(seed).choices(kinds, [shares[kind] for kind in kinds])[0]
-            said = try_environment(seed, ground) if kind == "environment" else worker.attempt(kind, seed)
-            if said.startswith("hang"):
+            finding = try_environment(seed, ground) if kind == "environment" else worker.attempt(kind, seed)
+            if finding.startswith("hang"):
                 slow.append((kind, seed))  # or the machine was busy
             else:
-                tally.add(kind, seed, said)
+                tally.add(kind, seed, finding)
         for kind, seed in slow:
-            said = try_environment(seed, ground) if kind == "environment" else worker.attempt(kind, seed)
-            tally.add(kind, seed, said)
+            finding = try_environment(seed, ground) if kind == "environment" else worker.attempt(kind, seed)
+            tally.add(kind, seed, finding)
         worker.stop()
     finish(bench, tally)
 
 
 def finish(bench: Bench, tally: Tally) -> None:
-    """Show and write the counts."""
+    """Print and write the counts."""
     tries = sum(tally.done.values())
     show(f"{tries:,} tries", ("kind", "tries", "wrong"), [
         (kind, count, sum(str(row["try"]).startswith(f"{kind}:") for row in tally.wrong))

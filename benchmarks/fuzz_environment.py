@@ -1,4 +1,4 @@
-"""One try of the fuzz: a fresh `drive-rl` among odd environment variables. Knows nothing of the other tries."""
+"""One try of the fuzz: a fresh `drive-rl` with odd environment variables. It does not know the other tries."""
 
 import os
 import random
@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 
 ENVIRONMENT_SHARE = 0.01
-"""Of the tries: each starts an interpreter."""
+"""Share of the tries; small, for each starts an interpreter."""
 
-_LIMIT_S = 60.0  # imports take seconds of it, so a hang shows later than within a worker
+_LIMIT_S = 60.0  # includes seconds of imports, so more than within a worker
 
 NAMES = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "TORCH_LOGS",
@@ -24,7 +24,7 @@ VALUES = ("", "0", "-1", "1", "100000", "2147483648", "9" * 40, "x", "true", "bo
 
 
 def try_environment(seed: int, ground: Path) -> str:
-    """Show or train among odd variables; return what was wrong, or an empty text."""
+    """Run `show` or `train` with odd variables; return the finding, or an empty text."""
     rng = random.Random(f"environment:{seed}")
     odd = {rng.choice(NAMES): rng.choice(VALUES) for _ in range(rng.randint(1, 3))}
     env = {**os.environ, "WANDB_MODE": "offline", **odd}

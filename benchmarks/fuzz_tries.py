@@ -1,4 +1,4 @@
-"""What one try of the fuzz does: a random command line on random files, by a seed. Knows nothing of processes."""
+"""One try of the fuzz: a random command line on random files, from a seed. It knows no processes."""
 
 import io
 import math
@@ -16,10 +16,12 @@ from pydantic import BaseModel
 from tamper import tamper
 
 from drive_rl.cli import main as cli
+from drive_rl.config.driver_spec import DqnSpec, GuidanceSpec, PpoSpec
+from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.reader import load_world
 from drive_rl.config.shelf import entries
-from drive_rl.config.spec import DqnSpec, GuidanceSpec, PpoSpec, RunSpec, WorldSpec
+from drive_rl.config.world_spec import WorldSpec
 
 TINY = """\
 world: {base: lane_follow, road: {length_m: 60}, task: {time_limit_s: 4},
@@ -46,10 +48,10 @@ fit: {samples: 16, batch_size: 8, evaluate_every: 16, val_samples: 4, head_finet
 data: {per_road: 2}
 track: none
 """
-MOST = {  # sizes kept small, so that ten seconds are enough
+MOST = {  # sizes kept small, so that ten seconds suffice
     "width_px": 128, "height_px": 96, "frame_stack": 4, "length_m": 600, "control_hz": 20, "num_envs": 16,
     "batch_size": 64, "pictures": 500, "buffer_size": 2000, "epochs": 3, "gradient_steps": 4, "episodes": 2,
-    "features": 64, "budget_steps": 200, "steps_per_update": 64, "passes": 4, "time_limit_s": 20, "frames": 32,
+    "features": 64, "budget_steps": 200, "steps_per_update": 64, "passes": 4, "time_limit_s": 20, "samples": 32,
     "val_samples": 8, "head_finetune_samples": 16, "per_road": 4, "parked_cars_per_km": 50,
 }  # fmt: skip
 ODD = (
@@ -79,7 +81,7 @@ def overrides(rng: random.Random, ground: Path, scratch: Path) -> int:
     """`drive-rl show` with changes of any kind."""
     name, kind, keys = rng.choice(_SHOWN)
     del ground, scratch
-    return _main("show", name, *(_change(rng, keys) for _ in range(rng.randint(1, 4))), "--kind", kind)
+    return _main("show", f"{kind}:{name}", *(_change(rng, keys) for _ in range(rng.randint(1, 4))))
 
 
 def specs(rng: random.Random, ground: Path, scratch: Path) -> int:
@@ -95,11 +97,11 @@ def specs(rng: random.Random, ground: Path, scratch: Path) -> int:
     path = scratch / rng.choice(["x.yaml", "größe.yaml", "a b.yaml", "x-y.yml"])
     path.write_text(mutate_yaml(source.read_text(encoding="utf-8"), rng), encoding="utf-8", errors="surrogatepass")
     del ground
-    return _main("show", str(path), "--kind", kind)
+    return _main("show", f"{kind}:{path}")
 
 
 def worlds(rng: random.Random, ground: Path, scratch: Path) -> int:
-    """A world of numbers that its own bounds allow, driven in both engines where it is accepted."""
+    """A world of numbers within their bounds, driven in both engines if it is accepted."""
     from drive_rl.errors import DriveRLError
     from drive_rl.sim.envs.lane_env import LaneEnv
     from drive_rl.sim.envs.vector_env import BatchVectorEnv
@@ -115,13 +117,13 @@ def worlds(rng: random.Random, ground: Path, scratch: Path) -> int:
                 if np.any(ended) or np.any(cut):
                     break
             env.close()
-    except DriveRLError:
-        return 2
+    except DriveRLError:  # refused, as it may be
+        pass
     return 0
 
 
 def training(rng: random.Random, ground: Path, scratch: Path) -> int:
-    """A tiny training with numbers that their own bounds allow."""
+    """A tiny training with numbers within their bounds."""
     name = rng.choice(list(EXPERIMENTS))
     changes = _numbers(rng, _DQN_RUN if name in ("dqn", "plain") else _PPO_RUN)
     words = (*changes, "--no-film", "--runs", str(scratch / "runs"), "--track", "none")
@@ -129,13 +131,13 @@ def training(rng: random.Random, ground: Path, scratch: Path) -> int:
 
 
 def fits(rng: random.Random, ground: Path, scratch: Path) -> int:
-    """A tiny fit with numbers that their own bounds allow."""
+    """A tiny fit with numbers within their bounds."""
     words = (*_numbers(rng, _FIT), "--runs", str(scratch / "runs"), "--track", "none")
     return _main("perception", "fit", str(ground / "recipe.yaml"), *words)
 
 
 def checkpoints(rng: random.Random, ground: Path, scratch: Path) -> int:
-    """A run that was tampered with, its sums corrected: evaluated, exported or resumed."""
+    """A run that was tampered with, with valid sums: evaluated or resumed."""
     experiment = rng.choice(list(EXPERIMENTS))
     (source,) = (ground / "runs" / experiment).iterdir()
     run = scratch / "run"
@@ -150,7 +152,7 @@ def checkpoints(rng: random.Random, ground: Path, scratch: Path) -> int:
 
 
 def data(rng: random.Random, ground: Path, scratch: Path) -> int:
-    """A data set that was damaged, learned from."""
+    """A perception model fitted to a damaged data set."""
     folder = scratch / "data"
     shutil.copytree(ground / "data", folder)
     mutate_data_folder(folder, rng)
@@ -167,35 +169,35 @@ TRIES: dict[str, tuple[float, Callable[[random.Random, Path, Path], int]]] = {
     "checkpoints": (0.08, checkpoints),
     "data": (0.04, data),
 }
-"""Each kind's share of the tries that run within a worker, and what it does; it returns the exit code."""
+"""Each kind's share of the tries within a worker, and its function, which returns an exit code."""
 
 
 def attempt(kind: str, seed: int, ground: Path, scratch: Path) -> str:
-    """Do one try; return what was wrong, or an empty text.
+    """Do one try; return the finding, or an empty text.
 
     Raises:
-        BaseException: whatever escaped the command line.
+        BaseException: anything that escaped the command line.
     """
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     rng = random.Random(f"{kind}:{seed}")
-    said = io.StringIO()
-    with redirect_stdout(io.StringIO()), redirect_stderr(said):
+    output = io.StringIO()
+    with redirect_stdout(io.StringIO()), redirect_stderr(output):
         code = TRIES[kind][1](rng, ground, scratch)
-    return complaint(code, said.getvalue())
+    return complaint(code, output.getvalue())
 
 
-def complaint(code: int, said: str) -> str:
-    """Return what is wrong with an answer of the command line, or an empty text."""
-    if "Traceback (most recent call last)" in said:
-        return f"traceback on stderr: {said[-600:]}"
+def complaint(code: int, output: str) -> str:
+    """Return what is wrong with the answer of a command line, or an empty text."""
+    if "Traceback (most recent call last)" in output:
+        return f"traceback on stderr: {output[-600:]}"
     if code not in (0, 2):
-        return f"exit code {code}: {said[-600:]}"
-    return f"exit code 2 and nothing said: {said[-600:]}" if code == 2 and not said and "--" in said else ""
+        return f"exit code {code}: {output[-600:]}"
+    return "exit code 2 without a message" if code == 2 and not output else ""
 
 
 def _main(*words: str) -> int:
-    """Return the exit code of a command line, run within this process."""
+    """Run a command line in this process; return its exit code."""
     sys.argv = ["drive-rl", *words]
     try:
         cli.main()
@@ -233,7 +235,7 @@ def _limits(metadata: list[Any], *names: str) -> list[float]:
 
 
 def _numbers(rng: random.Random, known: list[Bound]) -> list[str]:
-    """Return changes of some numbers to values within their bounds, the bounds themselves often."""
+    """Return changes of some numbers to values within their bounds, often the bounds themselves."""
     changes = []
     for key, low, high, whole in rng.sample(known, rng.randint(1, 3)):
         inner = low + (high - low) * rng.choice([rng.random(), rng.random() ** 8])
@@ -243,7 +245,7 @@ def _numbers(rng: random.Random, known: list[Bound]) -> list[str]:
 
 
 def _as_yaml(number: float) -> str:
-    """Return a number as YAML takes it for one: with a point."""
+    """Return a number as YAML reads it: with a point."""
     mantissa, e, exponent = repr(float(number)).partition("e")
     return f"{mantissa if '.' in mantissa else mantissa + '.0'}{e}{exponent}"
 
@@ -264,9 +266,9 @@ _FIT = [bound for bound in bounds(PerceptionSpec) if not bound[0].startswith("wo
 _RUN = [bound for bound in bounds(RunSpec) if bound[0] != "budget_steps"]
 _PPO_RUN, _DQN_RUN = (_RUN + list(bounds(model, "agent.")) for model in (PpoSpec, DqnSpec))
 _SHOWN = [
-    ("lane_follow", "world", _keys((WorldSpec, ""))),
-    ("ppo", "driver", _keys((PpoSpec, ""))),
-    ("dqn", "driver", _keys((DqnSpec, ""))),
+    ("lane_follow", "world", _keys((WorldSpec, "world."))),
+    ("ppo", "driver", _keys((PpoSpec, "agent."))),
+    ("dqn", "driver", _keys((DqnSpec, "agent."))),
     ("quickstart", "experiment", _keys((RunSpec, ""), (PpoSpec, "agent."))),
     ("dqn-batch", "experiment", _keys((RunSpec, ""), (DqnSpec, "agent."))),
     ("unet", "perception", _keys((PerceptionSpec, ""))),

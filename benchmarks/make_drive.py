@@ -1,6 +1,6 @@
 """Claim: `make drive` on a fresh clone takes <= 3 minutes to the film; its driver drives >= 95 % of 100 unseen roads.
 
-The packages come from pip's cache or index as the user has set it up; the first run fills the cache.
+Packages come from pip's cache or the user's index; the first run fills the cache.
 """
 
 import argparse
@@ -47,19 +47,19 @@ def _shorten(config: Path, budget_steps: int) -> None:
 
 
 def main() -> None:
-    """Run it several times, each on a clone of its own."""
+    """Run it several times, each on a fresh clone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--episodes", type=int, default=100)
-    parser.add_argument("--cores", type=int, default=2, help="cores that all of it may use")
+    parser.add_argument("--cores", type=int, default=2, help="cores to use")
     parser.add_argument("--budget-steps", type=int, help="train for fewer steps (to try this script)")
-    parser.add_argument("--python", help="the Python 3.11 that make shall use")
+    parser.add_argument("--python", help="the Python 3.11 for make")
     bench = Bench("make_drive", parser)
     args = bench.args
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.cores])
     os.environ.pop("VIRTUAL_ENV", None)
     os.environ.pop("MAKEFLAGS", None)  # `make bench` calls this script
-    os.environ.setdefault("WANDB_MODE", "offline")  # a benchmark is nobody's experiment
+    os.environ.setdefault("WANDB_MODE", "offline")  # a benchmark is not an experiment
     samples = [drive(args.episodes, args.budget_steps, args.python, args.cores) for _ in range(args.runs)]
     seconds, rates = [row["seconds"] for row in samples], [row["success"]["value"] for row in samples]
     figures = {"seconds": spread(seconds), "success": spread(rates)}

@@ -1,6 +1,6 @@
-"""Strangers' files: small, valid ones made wrong at random. Knows YAML, JSON and files; asks nothing of drive-rl.
+"""Untrusted files: small, valid ones damaged at random. It knows YAML, JSON and files, and nothing of drive-rl.
 
-For the tests and for `fuzz.py`. The same `rng` makes the same harm.
+For the tests and for `fuzz.py`. The same `rng` does the same damage.
 """
 
 import json
@@ -104,7 +104,7 @@ def mutate_data_folder(folder: Path, rng: random.Random) -> str:
 
 
 def _ordinary(folder: Path) -> list[Path]:
-    """Return the files that are still ones, and not yet huge."""
+    """Return the regular files that are not huge yet."""
     files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return sorted(path for path in files if path.stat().st_size < 10**6)
 
@@ -113,7 +113,7 @@ def _ordinary(folder: Path) -> list[Path]:
 
 
 def _other_value(text: str, rng: random.Random) -> str:
-    """Replace what follows a colon."""
+    """Replace the text after a colon."""
     places = list(re.finditer(r":[ \t]+[^\n,}]*", text))
     return _put(text, rng.choice(places), f": {rng.choice(ODD_WORDS)}") if places else text + rng.choice(ODD_WORDS)
 
@@ -172,14 +172,14 @@ _OF_TEXT: tuple[Callable[[str, random.Random], str], ...] = (
 
 
 def _text(path: Path, rng: random.Random) -> None:
-    """Harm a label file as a text."""
+    """Damage a label file as text."""
     text = path.read_bytes().decode(errors="surrogateescape")
     harmed = rng.choice((_other_word, _other_word, _more_signs, _moved_line, _cut, _nested))(text, rng)
     path.write_bytes(harmed.encode(errors="surrogatepass"))
 
 
 def _values(path: Path, rng: random.Random) -> None:
-    """Harm a value somewhere in JSON, or in one line of it; a cell elsewhere."""
+    """Damage a value somewhere in JSON or in one line of it; in other files, a cell."""
     lines = path.read_bytes().decode(errors="replace").split("\n")
     whole = path.suffix == ".json" and lines[0].strip() in ("{", "[")
     at = rng.randrange(len(lines))
@@ -198,7 +198,7 @@ def _cell(cell: str, rng: random.Random) -> str:
 
 
 def _harmed(value: Any, rng: random.Random) -> Any:
-    """Return a JSON value in which one value, at any depth, is another, gone, or there many times."""
+    """Return a JSON value in which one value, at any depth, is replaced, removed or repeated."""
     if not isinstance(value, dict | list) or not value or rng.random() < 0.15:
         return rng.choice(ODD_VALUES)
     if isinstance(value, list):
@@ -244,7 +244,7 @@ def _sparse(path: Path, rng: random.Random) -> None:
 def _flipped(path: Path, rng: random.Random) -> None:
     data = bytearray(path.read_bytes())
     for _ in range(rng.randint(1, 8) if data else 0):
-        data[min(rng.randrange(len(data)), rng.randrange(len(data)))] = rng.randrange(256)  # rather near the front
+        data[min(rng.randrange(len(data)), rng.randrange(len(data)))] = rng.randrange(256)  # mostly near the front
     path.write_bytes(data)
 
 
@@ -260,7 +260,7 @@ def _huge_picture(path: Path, rng: random.Random) -> None:
 
 
 def _other_file(path: Path, rng: random.Random) -> None:
-    """Put a copy of another file in its place."""
+    """Replace it with a copy of another file."""
     other = rng.choice(_ordinary(path.parent))
     if other != path:
         shutil.copy(other, path)

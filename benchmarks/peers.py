@@ -1,4 +1,4 @@
-"""Makes the peers' venv, `.bench-venv`: the environments that ours is compared with, versions pinned."""
+"""Make the peers' venv, `.bench-venv`: the environments that ours is compared with, versions pinned."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ VENV = Path(__file__).resolve().parents[1] / ".bench-venv"
 
 
 def peers_python() -> Path:
-    """Return the interpreter of the peers' venv; make or renew the venv when its requirements have changed."""
+    """Return the interpreter of the peers' venv, which is made anew when its requirements have changed."""
     python, stamp = VENV / "bin" / "python", VENV / "installed.txt"
     wanted = REQUIREMENTS.read_text(encoding="utf-8")
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:

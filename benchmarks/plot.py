@@ -1,4 +1,4 @@
-"""Draws `docs/img/batch_speed.png` from `results/batch_speed.json`, in the peers' venv, which has matplotlib."""
+"""Draw `docs/img/batch_speed.png` from `results/batch_speed.json`, in the peers' venv, which has matplotlib."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ GREY, INK = "#9a9a9a", "#333333"
 
 
 def main() -> None:
-    """Bars of steps a second on one core, on a logarithmic axis: the peers, then ours by camera and N."""
+    """Draw steps per second on one core on a logarithmic axis: the peers, then ours by camera and N."""
     result = json.loads(RESULT.read_text(encoding="utf-8"))
     rates = {name: spread["median"] for name, spread in result["figures"]["steps_per_s"].items()}
     cells = sorted({tuple(name.split()[1:]) for name in rates if " " in name}, key=_size)
@@ -40,7 +40,7 @@ def main() -> None:
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlim(10, 2 * max(rates.values()))
-    axes.set_xlabel(f"environment steps a second, one core of an {result['provenance']['cpu']['model']}")
+    axes.set_xlabel(f"environment steps per second, one core of an {result['provenance']['cpu']['model']}")
     kinds = zip((GREY, *COLOURS), ("stepping (peers)", *KINDS.values()), strict=True)
     axes.legend(handles=[Patch(color=colour, label=kind) for colour, kind in kinds], loc="upper right", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,7 +1,4 @@
-"""What the benchmarks share: one core, child processes with a stopwatch, and a result file that says its origin.
-
-It knows nothing of what is measured.
-"""
+"""What the benchmarks share: pinning to a core, timed child processes, and result files with their provenance."""
 
 import argparse
 import json
@@ -26,12 +23,12 @@ from drive_rl.run.storage.atomic import write_json
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 QUICK = RESULTS / "quick"
-"""Where anything but the claim's full setting goes: git ignores it, so that a smoke run never replaces a result."""
+"""Results of anything but the claim's full setting: git ignores them, so a smoke run never replaces a result."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A figure and what it must reach."""
+    """A figure and its bar."""
 
     what: str
     value: float
@@ -44,12 +41,12 @@ class Bar:
         return (self.least is None or self.value >= self.least) and (self.most is None or self.value <= self.most)
 
     def __str__(self) -> str:
-        asked = f">= {self.least:,g}" if self.least is not None else f"<= {self.most:,g}"
-        return f"{'met   ' if self.met else 'MISSED'}  {self.what}: {self.value:,.4g} (asked: {asked})"
+        bar = f">= {self.least:,g}" if self.least is not None else f"<= {self.most:,g}"
+        return f"{'met   ' if self.met else 'MISSED'}  {self.what}: {self.value:,.4g} (bar: {bar})"
 
 
 class Bench:
-    """One benchmark's run: arguments, the stamp taken at its start, and the file at its end."""
+    """One benchmark's run: arguments, the stamp taken at its start, and the result file at its end."""
 
     def __init__(self, name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--out", type=Path, help="where the JSON goes (default: results/, or results/quick/)")
@@ -67,7 +64,7 @@ class Bench:
         }
 
     def finish(self, figures: dict[str, Any], samples: Any, bars: Sequence[Bar] = ()) -> None:
-        """Write the result, and say which bars it reaches."""
+        """Write the result, and print which bars it reaches."""
         name = f"{self.name}.json"
         path: Path = self.args.out or (RESULTS if self.full else QUICK) / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +111,7 @@ def run(command: Sequence[str | Path], cwd: Path | None = None) -> tuple[str, fl
 
 
 def run_json(command: Sequence[str | Path], cwd: Path | None = None) -> Any:
-    """Run a command that prints JSON; return what it says."""
+    """Run a command that prints JSON; return the value."""
     return json.loads(run(command, cwd)[0])
 
 
@@ -143,7 +140,7 @@ def _text(cell: object) -> str:
 
 
 def _provenance() -> dict[str, Any]:
-    """Return the code's and the machine's description; other benchmarks' fresh results do not make a checkout dirty."""
+    """Return commit, versions and machine; fresh results of other benchmarks do not make a checkout dirty."""
     made = provenance("field")
     if made["git"] is not None:
         changed = subprocess.run(

@@ -1,7 +1,7 @@
-"""The surroundings of a command: variables of the libraries below, arguments, streams. The command line looks first.
+"""The environment of a command: variables that libraries read, arguments, streams. Checked before anything else.
 
-A value that a library would crash, hang or fail on is refused by name, before that library is imported. A value that a
-library ignores, saying so or not, is left to it.
+A value that would make a library crash, hang or fail is refused by name before that library is imported. A value that
+a library ignores, with or without a warning, is left to it.
 """
 
 import os
@@ -69,17 +69,16 @@ _PREFIXES = {
     "torch": ("TORCH", "PYTORCH"), "numba": ("NUMBA_",), "numba_cuda": ("NUMBA_",), "cv2": ("OPENCV_",),
     "matplotlib": ("MPL", "MATPLOTLIB"),
 }  # fmt: skip
-"""Libraries, and how the variables begin that they read when they are imported."""
+"""Libraries -> prefixes of the variables that they read on import."""
 
 
 def prepare(arguments: list[str]) -> None:
-    """Look at the surroundings of a command before anything heavy is imported, and make output that never fails.
+    """Check the environment of a command before anything heavy is imported, and make output that never fails.
 
-    A variable that is set to nothing counts as not set. Where the user's cache folder cannot be written, libraries get
-    a private one instead.
+    An empty variable counts as unset. Where the user's cache folder is not writable, libraries get a private one.
 
     Raises:
-        DriveRLError: a variable or an argument cannot be used; all of them are named.
+        DriveRLError: a variable or an argument is unusable; all of them are listed.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -100,7 +99,7 @@ def prepare(arguments: list[str]) -> None:
 
 
 def explain(error: Exception) -> str | None:
-    """Return why a library could not be imported, if variables that it reads are set; none for any other error."""
+    """Return why a library failed to import, if variables that it reads are set; None for any other error."""
     frames = reversed(traceback.extract_tb(error.__traceback__))
     loading = [part for frame in frames if frame.name == "<module>" for part in Path(frame.filename).parts]
     library = next((part for part in loading if part in _PREFIXES), None)
@@ -127,7 +126,7 @@ def _wrong_arguments(arguments: list[str]) -> Iterator[str]:
     for word in arguments:
         if any("\ud800" <= letter <= "\udfff" for letter in word):
             yield (
-                f"command line: {_short(word)}: is no text in {encoding}; fix: rename the file or folder, or set a"
+                f"command line: {_short(word)}: is not text in {encoding}; fix: rename the file or folder, or set a"
                 " locale of its encoding, such as LC_ALL=C.UTF-8"
             )
 

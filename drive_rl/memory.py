@@ -1,4 +1,4 @@
-"""How much memory there is, and the one refusal of what does not fit. It knows nothing of what is asked for."""
+"""Free memory, and the one refusal of what does not fit into it."""
 
 import os
 from pathlib import Path
@@ -7,10 +7,10 @@ from drive_rl.errors import DriveRLError
 
 
 def free_bytes() -> int:
-    """Return how much memory this process may still take, before the system swaps or kills it [bytes].
+    """Return how much memory this process can still take before the system swaps or kills it [bytes].
 
-    That is Linux's estimate (`MemAvailable`, which counts what caches would give back), or what the container's limit
-    (cgroup v2) leaves of it; elsewhere all of the machine's memory.
+    That is Linux's estimate (`MemAvailable`, reclaimable caches included), or what the container's limit (cgroup v2)
+    leaves of it; on other systems all of the machine's memory.
     """
     available = _kilobytes(Path("/proc/meminfo"), "MemAvailable:")
     if available is None:
@@ -20,13 +20,13 @@ def free_bytes() -> int:
 
 
 def require_memory(asked: str, needed: float, free: float, fix: str) -> None:
-    """Refuse what does not fit.
+    """Refuse a request that does not fit into memory.
 
     Args:
-        asked: What is asked for, such as `num_envs = 4096`.
-        needed: What it takes [bytes].
-        free: What there is [bytes].
-        fix: What to do about it.
+        asked: The request, such as `num_envs = 4096`.
+        needed: Memory that it takes [bytes].
+        free: Memory that is free [bytes].
+        fix: The fix, for the message.
 
     Raises:
         DriveRLError: more is needed than is free.
@@ -38,15 +38,15 @@ def require_memory(asked: str, needed: float, free: float, fix: str) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: Python's and NumPy's, or torch's, which is a RuntimeError."""
-    said = str(error)
+    """Whether an error means that memory ran out: Python's and NumPy's, or torch's, which is a RuntimeError."""
+    text = str(error)
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and ("can't allocate memory" in said or "out of memory" in said)
+        isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
     )
 
 
 def _left_in_container(group: Path) -> int | None:
-    """Return what a container's limit leaves [bytes]; None: it has none."""
+    """Return what a container's limit leaves [bytes]; None without a limit."""
     try:
         limit, used = (group / "memory.max").read_text().strip(), int((group / "memory.current").read_text())
         if limit == "max":

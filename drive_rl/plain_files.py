@@ -1,6 +1,6 @@
-"""Opening files that a stranger may have named or made: regular ones alone, without waiting, and no more than a limit.
+"""Opening untrusted files: regular files only, without blocking, up to a size limit.
 
-It knows nothing of what they hold. A FIFO would wait for ever, and a device such as `/dev/zero` has no end.
+A FIFO would block for ever, and a device such as `/dev/zero` has no end.
 """
 
 import errno
@@ -15,28 +15,28 @@ def open_plain(path: Path, largest: int) -> BinaryIO:
     """Open a regular file of at most `largest` bytes; links are followed.
 
     Raises:
-        OSError: it is something else, larger, not there, or may not be read; `strerror` says what.
+        OSError: it is something else, larger, missing or unreadable; `strerror` has the reason.
     """
     try:
-        _check(path, os.stat(path), largest)  # before it is opened: to open a device can already be heard
+        _check(path, os.stat(path), largest)  # before opening it, for opening a device can already have an effect
         opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except ValueError as error:  # a NUL, or half of a surrogate pair
-        raise OSError(errno.EINVAL, f"no file can have such a name: {error}", str(path)) from error
+        raise OSError(errno.EINVAL, f"not a valid file name: {error}", str(path)) from error
     file = os.fdopen(opened, "rb")
     try:
-        _check(path, os.fstat(opened), largest)  # what was opened may be another
+        _check(path, os.fstat(opened), largest)  # another file may have taken its place
         is_empty = os.fstat(opened).st_size == 0
     except BaseException:
         file.close()
         raise
-    if is_empty:  # files of /proc say so, and may hold what has no end: they are taken at their word
+    if is_empty:  # so are files of /proc, which may have no end: they count as empty
         file.close()
         return io.BytesIO()
     return file
 
 
 def read_plain(path: Path, largest: int) -> bytes:
-    """Return what a regular file of at most `largest` bytes holds.
+    """Return the content of a regular file of at most `largest` bytes.
 
     Raises:
         OSError: as `open_plain`.

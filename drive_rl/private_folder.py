@@ -1,7 +1,4 @@
-"""A folder for what libraries keep between processes, which no other user can write: some of it is code.
-
-It knows the user's cache folder and those for temporary files; it does not know what is kept.
-"""
+"""A folder for what libraries cache between processes, which no other user can write to: some of it is code."""
 
 import os
 import stat
@@ -10,7 +7,7 @@ from pathlib import Path
 
 
 def private_folder(name: str) -> Path | None:
-    """Make a folder of this name for this user alone, and return its real path; none where there is no place for it."""
+    """Create a folder of this name for this user only; return its real path, or None where that is impossible."""
     for candidate in candidates(name):
         folder = _made(candidate)
         if folder is not None and writable(folder):
@@ -19,7 +16,7 @@ def private_folder(name: str) -> Path | None:
 
 
 def candidates(name: str) -> list[Path]:
-    """Return where such a folder may lie: in the user's cache folder, or in those for temporary files."""
+    """Return where such a folder can be: in the user's cache folder, or in a folder for temporary files."""
     cache = user_cache()
     found = [cache / "drive-rl"] if cache is not None else []
     temporary = [os.environ.get("TMPDIR"), "/tmp", "/var/tmp"]
@@ -28,13 +25,13 @@ def candidates(name: str) -> list[Path]:
 
 
 def user_cache() -> Path | None:
-    """Return the user's cache folder, there or not; none for a user without a home."""
+    """Return the user's cache folder, which may not exist yet; None for a user without a home."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # `~` stays without a home
     return cache if cache.is_absolute() and os.path.isdir(cache.parent) else None
 
 
 def writable(folder: Path) -> bool:
-    """Return whether files can be made in a folder, which is made if it can be."""
+    """Return whether files can be created in a folder, which is created if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -48,7 +45,7 @@ def _is_folder(folder: str | None) -> bool:
 
 
 def _made(folder: Path) -> Path | None:
-    """Make a folder; return its real path, or none if somebody else can write there or put another in its place."""
+    """Create a folder; return its real path, or None if another user can write to it or replace it."""
     try:
         for made in (folder.parent.parent, folder.parent, folder):
             made.mkdir(mode=0o700, exist_ok=True)

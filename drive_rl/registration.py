@@ -19,9 +19,9 @@ def gym_id(name: str) -> str:
 def register_worlds() -> None:
     """Register every world; the file is read when the environment is made.
 
-    Two files such as `my-road.yaml` and `my_road.yaml` have one id. Neither is guessed: making it is an error that
-    names both, and each is still known by its name. A shelf that cannot be read is a warning here, so that importing
-    never fails; using it says so again as an error.
+    Two files such as `my-road.yaml` and `my_road.yaml` share an id. Making an environment by that id is an error that
+    names both files; each world still has its own name. A shelf that cannot be read is a warning here, so that
+    importing never fails, and an error when it is used.
     """
     try:
         worlds = worlds_of_ids()
@@ -45,7 +45,7 @@ def register_worlds() -> None:
 
 
 def worlds_of_ids() -> dict[str, list[Path]]:
-    """Return the files of every Gymnasium id: one, unless names differ by case or punctuation alone."""
+    """Return the files of every Gymnasium id: one each, unless names differ only by case or punctuation."""
     found: dict[str, list[Path]] = {}
     for name, path in entries("envs").items():
         found.setdefault(gym_id(name), []).append(path)
@@ -53,9 +53,9 @@ def worlds_of_ids() -> dict[str, list[Path]]:
 
 
 def refuse(files: list[str], **_: object) -> NoReturn:
-    """Refuse to make an environment whose id several files have: the entry point of such an id.
+    """Refuse to make an environment whose id several files share: the entry point of such an id.
 
     Raises:
-        DriveRLError: always, with the files.
+        DriveRLError: always; it names the files.
     """
     raise DriveRLError(f"{gym_id(Path(files[0]).stem)}: is the id of {' and '.join(files)}; fix: rename one of them")

@@ -18,7 +18,7 @@ for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, _handler)
 
-# CI judges a change, not chance: new cases are looked for by whoever runs the tests at home, and by benchmarks/fuzz.py.
+# CI tests a change, not chance: developers' machines and benchmarks/fuzz.py try new random cases.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")

@@ -1,4 +1,4 @@
-"""One contract over every world on the shelf, in every observation and action mode: what a learner may rely on."""
+"""One contract over every world on the shelf, in every observation and action mode: what a learner can rely on."""
 
 import itertools
 import warnings
@@ -10,9 +10,11 @@ import pytest
 import stable_baselines3.common.env_checker as sb3
 from gymnasium.utils.env_checker import check_env
 
+from drive_rl.config.driver_spec import ReferenceSpec
 from drive_rl.config.reader import load_agent, load_world
 from drive_rl.config.shelf import entries
 from drive_rl.config.spec import SPLITS, Actions, Observation
+from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.registration import gym_id
 from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.task.outcome import STATE_FIELDS
@@ -71,9 +73,8 @@ def test_every_step_keeps_the_contract(world: str, observation: Observation, act
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_reference_driver_arrives(world: str) -> None:
-    reference = pytest.importorskip("drive_rl.drivers.reference")
     spec = load_world(world)
-    driver = reference.ReferenceDriver(cast(Any, load_agent("reference")), spec.car)
+    driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), spec.car)
     env = _env(world, "state", split="val")
     successes = 0
     for seed in range(10_000, 10_010):

@@ -60,7 +60,7 @@ def test_empty_and_allowed_values_and_no_terminal_do_no_harm(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("name", "value"), [("TORCH_LOGS", "x"), ("NUMBA_DEBUG", "abc")])
-def test_what_a_library_refuses_when_imported_is_told(tmp_path: Path, name: str, value: str) -> None:
+def test_what_a_library_refuses_on_import_is_reported(tmp_path: Path, name: str, value: str) -> None:
     done = run(tmp_path, {name: value}, "eval", "reference", "--episodes", "1")
     said = check(done.returncode, done.stderr)
     assert f"environment: {name} = {value!r}: {name.partition('_')[0].lower()} cannot be imported with it (" in said
@@ -71,7 +71,7 @@ def test_what_a_library_refuses_when_imported_is_told(tmp_path: Path, name: str,
 def test_a_name_of_another_encoding_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path, {}, "train", "quickstart", "--runs", b"gr\xf6\xdfe")
     said = check(done.returncode, done.stderr)
-    assert r"command line: 'gr\udcf6\udcdfe': is no text in utf-8; fix:" in said
+    assert r"command line: 'gr\udcf6\udcdfe': is not text in utf-8; fix:" in said
     assert not list(tmp_path.iterdir())
 
 

@@ -28,7 +28,7 @@ def test_text_of_a_spec_is_refused(tmp_path: Path, bad: str) -> None:
             load_world(str(shelf(tmp_path, "w", raw)))
         assert bad not in str(error.value)
         assert ascii(bad[0])[1:-1] in str(error.value)
-    with pytest.raises(DriveRLError, match="which is no character to read"):
+    with pytest.raises(DriveRLError, match="which is not printable"):
         load_run("quickstart", [f"project={bad!a}".replace("'", '"')])
 
 

@@ -1,4 +1,4 @@
-"""What the shell may complete: names on the shelves, and runs under `runs/`. It reads file names alone, to be quick."""
+"""Shell completion: names on the shelves, and runs under `runs/`. It reads file names only, to be quick."""
 
 import json
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ def runs_here(incomplete: str) -> list[str]:
 
 
 def drivers_and_runs(incomplete: str) -> list[str]:
-    """Complete who can drive: `reference`, a trained driver or perception model, or a run."""
+    """Complete what can drive: `reference`, a trained driver or perception model, or a run."""
     return _begun(["reference", *_trained(), *_runs()], incomplete)
 
 
@@ -48,7 +48,7 @@ def models_and_runs(incomplete: str) -> list[str]:
 
 
 def everything(incomplete: str) -> list[str]:
-    """Complete whatever `show` prints."""
+    """Complete anything that `show` prints."""
     shelves: tuple[Shelf, ...] = ("envs", "agents", "configs", "configs/perception")
     return _begun([*(name for shelf in shelves for name in _names(shelf)), *_runs()], incomplete)
 
@@ -69,10 +69,10 @@ def world_changes(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _changes(ctx: typer.Context, incomplete: str, values: dict[str, Iterable[str]]) -> list[str]:
-    """Complete KEY=VALUE: one word for zsh and fish; Bash parts it at "=", and completes the last part alone."""
+    """Complete KEY=VALUE: one word in zsh and fish; Bash splits it at "=" and completes the last part only."""
     typed = [word for word in ctx.params.values() if isinstance(word, list | tuple)]
     before = [str(word) for words in typed for word in words]
-    if not incomplete and before[-1:] and before[-1] in values:  # Typer takes a lone "=" for nothing
+    if not incomplete and before[-1:] and before[-1] in values:  # Typer reads a lone "=" as nothing
         return list(values[before[-1]])
     if before[-1:] == ["="] and before[-2:-1] and before[-2] in values:
         return _begun(values[before[-2]], incomplete)
@@ -86,7 +86,7 @@ def _begun(names: Iterable[str], incomplete: str) -> list[str]:
 def _names(shelf: Shelf) -> list[str]:
     try:
         return list(entries(shelf))
-    except DriveRLError:  # a wrong DRIVE_RL_PATH; a verb says so
+    except DriveRLError:  # a wrong DRIVE_RL_PATH; the verb reports it
         return []
 
 
@@ -95,7 +95,7 @@ def _agents() -> list[str]:
 
 
 def _trained() -> dict[str, str]:
-    """Return the trained drivers and models on the shelf, and what each learned by."""
+    """Return the trained drivers and models on the shelf, name -> algorithm."""
     if not _names("agents"):
         return {}
     return {name: _algorithm(path) for name, path in entries("agents").items() if path.is_dir()}
@@ -104,7 +104,7 @@ def _trained() -> dict[str, str]:
 def _algorithm(folder: Path) -> str:
     try:
         return str(json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["algorithm"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # damaged: a verb says so
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # damaged; the verb reports it
         return ""
 
 

@@ -1,1 +1,1 @@
-"""What can be declared (worlds, drivers, experiments, perception), where it lies, and the one reader of it."""
+"""What can be declared (worlds, drivers, experiments, perception models), where it is stored, and its one reader."""

@@ -1,98 +1,103 @@
-"""What can be declared of perception: frozen specs of models that see the road, and of how they learn.
+"""Specs of perception models, of their data and of how they are trained.
 
-The field descriptions are the one documentation of every key, as in `spec.py`.
+Field descriptions are the only documentation of the keys, as in `spec.py`.
 """
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from drive_rl.config.spec import EncoderSpec, NonNegative, Positive, Spec, Track, WorldSpec
+from drive_rl.config.driver_spec import EncoderSpec
+from drive_rl.config.spec import NonNegative, Positive, Spec, Track
+from drive_rl.config.world_spec import WorldSpec
 
 Head = Literal["lane", "segmentation", "lines", "scene"]
 
 
 class ModelSpec(Spec):
-    """A perception model: an image encoder, and heads that read it."""
+    """A perception model: an image encoder, and heads on top of it."""
 
     encoder: EncoderSpec = Field(default=EncoderSpec(), description="The image encoder.")
-    heads: tuple[Head, ...] = Field(default=("lane",), min_length=1, description="What the model tells.")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="Dropout ahead of lane and scene.")
+    heads: tuple[Head, ...] = Field(default=("lane",), min_length=1, description="What the model predicts.")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="Dropout before lane and scene heads."
+    )
     init_from: str | None = Field(
-        default=None, description="A perception run or model whose encoder this one starts from (null: from scratch)."
+        default=None, description="Perception run or model whose encoder weights initialise this one (null: random)."
     )
 
     @model_validator(mode="after")
     def _each_head_once(self) -> Self:
         if len(set(self.heads)) < len(self.heads):
-            raise ValueError(f"heads = {list(self.heads)}: one is named twice; fix: name each once")
+            raise ValueError(f"heads = {list(self.heads)}: one is listed twice; fix: list each once")
         return self
 
 
 class DataSpec(Spec):
-    """The pictures: rendered while learning, or of a folder."""
+    """The labelled pictures: rendered during training, or read from a folder."""
 
     folder: str | None = Field(
-        default=None, description="A data set on disk (ours, TuSimple, CULane or COCO); null: rendered while learning."
+        default=None, description="A data set on disk (ours, TuSimple, CULane or COCO); null: rendered during training."
     )
-    per_road: int = Field(default=16, ge=1, le=1000, description="Rendered pictures of each road.")
+    per_road: int = Field(default=16, ge=1, le=1000, description="Pictures rendered of each road.")
     offset_m: NonNegative = Field(default=1.2, le=10, description="Rendered: offset from the lane centre, +- [m].")
     heading_rad: NonNegative = Field(default=0.2, le=1.5, description="Rendered: heading error, +- [rad].")
-    weather: bool = Field(default=False, description="Rendered: fog, dusk and rain beside clear weather.")
+    weather: bool = Field(default=False, description="Rendered: fog, dusk and rain as well as clear weather.")
     labelled: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=1.0, description="Part of the train roads that are labelled; learning sees these alone."
+        default=1.0, description="Share of the train roads that have labels; training uses these only."
     )
 
 
 class FitSpec(Spec):
-    """How a model learns."""
+    """How a model is trained."""
 
     task: Literal["labels", "vicreg"] = Field(
-        default="labels", description="Learn the labels; or, without any, VICReg (arXiv 2105.04906) on the encoder."
+        default="labels",
+        description="Learn from labels; or VICReg (arXiv 2105.04906) on the encoder, without them.",
     )
-    samples: int = Field(default=16_000, ge=1, le=10**10, description="Pictures to learn from; repeats count again.")
-    batch_size: int = Field(default=32, ge=1, le=100_000, description="Pictures in a minibatch.")
+    samples: int = Field(default=16_000, ge=1, le=10**10, description="Samples to train on; repeats count again.")
+    batch_size: int = Field(default=32, ge=1, le=100_000, description="Samples in a minibatch.")
     optimizer: Literal["sgd", "momentum", "adagrad", "adam"] = Field(default="adam", description="Optimizer.")
     learning_rate: Positive = Field(default=2e-3, ge=1e-8, le=10, description="Step size.")
     learning_rate_end: NonNegative = Field(default=2e-5, le=10, description="Step size at the end (cosine).")
-    weight_decay: NonNegative = Field(default=0.0, le=1, description="Decay of the weights (decoupled for adam).")
+    weight_decay: NonNegative = Field(default=0.0, le=1, description="Weight decay (decoupled for adam).")
     lane_loss: Literal["l1", "l2"] = Field(default="l1", description="Loss of the lane state.")
     max_grad_norm: Positive = Field(default=5.0, ge=1e-6, le=1000, description="Gradient clip.")
-    augment: bool = Field(default=True, description="Brightness, contrast, blur and noise, drawn for each picture.")
+    augment: bool = Field(default=True, description="Random brightness, contrast, blur and noise for each picture.")
     mixed_precision: bool = Field(default=True, description="Half precision on a GPU; the CPU always uses float32.")
-    evaluate_every: int = Field(default=4_000, ge=1, le=10**10, description="Pictures between looks at the val roads.")
-    val_samples: int = Field(default=512, ge=1, le=1_000_000, description="Val pictures of each look.")
+    evaluate_every: int = Field(default=4_000, ge=1, le=10**10, description="Samples between validations.")
+    val_samples: int = Field(default=512, ge=1, le=1_000_000, description="Val samples in each validation.")
     patience: int | None = Field(
-        default=None, ge=1, le=10_000, description="Stop after so many looks without a gain (null: never)."
+        default=None, ge=1, le=10_000, description="Stop after this many validations without improvement (null: never)."
     )
     head_finetune_samples: int = Field(
         default=0,
         ge=0,
         le=10**7,
-        description="At the end, a head that reads the lane off lines learns alone from so many pictures.",
+        description="At the end, train only the head that fits the lane to its lines, on this many samples.",
     )
-    freeze_encoder: bool = Field(default=False, description="Leave the encoder as it started; learn the heads alone.")
+    freeze_encoder: bool = Field(default=False, description="Keep the encoder's weights fixed; only the heads learn.")
 
 
 class PerceptionSpec(Spec):
-    """A perception experiment: which model learns to see which world."""
+    """A perception experiment: which model is trained in which world."""
 
     name: str = Field(description="The file's name.")
     description: str = Field(default="", description="One line for `drive-rl list`.")
     world: WorldSpec = Field(description="The world: a name, or a mapping with `base: NAME` and differences.")
     model: ModelSpec = Field(default=ModelSpec(), description="The model.")
-    data: DataSpec = Field(default=DataSpec(), description="The pictures.")
-    fit: FitSpec = Field(default=FitSpec(), description="How it learns.")
+    data: DataSpec = Field(default=DataSpec(), description="The labelled pictures.")
+    fit: FitSpec = Field(default=FitSpec(), description="How it is trained.")
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of weights, pictures and augmentation.")
-    track: Track = Field(default="wandb", description="Tracker.")
+    track: Track = Field(default="wandb", description="Tracker of metrics, beside metrics.csv.")
     project: str = Field(default="drive-rl", description="The tracker's project.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.fit.task == "vicreg" and self.fit.freeze_encoder:
-            raise ValueError("fit.freeze_encoder = true: vicreg learns the encoder alone; fix: freeze_encoder = false")
+            raise ValueError("fit.freeze_encoder = true: vicreg trains the encoder only; fix: freeze_encoder = false")
         if self.fit.task == "vicreg" and self.fit.batch_size < 2:
-            raise ValueError("fit.batch_size = 1: vicreg compares several pictures; fix: fit.batch_size >= 2")
+            raise ValueError("fit.batch_size = 1: vicreg compares several samples; fix: fit.batch_size >= 2")
         if self.fit.freeze_encoder and self.model.init_from is None:
             raise ValueError("fit.freeze_encoder = true: a random encoder would stay random; fix: set model.init_from")
         return self

@@ -1,6 +1,6 @@
-"""Where files lie: the three shelves (worlds, drivers, experiments) and nothing about what is in them.
+"""Where files lie: the shelves of worlds, drivers, experiments and perception recipes. It reads none of the files.
 
-A shelf is looked for, in this order: in the folders of `DRIVE_RL_PATH` (colon-separated, each holding `envs/`,
+A shelf is searched for in this order: in the folders of `DRIVE_RL_PATH` (colon-separated, each holding `envs/`,
 `agents/` or `configs/`), then in the checkout that holds this package, or else inside the installed wheel.
 """
 
@@ -9,16 +9,22 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, cast
+from typing import Literal
 
 from drive_rl.errors import DriveRLError
 
 Shelf = Literal["envs", "agents", "configs", "configs/perception"]
 
+DEFAULT_WORLD = "lane_follow"
+"""Where a driver without a world of its own drives."""
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 _KIND: dict[Shelf, str] = {"envs": "world", "agents": "driver", "configs": "experiment"}
 _KIND["configs/perception"] = "perception recipe"
-_LEARN = "train quickstart agent="
+
+Found = Literal["a world", "an experiment", "a perception recipe", "a driver recipe", "a trained driver", "a folder"]
+Uses = Mapping[Found, str]
+NO_USES: Uses = MappingProxyType({})
 
 
 def shelf_folders(shelf: Shelf) -> list[Path]:
@@ -30,7 +36,7 @@ def shelf_folders(shelf: Shelf) -> list[Path]:
     own = [Path(part) for part in os.environ.get("DRIVE_RL_PATH", "").split(os.pathsep) if part]
     for folder in own:
         if not os.path.isdir(folder):
-            raise DriveRLError(f"DRIVE_RL_PATH: {_brief(folder)} is no folder; fix: name folders holding {shelf}/")
+            raise DriveRLError(f"DRIVE_RL_PATH: {_brief(folder)} is not a folder; fix: name folders holding {shelf}/")
         if not os.access(folder, os.R_OK | os.X_OK):
             raise DriveRLError(
                 f"DRIVE_RL_PATH: {_brief(folder)} cannot be read by this user; fix: its permissions, or leave it out"
@@ -56,11 +62,11 @@ def entries(shelf: Shelf) -> dict[str, Path]:
     return found
 
 
-def find(shelf: Shelf, name: str) -> Path:
+def find(shelf: Shelf, name: str, uses: Uses = NO_USES) -> Path:
     """Return the file or folder of `name`: a path to a YAML file (`~` is the home folder), or an entry of the shelf.
 
     Raises:
-        DriveRLError: nothing of that name, with the nearest match.
+        DriveRLError: nothing has that name; with the fix, as `unknown`.
     """
     known = entries(shelf)
     if name.endswith((".yaml", ".yml")):
@@ -72,33 +78,43 @@ def find(shelf: Shelf, name: str) -> Path:
             raise DriveRLError(f"{_brief(name)}: {what}; {fix}")
         return path
     if name not in known:
-        raise unknown(_KIND[shelf], name, known)
+        raise unknown(_KIND[shelf], name, known, uses)
     return known[name]
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> DriveRLError:
-    """Return the error for a name that is no `kind`: what else it is and how it is used, or the nearest known name."""
-    of_perception = kind.startswith("perception")
-    base = "perception fit unet" if of_perception else "train quickstart"
-    uses = {
-        "envs": ("a world", f"drive-rl {base} world={name}"),
-        "configs": ("an experiment", f"drive-rl train {name}"),
-        "configs/perception": ("a perception recipe", f"drive-rl perception fit {name}"),
-    }
-    if kind == "driver":
-        uses["envs"] = ("a world", f"drive-rl eval DRIVER world={name}")
-    for shelf, (what, fix) in uses.items():
-        if name in entries(cast(Shelf, shelf)):
-            return DriveRLError(f"unknown {kind} {name!r}: it is {what}; fix: {fix}")
-    if os.path.isdir(name) and kind in (_KIND["configs"], _KIND["configs/perception"]):
-        verb = base.rpartition(" ")[0]
-        return DriveRLError(
-            f"unknown {kind} {name!r}: it is a folder; fix: drive-rl {verb} --resume {name} resumes a run"
-        )
+def unknown(kind: str, name: str, known: Iterable[str], uses: Uses = NO_USES) -> DriveRLError:
+    """Return the error for a name that is not a `kind`, or a path that leads nowhere, with the fix.
+
+    Args:
+        kind: What was expected.
+        name: The name or path given.
+        known: The names of that kind.
+        uses: What the name may be instead -> the fix for it, in which `{}` stands for the name. For anything else the
+            fix is the nearest known name.
+    """
+    known = list(known)
+    is_path = os.sep in name or name.startswith("~")
+    if is_path and not os.path.lexists(home(name)):
+        close = difflib.get_close_matches(name, known, n=1)
+        fix = f"did you mean {close[0]!r}?" if close else "fix: check the path"
+        return DriveRLError(f"{_brief(name)}: no such file or folder; {fix}")
+    what = _instead(name)
+    head = f"unknown {kind} {_brief(name)!r}" + (f": it is {what}" if what else "")
+    fix = f"fix: {uses[what].format(name)}" if what is not None and what in uses else nearest(name, known)
+    return DriveRLError(f"{head}; {fix}")
+
+
+def _instead(name: str) -> Found | None:
+    """Return what has a name, on any shelf or as a folder."""
+    kinds: dict[Shelf, Found] = {
+        "envs": "a world", "configs": "an experiment", "configs/perception": "a perception recipe",
+    }  # fmt: skip
+    for shelf, kind in kinds.items():
+        if name in entries(shelf):
+            return kind
     if (path := entries("agents").get(name)) is not None:
-        what, fix = ("a trained driver", f"eval {name}") if path.is_dir() else ("a driver recipe", _LEARN + name)
-        return DriveRLError(f"unknown {kind} {name!r}: it is {what}; fix: drive-rl {fix}")
-    return DriveRLError(f"unknown {kind} {_brief(name)!r}; {nearest(name, known)}")
+        return "a trained driver" if path.is_dir() else "a driver recipe"
+    return "a folder" if name and os.path.isdir(home(name)) else None
 
 
 def home(name: str | Path) -> Path:
@@ -112,7 +128,7 @@ def _brief(path: object) -> str:
 
 
 def nearest(name: str, known: Iterable[str], elsewhere: Mapping[str, str] = MappingProxyType({})) -> str:
-    """Return the mend for an unknown name: the nearest known one, or all of them.
+    """Return the fix for an unknown name: the nearest known one, or all of them.
 
     Args:
         name: The unknown name.

@@ -1,12 +1,12 @@
-"""YAML as this house reads and writes it: plain data, with the numbers and words of YAML 1.2, and no surprises.
+"""YAML as drive-rl reads and writes it: plain data, with the numbers and words of YAML 1.2, and no surprises.
 
-It knows text. It knows no spec, no file and no command line.
+It knows text only: no spec, no file, no command line.
 
 PyYAML reads YAML 1.1, where `1:30` is 90, `017` is 15, `no` is false, `2024-01-01` is a date, and `1e-3` is text. Here
 
 - numbers are decimal: `17`, `-0.5`, `.5`, `1e-3`, `1_000_000`, and `.inf` and `.nan` where a key allows them;
 - `true` and `false` are the only booleans;
-- everything else that is no `null` is text, and a key that expects a number says so.
+- everything else but `null` is text, which a key that expects a number refuses.
 """
 
 import re
@@ -40,7 +40,7 @@ _RESOLVERS = {
 
 
 class Loader(yaml.SafeLoader):
-    """`yaml.SafeLoader` for strangers' files: a key given twice is an error, and so is what grows without end."""
+    """`yaml.SafeLoader` for untrusted files: duplicate keys and unbounded growth are errors."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - filled in below
 
@@ -53,7 +53,7 @@ class Loader(yaml.SafeLoader):
         self._size_of: dict[int, int] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Compose a node; an alias counts as much as what it stands for."""
+        """Compose a node; an alias counts as many values as what it refers to."""
         event = self.peek_event()
         if (tag := getattr(event, "tag", None)) not in (None, "!"):
             raise ComposerError(None, None, f"tag {tag[:80]!r}: expected plain values without tags", event.start_mark)
@@ -64,7 +64,7 @@ class Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self._depth -= 1
         if is_alias and id(node) not in self._size_of:
-            raise ComposerError(None, None, f"*{event.anchor} is a value that holds itself", event.start_mark)
+            raise ComposerError(None, None, f"*{event.anchor} refers to a value that contains itself", event.start_mark)
         self._values += self._size_of[id(node)] if is_alias else 1
         if self._values > _MOST_VALUES:
             raise ComposerError(None, None, f"more than {_MOST_VALUES:,} values", event.start_mark)
@@ -72,12 +72,12 @@ class Loader(yaml.SafeLoader):
         return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Compose a mapping, of which each key is text and given once."""
+        """Compose a mapping; each key must be text and unique."""
         node = super().compose_mapping_node(anchor)
         known: set[str] = set()
         for key, _ in node.value:
             if key.tag not in (_TAG + "str", _MERGE):
-                raise ComposerError(None, None, f"{_what(key)} is no text: expected a mapping of keys", key.start_mark)
+                raise ComposerError(None, None, f"{_what(key)} is not text: expected a mapping of keys", key.start_mark)
             if key.value in known:
                 raise ComposerError(None, None, f"key {key.value!r} is given twice", key.start_mark)
             known.add(key.value)
@@ -86,7 +86,7 @@ class Loader(yaml.SafeLoader):
     def _text(self, node: yaml.ScalarNode) -> str:
         text = self.construct_scalar(node)
         if re.search("[\ud800-\udfff\0]", text):  # by an escape: "\0", "\ud800"
-            raise ConstructorError(None, None, "a character that no text file can hold", node.start_mark)
+            raise ConstructorError(None, None, "a character that a text file cannot hold", node.start_mark)
         return text
 
     def _int(self, node: yaml.ScalarNode) -> int:
@@ -96,19 +96,19 @@ class Loader(yaml.SafeLoader):
 
     def _float(self, node: yaml.ScalarNode) -> float:
         value = float(re.sub(r"\.(?=[inIN])", "", node.value))
-        # 1e6, without a point, may be given where a whole number is expected
+        # 1e6, without a point, is accepted where a whole number is expected
         return int(value) if "." not in node.value and value.is_integer() and abs(value) < 2**53 else value
 
 
 class Dumper(yaml.SafeDumper):
-    """`yaml.SafeDumper` that also quotes the text which `Loader` would take for a number."""
+    """`yaml.SafeDumper` that also quotes text which `Loader` would read as a number."""
 
 
 def parse_yaml(text: str) -> object:
-    """Return what a YAML text says, as plain data.
+    """Return the plain data in a YAML text.
 
     Raises:
-        yaml.YAMLError: it is no YAML, or not as this house reads it.
+        yaml.YAMLError: it is not valid YAML, or not the subset described above.
     """
     try:
         return yaml.load(text, Loader)

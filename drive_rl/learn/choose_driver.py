@@ -3,16 +3,13 @@
 It knows how drivers and worlds are found. It does not know what is done with them.
 """
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import get_args
 
-from drive_rl.config.reader import dump, load_part, swapped
-from drive_rl.config.shelf import entries, home, nearest
-from drive_rl.config.spec import Engine, WorldSpec
+from drive_rl.config.overrides import swapped
+from drive_rl.config.reader import change_world, load_part
+from drive_rl.config.shelf import entries, home
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.drivers.driver import Driver
-from drive_rl.errors import DriveRLError
 from drive_rl.learn.load_driver import load_driver
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.process.device import choose_device, describe_device
@@ -41,25 +38,9 @@ def choose(
     chosen = choose_device(device)
     driver, own = load_driver(name, place, chosen, trust)
     if place is None and finer:
-        driver, own = load_driver(name, _changed(own, finer), chosen, trust)
+        driver, own = load_driver(name, _renamed(change_world(own, finer), own.name), chosen, trust)
     echo(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
     return driver, own
-
-
-def choose_engine(changes: list[str]) -> tuple[Engine, list[str]]:
-    """Return the engine that `engine=NAME` asks for (PyBullet by default), and the other changes.
-
-    Raises:
-        DriveRLError: no such engine.
-    """
-    name, others = swapped("engine", changes)
-    if name is None:
-        return "bullet", others
-    known: tuple[Engine, ...] = get_args(Engine)
-    for engine in known:
-        if name == engine:
-            return engine, others
-    raise DriveRLError(f"command line: engine = {name!r}: unknown engine; {nearest(name, known)}")
 
 
 def newest(name: str) -> tuple[str, RunFolder | None]:
@@ -73,13 +54,6 @@ def newest(name: str) -> tuple[str, RunFolder | None]:
         return name, None
     run = RunFolder.open(path)
     return str(run.path), run
-
-
-def _changed(world: WorldSpec, changes: list[str]) -> WorldSpec:
-    with tempfile.TemporaryDirectory() as folder:  # the reader reads files
-        path = Path(folder) / "world.yaml"
-        path.write_text(dump(world), encoding="utf-8")
-        return _renamed(load_part("world", str(path), changes), world.name)
 
 
 def _renamed(world: WorldSpec, name: str) -> WorldSpec:

@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.raw import read_yaml
 from drive_rl.config.reader import (
     Part,
     is_perception_spec,
@@ -27,10 +29,8 @@ from drive_rl.config.reader import (
     load_world,
     read_perception,
     read_run,
-    read_yaml,
 )
 from drive_rl.config.shelf import Shelf, entries, home, shelf_folders, unknown
-from drive_rl.config.spec import RunSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.plain_text import plain
 from drive_rl.registration import gym_id, worlds_of_ids

@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from drive_rl.config.driver_spec import DqnSpec, GuidanceSpec, PpoSpec
+from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.reader import load_perception, load_run, load_world
-from drive_rl.config.spec import DqnSpec, GuidanceSpec, PpoSpec, RunSpec, WorldSpec
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.errors import DriveRLError
 
 
@@ -52,11 +54,11 @@ def test_any_override_is_taken_or_explained(overrides: list[str]) -> None:
     try:
         load_run("quickstart", overrides)
     except DriveRLError as error:
-        said = str(error)
+        shown = str(error)
     else:
         return
-    assert said
-    assert "\n\n" not in said
+    assert shown
+    assert "\n\n" not in shown
 
 
 PERCEPTION = st.tuples(st.sampled_from(keys(PerceptionSpec)), VALUES).map("=".join)
@@ -68,11 +70,11 @@ def test_any_override_of_a_perception_recipe_is_taken_or_explained(overrides: li
     try:
         load_perception("unet", overrides)
     except DriveRLError as error:
-        said = str(error)
+        shown = str(error)
     else:
         return
-    assert said
-    assert "\n\n" not in said
+    assert shown
+    assert "\n\n" not in shown
 
 
 BOUNDED = {"camera.width_px": 80, "camera.height_px": 60, "camera.frame_stack": 3, "road.length_m": 300}

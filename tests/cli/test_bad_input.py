@@ -1,4 +1,7 @@
-"""Whatever a user gets wrong: one paragraph on stderr that says how to mend it, exit code 2, nothing half-written."""
+"""Whatever a user gets wrong: one paragraph on stderr with the fix, exit code 2, nothing half-written.
+
+It covers `cli/names.py` and `cli/options.py`.
+"""
 
 import json
 import os
@@ -59,9 +62,9 @@ def refused(here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
         before = listing(here)
         capfd.readouterr()
         code = run_main(list(words), monkeypatch)
-        said = check(code, capfd.readouterr().err)
+        shown = check(code, capfd.readouterr().err)
         assert listing(here) == before, "something was written"
-        return said
+        return shown
 
     return refuse
 
@@ -90,7 +93,14 @@ def the_run(here: Path) -> Path:
         (["train", "quickstart.yaml"], "no such file; did you mean 'quickstart'?"),
         (["perception", "fit", "quickstart"], "fix: drive-rl train quickstart"),
         (["perception", "fit", "parked_cars"], "fix: drive-rl perception fit unet world=parked_cars"),
-        (["eval", "quickstart"], "it is an experiment; fix: drive-rl train quickstart"),
+        (["eval", "quickstart"], "it is an experiment; fix: name a run of it, such as runs/quickstart"),
+        (["render", "lane_follow"], "it is a world; fix: drive-rl render DRIVER world=lane_follow"),
+        (["render", "unet"], "it is a perception recipe; fix: name a run of it, such as runs/unet"),
+        (["train", "quickstart", "world=ppo"], "unknown world 'ppo': it is a driver recipe; known: "),
+        (["eval", "/tmp/no/such/run"], "/tmp/no/such/run: no such file or folder; fix: check the path"),
+        (["eval", "reference", "world.camera.width_px=3"], "world.camera.width_px = 3: expected >= 16"),
+        (["eval", "runs/tiny", "world.raod.length_m=70"], "raod: unknown key; did you mean 'road'?"),
+        (["render", "runs/tiny", "world.road.length_m=7"], "command line: world.road.length_m = 7: expected >= 60"),
         (["show", "experiment:ppo"], "unknown experiment 'ppo': it is a driver recipe"),
         (["render", "refrence"], "did you mean 'reference'?"),
         (["show", "lane_folow"], "did you mean 'lane_follow'?"),
@@ -110,9 +120,9 @@ def test_unknown_names(refused: Refused, words: list[str], expected: str) -> Non
         ("agent.gamma", "expected key=value"),
         ("agent..gamma=1", "expected key=value"),
         ("agent.epochs=many", "agent.epochs = 'many'"),
-        ("agent.gamma=1.5", "less than or equal to 1"),
+        ("agent.gamma=1.5", "expected <= 1"),
         ("agent.gamma=.nan", "agent.gamma"),
-        ("agent.learning_rate=[1", "no valid YAML"),
+        ("agent.learning_rate=[1", "not a valid YAML value"),
         ("budget_steps=0", "budget_steps = 0"),
         ("track=paper", "track = 'paper'"),
         ("world=lane_folow", "unknown world 'lane_folow'; did you mean 'lane_follow'?"),
@@ -132,10 +142,10 @@ def test_unknown_names(refused: Refused, words: list[str], expected: str) -> Non
     ],
 )  # fmt: skip
 def test_bad_overrides_and_impossible_worlds(refused: Refused, override: str, expected: str) -> None:
-    said = refused("train", "tiny.yaml", override)
-    assert expected in said
+    shown = refused("train", "tiny.yaml", override)
+    assert expected in shown
     if not override.startswith("world="):  # a name; what is wrong with it names the shelf or the file
-        assert "command line" in said
+        assert "command line" in shown
 
 
 @pytest.mark.parametrize(
@@ -154,10 +164,10 @@ def test_overrides_that_do_not_go_together(refused: Refused, override: str, expe
     assert expected in refused("train", "tiny.yaml", *override.split())
 
 
-def test_several_mistakes_are_told_together(refused: Refused) -> None:
-    said = refused("train", "tiny.yaml", "world.road.lane_width_m=0", "agent.epochs=x")
-    assert "lane_width_m" in said
-    assert "epochs" in said
+def test_several_mistakes_are_reported_together(refused: Refused) -> None:
+    shown = refused("train", "tiny.yaml", "world.road.lane_width_m=0", "agent.epochs=x")
+    assert "lane_width_m" in shown
+    assert "epochs" in shown
 
 
 @pytest.mark.parametrize("words", [["eval", "."], ["render", "."], ["train", "--resume", "."], ["export", ".", "mine"]])
@@ -172,14 +182,14 @@ def test_show_takes_the_whole_where_a_name_means_two_things(
     (here / "shelf" / "configs" / "ppo.yaml").write_text("base: quickstart\n")
     monkeypatch.setenv("DRIVE_RL_PATH", str(here / "shelf"))
     assert run_main(["show", "ppo", "world=parked_cars"], monkeypatch) == 0
-    said = capfd.readouterr().out
-    assert said.startswith("# experiment ppo")
-    assert "# also the name of a driver: drive-rl show driver:ppo" in said
-    assert "name: parked_cars" in said
+    shown = capfd.readouterr().out
+    assert shown.startswith("# experiment ppo")
+    assert "# also the name of a driver: drive-rl show driver:ppo" in shown
+    assert "name: parked_cars" in shown
     assert run_main(["show", "driver:ppo", "agent.gamma=0.5"], monkeypatch) == 0
-    said = capfd.readouterr().out
-    assert said.startswith("# driver ppo")
-    assert "gamma: 0.5" in said
+    shown = capfd.readouterr().out
+    assert shown.startswith("# driver ppo")
+    assert "gamma: 0.5" in shown
 
 
 @pytest.mark.parametrize(
@@ -188,6 +198,10 @@ def test_show_takes_the_whole_where_a_name_means_two_things(
         (["eval", "reference", "--world", "parked_cars"], "fix: write world=parked_cars"),
         (["render", "reference", "--world", "parked_cars"], "fix: write world=parked_cars"),
         (["eval", "reference", "--engine", "batch"], "fix: write engine=batch"),
+        (["train", "quickstart", "--engine", "batch"], "`--engine` is now `engine=batch`; fix: write engine=batch"),
+        (["train", "quickstart", "--world", "parked_cars"], "fix: write world=parked_cars"),
+        (["train", "quickstart", "agent.eyes=unet-160"], "`agent.eyes` is now `agent.perception_model`; fix:"),
+        (["perception", "fit", "unet", "fit.frames=8"], "`fit.frames` is now `fit.samples`; fix: rename it"),
         (["show", "ppo-lane-follow", "--kind", "driver"], "fix: write driver:NAME"),
         (["show", "lane_follow", "camera.width_px=64"], "fix: world.camera.width_px=64"),
         (["show", "ppo", "gamma=0.5"], "fix: agent.gamma=0.5"),
@@ -212,8 +226,8 @@ def test_a_damaged_checkpoint(refused: Refused, here: Path, words: list[str], ha
             weights.unlink()
         else:
             (weights.parent / "manifest.json").write_text('{"format": ')
-    said = refused(*words)
-    assert ("manifest.json" if harm == "manifest" else "weights.safetensors") in said
+    shown = refused(*words)
+    assert ("manifest.json" if harm == "manifest" else "weights.safetensors") in shown
 
 
 def test_a_damaged_run_spec(refused: Refused, here: Path) -> None:
@@ -221,7 +235,7 @@ def test_a_damaged_run_spec(refused: Refused, here: Path) -> None:
     spec.write_text(spec.read_text().replace("lane_width_m: 3.5", "lane_width_m: 0"))
     assert "lane_width_m = 0" in refused("eval", "runs/tiny")
     spec.write_text("[")
-    assert "no valid YAML" in refused("show", "runs/tiny")
+    assert "not valid YAML" in refused("show", "runs/tiny")
     spec.write_bytes(b"\xff\xfe")
     assert "UTF-8" in refused("show", "runs/tiny")
     for words in (["eval", "runs/tiny"], ["export", "runs/tiny", "mine"], ["train", "--resume", "runs/tiny"]):
@@ -269,10 +283,10 @@ def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
         (["eval", "runs/tiny", "world.camera.width_px=100"], "choose a world with the driver's own camera"),
         (["render", "reference", "--seeds", "1,x"], "expected whole numbers"),
         (["render", "reference", "--seeds=-1"], "expected numbers >= 0"),
-        (["train", "--resume", "runs/tiny", "agent.gamma=0.5"], "a run goes on as it began"),
-        (["train", "--resume", "runs/tiny", "--seed", "1"], "a run goes on as it began"),
+        (["train", "--resume", "runs/tiny", "agent.gamma=0.5"], "only budget_steps can change when a run is resumed"),
+        (["train", "--resume", "runs/tiny", "--seed", "1"], "only budget_steps can change when a run is resumed"),
         (["train", "--resume", "runs/tiny", "budget_steps=0"], "command line: budget_steps = 0"),
-        (["train", "--resume", "runs/tiny", "budget_steps=_"], "a run goes on as it began"),
+        (["train", "--resume", "runs/tiny", "budget_steps=_"], "only budget_steps can change when a run is resumed"),
         (["train", "--resume", "runs/tiny"], "has learned 32 steps already; fix: "),
         (["train", "--resume", "runs/tiny", "budget_steps=16"], "budget_steps = 16, and the run has learned 32 steps"),
         (["show", "runs/tiny", "seed=1"], "is trained and cannot be changed"),
@@ -290,21 +304,55 @@ def test_options_that_do_not_fit(refused: Refused, words: list[str], expected: s
         (["trian"], "'train'"),
         (["train", "--sed", "1"], "--seed"),
         (["eval"], "RUN|DRIVER"),
-        (["eval", ""], "is empty, a name was expected"),
-        (["eval", "reference", "--out", "", "--overwrite"], "is empty, a path was expected"),
-        (["train", "quickstart", "--runs", " "], "is empty, a path was expected"),
-        (["export", "", "mine"], "is empty, a path was expected"),
+        (["eval", ""], "is empty; expected a name"),
+        (["eval", "reference", "--out", "", "--overwrite"], "is empty; expected a path"),
+        (["train", "quickstart", "--runs", " "], "is empty; expected a path"),
+        (["export", "", "mine"], "is empty; expected a path"),
         (["render", "reference", "--episodes", "-1"], "--episodes"),
     ],
 )  # fmt: skip
-def test_usage_errors_also_end_with_2(
+def test_usage_errors_look_like_all_others(
     words: list[str], expected: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    code = run_main(words, monkeypatch)
+    shown = check(code, capfd.readouterr().err)
+    assert shown.startswith("error: drive-rl")
+    assert expected in shown
+
+
+@pytest.mark.parametrize("words", [[], ["perception"]])
+def test_a_verb_of_verbs_alone_prints_its_help(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert run_main(words, monkeypatch) == 2
-    said = capfd.readouterr().err
-    assert "Error: " in said
-    assert expected in said
-    assert "Traceback" not in said
+    assert capfd.readouterr().err.startswith("Usage: drive-rl")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["eval", "refrence"],
+        ["eval", "reference", "world=lane_folow"],
+        ["eval", "ppo-lane-follow", "world.road.lenth_m=70"],
+        ["render", "ppo"],
+        ["export", "runs/nothing", "mine"],
+        ["train", "quickstrt"],
+    ],
+)
+def test_a_typo_is_answered_before_anything_heavy_is_imported(tmp_path: Path, words: list[str]) -> None:
+    script = (
+        "import sys; sys.argv = ['drive-rl', *sys.argv[1:]]\n"
+        "from drive_rl.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert end.code == 2\n"
+        "heavy = {'torch', 'pybullet', 'numba', 'stable_baselines3', 'wandb', 'cv2', 'scipy'}\n"
+        "print(*heavy & set(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.startswith("error: ")
+    assert done.stdout == "\n"
 
 
 @pytest.mark.parametrize("words", [["train", "tiny.yaml"], ["eval", "runs/tiny"], ["render", "runs/tiny"]])
@@ -342,8 +390,8 @@ def test_no_space_for_scores(here: Path) -> None:
 
 def test_no_space_for_a_film(here: Path) -> None:
     before = listing(here)
-    said = limited(here, 5000, "render", "runs/tiny", "world.task.time_limit_s=1", "--episodes", "1")
-    assert "drive.mp4: " in said
+    shown = limited(here, 5000, "render", "runs/tiny", "world.task.time_limit_s=1", "--episodes", "1")
+    assert "drive.mp4: " in shown
     assert listing(here) == before
 
 
@@ -357,7 +405,7 @@ def test_no_space_to_train_on(here: Path) -> None:
     assert not list((here / "full" / "tiny").iterdir()), "a run that has learned nothing hides no other"
 
 
-def test_not_enough_memory_is_told(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_not_enough_memory_is_reported(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     def no_memory(runs: Path) -> None:
         raise MemoryError("Unable to allocate 3 TiB")
 

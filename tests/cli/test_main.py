@@ -35,12 +35,12 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(here: Path) -> Path:
-    said = call(here, "train", "tiny.yaml", "--seed", "3", "agent.learning_rate=1e-4").stdout
-    found = re.search(r"^run: (.+)$", said, re.MULTILINE)
+    shown = call(here, "train", "tiny.yaml", "--seed", "3", "agent.learning_rate=1e-4").stdout
+    found = re.search(r"^run: (.+)$", shown, re.MULTILINE)
     assert found
-    assert "best held-out success" in said
-    assert f"next: drive-rl eval {found[1]}" in said
-    assert f"drive-rl render {found[1]}" in said
+    assert "best held-out success" in shown
+    assert f"next: drive-rl eval {found[1]}" in shown
+    assert f"drive-rl render {found[1]}" in shown
     return here / found[1]
 
 
@@ -57,15 +57,15 @@ def test_train_leaves_a_run_folder(run: Path) -> None:
 
 
 def test_eval_writes_scores_into_the_run(here: Path, run: Path) -> None:
-    said = call(here, "eval", "runs/tiny", "--split", "test", "--episodes", "3", "--device", "cpu")
+    shown = call(here, "eval", "runs/tiny", "--split", "test", "--episodes", "3", "--device", "cpu")
     kept = json.loads((run / "eval-test-3.json").read_text())
     assert kept["split"] == "test"
     assert json.loads((run / "eval.json").read_text())["split"] == "val", "the run's own score stays"
     assert kept["score"]["episodes"] == 3
     assert [row["road_seed"] for row in kept["episodes"]] == [20_000, 20_001, 20_002]
     for word in ("95 % interval", "success", "driving score", "tier", "device: cpu", "3 roads of the test split"):
-        assert word in said.stdout
-    assert said.stderr == ""
+        assert word in shown.stdout
+    assert shown.stderr == ""
 
 
 def test_json_stands_alone_on_stdout_whatever_libraries_print(here: Path, run: Path) -> None:
@@ -86,10 +86,10 @@ def test_reference_driver_is_scored_into_a_named_file(here: Path) -> None:
 
 
 def test_render_films_the_roads_asked_for(here: Path, run: Path) -> None:
-    said = call(here, "render", str(run), "world.task.time_limit_s=2", "--seeds", "20003,20007").stdout
-    assert "road 20003" in said
-    assert "road 20007" in said
-    assert "film: drive.mp4" in said
+    shown = call(here, "render", str(run), "world.task.time_limit_s=2", "--seeds", "20003,20007").stdout
+    assert "road 20003" in shown
+    assert "road 20007" in shown
+    assert "film: drive.mp4" in shown
     assert b"ftyp" in (here / "drive.mp4").read_bytes()[:12]
 
 
@@ -100,8 +100,8 @@ def test_track_records_a_run_afterwards(here: Path, run: Path) -> None:
 
 
 def test_resume_goes_on_to_a_longer_budget(here: Path, run: Path) -> None:
-    said = call(here, "train", "--resume", str(run), "budget_steps=128", "--no-film").stdout
-    assert "128 of 128 steps" in said
+    shown = call(here, "train", "--resume", str(run), "budget_steps=128", "--no-film").stdout
+    assert "128 of 128 steps" in shown
     assert yaml.safe_load((run / "spec.yaml").read_text())["budget_steps"] == 128
     assert json.loads((run / "last" / "manifest.json").read_text())["num_timesteps"] == 128
 
@@ -117,10 +117,10 @@ def test_a_signal_saves_and_prints_how_to_go_on(here: Path, number: signal.Signa
         assert line, "it ended before the run began"
     time.sleep(2)
     process.send_signal(number)
-    _, said = process.communicate(timeout=120)
+    _, shown = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     (stopped,) = (here / number.name / "tiny").iterdir()
-    assert f"drive-rl train --resume {stopped.relative_to(here)}" in said
+    assert f"drive-rl train --resume {stopped.relative_to(here)}" in shown
     assert json.loads((stopped / "last" / "manifest.json").read_text())["num_timesteps"] > 0
 
 
@@ -136,7 +136,7 @@ def test_export_puts_a_driver_on_the_users_shelf(here: Path, run: Path) -> None:
 
 
 def test_list_names_what_is_on_the_shelves(here: Path) -> None:
-    said = call(here, "list").stdout
+    shown = call(here, "list").stdout
     for word in (
         "lane_follow",
         "drive_rl/LaneFollow-v0",
@@ -146,16 +146,16 @@ def test_list_names_what_is_on_the_shelves(here: Path) -> None:
         "drivers",
         "experiments",
         "perception recipes",
-        "PilotNet, the lane state alone",  # a recipe's own line
+        "PilotNet, lane state only",  # a recipe's own line
     ):
-        assert word in said
+        assert word in shown
 
 
 def test_show_explains_every_value_and_reads_back(here: Path, tmp_path: Path) -> None:
-    said = call(here, "show", "lane_follow", "world.road.lane_width_m=3.2").stdout
-    assert re.search(r"lane_width_m: 3\.2 +# Width of each lane \[m\]\.", said)
+    shown = call(here, "show", "lane_follow", "world.road.lane_width_m=3.2").stdout
+    assert re.search(r"lane_width_m: 3\.2 +# Width of each lane \[m\]\.", shown)
     copy = tmp_path / "lane_follow.yaml"
-    copy.write_text(said)
+    copy.write_text(shown)
     assert load_world(str(copy)) == load_world("lane_follow", ["road.lane_width_m=3.2"])
     copy = tmp_path / "dqn-batch.yaml"
     copy.write_text(call(here, "show", "dqn-batch").stdout)
@@ -163,10 +163,10 @@ def test_show_explains_every_value_and_reads_back(here: Path, tmp_path: Path) ->
 
 
 def test_doctor_measures_and_always_ends_well(here: Path) -> None:
-    said = call(here, "doctor").stdout
+    shown = call(here, "doctor").stdout
     for topic in ("drive-rl", "Python", "packages", "CPU", "GPU", "field", "tiny", "egl", "W&B", "shelf"):
-        assert re.search(rf"^{re.escape(topic)} +\S", said, re.MULTILINE), topic
-    assert re.search(r"^field +software.* ms a frame", said, re.MULTILINE)
+        assert re.search(rf"^{re.escape(topic)} +\S", shown, re.MULTILINE), topic
+    assert re.search(r"^field +software.* ms a frame", shown, re.MULTILINE)
 
 
 def test_help_and_version_load_nothing_heavy(here: Path) -> None:
@@ -178,9 +178,9 @@ def test_help_and_version_load_nothing_heavy(here: Path) -> None:
         "heavy = {'torch', 'pybullet', 'numba', 'stable_baselines3', 'wandb', 'cv2', 'scipy', 'rich'}\n"
         "assert not heavy & set(sys.modules)\n"
     )
-    said = subprocess.run([sys.executable, "-c", script], cwd=here, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run([sys.executable, "-c", script], cwd=here, capture_output=True, text=True, check=True).stdout
     for verb in ("train", "eval", "render", "list", "show", "doctor", "track", "export"):
-        assert re.search(rf"^  {verb} +[A-Z]", said, re.MULTILINE)
+        assert re.search(rf"^  {verb} +[A-Z]", shown, re.MULTILINE)
     assert re.fullmatch(r"drive-rl \d+\.\d+\.\d+\S*\n", call(here, "--version").stdout)
 
 

@@ -51,11 +51,11 @@ def test_several_shelves_are_separated_by_colons(own: Path, tmp_path: Path, monk
 
 def test_a_missing_shelf_is_refused_when_used_but_does_not_break_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIVE_RL_PATH", "/nowhere/at/all")
-    with pytest.raises(DriveRLError, match=r"DRIVE_RL_PATH: /nowhere/at/all is no folder; fix:"):
+    with pytest.raises(DriveRLError, match=r"DRIVE_RL_PATH: /nowhere/at/all is not a folder; fix:"):
         find("envs", "lane_follow")
     done = subprocess.run([sys.executable, "-c", "import drive_rl"], capture_output=True, text=True)
     assert done.returncode == 0
-    assert "DRIVE_RL_PATH: /nowhere/at/all is no folder" in done.stderr
+    assert "DRIVE_RL_PATH: /nowhere/at/all is not a folder" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -86,9 +86,9 @@ def test_no_shelf_breaks_the_import(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    *told, odd_shelf = done.stdout.splitlines()
-    assert all(line.startswith("no world is registered: DRIVE_RL_PATH: ") for line in told)
-    assert len(told) == 3
+    *warned, odd_shelf = done.stdout.splitlines()
+    assert all(line.startswith("no world is registered: DRIVE_RL_PATH: ") for line in warned)
+    assert len(warned) == 3
     assert odd_shelf == ""
 
 
@@ -104,11 +104,14 @@ def test_a_shelf_that_cannot_be_read_is_refused(own: Path, which: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shelf", "name", "said"),
+    ("shelf", "name", "shown"),
     [
         ("envs", "lane_folow", "unknown world 'lane_folow'; did you mean 'lane_follow'?"),
         ("agents", "pppo", "unknown driver 'pppo'; did you mean 'ppo'?"),
         ("configs", "quickstar", "unknown experiment 'quickstar'; did you mean 'quickstart'?"),
+        ("envs", "quickstart", "unknown world 'quickstart': it is an experiment; known: "),
+        ("agents", "unet", "unknown driver 'unet': it is a perception recipe; did you mean 'unet-160'?"),
+        ("configs", "/nowhere/at/all", "/nowhere/at/all: no such file or folder; fix: check the path"),
         ("envs", "zzz", "unknown world 'zzz'; known: "),
         ("envs", "", "unknown world ''; known: "),
         ("envs", "none/such.yaml", "none/such.yaml: no such file; fix:"),
@@ -116,10 +119,10 @@ def test_a_shelf_that_cannot_be_read_is_refused(own: Path, which: str) -> None:
         ("envs", "nul\0.yaml", "no such file; fix:"),
     ],
 )
-def test_unknown_names_are_refused_with_the_nearest(shelf, name: str, said: str) -> None:
+def test_unknown_names_are_refused_with_the_nearest(shelf, name: str, shown: str) -> None:
     with pytest.raises(DriveRLError) as error:
         find(shelf, name)
-    assert said in str(error.value)
+    assert shown in str(error.value)
 
 
 def test_nearest_lists_all_when_nothing_is_near() -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from drive_rl.config.spec import EncoderSpec
+from drive_rl.config.driver_spec import EncoderSpec
 from drive_rl.errors import DriveRLError
 
 SMALLEST_PX = 16

@@ -1,0 +1,252 @@
+"""One page for each world, in Gymnasium's order, read off its spec and spaces; and the page that lists them."""
+
+from collections.abc import Iterable
+from typing import cast
+
+from gymnasium import spaces
+from interface_words import END, METRIC, STATE, TERM
+from markdown_text import HEADER, joined, table
+from pydantic import BaseModel
+
+from drive_rl.config.spec import SPLITS
+from drive_rl.config.world_spec import RewardSpec, TaskSpec, WorldSpec
+from drive_rl.registration import gym_id
+from drive_rl.sim.task.outcome import END_REASONS, METRICS, STATE_FIELDS, TERMS
+from drive_rl.sim.task.spaces import action_grid, action_space, observation_space
+
+
+def environments_index(worlds: list[WorldSpec]) -> str:
+    """Return the page that lists the worlds and what they share."""
+    rows = [(f"[`{world.name}`]({world.name}.md)", f"`{gym_id(world.name)}`", world.description) for world in worlds]
+    return HEADER + joined(
+        "# Environments",
+        "Each world is one YAML file in `envs/` and one Gymnasium id, registered by `import drive_rl`.",
+        table(("world", "id", "in a line"), rows),
+        "Every world speaks the same interface: `gymnasium.make` for one car in PyBullet,"
+        ' `gymnasium.make_vec(id, num_envs=N, vectorization_mode="vector_entry_point")` for N cars in the'
+        " [batch engine](../howto/batch-engine.md), with the same roads, pictures, rewards and ends.",
+        "Both of Gymnasium's and stable-baselines3's `check_env` pass on every world.",
+        "## Seeds and splits",
+        _splits(),
+    )
+
+
+def environment_page(world: WorldSpec) -> str:
+    """Return the page of one world, in Gymnasium's order."""
+    return HEADER + joined(
+        f"# {world.name}",
+        f"![{world.name}, seen from behind the car; top right, what the driver gets](../img/{world.name}.jpg)",
+        f"{_sentence(world.description)}.",
+        _summary(world),
+        _usage(world),
+        "## Observations",
+        _observations(world),
+        "## Actions",
+        _actions(world),
+        "## Reward",
+        _reward(world.reward),
+        "## Start",
+        _start(world.task),
+        "## Ends",
+        _ends(world.task),
+        "## `info`",
+        _info(),
+        "## Options",
+        _options(),
+        "## Seeds and splits",
+        _splits(),
+        "## Values",
+        f"`drive-rl show world:{world.name}` prints them as YAML; any of them can be changed where the world is"
+        f" named, as in `world.road.length_m=200`. [Keys](../reference/keys.md) has their bounds.",
+        *_values(world),
+    )
+
+
+def _sentence(text: str) -> str:
+    return text if "_" in text.split()[0] else f"{text[:1].upper()}{text[1:]}"
+
+
+def _summary(world: WorldSpec) -> str:
+    camera, continuous = observation_space(world, "camera"), action_space(world, "continuous")
+    rows = [
+        ("Action space", f"`{continuous}`, or `{action_space(world, 'discrete')}`"),
+        ("Observation space", f"`{camera}`"),
+        ("Step", f"{1 / world.task.control_hz:g} s"),
+        ("Import", f'`gymnasium.make("{gym_id(world.name)}")`'),
+    ]
+    return table(("interface", "value"), rows)
+
+
+def _usage(world: WorldSpec) -> str:
+    return f"""```python
+import gymnasium
+import drive_rl
+
+env = gymnasium.make("{gym_id(world.name)}")
+observation, info = env.reset(seed=0)
+observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+```"""
+
+
+def _observations(world: WorldSpec) -> str:
+    camera, image = world.camera, cast(spaces.Box, observation_space(world, "camera"))
+    picture = "RGB pictures" if camera.planes == 3 else "grey pictures"
+    rows = [(i, f"`{name}`", *STATE[name]) for i, name in enumerate(_same(STATE, STATE_FIELDS))]
+    return joined(
+        '`observation="camera"` (the default): uint8 of shape'
+        f" `{image.shape}`, the latest {camera.frame_stack} {picture} of {camera.width_px}x{camera.height_px}, newest"
+        " last; row 0 is the top. At the start, all of them are the first picture.",
+        f'`observation="state"`: float32 of shape `({len(STATE_FIELDS)},)`, the true lane state. It is privileged:'
+        " a real car does not have it.",
+        table(("index", "field", "unit", "meaning"), rows),
+        '`observation="camera+state"`: a `Dict` of both, `camera` and `state`.',
+    )
+
+
+def _actions(world: WorldSpec) -> str:
+    task, grid = world.task, action_grid(world.task)
+    return joined(
+        '`actions="continuous"` (the default): float32 of shape `(2,)` in [-1, 1]; values beyond are clipped.',
+        table(
+            ("index", "action", "-1", "0", "+1"),
+            [
+                (0, "steer", "full right", "straight on", f"full left: {world.car.max_steer_rad:g} rad"),
+                (
+                    1,
+                    "pedal",
+                    f"full brake: {world.car.brake_force_n:g} N",
+                    "rolls",
+                    f"full throttle: {world.car.drive_force_n:g} N",
+                ),
+            ],
+        ),
+        f"The wheels turn at {world.car.steer_rate_radps:g} rad/s at most, so a command takes time to arrive.",
+        f'`actions="discrete"`: `Discrete({len(grid)})`, an index into a grid, steering first:'
+        f" `index = i_steer * {len(task.pedal_grid)} + i_pedal`.",
+        table(
+            ("action", "values"),
+            [("steer", _numbers(task.steer_grid)), ("pedal", _numbers(task.pedal_grid))],
+        ),
+    )
+
+
+def _reward(reward: RewardSpec) -> str:
+    formula = {
+        "product": "The reward of a step is the product of `term ** weight`, in [0, 1].",
+        "sum": "The reward of a step is the weighted mean of the terms, in [0, 1].",
+    }[reward.combine]
+    rows = [(f"`{name}`", f"{getattr(reward, name):g}", TERM[name]) for name in _same(TERM, TERMS)]
+    return joined(
+        formula,
+        table(("term", "weight", "meaning"), rows),
+        "The score (success, driving score) reads metrics and never the reward.",
+    )
+
+
+def _start(task: TaskSpec) -> str:
+    low, high = task.start_speed_mps
+    return (
+        f"At the start of the route, up to {task.start_offset_m:g} m beside the lane's centre line and"
+        f" {task.start_heading_rad:g} rad off its heading, at {low:g} to {high:g} m/s, each drawn"
+        " uniformly from the road seed."
+    )
+
+
+def _ends(task: TaskSpec) -> str:
+    rows = [
+        (f"`{name}`", how, what.format(limit=task.time_limit_s, steps=task.max_steps))
+        for name, (how, what) in _in_order(END)
+    ]
+    return joined(
+        table(("`end_reason`", "flag", "when"), rows),
+        "An episode is a success (`is_success`) if it arrived, the car's centre never left its lane, nothing was"
+        f" touched, and the mean speed was at least {task.min_mean_speed_mps:g} m/s.",
+    )
+
+
+def _info() -> str:
+    rows = [(f"`{name}`", *METRIC[name]) for name in _same(METRIC, METRICS)]
+    keys = [
+        ("`metrics`", "`reset`, every step", "the values below"),
+        ("`reward_terms`", "every step", "each term in [0, 1], unweighted"),
+        ("`road_seed`", "`reset`, the last step", "the seed of the road"),
+        ("`is_success`, `end_reason`, `tier`", "the last step", "how it ended, and the road's tier"),
+        (
+            "`episode_metrics`",
+            "the last step",
+            "[`EpisodeMetrics`](../reference/environments.md): what a score is made of",
+        ),
+    ]
+    return joined(
+        table(("key", "when", "value"), keys),
+        '`info["metrics"]`:',
+        table(("key", "unit", "meaning"), rows),
+    )
+
+
+def _options() -> str:
+    rows = [
+        ("`observation`", '`"camera"`', '`"camera"`, `"state"` or `"camera+state"`'),
+        ("`actions`", '`"continuous"`', '`"continuous"` or `"discrete"`'),
+        ("`split`", '`"train"`', "where `reset` draws road seeds from"),
+        ("`render_mode`", "`None`", '`"rgb_array"`: the view from behind; `"human"`: a window (`make` only)'),
+        ("`threads`", "`None`", "cores that the cars are spread over (`make_vec` only)"),
+        ("`device`", "`None`", "a CUDA device; observations and rewards are torch tensors there (`make_vec` only)"),
+        ("`copy`", "`True`", "`False`: observations are views, valid for two steps (`make_vec` only)"),
+    ]
+    return joined(
+        "Of `gymnasium.make` and `gymnasium.make_vec`:",
+        table(("keyword", "default", "values"), rows),
+        '`reset(options={"road_seed": n})` names the road; nothing else may be given.',
+    )
+
+
+def _splits() -> str:
+    use = {"train": "learning", "val": "evaluation while training, choice of checkpoints", "test": "measuring alone"}
+    rows = [(f"`{name}`", f"{seeds.start} to {seeds.stop - 1}", use[name]) for name, seeds in SPLITS.items()]
+    return joined(
+        "A road seed stands for all that is random in an episode: road, start, look, parked cars. The same seed gives"
+        " the same episode in both engines and in every process. `reset(seed=n)` seeds the order in which road seeds"
+        " are drawn from the split.",
+        table(("split", "road seeds", "used for"), rows),
+    )
+
+
+def _values(world: WorldSpec) -> Iterable[str]:
+    for part in ("road", "car", "camera", "task", "reward", "appearance"):
+        spec: BaseModel = getattr(world, part)
+        rows = [
+            (f"`{key}`", f"`{_plain(getattr(spec, key))}`", field.description or "")
+            for key, field in type(spec).model_fields.items()
+        ]
+        yield f"### {part}"
+        yield table(("key", "value", "meaning"), rows)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_plain(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, BaseModel):
+        return _plain(value.model_dump())
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_plain(part) for part in value) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _same(
+    described: dict[str, object] | dict[str, str] | dict[str, tuple[str, str]], names: Iterable[str]
+) -> list[str]:
+    """Return the names, all of which must be described: a new one without words fails here."""
+    missing = set(names) ^ set(described)
+    assert not missing, (
+        f"docs/generate/interface_words.py describes other names than the package has: {sorted(missing)}"
+    )
+    return list(names)
+
+
+def _in_order(ends: dict[str, tuple[str, str]]) -> list[tuple[str, tuple[str, str]]]:
+    return [(name, ends[name]) for name in _same(ends, END_REASONS)]

@@ -1,0 +1,46 @@
+"""What the package has no words for: units and meaning of each metric, state field, reward term and end."""
+
+STATE = {
+    "offset_m": ("m", "distance from the lane's centre line, positive to the left"),
+    "heading_error_rad": ("rad", "yaw minus the lane's heading, positive when the car points left of it"),
+    "speed_mps": ("m/s", "forward speed"),
+    "lateral_speed_mps": ("m/s", "sideways speed, positive to the left"),
+    "yaw_rate_radps": ("rad/s", "turning rate, positive to the left"),
+    "steer_rad": ("rad", "angle of the front wheels, positive to the left"),
+    "target_speed_mps": ("m/s", "speed asked for here"),
+    "curvature_0m": ("1/m", "curvature of the lane at the car, positive in a left bend"),
+    "curvature_5m": ("1/m", "the same 5 m ahead"),
+    "curvature_10m": ("1/m", "the same 10 m ahead"),
+    "curvature_20m": ("1/m", "the same 20 m ahead"),
+}
+METRIC = {
+    "offset_m": STATE["offset_m"],
+    "heading_error_rad": STATE["heading_error_rad"],
+    "speed_mps": STATE["speed_mps"],
+    "target_speed_mps": STATE["target_speed_mps"],
+    "route_completion": ("", "part of the route driven, in [0, 1]"),
+    "lateral_accel_mps2": ("m/s^2", "speed times turning rate, positive to the left"),
+    "longitudinal_accel_mps2": ("m/s^2", "change of speed over the step"),
+    "steer_rad": STATE["steer_rad"],
+    "s_m": ("m", "position along the reference line"),
+    "x_m": ("m", "position of the centre of gravity, east"),
+    "y_m": ("m", "position of the centre of gravity, north"),
+    "yaw_rad": ("rad", "heading, counter-clockwise from east"),
+    "time_s": ("s", "time since the start"),
+}
+TERM = {
+    "lane": "1 on the lane's centre line, falling with the square of the offset to 0 at the lane's edge",
+    "speed": "1 at the speed asked for, 0 at standstill, exp(-4 e) at a relative excess e",
+    "heading": "1 along the lane, 0 at 0.6 rad from it",
+    "comfort": "1 without side force and steering, 0 at 6 m/s^2 or at a command that jumps from lock to lock",
+}
+END = {
+    "arrived": ("`terminated`", "the car's centre passes the end of the route"),
+    "off_road": ("`terminated`", "the car's centre crosses the right edge line, or the left one of a one-way road"),
+    "wrong_way": (
+        "`terminated`",
+        "the car's centre crosses into the oncoming lanes, or the car points more than 90 degrees away",
+    ),
+    "collision": ("`terminated`", "the car touches another one"),
+    "timeout": ("`truncated`", "the clock: {limit:g} s, {steps} steps"),
+}

@@ -1,0 +1,128 @@
+"""Names and changes, checked before the heavy imports: a typo is answered at once. It loads no weights.
+
+A verb's `Uses` say what to type for a name that is something else than the verb expected.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, get_args
+
+from drive_rl.config.driver_spec import ReferenceSpec
+from drive_rl.config.overrides import swapped
+from drive_rl.config.reader import change_world, load_agent, load_part, load_world, read_perception, read_run
+from drive_rl.config.reader import is_perception_spec as is_perception
+from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, Uses, entries, find, home, nearest, unknown
+from drive_rl.config.spec import Engine
+from drive_rl.config.world_spec import WorldSpec
+from drive_rl.errors import DriveRLError
+from drive_rl.run.folder import RunFolder, is_run, runs_in
+
+LearningVerb = Literal["train", "perception fit"]
+
+_SHELF: Mapping[LearningVerb, Shelf] = {"train": "configs", "perception fit": "configs/perception"}
+_USES: Mapping[LearningVerb, Uses] = {
+    "train": {
+        "a world": "drive-rl train quickstart world={}",
+        "a driver recipe": "drive-rl train quickstart agent={}",
+        "a trained driver": "drive-rl eval {}",
+        "a perception recipe": "drive-rl perception fit {}",
+        "a folder": "drive-rl train --resume {}, if it is a run",
+    },
+    "perception fit": {
+        "a world": "drive-rl perception fit unet world={}",
+        "a driver recipe": "drive-rl train quickstart agent={}",
+        "a trained driver": "drive-rl eval {}",
+        "an experiment": "drive-rl train {}",
+        "a folder": "drive-rl perception fit --resume {}, if it is a run",
+    },
+}
+
+
+def check_recipe(verb: LearningVerb, name: str) -> None:
+    """Refuse a name that is not an experiment or a perception recipe.
+
+    Raises:
+        DriveRLError: with the command that takes the name, if there is one.
+    """
+    find(_SHELF[verb], name, _USES[verb])
+
+
+def check_driver(verb: str, name: str) -> None:
+    """Refuse a name that no driver has: not on the shelf, not a run, not a file.
+
+    Raises:
+        DriveRLError: with the fix that suits `verb`.
+    """
+    path, shelf = home(name), entries("agents")
+    if path.suffix == ".zip":
+        if not path.is_file():
+            raise DriveRLError(f"{name}: file not found; fix: check the path")
+    elif name in shelf or path.suffix in (".yaml", ".yml"):
+        _check_recipe_drives(name, shelf)
+    elif not path.exists():
+        uses: Uses = {
+            "a world": f"drive-rl {verb} DRIVER world={{}}",
+            "an experiment": "name a run of it, such as runs/{}",
+            "a perception recipe": "name a run of it, such as runs/{}",
+        }
+        raise unknown("driver", name, [*shelf, *known_runs()], uses)
+    elif path.is_dir() and not (path / "manifest.json").is_file():
+        RunFolder.open(path)
+
+
+def check_changes(name: str, changes: list[str]) -> None:
+    """Refuse changes to the world that a driver drives in: another one by name, or single values.
+
+    Raises:
+        DriveRLError: the world is unknown or cannot be so.
+    """
+    world, finer = swapped("world", changes)
+    if world is not None:
+        load_part("world", world, finer)
+    elif finer and (own := _own_world(name)) is not None:
+        change_world(own, finer)
+
+
+def choose_engine(changes: list[str]) -> tuple[Engine, list[str]]:
+    """Return the engine that `engine=NAME` asks for (PyBullet by default), and the other changes.
+
+    Raises:
+        DriveRLError: no such engine.
+    """
+    name, others = swapped("engine", changes)
+    if name is None:
+        return "bullet", others
+    known: tuple[Engine, ...] = get_args(Engine)
+    for engine in known:
+        if name == engine:
+            return engine, others
+    raise DriveRLError(f"command line: engine = {name!r}: unknown engine; {nearest(name, known)}")
+
+
+def known_runs(root: Path = Path("runs")) -> list[str]:
+    """Return the folders of runs below `root`."""
+    return [str(folder) for folder in sorted(root.iterdir()) if runs_in(folder)] if root.is_dir() else []
+
+
+def _check_recipe_drives(name: str, shelf: Mapping[str, Path]) -> None:
+    """Refuse a recipe of a driver that must learn first; a trained driver's folder is left to its loader."""
+    if name in shelf and shelf[name].is_dir():
+        return
+    if not isinstance(load_agent(name), ReferenceSpec):
+        trained = ", ".join(other for other, path in shelf.items() if path.is_dir())
+        fix = f"name a run of it, or a trained driver: {trained}"
+        raise DriveRLError(f"driver {name!r} is a recipe and has not learned yet; fix: {fix}")
+
+
+def _own_world(name: str) -> WorldSpec | None:
+    """Return the world that a driver learned in; None where only its loader can find out."""
+    path = entries("agents").get(name, home(name))
+    if path.suffix in (".yaml", ".yml"):
+        return load_world(DEFAULT_WORLD)
+    if not path.is_dir():
+        return None
+    folder = RunFolder.open(path).path if is_run(path) or runs_in(path) else path
+    spec = folder / "spec.yaml"
+    if not spec.is_file():  # a checkpoint in a run
+        return None
+    return (read_perception(spec) if is_perception(spec) else read_run(spec)).world
