@@ -6,7 +6,7 @@ It knows the shape of a part. It knows no part, no file and no page.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from drive_rl.benchmark.closed_loop import Drive
 from drive_rl.perception.data.samples import Samples
@@ -87,7 +87,7 @@ class Part(Generic[S, R]):
     """The metrics in its table."""
     more: tuple[str, ...] = ()
     """Its metrics in the table of more metrics."""
-    depends_on: Callable[[Subject], Mapping[str, Any]] = lambda subject: {"data": subject.data}
+    depends_on: Callable[[Subject], Mapping[str, object]] = lambda subject: {"data": subject.data}
     """What its result depends on beside the model, the split and its setting (any value that JSON can hold)."""
     is_complete: Callable[[R], bool] = lambda result: True
     """Whether a result is kept, or measured again by the next run."""

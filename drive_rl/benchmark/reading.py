@@ -28,7 +28,7 @@ def _read(kind: Any, value: Any, at: str) -> Any:
     origin = get_origin(kind) or kind
     if origin in (Union, types.UnionType):
         return _union(get_args(kind), value, at)
-    if origin is Any:
+    if origin is object:
         return value
     if is_dataclass(origin) or hasattr(origin, "_fields"):
         return _record(origin, value, at)

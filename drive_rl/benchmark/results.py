@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from drive_rl.benchmark.metrics import METRICS
 from drive_rl.benchmark.part import Number
@@ -116,8 +115,8 @@ class BenchResults:
     drive_rl: str
     """The version that measured."""
     setting: BenchSetting
-    provenance: Mapping[str, Any]
-    """The machine and the packages, as `run.provenance` stamps them: raw JSON."""
+    provenance: Mapping[str, object]
+    """The machine and the packages, as `run.provenance` records them."""
     comparison: Comparison
     models: tuple[ModelResult, ...]
     data: str | None = None
@@ -130,7 +129,7 @@ class BenchResults:
     format: int = FORMAT
 
 
-def results_json(results: BenchResults) -> dict[str, Any]:
+def results_json(results: BenchResults) -> dict[str, object]:
     """Return results as JSON can hold them, without what only intervals and the page need."""
     models = tuple(_without_details(model) for model in results.models)
     return plain(replace(results, models=models))

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.folder_dataset import read_folder
 from drive_rl.perception.data.formats.detect import DataFolder
 from drive_rl.perception.data.rendered_dataset import held_out
+from drive_rl.perception.evaluation.latency import Latency
 from drive_rl.perception.models.load import Trained, load_trained
 from drive_rl.run.provenance import provenance
 from drive_rl.run.storage.atomic import explain_disk_errors, make_directory, sweep, write_json, write_text
@@ -127,17 +128,17 @@ class _Bench:
         except DriveRLError as error:
             return ModelResult(_label(Path(name).name or name, taken), name, errors={"model": str(error)})
         label = _label(trained.name, taken)
-        found: dict[str, Any] = {}
-        errors: dict[str, str] = {}
+        parts, errors = PartResults(), dict[str, str]()
         for i, part in enumerate(PARTS.values()):
             step = _within(report, i, len(PARTS), f"{label}: {part.name}")
             try:
-                found[part.name] = self._part(trained, label, part, found, step)
+                result = self._part(trained, label, part, parts.latency, step)
+                parts = replace(parts, **{part.name: result})
             except Exception as error:  # whatever it is, it concerns this part alone
                 errors[part.name] = (
                     str(error) if isinstance(error, DriveRLError) else f"{type(error).__name__}: {error}"
                 )
-        parts, model = PartResults(**found), trained.spec.model
+        model = trained.spec.model
         return ModelResult(
             name=label,
             given=name,
@@ -151,11 +152,11 @@ class _Bench:
         )
 
     def _part(
-        self, trained: Trained, label: str, part: Part[Any, Any], before: Mapping[str, Any], report: Progress
+        self, trained: Trained, label: str, part: Part[Any, Any], latency: Latency | None, report: Progress
     ) -> object:
         """Return the result of a part, measured or as it was kept."""
         report(0.0, "")
-        subject, setting = self._subject(trained, before, report), getattr(self.setting, part.name)
+        subject, setting = self._subject(trained, latency, report), getattr(self.setting, part.name)
         asked = {**asdict(setting), "split": subject.split, **part.depends_on(subject)}
         key, file = _key(trained, part.name, asked), self.out / "parts" / _slug(label) / f"{part.name}.json"
         if self.resume and (kept := _kept(file, key, part.result)) is not None:
@@ -167,7 +168,7 @@ class _Bench:
             write_json(file, {"key": key, "asked": plain(asked), "found": plain(found)})
         return found
 
-    def _subject(self, trained: Trained, before: Mapping[str, Any], report: Progress) -> Subject:
+    def _subject(self, trained: Trained, latency: Latency | None, report: Progress) -> Subject:
         return Subject(
             trained=trained,
             split=self.setting.split,
@@ -176,7 +177,7 @@ class _Bench:
             pictures=lambda count: self._first(trained, count),
             data=_stamp(self.data),
             corrupted=self.corrupted / self._source(trained),
-            delay=delay_of(before.get("latency")),
+            delay=delay_of(latency),
             progress=_counted(report),
         )
 
@@ -210,7 +211,7 @@ def _label(name: str, taken: Container[str]) -> str:
     return label
 
 
-def _key(trained: Trained, part: str, asked: Mapping[str, Any]) -> str:
+def _key(trained: Trained, part: str, asked: Mapping[str, object]) -> str:
     weights, spec = sha256_of(trained.weights), trained.spec.model_dump(mode="json")
     return _hash([__version__, FORMAT, part, weights, spec, asked])
 

@@ -1,6 +1,6 @@
-"""Plots as SVG to stand inside a page: they take the page's colours, light or dark, and need no script.
+"""Plots as SVG inside a page: they take the page's colours, light or dark, and need no script.
 
-It knows numbers, axes and marks. It knows nothing of what they mean.
+It knows numbers, axes and marks, not what they mean.
 """
 
 import math
@@ -12,14 +12,14 @@ WIDTH, HEIGHT = 560, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 14, 48
 _LETTER_PX, _LINE_PX = 7, 14
 COLOURS = ("#3b82f6", "#e07b39", "#1fa67a", "#b667d1", "#dc4c58", "#8f9a12", "#12a1b5", "#8a8f98")
-"""Of one thing after another; each can be told from a white and from a black page."""
+"""One colour a model, in order; each stands out on a white and on a black page."""
 
 Point = tuple[float, float]
 
 
 @dataclass
 class Axis:
-    """One axis: what it shows, and how far it reaches."""
+    """One axis: its label and range."""
 
     label: str
     low: float
@@ -27,7 +27,7 @@ class Axis:
     log: bool = False
 
     def place(self, value: float) -> float:
-        """Return where a value lies, in [0, 1] of the axis."""
+        """Return the position of a value, in [0, 1] of the axis."""
         low, high, at = (math.log10(v) if self.log else v for v in (self.low, self.high, value))
         return (at - low) / (high - low)
 
@@ -44,7 +44,7 @@ class Axis:
 
 
 def axis_of(label: str, values: Sequence[float], log: bool = False, low: float | None = None) -> Axis:
-    """Return an axis that all of some values fit on, with room beside them; `low`: where it begins."""
+    """Return an axis that fits all values, with a margin; `low`: its first value."""
     least, most = min(values), max(values)
     if log:
         return Axis(label, least / 1.5, most * 1.5, True)
@@ -75,7 +75,7 @@ class Plot:
             self._legend.append((label, colour, dash))
 
     def dot(self, at: Point, colour: str, title: str, radius: float = 7, ring: bool = False) -> None:
-        """Draw a point, named where a mouse rests on it; with a ring, one that stands out."""
+        """Draw a point, named on hover; a ring makes it stand out."""
         x, y = self._at(at)
         name = f"<title>{escape(title)}</title>"
         if ring:
@@ -83,7 +83,7 @@ class Plot:
         self._marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}">{name}</circle>')
 
     def text(self, at: Point, text: str, right: float = 12, up: float = 4) -> None:
-        """Write beside a point, towards the middle of the plot, and not over what is written there already."""
+        """Write beside a point, towards the middle of the plot, and clear of earlier text."""
         x, y = self._at(at)
         left = x > WIDTH * 0.66
         anchor, x = ("end", x - right) if left else ("start", x + right)
@@ -95,7 +95,7 @@ class Plot:
         self._marks.append(f'<text x="{x:.1f}" y="{y + up:.1f}" text-anchor="{anchor}">{escape(text)}</text>')
 
     def level(self, y: float) -> None:
-        """Draw a level across the plot."""
+        """Draw a horizontal line across the plot."""
         self.line([(self.x.low, y), (self.x.high, y)], "currentColor", dash="2 4", dots=False)
 
     def svg(self) -> str:

@@ -38,11 +38,11 @@ _EXTRAS = {
     "cuda": ("numba-cuda",),
 }
 _UNUSED = ("sb3-contrib", "scipy")
-"""Kept in a run's provenance where they are there; nothing of drive-rl needs them."""
+"""Recorded in a run's provenance if installed; drive-rl does not need them."""
 
 
 def examine() -> None:
-    """Print what is found, line by line, for the renderers take a while."""
+    """Print the findings line by line, as the renderers take a while."""
     for topic, finding in _findings():
         print(f"{topic:<12} {finding}", flush=True)
 
@@ -95,7 +95,7 @@ def _kernels() -> str:
 
 
 def _packages() -> Iterator[tuple[str, str]]:
-    """Yield what is installed, by the packages' own records: importing them would take seconds."""
+    """Yield installed packages by their metadata: importing them would take seconds."""
     versions = {name: version for name, version in package_versions().items() if name != "drive-rl"}
     extras = {name for names in _EXTRAS.values() for name in names}
     core = [name for name in versions if name not in extras and (versions[name] or name not in _UNUSED)]
@@ -114,7 +114,7 @@ def _start_probe(name: Renderer) -> subprocess.Popen[str]:
 
 
 def _probed(probe: subprocess.Popen[str]) -> str:
-    """Return where a renderer computes and how fast, on the shipped world's camera."""
+    """Return the device of a renderer and its speed, with the shipped world's camera."""
     try:
         stdout, stderr = probe.communicate(timeout=_PROBE_S)
     except subprocess.TimeoutExpired:
@@ -122,7 +122,7 @@ def _probed(probe: subprocess.Popen[str]) -> str:
         probe.communicate()
         return f"not usable: no frame within {_PROBE_S} s"
     if probe.returncode < 0:
-        return f"not usable: it ends its process by signal {-probe.returncode}"
+        return f"not usable: its process died of signal {-probe.returncode}"
     if probe.returncode:
         return f"not usable: {(stderr.strip().splitlines() or ['no reason given'])[-1]}"
     ms, size = json.loads(stdout.strip().splitlines()[-1])
@@ -140,18 +140,18 @@ def measure(name: Renderer) -> tuple[float, str]:
     """
     world = load_world(_PROBE_WORLD, [f"camera.renderer={name}"])
     episode = draw_episode(world, 0)
-    eye = FrameStack(world)
+    stack = FrameStack(world)
     try:
-        eye.open(episode, episode.start)
+        stack.open(episode, episode.start)
         times_s = []
         for _ in range(_FRAMES):
             begin = time.perf_counter()
-            eye.look(episode.start)
+            stack.look(episode.start)
             times_s.append(time.perf_counter() - begin)
-        if eye.frames[-1].min() == eye.frames[-1].max():
+        if stack.frames[-1].min() == stack.frames[-1].max():
             raise DriveRLError(f"{name}: the picture is blank")
     finally:
-        eye.close()
+        stack.close()
     camera = world.camera
     return 1000 * float(np.median(times_s)), f"{camera.width_px}x{camera.height_px} {camera.channels}"
 

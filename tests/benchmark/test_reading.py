@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ class Whole:
     absent: str | None
     several: tuple[Pair, ...] = ()
     number: int | float | None = None
-    loose: Mapping[str, Any] | None = None
+    loose: Mapping[str, object] | None = None
 
 
 WHOLE = Whole(

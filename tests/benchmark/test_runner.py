@@ -115,7 +115,7 @@ def test_what_is_written(done):
     assert float(rows[0]["driving_score"]) == pytest.approx(0.9, abs=0.05)
     assert {path.name for path in (out / "parts/all").iterdir()} == {f"{part}.json" for part in PARTS}
     assert {path.name for path in out.iterdir()} == {"parts", "results.json", "results.csv", "index.html"}
-    assert results.provenance["cpu"]["cores"] >= 1
+    assert {"cpu", "versions"} <= results.provenance.keys()
 
 
 def test_one_process_at_a_time_writes_and_leftovers_of_killed_ones_go(tmp_path):
@@ -158,11 +158,8 @@ def test_every_metric_is_found_in_a_model_with_every_head(models, tmp_path, monk
     setting = replace(TINY, latency=replace(TINY.latency, runtimes=("onnx", "eager", "compiled")))
     found = run_benchmark(models[:1], tmp_path, setting, Road()).models[0]
     assert found.errors == {}
-    robustness = found.parts.robustness
-    assert robustness is not None
-    assert robustness.lane_within is not None
-    undefined = {"lane_within_relative"} if robustness.lane_within.corruptions.clean == 0 else set()
-    assert METRICS.keys() - found.metrics.keys() <= undefined
+    values = {name: metric.value(getattr(found.parts, metric.part)) for name, metric in METRICS.items()}
+    assert [name for name, value in values.items() if value is None] == []  # NaN: found, such as 0 / 0
 
 
 def test_a_model_that_is_not_there_leaves_its_reason(done):

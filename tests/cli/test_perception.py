@@ -77,6 +77,7 @@ def test_explain_writes_stills_and_scores(here: Path, run: Path) -> None:
     [
         (["perception", "look", "unet-160", "--frames", "2"], "`perception look` is now `perception explain`"),
         (["perception", "explain", "unet-160", "--frames", "2", "--out", "no.png"], "--samples 2"),
+        (["bench", "perception", "unet-160", "--floor", "miou>=1", "--out", "no"], "--require 'miou>=1'"),
         (["data", "make", "lane_follow", "--frames", "20", "--out", "no"], "--samples 20"),
     ],
 )
@@ -105,7 +106,7 @@ def test_data_is_made_and_learned_from(here: Path) -> None:
 def test_a_model_drives_and_is_benchmarked_on_a_folder(here: Path, run: Path) -> None:
     call(here, "eval", str(run), "engine=batch", "--episodes", "2")
     assert "perception" in call(here, "list").stdout
-    refused = call(here, "bench", "perception", str(run), "--floor", "sharpness>=1", expect=2).stderr
+    refused = call(here, "bench", "perception", str(run), "--require", "sharpness>=1", expect=2).stderr
     assert "unknown metric 'sharpness'" in refused
     assert "unknown perception model" in call(here, "bench", "perception", "no-such", "--reduced", expect=2).stdout
 

@@ -29,7 +29,7 @@ def speed_colours() -> NDArray[np.uint8]:
 
 
 class RoadMap:
-    """A map that grows with the drive.
+    """A map whose path grows as the car drives.
 
     Args:
         width_px: Width of the picture.
@@ -59,7 +59,7 @@ class RoadMap:
         return self._scale
 
     def drive(self, car: CarState) -> None:
-        """Draw the path on to the car's new place."""
+        """Extend the path to the car's new place."""
         here = np.array([(car.x_m, car.y_m)])
         shade = round(255 * min(max(car.vx_mps / self._top_mps, 0.0), 1.0))
         red, green, blue = self._colours[shade].tolist()

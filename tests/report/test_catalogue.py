@@ -1,0 +1,42 @@
+"""The shelves: what lies there, and one entry explained. The doctor and the list of runs are tested by
+`tests/cli/test_main.py`, on a real run.
+"""
+
+import io
+from pathlib import Path
+
+import pytest
+import yaml
+from rich.console import Console
+
+from drive_rl.config.reader import load_world
+from drive_rl.errors import DriveRLError
+from drive_rl.report.catalogue import explained, new_driver_folder, print_catalogue
+
+
+def test_every_kind_is_listed(tmp_path: Path) -> None:
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_catalogue(console, tmp_path)
+    shown = console.export_text()
+    for entry in ("drive_rl/LaneFollow-v0", "ppo-batch", "perception recipes", "unet-160", "perception model: unet"):
+        assert entry in shown
+    assert "BROKEN" not in shown
+
+
+def test_an_explained_world_is_the_world() -> None:
+    text = explained("lane_follow", ["world.road.length_m=70"])
+    found = yaml.safe_load(text)
+    assert found == load_world("lane_follow", ["road.length_m=70"]).model_dump(mode="json")
+    assert text.startswith("# world lane_follow, from ")
+    assert "length_m: 70.0 " in text
+
+
+def test_names_that_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(DriveRLError, match="unknown world 'lane_folow'; did you mean 'lane_follow'"):
+        explained("world:lane_folow", [])
+    with pytest.raises(DriveRLError, match="is trained and cannot be changed; fix: leave the change out"):
+        explained("unet-160", ["fit.samples=1"])
+    with pytest.raises(DriveRLError, match="'lane_follow' is the name of a world"):
+        new_driver_folder("lane_follow")
+    monkeypatch.setenv("DRIVE_RL_PATH", str(tmp_path))
+    assert new_driver_folder("mine") == tmp_path / "agents" / "mine"
