@@ -1,4 +1,7 @@
-"""Written data sets: what independent readers find in them, and what is refused."""
+"""Written data sets: what independent readers find in them, and what is refused.
+
+Covers writer and data_card.
+"""
 
 import csv
 import hashlib
