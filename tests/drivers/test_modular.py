@@ -149,7 +149,7 @@ def test_an_exported_model_is_read_and_drives_as_its_run(
     assert (manifest["algorithm"], manifest["num_samples"]) == ("perception", 64)
     card = (folder / "README.md").read_text()
     assert "- predicts: lane\n" in card
-    assert "- learned: 64 pictures rendered on the train roads, with labels, seed 0\n" in card
+    assert "- learned from: 64 pictures rendered on the train roads, with labels, seed 0\n" in card
     monkeypatch.setenv("DRIVE_RL_PATH", str(tmp_path))
     assert load_trained("mine").name == "mine"
     rows = [evaluate(*load_driver(name), "val", 2)[1] for name in ("mine", str(run.path))]

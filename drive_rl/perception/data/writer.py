@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
@@ -90,13 +90,36 @@ def boxes_of(classes: NDArray[np.uint8]) -> list[tuple[list[int], int]]:
     return [([int(value) for value in row[:4]], int(row[cv2.CC_STAT_AREA])) for row in stats[1:]]  # 0: all the rest
 
 
+class _CocoImage(TypedDict):
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+class _CocoAnnotation(TypedDict):
+    id: int
+    image_id: int
+    category_id: int
+    bbox: list[int]
+    area: int
+    iscrowd: int
+
+
+class _TuSimpleLabel(TypedDict):
+    raw_file: str
+    h_samples: list[float]
+    lanes: list[list[float]]
+    slots: list[int]
+
+
 class _Written:
     """A data set that grows picture by picture."""
 
     def __init__(self, folder: Path, world: WorldSpec) -> None:
         self._folder, self._camera, self._tiers = folder, world.camera, sorted(world.road.tiers)
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
+        self._images: list[_CocoImage] = []
+        self._annotations: list[_CocoAnnotation] = []
         self._lanes: list[str] = []
         self._states: list[list[Any]] = []
         self._rows = np.round(anchor_rows(world.camera.height_px) - 0.5, _ROW_DECIMALS)
@@ -146,21 +169,26 @@ class _Written:
         for back, picture in enumerate(earlier, start=1):
             _write_png(self._folder / "earlier" / name / f"{back:02d}.png", np.moveaxis(picture, 0, 2))
 
-    def _lanes_of(self, name: str, lines: NDArray[np.float32]) -> dict[str, Any]:
+    def _lanes_of(self, name: str, lines: NDArray[np.float32]) -> _TuSimpleLabel:
         """Return TuSimple's object of a picture: columns count from the centre of the first pixel, as OpenCV's do."""
         slots = [slot for slot, line in enumerate(lines) if np.isfinite(line).sum() >= _FEWEST_ROWS]
         columns = np.maximum(lines[slots].astype(np.float64) * self._camera.width_px - 0.5, 0)
         lanes = np.where(np.isnan(columns), -2, np.round(columns, _COLUMN_DECIMALS)).tolist()
-        named = {"raw_file": f"images/{name}.png", "h_samples": self._rows.tolist()}
-        return {**named, "lanes": [[-2 if x == -2 else x for x in lane] for lane in lanes], "slots": slots}
+        return _TuSimpleLabel(
+            raw_file=f"images/{name}.png",
+            h_samples=self._rows.tolist(),
+            lanes=[[-2 if x == -2 else x for x in lane] for lane in lanes],
+            slots=slots,
+        )
 
     def _boxes(self, name: str, classes: NDArray[np.uint8]) -> None:
         height, width = classes.shape
         number = self.count + 1
-        self._images.append({"id": number, "file_name": f"images/{name}.png", "width": width, "height": height})
+        self._images.append(_CocoImage(id=number, file_name=f"images/{name}.png", width=width, height=height))
         for box, area in boxes_of(classes):
-            where = {"id": self.boxes + 1, "image_id": number, "category_id": VEHICLE}
-            self._annotations.append({**where, "bbox": box, "area": area, "iscrowd": 0})
+            self._annotations.append(
+                _CocoAnnotation(id=self.boxes + 1, image_id=number, category_id=VEHICLE, bbox=box, area=area, iscrowd=0)
+            )
 
 
 def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
@@ -172,7 +200,7 @@ def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
 
 def _manifest(
     folder: Path, world: WorldSpec, data: DataSpec, split: Split, samples: int, seeds: range
-) -> dict[str, Any]:
+) -> dict[str, object]:
     files = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}

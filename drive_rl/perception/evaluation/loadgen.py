@@ -19,6 +19,7 @@ from drive_rl.perception.optional import need
 
 PERCENTILES = (50, 90, 99)
 _LOG_LINE = ":::MLLOG "
+_Log = dict[str, Any]  # LoadGen's own keys, of which it documents no types
 _ONE_AT_A_TIME = threading.Lock()  # LoadGen keeps one log in a process
 _AFTER_AN_ERROR_S = 1e-3  # a failed test cannot be stopped, only answered until it ends: cheaply
 
@@ -120,7 +121,7 @@ def _preempted() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
-def _test(loadgen: Any, settings: Any, samples: int, answer: Callable[[list[int]], Any]) -> dict[str, Any]:
+def _test(loadgen: Any, settings: Any, samples: int, answer: Callable[[list[int]], Any]) -> _Log:
     """Run one test, in which `answer` is given the indices of the pictures asked for; return LoadGen's log."""
     errors: list[BaseException] = []
 
@@ -159,7 +160,7 @@ def _logging(loadgen: Any, folder: str) -> Any:
     return log
 
 
-def _read_log(path: Path) -> dict[str, Any]:
+def _read_log(path: Path) -> _Log:
     """Return the values of LoadGen's detailed log by their keys."""
     lines = path.read_text(encoding="utf-8").splitlines()
     entries = [json.loads(line.removeprefix(_LOG_LINE)) for line in lines if line.startswith(_LOG_LINE)]

@@ -33,9 +33,9 @@ def folder(tmp_path) -> Path:
 
 
 def test_any_batch_at_any_time(folder):
-    said: list[str] = []
-    batches, val = FolderSamples.of(recipe(folder), said.append)
-    again, _ = FolderSamples.of(recipe(folder), said.append)
+    printed: list[str] = []
+    batches, val = FolderSamples.of(recipe(folder), printed.append)
+    again, _ = FolderSamples.of(recipe(folder), printed.append)
     try:
         in_order = [batches.batch(n) for n in range(4)]
         for n in (3, 0, 2):
@@ -46,22 +46,22 @@ def test_any_batch_at_any_time(folder):
         again.close()
     assert np.array_equal(val.images, rendered(WORLD, "val", 3).images)
     pictures = {image.tobytes() for image in rendered(WORLD, samples=6).images}
-    seen = [image.tobytes() for batch in in_order[:3] for image in batch.images]
-    assert set(seen[:6]) == set(seen[6:]) == pictures
-    assert said[0].endswith("6 pictures to learn from, 3 to look at (its own part val)")
+    drawn = [image.tobytes() for batch in in_order[:3] for image in batch.images]
+    assert set(drawn[:6]) == set(drawn[6:]) == pictures
+    assert printed[0].endswith("6 pictures to learn from, 3 to validate on (its own part val)")
 
 
 def test_the_next_picture_takes_the_place_of_a_bad_one(folder):
     (folder / "train/images/000004.png").write_bytes(b"no picture")
-    said: list[str] = []
-    batches, _ = FolderSamples.of(recipe(folder), said.append)
-    seen = [image.tobytes() for n in range(3) for image in batches.batch(n).images]
+    printed: list[str] = []
+    batches, _ = FolderSamples.of(recipe(folder), printed.append)
+    drawn = [image.tobytes() for n in range(3) for image in batches.batch(n).images]
     batches.close()
     pictures = [image.tobytes() for image in rendered(WORLD, samples=6).images]
-    assert set(seen) == {picture for n, picture in enumerate(pictures) if n != 4}
-    assert seen.count(pictures[5]) == 4  # its own two epochs, and those of the bad one
-    assert "not a whole picture" in said[-2]
-    assert said[-1].startswith("skipped in all: 1")
+    assert set(drawn) == {picture for n, picture in enumerate(pictures) if n != 4}
+    assert drawn.count(pictures[5]) == 4  # its own two epochs, and those of the bad one
+    assert "not a whole picture" in printed[-2]
+    assert printed[-1].startswith("skipped in all: 1")
 
 
 def test_nothing_to_learn_from(folder):
@@ -76,7 +76,7 @@ def test_nothing_to_learn_from(folder):
 def test_heads_without_labels_are_refused(folder, tmp_path):
     (tmp_path / "lanes.json").write_text((folder / "train/lanes.json").read_text())
     (tmp_path / "images").symlink_to(folder / "train/images")
-    with pytest.raises(DriveRLError, match="tells nothing of lane, scene; fix: heads among lines"):
+    with pytest.raises(DriveRLError, match="has no labels for lane, scene; fix: heads among lines"):
         FolderSamples.of(recipe(tmp_path, ("lane", "lines", "scene")))
     batches, val = FolderSamples.of(recipe(tmp_path, ("lines",)))
     batches.close()

@@ -1,4 +1,7 @@
-"""Lanes of data sets as columns at anchor rows, and what a model tells of them, back in the data set's form."""
+"""Lanes of data sets as columns at anchor rows, and what a model tells of them, back in the data set's form.
+
+Covers lane_anchors and evaluation.predicted_lanes.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Labelled pictures: the labels are those of the environment and of geometry, and any minibatch is always the same."""
+"""Labelled pictures: the labels are those of the environment and of geometry, and any minibatch is always the same.
+
+Covers rendered_dataset, weather and samples.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""Written data sets: what independent readers find in them, and what is refused."""
+"""Written data sets: what independent readers find in them, and what is refused.
+
+Covers writer and data_card.
+"""
 
 import csv
 import hashlib
@@ -114,7 +117,7 @@ def test_only_data_sets_are_replaced(folder, tmp_path):
     with pytest.raises(DriveRLError, match="exists already; fix: --overwrite"):
         write(folder, WORLD)
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(DriveRLError, match="is no data set that drive-rl made"):
+    with pytest.raises(DriveRLError, match="is not a data set that drive-rl made"):
         write_data(WORLD, DATA, "train", 1, tmp_path, overwrite=True)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
     first = write(tmp_path / "set", WORLD, samples=2)

@@ -1,4 +1,7 @@
-"""Accuracy: scores by hand, against torchmetrics, and by the rules of the lane benchmarks."""
+"""Accuracy: scores by hand, against torchmetrics, and by the rules of the lane benchmarks.
+
+Covers accuracy, head_metrics, lane_benchmarks and run.storage.json_values.
+"""
 
 import json
 from types import SimpleNamespace

@@ -1,4 +1,7 @@
-"""Latency: counts by hand, order and number of LoadGen's figures, and failures that stay with their runtime."""
+"""Latency: counts by hand, order and number of LoadGen's figures, and failures that stay with their runtime.
+
+Covers latency and loadgen.
+"""
 
 import json
 import os

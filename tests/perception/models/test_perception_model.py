@@ -1,4 +1,7 @@
-"""The networks: shapes, the outputs of each head, and the curves through lines. Encoders and heads included."""
+"""The networks: shapes, the outputs of each head, and the curves through lines. Encoders and heads included.
+
+Covers perception_model, heads, encoders, lane_fit and training.losses; load and export: tests/drivers/test_modular.py.
+"""
 
 import math
 from typing import get_args

@@ -1,4 +1,8 @@
-"""Fitting: a run learns, resumes bit for bit, keeps its best model, and explains what is wrong."""
+"""Fitting: a run learns, resumes bit for bit, keeps its best model, and explains what is wrong.
+
+Contract of training as a whole: trainer, loop, session, checkpoints, batches, validation, objectives, optimizer,
+head_finetune and vicreg.
+"""
 
 import json
 import os

@@ -11,7 +11,7 @@ from typing import Any
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.formats.coco_masks import Area, area_of, paint
-from drive_rl.perception.data.formats.label_files import inside, label_json, open_labels, short
+from drive_rl.perception.data.formats.label_files import Json, inside, label_json, open_labels, short
 from drive_rl.perception.data.records import BadRecord, Files, Part, Record, Skipped, printable
 from drive_rl.sim.sensors.renderer import EGO_LANE, LINE, ROAD, VEHICLE
 
@@ -54,7 +54,7 @@ def read(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
         yield from _records(root, path, coco, skipped)
 
 
-def _records(root: Path, path: Path, coco: dict[str, Any], skipped: Skipped) -> Iterator[Record]:
+def _records(root: Path, path: Path, coco: Json, skipped: Skipped) -> Iterator[Record]:
     classes = _classes(path, coco["categories"])
     complete = ROAD in classes.values()
     areas, bad = _areas(path, coco["annotations"], classes, skipped)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.perception.data.formats.label_files import short
+from drive_rl.perception.data.formats.label_files import Json, short
 from drive_rl.perception.data.records import BadRecord
 from drive_rl.perception.data.samples import UNKNOWN_CLASS
 from drive_rl.perception.scores.culane import FARTHEST_PX
@@ -49,7 +49,7 @@ class Area:
         return sum(map(len, self.polygons)) + (0 if self.runs is None else len(self.runs.lengths))
 
 
-def area_of(annotation: dict[str, Any], known_as: int) -> Area:
+def area_of(annotation: Json, known_as: int) -> Area:
     """Return an annotation's area: its segmentation, or its box where it has none.
 
     Raises:
@@ -162,7 +162,7 @@ def _decoded(runs: Runs, width: int, height: int) -> Painted:
     return (slice(0, height), slice(left, right)), inside, inside.size
 
 
-def _runs(segmentation: dict[str, Any]) -> Runs:
+def _runs(segmentation: Json) -> Runs:
     if not {"size", "counts"} <= segmentation.keys():
         raise BadRecord("not COCO's run lengths: expected size and counts")
     counts = segmentation["counts"]

@@ -18,6 +18,9 @@ from drive_rl.plain_files import open_plain, read_plain
 LARGEST = 1 << 30
 """Bytes of a label file; COCO's own largest has 0.45 GB."""
 
+Json = dict[str, Any]
+"""An object of a stranger's label file: any key may be missing or of any type until it is checked."""
+
 LONGEST_LINE = 1 << 20
 """Bytes; TuSimple's lines have some 2,000."""
 

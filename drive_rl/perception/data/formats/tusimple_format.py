@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from drive_rl.perception.data.formats.label_files import inside, label_lines, parsed_json
+from drive_rl.perception.data.formats.label_files import Json, inside, label_lines, parsed_json
 from drive_rl.perception.data.records import (
     MOST_LANES,
     MOST_POINTS,
@@ -87,7 +87,7 @@ def _truth(
     return LaneTruth(columns, rows, width, height, slots)
 
 
-def _numbers(label: dict[str, Any], key: str) -> Floats:
+def _numbers(label: Json, key: str) -> Floats:
     values = label.get(key)
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         raise BadRecord(f"not TuSimple's JSON: {key.partition('[')[0]} must hold lists of numbers")
@@ -109,7 +109,7 @@ def _slots(slots: Any, lanes: int) -> tuple[int, ...] | None:
     return tuple(slots)
 
 
-def _first_object(path: Path) -> dict[str, Any]:
+def _first_object(path: Path) -> Json:
     """Return the first line that is a JSON object, of the first few; empty if none is."""
     for _, line in islice(label_lines(path, Skipped(), "TuSimple's"), _FIRST_LINES):
         try:

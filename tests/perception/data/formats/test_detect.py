@@ -1,4 +1,7 @@
-"""Data sets on disk, read by every reader; and bad input, record by record."""
+"""Data sets on disk, read by every reader; and bad input, record by record.
+
+Contract of every format: detect, the *_format modules, label_files, records, decode and picture_header.
+"""
 
 import json
 import re

@@ -313,7 +313,7 @@ ROWS = [20, 30, 40]
         ({"lanes": [[float("inf"), 1, 1]]}, "not a pixel of a picture"),
         ({"lanes": [[True, 1, 1]]}, "must hold lists of numbers"),
         ({"lanes": [[[1], 1, 1]]}, "must hold lists of numbers"),
-        ({"lanes": {"a": 1}}, "lanes is missing or no list"),
+        ({"lanes": {"a": 1}}, "lanes is missing or not a list"),
         ({"lanes": [None]}, "must hold lists of numbers"),
         ({"h_samples": None}, "must hold lists of numbers"),
         ({"h_samples": "123"}, "must hold lists of numbers"),
@@ -431,7 +431,7 @@ def test_an_annotation_of_no_image_is_told(folder, image_id):
     [
         (
             {"width": 10**9, "height": 10**9},
-            "picture of another size: 96 x 48, its record says 1000000000 x 1000000000",
+            "picture of another size: 96 x 48, its record has 1000000000 x 1000000000",
         ),
         ({"width": 10**400}, "picture of another size"),
         ({"width": DEEP}, "picture of another size"),
