@@ -104,13 +104,26 @@ def load_part(part: Part, name: str, changes: Iterable[str]) -> BaseModel:
         DriveRLError: a change is of something else; or as `load_world`.
     """
     shelf, adapter = _PARTS[part]
+    return _load(shelf, name, _of_part(part, changes), adapter, f"{part}.")
+
+
+def changed(world: WorldSpec, changes: Iterable[str]) -> WorldSpec:
+    """Return a world with changes as `load_part` takes them; raises as it does."""
+    adapter = _PARTS["world"][1]
+    raw, sources = world.model_dump(mode="json"), {"": world.name}
+    return cast(WorldSpec, _validate(adapter, raw, sources, _of_part("world", changes), prefix="world."))
+
+
+def _of_part(part: Part, changes: Iterable[str]) -> list[str]:
+    """Return changes without the part's prefix, which each must have."""
+    adapter = _PARTS[part][1]
     changes, prefix = list(changes), f"{part}."
     for change in changes:
         if not change.startswith(prefix):
             known = change.partition("=")[0].partition(".")[0] in _fields(adapter, ())
             fix = f"{prefix}{change}" if known else f"write it so, such as {_SUCH_AS[part]}"
             raise DriveRLError(f"command line: {change!r}: expected {prefix}KEY=VALUE; fix: {fix}")
-    return _load(shelf, name, [change.removeprefix(prefix) for change in changes], adapter, prefix)
+    return [change.removeprefix(prefix) for change in changes]
 
 
 def swapped(part: str, changes: Iterable[str]) -> tuple[str | None, list[str]]:

@@ -15,6 +15,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.config.spec import DqnSpec, Engine, Observation, PpoSpec, Split, WorldSpec
+from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.budget import BudgetPPO
@@ -88,7 +89,7 @@ def make_envs(
         raise
     # far apart for every (run seed, environment), unlike seed + i
     envs.seed(int(np.random.SeedSequence([seed, 1]).generate_state(1)[0] >> 2))
-    return envs if estimator is None else LaneStateWrapper(envs, estimator)
+    return envs if estimator is None else _predicting(envs, world, estimator)
 
 
 def reward_scale(gamma: float, steps: int) -> float:
@@ -124,9 +125,17 @@ def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, see
         freeze_encoders(model.policy)
     if isinstance(model, GuidedPPO | GuidedDQN):
         assert guidance is not None
-        guidance.teach(cast(LaneStatePolicy, model.policy).lane_net)
+        guidance.attach_net(cast(LaneStatePolicy, model.policy).lane_net)
         model.guidance = guidance
     return model
+
+
+def policy_driver(agent: PpoSpec | DqnSpec, policy: BasePolicy, estimator: LaneEstimator | None = None) -> PolicyDriver:
+    """Return a driver that acts by a policy of `agent`'s; `estimator` is its perception model's, if it has one."""
+    predict, source = policy.predict, estimator
+    if isinstance(policy, LaneStatePolicy):
+        predict, source = policy.predict_from_lane_state, policy.lane_net
+    return PolicyDriver(agent.name, predict, agent.observation, agent.actions, source)
 
 
 def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device) -> BasePolicy:
@@ -138,6 +147,13 @@ def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device
     space = LANE_STATE if spec.is_guided else shown
     schedule = LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0)
     return policy(space, action_space(world, spec.actions), schedule, **_policy(spec, world, shown)).to(device)
+
+
+def _predicting(envs: VecEnv, world: WorldSpec, estimator: LaneEstimator) -> LaneStateWrapper:
+    """Return environments of the lane state that an estimator predicts."""
+    wrapper = LaneStateWrapper(envs, cast(spaces.Box, observation_space(world, "state")))
+    wrapper.attach(estimator)
+    return wrapper
 
 
 def _shown(agent: PpoSpec | DqnSpec) -> Observation:
@@ -160,10 +176,10 @@ def _make_batch(world: WorldSpec, count: int, observation: Observation, device: 
 
 
 def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:
-    guided, world = spec.is_guided, envs.unwrapped
+    world = envs.unwrapped
     on_device = isinstance(world, BatchVecEnv) and isinstance(world.batch.frames, torch.Tensor)
-    plain, taught = (DevicePPO, GuidedDevicePPO) if on_device else (BudgetPPO, GuidedPPO)
-    model = (taught if guided else plain)(
+    plain, guided = (DevicePPO, GuidedDevicePPO) if on_device else (BudgetPPO, GuidedPPO)
+    model = (guided if spec.is_guided else plain)(
         _policy_class(spec),
         envs,
         rollout_buffer_class=DeviceRolloutBuffer if on_device else None,

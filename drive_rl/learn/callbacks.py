@@ -23,8 +23,9 @@ from drive_rl.learn.sb3.logging import pending
 from drive_rl.learn.training_history import Evaluation, History
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
-from drive_rl.run.process.signals import PATIENCE_S, StopNow, StopRequest
+from drive_rl.run.process.signals import PATIENCE_S, StopAsked, StopNow, StopRequest
 from drive_rl.run.save_clock import SaveClock
+from drive_rl.run.session import saving
 from drive_rl.run.storage.atomic import remove_directory, settle, write_directory, write_json
 from drive_rl.sim.task.scoring import EpisodeMetrics
 
@@ -37,10 +38,6 @@ _LONG_ROLLOUT_S = PATIENCE_S / 2
 
 class BarHeld(Exception):  # noqa: N818 - not an error
     """The success bar was held: training may end."""
-
-
-class StopAsked(Exception):  # noqa: N818 - not an error
-    """Someone asked to stop, and the checkpoint is written."""
 
 
 class Callback(Protocol):
@@ -184,8 +181,7 @@ class Save:
     def _write(self, model: BaseAlgorithm) -> None:
         self._history.rows = self._metrics.count
         self._history.unlogged = pending(model)
-        with self._clock.saving(), self._stop.saving():
-            self._metrics.sync()
+        with saving(self._clock, self._stop, self._metrics):
             checkpoint.save(model, self._run.last, history=self._history.state())
         self._holds = model.num_timesteps, len(self._history.evaluations)
 

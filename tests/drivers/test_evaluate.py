@@ -11,14 +11,14 @@ from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.evaluate import evaluate, results, split_seeds
 from drive_rl.drivers.observations import Batch
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.build import build_policy
+from drive_rl.learn.build import build_policy, policy_driver
 from drive_rl.sim.task.scoring import EpisodeMetrics, Score
 
 
 def untrained(spec: PpoSpec | DqnSpec) -> PolicyDriver:
     torch.manual_seed(0)
     policy = build_policy(spec, world(), torch.device("cpu"))
-    return PolicyDriver(spec.name, policy, spec.observation, spec.actions)
+    return policy_driver(spec, policy)
 
 
 @pytest.mark.parametrize("observation", ["camera", "camera+state", "state"])

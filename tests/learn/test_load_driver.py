@@ -84,7 +84,7 @@ def test_the_reference_driver_drives_anywhere() -> None:
     ("name", "message"),
     [
         ("referense", "unknown driver 'referense'; did you mean 'reference'"),
-        ("ppo", "is a recipe and has not learned yet; fix"),
+        ("ppo", "is a recipe and has no weights; fix"),
         ("nowhere.zip", "file not found"),
         ("nowhere/at/all", "unknown driver"),
     ],
@@ -104,7 +104,7 @@ def test_a_foreign_zip_needs_trust_and_a_fitting_world(tmp_path: Path) -> None:
         load_driver(path, world)
     driver, _ = load_driver(path, world, trust=True)
     assert driver.act(np.zeros((1, 2, 16, 24), np.uint8)).shape == (1, 2)
-    with pytest.raises(DriveRLError, match="learned with observation space"):
+    with pytest.raises(DriveRLError, match="trained with observation space"):
         load_driver(path, trust=True)
 
 

@@ -129,7 +129,7 @@ def test_a_finished_run_says_so_and_goes_on_with_a_longer_budget(tmp_path: Path)
     run = go(small_specs.run("ppo"), tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for budget in (None, 256, 100):
-        with pytest.raises(DriveRLError, match=r"has learned 256 steps already; fix: .* budget_steps=512"):
+        with pytest.raises(DriveRLError, match=r"has trained for 256 steps already; fix: .* budget_steps=512"):
             go(None, tmp_path, resume=run.path, budget_steps=budget)
     with pytest.raises(DriveRLError, match="command line: budget_steps = -1"):
         go(None, tmp_path, resume=run.path, budget_steps=-1)
@@ -266,7 +266,7 @@ def test_a_stop_before_anything_is_learned_leaves_nothing(tmp_path: Path, monkey
         os.kill(os.getpid(), signal.SIGTERM)
         raise StopNow
 
-    monkeypatch.setattr("drive_rl.learn.guidance.wrapper.Guide.reset", slow)
+    monkeypatch.setattr("drive_rl.learn.guidance.wrapper.GuidanceWrapper.reset", slow)
     with pytest.raises(TrainingInterrupted, match="stopped before it began to learn: nothing is kept"):
         go(small_specs.run("ppo"), tmp_path)
     assert not list(tmp_path.glob("*/*"))

@@ -66,11 +66,6 @@ def read_export(folder: Path) -> tuple[RunSpec, dict[str, Tensor]]:
     return read_run(folder / "spec.yaml"), read_tensors(folder / "weights.safetensors")
 
 
-def is_export(path: Path) -> bool:
-    """Whether `path` is an exported driver by the files it holds (a run has a provenance, this has not)."""
-    return (path / "manifest.json").is_file() and (path / "spec.yaml").is_file()
-
-
 def _scores(run: RunFolder) -> dict[str, Any] | None:
     """Return the scores of most roads: those that someone asked for, or the run's own."""
     asked, own = asked_scores(run), own_scores(run)

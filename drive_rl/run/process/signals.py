@@ -16,7 +16,11 @@ _AGAIN_S = 0.5  # until `StopNow` gets through: Python swallows what is raised i
 
 
 class StopNow(BaseException):
-    """Patience is over: what was saved last is what a resume gets."""
+    """Patience ran out: a resume gets what was saved last."""
+
+
+class StopAsked(Exception):  # noqa: N818 - not an error
+    """Someone asked to stop, and the checkpoint is written."""
 
 
 class StopRequest:
