@@ -1,6 +1,6 @@
-"""What a run has seen of itself: held-out evaluations and the clock. Each checkpoint to resume from holds it.
+"""A run's history: its held-out evaluations and clock, part of each checkpoint to resume from.
 
-It knows numbers and a file. It does not know who drives, or what is done about the numbers.
+It knows numbers and a file. It does not know drivers, or what follows from the numbers.
 """
 
 import math
@@ -37,7 +37,7 @@ class Evaluation(Table):
 
     @property
     def rank(self) -> tuple[float, float]:
-        """What makes one evaluation better than another: success first, then driving score."""
+        """Orders evaluations: success first, then driving score."""
         return self.success, self.driving_score
 
 
@@ -57,13 +57,13 @@ class History:
 
     evaluations: list[Evaluation] = field(default_factory=list)
     wall_s: float = 0.0
-    """Since training began, evaluations and checkpoints included, summed over resumes [s]."""
+    """Time since training began, with evaluations and checkpoints, summed over resumes [s]."""
     evaluation_s: float = 0.0
-    """Of these, in held-out evaluations [s]."""
+    """Of this, the time in held-out evaluations [s]."""
     rows: int = 0
     """Rows of `metrics.csv` at the last save."""
     unlogged: dict[str, float] = field(default_factory=dict)
-    """What the learner had recorded at the last save, for a row yet to be written."""
+    """The learner's records at the last save for a row not yet written."""
     _tick: float = field(default_factory=time.perf_counter, repr=False)
 
     @classmethod
@@ -78,7 +78,7 @@ class History:
         return cls(file.evaluations, file.wall_s, file.evaluation_s, file.rows, unlogged)
 
     def state(self) -> dict[str, Any]:
-        """Return the history as plain values, the clock up to date."""
+        """Return the history as plain values, with the clock updated."""
         self.tick()
         return {
             "wall_s": self.wall_s,
@@ -90,7 +90,7 @@ class History:
 
     @property
     def train_s(self) -> float:
-        """Seconds spent on anything but held-out evaluations [s]."""
+        """Time without held-out evaluations [s]."""
         return self.wall_s - self.evaluation_s
 
     @property
@@ -104,7 +104,7 @@ class History:
         return self.evaluations[-1] if self.evaluations else None
 
     def held(self, bar: float) -> int:
-        """Return how many of the newest evaluations in a row reach a success rate."""
+        """Return how many of the newest evaluations reach a success rate without a break."""
         misses = [i for i, row in enumerate(reversed(self.evaluations)) if row.success < bar]
         return misses[0] if misses else len(self.evaluations)
 
@@ -113,7 +113,7 @@ class History:
         self._tick = time.perf_counter()
 
     def tick(self) -> None:
-        """Bring the clock up to date."""
+        """Update the clock."""
         now = time.perf_counter()
         self.wall_s += now - self._tick
         self._tick = now

@@ -274,7 +274,7 @@ def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
         (["train", "--resume", "runs/tiny", "budget_steps=0"], "command line: budget_steps = 0"),
         (["train", "--resume", "runs/tiny", "budget_steps=_"], "a run goes on as it began"),
         (["train", "--resume", "runs/tiny"], "has trained for 32 steps already; fix: "),
-        (["train", "--resume", "runs/tiny", "budget_steps=16"], "budget_steps = 16, but the run has trained for 32 steps"),
+        (["train", "--resume", "runs/tiny", "budget_steps=16"], "budget_steps = 16, but the run has trained for 32"),
         (["show", "runs/tiny", "seed=1"], "is as it was made"),
     ],
 )  # fmt: skip

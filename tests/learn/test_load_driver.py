@@ -46,8 +46,8 @@ def test_an_exported_driver_drives_as_the_run_does(
     assert sorted(path.name for path in folder.iterdir()) == names
     card = (folder / "README.md").read_text()
     assert "PPO in the world" in card
-    assert "- sees: 2 grey frames of 24x16 px\n" in card
-    assert "the true lane state guided its learning, never its driving" in card
+    assert "- observes: 2 grey frames of 24x16 px\n" in card
+    assert "the true lane state guided its training, never its driving" in card
     monkeypatch.setenv("DRIVE_RL_PATH", str(tmp_path))
     assert [load_driver(name)[0].name for name in ("mine", str(folder), "reference")] == ["mine", "mine", "reference"]
     rows = [evaluate(*load_driver(name), "val", 2) for name in ("mine", str(folder), str(run.path))]

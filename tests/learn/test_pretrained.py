@@ -165,7 +165,7 @@ def test_an_exported_driver_carries_its_perception_model(models: dict[str, RunFo
     names = ["README.md", "eval.json", "manifest.json", "perception_model", "spec.yaml", "weights.safetensors"]
     assert sorted(path.name for path in folder.iterdir()) == names
     card = (folder / "README.md").read_text()
-    assert "- sees: 2 grey frames of 24x16 px, its own speed, yaw rate and steering angle\n" in card
+    assert "- observes: 2 grey frames of 24x16 px, its own speed, yaw rate and steering angle\n" in card
     driver, world = load_driver(str(folder))
     assert driver.observation == "camera+state"
     rows = [evaluate(*load_driver(str(path)), "val", 2)[1] for path in (folder, run.path, run.best)]

@@ -267,7 +267,7 @@ def test_a_stop_before_anything_is_learned_leaves_nothing(tmp_path: Path, monkey
         raise StopNow
 
     monkeypatch.setattr("drive_rl.learn.guidance.wrapper.GuidanceWrapper.reset", slow)
-    with pytest.raises(TrainingInterrupted, match="stopped before it began to learn: nothing is kept"):
+    with pytest.raises(TrainingInterrupted, match="stopped before training began: nothing is kept"):
         go(small_specs.run("ppo"), tmp_path)
     assert not list(tmp_path.glob("*/*"))
 

@@ -1,4 +1,4 @@
-"""Values as JSON can hold them."""
+"""Conversion of values to what JSON can hold."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: arrays as lists, named tuples as mappings, numbers not finite as None."""
+    """Return a value for JSON: arrays as lists, named tuples as mappings, NaN and infinity as None."""
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):

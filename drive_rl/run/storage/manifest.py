@@ -1,6 +1,6 @@
-"""The manifest of a checkpoint: which files it has, how long they are, and their SHA-256.
+"""The manifest of a checkpoint: its files, their sizes and SHA-256.
 
-It knows files and hashes. It does not know what is in them.
+It knows files and hashes. It does not know what the files hold.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ from drive_rl.run.storage.schema import Table, check_table
 FORMAT = 1
 DRIVERS = ("PPO", "DQN")
 ALGORITHMS = (*DRIVERS, "perception")
-"""What weights may have come from."""
+"""The algorithms that weights may come from."""
 Count = Annotated[int, Field(ge=0, le=10**15)]
-"""A number of steps, pictures or rows; the limit is more than any run takes."""
+"""A number of steps, pictures or rows; the limit is above that of any run."""
 FIX = "fix: take another checkpoint of the run, or train again"
 RESUMABLE = ("weights.safetensors", "optimizer.safetensors", "optimizer.json", "counters.json")
-"""What every checkpoint that training goes on from holds."""
+"""The files of every checkpoint that training resumes from."""
 
 
 def write_manifest(folder: Path, head: dict[str, Any]) -> None:
-    """Write `manifest.json` over all files now in `folder`; `head` goes before the list of files."""
+    """Write `manifest.json` of all files in `folder`; `head` comes before the list of files."""
     paths = sorted(folder.iterdir())
     files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in paths}
     write_json(folder / "manifest.json", {"format": FORMAT, **head, "files": files})
@@ -39,7 +39,7 @@ def verify(
     Args:
         folder: The checkpoint.
         needed: Files that the manifest must list.
-        algorithms: What the weights may have come from.
+        algorithms: The algorithms that the weights may come from.
 
     Raises:
         DriveRLError: not a checkpoint, or a file that is missing, cut short or edited.
@@ -49,7 +49,7 @@ def verify(
     path = folder / "manifest.json"
     if not path.is_file():
         raise DriveRLError(
-            f"{folder}: not a checkpoint: manifest.json not found: give a checkpoint folder such as RUN/best"
+            f"{folder}: not a checkpoint: manifest.json not found; fix: give a checkpoint folder such as RUN/best"
         )
     manifest = read_json(path, FIX)
     for name, expected in _listed_files(path, manifest, needed, algorithms).items():
@@ -60,16 +60,18 @@ def verify(
 def _listed_files(
     path: Path, manifest: Any, needed: tuple[str, ...], algorithms: tuple[str, ...]
 ) -> dict[str, dict[str, Any]]:
-    """The manifest's files, after checking that it is a manifest this version can read."""
+    """Return the manifest's files, once this version can read it."""
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT or type(found) is not int:
-        raise DriveRLError(f"{path}: format = {found!r}: expected {FORMAT}: use the drive-rl version that wrote it")
+        raise DriveRLError(
+            f"{path}: format = {found!r}: expected {FORMAT}; fix: use the drive-rl version that wrote it"
+        )
     files = manifest.get("files")
     if not isinstance(files, dict) or not all(_is_entry(name, entry) for name, entry in files.items()):
         raise DriveRLError(f"{path}: files: expected file names with `bytes` and `sha256`; {FIX}")
     if absent := [name for name in needed if name not in files]:
         raise DriveRLError(f"{path}: files: {', '.join(absent)} not listed: the manifest was edited; {FIX}")
-    if manifest.get("algorithm") not in list(algorithms):  # a list compares what cannot be hashed, too
+    if manifest.get("algorithm") not in list(algorithms):  # a list also compares unhashable values
         raise DriveRLError(
             f"{path}: algorithm = {manifest.get('algorithm')!r}: expected"
             f" {', '.join(algorithms[:-1])}{' or ' * (len(algorithms) > 1)}{algorithms[-1]}; {FIX}"
@@ -79,7 +81,7 @@ def _listed_files(
 
 
 class _File(Table):
-    """What the manifest says of a file."""
+    """A file's entry."""
 
     bytes: int = Field(ge=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
@@ -91,7 +93,7 @@ class _Manifest(Table):
     format: int
     algorithm: str
     num_timesteps: Count
-    exact: bool = False  # an exported driver is no checkpoint to go on from
+    exact: bool = False  # an exported driver cannot be resumed from
     files: dict[str, _File]
 
 
@@ -101,7 +103,7 @@ class _PerceptionManifest(Table):
     format: int
     algorithm: str
     num_frames: Count
-    look: Count = 0  # at held-out pictures, counted from 1
+    look: Count = 0  # number of the validation, counted from 1
     files: dict[str, _File]
 
 

@@ -161,7 +161,7 @@ EDITS: list[tuple[str, Callable[[Path], object], str]] = [
     (PPO, table("counters.json", at("exploration_rate", 0.1)), r"counters\.json: exploration_rate: unknown key"),
     (DQN, table("counters.json", at("exploration_rate", 2)), r"counters\.json: exploration_rate = 2: .*less than"),
     (PPO, table("counters.json", at("_n_updates", True)), r"counters\.json: _n_updates = True"),
-    (PPO, table("counters.json", at("num_timesteps", 193)), r"num_timesteps = 193, but manifest\.json says 192"),
+    (PPO, table("counters.json", at("num_timesteps", 193)), r"num_timesteps = 193, but manifest\.json has 192"),
     (PPO, table("counters.json", at("ep_info_buffer", [{"r": 1}])), r"ep_info_buffer\.0\.l: is missing"),
     (PPO_B, array("env.npz", "all/steps", at(0, 10**9)), r"env\.npz: .*steps: holds 1000000000, but expected \[0, "),
     (PPO_B, array("env.npz", "all/steps", at(0, -1)), r"env\.npz: .*steps: holds -1"),
@@ -199,7 +199,7 @@ EDITS: list[tuple[str, Callable[[Path], object], str]] = [
     (DQN_B, array("replay.npz", "pos", lambda a: a - 200), r"replay\.npz: pos: holds -104"),
     (DQN, array("replay.npz", "rewards", at((0, 0), np.nan)), r"replay\.npz: rewards: holds NaN"),
     (PPO, lambda f: (f / "guidance.json").write_text("[" * 100_000), r"guidance\.json: .*nested too deeply"),
-    (PPO, lambda f: (f / "guidance.json").write_text('{"seen": 1, "seen": 2}'), "key 'seen' stands there twice"),
+    (PPO, lambda f: (f / "guidance.json").write_text('{"seen": 1, "seen": 2}'), "key 'seen' appears twice"),
     (PPO, lambda f: (f / "env.npz").write_bytes(b""), r"env\.npz: cannot be read as npz"),
     (PPO, lambda f: (f / "pictures.npz").unlink(), r"manifest\.json: files: pictures\.npz not listed"),
 ]

@@ -295,7 +295,7 @@ def test_wandb_variables_that_a_run_folder_overrides_are_said(run: RunFolder, no
     (start,) = [record.run for record in records(path) if record.WhichOneof("record_type") == "run"]
     assert (start.display_name, start.project, list(start.tags)) == ("mine", "drive-rl", ["a", "b"])
     no_login.setenv("WANDB_RUN_ID", "another")
-    with pytest.raises(DriveRLError, match=r"WANDB_RUN_ID = 'another', but this run was begun as 'chosen'"):
+    with pytest.raises(DriveRLError, match=r"WANDB_RUN_ID = 'another', but this run started as 'chosen'"):
         make_tracker("wandb", run, CONFIG)
 
 
