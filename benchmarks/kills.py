@@ -2,8 +2,8 @@
 
 Tiny runs: PPO and DQN with both engines, and a perception fit. A third of the kills is SIGKILL at a random time, a
 third SIGKILL at a random file operation (opening, renaming, deleting), a third SIGTERM at a random time. A run is
-killed up to three times, then resumed to its end and compared: weights bit for bit, rows of metrics.csv without the clock,
-scores, `best/`, the film, and hidden files.
+killed up to three times, then resumed to its end and compared: weights bit for bit, rows of metrics.csv without the
+clock, scores, `best/`, the film, and hidden files.
 """
 
 import argparse

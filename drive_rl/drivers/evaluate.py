@@ -4,8 +4,8 @@ It knows environments, drivers and scores; it does not know where drivers come f
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import gymnasium
 import numpy as np
@@ -108,6 +108,19 @@ def evaluate(
         return evaluator.run(episodes, progress)
 
 
+class Results(TypedDict):
+    """The contents of a file of scores, ready for JSON."""
+
+    driver: str
+    world: str
+    changes: list[str]
+    split: Split
+    engine: Engine
+    score: Mapping[str, object]
+    tiers: Mapping[str, Mapping[str, object]]
+    episodes: Sequence[Mapping[str, object]]
+
+
 def results(
     driver: str,
     world: WorldSpec,
@@ -115,7 +128,7 @@ def results(
     rows: Sequence[EpisodeMetrics],
     engine: Engine = "bullet",
     changes: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Results:
     """Return the contents of a file of scores: the score, each tier's score, and every episode.
 
     Args:

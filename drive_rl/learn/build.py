@@ -36,6 +36,8 @@ from drive_rl.sim.task.spaces import action_space, observation_space
 if TYPE_CHECKING:
     from drive_rl.sim.envs.lane_env import LaneEnv
 
+_Kwargs = dict[str, Any]  # of stable-baselines3's constructors
+
 CPU = torch.device("cpu")
 
 _POLICY: dict[Observation, str] = {
@@ -116,7 +118,7 @@ def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, see
     """
     space = envs.observation_space
     check_learner(spec, space, LANE_STATE if spec.is_guided else space, device)
-    common = {
+    common: _Kwargs = {
         "learning_rate": LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0),
         "gamma": spec.gamma,
         "batch_size": spec.batch_size,
@@ -183,7 +185,7 @@ def _make_batch(world: WorldSpec, count: int, observation: Observation, device: 
     return CudaBatch(world, count, observation, device)
 
 
-def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:
+def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
     world = envs.unwrapped
     on_device = isinstance(world, BatchVecEnv) and isinstance(world.batch.frames, torch.Tensor)
     plain, guided = (DevicePPO, GuidedDevicePPO) if on_device else (BudgetPPO, GuidedPPO)
@@ -205,7 +207,7 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:
     return model
 
 
-def _dqn(spec: DqnSpec, envs: VecEnv, common: dict[str, Any]) -> PerEnvDQN:
+def _dqn(spec: DqnSpec, envs: VecEnv, common: _Kwargs) -> PerEnvDQN:
     return (GuidedDQN if spec.is_guided else PerEnvDQN)(
         _policy_class(spec),
         envs,
@@ -230,13 +232,13 @@ def _policy_class(spec: PpoSpec | DqnSpec) -> Any:
     return _POLICY[_policy_input(spec)]
 
 
-def _policy(spec: PpoSpec | DqnSpec, world: WorldSpec, space: gymnasium.Space) -> dict[str, Any]:
+def _policy(spec: PpoSpec | DqnSpec, world: WorldSpec, space: gymnasium.Space) -> _Kwargs:
     """Return the keyword arguments of a policy for environments of `space`."""
     shared = {"net_arch": list(spec.hidden), "optimizer_kwargs": {"fused": True}}
     image = {"encoder": spec.encoder, "frames": world.camera.frame_stack}
     if spec.is_guided:
         return {**shared, **image, "camera": cast(spaces.Dict, space).spaces["camera"]}
-    extractor: dict[Observation, tuple[type, dict[str, Any]]] = {
+    extractor: dict[Observation, tuple[type, _Kwargs]] = {
         "camera": (ImageEncoder, image),
         "camera+state": (CameraStateEncoder, image),
         "state": (StateEncoder, {}),

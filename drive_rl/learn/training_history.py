@@ -27,7 +27,7 @@ class Evaluation(Table):
     step: Count
     success: _Share
     driving_score: _Share
-    score: dict[str, Any]
+    score: dict[str, Any]  # of `Score.to_dict`, as JSON
 
     @classmethod
     def of(cls, step: int, score: Score) -> "Evaluation":
@@ -41,7 +41,7 @@ class Evaluation(Table):
         return self.success, self.driving_score
 
 
-class _File(Table):
+class HistoryFile(Table):
     """`training.json`."""
 
     wall_s: _Seconds
@@ -68,25 +68,26 @@ class History:
 
     @classmethod
     def load(cls, path: Path) -> "History":
-        """Return the history that `state` gave.
+        """Return the history that `state` returned.
 
         Raises:
             DriveRLError: no such file, or not a history.
         """
-        file = read_table(path, _File, FIX)
+        file = read_table(path, HistoryFile, FIX)
         unlogged = {name: math.nan if value is None else value for name, value in file.unlogged.items()}
         return cls(file.evaluations, file.wall_s, file.evaluation_s, file.rows, unlogged)
 
-    def state(self) -> dict[str, Any]:
-        """Return the history as plain values, with the clock updated."""
+    def state(self) -> HistoryFile:
+        """Return the history, with the clock updated."""
         self.tick()
-        return {
-            "wall_s": self.wall_s,
-            "evaluation_s": self.evaluation_s,
-            "rows": self.rows,
-            "unlogged": {name: value if math.isfinite(value) else None for name, value in self.unlogged.items()},
-            "evaluations": [row.model_dump() for row in self.evaluations],
-        }
+        unlogged = {name: value if math.isfinite(value) else None for name, value in self.unlogged.items()}
+        return HistoryFile(
+            wall_s=self.wall_s,
+            evaluation_s=self.evaluation_s,
+            rows=self.rows,
+            unlogged=unlogged,
+            evaluations=self.evaluations,
+        )
 
     @property
     def train_s(self) -> float:

@@ -4,12 +4,12 @@ It knows the layout. It does not know what a spec means, how training works, or 
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.storage.atomic import (
@@ -42,7 +42,7 @@ class RunFolder:
         seed: int,
         spec_yaml: str,
         command: list[str],
-        provenance: dict[str, Any],
+        provenance: Mapping[str, object],
     ) -> Self:
         """Make `root/experiment/<UTC time>-s<seed>`: written under a temporary name, then renamed.
 

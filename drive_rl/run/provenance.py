@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 PACKAGES = (
     "drive-rl",
@@ -38,12 +38,42 @@ _OTHER_REPOSITORY = {
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def provenance(renderer: str) -> dict[str, Any]:
+class GitState(TypedDict):
+    """The commit of a checkout, and whether files differ from it."""
+
+    commit: str
+    dirty: bool | None
+
+
+class CpuState(TypedDict):
+    """The processor and the cores that this process may use."""
+
+    model: str
+    cores: int
+
+
+class Provenance(TypedDict):
+    """`provenance.json`."""
+
+    utc: str
+    git: GitState | None
+    versions: dict[str, str | None]
+    python: str
+    platform: str
+    cpu: CpuState
+    gpu: str | None
+    torch_threads: int
+    renderer: str
+
+
+def provenance(renderer: str) -> Provenance:
     """Return which code ran on which machine, ready for JSON.
 
     Args:
         renderer: The renderer in use, as the world reports it.
     """
+    import torch  # here: it takes a second to import
+
     return {
         "utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": git_state(_PACKAGE),
@@ -51,12 +81,13 @@ def provenance(renderer: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": {"model": cpu_model(), "cores": usable_cores()},
-        **_torch_state(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch_threads": torch.get_num_threads(),
         "renderer": renderer,
     }
 
 
-def git_state(package: Path) -> dict[str, Any] | None:
+def git_state(package: Path) -> GitState | None:
     """Return commit and dirty flag of the checkout that holds `package`; None when installed or without git.
 
     The flag is None where git takes too long to compare all files.
@@ -91,13 +122,6 @@ def usable_cores() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _torch_state() -> dict[str, Any]:
-    import torch  # here, for it takes a second to import
-
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"gpu": gpu, "torch_threads": torch.get_num_threads()}
 
 
 def package_version(name: str) -> str | None:

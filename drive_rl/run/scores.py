@@ -3,13 +3,14 @@
 They lie beside `eval.json`, the run's own. It knows files and weights, not how a driver is evaluated.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import ConfigDict, Field
 
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.storage.atomic import read_json, write_json
+from drive_rl.run.storage.json_values import JsonTable
 from drive_rl.run.storage.manifest import sha256_of
 from drive_rl.run.storage.schema import Table, check_table
 
@@ -23,7 +24,7 @@ class _Scores(Table):
 
     weights_sha256: str
     split: str
-    episodes: list[dict[str, Any]]
+    episodes: list[JsonTable]
 
 
 class _Own(Table):
@@ -40,7 +41,9 @@ def weights_hash(run: RunFolder) -> str:
     return sha256_of(run.shipped / "weights.safetensors")
 
 
-def write_scores(run: RunFolder, weights: str, split: str, episodes: int, engine: str, found: dict[str, Any]) -> Path:
+def write_scores(
+    run: RunFolder, weights: str, split: str, episodes: int, engine: str, found: Mapping[str, object]
+) -> Path:
     """Write the scores of a run's driver with these weights (their SHA-256); return the file."""
     name = f"eval-{split}-{episodes}" + ("" if engine == "bullet" else f"-{engine}")
     path = run.path / f"{name}.json"
@@ -48,14 +51,14 @@ def write_scores(run: RunFolder, weights: str, split: str, episodes: int, engine
     return path
 
 
-def asked_scores(run: RunFolder) -> dict[str, Any] | None:
+def asked_scores(run: RunFolder) -> JsonTable | None:
     """Return the evaluation of a run's current driver on the most held-out roads; of equals, that on test roads.
 
     Raises:
         DriveRLError: a file is damaged.
     """
     weights = weights_hash(run)
-    found: list[tuple[int, bool, dict[str, Any]]] = []
+    found: list[tuple[int, bool, JsonTable]] = []
     for path in sorted(run.path.glob("eval-*.json")):
         raw = read_json(path, _FIX)
         scores = check_table(path, raw, _Scores, _FIX)
@@ -64,7 +67,7 @@ def asked_scores(run: RunFolder) -> dict[str, Any] | None:
     return max(found, key=lambda row: row[:2], default=(0, False, None))[2]
 
 
-def own_scores(run: RunFolder) -> dict[str, Any] | None:
+def own_scores(run: RunFolder) -> JsonTable | None:
     """Return the run's own `eval.json`; None where it is not of the current checkpoint, as after a kill.
 
     Raises:

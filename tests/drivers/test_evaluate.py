@@ -73,7 +73,7 @@ def test_a_split_has_so_many_roads(episodes: int) -> None:
 
 def test_results_read_back() -> None:
     score, rows = evaluate(untrained(ppo()), world(), "test", 3)
-    found: dict[str, Any] = results("someone", world(), "test", rows)
+    found: Any = results("someone", world(), "test", rows)
     assert Score.from_dict(found["score"]) == score
     assert [EpisodeMetrics.from_dict(row) for row in found["episodes"]] == rows
     assert sum(tier["episodes"] for tier in found["tiers"].values()) == 3

@@ -17,6 +17,7 @@ to that number, so the learning-rate and exploration schedules run over `total`,
 """
 
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,12 @@ from drive_rl.learn.checkpoint.rng_state import capture_rng, read_rng, restore_r
 from drive_rl.learn.guidance.policies import GuidedDQN, GuidedPPO
 from drive_rl.run.storage.arrays import read_arrays
 from drive_rl.run.storage.atomic import write_directory, write_json
-from drive_rl.run.storage.manifest import DRIVERS, FIX, verify, write_manifest
-from drive_rl.run.storage.schema import read_table
+from drive_rl.run.storage.manifest import FIX, DriverManifest, verify, verify_driver, write_manifest
+from drive_rl.run.storage.schema import Table, read_table
 from drive_rl.run.storage.tensors import check_weights, read_optimizer, read_tensors, write_optimizer, write_tensors
 from drive_rl.sim.state import Expected, check_array
 
-__all__ = ["at_boundary", "remaining_steps", "restore", "save", "step_of", "verify", "weights_only"]
+__all__ = ["at_boundary", "remaining_steps", "restore", "save", "step_of", "verify", "verify_driver", "weights_only"]
 
 _COUNTERS = ("num_timesteps", "_total_timesteps", "_episode_num", "_n_updates", "_current_progress_remaining")
 _DQN_COUNTERS = ("exploration_rate", "_n_calls")
@@ -53,7 +54,7 @@ def save(
     folder: Path,
     env_state: dict[str, np.ndarray] | None = None,
     replay: bool = True,
-    history: dict[str, Any] | None = None,
+    history: Table | None = None,
 ) -> None:
     """Write `model` to `folder`, whole or not at all; an older checkpoint there is replaced.
 
@@ -86,7 +87,7 @@ def save(
         if isinstance(model, GuidedPPO | GuidedDQN):
             model.guidance.write(new, pictures=replay)
         if history is not None:
-            write_json(new / "training.json", history)
+            write_json(new / "training.json", history.model_dump())
         head = {"algorithm": algorithm, "num_timesteps": _learned_steps(model), "exact": exact}
         write_manifest(new, head)
 
@@ -99,24 +100,24 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
             size.
     """
     folder = Path(folder)
-    manifest = verify(folder, algorithms=DRIVERS)
-    if manifest["algorithm"] != _algorithm(model):
+    manifest = verify_driver(folder)
+    if manifest.algorithm != _algorithm(model):
         raise DriveRLError(
-            f"{folder / 'manifest.json'}: algorithm = {manifest['algorithm']}, but this driver is "
+            f"{folder / 'manifest.json'}: algorithm = {manifest.algorithm}, but this driver is "
             f"{_algorithm(model)}; fix: resume with the run's own spec.yaml"
         )
     # read and check everything first: a damaged checkpoint changes nothing
-    policy, names, path = model.policy, manifest["files"], folder / "weights.safetensors"
-    exact = manifest.get("exact", False)
-    _check_complete(folder, manifest, model, exact)
+    policy, names, path = model.policy, manifest.files, folder / "weights.safetensors"
+    exact = manifest.exact
+    _check_complete(folder, manifest, model)
     weights = read_tensors(path)
     check_weights(policy, weights, path)
     optimizer = read_optimizer(folder, policy.optimizer)
     counters = read_table(folder / "counters.json", DQNCounters if isinstance(model, DQN) else Counters, FIX)
-    if counters.num_timesteps != manifest["num_timesteps"]:
+    if counters.num_timesteps != manifest.num_timesteps:
         raise DriveRLError(
             f"{folder / 'counters.json'}: num_timesteps = {counters.num_timesteps}, but manifest.json has"
-            f" {manifest['num_timesteps']}; {FIX}"
+            f" {manifest.num_timesteps}; {FIX}"
         )
     buffer = model.replay_buffer if isinstance(model, DQN) and "replay.npz" in names else None
     replay = read_replay(folder / "replay.npz", buffer) if buffer is not None else {}
@@ -139,7 +140,7 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
 
 def weights_only(folder: Path) -> dict[str, Tensor]:
     """Return the policy's state dict, checked against the manifest: all that evaluation needs."""
-    verify(folder, algorithms=DRIVERS)
+    verify_driver(folder)
     return read_tensors(Path(folder) / "weights.safetensors")
 
 
@@ -147,7 +148,7 @@ def step_of(folder: Path) -> int | None:
     """Return the step at which a checkpoint was saved; None where there is none."""
     if not (folder / "manifest.json").is_file():
         return None
-    return verify(folder)["num_timesteps"]
+    return verify_driver(folder).num_timesteps
 
 
 def remaining_steps(model: BaseAlgorithm, total: int) -> int:
@@ -179,9 +180,9 @@ def _algorithm(model: BaseAlgorithm) -> str:
     raise DriveRLError(f"{type(model).__name__}: checkpoints are for PPO and DQN only; fix: choose one of them")
 
 
-def _counters(model: BaseAlgorithm) -> dict[str, Any]:
+def _counters(model: BaseAlgorithm) -> dict[str, object]:
     names = _COUNTERS + (_DQN_COUNTERS if isinstance(model, DQN) else ())
-    counters = {name: getattr(model, name) for name in names}
+    counters: dict[str, object] = {name: getattr(model, name) for name in names}
     counters["num_timesteps"] = _learned_steps(model)
     counters["ep_info_buffer"] = [_numbers(info) for info in model.ep_info_buffer or ()]
     counters["ep_success_buffer"] = [float(success) for success in model.ep_success_buffer or ()]
@@ -198,7 +199,7 @@ def _learned_steps(model: BaseAlgorithm) -> int:
     return received if received == model.num_timesteps - model.n_envs else model.num_timesteps
 
 
-def _numbers(info: dict[str, Any]) -> dict[str, float]:
+def _numbers(info: Mapping[str, Any]) -> dict[str, float]:
     """Return the finite numbers of an episode's record."""
     return {k: float(v) for k, v in info.items() if isinstance(v, (int, float, np.number)) and np.isfinite(v)}
 
@@ -215,15 +216,15 @@ def _set_counters(model: BaseAlgorithm, counters: Counters) -> None:
         model.exploration_rate, model._n_calls = counters.exploration_rate, counters.n_calls
 
 
-def _check_complete(folder: Path, manifest: dict[str, Any], model: BaseAlgorithm, exact: bool) -> None:
+def _check_complete(folder: Path, manifest: DriverManifest, model: BaseAlgorithm) -> None:
     """Refuse a manifest that does not list the files it must have."""
     needed = ["rng.json"]
-    if exact:
+    if manifest.exact:
         needed += ["env.npz", "replay.npz"] if isinstance(model, DQN) else ["env.npz"]
         needed += ["pictures.npz"] if isinstance(model, GuidedPPO | GuidedDQN) else []
-    if "env.npz" in manifest["files"]:
+    if "env.npz" in manifest.files:
         needed += ["last_step.npz"]
-    if absent := [name for name in needed if name not in manifest["files"]]:
+    if absent := [name for name in needed if name not in manifest.files]:
         raise DriveRLError(f"{folder / 'manifest.json'}: files: {', '.join(absent)} not listed; {FIX}")
 
 

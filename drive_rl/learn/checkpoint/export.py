@@ -17,8 +17,9 @@ from drive_rl.perception.models.export import export_model, score_lines, write_m
 from drive_rl.perception.models.load import load_trained
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.scores import asked_scores, own_scores
-from drive_rl.run.storage.atomic import read_json, write_directory, write_json, write_text
-from drive_rl.run.storage.manifest import DRIVERS, verify, write_manifest
+from drive_rl.run.storage.atomic import write_directory, write_json, write_text
+from drive_rl.run.storage.json_values import JsonTable
+from drive_rl.run.storage.manifest import DriverManifest, verify_driver, write_manifest
 from drive_rl.run.storage.tensors import read_tensors, write_tensors
 
 _NEEDED = ("weights.safetensors", "spec.yaml")
@@ -40,7 +41,7 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
         raise DriveRLError(f"{folder}: exists already; fix: another folder, or remove it first")
     spec = read_run(run.spec)
     source = run.shipped
-    weights, made = weights_only(source), read_json(source / "manifest.json", "take another run")
+    weights, made = weights_only(source), verify_driver(source)
     scores = _scores(run)
     with write_directory(folder) as new:
         write_tensors(new / "weights.safetensors", weights)
@@ -48,7 +49,7 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
         if scores is not None:
             write_json(new / "eval.json", scores)
         write_text(new / "README.md", _card(folder.name, spec, made, scores))
-        write_manifest(new, {"algorithm": made["algorithm"], "num_timesteps": made["num_timesteps"]})
+        write_manifest(new, {"algorithm": made.algorithm, "num_timesteps": made.num_timesteps})
         if spec.agent.perception_model is not None:
             write_model(load_trained(str(run.path / PERCEPTION_MODEL)), new / PERCEPTION_MODEL)
     return folder
@@ -60,11 +61,11 @@ def read_export(folder: Path) -> tuple[RunSpec, dict[str, Tensor]]:
     Raises:
         DriveRLError: a file is missing, cut short or edited.
     """
-    verify(folder, _NEEDED, DRIVERS)
+    verify_driver(folder, _NEEDED)
     return read_run(folder / "spec.yaml"), read_tensors(folder / "weights.safetensors")
 
 
-def _scores(run: RunFolder) -> dict[str, Any] | None:
+def _scores(run: RunFolder) -> JsonTable | None:
     """Return the scores on the most roads: those of `drive-rl eval`, or the run's own."""
     asked, own = asked_scores(run), own_scores(run)
     if asked is None or own is None:
@@ -72,7 +73,7 @@ def _scores(run: RunFolder) -> dict[str, Any] | None:
     return asked if len(asked["episodes"]) >= own["score"]["episodes"] else own
 
 
-def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
+def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any) -> str:
     """Return the model card."""
     agent, world = spec.agent, spec.world
     camera = f"{world.camera.frame_stack} {world.camera.channels} frames of"
@@ -81,12 +82,12 @@ def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
         observes = f"{observes}, its own speed, yaw rate and steering angle"
     elif agent.observation != "camera":
         observes = "the lane state" if agent.observation == "state" else f"{observes} and the lane state"
-    steps = f"{made['num_timesteps']:,} environment steps on the train roads, seed {spec.seed}"
+    steps = f"{made.num_timesteps:,} environment steps on the train roads, seed {spec.seed}"
     guidance = "; the true lane state guided its training, never its driving" if agent.is_guided else ""
     lines = [
         f"# {name}",
         "",
-        f"{made['algorithm']} in the world `{world.name}` ({world.description}).",
+        f"{made.algorithm} in the world `{world.name}` ({world.description}).",
         "",
         f"- observes: {observes}",
         f"- controls: steering and pedal, {agent.actions}",

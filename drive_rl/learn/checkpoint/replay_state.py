@@ -30,7 +30,7 @@ def write_replay(path: Path, buffer: ReplayBuffer) -> None:
     Of a buffer with ``get_state() -> dict[str, np.ndarray]`` and ``set_state`` its own state is written instead.
     """
     own = getattr(buffer, "get_state", None)
-    arrays: dict[str, Any] = own() if own is not None else _arrays(buffer)
+    arrays: dict[str, np.ndarray] = own() if own is not None else _arrays(buffer)
     np.savez(path, allow_pickle=False, **arrays)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from pydantic import AfterValidator, Field
 
+from drive_rl.run.storage.json_values import JsonTable
 from drive_rl.run.storage.manifest import FIX
 from drive_rl.run.storage.pcg64 import Bit, PCG64State, Word
 from drive_rl.run.storage.schema import Table, read_table
@@ -81,7 +82,7 @@ class RngState(Table):
     action_space: PCG64State
 
 
-def capture_rng(action_space: gymnasium.Space) -> dict[str, Any]:
+def capture_rng(action_space: gymnasium.Space) -> JsonTable:
     """Return all generator states, ready for JSON (about 30 kB)."""
     numpy_state = np.random.get_state(legacy=False)
     assert isinstance(numpy_state, dict)  # legacy=False

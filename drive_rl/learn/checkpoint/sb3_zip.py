@@ -18,6 +18,7 @@ from torch import nn
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.storage.atomic import require_file
+from drive_rl.run.storage.json_values import JsonTable
 
 _LARGEST_SETTINGS = 2**28  # bytes: the last observations, and little else
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
@@ -98,7 +99,7 @@ def _algorithm_of(path: Path) -> type[BaseAlgorithm]:
     raise DriveRLError(f"{path}: neither PPO nor DQN, but {what}: {reason}; fix: train PPO or DQN and save that")
 
 
-def _settings(path: Path) -> dict[str, Any]:
+def _settings(path: Path) -> JsonTable:
     """Return the readable part of a zip: settings as JSON, some with a pickle besides."""
     require_file(path, _WANTED)
     try:
@@ -114,7 +115,7 @@ def _settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _name_of(settings: dict[str, Any]) -> str:
+def _name_of(settings: JsonTable) -> str:
     """Return the algorithm's name; empty where it is unknown."""
     policy = settings.get("policy_class")
     module = policy.get("__module__") if isinstance(policy, dict) else None

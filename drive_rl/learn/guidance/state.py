@@ -4,12 +4,13 @@ It knows files and their limits. It does not know how guidance works.
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import Field
 
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.guidance.sample_memory import Samples
+from drive_rl.run.storage.json_values import JsonTable
 from drive_rl.run.storage.manifest import FIX, Count
 from drive_rl.run.storage.pcg64 import PCG64State
 from drive_rl.run.storage.schema import Table, read_table
@@ -34,7 +35,7 @@ class GuidanceState(NamedTuple):
 
     counters: GuidanceCounters
     owed: float  # minibatches
-    optimizer: dict[str, Any]  # torch's own form
+    optimizer: JsonTable  # torch's state dict
     samples: Samples | None  # None: none are kept
 
 

@@ -1,5 +1,6 @@
 """stable-baselines3's logger, writing to `metrics.csv` and the tracker. It does not know which tracker."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ class TrackerWriter(KVWriter):
     def __init__(self, metrics: MetricsFile, tracker: Tracker) -> None:
         self._metrics, self._tracker = metrics, tracker
 
-    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+    def write(self, key_values: Mapping[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Write one record at training step `step`."""
         if scalars := _numbers(key_values):
             self._metrics.append(step, scalars)
@@ -46,6 +47,6 @@ def pending(model: BaseAlgorithm) -> dict[str, float]:
     return _numbers(logger.name_to_value) if logger is not None else {}
 
 
-def _numbers(key_values: dict[str, Any]) -> dict[str, float]:
+def _numbers(key_values: Mapping[str, Any]) -> dict[str, float]:
     numbers = (int, float, np.integer, np.floating)
     return {name: float(value) for name, value in key_values.items() if isinstance(value, numbers)}

@@ -9,7 +9,7 @@ from drive_rl.config.shelf import unknown
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.models.perception_model import PerceptionModel, build_perception
 from drive_rl.run.resolve import TrainedFolder, known_models, resolve
-from drive_rl.run.storage.manifest import verify
+from drive_rl.run.storage.manifest import verify_model
 from drive_rl.run.storage.tensors import load_weights, read_tensors
 
 _NEEDED = ("weights.safetensors",)
@@ -45,7 +45,7 @@ def load_trained(name: str) -> Trained:
         )
     spec = read_perception(found.spec)
     weights = found.weights / "weights.safetensors"
-    verify(found.weights, _NEEDED, ("perception",))
+    verify_model(found.weights, _NEEDED)
     model = build_perception(spec)
     load_weights(model, read_tensors(weights), weights)
     return Trained(found.name if found.on_shelf else spec.name, spec, model.eval(), weights)

@@ -37,7 +37,7 @@ from drive_rl.run.process.threads import learning_threads
 from drive_rl.run.provenance import provenance
 from drive_rl.run.save_clock import SaveClock
 from drive_rl.run.storage.atomic import read_json, remove_directory, settle, write_directory, write_json, write_text
-from drive_rl.run.storage.manifest import FIX, Count, verify, write_manifest
+from drive_rl.run.storage.manifest import FIX, Count, verify_model, write_manifest
 from drive_rl.run.storage.schema import Table, read_table
 from drive_rl.run.storage.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
 from drive_rl.run.tracking.tracker import check_tracker, make_tracker
@@ -326,7 +326,7 @@ class _Session:
             DriveRLError: the checkpoint is damaged or of another model, or the run is over.
         """
         folder = run.last
-        verify(folder)
+        verify_model(folder)
         weights = folder / "weights.safetensors"
         load_weights(self.model, read_tensors(weights), weights)
         extra = folder / "extra.safetensors"
@@ -389,7 +389,7 @@ class _Keeper:
                 remove_directory(folder)
                 self._run.evaluation.unlink(missing_ok=True)
                 return
-            if not (folder / "manifest.json").is_file() or verify(folder).get("look") != looks.best_number:
+            if not (folder / "manifest.json").is_file() or verify_model(folder).look != looks.best_number:
                 if looks.since_best or state.looked_at != state.batches:
                     raise DriveRLError(
                         f"{folder}: expected the checkpoint of look {looks.best_number}, the best of {looks.count};"

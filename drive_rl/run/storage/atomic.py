@@ -19,6 +19,7 @@ from typing import Any
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.storage.flock import NoLocksError
+from drive_rl.run.storage.json_values import JsonTable
 from drive_rl.run.storage.scratch import delete_leftovers, holding, in_scratch, scratch, scratch_name, sibling
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, a limit on file size
@@ -118,7 +119,7 @@ def require_file(path: Path, fix: str) -> None:
         raise DriveRLError(f"{path}: is not a regular file (a folder, a pipe or a device): {fix}")
 
 
-def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _table(pairs: list[tuple[str, Any]]) -> JsonTable:
     table = dict(pairs)
     if len(table) < len(pairs):
         names = [name for name, _ in pairs]

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+JsonTable = dict[str, Any]  # raw JSON: what is used of it is checked by `read_table`
+
 
 def plain(value: Any) -> Any:
     """Return a value for JSON: arrays as lists, named tuples as mappings, NaN and infinity as None."""

@@ -4,6 +4,7 @@ It knows files and hashes. It does not know what the files hold.
 """
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,16 +25,43 @@ RESUMABLE = ("weights.safetensors", "optimizer.safetensors", "optimizer.json", "
 """The files of every checkpoint that training resumes from."""
 
 
-def write_manifest(folder: Path, head: dict[str, Any]) -> None:
+class FileEntry(Table):
+    """A file's size and hash."""
+
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Manifest(Table):
+    """What the manifests of all checkpoints hold."""
+
+    format: int
+    algorithm: str
+    files: dict[str, FileEntry]
+
+
+class DriverManifest(Manifest):
+    """The manifest of a driver's checkpoint."""
+
+    num_timesteps: Count
+    exact: bool = False  # an exported driver cannot be resumed from
+
+
+class ModelManifest(Manifest):
+    """The manifest of a perception model's checkpoint."""
+
+    num_frames: Count
+    look: Count = 0  # number of the validation, counted from 1
+
+
+def write_manifest(folder: Path, head: Mapping[str, str | int]) -> None:
     """Write `manifest.json` of all files in `folder`; `head` comes before the list of files."""
     paths = sorted(folder.iterdir())
     files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in paths}
     write_json(folder / "manifest.json", {"format": FORMAT, **head, "files": files})
 
 
-def verify(
-    folder: Path, needed: tuple[str, ...] = RESUMABLE, algorithms: tuple[str, ...] = ALGORITHMS
-) -> dict[str, Any]:
+def verify(folder: Path, needed: tuple[str, ...] = RESUMABLE, algorithms: tuple[str, ...] = ALGORITHMS) -> Manifest:
     """Check every file of a checkpoint against its manifest, and return the manifest.
 
     Args:
@@ -51,21 +79,32 @@ def verify(
         raise DriveRLError(
             f"{folder}: not a checkpoint: manifest.json not found; fix: give a checkpoint folder such as RUN/best"
         )
-    manifest = read_json(path, FIX)
-    for name, expected in _listed_files(path, manifest, needed, algorithms).items():
-        _check_file(folder / name, expected)
+    manifest = _read(path, needed, algorithms)
+    for name, entry in manifest.files.items():
+        _check_file(folder / name, entry)
     return manifest
 
 
-def _listed_files(
-    path: Path, manifest: Any, needed: tuple[str, ...], algorithms: tuple[str, ...]
-) -> dict[str, dict[str, Any]]:
-    """Return the manifest's files, once this version can read it."""
+def verify_driver(folder: Path, needed: tuple[str, ...] = RESUMABLE) -> DriverManifest:
+    """Check a driver's checkpoint; as `verify`."""
+    manifest = verify(folder, needed, DRIVERS)
+    assert isinstance(manifest, DriverManifest), "checked"
+    return manifest
+
+
+def verify_model(folder: Path, needed: tuple[str, ...] = RESUMABLE) -> ModelManifest:
+    """Check a perception model's checkpoint; as `verify`."""
+    manifest = verify(folder, needed, ("perception",))
+    assert isinstance(manifest, ModelManifest), "checked"
+    return manifest
+
+
+def _read(path: Path, needed: tuple[str, ...], algorithms: tuple[str, ...]) -> DriverManifest | ModelManifest:
+    """Return a manifest, once this version can read it."""
+    manifest = read_json(path, FIX)
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT or type(found) is not int:
-        raise DriveRLError(
-            f"{path}: format = {found!r}: expected {FORMAT}; fix: use the drive-rl version that wrote it"
-        )
+        raise DriveRLError(f"{path}: format = {found!r}: expected {FORMAT}; fix: use the drive-rl that wrote it")
     files = manifest.get("files")
     if not isinstance(files, dict) or not all(_is_entry(name, entry) for name, entry in files.items()):
         raise DriveRLError(f"{path}: files: expected file names with `bytes` and `sha256`; {FIX}")
@@ -76,35 +115,8 @@ def _listed_files(
             f"{path}: algorithm = {manifest.get('algorithm')!r}: expected"
             f" {', '.join(algorithms[:-1])}{' or ' * (len(algorithms) > 1)}{algorithms[-1]}; {FIX}"
         )
-    check_table(path, manifest, _PerceptionManifest if manifest["algorithm"] == "perception" else _Manifest, FIX)
-    return files
-
-
-class _File(Table):
-    """A file's entry."""
-
-    bytes: int = Field(ge=0)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-
-
-class _Manifest(Table):
-    """The manifest of a driver's checkpoint."""
-
-    format: int
-    algorithm: str
-    num_timesteps: Count
-    exact: bool = False  # an exported driver cannot be resumed from
-    files: dict[str, _File]
-
-
-class _PerceptionManifest(Table):
-    """The manifest of a perception model's."""
-
-    format: int
-    algorithm: str
-    num_frames: Count
-    look: Count = 0  # number of the validation, counted from 1
-    files: dict[str, _File]
+    kind = ModelManifest if manifest["algorithm"] == "perception" else DriverManifest
+    return check_table(path, manifest, kind, FIX)
 
 
 def _is_entry(name: str, entry: Any) -> bool:
@@ -113,20 +125,20 @@ def _is_entry(name: str, entry: Any) -> bool:
     )
 
 
-def _check_file(path: Path, expected: dict[str, Any]) -> None:
+def _check_file(path: Path, expected: FileEntry) -> None:
     try:
         require_file(path, f"the checkpoint's manifest lists it; {FIX}")
         size = path.stat().st_size
-        found = sha256_of(path) if size == expected["bytes"] else ""
+        found = sha256_of(path) if size == expected.bytes else ""
     except OSError as error:
         raise DriveRLError(f"{path}: cannot be read ({error.strerror}); {FIX}") from error
-    if size != expected["bytes"]:
+    if size != expected.bytes:
         raise DriveRLError(
-            f"{path}: {size} bytes found, {expected['bytes']!r} expected: the file was cut short or edited; {FIX}"
+            f"{path}: {size} bytes found, {expected.bytes} expected: the file was cut short or edited; {FIX}"
         )
-    if found != expected["sha256"]:
+    if found != expected.sha256:
         raise DriveRLError(
-            f"{path}: SHA-256 {found} found, {expected['sha256']} expected: the file was edited or damaged; {FIX}"
+            f"{path}: SHA-256 {found} found, {expected.sha256} expected: the file was edited or damaged; {FIX}"
         )
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.storage.atomic import require_file, write_bytes, write_json
+from drive_rl.run.storage.json_values import JsonTable
 from drive_rl.run.storage.manifest import FIX
 from drive_rl.run.storage.schema import Table, read_table
 
@@ -132,7 +133,7 @@ def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "
     optimizer.load_state_dict(read_optimizer(folder, optimizer, name))
 
 
-def read_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "optimizer") -> dict[str, Any]:
+def read_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "optimizer") -> JsonTable:
     """Return the state dict that `write_optimizer` wrote of an optimizer like this one.
 
     Its settings must be this optimizer's; only the step size may differ.
@@ -160,11 +161,11 @@ class _Optimizer(Table):
     """`NAME.json`."""
 
     kind: str = Field(alias="class")
-    groups: list[dict[str, Any]]
+    groups: list[JsonTable]
     numbers: dict[str, float] = Field(max_length=0)  # moments are tensors in every torch that drive-rl runs with
 
 
-def _group(where: str, stored: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+def _group(where: str, stored: JsonTable, own: JsonTable) -> JsonTable:
     """Return an optimizer's own group with the stored step size, if all else is equal."""
     rate = stored.get("lr")
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < math.inf:

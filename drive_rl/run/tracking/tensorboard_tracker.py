@@ -9,8 +9,8 @@ when the disk is full, and does not notice that its file was deleted.
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
@@ -32,7 +32,7 @@ class TensorBoardTracker:
     name = "TensorBoard"
     close_s = 60.0
 
-    def __init__(self, run: RunFolder, config: dict[str, Any]) -> None:
+    def __init__(self, run: RunFolder, config: Mapping[str, object]) -> None:
         folder = run.path / "tensorboard"
         with explain_disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)

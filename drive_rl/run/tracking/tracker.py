@@ -4,14 +4,17 @@ It knows the trackers and the run folder. It does not know where the numbers com
 the run always does itself.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.tracking.steady_tracker import Backend, Row, SteadyTracker, replay
+
+Config = Mapping[str, object]
+"""A resolved spec as plain values."""
 
 
 class Tracker(Protocol):
@@ -65,7 +68,7 @@ def check_tracker(kind: str, project: str = "drive-rl") -> None:
 def make_tracker(
     kind: str,
     run: RunFolder,
-    config: dict[str, Any],
+    config: Config,
     project: str = "drive-rl",
     echo: Callable[[str], None] = print,
     rows: Sequence[Row] = (),
@@ -92,7 +95,12 @@ def make_tracker(
 
 
 def record_all(
-    kind: str, run: RunFolder, config: dict[str, Any], project: str, echo: Callable[[str], None], rows: Sequence[Row]
+    kind: str,
+    run: RunFolder,
+    config: Config,
+    project: str,
+    echo: Callable[[str], None],
+    rows: Sequence[Row],
 ) -> None:
     """Record all of a run that is not training. Arguments as in `make_tracker`.
 
@@ -105,7 +113,12 @@ def record_all(
 
 
 def _replayed(
-    kind: str, run: RunFolder, config: dict[str, Any], project: str, echo: Callable[[str], None], rows: Sequence[Row]
+    kind: str,
+    run: RunFolder,
+    config: Config,
+    project: str,
+    echo: Callable[[str], None],
+    rows: Sequence[Row],
 ) -> Backend:
     """Return a tracker with `rows` and the earlier films and models recorded."""
     backend = _start(kind, run, config, project, echo)
@@ -131,7 +144,7 @@ def _explained(backend: Backend, run: RunFolder) -> Iterator[None]:
         ) from error
 
 
-def _start(kind: str, run: RunFolder, config: dict[str, Any], project: str, echo: Callable[[str], None]) -> Backend:
+def _start(kind: str, run: RunFolder, config: Config, project: str, echo: Callable[[str], None]) -> Backend:
     if kind == "wandb":
         from drive_rl.run.tracking.wandb_tracker import WandbTracker  # here: wandb takes a second to import
 

@@ -117,8 +117,7 @@ def _of_variable(name: str, value: str) -> wandb.Settings:
 
 
 def _of_file(key: str, value: str) -> wandb.Settings:
-    given: dict[str, Any] = {key: value.split(",") if key == "ignore_globs" else value}
-    return wandb.Settings(**given)
+    return wandb.Settings.model_validate({key: value.split(",") if key == "ignore_globs" else value})
 
 
 def _check(where: str, shown: str, read: Callable[[], wandb.Settings]) -> None:

@@ -20,7 +20,7 @@ import shutil
 import threading
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class WandbTracker:
     name = "W&B"
 
     def __init__(
-        self, run: RunFolder, config: dict[str, Any], project: str, echo: Callable[[str], None] = print
+        self, run: RunFolder, config: Mapping[str, object], project: str, echo: Callable[[str], None] = print
     ) -> None:
         self._folder, self._echo = run.path, echo
         settings = load_settings(project)
@@ -125,7 +125,7 @@ class WandbTracker:
         leave.start()
         leave.join(_ABANDON_S)
 
-    def _start(self, run: RunFolder, config: dict[str, Any], project: str, given: wandb.Settings) -> Any:
+    def _start(self, run: RunFolder, config: Mapping[str, object], project: str, given: wandb.Settings) -> Any:
         _need_space(run.path)
         if self._mode != "disabled":
             with explain_disk_errors(run.path / "wandb"):
@@ -152,7 +152,7 @@ class WandbTracker:
                 group=given.run_group or run.path.parent.name[:_NAME_LETTERS],
                 dir=str(run.path),
                 mode=self._mode,
-                config=config,
+                config=dict(config),
                 reinit="create_new",
                 settings=settings,
             )

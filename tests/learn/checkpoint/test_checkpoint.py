@@ -17,7 +17,15 @@ from stable_baselines3.common.vec_env import VecFrameStack
 from tiny_models import TOTAL, build, resume, vec_env, weights
 
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.checkpoint.checkpoint import at_boundary, remaining_steps, restore, save, verify, weights_only
+from drive_rl.learn.checkpoint.checkpoint import (
+    at_boundary,
+    remaining_steps,
+    restore,
+    save,
+    verify,
+    verify_driver,
+    weights_only,
+)
 
 ALGORITHMS = ("PPO", "DQN")
 Straight = dict[str, tuple[BaseAlgorithm, Path]]
@@ -79,9 +87,9 @@ def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_resuming_is_bit_exact(straight: Straight, algorithm: str) -> None:
     model, folder = straight[algorithm]
-    manifest = verify(folder)
-    assert manifest["exact"]
-    assert manifest["num_timesteps"] == TOTAL // 2
+    manifest = verify_driver(folder)
+    assert manifest.exact
+    assert manifest.num_timesteps == TOTAL // 2
     resumed = resume(algorithm, folder)
     assert_same(weights(resumed), weights(model))
     assert resumed.num_timesteps == model.num_timesteps == TOTAL
@@ -114,7 +122,7 @@ def test_a_stopped_run_resumes_exactly(straight: Straight, algorithm: str, tmp_p
 def test_a_save_within_a_rollout_says_so_and_still_resumes(algorithm: str, tmp_path: Path) -> None:
     stopped = build(algorithm).learn(TOTAL, SaveAt(tmp_path / "exact", 256, stop=True))
     save(stopped, tmp_path / "last")
-    assert verify(tmp_path / "last")["exact"] is False
+    assert verify_driver(tmp_path / "last").exact is False
     resumed = resume(algorithm, tmp_path / "last")
     assert resumed.num_timesteps == TOTAL
     assert at_boundary(resumed)
@@ -135,7 +143,7 @@ def test_remaining_steps_never_ask_for_less_than_none(straight: Straight) -> Non
 def test_evaluation_needs_only_the_weights(straight: Straight, tmp_path: Path) -> None:
     model, _ = straight["DQN"]
     save(model, tmp_path / "best", env_state={}, replay=False)
-    names = set(verify(tmp_path / "best")["files"])
+    names = set(verify(tmp_path / "best").files)
     assert not names & {"replay.npz", "env.npz", "last_step.npz"}
     found = {name: tensor.numpy() for name, tensor in weights_only(tmp_path / "best").items()}
     assert_same(found, weights(model))

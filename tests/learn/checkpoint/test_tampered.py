@@ -21,7 +21,7 @@ from tamper import correct_sums, tamper
 from drive_rl.config.shelf import entries
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_model, make_envs
-from drive_rl.learn.checkpoint.checkpoint import restore, save, verify
+from drive_rl.learn.checkpoint.checkpoint import restore, save, verify_driver
 from drive_rl.learn.load_driver import load_driver
 from drive_rl.run.storage.tensors import read_tensors, write_tensors
 
@@ -50,7 +50,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
             model = build_model(spec.agent, envs, torch.device("cpu"), 0).learn(192)
             folder = tmp_path_factory.mktemp("learned") / "last"
             save(model, folder)
-            assert verify(folder)["exact"]
+            assert verify_driver(folder).exact
             made[kind] = model, folder
         return made[kind]
 

@@ -162,7 +162,7 @@ def test_a_server_holds_each_row_once(run: RunFolder, no_login: pytest.MonkeyPat
         assert steps(lines) == [0, 10, 20, 30, 40]
         record(3, 7)
         assert steps(lines) == [0, 10, 20, 30, 40, 50, 60]
-        assert "the server keeps 2 rows that were logged after the checkpoint" in said[2]
+        assert "the server keeps 2 rows logged after the checkpoint" in said[2]
         no_login.setenv("WANDB_MODE", "offline")
         for end in (8, 9):
             record(end - 1, end)
@@ -218,13 +218,13 @@ def complaint() -> str:
     [
         ("MODE", "", "Input should be 'online', 'offline'"),
         ("MODE", "OFFLINE", "Input should be 'online', 'offline'"),
-        ("MODE", "shared", "could not go on with a resumed run"),
+        ("MODE", "shared", "fail to continue a resumed run"),
         ("PROJECT", "a/b", "cannot contain characters"),
         ("BASE_URL", "localhost", "URL"),
         ("BASE_URL", "https://api.wandb.ai:port", ""),
         ("RUN_ID", "a/b", "cannot contain the characters"),
         ("RUN_ID", "", "cannot be empty"),
-        ("RESUME", "must", "could not go on with a resumed run"),
+        ("RESUME", "must", "fail to continue a resumed run"),
         ("RESUME", "yes", "Input should be 'allow'"),
         ("SILENT", "very", "valid boolean"),
         ("CONSOLE", "loud", "Input should be 'auto'"),
@@ -236,7 +236,7 @@ def complaint() -> str:
         ("X_STATS_SAMPLING_INTERVAL", "0", "cannot be less"),
         ("_STATS_GPU_COUNT", "many", "valid integer"),
         ("X_PRIMARY", "false", "lose records"),
-        ("LAUNCH", "true", "could not go on with a resumed run"),
+        ("LAUNCH", "true", "fail to continue a resumed run"),
         ("SWEEP_ID", "abc", "WANDB_RUN_ID is not set"),
         ("SWEEP_PARAM_PATH", "absent.yaml", "absent.yaml"),
         ("SERVICE", "3-1-unix-/nowhere", "/nowhere"),
