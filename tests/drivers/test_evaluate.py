@@ -58,7 +58,7 @@ class Broken:
         return np.full((len(observations), 2), np.nan, np.float32)
 
 
-def test_actions_that_are_no_numbers_are_an_error() -> None:
+def test_actions_that_are_not_finite_are_refused() -> None:
     for engine in get_args(Engine):
         with pytest.raises(DriveRLError, match="driver broken: gave a NaN"):
             evaluate(Broken(), world(), "val", 2, engine=engine)

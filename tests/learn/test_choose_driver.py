@@ -56,5 +56,5 @@ def test_the_engine() -> None:
         choose_engine(["engine=bath"])
 
 
-def test_the_name_of_a_driver_that_is_no_run_stays() -> None:
+def test_only_runs_are_renamed() -> None:
     assert newest("dqn-lane-follow") == ("dqn-lane-follow", None)

@@ -89,7 +89,7 @@ def test_the_reference_driver_drives_anywhere() -> None:
         ("nowhere/at/all", "unknown driver"),
     ],
 )
-def test_what_is_no_driver_says_so(name: str, message: str) -> None:
+def test_what_is_not_a_driver_is_refused(name: str, message: str) -> None:
     with pytest.raises(DriveRLError, match=message):
         load_driver(name)
 
@@ -115,7 +115,7 @@ def test_runs_are_offered_by_name(run: RunFolder, tmp_path: Path, monkeypatch: p
         load_driver("runs/quickstrat")
 
 
-def test_a_run_without_a_checkpoint_is_no_driver(run: RunFolder, tmp_path: Path) -> None:
+def test_a_run_without_a_checkpoint_is_refused(run: RunFolder, tmp_path: Path) -> None:
     shutil.copytree(run.path, tmp_path / "bare", ignore=shutil.ignore_patterns("best", "last", "checkpoints"))
     with pytest.raises(DriveRLError, match="holds no checkpoint yet"):
         load_driver(str(tmp_path / "bare"))

@@ -222,6 +222,6 @@ def test_a_perception_model_of_another_camera_or_without_a_lane_is_refused(
         (("agent.observation=state", "agent.encoder.init_from=x"), "has no encoder"),
     ],
 )
-def test_recipes_that_say_two_things_are_refused(changes: tuple[str, ...], message: str) -> None:
+def test_contradicting_recipes_are_refused(changes: tuple[str, ...], message: str) -> None:
     with pytest.raises(DriveRLError, match=message):
         small_specs.run("ppo", *changes)

@@ -119,7 +119,7 @@ def test_a_stopped_run_resumes_exactly(straight: Straight, algorithm: str, tmp_p
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_save_within_a_rollout_says_so_and_still_resumes(algorithm: str, tmp_path: Path) -> None:
+def test_a_save_within_a_rollout_is_marked_and_still_resumes(algorithm: str, tmp_path: Path) -> None:
     stopped = build(algorithm).learn(TOTAL, SaveAt(tmp_path / "exact", 256, stop=True))
     save(stopped, tmp_path / "last")
     assert verify_driver(tmp_path / "last").exact is False
@@ -233,9 +233,9 @@ def test_another_buffer_size_is_refused(straight: Straight) -> None:
         restore(build("DQN", buffer_size=200), straight["DQN"][1])
 
 
-def test_wrappers_with_a_state_of_their_own_are_refused(tmp_path: Path) -> None:
+def test_wrappers_with_state_are_refused(tmp_path: Path) -> None:
     model = build("PPO")
     model.env = VecFrameStack(vec_env(), 2)
-    with pytest.raises(DriveRLError, match="VecFrameStack keeps a state"):
+    with pytest.raises(DriveRLError, match="VecFrameStack keeps state"):
         save(model, tmp_path / "last")
     assert not (tmp_path / "last").exists()

@@ -35,7 +35,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 @pytest.fixture
 def no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """A home without W&B settings, and a W&B that reads the environment anew."""
+    """A home without W&B settings, and a W&B that reads the environment again."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     home = tmp_path / "home"
@@ -282,7 +282,7 @@ def test_a_wrong_project_stops_before_training(project: str, no_login: pytest.Mo
         check_tracker("wandb", project)
 
 
-def test_wandb_variables_that_a_run_folder_overrides_are_said(run: RunFolder, no_login: pytest.MonkeyPatch) -> None:
+def test_wandb_variables_that_a_run_folder_overrides_are_reported(run: RunFolder, no_login: pytest.MonkeyPatch) -> None:
     for name, value in (("DIR", "/elsewhere"), ("PROJECT", "other"), ("NAME", "mine"), ("TAGS", "a,b")):
         no_login.setenv(f"WANDB_{name}", value)
     no_login.setenv("WANDB_RUN_ID", "chosen")
@@ -389,7 +389,7 @@ def test_tensorboard_rows_are_on_disk_at_once(run: RunFolder) -> None:
     tracker.close()
 
 
-def test_training_goes_on_without_a_tensorboard_folder(run: RunFolder) -> None:
+def test_training_continues_without_a_tensorboard_folder(run: RunFolder) -> None:
     said: list[str] = []
     tracker = make_tracker("tensorboard", run, CONFIG, echo=said.append)
     shutil.rmtree(run.path / "tensorboard")
@@ -454,7 +454,7 @@ def test_trackers_hold_the_rows_of_metrics_csv_after_a_kill(
 
 
 @pytest.mark.parametrize("signal_sent", [signal.SIGKILL, signal.SIGSTOP])
-def test_training_goes_on_without_wandb(run: RunFolder, no_login: pytest.MonkeyPatch, signal_sent: int) -> None:
+def test_training_continues_without_wandb(run: RunFolder, no_login: pytest.MonkeyPatch, signal_sent: int) -> None:
     no_login.setattr("drive_rl.run.tracking.wandb_tracker._ANSWER_S", 1.0)
     no_login.setattr("drive_rl.run.tracking.wandb_tracker._ABANDON_S", 0.2)
     said: list[str] = []
