@@ -23,7 +23,7 @@ class Driver(Protocol):
 
 
 @runtime_checkable
-class Remembers(Protocol):
+class Stateful(Protocol):
     """A driver with memory of each row of the batch."""
 
     def begin(self, rows: Sequence[int]) -> None:
@@ -33,7 +33,7 @@ class Remembers(Protocol):
 
 def begin_episodes(driver: Driver, rows: Sequence[int]) -> None:
     """Let a driver with memory know that episodes begin in some rows of the batch."""
-    if isinstance(driver, Remembers):
+    if isinstance(driver, Stateful):
         driver.begin(rows)
 
 

@@ -1,3 +1,5 @@
+"""Evaluation of drivers. It covers `driver` and `observations`, too."""
+
 from collections.abc import Callable
 from typing import Any, get_args
 

@@ -1,3 +1,5 @@
+"""Perception models as drivers. It covers `lane_estimator`, too."""
+
 import io
 import json
 from pathlib import Path

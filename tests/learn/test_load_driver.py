@@ -1,3 +1,5 @@
+"""Drivers by name or path. It covers `checkpoint.export`, too."""
+
 import shutil
 from pathlib import Path
 

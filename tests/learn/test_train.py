@@ -1,3 +1,5 @@
+"""Training from start to end, stopped and resumed. It covers `budget`, `callbacks` and `progress`, too."""
+
 import io
 import os
 import shutil
@@ -15,7 +17,7 @@ from rich.console import Console
 from drive_rl.config.reader import parse_run, read_run
 from drive_rl.config.spec import RunSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.callbacks import Evaluate, Every, SafePoints, check_observations
+from drive_rl.learn.callbacks import Evaluate, SafePoints
 from drive_rl.learn.train import train
 from drive_rl.learn.training_history import Evaluation, History
 from drive_rl.run.folder import RunFolder
@@ -178,13 +180,6 @@ def test_a_loss_that_is_not_a_number_stops_training(tmp_path: Path) -> None:
             go(spec, tmp_path)
 
 
-def test_observations_that_are_not_finite_are_refused() -> None:
-    good = np.zeros((2, 3), np.float32)
-    check_observations({"state": good, "camera": np.zeros((2, 3), np.uint8)}, 5)
-    with pytest.raises(DriveRLError, match="observation state holds NaN or infinity at step 5"):
-        check_observations(np.array([[np.nan]], np.float32), 5)
-
-
 def test_no_folder_is_left_by_a_run_that_cannot_begin(tmp_path: Path) -> None:
     spec = small_specs.run("ppo", "world.camera.channels=rgb", "world.camera.frame_stack=16")
     with pytest.raises(DriveRLError, match="stacked channels"):
@@ -210,23 +205,6 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(DriveRLError, match="cut short or edited"):
         go(None, tmp_path, resume=run.path)
-
-
-def test_every_is_true_once_a_multiple() -> None:
-    due = Every(100, 250)
-    assert [due(step) for step in (260, 300, 310, 520, 599, 600)] == [False, True, False, True, False, True]
-
-
-def test_the_best_is_the_latest_of_equals() -> None:
-    rows = [
-        Evaluation(step=step, success=success, driving_score=success, score={})
-        for step, success in ((1, 0.5), (2, 1.0), (3, 1.0), (4, 0.9))
-    ]
-    history = History(rows)
-    assert history.best is rows[2]
-    assert history.held(0.9) == 3
-    assert history.held(1.0) == 0
-    assert history.held(0.5) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
-"""Training that was broken off and resumed ends where unbroken training ends; damaged checkpoints are "
-"refused."""
+"""Stopped and resumed training ends where unbroken training ends; damaged checkpoints are refused.
+
+It covers `env_state`, `counters`, `rng_state` and the formats of `run.storage`, too.
+"""
 
 import json
 import subprocess

@@ -1,6 +1,7 @@
-"""Checkpoints that a stranger edited, sums corrected: refused with file and key, or harmless; nothing crashes or hangs.
+"""Edited checkpoints with corrected hashes: refused with file and key, or harmless; nothing crashes or hangs.
 
-`benchmarks/tamper.py` makes the edits; a longer run of them lies in `benchmarks/`.
+It covers every format of `run.storage`: `arrays`, `manifest`, `pcg64`, `schema` and `tensors`.
+`benchmarks/tamper.py` makes the edits; a longer run of them is in `benchmarks/`.
 """
 
 import json

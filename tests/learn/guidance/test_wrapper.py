@@ -1,4 +1,7 @@
-"""The wrapper between environments and a guided learner: what it returns, what it keeps, and what it trains."""
+"""The wrapper between environments and a guided learner: what it returns, keeps and trains.
+
+It covers `lane_net`, `lane_trainer` and `state`, too.
+"""
 
 from pathlib import Path
 from typing import Any

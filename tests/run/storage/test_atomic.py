@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all."""
+"""Files and folders appear whole or not at all. It covers `scratch`, too."""
 
 import errno
 import os

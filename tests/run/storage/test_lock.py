@@ -1,4 +1,4 @@
-"""One process at a time writes; a lock goes with its process."""
+"""One process at a time writes; a lock ends with its process. It covers `flock`, too."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What goes into a tracker can be read back from its files."""
+"""What goes into a tracker can be read back from its files. It covers every module of `run.tracking`."""
 
 import itertools
 import json
