@@ -20,7 +20,6 @@ from drive_rl.config.reader import load_world
 from drive_rl.config.shelf import Shelf, entries, shelf_folders
 from drive_rl.config.spec import Renderer
 from drive_rl.errors import DriveRLError
-from drive_rl.run.process.device import choose_device, describe_device
 from drive_rl.run.provenance import cpu_model, git_state, package_version, package_versions, usable_cores
 from drive_rl.sim.envs.frame_stack import FrameStack
 from drive_rl.sim.task.episode import draw_episode
@@ -54,8 +53,7 @@ def _findings() -> Iterator[tuple[str, str]]:
     yield "Python", f"{platform.python_version()} on {platform.platform()}"
     yield from _packages()
     yield "CPU", f"{cpu_model()}, {usable_cores()} cores usable"
-    yield "GPU", _gpu()
-    yield "--device", f"auto would choose {describe_device(choose_device('auto'))}"
+    yield from _devices()
     for renderer, where in _IN_PROCESS.items():
         ms, size = measure(renderer)
         yield renderer, f"{where}, {ms:.2f} ms a frame of {size}"
@@ -79,15 +77,21 @@ def _source() -> str:
     return f"in {folder}, git {state['commit'][:10]}{' with changes' if state['dirty'] else ''}"
 
 
-def _gpu() -> str:
+def _devices() -> Iterator[tuple[str, str]]:
+    from drive_rl.run.process.device import choose_device, describe_device  # here, for the probe does without torch
+
     try:
-        name = describe_device(choose_device("cuda"))
+        gpu = f"{describe_device(choose_device('cuda'))}, CUDA usable in torch, {_kernels()}"
     except DriveRLError as error:
-        return str(error).partition(": ")[2].partition("; fix")[0]
+        gpu = str(error).partition(": ")[2].partition("; fix")[0]
+    yield "GPU", gpu
+    yield "--device", f"auto would choose {describe_device(choose_device('auto'))}"
+
+
+def _kernels() -> str:
     from numba import cuda  # here, for it takes a while to import
 
-    kernels = "and in numba" if cuda.is_available() else "not in numba (for the batch engine: drive-rl[cuda])"
-    return f"{name}, CUDA usable in torch, {kernels}"
+    return "and in numba" if cuda.is_available() else "not in numba (for the batch engine: drive-rl[cuda])"
 
 
 def _packages() -> Iterator[tuple[str, str]]:
