@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from drive_rl.benchmark.settings import ExamplesSetting
-from drive_rl.perception.data.samples import UNKNOWN_CLASS, Frames, anchor_rows
+from drive_rl.perception.data.samples import UNKNOWN_CLASS, Samples, anchor_rows
 from drive_rl.perception.evaluation.saliency import overlay, visual_backprop
 from drive_rl.perception.models.load import Trained
 from drive_rl.sim.sensors.renderer import CLASSES, EGO_LANE
@@ -27,7 +27,7 @@ _SCALE = 2
 _STRENGTH = 0.45
 
 
-def examples(trained: Trained, frames: Frames, setting: ExamplesSetting) -> dict[str, Any]:
+def examples(trained: Trained, frames: Samples, setting: ExamplesSetting) -> dict[str, Any]:
     """Return `score`, what pictures are judged by, and `shown`, a list of pictures.
 
     Each has `kind` (best, worst, random), `index`, `seed` of its road, `value` of the score or None, and as data URIs
@@ -51,7 +51,7 @@ def examples(trained: Trained, frames: Frames, setting: ExamplesSetting) -> dict
     return {"score": score, "pictures": len(frames), "shown": shown}
 
 
-def _values(told: dict[str, NDArray[Any]], frames: Frames) -> tuple[str, NDArray[np.float64], bool]:
+def _values(told: dict[str, NDArray[Any]], frames: Samples) -> tuple[str, NDArray[np.float64], bool]:
     """Return what pictures are judged by, each one's value (NaN: unknown), and whether higher is better."""
     if "classes" in told and (frames.classes != UNKNOWN_CLASS).any():
         known = frames.classes != UNKNOWN_CLASS
@@ -76,7 +76,7 @@ def _chosen(values: NDArray[np.float64], higher: bool, setting: ExamplesSetting)
 
 
 def _panels(
-    trained: Trained, frames: Frames, told: dict[str, NDArray[Any]], i: int, planes: int
+    trained: Trained, frames: Samples, told: dict[str, NDArray[Any]], i: int, planes: int
 ) -> dict[str, str | None]:
     image = frames.images[i]
     picture = np.ascontiguousarray(np.broadcast_to(image[-planes:], (3, *image.shape[1:])).transpose(1, 2, 0))

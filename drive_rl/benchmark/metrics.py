@@ -25,7 +25,7 @@ class Metric(NamedTuple):
 
 def _engine(name: str) -> dict[str, Metric]:
     label = {"onnx": "ONNX Runtime", "eager": "eager", "compiled": "compiled"}[name]
-    at = "fast", "engines", name
+    at = "fast", "runtimes", name
     latencies = {
         f"{name}_{p}_ms": Metric(f"{label} latency {p}", "ms", -1, (*at, "single_stream", f"{p}_ms"))
         for p in ("p50", "p90", "p99")
@@ -83,9 +83,9 @@ METRICS: dict[str, Metric] = {
     **_robust("lane_within", "lane told well"),
     "parameters": Metric("parameters", "", 0, ("fast", "parameters")),
     "macs": Metric("multiply-accumulates", "", 0, ("fast", "macs")),
-    "onnx_bytes": Metric("size on disk", "bytes", 0, ("fast", "engines", "onnx", "bytes")),
+    "onnx_bytes": Metric("size on disk", "bytes", 0, ("fast", "runtimes", "onnx", "bytes")),
     "onnx_difference": Metric(
-        "ONNX Runtime, largest difference from eager", "", -1, ("fast", "engines", "onnx", "difference", "absolute")
+        "ONNX Runtime, largest difference from eager", "", -1, ("fast", "runtimes", "onnx", "difference", "absolute")
     ),
     **_engine("onnx"),
     **_engine("eager"),

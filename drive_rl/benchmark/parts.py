@@ -15,14 +15,14 @@ from torch import Tensor
 
 from drive_rl.benchmark.settings import BenchSplit, DrivesSetting, RobustSetting
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.samples import Frames, labels_known
+from drive_rl.perception.data.samples import Samples, labels_known
 from drive_rl.perception.evaluation.accuracy import evaluate_accuracy
 from drive_rl.perception.evaluation.attacks import Loss
 from drive_rl.perception.evaluation.corruptions import CORRUPTIONS, corrupt
 from drive_rl.perception.evaluation.head_metrics import SegmentationMeasure
 from drive_rl.perception.evaluation.lane_benchmarks import Truths
-from drive_rl.perception.evaluation.latency import SpeedSetting, measure_speed
-from drive_rl.perception.evaluation.robustness import Progress, measure_attacks, measure_corruptions
+from drive_rl.perception.evaluation.latency import LatencySetting, measure_latency
+from drive_rl.perception.evaluation.robustness import AttackSetting, Progress, measure_attacks, measure_corruptions
 from drive_rl.perception.models.load import Trained
 from drive_rl.perception.training.losses import Labels, label_losses
 from drive_rl.run.storage.json_values import plain
@@ -54,15 +54,15 @@ class Drive(Protocol):
         ...
 
 
-def sees(trained: Trained, frames: Frames, truths: Truths | None) -> Parts:
+def sees(trained: Trained, frames: Samples, truths: Truths | None) -> Parts:
     """Return what `evaluate_accuracy` does."""
     tiers = tuple(sorted(trained.spec.world.road.tiers))
-    return evaluate_accuracy(trained.model, frames, _BATCH, truths, tiers)
+    return plain(evaluate_accuracy(trained.model, frames, _BATCH, truths, tiers))
 
 
-def fast(trained: Trained, frames: Frames, threads: int, setting: SpeedSetting) -> Parts:
-    """Return what `measure_speed` does."""
-    return plain(measure_speed(trained.model, frames.images, threads, setting))
+def fast(trained: Trained, frames: Samples, threads: int, setting: LatencySetting) -> Parts:
+    """Return what `measure_latency` does."""
+    return plain(measure_latency(trained.model, frames.images, threads, setting))
 
 
 def latency_s(fast: Mapping[str, Any]) -> tuple[float, str]:
@@ -72,14 +72,14 @@ def latency_s(fast: Mapping[str, Any]) -> tuple[float, str]:
         DriveRLError: neither was measured.
     """
     for name in ("onnx", "eager"):
-        engine = fast.get("engines", {}).get(name, {})
+        engine = fast.get("runtimes", {}).get(name, {})
         if "single_stream" in engine:
             return engine["single_stream"]["p50_ms"] / 1000, name
     raise DriveRLError("no latency was measured, with which it would have to drive; fix: see `fast`")
 
 
 def robust(
-    trained: Trained, frames: Frames, setting: RobustSetting, kept: Path, tell: Progress
+    trained: Trained, frames: Samples, setting: RobustSetting, kept: Path, tell: Progress
 ) -> dict[str, dict[str, Any]]:
     """Return `corruptions` and `attacks` (see perception.robust) of each score that heads and labels allow.
 
@@ -147,7 +147,7 @@ def in_time(name: str, severity: int, planes: int) -> Corruption:
 
 
 def _robust(
-    trained: Trained, frames: Frames, setting: RobustSetting, kept: Path, steps: Sequence[Progress], name: str
+    trained: Trained, frames: Samples, setting: RobustSetting, kept: Path, steps: Sequence[Progress], name: str
 ) -> dict[str, Any]:
     planes, loss = trained.spec.world.camera.planes, _SCORES[name][1]
     score = {"ego_lane_iou": _ego_lane_iou, "lane_within": _lane_within}[name]
@@ -165,13 +165,10 @@ def _robust(
         frames.images,
         loss_of,
         scored,
-        setting.epsilons_px,
-        setting.pgd_steps,
-        setting.seed,
-        _BATCH,
-        progress=steps[1],
+        AttackSetting(setting.epsilons_px, setting.pgd_steps, setting.seed, _BATCH),
+        steps[1],
     )
-    return {"corruptions": corruptions, "attacks": attacks}
+    return {"corruptions": plain(corruptions), "attacks": plain(attacks)}
 
 
 def _from(tell: Progress, before: int, total: int) -> Progress:
@@ -184,14 +181,14 @@ def _loss(seen: Mapping[str, Tensor], labels: Labels, name: str) -> Tensor:
     return label_losses({head: seen[head] for head in heads}, labels)[name]
 
 
-def _ego_lane_iou(trained: Trained, images: NDArray[Any], frames: Frames) -> float:
+def _ego_lane_iou(trained: Trained, images: NDArray[Any], frames: Samples) -> float:
     measure = SegmentationMeasure()
     for part, told in _told(trained, images, "classes"):
         measure.add({"classes": told}, frames.take(part))
-    return float(measure.scores()["ego_lane_iou"])
+    return float(measure.scores().ego_lane_iou)
 
 
-def _lane_within(trained: Trained, images: NDArray[Any], frames: Frames) -> float:
+def _lane_within(trained: Trained, images: NDArray[Any], frames: Samples) -> float:
     lane = np.concatenate([told for _, told in _told(trained, images, "lane")])
     error = np.abs(lane - frames.lane)[:, :2]  # offset, heading
     error = error[np.isfinite(frames.lane[:, :2]).all(axis=1)]

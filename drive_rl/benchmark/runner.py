@@ -23,7 +23,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.folder_dataset import read_folder
 from drive_rl.perception.data.formats.detect import DataFolder
 from drive_rl.perception.data.rendered_dataset import held_out
-from drive_rl.perception.data.samples import Frames
+from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.evaluation.lane_benchmarks import Truths
 from drive_rl.perception.models.load import Trained, load_trained
 from drive_rl.run.provenance import cpu_model, provenance, usable_cores
@@ -126,7 +126,7 @@ class _Bench:
     resume: bool
     kept: Path
     skipped: list[str] = field(default_factory=list)
-    _pictures: dict[str, tuple[Frames, Truths | None]] = field(default_factory=dict)
+    _pictures: dict[str, tuple[Samples, Truths | None]] = field(default_factory=dict)
 
     def model(self, name: str, taken: Container[str], tell: Progress) -> dict[str, Any]:
         """Return a model's row: `name` (none of those taken), `given`, what it is, `parts`, `errors` and `metrics`."""
@@ -162,7 +162,7 @@ class _Bench:
             if self.resume and (kept := _kept(file, key)) is not None:
                 return kept
             found = plain(measure())
-            whole = not any("error" in engine for engine in found.get("engines", {}).values())
+            whole = not any("error" in engine for engine in found.get("runtimes", {}).values())
         except Exception as error:  # whatever it is, it is this part's alone
             return {"error": str(error) if isinstance(error, DriveRLError) else f"{type(error).__name__}: {error}"}
         if whole:
@@ -194,7 +194,7 @@ class _Bench:
             return lambda: parts.robust(trained, pictures(count)[0], setting.robust, kept, steps), own
         return lambda: examples(trained, pictures(setting.examples.pictures)[0], setting.examples), own
 
-    def _shown(self, trained: Trained, count: int) -> tuple[Frames, Truths | None]:
+    def _shown(self, trained: Trained, count: int) -> tuple[Samples, Truths | None]:
         """Return the first `count` pictures, or as many as there are: the same for all models of one camera."""
         source, setting = self._source(trained), self.setting
         if source not in self._pictures:
@@ -204,8 +204,8 @@ class _Bench:
                 self._pictures[source] = frames, None
             else:
                 found = read_folder(self.data, trained.spec.world, limit=most)
-                self.skipped = found.skipped.told()
-                self._pictures[source] = found.frames, found.truths
+                self.skipped = found.skipped.report()
+                self._pictures[source] = found.samples, found.truths
         frames, truths = self._pictures[source]
         return frames.take(slice(0, count)), None if truths is None else truths[:count]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from drive_rl.perception.evaluation.corruptions import SEVERITIES
-from drive_rl.perception.evaluation.latency import SpeedSetting
+from drive_rl.perception.evaluation.latency import LatencySetting
 
 BenchSplit = Literal["val", "test"]
 
@@ -54,7 +54,7 @@ class BenchSetting:
     split: BenchSplit = "test"
     threads: int = 1
     sees: SeesSetting = SeesSetting()
-    fast: SpeedSetting = field(default_factory=SpeedSetting)
+    fast: LatencySetting = field(default_factory=LatencySetting)
     robust: RobustSetting = RobustSetting()
     drives: DrivesSetting = DrivesSetting()
     examples: ExamplesSetting = ExamplesSetting()
@@ -66,7 +66,7 @@ def reduced(setting: BenchSetting) -> BenchSetting:
     return replace(
         setting,
         sees=SeesSetting(pictures=128),
-        fast=SpeedSetting(min_duration_s=1.0, min_queries=662, engines=("eager", "onnx")),
+        fast=LatencySetting(min_duration_s=1.0, min_queries=662, runtimes=("eager", "onnx")),
         robust=RobustSetting(pictures=32, severities=(3,), epsilons_px=(1, 4), pgd_steps=5),
         drives=DrivesSetting(
             roads=16, corrupted_roads=16, corruptions=("gaussian_noise", "contrast"), delays_s=(0.2, 0.3, 0.5)

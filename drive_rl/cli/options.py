@@ -52,6 +52,7 @@ SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Whic
 OldWorld = Annotated[str | None, typer.Option("--world", hidden=True, callback=_now("--world", "world={}"))]
 OldEngine = Annotated[str | None, typer.Option("--engine", hidden=True, callback=_now("--engine", "engine={}"))]
 OldKind = Annotated[str | None, typer.Option("--kind", hidden=True, callback=_now("--kind", "{}:NAME"))]
+OldFrames = Annotated[str | None, typer.Option("--frames", hidden=True, callback=_now("--frames", "--samples {}"))]
 WorldChanges = Annotated[
     list[str] | None,
     typer.Argument(

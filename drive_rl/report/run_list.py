@@ -36,8 +36,8 @@ def newest_runs(root: Path) -> tuple[list[RunLine], int]:
 def _line(run: RunFolder) -> RunLine:
     try:
         manifest = _read(run.last / "manifest.json")
-        looks = _read(run.last / "counters.json").get("looks", {}) if "num_frames" in manifest else {}
-        return RunLine(run.path, _progress(manifest), _best(_read(run.history), looks), _state(run, manifest))
+        validation = _read(run.last / "counters.json").get("validation", {}) if "num_samples" in manifest else {}
+        return RunLine(run.path, _progress(manifest), _best(_read(run.history), validation), _state(run, manifest))
     except (DriveRLError, OSError) as error:
         return RunLine(run.path, "", "", f"BROKEN: {error}")
 
@@ -45,7 +45,7 @@ def _line(run: RunFolder) -> RunLine:
 def _state(run: RunFolder, manifest: Mapping[str, Any]) -> str:
     if run.is_written_to:
         return "training"
-    now = manifest.get("num_timesteps", manifest.get("num_frames"))
+    now = manifest.get("num_timesteps", manifest.get("num_samples"))
     return "done" if now is not None and now in _read(run.finished).values() else "stopped"
 
 
@@ -58,18 +58,18 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _progress(manifest: Mapping[str, Any]) -> str:
-    for key, unit in (("num_timesteps", "steps"), ("num_frames", "pictures")):
+    for key, unit in (("num_timesteps", "steps"), ("num_samples", "pictures")):
         if isinstance(count := manifest.get(key), int):
             return f"{count:,} {unit}"
     return "no checkpoint"
 
 
-def _best(history: Mapping[str, Any], looks: Any) -> str:
+def _best(history: Mapping[str, Any], validation: Any) -> str:
     rows = history.get("evaluations")
     rates = [row.get("success") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     if numbers := [rate for rate in rates if isinstance(rate, int | float)]:
         return f"success {max(numbers):.0%}"
-    best = looks.get("best") if isinstance(looks, dict) else None
+    best = validation.get("best") if isinstance(validation, dict) else None
     scores = best.get("scores") if isinstance(best, dict) else None
     loss = scores.get("loss") if isinstance(scores, dict) else None
     return f"val loss {loss:.3g}" if isinstance(loss, int | float) else ""

@@ -10,7 +10,7 @@ from drive_rl.errors import DriveRLError
 
 PARTS = {
     "sees": {"lane": {"offset_m": {"mae": 0.04, "nll": None}}, "segmentation": {"ego_lane_iou": 0.96}},
-    "fast": {"parameters": 1000, "engines": {"onnx": {"error": "no"}}},
+    "fast": {"parameters": 1000, "runtimes": {"onnx": {"error": "no"}}},
     "robust": {"error": "a part that failed"},
 }
 

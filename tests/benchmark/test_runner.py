@@ -29,7 +29,7 @@ from drive_rl.benchmark.table import benchmark_progress, print_benchmark
 from drive_rl.config.reader import load_perception
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.writer import write_data
-from drive_rl.perception.evaluation.latency import SpeedSetting
+from drive_rl.perception.evaluation.latency import LatencySetting
 from drive_rl.perception.models.load import Trained
 from drive_rl.perception.training.trainer import fit
 from drive_rl.run.storage.lock import only_writer
@@ -37,7 +37,7 @@ from drive_rl.run.storage.lock import only_writer
 TINY = BenchSetting(
     split="val",
     sees=SeesSetting(pictures=6),
-    fast=SpeedSetting(min_duration_s=0.02, min_queries=8, batch=2, engines=("eager",)),
+    fast=LatencySetting(min_duration_s=0.02, min_queries=8, batch=2, runtimes=("eager",)),
     robust=RobustSetting(pictures=2, severities=(3,), epsilons_px=(2.0,), pgd_steps=1),
     drives=DrivesSetting(roads=4, corruptions=("gaussian_noise",), delays_s=(0.2, 0.4)),
     examples=ExamplesSetting(pictures=4, each=1),
@@ -50,9 +50,9 @@ NAMES = {"all": (), "seer": ("model.heads=[segmentation]",), "feeler": ("model.h
 
 
 class Silent:
-    def at(self, frames: int, of: int, loss: float) -> None: ...
+    def at(self, samples: int, of: int, loss: float) -> None: ...
 
-    def looked(self, look: object) -> None: ...
+    def validated(self, validation: object) -> None: ...
 
 
 class Road:
@@ -181,9 +181,9 @@ def test_a_part_that_fails_leaves_the_others_and_is_tried_again(models, tmp_path
 
 
 def test_an_engine_that_fails_is_tried_again(models, tmp_path):
-    setting = replace(TINY, fast=replace(TINY.fast, engines=("eager", "no-such")))
+    setting = replace(TINY, fast=replace(TINY.fast, runtimes=("eager", "no-such")))
     results = run_benchmark(models[1:2], tmp_path, setting, Road())
-    engines = results["models"][0]["parts"]["fast"]["engines"]
+    engines = results["models"][0]["parts"]["fast"]["runtimes"]
     assert "single_stream" in engines["eager"]
     assert engines["no-such"] == {"error": "KeyError: 'no-such'"}
     assert {path.stem for path in (tmp_path / "parts/seer").iterdir()} == {*PARTS} - {"fast"}

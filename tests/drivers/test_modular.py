@@ -146,9 +146,9 @@ def test_an_exported_model_is_read_and_drives_as_its_run(
     names = ["README.md", "eval.json", "manifest.json", "spec.yaml", "weights.safetensors"]
     assert sorted(path.name for path in folder.iterdir()) == names
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert (manifest["algorithm"], manifest["num_frames"]) == ("perception", 64)
+    assert (manifest["algorithm"], manifest["num_samples"]) == ("perception", 64)
     card = (folder / "README.md").read_text()
-    assert "- tells: lane\n" in card
+    assert "- predicts: lane\n" in card
     assert "- learned: 64 pictures rendered on the train roads, with labels, seed 0\n" in card
     monkeypatch.setenv("DRIVE_RL_PATH", str(tmp_path))
     assert load_trained("mine").name == "mine"

@@ -17,7 +17,7 @@ _NEEDED = ("weights.safetensors",)
 
 @dataclass(frozen=True)
 class Trained:
-    """A perception model that has learned."""
+    """A trained perception model."""
 
     name: str
     spec: PerceptionSpec
@@ -40,8 +40,8 @@ def load_trained(name: str) -> Trained:
         raise unknown("perception model", name, known_models())
     if not found.is_perception:
         raise DriveRLError(
-            f"{name}: is a driver, which predicts no lane state or masks; expected a perception model; fix: name one of"
-            f" {', '.join(known_models()) or 'your own, made by `drive-rl perception fit`'}"
+            f"{name}: is a driver, which predicts neither lane state nor masks; expected a perception model; fix: name"
+            f" one of {', '.join(known_models()) or 'your own, made by `drive-rl perception fit`'}"
         )
     spec = read_perception(found.spec)
     weights = found.weights / "weights.safetensors"

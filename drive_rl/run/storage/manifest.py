@@ -21,6 +21,8 @@ ALGORITHMS = (*DRIVERS, "perception")
 Count = Annotated[int, Field(ge=0, le=10**15)]
 """A number of steps, pictures or rows; the limit is above that of any run."""
 FIX = "fix: take another checkpoint of the run, or train again"
+_RENAMED = {"num_frames": "num_samples", "look": "validation"}
+"""Keys of perception models' manifests that have new names."""
 RESUMABLE = ("weights.safetensors", "optimizer.safetensors", "optimizer.json", "counters.json")
 """The files of every checkpoint that training resumes from."""
 
@@ -50,8 +52,8 @@ class DriverManifest(Manifest):
 class ModelManifest(Manifest):
     """The manifest of a perception model's checkpoint."""
 
-    num_frames: Count
-    look: Count = 0  # number of the validation, counted from 1
+    num_samples: Count
+    validation: Count = 0  # its number, counted from 1
 
 
 def write_manifest(folder: Path, head: Mapping[str, str | int]) -> None:
@@ -115,6 +117,9 @@ def _read(path: Path, needed: tuple[str, ...], algorithms: tuple[str, ...]) -> D
             f"{path}: algorithm = {manifest.get('algorithm')!r}: expected"
             f" {', '.join(algorithms[:-1])}{' or ' * (len(algorithms) > 1)}{algorithms[-1]}; {FIX}"
         )
+    for old, new in _RENAMED.items():
+        if old in manifest:
+            raise DriveRLError(f"{path}: {old}: is now {new}; fix: rename the key in this file, or fit again")
     kind = ModelManifest if manifest["algorithm"] == "perception" else DriverManifest
     return check_table(path, manifest, kind, FIX)
 

@@ -1,4 +1,7 @@
-"""Counted classes: against torchmetrics on random data, and by hand where conventions differ."""
+"""Counted classes: against torchmetrics on random data, and by hand where conventions differ.
+
+Covers confusion, segmentation and classification.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""The CULane rule against the outputs of the original evaluator (the golden file's note says how they were made)."""
+"""The CULane rule against the outputs of the original evaluator (the golden file's note says how they were made).
+
+Covers culane and matching.
+"""
 
 import json
 from math import isnan

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.perception.data.formats.label_files import short
+from drive_rl.perception.data.formats.label_files import Json, short
 from drive_rl.perception.data.records import BadRecord
 from drive_rl.perception.data.samples import UNKNOWN_CLASS
 from drive_rl.perception.scores.culane import FARTHEST_PX
@@ -49,7 +49,7 @@ class Area:
         return sum(map(len, self.polygons)) + (0 if self.runs is None else len(self.runs.lengths))
 
 
-def area_of(annotation: dict[str, Any], known_as: int) -> Area:
+def area_of(annotation: Json, known_as: int) -> Area:
     """Return an annotation's area: its segmentation, or its box where it has none.
 
     Raises:
@@ -155,14 +155,14 @@ def _decoded(runs: Runs, width: int, height: int) -> Painted:
         raise BadRecord("run lengths of another size: counts do not add up to the picture")
     ends = np.concatenate([[0], np.cumsum(runs.lengths)])
     is_inside = np.arange(len(runs.lengths)) % 2 == 1
-    seen = np.flatnonzero(is_inside & (runs.lengths > 0))
-    left, right = (ends[seen[0]] // height, -(-ends[seen[-1] + 1] // height)) if len(seen) else (0, 0)
+    filled = np.flatnonzero(is_inside & (runs.lengths > 0))
+    left, right = (ends[filled[0]] // height, -(-ends[filled[-1] + 1] // height)) if len(filled) else (0, 0)
     lengths = np.diff(ends.clip(left * height, right * height))
     inside = np.repeat(is_inside, lengths).reshape(right - left, height).T
     return (slice(0, height), slice(left, right)), inside, inside.size
 
 
-def _runs(segmentation: dict[str, Any]) -> Runs:
+def _runs(segmentation: Json) -> Runs:
     if not {"size", "counts"} <= segmentation.keys():
         raise BadRecord("not COCO's run lengths: expected size and counts")
     counts = segmentation["counts"]
