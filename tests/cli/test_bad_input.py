@@ -230,7 +230,7 @@ def test_a_damaged_run_spec(refused: Refused, here: Path) -> None:
 
 def test_a_run_without_a_last_checkpoint(refused: Refused, here: Path) -> None:
     shutil.rmtree(the_run(here) / "last")
-    assert "no last/ checkpoint to go on from" in refused("train", "--resume", "runs/tiny")
+    assert "no last/ checkpoint to resume from" in refused("train", "--resume", "runs/tiny")
 
 
 def test_foreign_zips_need_trust(refused: Refused, here: Path) -> None:

@@ -346,7 +346,7 @@ def test_a_full_disk_is_a_clear_error(run: RunFolder, no_login: pytest.MonkeyPat
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_wandb_never_moves_to_another_folder(run: RunFolder, no_login: pytest.MonkeyPatch) -> None:
     run.path.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    with pytest.raises(DriveRLError, match="may not be written"):
+    with pytest.raises(DriveRLError, match="cannot be written"):
         make_tracker("wandb", run, CONFIG)
 
 
