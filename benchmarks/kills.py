@@ -1,8 +1,8 @@
-"""Claim: a run that is killed anywhere is resumed to what an unbroken one becomes, and nothing is left over.
+"""Claim: a run killed anywhere resumes to the result of an unbroken one, and nothing is left over.
 
-PPO, DQN and a perception fit, the drivers with both engines, tiny. A third of the kills comes at a random time, a third
-at a random file operation (opening, renaming, deleting), by SIGKILL; the others are SIGTERM at a random time. A run is
-killed up to three times, then resumed to its end and compared: weights bit for bit, rows of metrics.csv but for the
+Tiny runs: PPO and DQN with both engines, and a perception fit. A third of the kills is SIGKILL at a random time, a
+third SIGKILL at a random file operation (opening, renaming, deleting), a third SIGTERM at a random time. A run is
+killed up to three times, then resumed to its end and compared: weights bit for bit, rows of metrics.csv without the
 clock, scores, `best/`, the film, and hidden files.
 """
 
@@ -31,44 +31,44 @@ def operations_under(folder: Path, then: Callable[[int], None]) -> None:
     """Call `then` with the number of every file operation of this process under `folder`, before it happens."""
     count, inside = 0, str(folder)
 
-    def look(event: str, arguments: tuple[Any, ...]) -> None:
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal count
-        within = event in _DELETIONS and arguments[1] >= 0  # by shutil.rmtree, which names no folder
+        within = event in _DELETIONS and arguments[1] >= 0  # by shutil.rmtree, which passes no folder
         if event in _OPERATIONS and (within or str(arguments[0]).startswith(inside)):
             count += 1
             then(count)
 
-    sys.addaudithook(look)
+    sys.addaudithook(hook)
 
 
 def die_at(folder: Path, number: int) -> None:
     """Kill this process at a file operation under `folder`."""
 
-    def look(count: int) -> None:
+    def hook(count: int) -> None:
         if count == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    operations_under(folder, look)
+    operations_under(folder, hook)
 
 
 def count_operations(folder: Path, into: Path) -> None:
-    """Keep the number of file operations under `folder` in a file that is outside."""
+    """Write the number of file operations under `folder` to a file outside it."""
     out = os.open(into, os.O_WRONLY | os.O_CREAT)
 
-    def look(count: int) -> None:
+    def hook(count: int) -> None:
         os.pwrite(out, f"{count:9d}".encode(), 0)
 
-    operations_under(folder, look)
+    operations_under(folder, hook)
 
 
 class Unbroken:
-    """A job's run that nobody killed, its seconds, and its file operations."""
+    """An unbroken run of a job, its seconds, and its file operations."""
 
     def __init__(self, job: Job, folder: Path) -> None:
         begin, counted = time.perf_counter(), folder / "counted"
         child = start(job.begin(folder / "runs"), folder / "log", lambda: count_operations(folder / "runs", counted))
         if code := wait(child):
-            sys.exit(f"{job.name}: exit code {code} of a run that nobody killed:\n{(folder / 'log').read_text()}")
+            sys.exit(f"{job.name}: exit code {code} of an unbroken run:\n{(folder / 'log').read_text()}")
         self.seconds = time.perf_counter() - begin
         self.operations = int(counted.read_text())
         self.run = only_run(folder / "runs")
@@ -76,25 +76,25 @@ class Unbroken:
 
 
 def broken(job: Job, unbroken: Unbroken, folder: Path, hows: list[str], rng: random.Random) -> dict[str, Any]:
-    """Kill a run in some ways, resume it to its end, and return what became of it."""
+    """Kill a run in some ways, resume it to its end, and return the outcome."""
     log, runs = folder / "log", folder / "runs"
-    told: list[str] = []
+    kills: list[str] = []
     again = 0
     for how in hows:
         run = only_run(runs)
         if run is not None and has_ended(run):
             break
         if run is not None and not (run / "last").exists():
-            again, run = again + 1, None  # killed before it had begun to learn: there is nothing to lose
+            again, run = again + 1, None  # killed before its first checkpoint: nothing to lose
             shutil.rmtree(runs)
-        told.append(kill(job, how, run, runs, unbroken, log, rng))
+        kills.append(kill(job, how, run, runs, unbroken, log, rng))
     run = only_run(runs)
     if run is None or not (run / "last").exists():
         shutil.rmtree(runs, ignore_errors=True)
         code, _ = finish(job.begin(runs), log)
     elif has_ended(run):
         code = 0
-        (run / ".lock").unlink(missing_ok=True)  # killed with all done: no resume will take it, and nobody holds it
+        (run / ".lock").unlink(missing_ok=True)  # killed when finished: it cannot be resumed, and nobody holds the lock
     else:
         code, _ = finish(job.resume(run), log)
     run = only_run(runs)
@@ -103,7 +103,7 @@ def broken(job: Job, unbroken: Unbroken, folder: Path, hows: list[str], rng: ran
     wrong += ["no run"] if run is None else differences(run, unbroken.run)
     return {
         "job": job.name,
-        "kills": told,
+        "kills": kills,
         "begun_again": again,
         "wrong": wrong,
         "log": log.read_text() if wrong else "",
@@ -111,7 +111,7 @@ def broken(job: Job, unbroken: Unbroken, folder: Path, hows: list[str], rng: ran
 
 
 def kill(job: Job, how: str, run: Path | None, runs: Path, unbroken: Unbroken, log: Path, rng: random.Random) -> str:
-    """Begin or resume a run and kill it; return how it went."""
+    """Start or resume a run and kill it; return what happened."""
     words = job.begin(runs) if run is None else job.resume(run)
     if how == "file":
         number = rng.randint(1, unbroken.operations)
@@ -155,7 +155,7 @@ def main() -> None:
 
 
 def finish_bench(bench: Bench, chosen: list[Job], samples: list[dict[str, Any]]) -> None:
-    """Say what was found."""
+    """Print and record the outcomes."""
     ends = Counter(kill.rsplit(": ", 1)[1] for row in samples for kill in row["kills"])
     wrong = [line for row in samples for line in row["wrong"]]
     figures = {

@@ -1,8 +1,8 @@
-"""Claim: what pictures without labels are worth: errors on unseen roads with 1, 10 and 100 % of the labels.
+"""Claim: the benefit of pictures without labels: errors on unseen roads with 1, 10 and 100 % of the labels.
 
-An encoder learns from the train roads' pictures alone (VICReg); then the lane state is learned from it with few and
-with many labelled roads, and from scratch with the same. Every fit sees as many pictures; seeds differ in weights and
-order.
+An encoder is trained on the train roads' pictures alone (VICReg); then a lane-state model is fitted from it with few
+and with many labelled roads, and from scratch with the same. Every fit uses as many pictures; seeds differ in weights
+and order.
 """
 
 import argparse
@@ -39,12 +39,12 @@ def learn(spec: PerceptionSpec, runs: Path) -> RunFolder:
 
 
 def errors(run: RunFolder, samples: Samples) -> dict[str, float]:
-    """Return the mean absolute errors of a run's best model on pictures it never saw."""
+    """Return the mean absolute errors of a run's best model on held-out pictures."""
     model = load_trained(str(run.path)).model
     with torch.no_grad():
-        told = np.concatenate([model(part)["lane"].numpy() for part in torch.as_tensor(samples.images).split(64)])
+        predicted = np.concatenate([model(part)["lane"].numpy() for part in torch.as_tensor(samples.images).split(64)])
     names = ("offset_m", "heading_error_rad")
-    found = lane_errors(told[:, :2], samples.lane[:, :2], names)
+    found = lane_errors(predicted[:, :2], samples.lane[:, :2], names)
     return {"offset_m": found["offset_m"].mae, "heading_deg": found["heading_error_deg"].mae}
 
 
@@ -54,8 +54,8 @@ def main() -> None:
     parser.add_argument(
         "--shares", type=float, nargs="+", default=[0.01, 0.1, 1.0], help="of the train roads, labelled"
     )
-    parser.add_argument("--samples", type=int, default=24_000, help="pictures that each fit learns from")
-    parser.add_argument("--unlabelled", type=int, default=64_000, help="pictures that VICReg learns from")
+    parser.add_argument("--samples", type=int, default=24_000, help="pictures of each fit")
+    parser.add_argument("--unlabelled", type=int, default=64_000, help="pictures of the fit without labels")
     parser.add_argument("--test-samples", type=int, default=2_000)
     bench = Bench("label_efficiency", parser)
     args = bench.args
@@ -64,21 +64,21 @@ def main() -> None:
         runs = Path(folder)
         for seed in args.seeds:
             common = [f"seed={seed}", "track=none"]
-            blind = load_perception("vicreg", [*common, f"fit.samples={args.unlabelled}"])
-            start = learn(blind, runs)
-            test = held_out(blind.world, blind.data, "test", args.test_samples)
+            unlabelled = load_perception("vicreg", [*common, f"fit.samples={args.unlabelled}"])
+            encoder = learn(unlabelled, runs)
+            test = held_out(unlabelled.world, unlabelled.data, "test", args.test_samples)
             for share in args.shares:
                 for how in ("scratch", "vicreg"):
                     changes = [*common, "fit.task=labels", "fit.batch_size=32", f"fit.samples={args.samples}"]
                     changes += [f"data.labelled={share}", f"fit.evaluate_every={max(1, args.samples // 6)}"]
-                    changes += [f"model.init_from={start.path}"] if how == "vicreg" else []
+                    changes += [f"model.init_from={encoder.path}"] if how == "vicreg" else []
                     found = errors(learn(load_perception("vicreg", changes), runs), test)
-                    measured.append({"seed": seed, "labelled": share, "start": how, **found})
+                    measured.append({"seed": seed, "labelled": share, "init": how, **found})
                     print(measured[-1], flush=True)
     figures = {
         how: {
             str(share): {
-                key: spread([s[key] for s in measured if (s["labelled"], s["start"]) == (share, how)])
+                key: spread([s[key] for s in measured if (s["labelled"], s["init"]) == (share, how)])
                 for key in ("offset_m", "heading_deg")
             }
             for share in args.shares
@@ -97,7 +97,7 @@ def main() -> None:
     ]
     show(
         "mean absolute error on test roads, median seed",
-        ["labelled roads", "start", "offset [m]", "heading [deg]"],
+        ["labelled roads", "init", "offset [m]", "heading [deg]"],
         rows,
     )
     bench.finish(figures, measured)

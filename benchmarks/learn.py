@@ -1,9 +1,9 @@
 """Claim: camera only, PPO drives >= 99 % of 200 unseen roads after 90 s of training, DQN >= 97 % after 180 s (2 cores).
 
-With the batch engine: >= 99 % of 500 unseen roads, every one of 5 seeds, 60 s and 120 s after the process started.
+With the batch engine: >= 99 % of 500 unseen roads, for each of 5 seeds, 60 s and 120 s after the process started.
 
-Trains through the command line, then scores each run's shipped (best held-out) checkpoint there too, on roads of a
-split that training never sees, and on the hardest tier alone.
+Trains from the command line, then evaluates each run's best checkpoint on roads of a split that training never uses,
+and on the hardest tier alone.
 """
 
 import argparse
@@ -29,7 +29,7 @@ HARDEST = "lane_follow_hard"
 
 
 def train(experiment: str, seed: int, changes: list[str], runs: Path) -> tuple[RunFolder, dict[str, Any]]:
-    """Train one seed; return its run and what it took."""
+    """Train one seed; return its run and its cost."""
     options = ["--seed", str(seed), "--track", "none", "--no-film", "--runs", str(runs)]
     _, process_s = run([*CLI, "train", experiment, *changes, *options])
     folder = RunFolder.open(runs / Path(experiment).stem)
@@ -49,7 +49,7 @@ def train(experiment: str, seed: int, changes: list[str], runs: Path) -> tuple[R
 
 
 def score(folder: RunFolder, split: str, episodes: int, engine: str, world: str | None = None) -> dict[str, Any]:
-    """Drive the run's shipped checkpoint on a split; return its rates and every road that it failed."""
+    """Evaluate the run's best checkpoint on a split; return its rates and every road that it failed."""
     changes = [*([f"world={world}"] if world else []), f"engine={engine}"]
     found = run_json([*CLI, "eval", folder.path, *changes, "--split", split, "--episodes", str(episodes), "--json"])
     kept = ("road_seed", "tier", "end_reason", "route_completion", "max_offset_m", "mean_speed_mps")
@@ -68,7 +68,7 @@ def score(folder: RunFolder, split: str, episodes: int, engine: str, world: str 
 
 
 def pooled(scores: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the success of all seeds' roads together, with its 95 % interval, and the median over seeds."""
+    """Return the success on all seeds' roads, with its 95 % interval, and the median over seeds."""
     rate = wilson(sum(row["successes"] for row in scores), sum(row["episodes"] for row in scores))
     return {
         "success": rate.value,
@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experiment", default="ppo-lane-follow", help="a name of configs/")
     parser.add_argument("--seeds", type=int, nargs="+", help="default: 0 1 2, or 0 to 4 with the batch engine")
-    parser.add_argument("--episodes", type=int, help="roads driven by each seed (default: 200, or 500)")
+    parser.add_argument("--episodes", type=int, help="roads for each seed (default: 200, or 500)")
     parser.add_argument("--split", choices=("val", "test"), default="test")
     parser.add_argument("--cores", type=int, default=2, help="cores that training may use")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the experiment")
@@ -100,7 +100,7 @@ def main() -> None:
     try:
         samples, specs = [], []
         for seed in args.seeds:
-            folder, took = train(name, seed, args.set, runs)
+            folder, cost = train(name, seed, args.set, runs)
             specs.append(parse_run(folder.spec.read_text(encoding="utf-8"), folder.spec).model_dump(mode="json"))
             scores = {
                 "held_out": score(folder, args.split, args.episodes, engine),
@@ -108,7 +108,7 @@ def main() -> None:
             }
             if engine == "batch":
                 scores["in_bullet"] = score(folder, args.split, args.episodes, "bullet")
-            samples.append({**took, **scores})
+            samples.append({**cost, **scores})
             _print_seed(samples[-1])
     finally:
         if args.keep is None:

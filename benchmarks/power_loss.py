@@ -1,10 +1,9 @@
-"""Claim: a power loss at any moment of a training leaves a run that resumes to what an unbroken one becomes.
+"""Claim: a power loss at any moment of training leaves a run that resumes to the result of an unbroken one.
 
-PPO, DQN and a perception fit, tiny, each on a disk of its own: an ext4 image. At random moments the training stands
-still while the image is copied: what the disk held, without what the system had yet to write. Every other time the
-journal has just been committed, so that renames are on the disk and the bytes of unsynced files are not. Each copy is
-mounted (its journal is played back), every checkpoint in it is verified, and the run is resumed to its end and
-compared. Needs root.
+Tiny runs of PPO, DQN and a perception fit, each on its own disk: an ext4 image. At random moments training is paused
+while the image is copied: the disk's contents without the system's pending writes. Every other time the journal has
+just been committed, so that renames are on the disk but the bytes of unsynced files are not. Each copy is mounted (its
+journal is replayed), every checkpoint in it is verified, and the run is resumed to its end and compared. Needs root.
 """
 
 import argparse
@@ -34,7 +33,7 @@ _MOST_PAUSE_S = 0.7
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """Return every checkpoint of a run, as a process that opens it to write would see them."""
+    """Return every checkpoint of a run, as a process that opens it for writing would find them."""
     for folder in (run, run / "checkpoints"):
         sweep(folder)
     return [path for path in (run / "last", run / "best", *(run / "checkpoints").glob("step_*")) if path.is_dir()]
@@ -52,7 +51,7 @@ def damaged(run: Path) -> list[str]:
 
 
 def copies(job: Job, place: Path, count: int, rng: random.Random) -> Iterator[Path]:
-    """Train on a disk, again and again, and yield copies of it; the first training's end lies in `place/unbroken`."""
+    """Train on a disk, again and again, and yield copies of it; the first finished run goes to `place/unbroken`."""
     made = 0
     while made < count:
         make_image(place / "image", _DISK_MB)
@@ -60,7 +59,7 @@ def copies(job: Job, place: Path, count: int, rng: random.Random) -> Iterator[Pa
             child = start(job.begin(disk / "runs"), place / "log")
             while (run := only_run(disk / "runs")) is None or not (run / "last").is_dir():
                 if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                    sys.exit(f"{job.name}: it ended before it began:\n{(place / 'log').read_text()}")
+                    sys.exit(f"{job.name}: it ended before its first checkpoint:\n{(place / 'log').read_text()}")
                 time.sleep(0.01)
             while made < count and not has_ended(run):
                 time.sleep(rng.uniform(0, _MOST_PAUSE_S))
@@ -78,7 +77,7 @@ def copies(job: Job, place: Path, count: int, rng: random.Random) -> Iterator[Pa
 
 
 def after(job: Job, copy: Path, place: Path) -> dict[str, Any]:
-    """Resume the run on a copy of the disk to its end, and return what became of it."""
+    """Resume the run on a copy of the disk to its end, and return the outcome."""
     log = place / "log-after"
     log.unlink(missing_ok=True)
     with mounted(copy, place / "after") as disk:
@@ -89,8 +88,8 @@ def after(job: Job, copy: Path, place: Path) -> dict[str, Any]:
         code = 0 if ended else finish(job.resume(run), log)[0]
         wrong += [f"exit code {code}"] if code else []
         wrong += differences(run, place / "unbroken")
-    said = log.read_text()[-4000:] if wrong and log.exists() else ""
-    return {"job": job.name, "ended_before": ended, "wrong": wrong, "log": said}
+    output = log.read_text()[-4000:] if wrong and log.exists() else ""
+    return {"job": job.name, "ended_before": ended, "wrong": wrong, "log": output}
 
 
 def main() -> None:

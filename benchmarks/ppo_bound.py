@@ -1,15 +1,15 @@
 """Claim: PPO with the batch engine trains at >= 80 % of the speed at which its networks alone run forward and backward.
 
-The bound is what no layout of the rest can beat: the same forward passes (a step's pictures through the eyes, a step's
-lane states through the policy) and the same forward and backward passes (the eyes' minibatches, the policy's
-minibatches), as many as in an update, on tensors that lie ready; no environment, no optimizer, no buffer. Training and
-bound take turns on the same core.
+The bound is what no other implementation of the rest can beat: the same forward passes (a step's pictures through the
+lane network, a step's lane states through the policy) and the same forward and backward passes (minibatches of the lane
+network and of the policy), as many as in an update, on tensors in memory; without environment, optimizer or buffer.
+Training and bound alternate on the same core.
 """
 
 import argparse
 import os
 import time
-from typing import Any, cast
+from typing import cast
 
 import torch
 from record import Bar, Bench, show, spread
@@ -17,15 +17,15 @@ from record import Bar, Bench, show, spread
 from drive_rl.config.driver_spec import PpoSpec
 from drive_rl.config.reader import load_run
 from drive_rl.learn.build import build_model, make_envs
-from drive_rl.learn.guidance.lane_net import LANE_STATE, LaneStateNet
-from drive_rl.learn.guidance.policies import GuidedPPO
+from drive_rl.learn.guidance.lane_net import LANE_STATE
+from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedPPO
 from drive_rl.run.process.allocator import keep_freed_memory
 
 CPU = torch.device("cpu")
 
 
 class Training:
-    """PPO as `drive-rl train` runs it, evaluations left out."""
+    """PPO as `drive-rl train` runs it, without evaluations."""
 
     def __init__(self, experiment: str) -> None:
         run = load_run(experiment)
@@ -46,20 +46,17 @@ class Passes:
 
     def __init__(self, training: Training) -> None:
         agent, model = training.agent, training.model
-        assert agent.guidance is not None, "the eyes are the larger part"
-        self._agent, self._policy, self._lane_net = (
-            agent,
-            model.policy,
-            cast(LaneStateNet, cast(Any, model.policy).lane_net),
-        )
+        assert agent.guidance is not None, "the lane network is the larger part"
+        policy = cast(GuidedActorCritic, model.policy)
+        self._agent, self._policy, self._lane_net = agent, policy, policy.lane_net
         n, self._fields = agent.num_envs, cast(tuple[int], LANE_STATE.shape)[0]
-        pictures = model.guidance._pictures.shape[1:]
-        self._seen = torch.randint(0, 256, (n, *pictures), dtype=torch.uint8)
-        self._told = torch.randn(n, self._fields)
-        self._lesson = torch.randint(0, 256, (agent.guidance.batch_size, *pictures), dtype=torch.uint8)
+        shape = cast(tuple[int, ...], policy.camera.shape)
+        self._pictures = torch.randint(0, 256, (n, *shape), dtype=torch.uint8)
+        self._predicted = torch.randn(n, self._fields)
+        self._batch = torch.randint(0, 256, (agent.guidance.batch_size, *shape), dtype=torch.uint8)
         self._truths = torch.randn(agent.guidance.batch_size, self._fields)
         self._states, self._actions = torch.randn(agent.batch_size, self._fields), torch.randn(agent.batch_size, 2)
-        self._lessons = round(training.rollout * agent.guidance.passes / agent.guidance.batch_size)
+        self._lane_minibatches = round(training.rollout * agent.guidance.passes / agent.guidance.batch_size)
         self._minibatches = agent.epochs * training.rollout // agent.batch_size
 
     def block(self, updates: int) -> float:
@@ -68,10 +65,10 @@ class Passes:
         for _ in range(updates):
             with torch.no_grad():
                 for _ in range(self._agent.steps_per_update):
-                    self._lane_net(self._seen)
-                    self._policy(self._told)
-            for _ in range(self._lessons):
-                self._backward((self._lane_net(self._lesson) - self._truths).square().mean(), self._lane_net)
+                    self._lane_net(self._pictures)
+                    self._policy(self._predicted)
+            for _ in range(self._lane_minibatches):
+                self._backward((self._lane_net(self._batch) - self._truths).square().mean(), self._lane_net)
             for _ in range(self._minibatches):
                 values, log_prob, _ = self._policy.evaluate_actions(self._states, self._actions)
                 self._backward(values.mean() + log_prob.mean(), self._policy)
@@ -84,7 +81,7 @@ class Passes:
 
 
 def main() -> None:
-    """Train and pass in turn."""
+    """Alternate training and passes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiment", default="ppo-batch", help="a guided PPO of configs/")
     parser.add_argument("--rounds", type=int, default=9)
@@ -97,7 +94,7 @@ def main() -> None:
     torch.distributions.Distribution.set_default_validate_args(False)
     training = Training(args.experiment)
     passes = Passes(training)
-    training.block(args.updates)  # warm-up, and pictures to learn from
+    training.block(args.updates)  # warm-up, and samples to train on
     passes.block(args.updates)
     rows = [(training.block(args.updates), passes.block(args.updates)) for _ in range(args.rounds)]
     figures = {

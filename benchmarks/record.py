@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from drive_rl.run.provenance import provenance
+from drive_rl.run.provenance import Provenance, provenance
 from drive_rl.run.storage.atomic import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,8 +139,8 @@ def _text(cell: object) -> str:
     return f"{cell:,.0f}" if isinstance(cell, int | float) else str(cell)
 
 
-def _provenance() -> dict[str, Any]:
-    """Return commit, versions and machine; fresh results of other benchmarks do not make a checkout dirty."""
+def _provenance() -> Provenance:
+    """Return the code's and the machine's description; other benchmarks' fresh results do not make a checkout dirty."""
     made = provenance("field")
     if made["git"] is not None:
         changed = subprocess.run(

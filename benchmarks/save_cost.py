@@ -1,7 +1,7 @@
-"""Claim: safety costs little. Share of a training's time that goes to syncs and locks, and to all of its saving.
+"""Claim: safety is cheap: the share of training time that syncs and locks take, and all saving.
 
-The shipped experiments as they stand, seed 0, without film or tracker, one process each. Timed are the calls themselves
-(`fsync`, `syncfs`, `flock`, and each write of `last/`), on the disk that holds the runs: the machine's speed cancels.
+The shipped experiments unchanged, seed 0, without film or tracker, one process each. The calls themselves are timed
+(`fsync`, `syncfs`, `flock`, each write of `last/`) on the disk that holds the runs: the machine's speed cancels out.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def main() -> None:
         found[experiment] = json.loads(done.stdout.splitlines()[-1])
     shares = {name: row["safety_s"] / row["train_s"] for name, row in found.items()}
     show(
-        "Share of training that safety takes",
+        "Share of training time for safety",
         (
             "experiment",
             "training [s]",

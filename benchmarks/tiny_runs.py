@@ -1,6 +1,6 @@
-"""Runs that take seconds, for benchmarks that stop them anywhere, and what tells a resumed one from an unbroken one.
+"""Runs that take seconds, for benchmarks that stop them anywhere, and the differences of a resumed and an unbroken run.
 
-Each runs in a process forked from one that has imported everything already, so that hundreds of them take minutes.
+Each runs in a process forked from one that has imported everything, so that hundreds of them take minutes.
 """
 
 import json
@@ -24,12 +24,12 @@ from drive_rl.run.storage.atomic import read_json
 from drive_rl.run.storage.manifest import verify
 
 _WORLD = ("road.length_m=60", "task.time_limit_s=4", "camera.width_px=24", "camera.height_px=16")
-_GUIDE = ("guidance.pictures=100", "guidance.batch_size=16", "encoder.features=16", "hidden=[8]")
+_GUIDANCE = ("guidance.pictures=100", "guidance.batch_size=16", "encoder.features=16", "hidden=[8]")
 _AGENT = {
-    "ppo": ("num_envs=2", "steps_per_update=32", "batch_size=32", "epochs=1", *_GUIDE),
+    "ppo": ("num_envs=2", "steps_per_update=32", "batch_size=32", "epochs=1", *_GUIDANCE),
     "dqn": (
         *("num_envs=2", "learning_starts=32", "batch_size=8", "buffer_size=400", "gradient_steps=1"),
-        *("target_update_every=64", *_GUIDE),
+        *("target_update_every=64", *_GUIDANCE),
     ),
 }
 _RUN = ("evaluation.every_steps=128", "evaluation.episodes=2", "checkpoint_every=64", "keep_checkpoints=2")
@@ -41,18 +41,18 @@ _FIT = (
 
 @dataclass(frozen=True)
 class Job:
-    """One tiny run: what `drive-rl` is told."""
+    """One tiny run, as arguments of `drive-rl`."""
 
     name: str
     verb: tuple[str, ...]
     words: tuple[str, ...]
 
     def begin(self, runs: Path) -> list[str]:
-        """Return the words that begin it under `runs`."""
+        """Return the arguments that start it under `runs`."""
         return [*self.verb, *self.words, "track=csv", "--device", "cpu", "--runs", str(runs)]
 
     def resume(self, run: Path) -> list[str]:
-        """Return the words that resume it."""
+        """Return the arguments that resume it."""
         return [*self.verb, "--resume", str(run), "--device", "cpu"]
 
 
@@ -69,7 +69,7 @@ def jobs(length: int = 1) -> list[Job]:
 
 
 def warm_up() -> None:
-    """Load compiled code once, for all processes that are forked later."""
+    """Load compiled code once, for all processes forked later."""
     for env in (gymnasium.make("drive_rl/LaneFollow-v0"), gymnasium.make_vec("drive_rl/LaneFollow-v0", num_envs=2)):
         env.reset(seed=0)
         env.step(env.action_space.sample())
@@ -77,11 +77,11 @@ def warm_up() -> None:
 
 
 def start(words: list[str], log: Path, watch: Callable[[], None] | None = None) -> int:
-    """Fork a process that does what `drive-rl WORDS` does; return its id.
+    """Fork a process that runs `drive-rl WORDS`; return its id.
 
     Args:
         words: The command line.
-        log: Where its output goes, after what is there.
+        log: Its output is appended here.
         watch: Called in it first.
     """
     sys.stdout.flush()
@@ -113,7 +113,7 @@ def wait(child: int) -> int:
 
 
 def finish(words: list[str], log: Path) -> tuple[int, float]:
-    """Run one to its end; return its exit code and its seconds."""
+    """Run one to its end; return its exit code and seconds."""
     begin = time.perf_counter()
     return wait(start(words, log)), time.perf_counter() - begin
 
@@ -125,12 +125,12 @@ def only_run(runs: Path) -> Path | None:
 
 
 def has_ended(run: Path) -> bool:
-    """Whether a resume is refused because there is nothing left to do."""
+    """Whether it is finished, so that a resume is refused."""
     return (run / "finished.json").is_file()
 
 
 def differences(run: Path, unbroken: Path) -> list[str]:
-    """Return what is wrong with a finished run, or other than in an unbroken one of the same words."""
+    """Return the faults of a finished run, and its differences to an unbroken one of the same arguments."""
     wrong = [f"leftover {path.relative_to(run)}" for path in run.rglob(".*")]
     for name in ("last", "best"):
         try:
@@ -159,7 +159,7 @@ def _bytes(checkpoint: Path) -> bytes:
 
 
 def _rows(run: Path) -> list[str]:
-    """Return the rows of metrics.csv, if there is one, without the clock's columns; as text, for NaN is not NaN."""
+    """Return the rows of metrics.csv, if there is one, without the clock's columns; as text, because NaN != NaN."""
     path = run / "metrics.csv"
     rows = read_metrics(path) if path.exists() else []
     return [json.dumps({key: value for key, value in row.items() if not key.startswith("time/")}) for row in rows]

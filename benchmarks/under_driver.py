@@ -1,8 +1,8 @@
-"""Claim: what a perception model is worth under a driver: steps and seconds until 99 % of 100 val roads are driven.
+"""Claim: the benefit of a perception model to a driver: steps and seconds until it drives 99 % of 100 val roads.
 
-`lane-state` learns to tell the lane state from pictures; then `ppo-batch` learns from scratch, with its encoder
-started from that model (fine-tuned, or frozen), or with the model as eyes; each with several seeds, on val roads while
-learning and on test roads at the end. The seconds of the model itself are told apart.
+`lane-state` is fitted to predict the lane state from pictures; then `ppo-batch` is trained from scratch, with its
+encoder initialised from that model (fine-tuned, or frozen), or on the model's predictions; each with several seeds,
+evaluated on val roads in training and on test roads at the end. The time to fit the model is reported separately.
 """
 
 import argparse
@@ -19,19 +19,24 @@ DRIVE_RL = [sys.executable, "-m", "drive_rl"]
 
 
 def variants(model: Path) -> dict[str, list[str]]:
-    """Return what each way of using the model changes in the experiment."""
-    start = f"agent.encoder.init_from={model}"
+    """Return the changes to the experiment for each way of using the model."""
+    init = f"agent.encoder.init_from={model}"
     return {
         "from scratch": [],
-        "encoder fine-tuned": [start],
-        "encoder frozen": [start, "agent.encoder.frozen=true"],
-        "eyes": [f"agent.perception_model={model}", "agent.observation=camera+state", "agent.guidance=null"],
+        "encoder fine-tuned": [init],
+        "encoder frozen": [init, "agent.encoder.frozen=true"],
+        "perception model": [
+            f"agent.perception_model={model}",
+            "agent.observation=camera+state",
+            "agent.guidance=null",
+        ],
     }
 
 
-def folder_of(said: str, here: Path) -> Path:
-    found = re.search(r"^run: (.+)$", said, re.MULTILINE)
-    assert found, said
+def folder_of(output: str, here: Path) -> Path:
+    """Return the run folder that a command printed."""
+    found = re.search(r"^run: (.+)$", output, re.MULTILINE)
+    assert found, output
     return here / found[1]
 
 
@@ -70,17 +75,17 @@ def main() -> None:
         here = Path(temporary)
         for seed in args.seeds:
             fit = ["perception", "fit", "lane-state", *args.fit, "--seed", str(seed), "--track", "none"]
-            said, fit_s = run([*DRIVE_RL, *fit], here)
-            for name, changes in variants(folder_of(said, here)).items():
+            output, fit_s = run([*DRIVE_RL, *fit], here)
+            for name, changes in variants(folder_of(output, here)).items():
                 often = ["evaluation.every_steps=8000", "evaluation.episodes=100", *args.set]
                 found = learn(args.experiment, [*often, *changes], seed, args.episodes, here)
                 samples.append(
-                    {"seed": seed, "start": name, "fit_s": 0.0 if name == "from scratch" else fit_s, **found}
+                    {"seed": seed, "variant": name, "fit_s": 0.0 if name == "from scratch" else fit_s, **found}
                 )
                 print(samples[-1], flush=True)
     figures, rows = {}, []
     for name in variants(Path()):
-        own = [sample for sample in samples if sample["start"] == name]
+        own = [sample for sample in samples if sample["variant"] == name]
         reached = [s for s in own if s["steps_to_99"] is not None]
         figures[name] = {
             "reached": len(reached),
@@ -93,7 +98,7 @@ def main() -> None:
         rows.append(
             [name, f"{len(reached)} of {len(own)}", *(str(figures[name][key]) for key in list(figures[name])[2:])]
         )
-    show("until 99 % of 100 val roads", ["start", "seeds", "steps", "seconds", "test success", "fit [s]"], rows)
+    show("until 99 % of 100 val roads", ["variant", "seeds", "steps", "seconds", "test success", "fit [s]"], rows)
     bench.finish(figures, samples)
 
 

@@ -11,7 +11,7 @@ from drive_rl.config.spec import Engine, Split
 from drive_rl.drivers.driver import Driver
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.drivers.perturbed import CorruptedDriver, Corruption, PerturbedDriver
-from drive_rl.learn.load_driver import drive_by
+from drive_rl.learn.load_driver import modular_driver
 from drive_rl.perception.models.load import Trained
 
 
@@ -70,7 +70,7 @@ def drive_model(
         DriveRLError: the model predicts no lane state, the split has fewer roads, or the engine cannot run the world.
     """
     world = trained.spec.world
-    driver: Driver = drive_by(trained)
+    driver: Driver = modular_driver(trained)
     if corrupt is not None:
         driver = CorruptedDriver(driver, corrupt)
     if delay_s:

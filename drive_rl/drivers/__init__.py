@@ -1,1 +1,1 @@
-"""Whoever turns observations into actions, and how they are scored."""
+"""Drivers, which map observations to actions, and their evaluation."""

@@ -1,18 +1,17 @@
-"""Who drives: the `Driver` protocol, and a stable-baselines3 policy as one. It knows no file, world or engine."""
+"""The `Driver` protocol, and a stable-baselines3 policy as a driver. It knows no file, world or engine."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from stable_baselines3.common.policies import BasePolicy
 
 from drive_rl.config.spec import Actions, Observation
-from drive_rl.drivers.lane_estimator import LaneEstimator
+from drive_rl.drivers.lane_state import LaneStateSource
 from drive_rl.drivers.observations import Batch
 
 
 class Driver(Protocol):
-    """Whoever turns observations into actions, deterministically."""
+    """Maps observations to actions, deterministically."""
 
     name: str
     observation: Observation
@@ -24,39 +23,53 @@ class Driver(Protocol):
 
 
 @runtime_checkable
-class Remembers(Protocol):
-    """A driver that keeps something of each row of the batch from step to step."""
+class Stateful(Protocol):
+    """A driver with memory of each row of the batch."""
 
     def begin(self, rows: Sequence[int]) -> None:
-        """Forget what is kept of some rows: an episode begins there."""
+        """Forget some rows: an episode begins there."""
         ...
 
 
 def begin_episodes(driver: Driver, rows: Sequence[int]) -> None:
-    """Tell a driver that episodes begin in some rows of the batch; most drivers need not know."""
-    if isinstance(driver, Remembers):
+    """Let a driver with memory know that episodes begin in some rows of the batch."""
+    if isinstance(driver, Stateful):
         driver.begin(rows)
 
 
+class Predict(Protocol):
+    """The `predict` of a stable-baselines3 policy."""
+
+    def __call__(self, observation: Any, /, *, deterministic: bool) -> tuple[np.ndarray, Any]:
+        """Return actions, one a row, and a recurrent policy's state."""
+        ...
+
+
 class PolicyDriver:
-    """A stable-baselines3 policy as a `Driver`; with an `estimator`, it acts on the lane state that this predicts."""
+    """A stable-baselines3 policy as a `Driver`.
+
+    Args:
+        name: What the driver is called.
+        predict: The policy's.
+        observation: What the driver reads.
+        actions: What the policy returns.
+        source: Predicts the lane state that `predict` takes; None: `predict` takes the observations.
+    """
 
     def __init__(
         self,
         name: str,
-        policy: BasePolicy,
+        predict: Predict,
         observation: Observation,
         actions: Actions,
-        estimator: LaneEstimator | None = None,
+        source: LaneStateSource | None = None,
     ) -> None:
         self.name = name
         self.observation: Observation = observation
         self.actions: Actions = actions
-        self._policy, self._estimator = policy, estimator
+        self._predict, self._source = predict, source
 
     def act(self, observations: Batch) -> np.ndarray:
         """Return the policy's best action for each row."""
-        if self._estimator is not None:
-            assert isinstance(observations, dict), "a perception model takes camera+state"
-            observations = self._estimator.state(observations)
-        return self._policy.predict(observations, deterministic=True)[0]
+        read = observations if self._source is None else self._source.lane_state(observations)
+        return self._predict(read, deterministic=True)[0]

@@ -1,11 +1,11 @@
-"""Driving episodes to be scored: each road exactly once, deterministic, whatever the number of environments.
+"""Evaluation: each road driven exactly once, deterministically, with the same score for any number of environments.
 
-It knows environments, drivers and scores; it does not know how a driver came to be, nor where its score goes.
+It knows environments, drivers and scores; it does not know where drivers come from, or where scores go.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import gymnasium
 import numpy as np
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 Progress = Callable[[EpisodeMetrics], None]
 
 BATCH = 8
-"""Rows of every batch that is driven in PyBullet, and the most environments side by side."""
+"""Rows of a batch in PyBullet, and the most environments side by side."""
 
 CARS = 16
-"""Rows of every batch that the batch engine drives."""
+"""Rows of a batch in the batch engine."""
 
 
 class Evaluator:
-    """A pool of environments kept open, for evaluations that come back (a context manager).
+    """A pool of environments kept open for repeated evaluations (a context manager).
 
     Args:
-        driver: Who drives.
+        driver: The driver.
         world: The world to drive in.
-        split: Which roads.
-        num_envs: How many PyBullet environments are driven side by side, at most 8: it never changes the score.
-        engine: Which engine drives.
+        split: The roads'.
+        num_envs: PyBullet environments side by side, at most 8; the score does not depend on it.
+        engine: Which engine simulates.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Evaluator:
 
 
 def _make_envs(driver: Driver, world: WorldSpec, split: Split, count: int) -> list["LaneEnv"]:
-    from drive_rl.sim.envs.lane_env import LaneEnv  # the batch engine does without PyBullet
+    from drive_rl.sim.envs.lane_env import LaneEnv  # the batch engine needs no PyBullet
 
     return [LaneEnv(world, driver.observation, driver.actions, split) for _ in range(count)]
 
@@ -93,13 +93,13 @@ def evaluate(
     """Drive the first `episodes` roads of a split once each and score them.
 
     Args:
-        driver: Who drives.
+        driver: The driver.
         world: The world to drive in.
-        split: Which roads.
+        split: The roads'.
         episodes: How many of them.
-        num_envs: How many are driven side by side, at most 8: it changes the speed, never the score.
+        num_envs: How many are driven side by side, at most 8; the score does not depend on it.
         progress: Called with each episode as it ends, in no fixed order.
-        engine: Which engine drives.
+        engine: Which engine simulates.
 
     Raises:
         DriveRLError: the split has fewer roads, or the engine cannot run the world.
@@ -109,6 +109,19 @@ def evaluate(
         return evaluator.run(episodes, progress)
 
 
+class Results(TypedDict):
+    """The contents of a file of scores, ready for JSON."""
+
+    driver: str
+    world: str
+    changes: list[str]
+    split: Split
+    engine: Engine
+    score: Mapping[str, object]
+    tiers: Mapping[str, Mapping[str, object]]
+    episodes: Sequence[Mapping[str, object]]
+
+
 def results(
     driver: str,
     world: WorldSpec,
@@ -116,16 +129,16 @@ def results(
     rows: Sequence[EpisodeMetrics],
     engine: Engine = "bullet",
     changes: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Return what a file of scores holds: the score, each tier's score, and every episode.
+) -> Results:
+    """Return the contents of a file of scores: the score, each tier's score, and every episode.
 
     Args:
         driver: The driver's name.
         world: The world.
-        split: Whose roads.
+        split: The roads'.
         rows: The episodes.
-        engine: Which engine drove.
-        changes: What was changed of the world, as it was typed.
+        engine: Which engine simulated.
+        changes: Changes to the world, as typed.
     """
     return {
         "driver": driver,
@@ -143,7 +156,7 @@ def split_seeds(split: Split, episodes: int) -> range:
     """Return the first road seeds of a split.
 
     Raises:
-        DriveRLError: the split has fewer roads, or none is asked for.
+        DriveRLError: the split has fewer roads, or `episodes` is below 1.
     """
     seeds = SPLITS[split]
     if not 1 <= episodes <= len(seeds):
@@ -156,8 +169,8 @@ def drive(
 ) -> list[EpisodeMetrics]:
     """Drive each road once; return the episodes in the order of `seeds`.
 
-    The k-th road always sits in row k mod 8 of a batch of eight, whoever sits beside it: matrix kernels round by batch
-    size and row, and a score must not depend on how many cars drive side by side.
+    The k-th road is always in row k mod 8 of a batch of 8: rounding in matrix kernels depends on batch size and row,
+    and the score must not depend on how many cars drive side by side.
     """
     order = tuple(seeds)
     done: dict[int, EpisodeMetrics] = {}
@@ -175,7 +188,7 @@ def drive_batch(
 ) -> list[EpisodeMetrics]:
     """Drive each road once with the batch engine; return the episodes in the order of `seeds`.
 
-    The k-th road always sits in row k mod N of a batch of N, so that the same roads get the same score.
+    The k-th road is always in row k mod N of a batch of N, so that the same roads get the same score.
     """
     order = tuple(seeds)
     grid = action_grid(batch.world.task) if driver.actions == "discrete" else None
@@ -203,7 +216,7 @@ def _finite(driver: Driver, observations: Any) -> np.ndarray:
     """Return a driver's actions.
 
     Raises:
-        DriveRLError: one of them is no number.
+        DriveRLError: one of them is NaN or infinite.
     """
     actions = driver.act(observations)
     if not np.isfinite(actions).all():
@@ -237,7 +250,7 @@ def _start(env: "LaneEnv", seed: int) -> Any:
 
 
 def _nothing(space: gymnasium.Space) -> Any:
-    """Return an empty observation, for a row in which nobody drives."""
+    """Return an empty observation, for an idle row."""
     if isinstance(space, gymnasium.spaces.Dict):
         return {key: _nothing(part) for key, part in space.spaces.items()}
     return np.zeros(space.shape or (), space.dtype)

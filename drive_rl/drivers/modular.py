@@ -1,4 +1,4 @@
-"""A driver of two modules: a perception model tells the lane state, and geometry drives by it. No policy learns.
+"""A driver of two modules: a perception model predicts the lane state, and a geometric controller acts on it.
 
 It knows the lane estimator and the reference driver's geometry. It knows nothing of fitting or scoring.
 """
@@ -14,10 +14,10 @@ from drive_rl.drivers.reference import ReferenceDriver
 
 
 class ModularDriver:
-    """The reference driver, led by what a perception model sees instead of by the truth (a `Driver`).
+    """The reference driver on a predicted lane state instead of the true one (a `Driver`).
 
     Args:
-        estimator: What the model makes of observations.
+        estimator: Predicts the lane state.
         car: The car's axles and steering range.
     """
 
@@ -30,6 +30,6 @@ class ModularDriver:
         self._geometry = ReferenceDriver(ReferenceSpec(name=self.name, algorithm="reference"), car)
 
     def act(self, observations: Batch) -> np.ndarray:
-        """Return (B, 2) steering and pedal in [-1, 1] for B pictures and what the car measures of itself."""
+        """Return (B, 2) steering and pedal in [-1, 1] for B pictures and the car's own measurements."""
         assert isinstance(observations, dict), "camera+state is a dictionary"
-        return self._geometry.act(self._estimator.state(observations))
+        return self._geometry.act(self._estimator.lane_state(observations))

@@ -1,4 +1,4 @@
-"""Batches of observations: an array, or a dictionary of arrays, with one row for each environment."""
+"""Batches of observations: an array or a dictionary of arrays, one row an environment."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A driver made worse on purpose: it acts late, or its pictures are corrupted. It knows drivers; not how they act."""
+"""Perturbed drivers: with delayed commands, or with corrupted pictures. It knows drivers, not how they act."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,16 +16,16 @@ Corruption = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 class PerturbedDriver:
-    """A driver whose commands take effect `delay_s` after the picture that they answer (a `Driver` with a memory).
+    """A driver whose commands take effect `delay_s` after the picture that they respond to (a `Driver` with memory).
 
-    Commands are held until the next one arrives (zero-order hold), and every picture is answered: the model is a
-    pipeline, however long. With a delay of k + f control steps, 0 <= f < 1, the command of k + 1 steps ago holds for
-    the first part f of a step, and that of k steps ago for the rest. The engines hold one command a step, so they are
-    given the mean f x old + (1 - f) x new, whose integral over each step is exact. Until the first command of an
-    episode arrives the car rolls, wheels straight.
+    Commands are held until the next one arrives (zero-order hold). The model is pipelined: it responds to every
+    picture, whatever the delay. With a delay of k + f control steps, 0 <= f < 1, the command of k + 1 steps ago holds
+    for the first part f of a step, and that of k steps ago for the rest. The engines take one command a step: the mean
+    f x old + (1 - f) x new, whose integral over each step is exact. Until the first command of an episode arrives, the
+    car coasts with straight wheels.
 
     Args:
-        driver: Who drives, with continuous actions.
+        driver: The driver, with continuous actions.
         delay_s: The delay [s].
         control_hz: Control steps a second.
 
@@ -43,17 +43,17 @@ class PerturbedDriver:
         self.actions: Actions = driver.actions
         self._driver = driver
         whole, self._part = divmod(delay_s * control_hz, 1.0)
-        self._kept = int(whole) + 2  # commands: the present one, those under way, and the one that is to end
+        self._kept = int(whole) + 2  # commands: the newest, those in the pipeline, and the one in effect before
         self._commands = np.empty((self._kept, 0, 2), np.float32)  # newest first
 
     def begin(self, rows: Sequence[int]) -> None:
-        """Forget the commands under way in some rows of the batch: an episode begins there."""
+        """Drop the pending commands of some rows of the batch: an episode begins there."""
         self._widen(max(rows, default=-1) + 1)
         self._commands[:, list(rows)] = 0
         begin_episodes(self._driver, rows)
 
     def act(self, observations: Batch) -> np.ndarray:
-        """Return what takes effect in the coming step, (B, 2)."""
+        """Return the commands for the next step, (B, 2)."""
         new = np.clip(self._driver.act(observations), -1, 1)
         self._widen(len(new))
         self._commands = np.roll(self._commands, 1, axis=0)
@@ -67,26 +67,26 @@ class PerturbedDriver:
 
 
 class CorruptedDriver:
-    """A driver that is shown corrupted pictures (a `Driver`).
+    """A driver that gets corrupted pictures (a `Driver`).
 
     Args:
-        driver: Who drives by pictures.
-        corrupt: What becomes of the pictures.
+        driver: A driver that reads pictures.
+        corrupt: Corrupts them.
 
     Raises:
-        DriveRLError: a driver that is shown no pictures.
+        DriveRLError: a driver that reads no pictures.
     """
 
     def __init__(self, driver: Driver, corrupt: Corruption) -> None:
         if "camera" not in driver.observation:
-            raise DriveRLError(f"driver {driver.name}: observation = {driver.observation}: it is shown no pictures")
+            raise DriveRLError(f"driver {driver.name}: observation = {driver.observation}: expected one with pictures")
         self.name = driver.name
         self.observation: Observation = driver.observation
         self.actions: Actions = driver.actions
         self._driver, self._corrupt = driver, corrupt
 
     def begin(self, rows: Sequence[int]) -> None:
-        """Tell the driver that episodes begin in some rows of the batch."""
+        """Let the driver know that episodes begin in some rows of the batch."""
         begin_episodes(self._driver, rows)
 
     def act(self, observations: Batch) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""A privileged driver from geometry alone: pure-pursuit steering and proportional speed control.
+"""A privileged driver by geometry: pure-pursuit steering and proportional speed control.
 
-It reads the true lane state, not the camera, and learns nothing: the bar that learned drivers are judged by.
+It reads the true lane state, not the camera, and is not trained: the baseline for trained drivers.
 
 Sources: Coulter 1992, Implementation of the Pure Pursuit Path Tracking Algorithm (CMU-RI-TR-92-01); Snider
 2009, Automatic Steering Methods for Autonomous Automobile Path Tracking (CMU-RI-TR-09-08).
@@ -15,7 +15,7 @@ from drive_rl.drivers.observations import Batch
 from drive_rl.sim.task.outcome import STATE_FIELDS
 
 _AT_M = (0.0, 5.0, 10.0, 20.0)
-"""Distances ahead at which the state tells the lane's curvature [m]."""
+"""Distances ahead at which the state holds the lane's curvature [m]."""
 _SEGMENTS = 16
 
 
@@ -23,7 +23,7 @@ class ReferenceDriver:
     """Steers the rear axle on a circle to a point of the lane's centre line ahead (a `Driver`).
 
     Args:
-        spec: Look-ahead and gain.
+        spec: Lookahead and gain.
         car: The car's axles and steering range.
     """
 
@@ -44,7 +44,7 @@ class ReferenceDriver:
         return np.stack([steer, pedal], axis=1).astype(np.float32)
 
     def _steer_rad(self, fields: dict[str, np.ndarray]) -> np.ndarray:
-        """Return the front wheels' angle for the circle through rear axle and goal (Coulter, eq. 3)."""
+        """Return the front wheels' angle for the circle through the rear axle and the goal (Coulter, eq. 3)."""
         car, spec = self._car, self._spec
         lookahead_m = np.maximum(spec.min_lookahead_m, spec.lookahead_s * fields["speed_mps"])
         goal_x_m, goal_y_m = _centre_line(fields, lookahead_m)
@@ -69,7 +69,7 @@ def _centre_line(fields: dict[str, np.ndarray], distance_m: np.ndarray) -> tuple
 
 
 def _interpolated(curvatures: np.ndarray, at_m: np.ndarray) -> np.ndarray:
-    """Return the curvature of each row between the distances it is known at; constant beyond the last."""
+    """Return each row's curvature, linear between the known distances and constant beyond the last."""
     return np.array([np.interp(at, _AT_M, row) for at, row in zip(at_m, curvatures, strict=True)])
 
 

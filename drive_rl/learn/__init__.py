@@ -1,8 +1,8 @@
-"""Drivers: build, train, evaluate, imitate, checkpoint."""
+"""Drivers that learn: building, training, checkpoints, loading."""
 
 import os
 
-# Read when torch is first imported. By default torch's threads spin while they wait for one another: on a machine that
-# is busy with anything else, an update on 2 threads took 7 times as long (675 against 100 ms) as with threads that
-# sleep. A wish of the user's own stands.
+# torch reads this when first imported. By default its threads spin while they wait for one another: on a busy machine
+# an update on 2 threads then took 7 times as long (675 against 100 ms) as with threads that sleep. A value set by the
+# user stands.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,6 +1,6 @@
-"""The end of the budget: a last rollout no longer than what is left of it, for stable-baselines3's PPO and DQN.
+"""PPO and DQN of stable-baselines3 that end at their budget: the last rollout is shortened to the steps left.
 
-stable-baselines3 asks whether the budget is spent once a rollout, and would train for a whole one more.
+stable-baselines3 checks the budget once a rollout, and would train for a whole rollout more.
 """
 
 import math
@@ -12,14 +12,14 @@ from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 
 
 class BudgetPPO(PPO):
-    """PPO (Schulman et al. 2017, arXiv 1707.06347) that ends at its budget, to a step of all environments."""
+    """PPO (Schulman et al. 2017, arXiv 1707.06347) that ends at its budget, within one step of all environments."""
 
     def collect_rollouts(self, env: Any, callback: Any, rollout_buffer: Any, n_rollout_steps: int) -> bool:
-        """Collect as many steps as are left, at most."""
+        """Collect no more steps than are left."""
         return super().collect_rollouts(env, callback, rollout_buffer, self.within_budget(rollout_buffer))
 
     def within_budget(self, rollout_buffer: Any) -> int:
-        """Make rollouts no longer than what is left; return the steps of one."""
+        """Shorten rollouts to the steps left; return the steps of one."""
         if (left := _steps_left(self)) < self.n_steps:
             self.n_steps = rollout_buffer.buffer_size = left
             self._num_timesteps_at_start = self.num_timesteps  # rollouts are counted from here
@@ -27,10 +27,10 @@ class BudgetPPO(PPO):
 
 
 class BudgetDQN(DQN):
-    """DQN (Mnih et al. 2015, doi 10.1038/nature14236) that ends at its budget, to a step of all environments."""
+    """DQN (Mnih et al. 2015, doi 10.1038/nature14236) that ends at its budget, within one step of all environments."""
 
     def collect_rollouts(self, env: Any, callback: Any, train_freq: TrainFreq, *args: Any, **kwargs: Any) -> Any:
-        """Collect as many steps as are left, at most."""
+        """Collect no more steps than are left."""
         if (left := _steps_left(self)) < train_freq.frequency:
             self.train_freq = train_freq = TrainFreq(left, TrainFrequencyUnit.STEP)
             self._num_timesteps_at_start = self.num_timesteps  # rollouts are counted from here
@@ -38,5 +38,5 @@ class BudgetDQN(DQN):
 
 
 def _steps_left(model: BaseAlgorithm) -> int:
-    """Return the steps of each environment that are left."""
+    """Return the steps left to each environment."""
     return math.ceil((model._total_timesteps - model.num_timesteps) / model.n_envs)

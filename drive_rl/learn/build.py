@@ -1,4 +1,4 @@
-"""Specs -> environments and stable-baselines3 models. It does not train, evaluate, save or print."""
+"""Specs -> environments, stable-baselines3 models and drivers. It does not train, evaluate, save or print."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from drive_rl.config.driver_spec import DqnSpec, PpoSpec
 from drive_rl.config.spec import Engine, Observation, Split
 from drive_rl.config.world_spec import WorldSpec
+from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.budget import BudgetPPO
@@ -37,6 +38,8 @@ from drive_rl.sim.task.spaces import action_space, observation_space
 if TYPE_CHECKING:
     from drive_rl.sim.envs.lane_env import LaneEnv
 
+_Kwargs = dict[str, Any]  # of stable-baselines3's constructors
+
 CPU = torch.device("cpu")
 
 _POLICY: dict[Observation, str] = {
@@ -47,10 +50,10 @@ _POLICY: dict[Observation, str] = {
 
 
 def make_env(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split) -> "LaneEnv":
-    """Return one PyBullet environment that shows `agent` what it learns from."""
-    from drive_rl.sim.envs.lane_env import LaneEnv  # the batch engine does without PyBullet
+    """Return one PyBullet environment with the observations that `agent` learns from."""
+    from drive_rl.sim.envs.lane_env import LaneEnv  # the batch engine needs no PyBullet
 
-    return LaneEnv(world, observation=_shown(agent), actions=agent.actions, split=split)
+    return LaneEnv(world, observation=_observed(agent), actions=agent.actions, split=split)
 
 
 def make_envs(
@@ -65,21 +68,29 @@ def make_envs(
 ) -> VecEnv:
     """Return `count` environments as a stable-baselines3 `VecEnv`, seeded but not yet reset.
 
-    With an `estimator`, which an agent with a `perception_model` needs, they show the lane state that it predicts.
+    Rewards are scaled by `reward_scale`, so learners need not be tuned to the reward's size. The batch engine runs on
+    the device that PPO learns on; for DQN it runs on the CPU, where stable-baselines3 keeps the replay buffer.
 
-    Rewards are scaled by `reward_scale`, so that no learner need know the reward's size. The batch engine runs on the
-    device that PPO learns on; DQN's replay buffer is stable-baselines3's own, on the CPU.
+    Args:
+        world: The world.
+        agent: The learner: its observations, actions, discount and retries.
+        split: Where road seeds are drawn from.
+        count: How many environments.
+        seed: The run's.
+        engine: Which engine simulates.
+        device: The learner's.
+        estimator: Predicts the lane state that the environments return; needed by an agent with a `perception_model`.
 
     Raises:
-        DriveRLError: stable-baselines3 would take the image's rows for its channels; or the engine cannot run the
-            world, not on this device, or not so many cars in this machine's memory.
+        DriveRLError: stable-baselines3 would mistake the image's rows for its channels; or the engine cannot run the
+            world, on this device, or so many cars in this machine's memory.
     """
     scale = reward_scale(agent.gamma, world.task.max_steps)
     if engine == "batch":
-        batch = _make_batch(world, count, _shown(agent), device if isinstance(agent, PpoSpec) else CPU)
+        batch = _make_batch(world, count, _observed(agent), device if isinstance(agent, PpoSpec) else CPU)
         envs = BatchVecEnv(batch, agent.actions, split, scale, agent.retry)
     else:
-        from drive_rl.sim.envs.lane_env import check_envs  # the batch engine does without PyBullet
+        from drive_rl.sim.envs.lane_env import check_envs  # the batch engine needs no PyBullet
 
         check_envs(world, count)
         envs = SerialVecEnv([partial(make_env, world, agent, split)] * count, scale, agent.retry)
@@ -90,7 +101,7 @@ def make_envs(
         raise
     # far apart for every (run seed, environment), unlike seed + i
     envs.seed(int(np.random.SeedSequence([seed, 1]).generate_state(1)[0] >> 2))
-    return envs if estimator is None else LaneStateWrapper(envs, estimator)
+    return envs if estimator is None else _predicting(envs, world, estimator)
 
 
 def reward_scale(gamma: float, steps: int) -> float:
@@ -105,16 +116,16 @@ def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, see
     """Return an untrained model; like stable-baselines3, seed Python's, NumPy's and torch's generators.
 
     Raises:
-        DriveRLError: it would keep more than fits into memory.
+        DriveRLError: its buffers do not fit into memory.
     """
-    shown = envs.observation_space
-    check_learner(spec, shown, LANE_STATE if spec.is_guided else shown, device)
-    common = {
+    space = envs.observation_space
+    check_learner(spec, space, LANE_STATE if spec.is_guided else space, device)
+    common: _Kwargs = {
         "learning_rate": LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0),
         "gamma": spec.gamma,
         "batch_size": spec.batch_size,
         "max_grad_norm": spec.max_grad_norm,
-        "policy_kwargs": _policy(spec, envs.get_attr("world")[0], envs.observation_space),
+        "policy_kwargs": _policy(spec, envs.get_attr("world")[0], space),
         "device": device,
         "seed": seed,
     }
@@ -126,34 +137,49 @@ def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, see
         freeze_encoders(model.policy)
     if isinstance(model, GuidedPPO | GuidedDQN):
         assert guidance is not None
-        guidance.teach(cast(LaneStatePolicy, model.policy).lane_net)
+        guidance.attach_net(cast(LaneStatePolicy, model.policy).lane_net)
         model.guidance = guidance
     return model
 
 
+def policy_driver(agent: PpoSpec | DqnSpec, policy: BasePolicy, estimator: LaneEstimator | None = None) -> PolicyDriver:
+    """Return a driver that acts by a policy of `agent`'s; `estimator` is its perception model's, if it has one."""
+    predict, source = policy.predict, estimator
+    if isinstance(policy, LaneStatePolicy):
+        predict, source = policy.predict_from_lane_state, policy.lane_net
+    return PolicyDriver(agent.name, predict, agent.observation, agent.actions, source)
+
+
 def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device) -> BasePolicy:
-    """Return the untrained policy of a spec, for driving only: `build_model` without the learner."""
-    shown = observation_space(world, "state" if spec.perception_model else _shown(spec))
+    """Return the untrained policy of a spec, for driving: `build_model` without the learner."""
+    observed = observation_space(world, "state" if spec.perception_model else _observed(spec))
     policy = _policy_class(spec)
     if isinstance(policy, str):
         policy = (PPO if isinstance(spec, PpoSpec) else PerEnvDQN).policy_aliases[policy]
-    space = LANE_STATE if spec.is_guided else shown
+    space = LANE_STATE if spec.is_guided else observed
     schedule = LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0)
-    return policy(space, action_space(world, spec.actions), schedule, **_policy(spec, world, shown)).to(device)
+    return policy(space, action_space(world, spec.actions), schedule, **_policy(spec, world, observed)).to(device)
 
 
-def _shown(agent: PpoSpec | DqnSpec) -> Observation:
-    """Return what environments show a learner."""
+def _predicting(envs: VecEnv, world: WorldSpec, estimator: LaneEstimator) -> LaneStateWrapper:
+    """Return environments of the lane state that an estimator predicts."""
+    wrapper = LaneStateWrapper(envs, cast(spaces.Box, observation_space(world, "state")))
+    wrapper.attach(estimator)
+    return wrapper
+
+
+def _observed(agent: PpoSpec | DqnSpec) -> Observation:
+    """Return what a learner's environments return."""
     return "camera+state" if agent.is_guided else agent.observation
 
 
-def _fed(agent: PpoSpec | DqnSpec) -> Observation:
-    """Return what a policy without guidance learns from."""
+def _policy_input(agent: PpoSpec | DqnSpec) -> Observation:
+    """Return what a policy without guidance reads."""
     return "state" if agent.perception_model is not None else agent.observation
 
 
 def _make_batch(world: WorldSpec, count: int, observation: Observation, device: torch.device) -> Batch:
-    simulated = config.ENABLE_CUDASIM  # pyright: ignore - set from the environment; then the CPU stands in for a GPU
+    simulated = config.ENABLE_CUDASIM  # pyright: ignore - set from the environment: numba simulates a GPU
     if device.type == "cpu" and not simulated:
         return Batch(world, count, observation)
     from drive_rl.sim.engines.cuda import CudaBatch  # numba.cuda takes a while to import
@@ -161,11 +187,11 @@ def _make_batch(world: WorldSpec, count: int, observation: Observation, device: 
     return CudaBatch(world, count, observation, device)
 
 
-def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:
-    guided, world = spec.is_guided, envs.unwrapped
+def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
+    world = envs.unwrapped
     on_device = isinstance(world, BatchVecEnv) and isinstance(world.batch.frames, torch.Tensor)
-    plain, taught = (DevicePPO, GuidedDevicePPO) if on_device else (BudgetPPO, GuidedPPO)
-    model = (taught if guided else plain)(
+    plain, guided = (DevicePPO, GuidedDevicePPO) if on_device else (BudgetPPO, GuidedPPO)
+    model = (guided if spec.is_guided else plain)(
         _policy_class(spec),
         envs,
         rollout_buffer_class=DeviceRolloutBuffer if on_device else None,
@@ -183,12 +209,12 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: dict[str, Any]) -> PPO:
     return model
 
 
-def _dqn(spec: DqnSpec, envs: VecEnv, common: dict[str, Any]) -> PerEnvDQN:
+def _dqn(spec: DqnSpec, envs: VecEnv, common: _Kwargs) -> PerEnvDQN:
     return (GuidedDQN if spec.is_guided else PerEnvDQN)(
         _policy_class(spec),
         envs,
         buffer_size=spec.buffer_size,
-        # `optimize_memory_usage` would keep each picture once, but count every timeout as an end
+        # `optimize_memory_usage` would keep each picture once, but treat every timeout as a terminal state
         learning_starts=spec.learning_starts,
         train_freq=(spec.train_every, "step"),
         gradient_steps=spec.gradient_steps,
@@ -202,24 +228,24 @@ def _dqn(spec: DqnSpec, envs: VecEnv, common: dict[str, Any]) -> PerEnvDQN:
 
 
 def _policy_class(spec: PpoSpec | DqnSpec) -> Any:
-    """Return a policy class, or stable-baselines3's name of one, of the spec's own algorithm."""
+    """Return the policy class of a spec, or stable-baselines3's name of it."""
     if spec.is_guided:
         return GuidedActorCritic if isinstance(spec, PpoSpec) else GuidedQ
-    return _POLICY[_fed(spec)]
+    return _POLICY[_policy_input(spec)]
 
 
-def _policy(spec: PpoSpec | DqnSpec, world: WorldSpec, space: gymnasium.Space) -> dict[str, Any]:
-    """Return the keyword arguments of a policy that learns from what environments of `space` show."""
+def _policy(spec: PpoSpec | DqnSpec, world: WorldSpec, space: gymnasium.Space) -> _Kwargs:
+    """Return the keyword arguments of a policy for environments of `space`."""
     shared = {"net_arch": list(spec.hidden), "optimizer_kwargs": {"fused": True}}
     image = {"encoder": spec.encoder, "frames": world.camera.frame_stack}
     if spec.is_guided:
         return {**shared, **image, "camera": cast(spaces.Dict, space).spaces["camera"]}
-    extractor: dict[Observation, tuple[type, dict[str, Any]]] = {
+    extractor: dict[Observation, tuple[type, _Kwargs]] = {
         "camera": (ImageEncoder, image),
         "camera+state": (CameraStateEncoder, image),
         "state": (StateEncoder, {}),
     }
-    kind, kwargs = extractor[_fed(spec)]
+    kind, kwargs = extractor[_policy_input(spec)]
     return {
         **shared,
         "features_extractor_class": kind,
@@ -229,7 +255,7 @@ def _policy(spec: PpoSpec | DqnSpec, world: WorldSpec, space: gymnasium.Space) -
 
 
 def _check_image(space: gymnasium.Space) -> None:
-    """Stable-baselines3 takes the smallest side of an image for its channels, and would transpose."""
+    """Refuse an image that stable-baselines3 would transpose: it takes the smallest side for the channels."""
     image = space["camera"] if isinstance(space, gymnasium.spaces.Dict) else space
     shape = image.shape or ()
     if len(shape) == 3 and shape[0] >= min(shape[1:]):

@@ -1,7 +1,7 @@
-"""What happens between two rollouts of training: guard, evaluate, save, stop; each a small duty.
+"""Callbacks between two rollouts of training: check the loss, evaluate, save, stop.
 
-stable-baselines3 stands between two steps only when a rollout begins (after an update): the one place where a
-checkpoint is exact. It knows models, run folders and the history. It does not know the console or trackers.
+A checkpoint is exact only where a rollout begins (after an update): everywhere else stable-baselines3 is in the middle
+of a step. This module knows models, run folders and the history. It does not know the console or trackers.
 """
 
 import math
@@ -23,41 +23,38 @@ from drive_rl.learn.sb3.logging import pending
 from drive_rl.learn.training_history import Evaluation, History
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
-from drive_rl.run.process.signals import PATIENCE_S, StopNow, StopRequest
+from drive_rl.run.process.signals import PATIENCE_S, StopAsked, StopNow, StopRequest
 from drive_rl.run.save_clock import SaveClock
+from drive_rl.run.session import saving
 from drive_rl.run.storage.atomic import remove_directory, settle, write_directory, write_json
 from drive_rl.sim.task.scoring import EpisodeMetrics
 
-_SPEAK_EVERY = 16
+_REPORT_EVERY = 16
 """Environment steps between two updates of the progress bar."""
 
 _LONG_ROLLOUT_S = PATIENCE_S / 2
-"""A rollout that takes so long may not end before a stop loses patience [s]."""
+"""A rollout that takes longer may not end before a stop runs out of patience [s]."""
 
 
 class BarHeld(Exception):  # noqa: N818 - not an error
     """The success bar was held: training may end."""
 
 
-class StopAsked(Exception):  # noqa: N818 - not an error
-    """Someone asked to stop, and the checkpoint is written."""
-
-
 class Callback(Protocol):
-    """Something to see to at a safe point."""
+    """Runs at a safe point, between two rollouts."""
 
     def __call__(self, model: BaseAlgorithm) -> None:
-        """See to it, with `model` between two rollouts."""
+        """Run, with `model` between two rollouts."""
         ...
 
 
 class SafePoints(BaseCallback):
-    """Calls every duty when a rollout begins, and `speak` now and then."""
+    """Runs every callback when a rollout begins, and calls `report` now and then with the step."""
 
-    def __init__(self, callbacks: Sequence[Callback], speak: Callable[[int], None]) -> None:
+    def __init__(self, callbacks: Sequence[Callback], report: Callable[[int], None]) -> None:
         super().__init__()
         self._callbacks = callbacks
-        self._speak = speak
+        self._report = report
 
     def _on_rollout_start(self) -> None:
         for callback in self._callbacks:
@@ -66,26 +63,26 @@ class SafePoints(BaseCallback):
     def _on_step(self) -> bool:
         observations = self.locals["new_obs"]
         check_observations(observations, self.num_timesteps)
-        if self.n_calls % _SPEAK_EVERY == 0:
-            self._speak(self.num_timesteps)
+        if self.n_calls % _REPORT_EVERY == 0:
+            self._report(self.num_timesteps)
         return True
 
 
 class Every:
-    """Says once when a multiple of `interval` steps has been passed."""
+    """True once for each multiple of `interval` steps that has been passed."""
 
     def __init__(self, interval: int, begin: int) -> None:
         self._interval = interval
         self._passed = begin // interval
 
     def __call__(self, step: int) -> bool:
-        """Return whether another multiple lies behind `step`."""
+        """Return whether another multiple has been passed at `step`."""
         before, self._passed = self._passed, step // self._interval
         return self._passed > before
 
 
 class Evaluate:
-    """Held-out evaluations: recorded, the best driver saved, training ended once the bar is held."""
+    """Evaluates on held-out roads, records, saves the best driver, and ends training once the success bar is held."""
 
     def __init__(
         self,
@@ -102,21 +99,21 @@ class Evaluate:
         self._due = Every(spec.every_steps, last.step if last else 0)
 
     def __call__(self, model: BaseAlgorithm) -> None:
-        """Evaluate when it is time to, and end training when the bar is held (raises `BarHeld`)."""
+        """Evaluate when due, and end training when the bar is held (raises `BarHeld`)."""
         if not self._due(model.num_timesteps):
             return
         try:
             self.now(model)
-        except StopAsked:  # the evaluation was abandoned: resuming does it
+        except StopAsked:  # the evaluation was abandoned; a resume repeats it
             return
         if bar_held(self._spec, self._history):
             raise BarHeld
 
     def now(self, model: BaseAlgorithm) -> None:
-        """Evaluate, record, and save the driver if none before was better.
+        """Evaluate, record, and save the driver unless an earlier one was better.
 
         Raises:
-            StopAsked: someone asked to stop meanwhile.
+            StopAsked: someone asked to stop.
         """
         model.policy.set_training_mode(False)
         try:
@@ -137,13 +134,12 @@ class Evaluate:
 
 
 class Save:
-    """Numbered checkpoints, the older ones pruned; `last/` to resume from; `best/` and what it scores.
+    """Writes numbered checkpoints, of which the oldest are deleted; `last/` to resume from; `best/` and its score.
 
-    `last/` is written when training begins, after every numbered checkpoint, and in between as often as costs little:
-    twice a minute, or before each rollout where rollouts are long, for a stop cannot wait for their end.
+    `last/` is written when training begins, after every numbered checkpoint, and in between as often as is cheap:
+    twice a minute, or before each rollout where rollouts are long, because a stop cannot wait for their end.
 
-    `best/` and `eval.json` follow from `last/`, which is written before them: a crash in between leaves what `settle`
-    can finish.
+    `last/` is written before `best/` and `eval.json`, which follow from it: `settle` repairs a crash in between.
     """
 
     def __init__(
@@ -156,18 +152,18 @@ class Save:
 
     @property
     def step(self) -> int | None:
-        """Step of `last/`; None: not yet written."""
+        """Step of `last/`; None before it is written."""
         return self._holds[0]
 
     def __call__(self, model: BaseAlgorithm) -> None:
-        """Save when it is time to."""
+        """Save when due."""
         now = time.perf_counter()
         rollout_s, self._rollout_s = now - self._rollout_s, now
         if self._clock.due(urgent=rollout_s >= _LONG_ROLLOUT_S):
             self.catch_up(model)
 
     def numbered(self, model: BaseAlgorithm) -> None:
-        """Write a numbered checkpoint when it is time to, and `last/` after it (a `Callback`)."""
+        """Write a numbered checkpoint when due, and `last/` after it (a `Callback`)."""
         if not self._due(model.num_timesteps):
             return
         with self._stop.saving():
@@ -177,15 +173,14 @@ class Save:
         self.catch_up(model)
 
     def catch_up(self, model: BaseAlgorithm) -> None:
-        """Write `last/`, unless there is nothing new."""
+        """Write `last/`, unless it is up to date."""
         if self._holds != (model.num_timesteps, len(self._history.evaluations)):
             self._write(model)
 
     def _write(self, model: BaseAlgorithm) -> None:
         self._history.rows = self._metrics.count
         self._history.unlogged = pending(model)
-        with self._clock.saving(), self._stop.saving():
-            self._metrics.sync()
+        with saving(self._clock, self._stop, self._metrics):
             checkpoint.save(model, self._run.last, history=self._history.state())
         self._holds = model.num_timesteps, len(self._history.evaluations)
 
@@ -196,16 +191,16 @@ class Save:
             self.settle(model)
 
     def settle(self, model: BaseAlgorithm) -> None:
-        """Make `best/` and `eval.json` what the history says of them, with `model` as `last/` has it.
+        """Bring `best/` and `eval.json` in line with the history, with `model` as in `last/`.
 
         Raises:
-            DriveRLError: the best driver is gone, and `model` is not it.
+            DriveRLError: the best driver's checkpoint is missing, and `model` is not it.
         """
         best, folder, scores = self._history.best, self._run.best, self._run.evaluation
         settle(folder)
         for step in self._run.steps():
             if step > model.num_timesteps:
-                remove_checkpoint(self._run, step)  # of a time that `last/` knows nothing of
+                remove_checkpoint(self._run, step)  # after `last/`, from which training continues
         if best is None:
             remove_directory(folder)
             scores.unlink(missing_ok=True)
@@ -239,7 +234,7 @@ class Save:
 
 
 class Stop:
-    """Saves and ends training when someone asked for it. It comes last."""
+    """Saves and ends training when someone asked for it. It runs last."""
 
     def __init__(self, stop: StopRequest, save: Save) -> None:
         self._stop, self._save = stop, save
@@ -252,12 +247,12 @@ class Stop:
 
 
 def bar_held(spec: EvalSpec, history: History) -> bool:
-    """Whether the newest evaluations reach the success rate at which training ends."""
+    """Whether the newest evaluations reach the success rate that ends training."""
     return spec.stop_at_success is not None and history.held(spec.stop_at_success) >= spec.stop_after
 
 
 def guard_loss(model: BaseAlgorithm) -> None:
-    """Refuse to go on from a loss that is no number (a `Callback`).
+    """Refuse to continue from a loss that is not a number (a `Callback`).
 
     Raises:
         DriveRLError: the last update's loss is NaN or infinite.
@@ -266,22 +261,22 @@ def guard_loss(model: BaseAlgorithm) -> None:
     if not math.isfinite(loss):
         raise DriveRLError(
             f"training: loss = {loss} at step {model.num_timesteps}: learning has diverged; fix: train again with a"
-            " smaller agent.learning_rate or agent.max_grad_norm; best/ is what it was"
+            " smaller agent.learning_rate or agent.max_grad_norm; best/ is unchanged"
         )
 
 
 def check_observations(observations: Any, step: int) -> None:
-    """Refuse observations, arrays or tensors or a dictionary of them, that are no numbers.
+    """Refuse observations (arrays, tensors, or a dictionary of them) that hold NaN or infinity.
 
     Raises:
-        DriveRLError: a NaN or an infinity, with the step.
+        DriveRLError: with the step.
     """
     parts = observations if isinstance(observations, dict) else {"state": observations}
     for name, values in parts.items():
         if not _finite(values):
             raise DriveRLError(
                 f"training: observation {name} holds NaN or infinity at step {step}: the world's physics has"
-                " diverged; fix: a higher task.physics_hz, or values nearer to a real car's"
+                " diverged; fix: a higher task.physics_hz, or values closer to a real car's"
             )
 
 

@@ -1,24 +1,21 @@
-"""Who drives where: names and changes as the command line gives them -> a driver, its world, and a run's film.
-
-It knows how drivers and worlds are found. It does not know what is done with them.
-"""
+"""The driver and the world that the command line asks for. It does not know what is done with them."""
 
 from collections.abc import Callable
 
 from drive_rl.config.overrides import swapped
 from drive_rl.config.reader import change_world, load_part
-from drive_rl.config.shelf import entries, home
 from drive_rl.config.world_spec import WorldSpec
 from drive_rl.drivers.driver import Driver
-from drive_rl.learn.load_driver import load_driver
+from drive_rl.learn.load_driver import open_driver
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.process.device import choose_device, describe_device
+from drive_rl.run.resolve import TrainedFolder, resolve
 
 
 def choose(
     name: str, changes: list[str], device: str, trust: bool, echo: Callable[[str], object]
 ) -> tuple[Driver, WorldSpec]:
-    """Return a driver and the world it shall drive in.
+    """Return a driver and the world to drive in.
 
     Args:
         name: The driver, as `load_driver` takes it.
@@ -26,36 +23,35 @@ def choose(
             `world.road.lane_width_m=3.2`.
         device: `auto`, `cpu` or `cuda`.
         trust: Whether a stable-baselines3 zip may run its author's code.
-        say: Is told which device was chosen.
+        echo: Prints the chosen device.
 
     Raises:
         DriveRLError: one of them is unknown, damaged, impossible, or does not fit another.
     """
     world, finer = swapped("world", changes)
     place = load_part("world", world, finer) if world is not None else None
-    if place is not None and finer:
-        place = _renamed(place, place.name)
     chosen = choose_device(device)
-    driver, own = load_driver(name, place, chosen, trust)
-    if place is None and finer:
-        driver, own = load_driver(name, _renamed(change_world(own, finer), own.name), chosen, trust)
+    loaded = open_driver(name, chosen, trust)
+    if place is None:
+        place = change_world(loaded.world, finer)
+    if finer:
+        place = _renamed(place)
+    driver = loaded.in_world(place)
     echo(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
-    return driver, own
+    return driver, place
 
 
 def newest(name: str) -> tuple[str, RunFolder | None]:
-    """Return a driver's name, of a folder of runs the newest; and the run, if it is one.
+    """Return a driver's name, of a folder of runs the newest run's; and the run, if it is one.
 
     Raises:
-        DriveRLError: a folder that is no run.
+        DriveRLError: as `resolve`.
     """
-    path = home(name)
-    if name in entries("agents") or not path.is_dir() or (path / "manifest.json").is_file():
-        return name, None
-    run = RunFolder.open(path)
-    return str(run.path), run
+    found = resolve(name)
+    run = found.run if isinstance(found, TrainedFolder) else None
+    return (name, None) if run is None else (str(run.path), run)
 
 
-def _renamed(world: WorldSpec, name: str) -> WorldSpec:
-    """Return a changed world under a name that says so: a score, a table or a film of it is of no other world."""
-    return world.model_copy(update={"name": f"{name} (changed)"})
+def _renamed(world: WorldSpec) -> WorldSpec:
+    """Return a changed world under a name that shows it: its scores, tables and films are of no other world."""
+    return world.model_copy(update={"name": f"{world.name} (changed)"})

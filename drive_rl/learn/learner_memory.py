@@ -1,7 +1,7 @@
-"""What a learner will keep: pictures to learn from, rollouts, replay. Refused before it is allocated.
+"""Refuses a learner whose buffers (samples, rollouts, replay) do not fit into memory, before they are allocated.
 
-NumPy and torch ask the system for zeros, which it hands out only when they are written: what does not fit would be
-killed long after the start, or be a traceback at once.
+The system hands out zeroed memory only when it is written: buffers that do not fit would get the process killed long
+after the start, or fail at once with a traceback.
 """
 
 import math
@@ -14,21 +14,21 @@ from drive_rl.config.driver_spec import DqnSpec, PpoSpec
 from drive_rl.memory import free_bytes, require_memory
 
 
-def check_learner(spec: PpoSpec | DqnSpec, shown: spaces.Space, learned: spaces.Space, device: torch.device) -> None:
-    """Refuse a learner that would keep more than fits.
+def check_learner(spec: PpoSpec | DqnSpec, observed: spaces.Space, learned: spaces.Space, device: torch.device) -> None:
+    """Refuse a learner whose buffers do not fit.
 
     Args:
         spec: The learner.
-        shown: What the environments show.
-        learned: What the policy learns from.
-        device: Where the network learns; replay lies on the CPU.
+        observed: The environments' observations.
+        learned: The policy's observations.
+        device: The network's; the replay buffer is on the CPU.
 
     Raises:
-        DriveRLError: memory does not suffice; the message names the key that asks for most.
+        DriveRLError: not enough memory, with the key that needs most.
     """
     there = free_bytes() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
-    if spec.guidance is not None and isinstance(shown, spaces.Dict) and not isinstance(learned, spaces.Dict):
-        _check("guidance.pictures", spec.guidance.pictures, size_bytes(shown), there)
+    if spec.guidance is not None and isinstance(observed, spaces.Dict) and not isinstance(learned, spaces.Dict):
+        _check("guidance.pictures", spec.guidance.pictures, size_bytes(observed), there)
     if isinstance(spec, PpoSpec):
         _check("steps_per_update", spec.steps_per_update, spec.num_envs * size_bytes(learned), there)
     else:
@@ -36,7 +36,7 @@ def check_learner(spec: PpoSpec | DqnSpec, shown: spaces.Space, learned: spaces.
 
 
 def size_bytes(space: spaces.Space) -> int:
-    """Return what one sample of a space takes [bytes]."""
+    """Return the size of one sample of a space [bytes]."""
     if isinstance(space, spaces.Dict):
         return sum(size_bytes(part) for part in space.spaces.values())
     return math.prod(space.shape or ()) * np.dtype(space.dtype).itemsize

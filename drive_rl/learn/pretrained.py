@@ -1,6 +1,6 @@
-"""Drivers that begin with what a perception model has learned: its encoder, or the whole of it.
+"""Drivers that start from a trained perception model: from its encoder, or from its predictions.
 
-It knows trained models and where policies keep encoders. It does not know how drivers learn.
+It knows trained models and where policies keep encoders. It does not know how drivers are trained.
 """
 
 from pathlib import Path
@@ -19,17 +19,17 @@ from drive_rl.perception.models.load import load_trained
 from drive_rl.run.storage.tensors import load_weights
 
 PERCEPTION_MODEL = "perception_model"
-"""Folder in a run, or in an exported driver, that holds the perception model which its policy sees by."""
+"""Folder in a run, or in an exported driver, with the perception model whose predictions its policy reads."""
 
 _SHAPE = ("width_px", "height_px", "channels", "frame_stack")
 _MOUNT = ("fov_rad", "forward_m", "height_m", "pitch_rad")
 
 
 def init_encoders(policy: nn.Module, agent: PpoSpec | DqnSpec, world: WorldSpec) -> None:
-    """Give a policy's image encoders the weights that its spec tells them to start from, if any.
+    """Load the weights that a spec's `encoder.init_from` names, if any, into a policy's image encoders.
 
     Raises:
-        DriveRLError: no such perception model, or its encoder or its pictures are others.
+        DriveRLError: no such perception model, or another encoder or another camera.
     """
     if agent.encoder.init_from is None:
         return
@@ -42,21 +42,21 @@ def init_encoders(policy: nn.Module, agent: PpoSpec | DqnSpec, world: WorldSpec)
 
 
 def freeze_encoders(policy: nn.Module) -> None:
-    """Leave a policy's image encoders as they are from now on."""
+    """Freeze a policy's image encoders."""
     for encoder in _encoders(policy):
         encoder.freeze()
 
 
 def load_perception_model(spec: RunSpec, home: Path | None, device: torch.device) -> LaneEstimator | None:
-    """Return what a run's policy sees by, or None if it sees for itself.
+    """Return the estimator of a run with a perception model; None: the policy reads the camera itself.
 
     Args:
         spec: The run's.
-        home: The run, or the exported driver, which holds a copy of its own; None: a run that is yet to begin.
-        device: Where the model runs.
+        home: The run or exported driver, which holds a copy of the model; None: a new run.
+        device: The model's.
 
     Raises:
-        DriveRLError: no such perception model, it tells no lane state, or its camera is another.
+        DriveRLError: no such perception model, it predicts no lane state, or it has another camera.
     """
     if spec.agent.perception_model is None:
         return None
@@ -69,7 +69,7 @@ def load_perception_model(spec: RunSpec, home: Path | None, device: torch.device
 
 
 def keep_perception_model(estimator: LaneEstimator | None, home: Path) -> None:
-    """Put a copy of the perception model, if there is one, where `load_perception_model` finds them."""
+    """Write a copy of the perception model, if there is one, where `load_perception_model` finds it."""
     if estimator is not None:
         write_model(estimator.trained, home / PERCEPTION_MODEL)
 
@@ -83,9 +83,9 @@ def _cameras(theirs: WorldSpec, mine: WorldSpec, keys: tuple[str, ...]) -> dict[
 
 
 def _check(what: str, pairs: dict[str, tuple[object, object]]) -> None:
-    """Refuse values that differ: key -> the perception model's and the driver's."""
+    """Refuse differing values: key -> the perception model's and the driver's."""
     other = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
     if other:
-        told = ", ".join(f"{key} = {theirs} there and {mine} here" for key, (theirs, mine) in other.items())
-        mend = " ".join(f"{key}={theirs}" for key, (theirs, _) in other.items())
-        raise DriveRLError(f"{what}: {told}; fix: {mend}")
+        differences = ", ".join(f"{key} = {theirs} there and {mine} here" for key, (theirs, mine) in other.items())
+        fix = " ".join(f"{key}={theirs}" for key, (theirs, _) in other.items())
+        raise DriveRLError(f"{what}: {differences}; fix: {fix}")

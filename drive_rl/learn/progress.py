@@ -1,4 +1,4 @@
-"""Training on the terminal: a progress bar, or plain lines where there is none. It knows numbers only."""
+"""Training progress on the terminal: a bar, or plain lines where none can be drawn. It knows numbers only."""
 
 import time
 from types import TracebackType
@@ -14,12 +14,12 @@ _LINE_EVERY_S = 10.0
 
 
 class Display:
-    """Shows steps, steps/s, the time left and the last held-out success (a context manager)."""
+    """Shows steps, steps/s, time left and the last held-out success (a context manager)."""
 
     def __init__(self, console: Console, budget_steps: int, begin: int) -> None:
         self._console = console
         self._budget, self._begin = budget_steps, begin
-        self._start_s = self._spoke_s = time.perf_counter()
+        self._start_s = self._printed_s = time.perf_counter()
         self._success = "none yet"
         self._bar: Progress | None = None
         if can_redraw(console.file):
@@ -40,10 +40,10 @@ class Display:
             self._bar.stop()
 
     def at(self, step: int) -> None:
-        """Show that `step` is reached."""
+        """Show that training has reached `step`."""
         if self._bar is not None:
             self._bar.update(self._task, completed=min(step, self._budget), text=self._text(step))
-        elif time.perf_counter() - self._spoke_s >= _LINE_EVERY_S:
+        elif time.perf_counter() - self._printed_s >= _LINE_EVERY_S:
             self._line(step)
 
     def evaluated(self, row: Evaluation) -> None:
@@ -55,7 +55,7 @@ class Display:
             self._line(row.step)
 
     def _line(self, step: int) -> None:
-        self._spoke_s = time.perf_counter()
+        self._printed_s = time.perf_counter()
         self._console.print(
             f"{step:,} of {self._budget:,} steps, {self._text(step)}", markup=False, highlight=False, soft_wrap=True
         )

@@ -1,14 +1,14 @@
 """Training a driver from an experiment's spec: run folder, learner, held-out evaluations, stop and resume.
 
-It strings together what others do: it knows the order of things. It knows no films (the caller hands one in),
-no command line, and no algorithm.
+It knows the order of things, and leaves each to its module. It knows no films (the caller passes one in), no command
+line, and no algorithm.
 """
 
 import shlex
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,18 +18,16 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from drive_rl.config.driver_spec import DqnSpec
 from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.reader import dump, read_run
-from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.evaluate import Evaluator
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.build import build_model, make_envs
+from drive_rl.learn.build import build_model, make_envs, policy_driver
 from drive_rl.learn.callbacks import (
     BarHeld,
     Evaluate,
     SafePoints,
     Save,
     Stop,
-    StopAsked,
     bar_held,
     guard_loss,
 )
@@ -39,14 +37,10 @@ from drive_rl.learn.progress import Display
 from drive_rl.learn.sb3.logging import make_logger
 from drive_rl.learn.training_history import Evaluation, History
 from drive_rl.run.folder import RunFolder
-from drive_rl.run.metrics import MetricsFile
-from drive_rl.run.process.allocator import keep_freed_memory
-from drive_rl.run.process.device import choose_device, describe_device
-from drive_rl.run.process.signals import StopRequest, TrainingInterrupted, stop_on_signals
-from drive_rl.run.process.threads import learning_threads
-from drive_rl.run.provenance import provenance
+from drive_rl.run.process.signals import StopRequest, stop_on_signals
+from drive_rl.run.session import Echo, new_run, prepare_process, recording, stoppable, stopped_run
 from drive_rl.run.storage.atomic import read_json, write_json, write_text
-from drive_rl.run.tracking.tracker import Tracker, check_tracker, make_tracker
+from drive_rl.run.tracking.tracker import Tracker, check_tracker
 
 Film = Callable[[Path], Path | None]
 """Makes a film of a run's best driver and returns its path."""
@@ -71,7 +65,7 @@ def train(
         spec: The experiment; None when resuming, for a run knows its own.
         runs_dir: Where run folders are made.
         device: `auto`, `cpu` or `cuda`.
-        resume: A run to go on with, exactly where it stopped.
+        resume: A run to continue exactly where it stopped.
         command: The command line, for the record.
         console: Where progress is shown.
         film: Makes a film once training has ended.
@@ -82,15 +76,12 @@ def train(
         DriveRLError: the spec cannot be trained, the run cannot be resumed, or learning diverged.
     """
     console = console or Console()
-    keep_freed_memory()
-    torch.set_num_threads(learning_threads())
-    torch.distributions.Distribution.set_default_validate_args(False)  # `guard_loss` looks once an update instead
-    chosen = choose_device(device)
-    console.print(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""), markup=False)
+    echo = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    torch.distributions.Distribution.set_default_validate_args(False)  # `guard_loss` checks once an update instead
+    chosen = prepare_process(device, echo)
     with ExitStack() as held:
-        run = RunFolder.stopped(resume, "train its experiment again") if resume is not None else None
+        run = held.enter_context(stopped_run(resume, "train its experiment again"))
         if run is not None:
-            held.enter_context(run.writing())
             spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
         assert spec is not None, "train needs a spec or a run to resume"
         check_tracker(spec.track, spec.project)
@@ -99,17 +90,17 @@ def train(
         envs = make_envs(world, agent, "train", agent.num_envs, spec.seed, spec.engine, chosen, estimator)
         held.callback(envs.close)
         model = build_model(spec.agent, envs, chosen, spec.seed)
+        history = None
         if run is None:
             init_encoders(model.policy, spec.agent, spec.world)
-            run, history = _new_run(spec, runs_dir, command), None
-            held.enter_context(run.beginning())
+            run = held.enter_context(new_run(spec, runs_dir, command))
             keep_perception_model(estimator, run.path)
         else:
             checkpoint.restore(model, run.last)
             history = History.load(run.history)
             _refuse_finished(run, spec, history, model.num_timesteps)
-        console.print(f"run: {run.path}", markup=False, highlight=False, soft_wrap=True)
-        _Session(spec, run, model, history, console, film, estimator).go()
+        echo(f"run: {run.path}")
+        _Session(spec, run, model, history, console, film, estimator).run_to_end(echo)
         return run
 
 
@@ -125,29 +116,16 @@ class _Session:
     film: Film | None
     estimator: LaneEstimator | None
 
-    def go(self) -> None:
-        """Train to the end of the budget, to the bar, or until asked to stop."""
+    def run_to_end(self, echo: Echo) -> None:
+        """Train to the end of the budget, to the success bar, or until asked to stop."""
         history = self.resumed or History()
-        metrics = MetricsFile(self.run.metrics, history.rows)
-        config = self.spec.model_dump(mode="json")
-        tracker = make_tracker(self.spec.track, self.run, config, self.spec.project, self._echo, metrics.rows())
-        try:
+        with recording(self.spec, self.run, history.rows, echo) as (metrics, tracker), stop_on_signals() as stop:
             self.model.set_logger(make_logger(metrics, tracker, history.unlogged))
-            with stop_on_signals() as stop:
-                save = Save(
-                    self.spec, self.run, history, metrics, stop, self.model.num_timesteps if self.resumed else None
-                )
-                try:
-                    self._learn(history, save, stop)
-                    self._finish(history, tracker)
-                except BaseException as error:
-                    if not (isinstance(error, StopAsked) or stop.caused(error)):
-                        raise
-                    assert stop.signal is not None
-                    saved = _saved(save.step, self.model.num_timesteps)
-                    raise TrainingInterrupted("train", self.run, stop.signal, saved) from None
-        finally:
-            tracker.close()
+            begin = self.model.num_timesteps if self.resumed else None
+            save = Save(self.spec, self.run, history, metrics, stop, begin)
+            with stoppable("train", self.run, stop, lambda: _saved(save.step, self.model.num_timesteps)):
+                self._learn(history, save, stop)
+                self._finish(history, tracker, echo)
 
     def _learn(self, history: History, save: Save, stop: StopRequest) -> None:
         save.settle(self.model)
@@ -180,17 +158,17 @@ class _Session:
                 evaluate.now(self.model)
                 save.catch_up(self.model)
 
-    def _finish(self, history: History, tracker: Tracker) -> None:
-        """Make the film, hand it and the best driver to the tracker, and say how it went."""
+    def _finish(self, history: History, tracker: Tracker, echo: Echo) -> None:
+        """Print the result, make the film, and hand it and the best driver to the tracker."""
         best = history.best
         assert best is not None, "training ends with an evaluation"
-        self._echo(
+        echo(
             f"{self.model.num_timesteps:,} steps in {history.wall_s:.0f} s ({history.train_s:.0f} s without"
             f" evaluations); best held-out success {best.success:.0%} at step {best.step:,}"
         )
         if self.film is not None and (path := self.film(self.run.path)) is not None:
             tracker.film(path, self.model.num_timesteps)
-            self._echo(f"film: {path}")
+            echo(f"film: {path}")
         tracker.model(self.run.best, self.spec.name)
         write_json(self.run.finished, {"step": self.model.num_timesteps})
 
@@ -205,11 +183,8 @@ class _Session:
 
     def _evaluator(self) -> Evaluator:
         agent, episodes = self.spec.agent, self.spec.evaluation.episodes
-        driver = PolicyDriver(agent.name, self.model.policy, agent.observation, agent.actions, self.estimator)
+        driver = policy_driver(agent, self.model.policy, self.estimator)
         return Evaluator(driver, self.spec.world, "val", min(8, episodes), self.spec.engine)
-
-    def _echo(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Clock:
@@ -225,10 +200,10 @@ class _Clock:
 
 
 def _saved(step: int | None, reached: int) -> str | None:
-    """Say what a stop leaves."""
+    """Return what a stop leaves, in words; None: nothing."""
     if step is None or step == reached:
         return None if step is None else "everything is saved"
-    return f"step {step:,} is saved, and a resume does the {reached - step:,} steps since then again"
+    return f"step {step:,} is saved; a resume repeats the {reached - step:,} steps since then"
 
 
 def _refuse_finished(run: RunFolder, spec: RunSpec, history: History, step: int) -> None:
@@ -238,15 +213,10 @@ def _refuse_finished(run: RunFolder, spec: RunSpec, history: History, step: int)
     if bar_held(spec.evaluation, history):
         raise DriveRLError(
             f"{run.path}: is finished: it held evaluation.stop_at_success = {spec.evaluation.stop_at_success} after"
-            f" {step} steps; fix: train it anew with evaluation.stop_at_success=null"
+            f" {step} steps; fix: train again with evaluation.stop_at_success=null"
         )
     if step >= spec.budget_steps:
         raise DriveRLError(
-            f"{run.path}: budget_steps = {spec.budget_steps}, and the run has learned {step} steps already; fix: a"
-            f" longer one, such as drive-rl train --resume {shlex.quote(str(run.path))} budget_steps={2 * step}"
+            f"{run.path}: budget_steps = {spec.budget_steps}, but the run has trained for {step} steps already; fix: a"
+            f" larger budget, such as drive-rl train --resume {shlex.quote(str(run.path))} budget_steps={2 * step}"
         )
-
-
-def _new_run(spec: RunSpec, runs_dir: Path, command: list[str] | None) -> RunFolder:
-    made = provenance(spec.world.camera.renderer)
-    return RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made)

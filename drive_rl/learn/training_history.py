@@ -1,6 +1,6 @@
-"""What a run has seen of itself: held-out evaluations and the clock. Each checkpoint to resume from holds it.
+"""A run's history: its held-out evaluations and clock, part of each checkpoint to resume from.
 
-It knows numbers and a file. It does not know who drives, or what is done about the numbers.
+It knows numbers and a file. It does not know drivers, or what follows from the numbers.
 """
 
 import math
@@ -27,7 +27,7 @@ class Evaluation(Table):
     step: Count
     success: _Share
     driving_score: _Share
-    score: dict[str, Any]
+    score: dict[str, Any]  # of `Score.to_dict`, as JSON
 
     @classmethod
     def of(cls, step: int, score: Score) -> "Evaluation":
@@ -37,11 +37,11 @@ class Evaluation(Table):
 
     @property
     def rank(self) -> tuple[float, float]:
-        """What makes one evaluation better than another: success first, then driving score."""
+        """Orders evaluations: success first, then driving score."""
         return self.success, self.driving_score
 
 
-class _File(Table):
+class HistoryFile(Table):
     """`training.json`."""
 
     wall_s: _Seconds
@@ -57,40 +57,41 @@ class History:
 
     evaluations: list[Evaluation] = field(default_factory=list)
     wall_s: float = 0.0
-    """Since training began, evaluations and checkpoints included, summed over resumes [s]."""
+    """Time since training began, with evaluations and checkpoints, summed over resumes [s]."""
     evaluation_s: float = 0.0
-    """Of these, in held-out evaluations [s]."""
+    """Of this, the time in held-out evaluations [s]."""
     rows: int = 0
     """Rows of `metrics.csv` at the last save."""
     unlogged: dict[str, float] = field(default_factory=dict)
-    """What the learner had recorded at the last save, for a row yet to be written."""
+    """The learner's records at the last save for a row not yet written."""
     _tick: float = field(default_factory=time.perf_counter, repr=False)
 
     @classmethod
     def load(cls, path: Path) -> "History":
-        """Return the history that `state` gave.
+        """Return the history that `state` returned.
 
         Raises:
             DriveRLError: no such file, or not a history.
         """
-        file = read_table(path, _File, FIX)
+        file = read_table(path, HistoryFile, FIX)
         unlogged = {name: math.nan if value is None else value for name, value in file.unlogged.items()}
         return cls(file.evaluations, file.wall_s, file.evaluation_s, file.rows, unlogged)
 
-    def state(self) -> dict[str, Any]:
-        """Return the history as plain values, the clock up to date."""
+    def state(self) -> HistoryFile:
+        """Return the history, with the clock updated."""
         self.tick()
-        return {
-            "wall_s": self.wall_s,
-            "evaluation_s": self.evaluation_s,
-            "rows": self.rows,
-            "unlogged": {name: value if math.isfinite(value) else None for name, value in self.unlogged.items()},
-            "evaluations": [row.model_dump() for row in self.evaluations],
-        }
+        unlogged = {name: value if math.isfinite(value) else None for name, value in self.unlogged.items()}
+        return HistoryFile(
+            wall_s=self.wall_s,
+            evaluation_s=self.evaluation_s,
+            rows=self.rows,
+            unlogged=unlogged,
+            evaluations=self.evaluations,
+        )
 
     @property
     def train_s(self) -> float:
-        """Seconds spent on anything but held-out evaluations [s]."""
+        """Time without held-out evaluations [s]."""
         return self.wall_s - self.evaluation_s
 
     @property
@@ -104,7 +105,7 @@ class History:
         return self.evaluations[-1] if self.evaluations else None
 
     def held(self, bar: float) -> int:
-        """Return how many of the newest evaluations in a row reach a success rate."""
+        """Return how many of the newest evaluations reach a success rate without a break."""
         misses = [i for i, row in enumerate(reversed(self.evaluations)) if row.success < bar]
         return misses[0] if misses else len(self.evaluations)
 
@@ -113,7 +114,7 @@ class History:
         self._tick = time.perf_counter()
 
     def tick(self) -> None:
-        """Bring the clock up to date."""
+        """Update the clock."""
         now = time.perf_counter()
         self.wall_s += now - self._tick
         self._tick = now

@@ -1,16 +1,15 @@
 """The run folder `runs/<experiment>/<UTC time>-s<seed>/`: its layout, making one, and finding one again.
 
-It knows which file lies where. It does not know what a spec means, how training works, or what a checkpoint
-holds.
+It knows the layout. It does not know what a spec means, how training works, or what a checkpoint holds.
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.storage.atomic import (
@@ -31,7 +30,7 @@ _FIX = "give a folder that `drive-rl train` made, such as runs/quickstart"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run on disk: `spec.yaml`, `command.txt`, `provenance.json`; the rest comes while it trains."""
+    """One run on disk: `spec.yaml`, `command.txt`, `provenance.json`, and what training adds."""
 
     path: Path
 
@@ -43,12 +42,12 @@ class RunFolder:
         seed: int,
         spec_yaml: str,
         command: list[str],
-        provenance: dict[str, Any],
+        provenance: Mapping[str, object],
     ) -> Self:
         """Make `root/experiment/<UTC time>-s<seed>`: written under a temporary name, then renamed.
 
         Raises:
-            DriveRLError: no space left, or a folder that may not be written.
+            DriveRLError: no space left, or the folder cannot be written.
         """
 
         def fill(folder: Path) -> None:
@@ -61,24 +60,24 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a run, or of a folder that holds runs (`runs/quickstart`) the newest that has learned something.
+        """Open a run, or the newest run with a checkpoint in a folder of runs (`runs/quickstart`).
 
         Raises:
-            DriveRLError: `path` is not there, or is neither a run nor a folder of runs.
+            DriveRLError: `path` does not exist, or is neither a run nor a folder of runs.
         """
         return cls._open(path, "best")
 
     @classmethod
     def stopped(cls, path: Path, fix: str) -> Self:
-        """Open a run, or of a folder that holds runs the newest that can be resumed.
+        """Open a run, or the newest run in a folder of runs that can be resumed.
 
         Raises:
-            DriveRLError: as `open`; or it has no checkpoint to go on from, with the fix.
+            DriveRLError: as `open`; or it has no checkpoint to resume from, with the fix.
         """
         run = cls._open(path, "last")
         settle(run.last)
         if not run.last.is_dir():
-            raise DriveRLError(f"{run.path}: holds no last/ checkpoint to go on from; fix: {fix}")
+            raise DriveRLError(f"{run.path}: holds no last/ checkpoint to resume from; fix: {fix}")
         return run
 
     @classmethod
@@ -94,10 +93,10 @@ class RunFolder:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the only process that writes to the run meanwhile; what killed ones left half-written goes first.
+        """Be the only writer of the run within the block; first delete what killed writers left half-written.
 
         Raises:
-            DriveRLError: another process writes to it, or the folder may not be written.
+            DriveRLError: another process writes to it, or the folder cannot be written.
         """
         with only_writer(self.path / _LOCK, self.path):
             for folder in (self.path, self.checkpoints, self.films):
@@ -106,12 +105,12 @@ class RunFolder:
 
     @property
     def is_written_to(self) -> bool:
-        """Whether a process is writing to the run now: it trains."""
+        """Whether a process is writing to the run, as while it trains."""
         return is_held(self.path / _LOCK)
 
     @contextmanager
     def beginning(self) -> Iterator[None]:
-        """Be the writer of a new run, as `writing`; one that fails before its first checkpoint is deleted."""
+        """Be the writer of a new run, as `writing`; delete a run that fails before its first checkpoint."""
         with self.writing():
             try:
                 yield
@@ -148,7 +147,7 @@ class RunFolder:
 
     @property
     def shipped(self) -> Path:
-        """The checkpoint that stands for the run: `best/`, or else `last/`."""
+        """The run's checkpoint for evaluation and export: `best/`, or else `last/`."""
         return self.best if (self.best / "manifest.json").is_file() else self.last
 
     @property
@@ -173,7 +172,7 @@ class RunFolder:
 
     @property
     def finished(self) -> Path:
-        """The step at which the run has done all that it was asked for."""
+        """The step at which the run was finished."""
         return self.path / "finished.json"
 
     @property
@@ -191,24 +190,24 @@ class RunFolder:
         return sorted(int(name) for name in names if name.isdecimal())
 
     def remove(self) -> None:
-        """Delete the whole run: for a run that failed before its first step."""
+        """Delete the whole run."""
         remove_directory(self.path)
 
 
 def is_run(path: Path) -> bool:
-    """Whether `path` is a run folder by the files it holds."""
+    """Whether `path` is a run folder, by its files."""
     return all((path / name).is_file() for name in _NEEDED)
 
 
 def runs_in(path: Path) -> list[Path]:
-    """The runs directly inside `path`, oldest first (their names begin with the UTC time)."""
+    """Return the runs directly inside `path`, oldest first (their names begin with the UTC time)."""
     if not path.is_dir():
         return []
     return sorted(run for run in path.iterdir() if not run.name.startswith(".") and is_run(run))
 
 
 def _newest_run(path: Path, wanted: str) -> Path:
-    """The newest run with the checkpoint that is wanted, or with any; a run that failed early hides no other."""
+    """Return the newest run with the wanted checkpoint, or with any; a run that failed early is passed over."""
     runs = runs_in(path)
     for checkpoint in (wanted, "last", "best"):
         for run in runs:
@@ -224,7 +223,7 @@ def _newest_run(path: Path, wanted: str) -> Path:
 
 
 def _known_runs(path: Path) -> str:
-    """Name the folders beside `path` that hold runs, so that the message helps with a slip of the pen."""
+    """Return the folders beside `path` that hold runs, in words, to help with a typo."""
     beside = path.parent
     if not beside.is_dir():
         return ""

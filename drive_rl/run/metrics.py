@@ -1,6 +1,6 @@
 """`metrics.csv`: scalars over training steps, one row a record, whole after a crash and across resumes.
 
-It knows rows and columns. It does not know what the numbers mean, nor who else is told of them.
+It knows rows and columns. It does not know what the numbers mean.
 """
 
 import csv
@@ -18,17 +18,17 @@ STEP = "step"
 class MetricsFile:
     """Appends rows to a CSV file whose first column is `step`; a new name adds a column.
 
-    Opening an existing file drops a last line that a crash cut short and, given `resume_rows`, the rows after the first
-    so many, which the resumed run will write again.
+    Opening an existing file drops a last line that a crash cut short and, given `resume_rows`, all rows after so many,
+    which the resumed run writes again.
 
     Raises:
-        DriveRLError: the file there is not such a table, or there is no space left.
+        DriveRLError: the file is not such a table, or no space is left.
     """
 
     def __init__(self, path: Path, resume_rows: int | None = None) -> None:
         self.path = path
         self.count = 0
-        """How many rows there are."""
+        """The number of rows."""
         self._columns = [STEP]
         if path.exists():
             columns, rows = _read(path)
@@ -37,7 +37,7 @@ class MetricsFile:
             self._rewrite([{name: row[name] for name in self._columns} for row in kept])
 
     def append(self, step: int, scalars: dict[str, float]) -> None:
-        """Write one row; scalars that this row lacks stay empty."""
+        """Write one row; missing scalars stay empty."""
         row = {STEP: str(step)} | {name: repr(float(value)) for name, value in scalars.items()}
         new = [name for name in row if name not in self._columns]
         if new or not self.path.exists():
@@ -49,13 +49,13 @@ class MetricsFile:
             self.count += 1
 
     def sync(self) -> None:
-        """Wait until all rows are on the disk; a checkpoint that counts on them is written after this."""
+        """Wait until all rows are on the disk, before a checkpoint that counts them is written."""
         if self.path.exists():
             with explain_disk_errors(self.path):
                 sync(self.path)
 
     def rows(self) -> list[tuple[int, dict[str, float]]]:
-        """The step and the scalars of every row, as `read_rows`."""
+        """Return the step and the scalars of every row, as `read_rows`."""
         return read_rows(self.path)
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
@@ -69,14 +69,14 @@ class MetricsFile:
             try:
                 data = line.encode()
                 if file.write(data) != len(data):
-                    file.write(data)  # a second write tells why the first was short
+                    file.write(data)  # a second write raises the reason of a short first one
             except OSError:
                 os.ftruncate(file.fileno(), size)
                 raise
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a `metrics.csv`; names that a row lacks are absent from it."""
+    """Return the rows of a `metrics.csv`; missing scalars are absent."""
     rows = _read(path)[1]
     try:
         return [{name: float(value) for name, value in row.items() if value != ""} for row in rows]
@@ -85,27 +85,27 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def read_rows(path: Path) -> list[tuple[int, dict[str, float]]]:
-    """The step and the scalars of every row of a `metrics.csv`, none where there is no file yet."""
+    """Return the step and the scalars of every row of a `metrics.csv`; none without a file."""
     rows = read_metrics(path) if path.exists() else []
     return [(int(row.pop(STEP)), row) for row in rows]
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Columns and rows, without a last line that lacks its end, and what a power loss left as zeros."""
+    """Return columns and rows, without an incomplete last line or the zeros that a power loss left."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except (OSError, UnicodeDecodeError) as error:
-        raise DriveRLError(f"{path}: cannot be read ({error}): move it away and run again") from error
+        raise DriveRLError(f"{path}: cannot be read ({error}); fix: move it away and run again") from error
     reader = csv.DictReader(takewhile(lambda line: line.endswith("\n") and "\0" not in line, lines))
     try:
         columns = list(reader.fieldnames or [STEP])
         rows = [{name: value or "" for name, value in row.items() if name is not None} for row in reader]
     except csv.Error as error:
-        raise DriveRLError(f"{path}: is not CSV ({error}): move it away and run again") from error
+        raise DriveRLError(f"{path}: is not CSV ({error}); fix: move it away and run again") from error
     if columns[0] != STEP or not all(row[STEP].isdecimal() and len(row[STEP]) < 16 for row in rows):
         raise DriveRLError(
-            f"{path}: first column = {columns[0]!r}: expected `{STEP}` and whole numbers: move the file "
-            "away and run again"
+            f"{path}: first column = {columns[0]!r}: expected `{STEP}` and whole numbers; fix: move the file away"
+            " and run again"
         )
     return columns, rows
 

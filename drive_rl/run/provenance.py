@@ -1,7 +1,6 @@
-"""Where a run came from: commit, versions, hardware, renderer, time.
+"""Provenance of a run: commit, versions, hardware, renderer, time.
 
-It asks git, the package metadata and the machine. It does not know what the run does, nor pick a device or a
-renderer.
+It asks git, the package metadata and the machine. It does not know what the run does, or choose a device or a renderer.
 """
 
 import os
@@ -11,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 PACKAGES = (
     "drive-rl",
@@ -39,12 +38,42 @@ _OTHER_REPOSITORY = {
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def provenance(renderer: str) -> dict[str, Any]:
-    """Everything needed to say which code ran on which machine, ready for JSON.
+class GitState(TypedDict):
+    """The commit of a checkout, and whether files differ from it."""
+
+    commit: str
+    dirty: bool | None
+
+
+class CpuState(TypedDict):
+    """The processor and the cores that this process may use."""
+
+    model: str
+    cores: int
+
+
+class Provenance(TypedDict):
+    """`provenance.json`."""
+
+    utc: str
+    git: GitState | None
+    versions: dict[str, str | None]
+    python: str
+    platform: str
+    cpu: CpuState
+    gpu: str | None
+    torch_threads: int
+    renderer: str
+
+
+def provenance(renderer: str) -> Provenance:
+    """Return which code ran on which machine, ready for JSON.
 
     Args:
-        renderer: The name of the renderer really in use, as the world reports it.
+        renderer: The renderer in use, as the world reports it.
     """
+    import torch  # here: it takes a second to import
+
     return {
         "utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": git_state(_PACKAGE),
@@ -52,19 +81,20 @@ def provenance(renderer: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": {"model": cpu_model(), "cores": usable_cores()},
-        **_torch_state(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch_threads": torch.get_num_threads(),
         "renderer": renderer,
     }
 
 
-def git_state(package: Path) -> dict[str, Any] | None:
-    """Commit and dirty flag of the checkout that holds `package`; none when installed or without git.
+def git_state(package: Path) -> GitState | None:
+    """Return commit and dirty flag of the checkout that holds `package`; None when installed or without git.
 
-    The flag is none where git takes too long to look at all files.
+    The flag is None where git takes too long to compare all files.
     """
     top = _git(package, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != package.resolve().parent:
-        return None  # a virtual environment inside somebody else's checkout is not our commit
+        return None  # a virtual environment inside another checkout is not our commit
     commit = _git(package, "rev-parse", "HEAD")
     if commit is None:
         return None
@@ -73,12 +103,12 @@ def git_state(package: Path) -> dict[str, Any] | None:
 
 
 def package_versions() -> dict[str, str | None]:
-    """Versions of the packages that decide a result; none where one is not installed."""
+    """Return the versions of the packages that affect results; None where one is not installed."""
     return {name: package_version(name) for name in PACKAGES}
 
 
 def cpu_model() -> str:
-    """The processor's name as the operating system gives it."""
+    """Return the processor's name from the operating system."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(errors="replace").splitlines():
@@ -88,21 +118,14 @@ def cpu_model() -> str:
 
 
 def usable_cores() -> int:
-    """Cores this process may use, which on a shared machine are fewer than it has."""
+    """Return how many cores this process may use; on a shared machine fewer than it has."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _torch_state() -> dict[str, Any]:
-    import torch  # here, for it takes a second to import
-
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"gpu": gpu, "torch_threads": torch.get_num_threads()}
-
-
 def package_version(name: str) -> str | None:
-    """Return a package's version by its own record; none where it is not installed."""
+    """Return a package's version from its metadata; None where it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -110,17 +133,17 @@ def package_version(name: str) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """The output of one git command about the checkout around `folder`, or none when it fails.
+    """Return the output of one git command on the checkout around `folder`; None where it fails.
 
-    It looks alone: it takes no lock that a git of the user's would find taken, and heeds no variable that names
-    another repository (inside a hook, git sets some). A checkout of another user is one whose code runs here already.
+    It only reads: it takes no lock that the user's git would wait for, and ignores variables that name another
+    repository (git sets some inside a hook). Another user's checkout is safe: its code already runs here.
     """
-    looks = ("--no-optional-locks", "-c", f"safe.directory={folder.parent}", "-c", "core.fsmonitor=false")
-    surroundings = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
+    options = ("--no-optional-locks", "-c", f"safe.directory={folder.parent}", "-c", "core.fsmonitor=false")
+    environment = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
     try:
         done = subprocess.run(
-            ["git", *looks, "-C", str(folder), *arguments],
-            env=surroundings,
+            ["git", *options, "-C", str(folder), *arguments],
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

@@ -1,4 +1,4 @@
-"""When to save what a crash would lose: as often as costs little. It knows seconds, not what is saved."""
+"""How often to save: as often as is cheap. It knows seconds, not what is saved."""
 
 import math
 import time
@@ -7,21 +7,21 @@ from contextlib import contextmanager
 
 _EVERY_S = 30.0
 _SHARE = 0.02
-"""Of the time between two saves, spent saving."""
+"""Share of the time that saving may take."""
 
 
 class SaveClock:
-    """Says when the next save is worth it; the first one is at once."""
+    """Decides when the next save is due; the first one is due at once."""
 
     def __init__(self) -> None:
         self._saved_s = -math.inf
         self._cost_s = 0.0
 
     def due(self, urgent: bool = False) -> bool:
-        """Whether it is time to save.
+        """Whether a save is due.
 
         Args:
-            urgent: Whether what comes next takes so long that a save must come before it, if it costs little.
+            urgent: Whether the next step takes so long that a save should come before it, if saving is cheap.
         """
         since = time.perf_counter() - self._saved_s
         return since >= self._cost_s / _SHARE and (urgent or since >= _EVERY_S)

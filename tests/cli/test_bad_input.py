@@ -83,7 +83,7 @@ def the_run(here: Path) -> Path:
         (["train", "budget_steps=3"], "train: give a name before any KEY=VALUE"),
         (["eval", "refrence"], "unknown driver 'refrence'; did you mean 'reference'?"),
         (["eval", "runs/tin"], "did you mean 'runs/tiny'?"),
-        (["eval", "ppo"], "has not learned yet"),
+        (["eval", "ppo"], "is a recipe and has no weights"),
         (["eval", "reference", "world=lane_folow"], "did you mean 'lane_follow'?"),
         (["train", "ppo"], "it is a driver recipe; fix: drive-rl train quickstart agent=ppo"),
         (["train", "lane_follow"], "it is a world; fix: drive-rl train quickstart world=lane_follow"),
@@ -244,7 +244,7 @@ def test_a_damaged_run_spec(refused: Refused, here: Path) -> None:
 
 def test_a_run_without_a_last_checkpoint(refused: Refused, here: Path) -> None:
     shutil.rmtree(the_run(here) / "last")
-    assert "no last/ checkpoint to go on from" in refused("train", "--resume", "runs/tiny")
+    assert "no last/ checkpoint to resume from" in refused("train", "--resume", "runs/tiny")
 
 
 def test_foreign_zips_need_trust(refused: Refused, here: Path) -> None:
@@ -287,8 +287,8 @@ def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
         (["train", "--resume", "runs/tiny", "--seed", "1"], "only budget_steps can change when a run is resumed"),
         (["train", "--resume", "runs/tiny", "budget_steps=0"], "command line: budget_steps = 0"),
         (["train", "--resume", "runs/tiny", "budget_steps=_"], "only budget_steps can change when a run is resumed"),
-        (["train", "--resume", "runs/tiny"], "has learned 32 steps already; fix: "),
-        (["train", "--resume", "runs/tiny", "budget_steps=16"], "budget_steps = 16, and the run has learned 32 steps"),
+        (["train", "--resume", "runs/tiny"], "has trained for 32 steps already; fix: "),
+        (["train", "--resume", "runs/tiny", "budget_steps=16"], "budget_steps = 16, but the run has trained for 32"),
         (["show", "runs/tiny", "seed=1"], "is trained and cannot be changed"),
     ],
 )  # fmt: skip

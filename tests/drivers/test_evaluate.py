@@ -1,3 +1,5 @@
+"""Evaluation of drivers. It covers `driver` and `observations`, too."""
+
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -12,14 +14,14 @@ from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.evaluate import evaluate, results, split_seeds
 from drive_rl.drivers.observations import Batch
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.build import build_policy
+from drive_rl.learn.build import build_policy, policy_driver
 from drive_rl.sim.task.scoring import EpisodeMetrics, Score
 
 
 def untrained(spec: PpoSpec | DqnSpec) -> PolicyDriver:
     torch.manual_seed(0)
     policy = build_policy(spec, world(), torch.device("cpu"))
-    return PolicyDriver(spec.name, policy, spec.observation, spec.actions)
+    return policy_driver(spec, policy)
 
 
 @pytest.mark.parametrize("observation", ["camera", "camera+state", "state"])
@@ -59,7 +61,7 @@ class Broken:
         return np.full((len(observations), 2), np.nan, np.float32)
 
 
-def test_actions_that_are_no_numbers_are_an_error() -> None:
+def test_actions_that_are_not_finite_are_refused() -> None:
     for engine in get_args(Engine):
         with pytest.raises(DriveRLError, match="driver broken: gave a NaN"):
             evaluate(Broken(), world(), "val", 2, engine=engine)
@@ -74,7 +76,7 @@ def test_a_split_has_so_many_roads(episodes: int) -> None:
 
 def test_results_read_back() -> None:
     score, rows = evaluate(untrained(ppo()), world(), "test", 3)
-    found: dict[str, Any] = results("someone", world(), "test", rows)
+    found: Any = results("someone", world(), "test", rows)
     assert Score.from_dict(found["score"]) == score
     assert [EpisodeMetrics.from_dict(row) for row in found["episodes"]] == rows
     assert sum(tier["episodes"] for tier in found["tiers"].values()) == 3

@@ -1,3 +1,5 @@
+"""Perception models as drivers. It covers `lane_estimator`, too."""
+
 import io
 import json
 from pathlib import Path
@@ -23,14 +25,14 @@ from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint.export import export_driver
 from drive_rl.learn.choose_driver import newest
-from drive_rl.learn.load_driver import drive_by, load_driver
+from drive_rl.learn.load_driver import load_driver, modular_driver
 from drive_rl.perception.data.samples import LANE_FIELDS
 from drive_rl.perception.models.load import Trained, load_trained
 from drive_rl.report.catalogue import explained, print_catalogue
 from drive_rl.run.folder import RunFolder
 from drive_rl.sim.task.outcome import STATE_FIELDS
 
-SEEN = [STATE_FIELDS.index(name) for name in LANE_FIELDS]
+PREDICTED = [STATE_FIELDS.index(name) for name in LANE_FIELDS]
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +40,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return small_perception.run(tmp_path_factory.mktemp("runs"))
 
 
-class Perfect(nn.Module):
-    """Tells of any picture the lane state that it was shown beforehand."""
+class Oracle(nn.Module):
+    """Predicts the lane state that it was given, whatever the picture."""
 
     lane: Tensor
 
@@ -47,48 +49,48 @@ class Perfect(nn.Module):
         return {"lane": self.lane}
 
 
-class PerfectDriver:
-    """The modular driver with eyes that err in nothing; what it must not read of the state is made worthless."""
+class OracleDriver:
+    """The modular driver on perfect predictions; the parts of the state that it must not read are overwritten."""
 
     name = "perfect"
     observation: Observation = "camera+state"
     actions: Actions = "continuous"
 
     def __init__(self, world: WorldSpec) -> None:
-        self.perception_model = Perfect()
+        self.perception_model = Oracle()
         spec = PerceptionSpec(name="perfect", world=world)
         trained = Trained("perfect", spec, self.perception_model, Path())  # type: ignore - no PerceptionModel, and drives like one
-        self.driver = drive_by(trained)
+        self.driver = modular_driver(trained)
 
     def act(self, observations: Batch) -> np.ndarray:
         assert isinstance(observations, dict)
         state = observations["state"]
-        self.perception_model.lane = torch.as_tensor(state[:, SEEN])
+        self.perception_model.lane = torch.as_tensor(state[:, PREDICTED])
         hidden = np.full_like(state, 7.0)
         own = [STATE_FIELDS.index(name) for name in OWN_SENSORS]
         hidden[:, own] = state[:, own]
         return self.driver.act({"camera": observations["camera"], "state": hidden})
 
 
-def test_with_perfect_eyes_it_drives_as_the_reference_driver() -> None:
+def test_on_perfect_predictions_it_drives_as_the_reference_driver() -> None:
     world = load_world("lane_follow_hard", ["camera.width_px=16", "camera.height_px=16"])
-    score, rows = evaluate(PerfectDriver(world), world, "val", 16, engine="batch")
+    score, rows = evaluate(OracleDriver(world), world, "val", 16, engine="batch")
     reference = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), world.car)
     best, theirs = evaluate(reference, world, "val", 16, engine="batch")
     assert score.success.value == best.success.value == 1
-    # the pace differs where a bend lies more than 20 m ahead, which the eyes cannot see
+    # target speeds differ where a bend lies more than 20 m ahead, beyond the predicted curvatures
     for mine, other in zip(rows, theirs, strict=True):
         assert mine.max_offset_m == pytest.approx(other.max_offset_m, abs=0.15)
         assert mine.time_s == pytest.approx(other.time_s, rel=0.05)
 
 
-def test_the_pace_is_the_worlds_rule_as_far_as_one_sees() -> None:
+def test_the_target_speed_follows_the_worlds_rule_within_view() -> None:
     task = TaskSpec(target_speed_mps=12, lateral_accel_mps2=2.5, braking_mps2=2)
     bends = [[0, 0, 0, 0], [0.025] * 4, [-0.025] * 4, [0, 0, 0, 0.1], [0.1, 0, 0, 0]]
-    told = visible_target_speed(torch.tensor(bends), task)
+    speeds = visible_target_speed(torch.tensor(bends), task)
     # by hand: sqrt(2.5 / 0.025) = 10; where the curvature grows from 0 at 10 m to 0.1 at 20 m, 18 m ahead binds, at
     # 0.08: v^2 = 2.5 / 0.08 + 2 x 2 x 18 = 103.25
-    assert told.tolist() == pytest.approx([12, 10, 10, 103.25**0.5, 5])
+    assert speeds.tolist() == pytest.approx([12, 10, 10, 103.25**0.5, 5])
 
 
 def test_a_run_is_a_driver_in_its_own_world(run: RunFolder) -> None:
@@ -133,9 +135,9 @@ def test_it_is_listed_shown_and_scored_as_a_perception_model(
     assert newest("seer") == ("seer", None)
 
 
-def test_a_model_that_tells_no_lane_state_is_refused(tmp_path: Path) -> None:
+def test_a_model_without_a_lane_head_is_refused(tmp_path: Path) -> None:
     blind = small_perception.run(tmp_path, heads=("segmentation",))
-    with pytest.raises(DriveRLError, match=r"model\.heads = \['segmentation'\]: it tells no lane state"):
+    with pytest.raises(DriveRLError, match=r"model\.heads = \['segmentation'\]: it predicts no lane state"):
         load_driver(str(blind.path))
 
 

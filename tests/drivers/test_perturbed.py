@@ -25,7 +25,7 @@ class Echo:
         return np.asarray(observations, np.float32)
 
 
-class Sees(Echo):
+class Reader(Echo):
     """Steers by the mean of what it sees."""
 
     observation: Observation = "camera+state"
@@ -64,7 +64,7 @@ def test_an_episode_begins_with_nothing_under_way() -> None:
 
 
 def test_whoever_wraps_a_driver_hands_on_that_an_episode_begins() -> None:
-    driver = CorruptedDriver(PerturbedDriver(Sees(), 0.1, control_hz=10), lambda images: images)
+    driver = CorruptedDriver(PerturbedDriver(Reader(), 0.1, control_hz=10), lambda images: images)
     shown = {"camera": np.full((1, 2, 16, 24), 51, np.uint8), "state": np.zeros((1, 11), np.float32)}
     begin_episodes(driver, [0])
     assert [driver.act(shown)[0, 0] for _ in range(2)] == pytest.approx([0, 0.2])
@@ -84,18 +84,18 @@ def test_each_road_is_driven_the_same_whoever_drove_in_its_row_before(engine: En
     assert [row.max_offset_m for row in rows] != [row.max_offset_m for row in prompt]
 
 
-def test_corrupted_pictures_are_what_the_driver_sees() -> None:
+def test_the_driver_gets_corrupted_pictures() -> None:
     shown = {"camera": np.full((3, 2, 16, 24), 51, np.uint8), "state": np.zeros((3, 11), np.float32)}
-    driver = CorruptedDriver(Sees(), lambda images: np.full_like(images, 102))
+    driver = CorruptedDriver(Reader(), lambda images: np.full_like(images, 102))
     assert driver.act(shown)[:, 0].tolist() == pytest.approx([0.4] * 3)
     assert (shown["camera"] == 51).all()
     assert driver.observation == "camera+state"
 
 
-def test_what_cannot_be_done_says_so() -> None:
+def test_impossible_perturbations_are_refused() -> None:
     with pytest.raises(DriveRLError, match="delay_s = -1"):
         PerturbedDriver(Echo(), -1, 10)
-    with pytest.raises(DriveRLError, match="shown no pictures"):
+    with pytest.raises(DriveRLError, match="expected one with pictures"):
         CorruptedDriver(Echo(), np.zeros_like)
     discrete = Echo()
     discrete.actions = "discrete"

@@ -163,7 +163,7 @@ def test_the_first_action_noise_is_the_specs_and_is_learned() -> None:
     assert any(part is policy.log_std for group in policy.optimizer.param_groups for part in group["params"])
 
 
-def test_an_environment_in_its_seat_goes_on_from_its_state() -> None:
+def test_an_environment_in_its_slot_continues_from_its_state() -> None:
     first, second = (SerialVecEnv([lambda: Counter(False)]) for _ in range(2))
     for envs in (first, second):
         envs.reset()

@@ -1,3 +1,5 @@
+"""Drivers by name or path. It covers `checkpoint.export`, too."""
+
 import shutil
 from pathlib import Path
 
@@ -46,8 +48,8 @@ def test_an_exported_driver_drives_as_the_run_does(
     assert sorted(path.name for path in folder.iterdir()) == names
     card = (folder / "README.md").read_text()
     assert "PPO in the world" in card
-    assert "- sees: 2 grey frames of 24x16 px\n" in card
-    assert "the true lane state guided its learning, never its driving" in card
+    assert "- observes: 2 grey frames of 24x16 px\n" in card
+    assert "the true lane state guided its training, never its driving" in card
     monkeypatch.setenv("DRIVE_RL_PATH", str(tmp_path))
     assert [load_driver(name)[0].name for name in ("mine", str(folder), "reference")] == ["mine", "mine", "reference"]
     rows = [evaluate(*load_driver(name), "val", 2) for name in ("mine", str(folder), str(run.path))]
@@ -84,12 +86,12 @@ def test_the_reference_driver_drives_anywhere() -> None:
     ("name", "message"),
     [
         ("referense", "unknown driver 'referense'; did you mean 'reference'"),
-        ("ppo", "is a recipe and has not learned yet; fix"),
+        ("ppo", "is a recipe and has no weights; fix"),
         ("nowhere.zip", "file not found"),
         ("nowhere/at/all", "no such file or folder; fix: check the path"),
     ],
 )
-def test_what_is_no_driver_says_so(name: str, message: str) -> None:
+def test_what_is_not_a_driver_is_refused(name: str, message: str) -> None:
     with pytest.raises(DriveRLError, match=message):
         load_driver(name)
 
@@ -104,7 +106,7 @@ def test_a_foreign_zip_needs_trust_and_a_fitting_world(tmp_path: Path) -> None:
         load_driver(path, world)
     driver, _ = load_driver(path, world, trust=True)
     assert driver.act(np.zeros((1, 2, 16, 24), np.uint8)).shape == (1, 2)
-    with pytest.raises(DriveRLError, match="learned with observation space"):
+    with pytest.raises(DriveRLError, match="trained with observation space"):
         load_driver(path, trust=True)
 
 
@@ -115,7 +117,7 @@ def test_runs_are_offered_by_name(run: RunFolder, tmp_path: Path, monkeypatch: p
         load_driver("runs/quickstrat")
 
 
-def test_a_run_without_a_checkpoint_is_no_driver(run: RunFolder, tmp_path: Path) -> None:
+def test_a_run_without_a_checkpoint_is_refused(run: RunFolder, tmp_path: Path) -> None:
     shutil.copytree(run.path, tmp_path / "bare", ignore=shutil.ignore_patterns("best", "last", "checkpoints"))
     with pytest.raises(DriveRLError, match="holds no checkpoint yet"):
         load_driver(str(tmp_path / "bare"))

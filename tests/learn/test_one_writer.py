@@ -37,13 +37,13 @@ def test_a_run_that_trains_cannot_be_resumed_beside(tmp_path: Path) -> None:
     try:
         before = contents(run)
         second = resume(run)
-        _, told = second.communicate()
-        told = " ".join(told.split())
-        assert second.returncode == 2, told
-        assert re.search(rf"process {first.pid} on host \S+ has been writing here since .*; fix: wait", told), told
+        _, output = second.communicate()
+        output = " ".join(output.split())
+        assert second.returncode == 2, output
+        assert re.search(rf"process {first.pid} on host \S+ has been writing here since .*; fix: wait", output), output
         assert contents(run) == before
     finally:
         os.kill(first.pid, signal.SIGCONT)
-    _, told = first.communicate()
-    assert first.returncode == 0, told
+    _, output = first.communicate()
+    assert first.returncode == 0, output
     assert not [path for path in run.path.rglob(".*")]

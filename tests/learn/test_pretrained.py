@@ -29,7 +29,7 @@ from drive_rl.sim.task.outcome import STATE_FIELDS
 CPU = torch.device("cpu")
 SILENT = Console(quiet=True)
 UNGUIDED = "agent.guidance=null"
-SEEING = "agent.observation=camera+state"
+CAMERA_AND_STATE = "agent.observation=camera+state"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def start(models: dict[str, RunFolder], kind: str = "small", frozen: bool = Fals
     [
         ("ppo", (), 1),
         ("ppo", (UNGUIDED,), 1),
-        ("ppo", (SEEING,), 1),
+        ("ppo", (CAMERA_AND_STATE,), 1),
         ("dqn", (), 1),
         ("dqn", (UNGUIDED,), 2),  # the target network has one of its own
     ],
@@ -94,9 +94,9 @@ def _is(key: str, name: str, value: torch.Tensor, found: dict[str, torch.Tensor]
     [
         ("ppo", ("start",)),
         ("ppo", ("start", UNGUIDED, "engine=batch")),
-        ("ppo", ("eyes",)),
-        ("ppo", ("eyes", "engine=batch")),
-        ("dqn", ("eyes", "agent.n_steps=2")),
+        ("ppo", ("perception_model",)),
+        ("ppo", ("perception_model", "engine=batch")),
+        ("dqn", ("perception_model", "agent.n_steps=2")),
     ],
 )
 def test_a_resumed_run_ends_where_an_unbroken_one_does_without_the_model(
@@ -109,7 +109,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does_without_the_model(
     lent = shutil.copytree(models["unet"].path, tmp_path / "lent")
     named = {
         "start": start({"unet": RunFolder(lent)}, "unet", frozen=True),
-        "eyes": (SEEING, f"agent.perception_model={lent}"),
+        "perception_model": (CAMERA_AND_STATE, f"agent.perception_model={lent}"),
     }
     spec = small_specs.run(algorithm, *named[changes[0]], *changes[1:])
     unbroken = train(spec, tmp_path, "cpu", console=SILENT)
@@ -126,44 +126,46 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does_without_the_model(
     assert rows[0] == rows[1]
 
 
-def test_environments_show_what_the_eyes_tell(models: dict[str, RunFolder]) -> None:
+def test_environments_return_the_predicted_lane_state(models: dict[str, RunFolder]) -> None:
     trained, world = load_trained(str(models["small"].path)), small_specs.world()
-    eyes = LaneEstimator(trained, world.task)
+    estimator = LaneEstimator(trained, world.task)
     agent = small_specs.ppo("observation=camera+state", f"perception_model={models['small'].path}")
-    bare, seen = (make_envs(world, agent, "train", 2, 0, "batch", CPU, each) for each in (None, eyes))
-    assert seen.observation_space.shape == (len(STATE_FIELDS),)
-    _check_told(trained, eyes, bare.reset(), seen.reset())
+    bare, predicting = (make_envs(world, agent, "train", 2, 0, "batch", CPU, each) for each in (None, estimator))
+    assert predicting.observation_space.shape == (len(STATE_FIELDS),)
+    _check_predicted(trained, estimator, bare.reset(), predicting.reset())
     ended = 0
     for _ in range(40):
-        (plain, *_, infos), (told, *_, told_infos) = (envs.step(np.full((2, 2), 0.5)) for envs in (bare, seen))
-        _check_told(trained, eyes, plain, told)
-        for info, theirs in zip(infos, told_infos, strict=True):
+        (plain, *_, infos), (predicted, *_, predicted_infos) = (
+            envs.step(np.full((2, 2), 0.5)) for envs in (bare, predicting)
+        )
+        _check_predicted(trained, estimator, plain, predicted)
+        for info, theirs in zip(infos, predicted_infos, strict=True):
             if "terminal_observation" in info:
                 last = {key: part[None] for key, part in info["terminal_observation"].items()}
-                np.testing.assert_array_equal(theirs["terminal_observation"], eyes.state(last)[0])
+                np.testing.assert_array_equal(theirs["terminal_observation"], estimator.lane_state(last)[0])
                 ended += 1
     assert ended
     bare.close()
-    seen.close()
+    predicting.close()
 
 
-def _check_told(trained: Trained, eyes: LaneEstimator, plain: Any, told: Any) -> None:
-    np.testing.assert_array_equal(told, eyes.state(plain))
+def _check_predicted(trained: Trained, estimator: LaneEstimator, plain: Any, predicted: Any) -> None:
+    np.testing.assert_array_equal(predicted, estimator.lane_state(plain))
     speed = STATE_FIELDS.index("speed_mps")
-    np.testing.assert_array_equal(told[:, speed], plain["state"][:, speed])
+    np.testing.assert_array_equal(predicted[:, speed], plain["state"][:, speed])
     with torch.no_grad():
         lane = trained.model(torch.as_tensor(plain["camera"]))["lane"].numpy()
-    np.testing.assert_array_equal(told[:, :2], lane[:, :2])
+    np.testing.assert_array_equal(predicted[:, :2], lane[:, :2])
 
 
-def test_an_exported_driver_carries_its_eyes(models: dict[str, RunFolder], tmp_path: Path) -> None:
-    spec = small_specs.run("ppo", SEEING, f"agent.perception_model={models['small'].path}")
+def test_an_exported_driver_carries_its_perception_model(models: dict[str, RunFolder], tmp_path: Path) -> None:
+    spec = small_specs.run("ppo", CAMERA_AND_STATE, f"agent.perception_model={models['small'].path}")
     run = train(spec, tmp_path, "cpu", console=SILENT)
     folder = export_driver(run, tmp_path / "agents" / "mine")
     names = ["README.md", "eval.json", "manifest.json", "perception_model", "spec.yaml", "weights.safetensors"]
     assert sorted(path.name for path in folder.iterdir()) == names
     card = (folder / "README.md").read_text()
-    assert "- sees: 2 grey frames of 24x16 px, its own speed, yaw rate and steering angle\n" in card
+    assert "- observes: 2 grey frames of 24x16 px, its own speed, yaw rate and steering angle\n" in card
     driver, world = load_driver(str(folder))
     assert driver.observation == "camera+state"
     rows = [evaluate(*load_driver(str(path)), "val", 2)[1] for path in (folder, run.path, run.best)]
@@ -190,15 +192,22 @@ def test_another_encoder_or_camera_is_refused_before_a_run_is_made(
     assert not list(tmp_path.iterdir())
 
 
-def test_eyes_of_another_camera_or_without_a_lane_are_refused(models: dict[str, RunFolder], tmp_path: Path) -> None:
-    eyes = (SEEING, f"agent.perception_model={models['small'].path}")
+def test_a_perception_model_of_another_camera_or_without_a_lane_is_refused(
+    models: dict[str, RunFolder], tmp_path: Path
+) -> None:
+    named = (CAMERA_AND_STATE, f"agent.perception_model={models['small'].path}")
     with pytest.raises(
         DriveRLError, match=r"agent\.perception_model = .*: world\.camera\.fov_rad = 1\.3 there and 1\.5 here"
     ):
-        train(small_specs.run("ppo", *eyes, "world.camera.fov_rad=1.5"), tmp_path, "cpu", console=SILENT)
+        train(small_specs.run("ppo", *named, "world.camera.fov_rad=1.5"), tmp_path, "cpu", console=SILENT)
     blind = small_perception.run(tmp_path, heads=("scene",))
-    with pytest.raises(DriveRLError, match="tells no lane state"):
-        train(small_specs.run("ppo", SEEING, f"agent.perception_model={blind.path}"), tmp_path, "cpu", console=SILENT)
+    with pytest.raises(DriveRLError, match="predicts no lane state"):
+        train(
+            small_specs.run("ppo", CAMERA_AND_STATE, f"agent.perception_model={blind.path}"),
+            tmp_path,
+            "cpu",
+            console=SILENT,
+        )
 
 
 @pytest.mark.parametrize(
@@ -207,12 +216,12 @@ def test_eyes_of_another_camera_or_without_a_lane_are_refused(models: dict[str, 
         (("agent.encoder.frozen=true",), "a random encoder would stay random; fix: set encoder.init_from"),
         (("agent.perception_model=x",), "fix: observation = camera\\+state"),
         (
-            (SEEING, "agent.perception_model=x", "agent.encoder.init_from=x"),
+            (CAMERA_AND_STATE, "agent.perception_model=x", "agent.encoder.init_from=x"),
             "has no encoder; fix: encoder.init_from = null",
         ),
         (("agent.observation=state", "agent.encoder.init_from=x"), "has no encoder"),
     ],
 )
-def test_recipes_that_say_two_things_are_refused(changes: tuple[str, ...], message: str) -> None:
+def test_contradicting_recipes_are_refused(changes: tuple[str, ...], message: str) -> None:
     with pytest.raises(DriveRLError, match=message):
         small_specs.run("ppo", *changes)

@@ -1,3 +1,5 @@
+"""Training from start to end, stopped and resumed. It covers `budget`, `callbacks` and `progress`, too."""
+
 import io
 import os
 import shutil
@@ -15,7 +17,7 @@ from rich.console import Console
 from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.reader import parse_run, read_run
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.callbacks import Evaluate, Every, SafePoints, check_observations
+from drive_rl.learn.callbacks import Evaluate, SafePoints
 from drive_rl.learn.train import train
 from drive_rl.learn.training_history import Evaluation, History
 from drive_rl.run.folder import RunFolder
@@ -107,7 +109,7 @@ def test_ctrl_c_has_its_own_exit_code(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_training_roads_have_tier_weights_of_their_own(tmp_path: Path) -> None:
-    """They train as in a world of these weights; the world that drivers are judged in stays as it is."""
+    """They train as in a world of these weights; the world for evaluation is unchanged."""
     only_hard = {"easy": 0.001, "medium": 0.001, "hard": 1000}
     plain = go(small_specs.run("ppo"), tmp_path / "plain")
     weighted = go(small_specs.run("ppo", f"train_tiers={only_hard}"), tmp_path / "weighted")
@@ -125,11 +127,11 @@ def test_training_stops_once_the_bar_is_held(tmp_path: Path) -> None:
     assert read_json(run.last / "counters.json", "")["num_timesteps"] == 128
 
 
-def test_a_finished_run_says_so_and_goes_on_with_a_longer_budget(tmp_path: Path) -> None:
+def test_a_finished_run_resumes_only_with_a_larger_budget(tmp_path: Path) -> None:
     run = go(small_specs.run("ppo"), tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for budget in (None, 256, 100):
-        with pytest.raises(DriveRLError, match=r"has learned 256 steps already; fix: .* budget_steps=512"):
+        with pytest.raises(DriveRLError, match=r"has trained for 256 steps already; fix: .* budget_steps=512"):
             go(None, tmp_path, resume=run.path, budget_steps=budget)
     with pytest.raises(DriveRLError, match="command line: budget_steps = -1"):
         go(None, tmp_path, resume=run.path, budget_steps=-1)
@@ -163,7 +165,7 @@ def test_a_run_stopped_in_its_last_evaluation_is_finished_by_a_resume(
     assert same(unbroken.last, run.last)
 
 
-def test_a_loss_that_is_no_number_stops_training(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_a_number_stops_training(tmp_path: Path) -> None:
     spec = small_specs.run("ppo", "agent.learning_rate=1", "agent.max_grad_norm=1000")
 
     def poison(self: Any) -> bool:
@@ -176,13 +178,6 @@ def test_a_loss_that_is_no_number_stops_training(tmp_path: Path) -> None:
         patch.setattr(SafePoints, "_on_step", poison)
         with pytest.raises(DriveRLError, match=r"loss = \S+ at step 64: learning has diverged; fix"):
             go(spec, tmp_path)
-
-
-def test_observations_that_are_no_numbers_name_the_step() -> None:
-    good = np.zeros((2, 3), np.float32)
-    check_observations({"state": good, "camera": np.zeros((2, 3), np.uint8)}, 5)
-    with pytest.raises(DriveRLError, match="observation state holds NaN or infinity at step 5"):
-        check_observations(np.array([[np.nan]], np.float32), 5)
 
 
 def test_no_folder_is_left_by_a_run_that_cannot_begin(tmp_path: Path) -> None:
@@ -199,7 +194,7 @@ def test_no_folder_is_left_where_wandb_cannot_start(tmp_path: Path, monkeypatch:
     assert not (tmp_path / "runs").exists()
 
 
-def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
+def test_only_a_run_can_be_resumed(tmp_path: Path) -> None:
     with pytest.raises(DriveRLError, match="not a run folder"):
         go(None, tmp_path, resume=tmp_path)
 
@@ -212,23 +207,6 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         go(None, tmp_path, resume=run.path)
 
 
-def test_every_says_each_multiple_once() -> None:
-    due = Every(100, 250)
-    assert [due(step) for step in (260, 300, 310, 520, 599, 600)] == [False, True, False, True, False, True]
-
-
-def test_the_best_is_the_latest_of_equals() -> None:
-    rows = [
-        Evaluation(step=step, success=success, driving_score=success, score={})
-        for step, success in ((1, 0.5), (2, 1.0), (3, 1.0), (4, 0.9))
-    ]
-    history = History(rows)
-    assert history.best is rows[2]
-    assert history.held(0.9) == 3
-    assert history.held(1.0) == 0
-    assert history.held(0.5) == 4
-
-
 @pytest.mark.parametrize(
     ("algorithm", "changes"),
     [
@@ -239,7 +217,7 @@ def test_the_best_is_the_latest_of_equals() -> None:
     ],
 )
 def test_training_ends_at_its_budget(algorithm: str, changes: tuple[str, ...], tmp_path: Path) -> None:
-    """Rollouts of 64 (PPO), 200,000 and 140 (DQN) steps; and a longer budget goes on from there."""
+    """Rollouts of 64 (PPO), 200,000 and 140 (DQN) steps; and a larger budget continues from there."""
     run = go(small_specs.run(algorithm, *changes, "budget_steps=170"), tmp_path)
     assert read_json(run.last / "counters.json", "")["num_timesteps"] == 170
     assert read_json(run.last / "manifest.json", "")["exact"]
@@ -266,8 +244,8 @@ def test_a_stop_before_anything_is_learned_leaves_nothing(tmp_path: Path, monkey
         os.kill(os.getpid(), signal.SIGTERM)
         raise StopNow
 
-    monkeypatch.setattr("drive_rl.learn.guidance.wrapper.Guide.reset", slow)
-    with pytest.raises(TrainingInterrupted, match="stopped before it began to learn: nothing is kept"):
+    monkeypatch.setattr("drive_rl.learn.guidance.wrapper.GuidanceWrapper.reset", slow)
+    with pytest.raises(TrainingInterrupted, match="stopped before training began: nothing is kept"):
         go(small_specs.run("ppo"), tmp_path)
     assert not list(tmp_path.glob("*/*"))
 

@@ -68,5 +68,5 @@ def test_the_error_names_runs_nearby(tmp_path: Path) -> None:
 
 def test_create_under_a_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("x")
-    with pytest.raises(DriveRLError, match="a file stands where a folder is needed"):
+    with pytest.raises(DriveRLError, match="a file is where a folder is needed"):
         make(tmp_path / "runs")

@@ -68,7 +68,7 @@ def test_git_takes_no_lock_of_the_users(package: Path) -> None:
     assert (git_state(package) or {})["dirty"] is False
 
 
-def test_git_looks_at_the_packages_own_checkout(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_reads_the_packages_own_checkout(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clean = git_state(package)
     assert clean
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):  # as in a hook of another repository
@@ -96,6 +96,6 @@ def test_a_slow_git_leaves_open_what_it_did_not_see(package: Path, monkeypatch: 
     assert git_state(package) == clean | {"dirty": None}
 
 
-def test_no_git_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert git_state(tmp_path) is None

@@ -1,4 +1,4 @@
-"""The command line, in a process of its own or within this one, and what every refusal looks like."""
+"""The command line, in its own process or within this one, and the form of every refusal."""
 
 import os
 import signal

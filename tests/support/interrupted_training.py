@@ -1,4 +1,4 @@
-"""A training that is sent a signal at a step, and whether two checkpoints hold the same weights."""
+"""A training run that gets a signal at a step, and the comparison of two checkpoints' weights."""
 
 import os
 from pathlib import Path

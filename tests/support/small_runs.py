@@ -1,4 +1,4 @@
-"""A training that takes seconds, as a process."""
+"""A training run of seconds, as a process."""
 
 import subprocess
 import sys

@@ -1,5 +1,4 @@
-"""Tiny PPO and DQN on a cart-pole that can tell and take its state. Run as a program it resumes them "
-"elsewhere."""
+"""Tiny PPO and DQN on a cart-pole with `get_state` and `set_state`. Run as a program it resumes them elsewhere."""
 
 import sys
 from pathlib import Path
@@ -67,8 +66,7 @@ def build(algorithm: str, n_envs: int = 2, seed: int = 0, net: tuple[int, ...] =
 
 
 def resume(algorithm: str, folder: Path) -> BaseAlgorithm:
-    """Go on from a checkpoint to TOTAL steps, in a model of another seed, so that only the checkpoint "
-    "counts."""
+    """Resume from a checkpoint to TOTAL steps, in a model of another seed, so that only the checkpoint counts."""
     model = build(algorithm, seed=99)
     restore(model, folder)
     return model.learn(remaining_steps(model, TOTAL), reset_num_timesteps=False)

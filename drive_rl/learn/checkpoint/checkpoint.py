@@ -1,24 +1,23 @@
-"""Checkpoints of PPO and DQN that hold no pickle, and from which training goes on bit for bit.
+"""Checkpoints of PPO and DQN without pickle, from which training resumes bit for bit.
 
 A checkpoint is a folder: `weights.safetensors`, `optimizer.safetensors` and `.json`, `counters.json`, `rng.json`,
 `last_step.npz`, `env.npz`; for DQN `replay.npz`; for guided drivers `guidance.json`, `guidance_optimizer.*` and
 `pictures.npz`; where a run resumes from it `training.json`; and `manifest.json` with the SHA-256 of each. It knows
-what stable-baselines3 2.9 keeps where. It does not build models (they come built from a spec), nor decide when to save.
+where stable-baselines3 2.9 keeps its state. It does not build models, or decide when to save.
 
-**When to save.** stable-baselines3 is between two steps only when a rollout begins: earlier in a step the
-environment has moved and the model has not heard of it, and after a rollout PPO still has to learn from it.
-So save in a callback's `_on_rollout_start`, or after `learn` has come to its own end. To stop early, set a
-flag, save at the next `_on_rollout_start`, and return False from the `_on_step` after that (and do not save
-again after `learn`). At any other time `save` still works, but the checkpoint is marked `exact: false`:
-resuming from it starts new episodes.
+**When to save.** Save in a callback's `_on_rollout_start`, or after `learn` has ended by itself: only there is
+stable-baselines3 between two steps. In a step, the environment moves before the model gets the result; after a rollout,
+PPO has yet to learn from it. To stop early, set a flag, save at the next `_on_rollout_start`, and return False from the
+`_on_step` after that (and do not save again after `learn`). At any other time `save` works, but marks the checkpoint
+`exact: false`: resuming from it starts new episodes.
 
 **How to resume.** Build the model from the run's spec, `restore(model, folder)`, then
-`model.learn(remaining_steps(model, total), reset_num_timesteps=False)`. stable-baselines3 adds the steps
-already done to that number, so the learning-rate and exploration schedules again run over `total`, as without
-the break.
+`model.learn(remaining_steps(model, total), reset_num_timesteps=False)`. stable-baselines3 adds the steps already done
+to that number, so the learning-rate and exploration schedules run over `total`, as in an unbroken run.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,12 @@ from drive_rl.learn.checkpoint.rng_state import capture_rng, read_rng, restore_r
 from drive_rl.learn.guidance.policies import GuidedDQN, GuidedPPO
 from drive_rl.run.storage.arrays import read_arrays
 from drive_rl.run.storage.atomic import write_directory, write_json
-from drive_rl.run.storage.manifest import DRIVERS, FIX, verify, write_manifest
-from drive_rl.run.storage.schema import read_table
+from drive_rl.run.storage.manifest import FIX, DriverManifest, verify, verify_driver, write_manifest
+from drive_rl.run.storage.schema import Table, read_table
 from drive_rl.run.storage.tensors import check_weights, read_optimizer, read_tensors, write_optimizer, write_tensors
 from drive_rl.sim.state import Expected, check_array
 
-__all__ = ["at_boundary", "remaining_steps", "restore", "save", "step_of", "verify", "weights_only"]
+__all__ = ["at_boundary", "remaining_steps", "restore", "save", "step_of", "verify", "verify_driver", "weights_only"]
 
 _COUNTERS = ("num_timesteps", "_total_timesteps", "_episode_num", "_n_updates", "_current_progress_remaining")
 _DQN_COUNTERS = ("exploration_rate", "_n_calls")
@@ -55,21 +54,20 @@ def save(
     folder: Path,
     env_state: dict[str, np.ndarray] | None = None,
     replay: bool = True,
-    history: dict[str, Any] | None = None,
+    history: Table | None = None,
 ) -> None:
     """Write `model` to `folder`, whole or not at all; an older checkpoint there is replaced.
 
     Args:
         model: A PPO or DQN with its environment.
         folder: The checkpoint folder to write.
-        env_state: What `restore_env` shall get on resuming; by default `capture_env` of the model's
-            environment.
-        replay: Whether what the learner remembers is written too (DQN's replay buffer, a guide's pictures): needed to
-            resume, not to evaluate.
-        history: What the run has seen of itself, as plain values; `training.json`.
+        env_state: The state for `restore_env`; by default `capture_env` of the model's environment.
+        replay: Whether to write the learner's memory too (DQN's replay buffer, guidance's samples): needed to resume,
+            not to evaluate.
+        history: The run's history, for `training.json`.
 
     Raises:
-        DriveRLError: no space left, another algorithm, or a vector wrapper that keeps a state of its own.
+        DriveRLError: no space left, another algorithm, or a vector wrapper with state.
     """
     algorithm = _algorithm(model)
     boundary = at_boundary(model)
@@ -89,42 +87,42 @@ def save(
         if isinstance(model, GuidedPPO | GuidedDQN):
             model.guidance.write(new, pictures=replay)
         if history is not None:
-            write_json(new / "training.json", history)
+            write_json(new / "training.json", history.model_dump())
         head = {"algorithm": algorithm, "num_timesteps": _learned_steps(model), "exact": exact}
         write_manifest(new, head)
 
 
 def restore(model: BaseAlgorithm, folder: Path) -> None:
-    """Bring `model`, built from the same spec, and its environment to where `save` saw them.
+    """Restore `model`, built from the same spec, and its environment to where `save` was called.
 
     Raises:
         DriveRLError: the checkpoint is damaged, or belongs to another algorithm, network, world or buffer
             size.
     """
     folder = Path(folder)
-    manifest = verify(folder, algorithms=DRIVERS)
-    if manifest["algorithm"] != _algorithm(model):
+    manifest = verify_driver(folder)
+    if manifest.algorithm != _algorithm(model):
         raise DriveRLError(
-            f"{folder / 'manifest.json'}: algorithm = {manifest['algorithm']}, but this driver is "
-            f"{_algorithm(model)}: resume with the run's own spec.yaml"
+            f"{folder / 'manifest.json'}: algorithm = {manifest.algorithm}, but this driver is "
+            f"{_algorithm(model)}; fix: resume with the run's own spec.yaml"
         )
-    # read and check all of it first, so that what cannot be used changes nothing
-    policy, names, path = model.policy, manifest["files"], folder / "weights.safetensors"
-    exact = manifest.get("exact", False)
-    _check_complete(folder, manifest, model, exact)
+    # read and check everything first: a damaged checkpoint changes nothing
+    policy, names, path = model.policy, manifest.files, folder / "weights.safetensors"
+    exact = manifest.exact
+    _check_complete(folder, manifest, model)
     weights = read_tensors(path)
     check_weights(policy, weights, path)
     optimizer = read_optimizer(folder, policy.optimizer)
     counters = read_table(folder / "counters.json", DQNCounters if isinstance(model, DQN) else Counters, FIX)
-    if counters.num_timesteps != manifest["num_timesteps"]:
+    if counters.num_timesteps != manifest.num_timesteps:
         raise DriveRLError(
-            f"{folder / 'counters.json'}: num_timesteps = {counters.num_timesteps}, but manifest.json says"
-            f" {manifest['num_timesteps']}; {FIX}"
+            f"{folder / 'counters.json'}: num_timesteps = {counters.num_timesteps}, but manifest.json has"
+            f" {manifest.num_timesteps}; {FIX}"
         )
     buffer = model.replay_buffer if isinstance(model, DQN) and "replay.npz" in names else None
     replay = read_replay(folder / "replay.npz", buffer) if buffer is not None else {}
-    guide = model.guidance if isinstance(model, GuidedPPO | GuidedDQN) else None
-    lessons = guide.read(folder, _rollout_steps(model), exact) if guide is not None else None
+    guidance = model.guidance if isinstance(model, GuidedPPO | GuidedDQN) else None
+    guided = guidance.read(folder, _rollout_steps(model), exact) if guidance is not None else None
     rng = read_rng(folder / "rng.json")
     last_step = _read_last_step(model.env, folder / "last_step.npz") if "env.npz" in names and model.env else None
     if last_step is not None and model.env is not None:
@@ -135,41 +133,41 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
     if buffer is not None:
         fill_replay(buffer, replay)
     _set_last_step(model, last_step)
-    if guide is not None and lessons is not None:
-        guide.resume(lessons)
+    if guidance is not None and guided is not None:
+        guidance.resume(guided)
     restore_rng(rng, model.action_space)
 
 
 def weights_only(folder: Path) -> dict[str, Tensor]:
-    """The policy's state dict, checked against the manifest: all that evaluation needs."""
-    verify(folder, algorithms=DRIVERS)
+    """Return the policy's state dict, checked against the manifest: all that evaluation needs."""
+    verify_driver(folder)
     return read_tensors(Path(folder) / "weights.safetensors")
 
 
 def step_of(folder: Path) -> int | None:
-    """The step at which a whole checkpoint was saved; None where there is none."""
+    """Return the step at which a checkpoint was saved; None where there is none."""
     if not (folder / "manifest.json").is_file():
         return None
-    return verify(folder)["num_timesteps"]
+    return verify_driver(folder).num_timesteps
 
 
 def remaining_steps(model: BaseAlgorithm, total: int) -> int:
-    """Steps to give `model.learn(..., reset_num_timesteps=False)` so that training ends at `total` in all."""
+    """Return the steps for `model.learn(..., reset_num_timesteps=False)` that end training at `total`."""
     return max(total - model.num_timesteps, 0)
 
 
 def at_boundary(model: BaseAlgorithm) -> bool:
-    """Whether `model` stands between two rollouts, where a checkpoint is exact."""
+    """Whether `model` is between two rollouts, where a checkpoint is exact."""
     steps = (model.num_timesteps - model._num_timesteps_at_start) // model.n_envs
     if isinstance(model, PPO):
         return steps % model.n_steps == 0
     assert isinstance(model, DQN)
-    heard_of = model._n_calls * model.n_envs  # one step fewer after a callback returned False
-    return heard_of == model.num_timesteps and steps % _dqn_rollout(model) == 0
+    received = model._n_calls * model.n_envs  # one step fewer after a callback returned False
+    return received == model.num_timesteps and steps % _dqn_rollout(model) == 0
 
 
 def _dqn_rollout(model: DQN) -> int:
-    """Environment steps of one rollout; 1 when rollouts are counted in episodes."""
+    """Return the environment steps of one rollout; 1 where rollouts are counted in episodes."""
     frequency = model.train_freq
     assert isinstance(frequency, TrainFreq)  # DQN makes it one when built
     return frequency.frequency if frequency.unit is TrainFrequencyUnit.STEP else 1
@@ -179,12 +177,12 @@ def _algorithm(model: BaseAlgorithm) -> str:
     for algorithm in (PPO, DQN):
         if isinstance(model, algorithm):
             return algorithm.__name__
-    raise DriveRLError(f"{type(model).__name__}: checkpoints are written for PPO and DQN only: choose one of them")
+    raise DriveRLError(f"{type(model).__name__}: checkpoints are for PPO and DQN only; fix: choose one of them")
 
 
-def _counters(model: BaseAlgorithm) -> dict[str, Any]:
+def _counters(model: BaseAlgorithm) -> dict[str, object]:
     names = _COUNTERS + (_DQN_COUNTERS if isinstance(model, DQN) else ())
-    counters = {name: getattr(model, name) for name in names}
+    counters: dict[str, object] = {name: getattr(model, name) for name in names}
     counters["num_timesteps"] = _learned_steps(model)
     counters["ep_info_buffer"] = [_numbers(info) for info in model.ep_info_buffer or ()]
     counters["ep_success_buffer"] = [float(success) for success in model.ep_success_buffer or ()]
@@ -192,17 +190,17 @@ def _counters(model: BaseAlgorithm) -> dict[str, Any]:
 
 
 def _learned_steps(model: BaseAlgorithm) -> int:
-    """Steps that reached the model: those of an unfinished PPO rollout, or of a stopped DQN step, did not."""
+    """Return the steps that the model got: not those of an unfinished PPO rollout or a stopped DQN step."""
     if isinstance(model, PPO):
         rollout = model.n_steps * model.n_envs
         return model.num_timesteps - (model.num_timesteps - model._num_timesteps_at_start) % rollout
     assert isinstance(model, DQN)
-    heard_of = model._n_calls * model.n_envs
-    return heard_of if heard_of == model.num_timesteps - model.n_envs else model.num_timesteps
+    received = model._n_calls * model.n_envs
+    return received if received == model.num_timesteps - model.n_envs else model.num_timesteps
 
 
-def _numbers(info: dict[str, Any]) -> dict[str, float]:
-    """The finite numbers of an episode's record."""
+def _numbers(info: Mapping[str, Any]) -> dict[str, float]:
+    """Return the finite numbers of an episode's record."""
     return {k: float(v) for k, v in info.items() if isinstance(v, (int, float, np.number)) and np.isfinite(v)}
 
 
@@ -218,20 +216,20 @@ def _set_counters(model: BaseAlgorithm, counters: Counters) -> None:
         model.exploration_rate, model._n_calls = counters.exploration_rate, counters.n_calls
 
 
-def _check_complete(folder: Path, manifest: dict[str, Any], model: BaseAlgorithm, exact: bool) -> None:
-    """Refuse a manifest without the files that its own words call for."""
+def _check_complete(folder: Path, manifest: DriverManifest, model: BaseAlgorithm) -> None:
+    """Refuse a manifest that does not list the files it must have."""
     needed = ["rng.json"]
-    if exact:
+    if manifest.exact:
         needed += ["env.npz", "replay.npz"] if isinstance(model, DQN) else ["env.npz"]
         needed += ["pictures.npz"] if isinstance(model, GuidedPPO | GuidedDQN) else []
-    if "env.npz" in manifest["files"]:
+    if "env.npz" in manifest.files:
         needed += ["last_step.npz"]
-    if absent := [name for name in needed if name not in manifest["files"]]:
+    if absent := [name for name in needed if name not in manifest.files]:
         raise DriveRLError(f"{folder / 'manifest.json'}: files: {', '.join(absent)} not listed; {FIX}")
 
 
 def _rollout_steps(model: BaseAlgorithm) -> int:
-    """Return the most environment steps between two updates, and those of two resets."""
+    """Return the most environment steps between two updates, two resets included."""
     if isinstance(model, PPO):
         return (model.n_steps + 2) * model.n_envs
     assert isinstance(model, DQN)
@@ -239,7 +237,7 @@ def _rollout_steps(model: BaseAlgorithm) -> int:
 
 
 def _last_step(model: BaseAlgorithm) -> dict[str, np.ndarray]:
-    """What the model last saw: the observations and, for PPO, whether an episode has just begun."""
+    """Return the model's last observations and, for PPO, whether an episode has just begun."""
     last = model._last_obs
     assert last is not None, "the model has not begun to learn"
     starts = model._last_episode_starts
@@ -259,8 +257,8 @@ def _read_last_step(env: VecEnv, path: Path) -> dict[str, np.ndarray]:
         raise DriveRLError(f"{path}: holds {', '.join(arrays)}, but expected {', '.join(expected)}; {FIX}")
     if (found := arrays["episode_starts"].size) != n:
         raise DriveRLError(
-            f"{path}: the checkpoint holds {found} environments and this run has {n}: resume with the same number of"
-            " environments"
+            f"{path}: the checkpoint holds {found} environments and this run has {n}; fix: resume with the same number"
+            " of environments"
         )
     for name, shape in expected.items():
         dtype = np.dtype(bool if name == "episode_starts" else parts[name.removeprefix("obs/")].dtype).type

@@ -1,6 +1,6 @@
-"""`counters.json` of a checkpoint: how far the learner is, with the range of every number.
+"""`counters.json` of a checkpoint: the learner's progress, with the range of every number.
 
-It knows the numbers that stable-baselines3 keeps; it does not know who sets them.
+It knows stable-baselines3's counters; it does not know who sets them.
 """
 
 from typing import Annotated
@@ -12,7 +12,7 @@ from drive_rl.run.storage.schema import Table
 
 
 class EpisodeRecord(Table):
-    """What is known of one of the latest episodes."""
+    """The return, length and time of a recent episode."""
 
     r: float
     l: float = Field(ge=0)  # noqa: E741 - stable-baselines3's name of the length
@@ -20,7 +20,7 @@ class EpisodeRecord(Table):
 
 
 class Counters(Table):
-    """The counters of PPO, and those that DQN has, too."""
+    """The counters of PPO, which DQN has, too."""
 
     num_timesteps: Count
     total_timesteps: Count = Field(alias="_total_timesteps")

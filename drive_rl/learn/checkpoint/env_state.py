@@ -1,8 +1,8 @@
-"""Where a vector of environments stands, as arrays, so that a resumed run goes on within its episodes.
+"""The state of a vector of environments as arrays, so that a resumed run continues within its episodes.
 
-An environment takes part by offering ``get_state() -> dict[str, np.ndarray]`` and ``set_state(state)``, its
-random generator included. This module knows that contract and the usual wrappers (Monitor, VecMonitor,
-TimeLimit); it does not know what the arrays mean.
+An environment provides ``get_state() -> dict[str, np.ndarray]`` and ``set_state(state)``, its random generator
+included. This module knows that contract and the usual wrappers (Monitor, VecMonitor, TimeLimit); it does not know what
+the arrays mean.
 """
 
 from collections.abc import Iterator
@@ -24,22 +24,21 @@ from drive_rl.errors import DriveRLError
 from drive_rl.sim.state import Expected, check_array
 
 _WRAPPED = ("rewards", "_elapsed_steps")  # Monitor's rewards of the episode so far; TimeLimit's clock
-_WHOLE = "all"  # instead of an index: a vector of environments that knows its own state
+_WHOLE = "all"  # instead of an index: a vector of environments with one state
 _VEC_MONITOR = "vec_monitor"  # VecMonitor's return and length of the episode so far
 
 
 def capture_env(vec_env: VecEnv) -> dict[str, np.ndarray]:
-    """The state of every environment under names such as ``0/yaw`` or ``all/yaw``; empty when it cannot be told.
+    """Return the state of every environment under names such as ``0/yaw`` or ``all/yaw``; empty where none is known.
 
     Raises:
-        DriveRLError: a vector wrapper keeps statistics or frames of its own, which would be lost.
+        DriveRLError: a vector wrapper keeps statistics or frames, which would be lost.
     """
     for wrapper in (VecNormalize, VecFrameStack):
         if is_vecenv_wrapped(vec_env, wrapper):
             raise DriveRLError(
-                f"{wrapper.__name__} keeps a state of its own that a checkpoint does not carry: stack frames "
-                "and "
-                "scale observations in the world file instead"
+                f"{wrapper.__name__} keeps state that a checkpoint does not hold; fix: stack frames and scale"
+                " observations in the world file instead"
             )
     whole: Any = vec_env.unwrapped
     if hasattr(whole, "get_state"):
@@ -59,7 +58,7 @@ def capture_env(vec_env: VecEnv) -> dict[str, np.ndarray]:
 
 
 def restore_env(vec_env: VecEnv, arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Put every environment where `capture_env` saw it. They are reset first, as their wrappers demand.
+    """Restore every environment to where `capture_env` was called. They are reset first, as wrappers require.
 
     Args:
         vec_env: The environments.
@@ -67,8 +66,7 @@ def restore_env(vec_env: VecEnv, arrays: dict[str, np.ndarray], path: Path) -> N
         path: Where the arrays were read, for messages.
 
     Raises:
-        DriveRLError: the arrays are of another number of environments, do not fit, or are no state that an environment
-            can be in.
+        DriveRLError: the arrays are of another number of environments, do not fit, or hold an impossible state.
     """
     whole: Any = vec_env.unwrapped
     if hasattr(whole, "set_state"):
@@ -79,9 +77,8 @@ def restore_env(vec_env: VecEnv, arrays: dict[str, np.ndarray], path: Path) -> N
     states = _by_env(path, arrays)
     if sorted(states) != list(range(vec_env.num_envs)):
         raise DriveRLError(
-            f"{path}: the checkpoint holds {len(states)} environments and this run has {vec_env.num_envs}: resume "
-            "with the "
-            "same number of environments"
+            f"{path}: the checkpoint holds {len(states)} environments and this run has {vec_env.num_envs}; fix: resume"
+            " with the same number of environments"
         )
     for i, state in states.items():
         _check_wrappers(f"{path}: {i}", state)
@@ -95,7 +92,7 @@ def restore_env(vec_env: VecEnv, arrays: dict[str, np.ndarray], path: Path) -> N
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Say where a state was read that an environment cannot take."""
+    """Name the file of a state that an environment refuses."""
     try:
         yield
     except (
@@ -107,8 +104,8 @@ def _explained(path: Path) -> Iterator[None]:
         EOFError,
     ) as error:  # EOFError: in a subprocess
         raise DriveRLError(
-            f"{path}: the environment state does not fit this world ({error}): resume with the run's own spec.yaml, or"
-            " take another checkpoint of the run"
+            f"{path}: the environment state does not fit this world ({error}); fix: resume with the run's own"
+            " spec.yaml, or take another checkpoint of the run"
         ) from error
 
 

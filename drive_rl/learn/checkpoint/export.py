@@ -1,6 +1,6 @@
 """A trained driver as a folder of `agents/`: weights, spec, scores, manifest and model card.
 
-It knows the folder's files; none is a pickle. It does not know how drivers are trained or scored.
+It knows the folder's files; none is a pickle. It does not know how drivers are trained or evaluated.
 """
 
 from pathlib import Path
@@ -18,8 +18,9 @@ from drive_rl.perception.models.export import export_model, score_lines, write_m
 from drive_rl.perception.models.load import load_trained
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.scores import asked_scores, own_scores
-from drive_rl.run.storage.atomic import read_json, write_directory, write_json, write_text
-from drive_rl.run.storage.manifest import DRIVERS, verify, write_manifest
+from drive_rl.run.storage.atomic import write_directory, write_json, write_text
+from drive_rl.run.storage.json_values import JsonTable
+from drive_rl.run.storage.manifest import DriverManifest, verify_driver, write_manifest
 from drive_rl.run.storage.tensors import read_tensors, write_tensors
 
 _NEEDED = ("weights.safetensors", "spec.yaml")
@@ -29,8 +30,8 @@ _FIX = "evaluate the run first: drive-rl eval RUN"
 def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
     """Write the best (or else the last) driver of a run to `folder`, whole or not at all; return `folder`.
 
-    Its scores are those on most held-out roads, of `drive-rl eval` or the run's own. A perception run's model is
-    written in its place.
+    Its scores are those on the most held-out roads, from `drive-rl eval` or the run itself. For a perception run, the
+    model is exported.
 
     Raises:
         DriveRLError: the run has no checkpoint, the folder exists, or no space is left.
@@ -41,7 +42,7 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
         raise DriveRLError(f"{folder}: exists already; fix: another folder, or remove it first")
     spec = read_run(run.spec)
     source = run.shipped
-    weights, made = weights_only(source), read_json(source / "manifest.json", "take another run")
+    weights, made = weights_only(source), verify_driver(source)
     scores = _scores(run)
     with write_directory(folder) as new:
         write_tensors(new / "weights.safetensors", weights)
@@ -49,11 +50,9 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
         if scores is not None:
             write_json(new / "eval.json", scores)
         write_text(new / "README.md", _card(folder.name, spec, made, scores))
-        write_manifest(new, {"algorithm": made["algorithm"], "num_timesteps": made["num_timesteps"]})
+        write_manifest(new, {"algorithm": made.algorithm, "num_timesteps": made.num_timesteps})
         if spec.agent.perception_model is not None:
-            write_model(
-                load_trained(str(run.path / PERCEPTION_MODEL)), new / PERCEPTION_MODEL
-            )  # with a manifest of its own
+            write_model(load_trained(str(run.path / PERCEPTION_MODEL)), new / PERCEPTION_MODEL)
     return folder
 
 
@@ -63,55 +62,50 @@ def read_export(folder: Path) -> tuple[RunSpec, dict[str, Tensor]]:
     Raises:
         DriveRLError: a file is missing, cut short or edited.
     """
-    verify(folder, _NEEDED, DRIVERS)
+    verify_driver(folder, _NEEDED)
     return read_run(folder / "spec.yaml"), read_tensors(folder / "weights.safetensors")
 
 
-def is_export(path: Path) -> bool:
-    """Whether `path` is an exported driver by the files it holds (a run has a provenance, this has not)."""
-    return (path / "manifest.json").is_file() and (path / "spec.yaml").is_file()
-
-
-def _scores(run: RunFolder) -> dict[str, Any] | None:
-    """Return the scores of most roads: those that someone asked for, or the run's own."""
+def _scores(run: RunFolder) -> JsonTable | None:
+    """Return the scores on the most roads: those of `drive-rl eval`, or the run's own."""
     asked, own = asked_scores(run), own_scores(run)
     if asked is None or own is None:
         return asked or own
     return asked if len(asked["episodes"]) >= own["score"]["episodes"] else own
 
 
-def _card(name: str, spec: RunSpec, made: dict[str, Any], scores: Any) -> str:
+def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any) -> str:
     """Return the model card."""
     agent, world = spec.agent, spec.world
     camera = f"{world.camera.frame_stack} {world.camera.channels} frames of"
-    sees = f"{camera} {world.camera.width_px}x{world.camera.height_px} px"
+    observes = f"{camera} {world.camera.width_px}x{world.camera.height_px} px"
     if agent.perception_model is not None:
-        sees = f"{sees}, its own speed, yaw rate and steering angle"
+        observes = f"{observes}, its own speed, yaw rate and steering angle"
     elif agent.observation != "camera":
-        sees = "the lane state" if agent.observation == "state" else f"{sees} and the lane state"
-    steps = f"{made['num_timesteps']:,} environment steps on the train roads, seed {spec.seed}"
-    guide = "; the true lane state guided its learning, never its driving" if agent.is_guided else ""
+        observes = "the lane state" if agent.observation == "state" else f"{observes} and the lane state"
+    steps = f"{made.num_timesteps:,} environment steps on the train roads, seed {spec.seed}"
+    guidance = "; the true lane state guided its training, never its driving" if agent.is_guided else ""
     lines = [
         f"# {name}",
         "",
-        f"{made['algorithm']} in the world `{world.name}` ({world.description}).",
+        f"{made.algorithm} in the world `{world.name}` ({world.description}).",
         "",
-        f"- sees: {sees}",
-        f"- does: steering and pedal, {agent.actions}",
+        f"- observes: {observes}",
+        f"- controls: steering and pedal, {agent.actions}",
         f"- {_encoder(agent)}",
-        f"- learned: {steps}{guide}",
+        f"- trained: {steps}{guidance}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
         "",
         *score_lines(scores, "Scores of"),
         f"Drive it: `drive-rl eval {name} --split test`, `drive-rl render {name} --out drive.mp4`.",
         "",
-        "Made for this simulator's roads. It knows no other traffic, and is not fit to drive a real vehicle.",
+        "Made for this simulator's roads. It has met no other traffic, and is not fit to drive a real vehicle.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _encoder(agent: LearnerSpec) -> str:
-    """Return who makes what of the pictures."""
+    """Return the card's line about the network that reads the pictures."""
     if agent.perception_model is not None:
         return f"perception: the model {Path(agent.perception_model).name}, in the folder `{PERCEPTION_MODEL}`"
     encoder = agent.encoder

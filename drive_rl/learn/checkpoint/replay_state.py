@@ -1,10 +1,10 @@
 """A replay buffer as one npz file: only the filled part, and each picture once.
 
-It knows the arrays of stable-baselines3's replay buffers. It does not know what the observations show.
+It knows the arrays of stable-baselines3's replay buffers. It does not know what the observations are.
 
-The next observation of a transition is nearly always the observation of the transition after it. So the file
-holds `observations` in full and, of `next_observations`, only the rows that differ (an episode's end, the
-newest row): half the size, and exact. Arrays are not compressed: see the figures in `docs/log.md`.
+The next observation of a transition is nearly always the observation of the transition after it. So the file holds
+`observations` in full and only the rows of `next_observations` that differ (an episode's end, the newest row): half the
+size, and exact. Arrays are not compressed: see the figures in `docs/log.md`.
 """
 
 from pathlib import Path
@@ -27,11 +27,10 @@ _CHUNK = 1024  # rows compared at a time, so that the comparison needs little me
 def write_replay(path: Path, buffer: ReplayBuffer) -> None:
     """Write the filled part of `buffer`.
 
-    A buffer with its own ``get_state() -> dict[str, np.ndarray]`` and ``set_state`` is asked for its state
-    instead.
+    Of a buffer with ``get_state() -> dict[str, np.ndarray]`` and ``set_state`` its own state is written instead.
     """
     own = getattr(buffer, "get_state", None)
-    arrays: dict[str, Any] = own() if own is not None else _arrays(buffer)
+    arrays: dict[str, np.ndarray] = own() if own is not None else _arrays(buffer)
     np.savez(path, allow_pickle=False, **arrays)
 
 
@@ -40,7 +39,7 @@ def read_replay(path: Path, buffer: ReplayBuffer) -> dict[str, np.ndarray]:
 
     Raises:
         DriveRLError: the file is not npz, is of another buffer size, number of environments, observation or actions,
-            or holds what no buffer holds; with the array's name.
+            or holds impossible values; with the array's name.
     """
     arrays = read_arrays(path)
     if hasattr(buffer, "set_state"):
@@ -53,8 +52,7 @@ def read_replay(path: Path, buffer: ReplayBuffer) -> dict[str, np.ndarray]:
     if arrays["size"].shape != () or arrays["size"] != capacity or envs != buffer.n_envs:
         raise DriveRLError(
             f"{path}: size = {arrays['size'].tolist()} rows of {envs} environments, but this driver's buffer has "
-            f"{capacity} rows of {buffer.n_envs}: resume with the run's own buffer size and "
-            "environments"
+            f"{capacity} rows of {buffer.n_envs}; fix: resume with the run's own buffer size and environments"
         )
     expected = _expected(buffer, rows, arrays)
     for name in sorted(expected.keys() | arrays.keys()):
@@ -77,7 +75,7 @@ def fill_replay(buffer: ReplayBuffer, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _expected(buffer: ReplayBuffer, rows: int, arrays: dict[str, np.ndarray]) -> dict[str, Expected]:
-    """Return what each array must be, from the buffer and from what the file says of its own rows."""
+    """Return what each array must be, from the buffer and the number of rows in the file."""
     envs, capacity = buffer.n_envs, buffer.buffer_size
     expected = {
         "size": Expected((), np.int64),
@@ -101,7 +99,7 @@ def _expected(buffer: ReplayBuffer, rows: int, arrays: dict[str, np.ndarray]) ->
 
 
 def _action_range(space: spaces.Space[Any]) -> tuple[float, float]:
-    """Return the least and the greatest number that an action may hold; networks index by discrete ones."""
+    """Return the range of an action's numbers; discrete ones index a network's outputs."""
     if isinstance(space, spaces.Discrete):
         return int(space.start), int(space.start + space.n - 1)
     return (float(space.low.min()), float(space.high.max())) if isinstance(space, spaces.Box) else (-np.inf, np.inf)
@@ -140,7 +138,7 @@ def _fill(buffer: ReplayBuffer, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _differs(observations: np.ndarray, following: np.ndarray) -> NDArray[np.bool_]:
-    """Where the next observation is not the one a row on (row 0 after the last): (rows, envs)."""
+    """Return where the next observation differs from that of the next row (row 0 after the last): (rows, envs)."""
     rows, envs = observations.shape[:2]
     result = np.ones((rows, envs), dtype=bool)
     for start in range(0, rows, _CHUNK):
@@ -151,5 +149,5 @@ def _differs(observations: np.ndarray, following: np.ndarray) -> NDArray[np.bool
 
 
 def _parts(observations: Any) -> dict[str, np.ndarray]:
-    """The arrays of an observation: one, or one for each key of a Dict observation."""
+    """Return the arrays of an observation: one, or one for each key of a Dict observation."""
     return observations if isinstance(observations, dict) else {"": observations}

@@ -1,7 +1,7 @@
 """The state of every random generator that training draws from, as JSON.
 
-It knows Python's, NumPy's and torch's global generators (stable-baselines3 uses them) and the action space's
-own. The environment's generator is part of the environment's state, not of this.
+It knows the global generators of Python, NumPy and torch (stable-baselines3 uses them) and the action space's. The
+environment's generator is part of the environment's state.
 """
 
 import base64
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from pydantic import AfterValidator, Field
 
+from drive_rl.run.storage.json_values import JsonTable
 from drive_rl.run.storage.manifest import FIX
 from drive_rl.run.storage.pcg64 import Bit, PCG64State, Word
 from drive_rl.run.storage.schema import Table, read_table
@@ -39,7 +40,7 @@ def _check_python(state: list[Any]) -> list[Any]:
 
 
 def _check_torch(text: str) -> str:
-    """Refuse a state whose places lie beyond its words: torch reads them unseen."""
+    """Refuse a state with positions outside its words: torch does not check them."""
     state = _decoded(text)
     if len(state) != _TORCH_BYTES:
         raise ValueError(f"{len(state)} bytes, but expected {_TORCH_BYTES}")
@@ -81,8 +82,8 @@ class RngState(Table):
     action_space: PCG64State
 
 
-def capture_rng(action_space: gymnasium.Space) -> dict[str, Any]:
-    """All generator states, ready for JSON (about 30 kB)."""
+def capture_rng(action_space: gymnasium.Space) -> JsonTable:
+    """Return all generator states, ready for JSON (about 30 kB)."""
     numpy_state = np.random.get_state(legacy=False)
     assert isinstance(numpy_state, dict)  # legacy=False
     return {
@@ -95,16 +96,16 @@ def capture_rng(action_space: gymnasium.Space) -> dict[str, Any]:
 
 
 def read_rng(path: Path) -> RngState:
-    """Return the states that `capture_rng` saw.
+    """Return the states that `capture_rng` returned.
 
     Raises:
-        DriveRLError: the file is missing, or holds no states that generators can be in.
+        DriveRLError: the file is missing, or holds impossible states.
     """
     return read_table(path, RngState, FIX)
 
 
 def restore_rng(state: RngState, action_space: gymnasium.Space) -> None:
-    """Set every generator to what `capture_rng` saw; GPU states go to as many GPUs as there are."""
+    """Set every generator; GPU states go to as many GPUs as there are."""
     version, words, gauss = state.python
     random.setstate((version, tuple(words), gauss))
     numpy_state = state.numpy.model_dump()
@@ -118,7 +119,7 @@ def restore_rng(state: RngState, action_space: gymnasium.Space) -> None:
 
 
 def _listed(value: Any) -> Any:
-    """`value` with its arrays as lists."""
+    """Return `value` with its arrays as lists."""
     if isinstance(value, dict):
         return {key: _listed(item) for key, item in value.items()}
     return value.tolist() if isinstance(value, np.ndarray) else value

@@ -1,7 +1,7 @@
 """Models saved by stable-baselines3 itself: zips that hold pickles, opened only when the user trusts them.
 
-It knows the zip, and tells what a zip is from its readable part. It does not know drive-rl's own checkpoints, which
-need no trust.
+It identifies a zip's algorithm from its readable part. It does not know drive-rl's own checkpoints, which need no
+trust.
 """
 
 import json
@@ -18,8 +18,9 @@ from torch import nn
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.storage.atomic import require_file
+from drive_rl.run.storage.json_values import JsonTable
 
-_LARGEST_SETTINGS = 2**28  # bytes: pictures seen last, and little else
+_LARGEST_SETTINGS = 2**28  # bytes: the last observations, and little else
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 _WANTED = "give the path of what `model.save` of stable-baselines3 wrote for PPO or DQN"
 
@@ -48,11 +49,11 @@ _BY_SETTINGS: tuple[tuple[str, frozenset[str]], ...] = (
     ("DQN", frozenset({"target_update_interval", "exploration_fraction", "exploration_final_eps"})),
     ("A2C", frozenset({"gae_lambda", "vf_coef"})),
 )
-"""Settings that tell an algorithm from those after it."""
+"""Settings that distinguish an algorithm from those after it."""
 
 _REASONS = {
-    "RecurrentPPO": "its LSTM remembers from step to step, and drive-rl's drivers are given one observation at a time",
-    "MaskablePPO": "it was taught which actions are allowed, and these worlds say no such thing",
+    "RecurrentPPO": "its LSTM has a state, and drive-rl's drivers act on one observation at a time",
+    "MaskablePPO": "it needs a mask of valid actions, which these worlds do not provide",
 }
 
 
@@ -61,46 +62,45 @@ def load_foreign(path: Path, trust: bool, device: str = "cpu") -> BaseAlgorithm:
 
     Args:
         path: The zip.
-        trust: Whether the user said `--trust`: unpickling can run any code that the zip's author put there.
+        trust: Whether the user passed `--trust`: unpickling can run any code of the zip's author.
         device: Torch device of the model.
 
     Raises:
-        DriveRLError: not such a zip, of another algorithm, not trusted, it does not load with the versions installed
-            here, or its policy needs more than observations: a memory, or the statistics of VecNormalize.
+        DriveRLError: not such a zip, another algorithm, not trusted, it does not load with the installed versions, or
+            its policy needs more than observations: a recurrent state, or the statistics of VecNormalize.
     """
     path = Path(path)
     algorithm = _algorithm_of(path)
     if not trust:
         raise DriveRLError(
-            f"{path}: a stable-baselines3 zip: it holds pickles, and opening it can run any code its author "
-            "put "
-            "there: add --trust if you know where it comes from"
+            f"{path}: a stable-baselines3 zip: it holds pickles, and opening it can run any code of its author; fix:"
+            " add --trust if you know where it comes from"
         )
     try:
         model = algorithm.load(path, device=device)
     except Exception as error:  # a pickle of other versions can fail in any way
         raise DriveRLError(
-            f"{path}: does not load here ({type(error).__name__}: {error}): it needs the Python and "
-            "stable-baselines3 versions it was saved with, which its system_info.txt names"
+            f"{path}: does not load here ({type(error).__name__}: {error}); fix: use the Python and stable-baselines3"
+            " versions that its system_info.txt names"
         ) from error
     _check_self_contained(path, model)
     return model
 
 
 def _algorithm_of(path: Path) -> type[BaseAlgorithm]:
-    """Tell what a zip holds by its policy's class and the names of its settings; nothing is unpickled."""
+    """Identify the algorithm by the policy's class and the names of the settings; nothing is unpickled."""
     settings = _settings(path)
     name = _name_of(settings)
     for algorithm in (PPO, DQN):
         if name == algorithm.__name__:
             return algorithm
-    what = f"saved by {name}" if name else "saved by an algorithm that its settings do not tell"
+    what = f"saved by {name}" if name else "saved by an unknown algorithm"
     reason = _REASONS.get(name, "drive-rl drives with PPO and DQN")
     raise DriveRLError(f"{path}: neither PPO nor DQN, but {what}: {reason}; fix: train PPO or DQN and save that")
 
 
-def _settings(path: Path) -> dict[str, Any]:
-    """Return the readable part of a zip: settings as JSON, some with a pickle beside what can be read."""
+def _settings(path: Path) -> JsonTable:
+    """Return the readable part of a zip: settings as JSON, some with a pickle besides."""
     require_file(path, _WANTED)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -111,12 +111,12 @@ def _settings(path: Path) -> dict[str, Any]:
     except (OSError, EOFError, KeyError, ValueError, RuntimeError, *_ZIP_ERRORS) as error:
         raise DriveRLError(f"{path}: not a stable-baselines3 zip ({error}): {_WANTED}") from error
     if not isinstance(settings, dict):
-        raise DriveRLError(f"{path}: not a stable-baselines3 zip (data is no table of settings): {_WANTED}")
+        raise DriveRLError(f"{path}: not a stable-baselines3 zip (data is not a table of settings): {_WANTED}")
     return settings
 
 
-def _name_of(settings: dict[str, Any]) -> str:
-    """Return the algorithm's name; empty when nothing tells it."""
+def _name_of(settings: JsonTable) -> str:
+    """Return the algorithm's name; empty where it is unknown."""
     policy = settings.get("policy_class")
     module = policy.get("__module__") if isinstance(policy, dict) else None
     for place, name in _BY_POLICY.items():
@@ -126,7 +126,7 @@ def _name_of(settings: dict[str, Any]) -> str:
 
 
 def _check_self_contained(path: Path, model: BaseAlgorithm) -> None:
-    """Refuse a policy that observations alone do not suffice."""
+    """Refuse a policy that needs more than observations."""
     if any(isinstance(module, nn.RNNBase) for module in model.policy.modules()):
         raise DriveRLError(
             f"{path}: its policy {type(model.policy).__name__} has a recurrent layer: {_REASONS['RecurrentPPO']}; fix:"
@@ -134,12 +134,12 @@ def _check_self_contained(path: Path, model: BaseAlgorithm) -> None:
         )
     if model._last_original_obs is not None and not _bytes_only(model._last_obs):
         raise DriveRLError(
-            f"{path}: learned through VecNormalize, whose statistics lie in another file (vecnormalize.pkl) and are not"
-            " in the zip: observations would reach its policy unscaled; fix: train without VecNormalize"
+            f"{path}: trained through VecNormalize, whose statistics are in another file (vecnormalize.pkl): its policy"
+            " would get unscaled observations; fix: train without VecNormalize"
         )
 
 
 def _bytes_only(observations: Any) -> bool:
-    """Whether all observations are bytes, as pictures are that VecNormalize has left alone."""
+    """Whether all observations are bytes: pictures, which VecNormalize does not scale."""
     parts = observations.values() if isinstance(observations, dict) else [observations]
     return all(np.asarray(part).dtype == np.uint8 for part in parts)

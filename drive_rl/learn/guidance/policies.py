@@ -1,7 +1,7 @@
 """Guided learning from the camera: perception learns from the simulator's lane state, the policy from perception.
 
-A guided policy carries a `LaneStateNet`. In training a `GuidanceWrapper` stands before the environments, and the policy
-reads lane states; a driver passes `predict` pictures and nothing else.
+A guided policy carries a `LaneStateNet`. In training a `GuidanceWrapper` turns the environments' observations into lane
+states, which the policy reads; a user of a trained policy passes pictures to `predict`.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.torch_layers import create_mlp
+from stable_baselines3.common.utils import is_vectorized_observation
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,33 +26,38 @@ from drive_rl.learn.sb3.exploration import PerEnvDQN
 
 
 class LaneStatePolicy(BasePolicy):
-    """A policy of lane states with eyes of its own, which another optimizer teaches."""
+    """A policy of lane states, with a network that predicts them from pictures and has an optimizer of its own."""
 
     def __init__(self, *args: Any, camera: gymnasium.Space, encoder: EncoderSpec, frames: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._learned = tuple(super().parameters())
+        self._own_parameters = tuple(super().parameters())
+        self.camera = camera
         self.lane_net = LaneStateNet(camera, encoder, frames)
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Return what the policy's own optimizer learns: everything but the eyes."""
-        return iter(self._learned) if "_learned" in self.__dict__ else super().parameters(recurse)
+        """Return what the policy's own optimizer trains: everything but the lane network."""
+        return iter(self._own_parameters) if "_own_parameters" in self.__dict__ else super().parameters(recurse)
 
     def predict(self, observation: Any, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Return actions for pictures (B, C, H, W) uint8 or one of them, or for lane states (B, fields)."""
-        if np.ndim(observation) == 3:
-            actions, state = self.predict(observation[None], *args, **kwargs)
-            return actions[0], state
-        if np.ndim(observation) == 4:
-            observation = self.lane_net.tell(observation)
-        return super().predict(observation, *args, **kwargs)
+        """Return actions for pictures (B, C, H, W) uint8, or one action for one picture (C, H, W)."""
+        several = is_vectorized_observation(observation, self.camera)
+        pictures = observation if several else observation[None]
+        actions, state = self.predict_from_lane_state(self.lane_net.lane_state(pictures), *args, **kwargs)
+        return actions if several else actions[0], state
+
+    def predict_from_lane_state(
+        self, lane_state: Any, *args: Any, **kwargs: Any
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Return actions for lane states (B, fields) on the scale of `LANE_STATE`; the rest as `predict`."""
+        return super().predict(lane_state, *args, **kwargs)
 
 
 class GuidedActorCritic(LaneStatePolicy, ActorCriticPolicy):
-    """PPO's policy, with eyes."""
+    """PPO's policy of lane states."""
 
 
 class NormedQ(QNetwork):
-    """Lane states (B, fields) -> values (B, actions): each hidden layer is normalised, then smooth (SiLU).
+    """Lane states (B, fields) -> values (B, actions): each hidden layer is normalised, then SiLU.
 
     Layer norm (Ba et al. 2016, arXiv 1607.06450) keeps temporal differences from diverging (Gallici et al. 2024, arXiv
     2407.04811).
@@ -66,9 +72,9 @@ class NormedQ(QNetwork):
 
 
 class GuidedQ(LaneStatePolicy, DQNPolicy):
-    """DQN's policy, with eyes. It acts on the target network, which is steadier: a running average of the values.
+    """DQN's policy of lane states. It acts on the target network, a running average of the values, which is steadier.
 
-    Whatever the learner keeps of a step, the policy reads one lane state.
+    The policy reads one lane state, however much of a step the learner keeps.
     """
 
     def __init__(self, observation_space: gymnasium.Space, *args: Any, **kwargs: Any) -> None:
@@ -84,33 +90,35 @@ class GuidedQ(LaneStatePolicy, DQNPolicy):
 
 
 class GuidedPPO(BudgetPPO):
-    """PPO (Schulman et al. 2017, arXiv 1707.06347) that teaches its policy's eyes with each update."""
+    """PPO (Schulman et al. 2017, arXiv 1707.06347) that trains its policy's lane network with each update."""
 
     guidance: GuidanceWrapper
 
     def train(self) -> None:
-        """Update the policy while its eyes are taught."""
-        with self.guidance.teaching(self._current_progress_remaining, self.logger):
+        """Update the policy, and the lane network beside it."""
+        with self.guidance.fitting(self._current_progress_remaining, self.logger):
             super().train()
 
 
 class GuidedDQN(PerEnvDQN):
-    """DQN (Mnih et al. 2015, doi 10.1038/nature14236) that teaches its policy's eyes with each update.
+    """DQN (Mnih et al. 2015, doi 10.1038/nature14236) that trains its policy's lane network with each update.
 
-    It acts on what the eyes tell, and its values read the true state (asymmetric, after Pinto et al. 2018, arXiv
-    1710.06542). A target is the true state's value of the action that would be chosen by what is told there: choice and
-    judgement apart, as in double Q-learning (van Hasselt et al. 2016, arXiv 1509.06461), so that mistakes count.
+    It acts on predicted lane states, and its values read the true ones (asymmetric, after Pinto et al. 2018, arXiv
+    1710.06542). A target is the true state's value of the action chosen from the predicted state: choice and
+    evaluation are separate, as in double Q-learning (van Hasselt et al. 2016, arXiv 1509.06461), so that wrong
+    predictions cost value.
     """
 
     guidance: GuidanceWrapper
 
-    def predict(self, observation: Any, *args: Any, **kwargs: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Return epsilon-greedy actions for what the guide shows; `observation` is for the replay buffer."""
-        return super().predict(self.guidance.shown, *args, **kwargs)
+    def best_actions(self, observation: Any, *args: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Return the policy's actions for (B, 2 x fields), of which it reads the second half (`TRUE_AND_SHOWN`)."""
+        _, shown = np.split(observation, 2, axis=1)
+        return cast(GuidedQ, self.policy).predict_from_lane_state(shown, *args, deterministic=True)
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
-        """Update the values while the eyes are taught."""
-        with self.guidance.teaching(self._current_progress_remaining, self.logger):
+        """Update the values, and the lane network beside them."""
+        with self.guidance.fitting(self._current_progress_remaining, self.logger):
             self.policy.set_training_mode(True)
             self._update_learning_rate(self.policy.optimizer)
             losses = [self._step(batch_size) for _ in range(gradient_steps)]
@@ -127,8 +135,8 @@ class GuidedDQN(PerEnvDQN):
         true, shown = batch.next_observations.chunk(2, dim=1)
         with torch.no_grad():
             chosen = self.q_net_target(shown).argmax(dim=1, keepdim=True)
-            worth = self.q_net_target(true).gather(1, chosen)
-            targets = batch.rewards + (1 - batch.dones) * discounts * worth
+            following = self.q_net_target(true).gather(1, chosen)
+            targets = batch.rewards + (1 - batch.dones) * discounts * following
         values = self.q_net(state).gather(1, batch.actions.long())
         loss = F.smooth_l1_loss(values, targets)
         self.policy.optimizer.zero_grad()

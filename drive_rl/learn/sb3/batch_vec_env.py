@@ -1,7 +1,7 @@
-"""The batch engine as a stable-baselines3 `VecEnv`: what `SerialVecEnv` shows, without a copy of the pictures.
+"""The batch engine as a stable-baselines3 `VecEnv`: the observations of `SerialVecEnv`, without copying pictures.
 
-Pictures stay as they are until the step after the next, which is as long as stable-baselines3 looks at them. Over a
-batch on a GPU, observations, rewards and dones are torch tensors there, which only `DevicePPO` takes.
+Pictures stay unchanged until the step after the next, which is as long as stable-baselines3 reads them. Over a batch on
+a GPU, observations, rewards and dones are torch tensors on the GPU, which only `DevicePPO` accepts.
 """
 
 from typing import Any
@@ -28,9 +28,9 @@ class BatchVecEnv(VecEnv):
 
     Args:
         batch: The cars.
-        actions: What is given.
+        actions: The action space.
         split: Where road seeds are drawn from.
-        reward_scale: The learner is given so many times the reward.
+        reward_scale: Factor on the learner's rewards.
         retry: Chance that an episode takes place on a road that was failed before.
     """
 
@@ -59,11 +59,11 @@ class BatchVecEnv(VecEnv):
         return self.batch.observe()
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Remember the actions."""
+        """Keep the actions for `step_wait`."""
         self._commands = commands_of(actions, self.num_envs, self._grid)
 
     def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
-        """Step every car; where an episode ends, show the next one's beginning."""
+        """Step every car; where an episode ends, return the first observation of the next."""
         ended = self.batch.step(self._commands)
         cars = self.batch.cars
         self._returns += cars.reward
@@ -82,15 +82,15 @@ class BatchVecEnv(VecEnv):
         return self.batch.observe(), rewards, dones, infos
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Return arrays from which `set_state` goes on exactly here."""
+        """Return arrays from which `set_state` continues exactly."""
         samplers = {f"course.{i}": sampler.get_state() for i, sampler in enumerate(self._samplers)}
         return {**self.batch.get_state(), **samplers, "returns": self.batch.to_numpy(self._returns).copy()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Go on where `get_state` was called.
+        """Continue where `get_state` was called.
 
         Raises:
-            DriveRLError: it is of other environments, or no state that they can be in; nothing has changed.
+            DriveRLError: the state is of other environments, or impossible; nothing has changed.
         """
         rest, samplers = split_samplers(state)
         returns = rest.pop("returns", np.empty(0))

@@ -8,7 +8,7 @@ from drive_rl.learn.budget import BudgetDQN
 
 
 class PerEnvDQN(BudgetDQN):
-    """DQN whose environments explore apart: stable-baselines3 tosses one coin for all of them."""
+    """DQN whose environments explore independently; stable-baselines3 tosses one coin for all of them."""
 
     def predict(
         self,
@@ -18,7 +18,7 @@ class PerEnvDQN(BudgetDQN):
         deterministic: bool = False,
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         """Return epsilon-greedy actions, one coin an environment."""
-        actions, state = self.policy.predict(observation, state, episode_start, deterministic=True)
+        actions, state = self.best_actions(observation, state, episode_start)
         if deterministic:
             return actions, state
         explore = np.random.rand(*actions.shape) < self.exploration_rate
@@ -26,3 +26,7 @@ class PerEnvDQN(BudgetDQN):
             random = np.array([self.action_space.sample() for _ in range(actions.size)])
             actions = np.where(explore, random.reshape(actions.shape), actions)
         return actions, state
+
+    def best_actions(self, observation: Any, *args: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Return the policy's actions without exploration, and its state."""
+        return self.policy.predict(observation, *args, deterministic=True)

@@ -1,7 +1,7 @@
 """Image encoders and the lane state as stable-baselines3 feature extractors.
 
-It knows observations and feature vectors; the networks are perception's. It knows nothing of algorithms, actions,
-worlds or checkpoints. Build policies with `normalize_images=False`: the encoders scale pixels themselves.
+It knows observations and feature vectors; the networks are perception's. It knows no algorithms, actions, worlds or
+checkpoints. Build policies with `normalize_images=False`: the encoders scale pixels themselves.
 """
 
 from typing import Self, cast
@@ -26,10 +26,10 @@ class ImageEncoder(BaseFeaturesExtractor):
     Args:
         observation_space: A channel-first image.
         encoder: Family and length of the feature vector.
-        frames: How many pictures are stacked along the channels.
+        frames: How many frames are stacked along the channels.
 
     Raises:
-        DriveRLError: the space is no image, or one side is below 16 pixels.
+        DriveRLError: the space is not an image, or one side is below 16 pixels.
     """
 
     def __init__(self, observation_space: gymnasium.Space, encoder: EncoderSpec, frames: int = 1) -> None:
@@ -42,13 +42,13 @@ class ImageEncoder(BaseFeaturesExtractor):
         return self.head(self.trunk(scaled(observations)))
 
     def freeze(self) -> None:
-        """Stay as it is from now on, batch norm's statistics too."""
+        """Stop training the weights and batch norm's statistics."""
         self.requires_grad_(False)
         self.frozen = True
         self.eval()
 
     def train(self, mode: bool = True) -> Self:
-        """Do as any module, unless frozen."""
+        """Set the mode; a frozen encoder stays in evaluation mode."""
         return super().train(mode and not self.frozen)
 
 
@@ -69,7 +69,7 @@ class StateEncoder(BaseFeaturesExtractor):
 
 
 class CameraStateEncoder(BaseFeaturesExtractor):
-    """{camera, state} -> the image's features beside the scaled state."""
+    """{camera, state} -> the image's features and the scaled state."""
 
     def __init__(self, observation_space: gymnasium.Space, encoder: EncoderSpec, frames: int = 1) -> None:
         parts = cast(spaces.Dict, observation_space).spaces
@@ -79,7 +79,7 @@ class CameraStateEncoder(BaseFeaturesExtractor):
         self.camera, self.state = camera, state
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
-        """Return image features and state side by side."""
+        """Return image features and state, concatenated."""
         return torch.cat((self.camera(observations["camera"]), self.state(observations["state"])), dim=1)
 
 

@@ -1,8 +1,7 @@
 """A stable-baselines3 `VecEnv` over environments of this process, with episode statistics and without copies.
 
-`DummyVecEnv` and `Monitor` deep-copy every info of every step. This one hands the environments' own infos on,
-and adds what stable-baselines3 reads (`episode`, `terminal_observation`, `TimeLimit.truncated`). It knows no
-world.
+`DummyVecEnv` and `Monitor` deep-copy every info of every step. This one passes the environments' own infos on, with
+the entries that stable-baselines3 reads (`episode`, `terminal_observation`, `TimeLimit.truncated`). It knows no world.
 """
 
 from collections import deque
@@ -70,10 +69,10 @@ class EnvSlot:
         return {**cast(Any, self.env).get_state(), "episode": episode, "failed": np.array(self.failed, np.int64)}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `get_state` returned.
+        """Continue from what `get_state` returned.
 
         Raises:
-            DriveRLError: it is of another environment, or no state that this can be in.
+            DriveRLError: the state is of another environment, or impossible.
         """
         rest = dict(state)
         episode, failed = rest.pop("episode", np.empty(0)), rest.pop("failed", np.empty(0))
@@ -105,7 +104,7 @@ class SerialVecEnv(VecEnv):
         return stacked(rows, self.observation_space)
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Remember the actions."""
+        """Keep the actions for `step_wait`."""
         self._actions = actions
 
     def step_wait(self) -> Any:
@@ -133,7 +132,7 @@ class SerialVecEnv(VecEnv):
         return [getattr(slot, method_name)(*args, **kwargs) for slot in self._picked(indices)]
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
-        """Say which environments carry a wrapper."""
+        """Return which environments have a wrapper."""
         return [isinstance(slot.env, wrapper_class) for slot in self._picked(indices)]
 
     def _picked(self, indices: VecEnvIndices) -> list[EnvSlot]:

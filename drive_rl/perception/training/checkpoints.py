@@ -10,8 +10,9 @@ from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.process.signals import StopRequest
 from drive_rl.run.save_clock import SaveClock
+from drive_rl.run.session import saving
 from drive_rl.run.storage.atomic import remove_directory, settle, write_json
-from drive_rl.run.storage.manifest import verify
+from drive_rl.run.storage.manifest import verify_model
 
 
 class Checkpoints:
@@ -40,8 +41,7 @@ class Checkpoints:
     def save(self) -> None:
         """Write `last/`."""
         self._session.state.rows = self._metrics.count
-        with self._clock.saving(), self.stop.saving():
-            self._metrics.sync()
+        with saving(self._clock, self.stop, self._metrics):
             self._session.save(self._run.last)
         self._saved_samples = self._session.samples
 
@@ -65,7 +65,7 @@ class Checkpoints:
     def _best_is_kept(self) -> bool:
         """Whether `best/` holds the model of the best validation."""
         folder, best_number = self._run.best, self._session.state.validation.best_number
-        return (folder / "manifest.json").is_file() and verify(folder).get("validation") == best_number
+        return (folder / "manifest.json").is_file() and verify_model(folder).validation == best_number
 
     def _keep_best(self) -> None:
         state, folder = self._session.state, self._run.best

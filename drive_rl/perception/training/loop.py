@@ -3,7 +3,6 @@
 It knows the session and its checkpoints. It does not know how a run begins.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,14 +11,13 @@ from drive_rl.perception.training.session import Session
 from drive_rl.perception.training.validation import Validation, check_loss, validate
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
-from drive_rl.run.process.signals import TrainingInterrupted, stop_on_signals
+from drive_rl.run.process.signals import StopAsked, stop_on_signals
+from drive_rl.run.session import Echo, recording, stoppable
 from drive_rl.run.storage.atomic import write_json
-from drive_rl.run.tracking.tracker import Tracker, make_tracker
+from drive_rl.run.tracking.tracker import Tracker
 
 _RECORD_EVERY = 20
 """Minibatches between two records of the loss: each waits for the GPU."""
-
-Echo = Callable[[str], None]
 
 
 class Display(Protocol):
@@ -34,10 +32,6 @@ class Display(Protocol):
         ...
 
 
-class _StopAsked(Exception):  # noqa: N818 - not an error
-    """Someone asked to stop, and the checkpoint is written."""
-
-
 def run_session(session: Session, run: RunFolder, display: Display, echo: Echo) -> None:
     """Learn to the end of the budget, until validation gains nothing, or until asked to stop.
 
@@ -45,21 +39,12 @@ def run_session(session: Session, run: RunFolder, display: Display, echo: Echo) 
         TrainingInterrupted: asked to stop; a resumable checkpoint is written.
         DriveRLError: the loss is not a number.
     """
-    spec, metrics = session.spec, MetricsFile(run.metrics, session.state.rows)
-    tracker = make_tracker(spec.track, run, spec.model_dump(mode="json"), spec.project, echo, metrics.rows())
-    try:
-        with stop_on_signals() as stop:
-            checkpoints = Checkpoints(session, run, metrics, stop)
-            try:
-                _Loop(session, checkpoints, metrics, tracker, display, echo).run()
-                _finish(session, run, tracker, echo)
-            except BaseException as error:
-                if not (isinstance(error, _StopAsked) or stop.caused(error)):
-                    raise
-                assert stop.signal is not None
-                raise TrainingInterrupted("perception fit", run, stop.signal, checkpoints.saved) from None
-    finally:
-        tracker.close()
+    rows = session.state.rows
+    with recording(session.spec, run, rows, echo) as (metrics, tracker), stop_on_signals() as stop:
+        checkpoints = Checkpoints(session, run, metrics, stop)
+        with stoppable("perception fit", run, stop, lambda: checkpoints.saved):
+            _Loop(session, checkpoints, metrics, tracker, display, echo).run()
+            _finish(session, run, tracker, echo)
 
 
 def _finish(session: Session, run: RunFolder, tracker: Tracker, echo: Echo) -> None:
@@ -104,7 +89,7 @@ class _Loop:
     def _stop_if_asked(self) -> None:
         if self.checkpoints.stop and not self.session.over:
             self.checkpoints.save()
-            raise _StopAsked
+            raise StopAsked
 
     def _end(self) -> None:
         """Finetune the head if the recipe asks for it; validate the final model."""

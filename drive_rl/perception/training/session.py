@@ -29,7 +29,7 @@ from drive_rl.perception.training.optimizer import learning_rate, make_optimizer
 from drive_rl.perception.training.validation import ValidationHistory
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.storage.atomic import read_json, write_directory, write_json, write_text
-from drive_rl.run.storage.manifest import FIX, Count, verify, write_manifest
+from drive_rl.run.storage.manifest import FIX, Count, verify_model, write_manifest
 from drive_rl.run.storage.schema import Table, read_table
 from drive_rl.run.storage.tensors import load_optimizer, load_weights, read_tensors, write_optimizer, write_tensors
 
@@ -166,7 +166,7 @@ class Session:
             DriveRLError: the checkpoint is damaged or of another model, or the run is over.
         """
         folder = run.last
-        verify(folder)
+        verify_model(folder)
         weights, extra = folder / "weights.safetensors", folder / "extra.safetensors"
         load_weights(self.model, read_tensors(weights), weights)
         load_weights(self.objective.extra, read_tensors(extra), extra)

@@ -3,21 +3,15 @@
 What follows is elsewhere: `loop` (when to do what), `session` (one step; save and restore), `checkpoints`.
 """
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import torch
-
 from drive_rl.config.perception_spec import PerceptionSpec
-from drive_rl.config.reader import dump, read_perception
-from drive_rl.perception.training.loop import Display, Echo, run_session
+from drive_rl.config.reader import read_perception
+from drive_rl.perception.training.loop import Display, run_session
 from drive_rl.perception.training.session import Session
 from drive_rl.run.folder import RunFolder
-from drive_rl.run.process.allocator import keep_freed_memory
-from drive_rl.run.process.device import choose_device, describe_device
-from drive_rl.run.process.threads import learning_threads
-from drive_rl.run.provenance import provenance
+from drive_rl.run.session import Echo, new_run, prepare_process, stopped_run
 from drive_rl.run.tracking.tracker import check_tracker
 
 
@@ -47,23 +41,17 @@ def fit(
         TrainingInterrupted: SIGINT, SIGTERM or SIGHUP came, and a resumable checkpoint is written.
         DriveRLError: the recipe cannot be fitted, the run cannot be resumed, or learning diverged.
     """
-    keep_freed_memory()
-    torch.set_num_threads(learning_threads())
-    chosen = choose_device(device)
-    echo(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
+    chosen = prepare_process(device, echo)
     with ExitStack() as held:
-        run = RunFolder.stopped(resume, "fit its recipe again") if resume is not None else None
+        run = held.enter_context(stopped_run(resume, "fit its recipe again"))
         if run is not None:
-            held.enter_context(run.writing())
             spec = read_perception(run.spec, [] if samples is None else [f"fit.samples={samples}"])
         assert spec is not None, "fit needs a recipe or a run to resume"
         check_tracker(spec.track, spec.project)
         session = Session.of(spec, chosen, echo, fresh=run is None)
         held.callback(session.batches.close)
         if run is None:
-            made = provenance(spec.world.camera.renderer)
-            run = RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made)
-            held.enter_context(run.beginning())
+            run = held.enter_context(new_run(spec, runs_dir, command))
         else:
             session.restore(run)
         echo(f"run: {run.path}")

@@ -1,7 +1,7 @@
-"""Memory for training: the allocator keeps what torch frees, instead of asking the system for it again at every layer.
+"""Memory for training: the allocator keeps what torch frees, instead of asking the system again at every layer.
 
-glibc maps each block above 128 kB anew and gives it back when freed; the page faults cost more than small networks'
-arithmetic (docs/log.md). It is a hint to glibc alone: other allocators do well without.
+glibc maps each block above 128 kB anew and unmaps it when freed; the page faults cost more than the arithmetic of small
+networks (docs/log.md). Only glibc takes this hint; other allocators need none.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""Where networks run: the choice of a device, in words. It knows torch and the machine, not what runs there."""
+"""The choice of a device, and its description. It knows torch and the machine, not what runs there."""
 
 import torch
 
@@ -7,7 +7,7 @@ from drive_rl.run.process.threads import learning_threads
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device for `auto`, `cpu` or `cuda`; `describe_device` says what it is.
+    """Return the device for `auto`, `cpu` or `cuda`; `describe_device` describes it.
 
     Raises:
         DriveRLError: `cuda` without a usable GPU, or another name.
@@ -26,7 +26,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """Return what a device is, for people: `cpu (1 thread)` or `cuda (NVIDIA H100)`."""
+    """Return a device in words: `cpu (1 thread)` or `cuda (NVIDIA H100)`."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     threads = learning_threads()

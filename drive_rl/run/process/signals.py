@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal as a wish to stop soon. It knows signals, not what is being stopped."""
+"""Ctrl-C, SIGTERM and a closed terminal as requests to stop soon. It knows signals, not what is stopped."""
 
 import shlex
 import signal
@@ -10,13 +10,17 @@ from types import FrameType
 from drive_rl.run.folder import RunFolder
 
 PATIENCE_S = 2.0
-"""Seconds that learning has to reach a point where it can stop and save [s]."""
+"""Time that learning has to reach a point where it can stop and save [s]."""
 
-_AGAIN_S = 0.5  # until `StopNow` gets through: Python swallows what is raised in a finaliser
+_AGAIN_S = 0.5  # repeated until `StopNow` gets through: Python swallows exceptions in finalisers
 
 
 class StopNow(BaseException):
-    """Patience is over: what was saved last is what a resume gets."""
+    """Patience ran out: a resume gets what was saved last."""
+
+
+class StopAsked(Exception):  # noqa: N818 - not an error
+    """Someone asked to stop, and the checkpoint is written."""
 
 
 class StopRequest:
@@ -31,7 +35,7 @@ class StopRequest:
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """Let the block end, however long it takes."""
+        """Let the block finish, however long it takes."""
         self._saving = True
         try:
             yield
@@ -39,7 +43,7 @@ class StopRequest:
             self._saving = False
 
     def caused(self, error: BaseException | None) -> bool:
-        """Whether an error is `StopNow`, or what a library made of it: numba's C code wraps what it meets."""
+        """Whether an error is `StopNow`, or wraps it, as numba's C code does."""
         while error is not None and not isinstance(error, StopNow):
             error = error.__cause__ or error.__context__
         return error is not None
@@ -51,27 +55,27 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Note the first SIGINT, SIGTERM or SIGHUP instead of obeying it; a second SIGINT is obeyed at once.
+    """Turn the first SIGINT, SIGTERM or SIGHUP into a request; a second SIGINT takes effect at once.
 
-    The block is to look at the request and end by itself. Where it does not within `PATIENCE_S`, `StopNow` is raised in
-    it, but never while it is `saving`. A signal that is ignored (`nohup`) stays ignored. Outside the main thread, where
-    Python allows no handlers, nothing is noted.
+    The block checks the request and ends by itself. If it has not ended within `PATIENCE_S`, `StopNow` is raised in it,
+    but never while it is `saving`. A signal that is ignored (`nohup`) stays ignored. Outside the main thread, where
+    Python allows no handlers, no request is ever made.
 
     Raises:
-        StopNow: the block went on for too long after a signal.
+        StopNow: the block ran on for too long after a signal.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    wishes = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    found = {int(number): signal.getsignal(number) for number in wishes}
+    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    found = {int(number): signal.getsignal(number) for number in handled}
     before = {number: handler for number, handler in found.items() if handler != signal.SIG_IGN}
 
     def note(number: int, frame: FrameType | None) -> None:
         if request:
             if number == signal.SIGINT:
-                _obey(number, before[number], frame)
+                _pass_on(number, before[number], frame)
             return
         request.signal = number
         signal.setitimer(signal.ITIMER_REAL, PATIENCE_S, _AGAIN_S)
@@ -87,8 +91,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
 
-def _obey(number: int, handler: object, frame: FrameType | None) -> None:
-    """Do what `handler` would have done."""
+def _pass_on(number: int, handler: object, frame: FrameType | None) -> None:
+    """Do what the previous handler would have done."""
     if callable(handler):
         handler(number, frame)
     raise KeyboardInterrupt
@@ -98,15 +102,15 @@ class TrainingInterrupted(Exception):  # noqa: N818 - not an error: a resumable 
     """Learning was stopped by a signal. `run` can be resumed by `command`; `exit_code` is the shell's.
 
     Args:
-        verb: What of `drive-rl` resumes such a run.
+        verb: The command of `drive-rl` that resumes such a run.
         run: The run.
         signal: The signal's number.
-        saved: What is saved, in words; None: nothing, for nothing was learned.
+        saved: What is saved, in words; None: nothing, because training had not begun.
     """
 
     def __init__(self, verb: str, run: RunFolder, signal: int, saved: str | None) -> None:
         self.run = run
         self.exit_code = 128 + signal
         self.command = f"drive-rl {verb} --resume {shlex.quote(str(run.path))}"
-        told = f"; {saved}. Resume with: {self.command}" if saved else " before it began to learn: nothing is kept"
-        super().__init__(f"stopped{told}")
+        rest = f"; {saved}. Resume with: {self.command}" if saved else " before training began: nothing is kept"
+        super().__init__(f"stopped{rest}")

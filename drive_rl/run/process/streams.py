@@ -1,4 +1,4 @@
-"""Standard streams that outlive their readers: a closed pipe, terminal or full disk ends what is printed, not the work.
+"""Standard streams that outlive their readers: a closed pipe, terminal or full disk ends the output, not the work.
 
 It knows file descriptors. It does not know what is printed.
 """
@@ -14,41 +14,41 @@ _STREAMS = ("stdin", "stdout", "stderr")
 
 
 class _Unfailing(io.FileIO):
-    """A file descriptor that leads nowhere once writing to it has failed."""
+    """A file descriptor that is redirected to the null device once writing to it has failed."""
 
     failure: OSError | None = None
 
     def write(self, data: "io.Buffer", /) -> int | None:  # type: ignore[name-defined]
         try:
-            while (written := super().write(data)) is None:  # set to not block by whoever reads it
+            while (written := super().write(data)) is None:  # its reader made it non-blocking
                 select.select([], [self], [])
             return written
         except OSError as error:
             self.failure = error
-            _lead_nowhere(self.fileno())
+            _redirect_to_null(self.fileno())
             return super().write(data)
 
 
 def outlive_readers() -> None:
-    """Make standard streams that are closed lead nowhere, and let standard output and error outlive their readers.
+    """Redirect closed standard streams to the null device, and let standard output and error outlive their readers.
 
-    Streams that someone else has put in place (a test, a notebook) stay.
+    Streams that were replaced (by a test, a notebook) stay.
     """
     for number in range(len(_STREAMS)):
         try:
             os.fstat(number)
-        except OSError:  # else the next file that is opened would get its number, and what is printed
-            _lead_nowhere(number)
+        except OSError:  # else the next opened file would get its number, and the output
+            _redirect_to_null(number)
     for number, name in enumerate(_STREAMS[1:], 1):
         if getattr(sys, name) is getattr(sys, f"__{name}__"):
             setattr(sys, name, _stream(number, getattr(sys, name)))
 
 
 def cut_short() -> OSError | None:
-    """Return why standard output is cut short, if it is; a reader that has gone wants no more."""
+    """Return why standard output is cut short, if it is; a reader that has left does not count."""
     try:
         sys.stdout.flush()
-    except ValueError:  # closed by whoever put it in place
+    except ValueError:  # closed by the code that replaced it
         return None
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     failure = raw.failure if isinstance(raw, _Unfailing) else None
@@ -65,7 +65,7 @@ def _stream(number: int, old: TextIO | None) -> TextIO:
     )
 
 
-def _lead_nowhere(number: int) -> None:
+def _redirect_to_null(number: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     if null != number:
         os.dup2(null, number)

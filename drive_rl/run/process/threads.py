@@ -1,8 +1,8 @@
 """How many cores torch uses on the CPU: one.
 
-Batches are small, and two cores were slower than one on them (docs/log.md): the eyes of a guided driver learn on a
-thread of their own instead, beside the policy. Neither a score nor a run then depends on how many cores a machine has.
-For large encoders `OMP_NUM_THREADS` gives learning more; driving keeps to one.
+Batches are small, and two cores were slower on them than one (docs/log.md): instead, the lane network of a guided
+driver is trained on a thread of its own, beside the policy. So neither scores nor runs depend on the number of cores.
+For large encoders `OMP_NUM_THREADS` gives learning more; driving always uses one.
 """
 
 import os
@@ -14,8 +14,8 @@ import torch
 
 def learning_threads() -> int:
     """Return how many cores learning uses."""
-    wished = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wished) if wished.isdecimal() and int(wished) > 0 else 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else 1
 
 
 @contextmanager

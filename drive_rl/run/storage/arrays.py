@@ -1,4 +1,4 @@
-"""Arrays in npz files that NumPy wrote, read without pickle and without trust in what the file says of itself.
+"""Arrays in npz files that NumPy wrote, read without pickle and without trusting the file's headers.
 
 It knows the files; it does not know what the arrays mean.
 """
@@ -20,7 +20,7 @@ _HEADER = re.compile(
     r"\{'descr': '(?:\|[bui]|<[ui]|<f)([1248])', 'fortran_order': (?:True|False), 'shape': \(((?:\d{1,18},? ?)*)\), \}"
     r" *\n"
 )
-"""What `np.save` writes of an array of numbers; anything else is not read."""
+"""The header that `np.save` writes for an array of numbers; anything else is not read."""
 _LONGEST_HEADER = 10_000
 _MOST_DIMENSIONS = 16
 
@@ -28,11 +28,11 @@ _MOST_DIMENSIONS = 16
 def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     """Return all arrays of an npz file that `np.savez` wrote.
 
-    Nothing is inflated or allocated beyond the file's own size: members lie in it uncompressed, and the shape that each
-    declares must need just the bytes that are there.
+    Nothing is inflated or allocated beyond the file's own size: members must be uncompressed, and the shape that each
+    declares must match its bytes.
 
     Raises:
-        DriveRLError: the file is missing, or is no such file, with the member's name.
+        DriveRLError: the file is missing or not such a file, with the member's name.
     """
     require_file(path, FIX)
     name = ""
@@ -50,7 +50,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Refuse members that are not as `np.savez` writes them, before one is opened."""
+    """Refuse members that differ from what `np.savez` writes, before one is opened."""
     names = [member.filename for member in members]
     for member in members:
         if names.count(member.filename) > 1:
@@ -73,7 +73,7 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[np.gener
 
 
 def _check_header(file: IO[bytes], size: int) -> None:
-    """Refuse a header that `np.save` does not write for numbers, or that does not fit the bytes after it."""
+    """Refuse a header that `np.save` does not write for numbers, or that does not match the bytes after it."""
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
         raise ValueError(f"version {version} of the format")

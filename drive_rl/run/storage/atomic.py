@@ -1,7 +1,7 @@
 """Writing files and folders so that a reader sees the old one or the new one, never half of one.
 
 This holds after a crash of the process and after a power loss: bytes and names are on the disk (`fsync`) before
-anything older goes. It knows names, renames and syncs; it does not know what the files hold.
+anything older is deleted. It knows names, renames and syncs; it does not know what the files hold.
 """
 
 import ctypes
@@ -19,11 +19,12 @@ from typing import Any
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.storage.flock import NoLocksError
+from drive_rl.run.storage.json_values import JsonTable
 from drive_rl.run.storage.scratch import delete_leftovers, holding, in_scratch, scratch, scratch_name, sibling
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, a limit on file size
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_CANNOT_SYNC = (errno.EINVAL, errno.EOPNOTSUPP)  # folders of some network filesystems: they sync by themselves
+_CANNOT_SYNC = (errno.EINVAL, errno.EOPNOTSUPP)  # folders on some network filesystems, which sync by themselves
 _MANY = 64  # files that are synced one by one
 
 
@@ -35,33 +36,33 @@ def explain_disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise DriveRLError(
-                f"{path}: no space left on the disk; nothing half-written was kept: free some space, or "
-                "write to another disk, and run the command again"
+                f"{path}: no space left on the disk; nothing half-written was kept; fix: free some space, or write to"
+                " another disk, and run the command again"
             ) from error
         if error.errno in _DENIED:
             raise DriveRLError(
-                f"{path}: may not be written ({error.strerror}): choose a folder you own, or change its permissions"
+                f"{path}: cannot be written ({error.strerror}); fix: choose a folder you own, or change its permissions"
             ) from error
         if isinstance(error, (NotADirectoryError, FileExistsError)):
             raise DriveRLError(
-                f"{path}: a file stands where a folder is needed ({error.filename}): move the file, or "
-                "choose another folder"
+                f"{path}: a file is where a folder is needed ({error.filename}); fix: move the file, or choose another"
+                " folder"
             ) from error
         raise
 
 
 @contextmanager
 def write_file(path: Path) -> Iterator[Path]:
-    """Yield the name of an empty temporary file that takes the name `path` when the block ends well.
+    """Yield the name of an empty temporary file that is renamed to `path` when the block succeeds.
 
-    By then it is on the disk, the name too: a power loss leaves the old file or the new one. Within a folder of
-    `write_directory` it is written at once: the folder as a whole is kept or not.
+    Both bytes and name are then on the disk: a power loss leaves the old file or the new one. Within a folder of
+    `write_directory` it is written directly: the folder is kept or dropped as a whole.
 
     Raises:
-        DriveRLError: no space left, or a place that may not be written.
+        DriveRLError: no space left, or the place cannot be written.
     """
     if in_scratch(path):
-        yield path  # an error is told of the folder as a whole
+        yield path  # errors are explained for the whole folder
         return
     with explain_disk_errors(path), scratch(path, Path.touch) as temporary:
         yield temporary
@@ -87,10 +88,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, fix: str) -> Any:
-    """Read a strict JSON file: UTF-8, no NaN, no key twice, no more nesting than Python can follow.
+    """Read a strict JSON file: UTF-8, no NaN, no duplicate key, no deeper nesting than Python can parse.
 
     Raises:
-        DriveRLError: it is missing, broken or no regular file; the message ends in `fix`.
+        DriveRLError: it is missing, broken or not a regular file; the message ends in `fix`.
     """
     require_file(path, fix)
     try:
@@ -103,10 +104,10 @@ def read_json(path: Path, fix: str) -> Any:
 
 
 def require_file(path: Path, fix: str) -> None:
-    """Refuse a path that is absent, or that opening could hang on: a pipe, a device, a folder, links in a circle.
+    """Refuse a path that does not exist, or whose opening could hang: a pipe, a device, a folder, circular links.
 
     Raises:
-        DriveRLError: it leads to no regular file; the message ends in `fix`.
+        DriveRLError: it is not a regular file; the message ends in `fix`.
     """
     try:
         mode = path.stat().st_mode
@@ -118,17 +119,17 @@ def require_file(path: Path, fix: str) -> None:
         raise DriveRLError(f"{path}: is not a regular file (a folder, a pipe or a device): {fix}")
 
 
-def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _table(pairs: list[tuple[str, Any]]) -> JsonTable:
     table = dict(pairs)
     if len(table) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r} stands there twice")
+        raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r} appears twice")
     return table
 
 
 def _finite(text: str) -> float:
     if math.isinf(number := float(text)):
-        raise ValueError(f"{text[:40]} is larger than any number")
+        raise ValueError(f"{text[:40]} is too large for a number")
     return number
 
 
@@ -138,11 +139,11 @@ def _refuse_constant(name: str) -> None:
 
 @contextmanager
 def write_directory(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder that takes the name `path` when the block ends well.
+    """Yield an empty temporary folder that is renamed to `path` when the block succeeds.
 
-    An older folder at `path` stays whole until the new one is on the disk. When the block fails, the temporary folder
-    goes and the older one stays. A crash between the two renames leaves the older one under a hidden name; `settle`
-    brings it back.
+    An older folder at `path` stays whole until the new one is on the disk. If the block fails, the temporary folder is
+    deleted and the older one stays. A crash between the two renames leaves the older one under a hidden name; `settle`
+    restores it.
     """
     with explain_disk_errors(path):
         make_directory(path.parent)
@@ -154,9 +155,9 @@ def write_directory(path: Path) -> Iterator[Path]:
 
 
 def new_directory(parent: Path, stem: str, fill: Callable[[Path], None]) -> Path:
-    """Make `parent/stem`, or `stem-2`, `stem-3`, ... where that name is taken, and return its path.
+    """Make `parent/stem`, or `stem-2`, `stem-3`, ... where the name is taken; return its path.
 
-    `fill` writes into a temporary folder, which is then renamed. Two processes at once get two names.
+    `fill` writes into a temporary folder, which is then renamed. Two concurrent processes get two names.
     """
     with explain_disk_errors(parent):
         make_directory(parent)
@@ -170,7 +171,7 @@ def new_directory(parent: Path, stem: str, fill: Callable[[Path], None]) -> Path
 
 
 def make_directory(path: Path) -> None:
-    """Make a folder and those above it that are missing; a power loss does not take them from what lies inside."""
+    """Make a folder and its missing parents, durable before anything is written inside."""
     if path.is_dir():
         return
     make_directory(path.parent)
@@ -179,7 +180,7 @@ def make_directory(path: Path) -> None:
 
 
 def remove_directory(path: Path) -> None:
-    """Delete a folder, if it is there; a crash meanwhile leaves no half of it under its name."""
+    """Delete a folder, if it exists; a crash leaves no half of it under its name."""
     with explain_disk_errors(path):
         settle(path)
         if path.is_dir():
@@ -190,16 +191,16 @@ def remove_directory(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Delete or finish what killed writers left in a folder of ours; what a live process writes there stays."""
+    """Delete or finish what killed writers left in a folder; what a live process is writing stays."""
     delete_leftovers(folder)
     for old in folder.glob(".*.old"):
         settle(folder / old.name.removeprefix(".").removesuffix(".old"))
 
 
 def settle(path: Path) -> None:
-    """Finish what a crash inside `write_directory(path)` left: the new folder if it is there, or the old.
+    """Repair a crash inside `write_directory(path)`: keep the new folder if it is there, or restore the old.
 
-    A live writer that is just replacing the folder is waited for.
+    Waits for a live writer that is replacing the folder.
     """
     old = sibling(path, "old")
     if not old.is_dir():
@@ -227,7 +228,7 @@ def sync(path: Path) -> None:
 
 
 def _sync_tree(folder: Path) -> None:
-    """Sync a folder and all in it; many files at once, for a disk can take 10 ms for each alone."""
+    """Sync a folder and its contents; many files by one call, because a disk can take 10 ms for each."""
     paths = [folder, *folder.rglob("*")]
     if len(paths) > _MANY:
         _sync_filesystem(folder)
@@ -281,7 +282,7 @@ def _swap(new: Path, path: Path) -> None:
 
 @contextmanager
 def _held(path: Path) -> Iterator[bool]:
-    """Wait for the lock on a folder and hold it; yield whether the folder is still there."""
+    """Wait for the lock on a folder and hold it; yield whether the folder still exists."""
     try:
         with holding(path, wait=True) as held:
             yield held

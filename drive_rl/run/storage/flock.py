@@ -1,4 +1,4 @@
-"""The kernel's advisory locks on files and folders (flock): each goes with its process, however that ends.
+"""The kernel's advisory locks on files and folders (flock), which end with their process, however it ends.
 
 It knows descriptors. It does not know what is locked, or why.
 """
@@ -14,22 +14,22 @@ _held: set[int] = set()
 
 
 class NoLocksError(OSError):
-    """The filesystem knows no such locks."""
+    """The filesystem does not support locks."""
 
 
 def take(path: Path, flags: int = os.O_RDONLY, wait: bool = False) -> int | None:
-    """Lock a file or folder; return a descriptor for `let_go`, or None: another has it, or nothing is there.
+    """Lock a file or folder; return a descriptor for `let_go`. None: another process holds it, or it does not exist.
 
-    Children that are forked or executed do not get the lock.
+    Forked or executed children do not inherit the lock.
 
     Args:
-        path: What is locked. It keeps its lock when it is renamed.
-        flags: How it is opened.
-        wait: Whether to wait until the other lets go.
+        path: The file or folder; the lock survives a rename.
+        flags: For opening it.
+        wait: Whether to wait for another holder.
 
     Raises:
-        NoLocksError: the filesystem knows no locks.
-        OSError: it may not be opened.
+        NoLocksError: the filesystem does not support locks.
+        OSError: it cannot be opened.
     """
     while True:
         try:
@@ -53,7 +53,7 @@ def take(path: Path, flags: int = os.O_RDONLY, wait: bool = False) -> int | None
 
 
 def holds(descriptor: int) -> bool:
-    """Whether this process, and not the one that it was forked from, holds a lock."""
+    """Whether this process holds a lock, rather than the one it was forked from."""
     return descriptor in _held
 
 
@@ -72,7 +72,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _forget() -> None:
-    """In a child that was forked: close the parent's locks, which hold until the last copy is closed."""
+    """In a forked child: close the parent's locks, which last until every copy is closed."""
     for descriptor in tuple(_held):
         let_go(descriptor)
 

@@ -1,4 +1,4 @@
-"""Values as JSON can hold them."""
+"""Conversion of values to what JSON can hold."""
 
 import math
 from collections.abc import Mapping
@@ -6,6 +6,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+
+JsonTable = dict[str, Any]  # raw JSON: what is used of it is checked by `read_table`
 
 
 def plain(value: Any) -> Any:

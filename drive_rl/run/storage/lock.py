@@ -1,6 +1,6 @@
-"""One process at a time writes to a run, a benchmark's folder or a data set: a lock file that names who does.
+"""One writer at a time for a run, a benchmark's folder or a data set: a lock file that names its holder.
 
-The kernel's lock on the file counts, not the file: after a crash or a power loss the next process just takes it.
+The kernel's lock on the file counts, not the file: after a crash or a power loss the next process simply takes it.
 """
 
 import json
@@ -20,16 +20,16 @@ from drive_rl.run.storage.flock import NoLocksError, holds, let_go, take
 
 @contextmanager
 def only_writer(lock: Path, what: Path) -> Iterator[None]:
-    """Be the only process that writes to `what` meanwhile.
+    """Be the only writer of `what` within the block.
 
-    Where the filesystem knows no locks, a line on stderr says so, and the block runs without one.
+    Where the filesystem does not support locks, the block runs without one, with a warning on stderr.
 
     Args:
         lock: The lock file; it is deleted at the end.
-        what: What it stands for, in words to people.
+        what: What it protects, for messages.
 
     Raises:
-        DriveRLError: another process writes there; it is named. Or the lock file may not be written.
+        DriveRLError: another process, which is named, writes there; or the lock file cannot be written.
     """
     with explain_disk_errors(lock):
         make_directory(lock.parent)
@@ -38,7 +38,7 @@ def only_writer(lock: Path, what: Path) -> Iterator[None]:
         except NoLocksError as error:
             lock.unlink(missing_ok=True)
             print(
-                f"{what}: its filesystem knows no locks ({error.strerror}): let no second process write here",
+                f"{what}: its filesystem does not support locks ({error.strerror}): let no second process write here",
                 file=sys.stderr,
             )
             descriptor = None
@@ -54,7 +54,7 @@ def only_writer(lock: Path, what: Path) -> Iterator[None]:
 
 
 def is_held(lock: Path) -> bool:
-    """Whether a process holds a lock now; False where the filesystem knows no locks."""
+    """Whether a process holds a lock; False where the filesystem does not support locks."""
     if not lock.is_file():
         return False
     try:
@@ -62,13 +62,13 @@ def is_held(lock: Path) -> bool:
     except NoLocksError:
         return False
     if descriptor is None:
-        return lock.is_file()  # not when it was let go meanwhile
+        return lock.is_file()  # False if it was released in between
     let_go(descriptor)
     return False
 
 
 def _taken(lock: Path) -> int | None:
-    """Return the lock's descriptor, or None where another process has it."""
+    """Return the lock's descriptor, or None where another process holds it."""
     descriptor = take(lock, os.O_RDWR | os.O_CREAT)
     if descriptor is None:
         return None
@@ -84,12 +84,12 @@ def _taken(lock: Path) -> int | None:
 
 
 def _holder(lock: Path) -> str:
-    """Return who holds a lock, in words."""
+    """Return the holder of a lock, in words."""
     try:
         holder = json.loads(lock.read_text(encoding="utf-8"))
         return (
             f"process {holder['pid']} on host {holder['host']} has been writing here since {holder['since']}"
             f" ({holder['command']})"
         )
-    except (OSError, ValueError, TypeError, KeyError):  # it is only just being written, or gone
+    except (OSError, ValueError, TypeError, KeyError):  # it is being written, or gone
         return "another process is writing here"

@@ -1,4 +1,4 @@
-"""JSON files of a known form: every key, type and range is checked before a value is used.
+"""JSON files of a known schema: every key, type and range is checked before a value is used.
 
 It knows pydantic and files; it does not know what the keys mean.
 """
@@ -32,7 +32,7 @@ def read_table(path: Path, kind: type[Kind], fix: str) -> Kind:
     """Return a JSON file as a table of a kind.
 
     Raises:
-        DriveRLError: not a JSON file, or it does not fit: the file, the key, the value found, what was expected, `fix`.
+        DriveRLError: not a JSON file, or not of that kind: the file, key, value, what was expected, `fix`.
     """
     return check_table(path, read_json(path, fix), kind, fix)
 
@@ -46,7 +46,7 @@ def check_table(path: Path, value: Any, kind: type[Kind], fix: str) -> Kind:
 
 
 def _mistake(item: Mapping[str, Any]) -> str:
-    """Return what is wrong with a value: its key, what was found, and what was expected."""
+    """Return a mistake in words: the key, the value, and what was expected."""
     key = ".".join(map(str, item["loc"]))
     if item["type"] == "missing":
         return f"{key}: is missing"

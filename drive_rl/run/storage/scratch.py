@@ -1,7 +1,7 @@
-"""Hidden names beside a target: what is being written, `.NAME.tmp-PID`, and what a killed writer left there.
+"""Scratch files and folders: hidden names beside a target, `.NAME.tmp-PID`, while it is written or after a kill.
 
-Whoever writes holds the kernel's lock on its scratch, so what nobody holds is a leftover. It does not know what is
-written, or when it takes its name.
+A writer holds the kernel's lock on its scratch, so scratch that nobody holds is a leftover. This module does not know
+what is written, or when it is renamed.
 """
 
 import glob
@@ -28,17 +28,17 @@ def scratch_name(path: Path) -> Path:
 
 
 def in_scratch(path: Path) -> bool:
-    """Whether `path` lies in a scratch folder of this process, which is synced and renamed as one."""
+    """Whether `path` is in a scratch folder of this process, which is synced and renamed as a whole."""
     end = f".tmp-{os.getpid()}"
     return any(_SCRATCH.fullmatch(part) and part.endswith(end) for part in path.parent.parts)
 
 
 @contextmanager
 def scratch(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
-    """Yield a new hidden file or folder beside `path`, and delete it at the end unless it has been renamed.
+    """Yield a new hidden file or folder beside `path`, and delete it at the end unless it was renamed.
 
     Args:
-        path: What it will become.
+        path: Its later name.
         make: Makes it: `Path.touch`, or `Path.mkdir`.
     """
     delete_leftovers(path.parent, path.name)
@@ -51,9 +51,9 @@ def scratch(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
 
 
 def delete_leftovers(folder: Path, name: str | None = None) -> None:
-    """Delete the scratch in `folder`, of one name or of all, that no live process writes.
+    """Delete the scratch in `folder`, for one target or all, that no live process is writing.
 
-    Where the filesystem knows no locks, nothing is deleted.
+    Where the filesystem does not support locks, nothing is deleted.
     """
     pattern = "*" if name is None else glob.escape(name)
     for path in folder.glob(f".{pattern}.tmp-*"):
@@ -65,10 +65,10 @@ def delete_leftovers(folder: Path, name: str | None = None) -> None:
 
 @contextmanager
 def holding(path: Path, wait: bool = False) -> Iterator[bool]:
-    """Hold the lock on a file or folder meanwhile; yield whether it is held.
+    """Hold the lock on a file or folder within the block; yield whether it is held.
 
     Raises:
-        NoLocksError: the filesystem knows no locks.
+        NoLocksError: the filesystem does not support locks.
     """
     descriptor = take(path, wait=wait)
     try:
@@ -80,7 +80,7 @@ def holding(path: Path, wait: bool = False) -> Iterator[bool]:
 
 @contextmanager
 def _claimed(path: Path, make: Callable[[Path], None]) -> Iterator[None]:
-    """Make a file or folder and hold it, though another process might sweep it before it is held."""
+    """Make a file or folder and hold it; make it again if another process sweeps it before it is held."""
     descriptor = None
     while descriptor is None:
         _delete(path)

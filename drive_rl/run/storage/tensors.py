@@ -16,24 +16,25 @@ from torch import Tensor
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.storage.atomic import require_file, write_bytes, write_json
+from drive_rl.run.storage.json_values import JsonTable
 from drive_rl.run.storage.manifest import FIX
 from drive_rl.run.storage.schema import Table, read_table
 
 _ALIASES = "aliases"
 _KINDS = ("F32", "F64", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL")
-"""The types of safetensors that torch has, too."""
+"""The types that safetensors and torch share."""
 _MOMENTS = {
     "Adam": ("step", "exp_avg", "exp_avg_sq"),
     "AdamW": ("step", "exp_avg", "exp_avg_sq"),
     "Adagrad": ("step", "sum"),
     "SGD": ("momentum_buffer",),
 }
-"""What each optimizer of drive-rl keeps of a parameter."""
+"""The state that each optimizer of drive-rl keeps of a parameter."""
 _NEVER_NEGATIVE = ("step", "exp_avg_sq", "sum")
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write named tensors; names that share one tensor (a shared encoder) cost one copy."""
+    """Write named tensors; names that share one tensor (a shared encoder) are stored once."""
     first: dict[tuple[Any, ...], str] = {}
     unique: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
@@ -51,7 +52,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read what `write_tensors` wrote, aliases filled in, on the CPU.
 
     Raises:
-        DriveRLError: the file is missing, is not safetensors, or holds a tensor that is no plain numbers.
+        DriveRLError: the file is missing, is not safetensors, or holds a tensor of an unknown type.
     """
     require_file(path, FIX)
     try:
@@ -61,19 +62,19 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
                 if (kind := file.get_slice(name).get_dtype()) not in _KINDS:
                     raise ValueError(f"tensor {name}: type {kind}, but expected one of {', '.join(_KINDS)}")
             tensors = {name: file.get_tensor(name) for name in names}
-            said = (file.metadata() or {}).get(_ALIASES, "{}")
+            metadata = (file.metadata() or {}).get(_ALIASES, "{}")
     except (OSError, SafetensorError, ValueError) as error:
         raise DriveRLError(f"{path}: cannot be read as safetensors ({error}); {FIX}") from error
-    for name, owner in _aliases(path, said).items():
+    for name, owner in _aliases(path, metadata).items():
         if name in tensors or owner not in names:
-            wrong = f"{owner!r} is no tensor" if owner not in names else f"{name!r} is a tensor itself"
+            wrong = f"{owner!r} is not a tensor" if owner not in names else f"{name!r} is a tensor itself"
             raise DriveRLError(f"{path}: {_ALIASES}: {name} = {owner}: {wrong}; {FIX}")
         tensors[name] = tensors[owner]
     return tensors
 
 
 def _aliases(path: Path, text: str) -> dict[str, str]:
-    """Return the names that share another's tensor, and whose."""
+    """Return the names that share another name's tensor."""
     try:
         aliases = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -84,13 +85,13 @@ def _aliases(path: Path, text: str) -> dict[str, str]:
 
 
 def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: Path) -> None:
-    """Copy `weights` into `module`; one that does not fit is a `DriveRLError` naming the tensor."""
+    """Copy `weights` into `module`; raises as `check_weights`."""
     check_weights(module, weights, path)
     module.load_state_dict(weights)
 
 
 def check_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: Path) -> None:
-    """Refuse weights that `module` cannot take.
+    """Refuse weights that do not fit `module`.
 
     Raises:
         DriveRLError: a tensor is missing, unknown, of another shape or type, or holds NaN or infinity; with its name.
@@ -101,9 +102,8 @@ def check_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: Pat
         expected = tuple(wanted[name].shape) if name in wanted else "nothing"
         if found != expected:
             raise DriveRLError(
-                f"{path}: tensor {name}: found {found}, but this network has {expected}: the checkpoint "
-                "belongs to "
-                "another network or another world; build it from the spec.yaml beside the checkpoint"
+                f"{path}: tensor {name}: found {found}, but this network has {expected}: the checkpoint belongs to"
+                " another network or another world; fix: build it from the spec.yaml beside the checkpoint"
             )
         _check_tensor(path, name, weights[name], wanted[name].dtype)
 
@@ -116,7 +116,7 @@ def _check_tensor(path: Path, name: str, tensor: Tensor, dtype: torch.dtype) -> 
 
 
 def write_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "optimizer") -> None:
-    """Write `NAME.safetensors` (moments) and `NAME.json` (groups and plain numbers)."""
+    """Write `NAME.safetensors` (moments) and `NAME.json` (groups and numbers)."""
     state = optimizer.state_dict()
     entries = {f"{i}.{key}": value for i, entry in state["state"].items() for key, value in entry.items()}
     tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
@@ -133,10 +133,10 @@ def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "
     optimizer.load_state_dict(read_optimizer(folder, optimizer, name))
 
 
-def read_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "optimizer") -> dict[str, Any]:
+def read_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "optimizer") -> JsonTable:
     """Return the state dict that `write_optimizer` wrote of an optimizer like this one.
 
-    Its settings must be this optimizer's own; only the step size may have moved.
+    Its settings must be this optimizer's; only the step size may differ.
 
     Raises:
         DriveRLError: another optimizer class, other parameter groups or settings, or moments that are missing, of
@@ -146,9 +146,8 @@ def read_optimizer(folder: Path, optimizer: torch.optim.Optimizer, name: str = "
     stored = read_table(path, _Optimizer, FIX)
     if stored.kind != type(optimizer).__name__:
         raise DriveRLError(
-            f"{path}: class = {stored.kind}, but this driver uses {type(optimizer).__name__}: resume "
-            "with the "
-            "run's own spec.yaml"
+            f"{path}: class = {stored.kind}, but this driver uses {type(optimizer).__name__}; fix: resume with the"
+            " run's own spec.yaml"
         )
     own = optimizer.state_dict()["param_groups"]
     if len(stored.groups) != len(own):
@@ -162,12 +161,12 @@ class _Optimizer(Table):
     """`NAME.json`."""
 
     kind: str = Field(alias="class")
-    groups: list[dict[str, Any]]
+    groups: list[JsonTable]
     numbers: dict[str, float] = Field(max_length=0)  # moments are tensors in every torch that drive-rl runs with
 
 
-def _group(where: str, stored: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Return an optimizer's own group with the stored step size, once all else is the same."""
+def _group(where: str, stored: JsonTable, own: JsonTable) -> JsonTable:
+    """Return an optimizer's own group with the stored step size, if all else is equal."""
     rate = stored.get("lr")
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < math.inf:
         raise DriveRLError(f"{where}.lr = {rate!r}: expected a number >= 0; {FIX}")
@@ -175,18 +174,20 @@ def _group(where: str, stored: dict[str, Any], own: dict[str, Any]) -> dict[str,
         expected = _plain(own.get(key))
         if key not in own or stored[key] != expected or type(stored[key]) is not type(expected):
             known = f"this driver uses {expected!r}" if key in own else "this driver's optimizer has no such setting"
-            raise DriveRLError(f"{where}.{key} = {stored[key]!r}, but {known}: resume with the run's own spec.yaml")
+            raise DriveRLError(
+                f"{where}.{key} = {stored[key]!r}, but {known}; fix: resume with the run's own spec.yaml"
+            )
     return {**own, "lr": float(rate)}
 
 
 def _moments(path: Path, kind: str, parameters: list[Tensor]) -> dict[int, dict[str, Tensor]]:
-    """Return the moments of each parameter that has learned, by its number."""
+    """Return the moments of each trained parameter, by its number."""
     names = _MOMENTS[kind]
     state: dict[int, dict[str, Tensor]] = {}
     for entry, tensor in read_tensors(path).items():
         number, _, key = entry.partition(".")
         if key not in names or number not in map(str, range(len(parameters))):
-            raise DriveRLError(f"{path}: tensor {entry}: {kind} of {len(parameters)} parameters has none such; {FIX}")
+            raise DriveRLError(f"{path}: tensor {entry}: unknown to {kind} of {len(parameters)} parameters; {FIX}")
         state.setdefault(int(number), {})[key] = tensor
     for number, entries in state.items():
         for key in names:
@@ -203,7 +204,7 @@ def _moments(path: Path, kind: str, parameters: list[Tensor]) -> dict[int, dict[
 
 
 def _plain(value: Any) -> Any:
-    """`value` with tensors (a learning rate on the GPU) turned into numbers, for JSON."""
+    """Return `value` with tensors (a learning rate on the GPU) as numbers, for JSON."""
     if isinstance(value, Tensor):
         return value.item()
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""A tracker that cannot stop a training: one that fails or hangs is left behind, and that is said once.
+"""A tracker that cannot stop training: a backend that fails or hangs is dropped, and that is reported once.
 
-It knows the run folder and what a tracker's library must offer. It does not know any of these libraries.
+It knows the run folder and the interface of backends. It does not know any backend.
 """
 
 import shlex
@@ -20,10 +20,10 @@ Row = tuple[int, dict[str, float]]
 
 
 class Backend(Protocol):
-    """A tracker's library, at work on one run. Any call may raise, or never return."""
+    """A tracking library recording one run. Any call may raise, or never return."""
 
     name: str
-    """As people call it."""
+    """Its common name."""
 
     close_s: float
     """Seconds that `close` may take."""
@@ -33,7 +33,7 @@ class Backend(Protocol):
         ...
 
     def film(self, path: Path, step: int) -> None:
-        """Record a film that lies at `path`."""
+        """Record the film at `path`."""
         ...
 
     def model(self, folder: Path, name: str) -> None:
@@ -41,7 +41,7 @@ class Backend(Protocol):
         ...
 
     def replace_older(self) -> None:
-        """Take note that all that earlier processes recorded has been recorded again: theirs may go."""
+        """Drop the records of earlier processes, once all of them are recorded again."""
         ...
 
     def close(self) -> None:
@@ -49,14 +49,14 @@ class Backend(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Let go of a library that failed or hangs, within seconds and without a word."""
+        """Abandon a library that failed or hangs, within seconds and silently."""
         ...
 
 
 class SteadyTracker:
-    """Hands records to a backend in a thread of its own (a `Tracker`).
+    """Passes records to a backend in its own thread (a `Tracker`).
 
-    What the backend raises, or a `close` that takes too long, is said once; training goes on without it.
+    An exception of the backend, or a `close` that takes too long, is reported once; training continues without it.
     """
 
     def __init__(self, backend: Backend, run: RunFolder, echo: Callable[[str], None]) -> None:
@@ -72,7 +72,7 @@ class SteadyTracker:
         self._jobs.put((partial(self._backend.log, scalars, step), threading.Event()))
 
     def film(self, path: Path, step: int) -> None:
-        """Record a film that lies at `path`; return once it may change."""
+        """Record the film at `path`; return once it may change."""
         self._note("films", path, str(step))
         self._do(partial(self._backend.film, path, step))
 
@@ -89,7 +89,7 @@ class SteadyTracker:
         self._do(self._backend.close)
 
     def _do(self, job: Callable[[], None]) -> None:
-        """Do a job after all before it, and wait for it as long as the backend may take to close."""
+        """Queue a job, and wait for it as long as the backend may take to close."""
         done = threading.Event()
         self._jobs.put((job, done))
         if not self._broken.is_set() and not done.wait(self._backend.close_s):
@@ -115,9 +115,9 @@ class SteadyTracker:
             return
         try:
             job()
-        except DriveRLError as error:  # this one record cannot be had; the next may
+        except DriveRLError as error:  # this record failed; the next may succeed
             self._echo(f"{self._backend.name}: {error}")
-        except Exception as error:  # of any kind, for the backend is others' work
+        except Exception as error:  # of any kind: backends are third-party code
             self._give_up(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
     def _give_up(self, why: str) -> None:
@@ -125,17 +125,17 @@ class SteadyTracker:
             return
         self._broken.set()
         self._echo(
-            f"{self._backend.name}: stopped ({why}); training goes on without it, and metrics.csv keeps every row;"
+            f"{self._backend.name}: stopped ({why}); training continues without it, and metrics.csv keeps every row;"
             f" to record all of it afterwards: drive-rl track {shlex.quote(str(self._run.path))}"
         )
         self._backend.abandon()
 
 
 def replay(backend: Backend, run: RunFolder, rows: Sequence[Row]) -> None:
-    """Record all of a run again in its order: a film comes after the rows up to its step, models last.
+    """Record all of a run again in order: each film after the rows up to its step, models last.
 
     Raises:
-        DriveRLError: the note of films and models is damaged.
+        DriveRLError: `tracked.json` is damaged.
     """
     noted = _read_notes(run)
     films = sorted((int(key), run.path / place) for place, key in noted["films"])
@@ -165,13 +165,13 @@ def _read_notes(run: RunFolder) -> dict[str, list[tuple[str, str]]]:
     path = _notes(run)
     if not path.exists():
         return {"films": [], "models": []}
-    fix = "fix: delete it, and the tracker gets the numbers alone"
+    fix = "fix: delete it, and the tracker gets only the numbers"
     noted = read_json(path, fix)
     try:
         films = [(str(place), str(int(key))) for place, key in noted["films"]]
         models = [(str(place), str(key)) for place, key in noted["models"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise DriveRLError(f"{path}: expected films and models, each with its place in the run; {fix}") from error
+        raise DriveRLError(f"{path}: expected films and models, each with its path in the run; {fix}") from error
     return {"films": films, "models": models}
 
 

@@ -1,7 +1,7 @@
 """TensorBoard's events under `RUN/tensorboard`. It knows TensorBoard's file format, not what the numbers mean.
 
-The events are written here and not by torch's `SummaryWriter`: that one writes in a thread of its own, every 120 s,
-prints a traceback when the disk is full, and does not miss a file that is gone.
+The events are not written by torch's `SummaryWriter`, which writes in its own thread every 120 s, prints a traceback
+when the disk is full, and does not notice that its file was deleted.
 """
 # pyright: reportAttributeAccessIssue=false
 # (protobuf makes its classes at import)
@@ -9,8 +9,8 @@ prints a traceback when the disk is full, and does not miss a file that is gone.
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
@@ -23,7 +23,7 @@ from drive_rl.run.storage.atomic import explain_disk_errors
 
 
 class TensorBoardTracker:
-    """TensorBoard events of one process (a `Backend`). Films and models are named there by their path.
+    """TensorBoard events of one process (a `Backend`). Films and models are recorded by their path.
 
     Raises:
         DriveRLError: the folder cannot be written.
@@ -32,7 +32,7 @@ class TensorBoardTracker:
     name = "TensorBoard"
     close_s = 60.0
 
-    def __init__(self, run: RunFolder, config: dict[str, Any]) -> None:
+    def __init__(self, run: RunFolder, config: Mapping[str, object]) -> None:
         folder = run.path / "tensorboard"
         with explain_disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -66,10 +66,10 @@ class TensorBoardTracker:
         self._file.close()
 
     def abandon(self) -> None:
-        """Do nothing: no process and no thread is left."""
+        """Do nothing: there is no process or thread."""
 
     def _write(self, event: Event) -> None:
-        """Bring an event to the file, which must still be there."""
+        """Write an event to the file, which must still exist."""
         event.wall_time = time.time()
         self._writer.write(event.SerializeToString())
         self._writer.flush()
@@ -77,10 +77,10 @@ class TensorBoardTracker:
 
 
 def _text(tag: str, text: str, step: int = 0) -> Event:
-    """Make an event of Markdown, as TensorBoard's text page shows it."""
-    shown = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
+    """Make an event of Markdown for TensorBoard's text page."""
+    metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
     tensor = TensorProto(dtype="DT_STRING", string_val=[text.encode()], tensor_shape=shape)
     return Event(
-        summary=Summary(value=[Summary.Value(tag=f"{tag}/text_summary", metadata=shown, tensor=tensor)]), step=step
+        summary=Summary(value=[Summary.Value(tag=f"{tag}/text_summary", metadata=metadata, tensor=tensor)]), step=step
     )

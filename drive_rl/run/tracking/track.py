@@ -1,4 +1,4 @@
-"""Recording a run in a tracker afterwards: one that failed while it trained, or another than it trained with.
+"""Recording a run in a tracker afterwards: one that failed during training, or another one.
 
 It knows the run folder and its spec. It does not train.
 """
@@ -14,17 +14,17 @@ from drive_rl.run.tracking.tracker import record_all
 
 
 def track(path: Path, kind: str | None = None, echo: Callable[[str], None] = print) -> RunFolder:
-    """Record all of a run that does not train now: every row of its `metrics.csv`, its films and models.
+    """Record all of a run that is not training: every row of its `metrics.csv`, its films and models.
 
-    What an earlier process recorded in that tracker is replaced.
+    It replaces what an earlier process recorded in that tracker.
 
     Args:
         path: The run, or a folder of runs (its newest).
         kind: `wandb` or `tensorboard`; by default the spec's own.
-        echo: Tells the user where the run can be seen, one line a call.
+        echo: Prints where the run can be viewed, a line a call.
 
     Raises:
-        DriveRLError: no run, a run without rows, no tracker to record in, or one that does not start; or it trains now.
+        DriveRLError: no run, a run without rows or in training, no tracker, or one that does not start.
     """
     run = RunFolder.open(path)
     spec = read_perception(run.spec) if is_perception_spec(run.spec) else read_run(run.spec)

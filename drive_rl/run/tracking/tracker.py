@@ -1,28 +1,31 @@
-"""Where a run's numbers, films and models go beside the run folder: W&B, TensorBoard, or nowhere.
+"""Trackers, which record a run's numbers, films and models outside its folder: W&B, TensorBoard, or none.
 
-It knows the trackers and the run folder. It does not know who makes the numbers, nor writes `metrics.csv`,
-which the run always writes itself.
+It knows the trackers and the run folder. It does not know where the numbers come from, or write `metrics.csv`, which
+the run always does itself.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.tracking.steady_tracker import Backend, Row, SteadyTracker, replay
 
+Config = Mapping[str, object]
+"""A resolved spec as plain values."""
+
 
 class Tracker(Protocol):
-    """What training tells of itself. No call raises or waits long: a tracker that fails is left behind."""
+    """Records a run. No call raises or waits long: a tracker that fails is dropped."""
 
     def log(self, scalars: dict[str, float], step: int) -> None:
         """Record scalars at a training step. Steps may repeat."""
         ...
 
     def film(self, path: Path, step: int) -> None:
-        """Record a film that lies at `path`."""
+        """Record the film at `path`."""
         ...
 
     def model(self, folder: Path, name: str) -> None:
@@ -35,7 +38,7 @@ class Tracker(Protocol):
 
 
 class NoTracker:
-    """Tracking off (`none`), or metrics.csv alone (`csv`)."""
+    """Tracking off (`none`), or metrics.csv only (`csv`)."""
 
     def log(self, scalars: dict[str, float], step: int) -> None:
         """Do nothing."""
@@ -51,13 +54,13 @@ class NoTracker:
 
 
 def check_tracker(kind: str, project: str = "drive-rl") -> None:
-    """Find what would keep a tracker from starting, before a run folder is made.
+    """Refuse settings with which a tracker could not start, before a run folder is made.
 
     Raises:
         DriveRLError: a variable, a file or a project that W&B cannot use.
     """
     if kind == "wandb":
-        from drive_rl.run.tracking.wandb_settings import load_settings  # here, for wandb takes a second to import
+        from drive_rl.run.tracking.wandb_settings import load_settings  # here: wandb takes a second to import
 
         load_settings(project)
 
@@ -65,26 +68,26 @@ def check_tracker(kind: str, project: str = "drive-rl") -> None:
 def make_tracker(
     kind: str,
     run: RunFolder,
-    config: dict[str, Any],
+    config: Config,
     project: str = "drive-rl",
     echo: Callable[[str], None] = print,
     rows: Sequence[Row] = (),
 ) -> Tracker:
-    """Start a tracker, and give it all that the run has recorded so far.
+    """Start a tracker, and record in it everything that the run has recorded so far.
 
-    A resumed run's record is written anew: whatever an earlier process wrote, or could not write any more when it was
-    killed, the tracker then holds exactly `rows`, and the films and models recorded before.
+    A resumed run is recorded again from its start: the tracker then holds exactly `rows` and the earlier films and
+    models, whatever an earlier process wrote or failed to write.
 
     Args:
         kind: `wandb`, `tensorboard`, `csv` or `none`.
-        run: The run. Everything the tracker writes lies in its folder.
+        run: The run. The tracker writes only into its folder.
         config: The resolved spec as plain values.
         project: The W&B project.
-        echo: Tells the user where the run can be seen, one line a call.
+        echo: Prints where the run can be viewed, a line a call.
         rows: The rows of `metrics.csv` (`MetricsFile.rows`).
 
     Raises:
-        DriveRLError: an unknown kind, or the tracker does not start; nothing falls back in silence.
+        DriveRLError: an unknown kind, or the tracker does not start; there is no silent fallback.
     """
     if kind in ("csv", "none"):
         return NoTracker()
@@ -92,12 +95,17 @@ def make_tracker(
 
 
 def record_all(
-    kind: str, run: RunFolder, config: dict[str, Any], project: str, echo: Callable[[str], None], rows: Sequence[Row]
+    kind: str,
+    run: RunFolder,
+    config: Config,
+    project: str,
+    echo: Callable[[str], None],
+    rows: Sequence[Row],
 ) -> None:
-    """Give a tracker all of a run that does not train now. Arguments as in `make_tracker`.
+    """Record all of a run that is not training. Arguments as in `make_tracker`.
 
     Raises:
-        DriveRLError: the tracker does not start, or fails before it has all.
+        DriveRLError: the tracker does not start, or fails before all is recorded.
     """
     backend = _replayed(kind, run, config, project, echo, rows)
     with _explained(backend, run):
@@ -105,9 +113,14 @@ def record_all(
 
 
 def _replayed(
-    kind: str, run: RunFolder, config: dict[str, Any], project: str, echo: Callable[[str], None], rows: Sequence[Row]
+    kind: str,
+    run: RunFolder,
+    config: Config,
+    project: str,
+    echo: Callable[[str], None],
+    rows: Sequence[Row],
 ) -> Backend:
-    """A tracker that has taken `rows`, and the films and models recorded before."""
+    """Return a tracker with `rows` and the earlier films and models recorded."""
     backend = _start(kind, run, config, project, echo)
     with _explained(backend, run):
         replay(backend, run, rows)
@@ -120,24 +133,24 @@ def _explained(backend: Backend, run: RunFolder) -> Iterator[None]:
     """Turn whatever a backend raises into a `DriveRLError`."""
     try:
         yield
-    except Exception as error:  # of any kind, for the backend is others' work
+    except Exception as error:  # of any kind: backends are third-party code
         backend.abandon()
         if isinstance(error, DriveRLError):
             raise
         why = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise DriveRLError(
-            f"{run.path}: {backend.name} does not take what the run has recorded so far ({why}); fix: what it names, or"
-            " choose track=csv"
+            f"{run.path}: {backend.name} does not take what the run has recorded so far ({why}); fix: remove the"
+            " cause, or choose track=csv"
         ) from error
 
 
-def _start(kind: str, run: RunFolder, config: dict[str, Any], project: str, echo: Callable[[str], None]) -> Backend:
+def _start(kind: str, run: RunFolder, config: Config, project: str, echo: Callable[[str], None]) -> Backend:
     if kind == "wandb":
-        from drive_rl.run.tracking.wandb_tracker import WandbTracker  # here, for wandb takes a second to import
+        from drive_rl.run.tracking.wandb_tracker import WandbTracker  # here: wandb takes a second to import
 
         return WandbTracker(run, config, project, echo)
     if kind == "tensorboard":
-        from drive_rl.run.tracking.tensorboard_tracker import TensorBoardTracker  # here, for it takes seconds to import
+        from drive_rl.run.tracking.tensorboard_tracker import TensorBoardTracker  # here: it takes seconds to import
 
         return TensorBoardTracker(run, config)
     raise DriveRLError(f"tracker = {kind!r}: expected wandb, tensorboard, csv or none")

@@ -1,7 +1,7 @@
-"""W&B's settings from the environment and its own files, checked before anything is trained.
+"""W&B's settings from the environment and its own files, checked before training.
 
-It knows wandb 0.31. It does not start a run. wandb itself answers a wrong value with a traceback, some only when the
-training is over; here every one is an error that names the variable.
+It knows wandb 0.31. It does not start a run. wandb itself answers wrong values with tracebacks, some only after
+training; here each is an error that names the variable.
 """
 
 import configparser
@@ -34,20 +34,20 @@ _SAFE: dict[str, tuple[Any, ...]] = {
     "x_start_time": (None,),
     "x_cli_only_mode": (False,),
 }
-"""Settings by which W&B would lose records or could not go on with a resumed run, and the values that are safe."""
+"""Settings with which W&B could lose records or fail to continue a resumed run, and their safe values."""
 
 _IGNORED = {"root_dir": "DIR", "use_dot_wandb": "USE_DOT_WANDB", "save_code": "SAVE_CODE", "reinit": "REINIT"}
-"""Settings that a run folder decides: field and variable."""
+"""Settings that the run folder overrides: field and variable."""
 
 _TIMES = ("init_timeout", "finish_timeout", "login_timeout")
 _SECRET = ("KEY", "HEADERS", "PROXY", "PROXIES", "TOKEN")
 
 
 def load_settings(project: str | None = None) -> wandb.Settings:
-    """Return W&B's settings, every one of them usable; start its process.
+    """Return W&B's settings, all checked; start its process.
 
     Args:
-        project: The project that a run would be sent to.
+        project: The project of the run.
 
     Raises:
         DriveRLError: a variable, a settings file, a login file or the project that W&B could not use.
@@ -57,15 +57,15 @@ def load_settings(project: str | None = None) -> wandb.Settings:
     if project is not None:
         _check_project(project)
     try:
-        setup = wandb.setup(wandb.Settings(silent=True))  # silent: a prompt cannot be shown
-        _ = setup.config  # reads the files that variables name
-    except Exception as error:  # of any kind, for wandb has no common one
+        setup = wandb.setup(wandb.Settings(silent=True))  # silent: no prompt can be shown
+        _ = setup.config  # reads the files named by variables
+    except Exception as error:  # of any kind: wandb has no common base class
         raise DriveRLError(f"W&B does not start ({reason(error)}){_variables()}; fix: {INSTEAD}") from error
     settings = setup.settings
     if settings.sweep_id is not None and settings.run_id is None:
         raise DriveRLError(
             f"WANDB_SWEEP_ID = {settings.sweep_id!r}, but WANDB_RUN_ID is not set, so a resumed run would become"
-            " another one; fix: start it by wandb agent, or unset WANDB_SWEEP_ID"
+            " another one; fix: start it with wandb agent, or unset WANDB_SWEEP_ID"
         )
     if choose_mode(settings) == "online":
         _check_key(settings)
@@ -73,7 +73,7 @@ def load_settings(project: str | None = None) -> wandb.Settings:
 
 
 def check_variables() -> None:
-    """Refuse an environment of which W&B cannot use every variable.
+    """Refuse variables that W&B cannot use.
 
     Raises:
         DriveRLError: with the variable, its value and what was expected.
@@ -84,10 +84,10 @@ def check_variables() -> None:
 
 
 def choose_mode(settings: wandb.Settings) -> Any:
-    """`online` when logged in, else `offline`. A mode that the user set (WANDB_MODE) stands.
+    """Return `online` when logged in, else `offline`. A mode set by the user (WANDB_MODE) stands.
 
     Raises:
-        DriveRLError: the netrc file, where the login may be, cannot be read.
+        DriveRLError: the netrc file, which may hold the login, cannot be read.
     """
     if settings.mode not in ("online", "run"):
         return "offline" if settings.mode == "dryrun" else settings.mode
@@ -95,7 +95,7 @@ def choose_mode(settings: wandb.Settings) -> Any:
 
 
 def without_effect(settings: wandb.Settings, project: str) -> list[str]:
-    """Return the variables that a user set and a run folder overrides."""
+    """Return the variables that the user set and the run folder overrides."""
     names = [f"WANDB_{name}" for field, name in _IGNORED.items() if field in settings.model_fields_set]
     names = [name for name in names if name in os.environ]
     if settings.project not in (None, project):
@@ -104,7 +104,7 @@ def without_effect(settings: wandb.Settings, project: str) -> list[str]:
 
 
 def reason(error: BaseException) -> str:
-    """Say in one line what an error of wandb, pydantic or the system means."""
+    """Return an error of wandb, pydantic or the system in one line."""
     if isinstance(error, ValidationError):
         return "; ".join(part["msg"].removeprefix("Value error, ") for part in error.errors(include_url=False))
     return " ".join(str(error).split()) or type(error).__name__
@@ -117,23 +117,22 @@ def _of_variable(name: str, value: str) -> wandb.Settings:
 
 
 def _of_file(key: str, value: str) -> wandb.Settings:
-    given: dict[str, Any] = {key: value.split(",") if key == "ignore_globs" else value}
-    return wandb.Settings(**given)
+    return wandb.Settings.model_validate({key: value.split(",") if key == "ignore_globs" else value})
 
 
 def _check(where: str, shown: str, read: Callable[[], wandb.Settings]) -> None:
-    """Refuse a value that W&B cannot use, or with which it would lose records."""
+    """Refuse a value that W&B cannot use, or with which it could lose records."""
     if any(word in where.upper() for word in _SECRET):
         shown = "(hidden)"
     try:
         settings = read()
         settings.to_proto()
-    except Exception as error:  # of any kind, for wandb has no common one
+    except Exception as error:  # of any kind: wandb has no common base class
         raise DriveRLError(f"{where} = {shown!r}: {reason(error)}; fix: correct it, or unset it") from error
     for field, safe in _SAFE.items():
         if getattr(settings, field) not in safe:
             raise DriveRLError(
-                f"{where} = {shown!r}: W&B would lose records, or could not go on with a resumed run; fix: unset it"
+                f"{where} = {shown!r}: W&B could lose records, or fail to continue a resumed run; fix: unset it"
             )
     for field in _TIMES:
         value = getattr(settings, field)
@@ -142,7 +141,7 @@ def _check(where: str, shown: str, read: Callable[[], wandb.Settings]) -> None:
 
 
 def _check_settings_files() -> None:
-    """Refuse what a settings file says wrongly: wandb would log a traceback and go on without it."""
+    """Refuse a wrong settings file: wandb would log a traceback and ignore it."""
     folder = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
     for path in (folder / "settings", Path(wandb.Settings().settings_workspace)):
         parser = configparser.ConfigParser()
@@ -152,7 +151,7 @@ def _check_settings_files() -> None:
         except (configparser.Error, OSError, ValueError) as error:
             raise DriveRLError(f"{path}: W&B's settings cannot be read ({reason(error)}); fix: correct it") from error
         for key, value in given.items():
-            if key not in ("anonymous", "root_dir", "settings_system"):  # wandb passes over these itself
+            if key not in ("anonymous", "root_dir", "settings_system"):  # wandb skips these itself
                 _check(f"{path}: {key}", value, partial(_of_file, key, value))
 
 
@@ -167,7 +166,7 @@ def _check_project(project: str) -> None:
 
 def _check_key(settings: wandb.Settings) -> None:
     key = os.environ.get("WANDB_API_KEY")
-    if key is not None and len(key) < 40:  # wandb looks closer, and asks the server
+    if key is not None and len(key) < 40:  # wandb checks more, with the server
         raise DriveRLError(
             "WANDB_API_KEY = (hidden): a key has 40 characters or more; fix: copy it from"
             f" {settings.app_url}/authorize, or {INSTEAD}"
@@ -175,7 +174,7 @@ def _check_key(settings: wandb.Settings) -> None:
 
 
 def _logged_in(settings: wandb.Settings) -> bool:
-    """Whether there is a key in the environment, W&B's settings or netrc. The server is not asked."""
+    """Whether the environment, W&B's settings or netrc hold a key. The server is not asked."""
     if settings.api_key or os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     hosts = {urlsplit(settings.base_url).netloc}
@@ -193,7 +192,7 @@ def _netrc_has_key(hosts: set[str]) -> bool:
     except (OSError, netrc.NetrcParseError, ValueError) as error:
         raise _bad_netrc(path, reason(error)) from error
     found = hosts & known.keys()
-    if found and not any(known[host][2] for host in found):  # wandb would fail, and not say where it looked
+    if found and not any(known[host][2] for host in found):  # wandb would fail without naming the file
         raise _bad_netrc(path, f"machine {min(found)} has no password, which is W&B's key")
     return bool(found)
 
@@ -201,12 +200,12 @@ def _netrc_has_key(hosts: set[str]) -> bool:
 def _bad_netrc(path: Path, why: str) -> DriveRLError:
     where = "NETRC names it" if os.environ.get("NETRC") else "its default"
     return DriveRLError(
-        f"{path}: cannot be read ({why}), and W&B looks for its login there ({where}); fix: correct the file, or"
+        f"{path}: cannot be read ({why}), and W&B reads its login from there ({where}); fix: correct the file, or"
         f" {INSTEAD}"
     )
 
 
 def _variables() -> str:
-    """Name the variables that are set, for one of them may be the cause."""
+    """Return the variables that are set, in words: one of them may be the cause."""
     names = [name for name in sorted(os.environ) if name.startswith("WANDB_")]
     return f"; set: {', '.join(names)}" if names else ""

@@ -2,16 +2,14 @@
 
 It knows wandb 0.31 and the run folder. It does not know what the numbers mean.
 
-Everything lies in the run folder, so that `wandb sync` works later: the events in `RUN/wandb/`, a copy of each
-film (wandb's own) and of each model (ours, in `RUN/wandb/models/`), and the run's id in `RUN/wandb.json`, so
-a resumed run goes on under the same id. Points are plotted over `global_step`. W&B's own counter, `_step`, is even for
-rows and odd for the film after a row, the same in every process of a run: where the server already has a row, it
-passes over the same row of a resumed run.
+Everything is in the run folder, so that `wandb sync` works later: the events in `RUN/wandb/`, a copy of each film
+(wandb's own) and of each model (ours, in `RUN/wandb/models/`), and the run's id in `RUN/wandb.json`, so that a resumed
+run keeps its id. Points are plotted over `global_step`. W&B's own counter, `_step`, is even for rows and odd for the
+film after a row, the same in every process of a run: the server skips the rows of a resumed run that it already has.
 
-Offline, each process writes a part of its own, and `wandb sync` of a part sends it as the whole run, from its first
-line on. So each part begins with all rows so far (`steady_tracker.replay`), and when it is complete, the older ones
-go, uploaded or not: uploading the new one writes the same lines again. Lost with them are the older parts' curves of
-the machine's load.
+Offline, each process writes its own part, and `wandb sync` uploads a part as the whole run. So each part starts with
+all rows so far (`steady_tracker.replay`); when it is complete, the older ones are deleted, uploaded or not, because
+uploading the new one writes the same lines again. Only the older parts' curves of the machine's load are lost.
 """
 
 import hashlib
@@ -22,7 +20,7 @@ import shutil
 import threading
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +45,14 @@ class WandbTracker:
     """A W&B run tied to a run folder (a `Backend`).
 
     Raises:
-        DriveRLError: W&B does not start: no space, no connection, a login that the server refuses, a variable that
-            would keep the run from being resumed.
+        DriveRLError: W&B does not start: no space, no connection, a refused login, or a variable with which the run
+            could not be resumed.
     """
 
     name = "W&B"
 
     def __init__(
-        self, run: RunFolder, config: dict[str, Any], project: str, echo: Callable[[str], None] = print
+        self, run: RunFolder, config: Mapping[str, object], project: str, echo: Callable[[str], None] = print
     ) -> None:
         self._folder, self._echo = run.path, echo
         settings = load_settings(project)
@@ -70,7 +68,7 @@ class WandbTracker:
         else:
             echo(f"W&B: {self._mode}" + (" (not logged in)" if settings.mode == "online" else ""))
         if names := without_effect(settings, project):
-            echo(f"W&B: without effect, for the run folder and its spec decide: {', '.join(names)}")
+            echo(f"W&B: without effect, because the run folder and its spec decide: {', '.join(names)}")
 
     def log(self, scalars: dict[str, float], step: int) -> None:
         """Record scalars at a training step."""
@@ -80,7 +78,7 @@ class WandbTracker:
     def film(self, path: Path, step: int) -> None:
         """Record an mp4, gif or webm film as `film`."""
         if not path.is_file():
-            raise DriveRLError(f"{path}: film not found, so W&B cannot have it; fix: render it first")
+            raise DriveRLError(f"{path}: film not found; fix: render it first")
         form: Any = path.suffix.removeprefix(".") or "mp4"
         with explain_disk_errors(path):
             film = wandb.Video(str(path), format=form)
@@ -97,22 +95,22 @@ class WandbTracker:
         self._run.log_artifact(artifact)
 
     def replace_older(self) -> None:
-        """Say when the server keeps rows of which this run knows nothing. Older parts stay until this one is whole."""
+        """Report rows on the server that this run does not have. Older parts stay until this one is complete."""
         if (beyond := (self._known_step + 1) // 2 - self._rows) > 0:
             self._echo(
-                f"W&B: the server keeps {beyond} rows that were logged after the checkpoint, in the place of this run's"
-                " own; metrics.csv has these"
+                f"W&B: the server keeps {beyond} rows logged after the checkpoint in place of this run's own;"
+                " metrics.csv has these"
             )
 
     def close(self) -> None:
-        """Finish the run and, offline, tell how to upload it."""
+        """Finish the run and, offline, print how to upload it."""
         try:
             self._run.finish()
         except TimeoutError:
-            self._echo(f"W&B: the upload did not end in {_UPLOAD_S:.0f} s; to go on: wandb sync {self._part()}")
+            self._echo(f"W&B: the upload did not end in {_UPLOAD_S:.0f} s; to continue: wandb sync {self._part()}")
             return
         if shutil.disk_usage(self._folder).free < _FULL:
-            self._echo("W&B: the disk is full, so its record may lack the end; metrics.csv says what is known")
+            self._echo("W&B: the disk is full, so its record may lack the end; see metrics.csv")
             return
         if self._mode == "disabled":
             return
@@ -122,12 +120,12 @@ class WandbTracker:
             self._echo(f"W&B: kept offline; to upload: wandb sync {self._part()}")
 
     def abandon(self) -> None:
-        """Let go of W&B's process, for at the end of this one wandb would wait for it or print a traceback."""
+        """Abandon W&B's process: at the end of this one wandb would wait for it or print a traceback."""
         leave = threading.Thread(target=_teardown, daemon=True)
         leave.start()
         leave.join(_ABANDON_S)
 
-    def _start(self, run: RunFolder, config: dict[str, Any], project: str, given: wandb.Settings) -> Any:
+    def _start(self, run: RunFolder, config: Mapping[str, object], project: str, given: wandb.Settings) -> Any:
         _need_space(run.path)
         if self._mode != "disabled":
             with explain_disk_errors(run.path / "wandb"):
@@ -149,21 +147,21 @@ class WandbTracker:
             started = wandb.init(
                 project=identity["project"],
                 id=identity["id"],
-                resume="allow" if self._mode == "online" else None,  # else `wandb sync` would append it all
+                resume="allow" if self._mode == "online" else None,  # else `wandb sync` would append everything
                 name=given.run_name or run.path.name,
                 group=given.run_group or run.path.parent.name[:_NAME_LETTERS],
                 dir=str(run.path),
                 mode=self._mode,
-                config=config,
+                config=dict(config),
                 reinit="create_new",
                 settings=settings,
             )
-        except Exception as error:  # of any kind, for wandb has no common one
+        except Exception as error:  # of any kind: wandb has no common base class
             where = run.path / "wandb"
             raise DriveRLError(f"{where}: W&B does not start ({reason(error)}); fix: {INSTEAD}") from error
         if self._mode != "disabled" and run.path.resolve() not in Path(started.dir).resolve().parents:
-            started.finish()  # wandb moves to /tmp when it may not write: nobody would look there
-            raise DriveRLError(f"{run.path / 'wandb'}: W&B may not write here; fix: {INSTEAD}")
+            started.finish()  # wandb falls back to /tmp, where nobody would look
+            raise DriveRLError(f"{run.path / 'wandb'}: W&B cannot write here; fix: {INSTEAD}")
         if started.resumed and not (run.path / "wandb.json").exists():
             started.finish()
             raise DriveRLError(
@@ -174,11 +172,11 @@ class WandbTracker:
         return started
 
     def _part(self) -> str:
-        """The folder of this process's events, as a shell takes it."""
+        """Return the folder of this process's events, quoted for a shell."""
         return shlex.quote(str(Path(self._run.dir).parent))
 
     def _copy(self, folder: Path, name: str) -> Path:
-        """Copy the model beside W&B's own files, for the checkpoint may be replaced before an upload."""
+        """Copy the model beside W&B's own files: the checkpoint may be replaced before an upload."""
         models = _models(self._folder)
         with explain_disk_errors(models):
             models.mkdir(parents=True, exist_ok=True)
@@ -190,9 +188,9 @@ class WandbTracker:
 
 
 def _artifact_name(name: str) -> str:
-    """A name that W&B takes: letters without accents, digits, `_`, `.` and `-`, at most 128.
+    """Return a name that W&B accepts: letters without accents, digits, `_`, `.` and `-`, at most 128.
 
-    A name that says too little of the one given, for it was long or of another script, ends in a part of its SHA-256.
+    A name that loses too much (it is long, or in another script) ends in a part of its SHA-256.
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^A-Za-z0-9_.-]", "-", plain)
@@ -203,7 +201,7 @@ def _artifact_name(name: str) -> str:
 
 
 def _need_space(path: Path) -> None:
-    """Refuse a nearly full disk at the start, for W&B drops what it cannot write and says nothing."""
+    """Refuse a nearly full disk at the start: W&B silently drops what it cannot write."""
     free = shutil.disk_usage(path).free
     if free < _SPACE:
         raise DriveRLError(
@@ -213,13 +211,13 @@ def _need_space(path: Path) -> None:
 
 
 def _wait_for_a_new_second(folder: Path) -> None:
-    """W&B names a start by its second; a second start in that second would write over the first."""
+    """Wait, because W&B names a start by its second: another start in the same second would overwrite it."""
     newest = max((path.stat().st_mtime for path in (folder / "wandb").glob("*run-*-*")), default=0.0)
     time.sleep(min(max(newest + 1.1 - time.time(), 0.0), 1.1))
 
 
 def _parts(folder: Path) -> set[Path]:
-    """The offline parts in a run folder."""
+    """Return the offline parts in a run folder."""
     return set((folder / "wandb").glob("offline-run-*"))
 
 
@@ -228,7 +226,7 @@ def _models(folder: Path) -> Path:
 
 
 def _identity(path: Path, given: str | None, project: str) -> dict[str, str]:
-    """The W&B id and project of a run folder: those it was begun with, else WANDB_RUN_ID or a new one."""
+    """Return the W&B id and project of a run folder: those it started with, else WANDB_RUN_ID or a new id."""
     if not path.exists():
         return {"id": given or secrets.token_hex(4), "project": project}
     identity = read_json(path, "delete it to start a new W&B run")
@@ -236,14 +234,14 @@ def _identity(path: Path, given: str | None, project: str) -> dict[str, str]:
         raise DriveRLError(f"{path}: expected `id` and `project`; fix: delete it to start a new W&B run")
     if given not in (None, identity["id"]):
         raise DriveRLError(
-            f"WANDB_RUN_ID = {given!r}, but this run was begun as {identity['id']!r} ({path}); fix: unset WANDB_RUN_ID"
+            f"WANDB_RUN_ID = {given!r}, but this run started as {identity['id']!r} ({path}); fix: unset WANDB_RUN_ID"
         )
     return identity
 
 
 def _teardown() -> None:
-    """End W&B in this process. That its own process is gone, or is slow, has been said."""
+    """End W&B in this process. That its own process is gone, or is slow, has been reported."""
     try:
         wandb.teardown()
-    except (Exception, SystemExit):  # of any kind, for what failed before fails again
+    except (Exception, SystemExit):  # of any kind: what failed before fails again
         return

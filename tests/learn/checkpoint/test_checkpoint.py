@@ -1,5 +1,7 @@
-"""Training that was broken off and resumed ends where unbroken training ends; damaged checkpoints are "
-"refused."""
+"""Stopped and resumed training ends where unbroken training ends; damaged checkpoints are refused.
+
+It covers `env_state`, `counters`, `rng_state` and the formats of `run.storage`, too.
+"""
 
 import json
 import subprocess
@@ -17,7 +19,15 @@ from stable_baselines3.common.vec_env import VecFrameStack
 from tiny_models import TOTAL, build, resume, vec_env, weights
 
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.checkpoint.checkpoint import at_boundary, remaining_steps, restore, save, verify, weights_only
+from drive_rl.learn.checkpoint.checkpoint import (
+    at_boundary,
+    remaining_steps,
+    restore,
+    save,
+    verify,
+    verify_driver,
+    weights_only,
+)
 
 ALGORITHMS = ("PPO", "DQN")
 Straight = dict[str, tuple[BaseAlgorithm, Path]]
@@ -79,9 +89,9 @@ def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_resuming_is_bit_exact(straight: Straight, algorithm: str) -> None:
     model, folder = straight[algorithm]
-    manifest = verify(folder)
-    assert manifest["exact"]
-    assert manifest["num_timesteps"] == TOTAL // 2
+    manifest = verify_driver(folder)
+    assert manifest.exact
+    assert manifest.num_timesteps == TOTAL // 2
     resumed = resume(algorithm, folder)
     assert_same(weights(resumed), weights(model))
     assert resumed.num_timesteps == model.num_timesteps == TOTAL
@@ -111,10 +121,10 @@ def test_a_stopped_run_resumes_exactly(straight: Straight, algorithm: str, tmp_p
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_save_within_a_rollout_says_so_and_still_resumes(algorithm: str, tmp_path: Path) -> None:
+def test_a_save_within_a_rollout_is_marked_and_still_resumes(algorithm: str, tmp_path: Path) -> None:
     stopped = build(algorithm).learn(TOTAL, SaveAt(tmp_path / "exact", 256, stop=True))
     save(stopped, tmp_path / "last")
-    assert verify(tmp_path / "last")["exact"] is False
+    assert verify_driver(tmp_path / "last").exact is False
     resumed = resume(algorithm, tmp_path / "last")
     assert resumed.num_timesteps == TOTAL
     assert at_boundary(resumed)
@@ -135,7 +145,7 @@ def test_remaining_steps_never_ask_for_less_than_none(straight: Straight) -> Non
 def test_evaluation_needs_only_the_weights(straight: Straight, tmp_path: Path) -> None:
     model, _ = straight["DQN"]
     save(model, tmp_path / "best", env_state={}, replay=False)
-    names = set(verify(tmp_path / "best")["files"])
+    names = set(verify(tmp_path / "best").files)
     assert not names & {"replay.npz", "env.npz", "last_step.npz"}
     found = {name: tensor.numpy() for name, tensor in weights_only(tmp_path / "best").items()}
     assert_same(found, weights(model))
@@ -225,9 +235,9 @@ def test_another_buffer_size_is_refused(straight: Straight) -> None:
         restore(build("DQN", buffer_size=200), straight["DQN"][1])
 
 
-def test_wrappers_with_a_state_of_their_own_are_refused(tmp_path: Path) -> None:
+def test_wrappers_with_state_are_refused(tmp_path: Path) -> None:
     model = build("PPO")
     model.env = VecFrameStack(vec_env(), 2)
-    with pytest.raises(DriveRLError, match="VecFrameStack keeps a state"):
+    with pytest.raises(DriveRLError, match="VecFrameStack keeps state"):
         save(model, tmp_path / "last")
     assert not (tmp_path / "last").exists()

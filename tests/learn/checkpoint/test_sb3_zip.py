@@ -39,7 +39,7 @@ def test_a_zip_needs_trust(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["absent", "text", "other zip", "other algorithm", "broken"])
-def test_what_is_no_such_zip_is_refused(kind: str, tmp_path: Path) -> None:
+def test_other_zips_are_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "model.zip"
     if kind == "text":
         path.write_text("hello")
@@ -64,13 +64,13 @@ def test_what_is_no_such_zip_is_refused(kind: str, tmp_path: Path) -> None:
         ),
         (
             {"policy_class": {"__module__": "sb3_contrib.common.maskable.policies"}, "n_epochs": 1},
-            "MaskablePPO.*allowed",
+            "MaskablePPO.*mask of valid actions",
         ),
         ({"policy_class": {"__module__": "sb3_contrib.qrdqn.policies"}, "target_update_interval": 1}, "QRDQN"),
         ({"target_update_interval": 1, "target_entropy": -2}, "SAC"),
         ({"policy_delay": 2}, "TD3"),
         ({"cg_max_steps": 15, "gae_lambda": 1}, "TRPO"),
-        ({"policy_class": ["x"]}, "an algorithm that its settings do not tell"),
+        ({"policy_class": ["x"]}, "an unknown algorithm"),
     ],
 )
 def test_another_algorithm_is_named(settings: dict[str, Any], name: str, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_policy_that_needs_more_than_observations_is_refused(tmp_path: Path) -
     PPO("MlpPolicy", vec_env(), policy_kwargs=kwargs, device="cpu").save(tmp_path / "remembers.zip")
     with pytest.raises(DriveRLError, match=r"remembers\.zip: its policy ActorCriticPolicy has a recurrent layer"):
         load_foreign(tmp_path / "remembers.zip", trust=True)
-    with pytest.raises(DriveRLError, match=r"learned through VecNormalize, .*vecnormalize\.pkl"):
+    with pytest.raises(DriveRLError, match=r"trained through VecNormalize, .*vecnormalize\.pkl"):
         load_foreign(tmp_path / "normalised.zip", trust=True)
 
 

@@ -1,6 +1,7 @@
-"""Checkpoints that a stranger edited, sums corrected: refused with file and key, or harmless; nothing crashes or hangs.
+"""Edited checkpoints with corrected hashes: refused with file and key, or harmless; nothing crashes or hangs.
 
-`benchmarks/tamper.py` makes the edits; a longer run of them lies in `benchmarks/`.
+It covers every format of `run.storage`: `arrays`, `manifest`, `pcg64`, `schema` and `tensors`.
+`benchmarks/tamper.py` makes the edits; a longer run of them is in `benchmarks/`.
 """
 
 import json
@@ -21,7 +22,7 @@ from tamper import correct_sums, tamper
 from drive_rl.config.shelf import entries
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_model, make_envs
-from drive_rl.learn.checkpoint.checkpoint import restore, save, verify
+from drive_rl.learn.checkpoint.checkpoint import restore, save, verify_driver
 from drive_rl.learn.load_driver import load_driver
 from drive_rl.run.storage.tensors import read_tensors, write_tensors
 
@@ -50,7 +51,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
             model = build_model(spec.agent, envs, torch.device("cpu"), 0).learn(192)
             folder = tmp_path_factory.mktemp("learned") / "last"
             save(model, folder)
-            assert verify(folder)["exact"]
+            assert verify_driver(folder).exact
             made[kind] = model, folder
         return made[kind]
 
@@ -161,7 +162,7 @@ EDITS: list[tuple[str, Callable[[Path], object], str]] = [
     (PPO, table("counters.json", at("exploration_rate", 0.1)), r"counters\.json: exploration_rate: unknown key"),
     (DQN, table("counters.json", at("exploration_rate", 2)), r"counters\.json: exploration_rate = 2: .*less than"),
     (PPO, table("counters.json", at("_n_updates", True)), r"counters\.json: _n_updates = True"),
-    (PPO, table("counters.json", at("num_timesteps", 193)), r"num_timesteps = 193, but manifest\.json says 192"),
+    (PPO, table("counters.json", at("num_timesteps", 193)), r"num_timesteps = 193, but manifest\.json has 192"),
     (PPO, table("counters.json", at("ep_info_buffer", [{"r": 1}])), r"ep_info_buffer\.0\.l: is missing"),
     (PPO_B, array("env.npz", "all/steps", at(0, 10**9)), r"env\.npz: .*steps: holds 1000000000, but expected \[0, "),
     (PPO_B, array("env.npz", "all/steps", at(0, -1)), r"env\.npz: .*steps: holds -1"),
@@ -176,9 +177,9 @@ EDITS: list[tuple[str, Callable[[Path], object], str]] = [
     (PPO, array("env.npz", "1/control", at(1, 10**5)), r"env\.npz: .*control = "),
     (PPO, array("env.npz", "1/frames", lambda a: a.astype(float)), r"env\.npz: .*frames: .*float64, but expected"),
     (PPO, array("last_step.npz", "obs/", at((0, 0), np.nan)), r"last_step\.npz: obs/: holds NaN"),
-    (PPO, table("guidance.json", at("owed", 1e308)), r"guide\.json: owed = 1e\+308: expected at most"),
-    (PPO, table("guidance.json", at("seen", -1)), r"guide\.json: seen = -1"),
-    (PPO, table("guidance.json", at(("random", "state", "inc"), 2**130)), r"guide\.json: random\.state\.inc"),
+    (PPO, table("guidance.json", at("owed", 1e308)), r"guidance\.json: owed = 1e\+308: expected at most"),
+    (PPO, table("guidance.json", at("seen", -1)), r"guidance\.json: seen = -1"),
+    (PPO, table("guidance.json", at(("random", "state", "inc"), 2**130)), r"guidance\.json: random\.state\.inc"),
     (PPO, array("pictures.npz", "truths", at((0, 0), np.inf)), r"pictures\.npz: truths: holds NaN or infinity"),
     (
         PPO,
@@ -198,8 +199,8 @@ EDITS: list[tuple[str, Callable[[Path], object], str]] = [
     (DQN_B, array("replay.npz", "actions", at((0, 0, 0), 10**6)), r"replay\.npz: actions: holds 1000000"),
     (DQN_B, array("replay.npz", "pos", lambda a: a - 200), r"replay\.npz: pos: holds -104"),
     (DQN, array("replay.npz", "rewards", at((0, 0), np.nan)), r"replay\.npz: rewards: holds NaN"),
-    (PPO, lambda f: (f / "guidance.json").write_text("[" * 100_000), r"guide\.json: .*nested too deeply"),
-    (PPO, lambda f: (f / "guidance.json").write_text('{"seen": 1, "seen": 2}'), "key 'seen' stands there twice"),
+    (PPO, lambda f: (f / "guidance.json").write_text("[" * 100_000), r"guidance\.json: .*nested too deeply"),
+    (PPO, lambda f: (f / "guidance.json").write_text('{"seen": 1, "seen": 2}'), "key 'seen' appears twice"),
     (PPO, lambda f: (f / "env.npz").write_bytes(b""), r"env\.npz: cannot be read as npz"),
     (PPO, lambda f: (f / "pictures.npz").unlink(), r"manifest\.json: files: pictures\.npz not listed"),
 ]

@@ -71,7 +71,7 @@ def test_advantages_are_those_of_stable_baselines3() -> None:
         assert ours.returns == pytest.approx(theirs.returns, abs=1e-5)
         rows = [torch.cat(parts) for parts in zip(*([*batch] for batch in ours.get(6)), strict=True)]
         expected = [torch.cat(parts) for parts in zip(*([*batch] for batch in theirs.get(6)), strict=True)]
-        order, other = rows[2].argsort(), expected[2].argsort()  # both shuffle; values tell the rows apart
+        order, other = rows[2].argsort(), expected[2].argsort()  # both shuffle; values identify the rows
         for a, b in zip(rows, expected, strict=True):
             assert torch.allclose(a[order], b[other], atol=1e-5)
 
@@ -81,23 +81,23 @@ def test_advantages_are_those_of_stable_baselines3() -> None:
     "changes",
     [["guidance.truth_fraction=0.5"], ["guidance=null"], ["guidance=null", "observation=camera+state", "gamma=0.5"]],
 )
-def test_it_sees_what_stable_baselines3_sees(changes: list[str]) -> None:
+def test_it_collects_what_stable_baselines3_collects(changes: list[str]) -> None:
     """The same first rollouts as over PyBullet on the CPU, the ends of episodes and timeouts among them."""
     ours, theirs = learner(*changes), learner(*changes, engine="bullet", on=torch.device("cpu"))
     assert [isinstance(model, DevicePPO) for model in (ours, theirs)] == [True, False]
-    told = []
+    found = []
     for model in (ours, theirs):
         torch.manual_seed(1)
         model.n_epochs = 0  # every rollout by the same policy
         model.train = lambda: None
         watch = Watch(3)
         model.learn(10**6, callback=watch)
-        told.append((watch.seen, [info["l"] for info in model.ep_info_buffer]))
+        found.append((watch.seen, [info["l"] for info in model.ep_info_buffer]))
         model.env.close()
-    assert len(told[0][0]) == 3
-    assert told[0][1] == told[1][1]
-    assert told[0][1], "an episode must end"
-    for ours_seen, theirs_seen in zip(told[0][0], told[1][0], strict=True):
+    assert len(found[0][0]) == 3
+    assert found[0][1] == found[1][1]
+    assert found[0][1], "an episode must end"
+    for ours_seen, theirs_seen in zip(found[0][0], found[1][0], strict=True):
         for a, b in zip(ours_seen, theirs_seen, strict=True):
             assert np.sort(a) == pytest.approx(np.sort(b), abs=1e-3)  # stable-baselines3 flattens in another order
 
@@ -119,7 +119,7 @@ class StopAt(BaseCallback):
 
 
 @on_device
-def test_a_stopped_run_goes_on_exactly(tmp_path: Path) -> None:
+def test_a_stopped_run_continues_exactly(tmp_path: Path) -> None:
     whole = learner()
     whole.learn(8 * STEPS)
     first = learner()  # building seeds torch's generator
@@ -135,7 +135,7 @@ def test_a_stopped_run_goes_on_exactly(tmp_path: Path) -> None:
 
 
 @on_device
-def test_the_cpu_goes_on_where_the_gpu_stopped(tmp_path: Path) -> None:
+def test_the_cpu_continues_from_the_gpus_checkpoint(tmp_path: Path) -> None:
     """Policy and checkpoint are stable-baselines3's own."""
     first, second = learner(), learner(engine="bullet", on=torch.device("cpu"))
     first.learn(8 * STEPS, callback=StopAt(4 * STEPS, tmp_path / "last"))

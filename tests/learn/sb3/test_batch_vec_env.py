@@ -37,7 +37,7 @@ def assert_alike(ours: Any, theirs: Any) -> None:
         small_specs.dqn("gamma=0.5"),
     ],
 )
-def test_a_learner_cannot_tell_the_engines_apart(agent: PpoSpec | DqnSpec) -> None:
+def test_both_engines_look_the_same_to_a_learner(agent: PpoSpec | DqnSpec) -> None:
     world = small_specs.world()
     ours, theirs = (make_envs(world, agent, "train", N, 0, engine) for engine in ("batch", "bullet"))
     assert (ours.observation_space, ours.action_space) == (theirs.observation_space, theirs.action_space)

@@ -296,7 +296,7 @@ def test_a_folder_of_other_things_is_never_replaced(tmp_path: Path) -> None:
 
 def test_a_folder_cannot_stand_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DriveRLError, match="a file stands where a folder is needed"):
+    with pytest.raises(DriveRLError, match="a file is where a folder is needed"):
         film(tmp_path / "file" / "drive.mp4")
 
 

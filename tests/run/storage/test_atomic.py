@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all."""
+"""Files and folders appear whole or not at all. It covers `scratch`, too."""
 
 import errno
 import os
@@ -82,7 +82,7 @@ def test_a_file_in_the_way_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("not a folder")
     for path in (tmp_path / "runs", tmp_path / "runs" / "last"):
         with (
-            pytest.raises(DriveRLError, match="a file stands where a folder is needed"),
+            pytest.raises(DriveRLError, match="a file is where a folder is needed"),
             write_directory(path),
         ):
             pass

@@ -1,4 +1,4 @@
-"""One process at a time writes; a lock goes with its process."""
+"""One process at a time writes; a lock ends with its process. It covers `flock`, too."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_a_lock_ends_with_its_process_even_if_children_live_on(tmp_path: Path) -
 def test_a_file_in_the_way_of_the_folder_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("not a folder")
     with (
-        pytest.raises(DriveRLError, match="a file stands where a folder is needed"),
+        pytest.raises(DriveRLError, match="a file is where a folder is needed"),
         only_writer(tmp_path / "out" / ".lock", tmp_path / "out"),
     ):
         pass

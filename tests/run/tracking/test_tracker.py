@@ -1,4 +1,4 @@
-"""What goes into a tracker can be read back from its files."""
+"""What goes into a tracker can be read back from its files. It covers every module of `run.tracking`."""
 
 import itertools
 import json
@@ -35,7 +35,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 @pytest.fixture
 def no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """A home without W&B settings, and a W&B that reads the environment anew."""
+    """A home without W&B settings, and a W&B that reads the environment again."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     home = tmp_path / "home"
@@ -162,7 +162,7 @@ def test_a_server_holds_each_row_once(run: RunFolder, no_login: pytest.MonkeyPat
         assert steps(lines) == [0, 10, 20, 30, 40]
         record(3, 7)
         assert steps(lines) == [0, 10, 20, 30, 40, 50, 60]
-        assert "the server keeps 2 rows that were logged after the checkpoint" in said[2]
+        assert "the server keeps 2 rows logged after the checkpoint" in said[2]
         no_login.setenv("WANDB_MODE", "offline")
         for end in (8, 9):
             record(end - 1, end)
@@ -218,13 +218,13 @@ def complaint() -> str:
     [
         ("MODE", "", "Input should be 'online', 'offline'"),
         ("MODE", "OFFLINE", "Input should be 'online', 'offline'"),
-        ("MODE", "shared", "could not go on with a resumed run"),
+        ("MODE", "shared", "fail to continue a resumed run"),
         ("PROJECT", "a/b", "cannot contain characters"),
         ("BASE_URL", "localhost", "URL"),
         ("BASE_URL", "https://api.wandb.ai:port", ""),
         ("RUN_ID", "a/b", "cannot contain the characters"),
         ("RUN_ID", "", "cannot be empty"),
-        ("RESUME", "must", "could not go on with a resumed run"),
+        ("RESUME", "must", "fail to continue a resumed run"),
         ("RESUME", "yes", "Input should be 'allow'"),
         ("SILENT", "very", "valid boolean"),
         ("CONSOLE", "loud", "Input should be 'auto'"),
@@ -236,7 +236,7 @@ def complaint() -> str:
         ("X_STATS_SAMPLING_INTERVAL", "0", "cannot be less"),
         ("_STATS_GPU_COUNT", "many", "valid integer"),
         ("X_PRIMARY", "false", "lose records"),
-        ("LAUNCH", "true", "could not go on with a resumed run"),
+        ("LAUNCH", "true", "fail to continue a resumed run"),
         ("SWEEP_ID", "abc", "WANDB_RUN_ID is not set"),
         ("SWEEP_PARAM_PATH", "absent.yaml", "absent.yaml"),
         ("SERVICE", "3-1-unix-/nowhere", "/nowhere"),
@@ -282,7 +282,7 @@ def test_a_wrong_project_stops_before_training(project: str, no_login: pytest.Mo
         check_tracker("wandb", project)
 
 
-def test_wandb_variables_that_a_run_folder_overrides_are_said(run: RunFolder, no_login: pytest.MonkeyPatch) -> None:
+def test_wandb_variables_that_a_run_folder_overrides_are_reported(run: RunFolder, no_login: pytest.MonkeyPatch) -> None:
     for name, value in (("DIR", "/elsewhere"), ("PROJECT", "other"), ("NAME", "mine"), ("TAGS", "a,b")):
         no_login.setenv(f"WANDB_{name}", value)
     no_login.setenv("WANDB_RUN_ID", "chosen")
@@ -295,7 +295,7 @@ def test_wandb_variables_that_a_run_folder_overrides_are_said(run: RunFolder, no
     (start,) = [record.run for record in records(path) if record.WhichOneof("record_type") == "run"]
     assert (start.display_name, start.project, list(start.tags)) == ("mine", "drive-rl", ["a", "b"])
     no_login.setenv("WANDB_RUN_ID", "another")
-    with pytest.raises(DriveRLError, match=r"WANDB_RUN_ID = 'another', but this run was begun as 'chosen'"):
+    with pytest.raises(DriveRLError, match=r"WANDB_RUN_ID = 'another', but this run started as 'chosen'"):
         make_tracker("wandb", run, CONFIG)
 
 
@@ -346,7 +346,7 @@ def test_a_full_disk_is_a_clear_error(run: RunFolder, no_login: pytest.MonkeyPat
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_wandb_never_moves_to_another_folder(run: RunFolder, no_login: pytest.MonkeyPatch) -> None:
     run.path.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    with pytest.raises(DriveRLError, match="may not be written"):
+    with pytest.raises(DriveRLError, match="cannot be written"):
         make_tracker("wandb", run, CONFIG)
 
 
@@ -389,7 +389,7 @@ def test_tensorboard_rows_are_on_disk_at_once(run: RunFolder) -> None:
     tracker.close()
 
 
-def test_training_goes_on_without_a_tensorboard_folder(run: RunFolder) -> None:
+def test_training_continues_without_a_tensorboard_folder(run: RunFolder) -> None:
     said: list[str] = []
     tracker = make_tracker("tensorboard", run, CONFIG, echo=said.append)
     shutil.rmtree(run.path / "tensorboard")
@@ -454,7 +454,7 @@ def test_trackers_hold_the_rows_of_metrics_csv_after_a_kill(
 
 
 @pytest.mark.parametrize("signal_sent", [signal.SIGKILL, signal.SIGSTOP])
-def test_training_goes_on_without_wandb(run: RunFolder, no_login: pytest.MonkeyPatch, signal_sent: int) -> None:
+def test_training_continues_without_wandb(run: RunFolder, no_login: pytest.MonkeyPatch, signal_sent: int) -> None:
     no_login.setattr("drive_rl.run.tracking.wandb_tracker._ANSWER_S", 1.0)
     no_login.setattr("drive_rl.run.tracking.wandb_tracker._ABANDON_S", 0.2)
     said: list[str] = []

@@ -1,0 +1,63 @@
+"""The ring of samples; tests/learn/guidance/test_wrapper.py fills it from environments."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from drive_rl.errors import DriveRLError
+from drive_rl.learn.guidance.lane_net import LANE_STATE
+from drive_rl.learn.guidance.sample_memory import SampleMemory
+
+CPU = torch.device("cpu")
+FIELDS = LANE_STATE.shape[0]
+
+
+def memory_of(capacity: int, *batches: int) -> SampleMemory:
+    """Return a memory that was given batches of these sizes; the n-th sample holds n."""
+    memory, first = SampleMemory(capacity, (1, 2, 2), CPU), 0
+    for count in batches:
+        numbers = torch.arange(first, first + count)
+        memory.add(
+            numbers[:, None, None, None].expand(-1, 1, 2, 2).to(torch.uint8),
+            numbers[:, None].expand(-1, FIELDS).float(),
+        )
+        first += count
+    return memory
+
+
+def held(memory: SampleMemory) -> list[int]:
+    pictures, truths = memory.take(torch.arange(len(memory)))
+    assert torch.equal(pictures[:, 0, 0, 0].float(), truths[:, 0])
+    return sorted(pictures[:, 0, 0, 0].tolist())
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"), [((3,), [0, 1, 2]), ((3, 3), [2, 3, 4, 5]), ((9,), [5, 6, 7, 8]), ((2, 9), [7, 8, 9, 10])]
+)
+def test_the_newest_replace_the_oldest(batches: tuple[int, ...], expected: list[int]) -> None:
+    memory = memory_of(4, *batches)
+    assert held(memory) == expected
+    assert memory.seen == sum(batches)
+
+
+def test_what_is_taken_is_a_copy() -> None:
+    memory = memory_of(4, 4)
+    pictures, truths = memory.take(torch.tensor([0, 0]))
+    pictures[:], truths[:] = 99, 99
+    assert held(memory) == [0, 1, 2, 3]
+
+
+def test_what_is_written_is_restored(tmp_path: Path) -> None:
+    path, memory = tmp_path / "pictures.npz", memory_of(4, 3, 3)
+    memory.write(path)
+    other = SampleMemory(4, (1, 2, 2), CPU)
+    other.restore(other.read(path, memory.seen), memory.seen)
+    assert held(other) == held(memory)
+    assert other.seen == 6
+    with pytest.raises(DriveRLError, match=r"pictures\.npz: holds .* but this driver keeps 2 of"):
+        SampleMemory(2, (1, 2, 2), CPU).read(path, memory.seen)
+    other.restore(None, 6)
+    assert (len(other), other.seen) == (0, 0)
+    assert np.load(path)["truths"].shape == (4, FIELDS)

@@ -1,0 +1,60 @@
+"""The driver, the world and the engine that a command line asks for."""
+
+from typing import Any
+
+import pytest
+
+from drive_rl.config.reader import load_world
+from drive_rl.errors import DriveRLError
+from drive_rl.learn import load_driver as loading
+from drive_rl.learn.choose_driver import choose, choose_engine, newest
+
+
+def test_changes_apply_to_the_drivers_own_world_and_rename_it() -> None:
+    lines: list[object] = []
+    driver, world = choose("dqn-lane-follow", ["world.road.lane_width_m=3.2"], "cpu", False, lines.append)
+    own = loading.load_driver("dqn-lane-follow")[1]
+    assert driver.name == "dqn-lane-follow"
+    assert world.road.lane_width_m == 3.2 != own.road.lane_width_m
+    assert world.name == f"{own.name} (changed)"
+    lane = own.road.model_copy(update={"lane_width_m": 3.2})
+    assert world == own.model_copy(update={"road": lane, "name": world.name})
+    assert str(lines[0]).startswith("device: cpu")
+
+
+def test_without_changes_the_world_keeps_its_name() -> None:
+    assert choose("reference", [], "cpu", False, str)[1] == load_world("lane_follow")
+    assert choose("reference", ["world=parked_cars"], "cpu", False, str)[1] == load_world("parked_cars")
+
+
+def test_a_driver_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Any] = []
+    original = loading.read_export
+    monkeypatch.setattr(loading, "read_export", lambda folder: (reads.append(folder), original(folder))[1])
+    choose("dqn-lane-follow", ["world.road.lane_width_m=3.2"], "cpu", False, str)
+    assert len(reads) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["road.lane_width_m=3"], r"expected world\.KEY=VALUE; fix: world\.road\.lane_width_m=3"),
+        (["world.road.lane_width_m=-3"], r"command line: world\.road\.lane_width_m = -3: .* greater than"),
+        (["world.road.lane_widht_m=3"], r"command line: world\.road\.lane_widht_m = 3: unknown key; did you mean"),
+        (["world.camera.width_px=32"], r"dqn-lane-follow: trained in lane_follow with .*, but .* has .* of 32x"),
+    ],
+)
+def test_impossible_changes_are_refused(changes: list[str], message: str) -> None:
+    with pytest.raises(DriveRLError, match=message):
+        choose("dqn-lane-follow", changes, "cpu", False, str)
+
+
+def test_the_engine() -> None:
+    assert choose_engine(["engine=batch", "world=x"]) == ("batch", ["world=x"])
+    assert choose_engine([]) == ("bullet", [])
+    with pytest.raises(DriveRLError, match="engine = 'bath': unknown engine; did you mean 'batch'"):
+        choose_engine(["engine=bath"])
+
+
+def test_only_runs_are_renamed() -> None:
+    assert newest("dqn-lane-follow") == ("dqn-lane-follow", None)
