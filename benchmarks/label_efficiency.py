@@ -42,9 +42,9 @@ def errors(run: RunFolder, samples: Samples) -> dict[str, float]:
     """Return the mean absolute errors of a run's best model on pictures it never saw."""
     model = load_trained(str(run.path)).model
     with torch.no_grad():
-        told = np.concatenate([model(part)["lane"].numpy() for part in torch.as_tensor(samples.images).split(64)])
+        predicted = np.concatenate([model(part)["lane"].numpy() for part in torch.as_tensor(samples.images).split(64)])
     names = ("offset_m", "heading_error_rad")
-    found = lane_errors(told[:, :2], samples.lane[:, :2], names)
+    found = lane_errors(predicted[:, :2], samples.lane[:, :2], names)
     return {"offset_m": found["offset_m"].mae, "heading_deg": found["heading_error_deg"].mae}
 
 
