@@ -1,13 +1,14 @@
-"""The driver, the world and the engine that a command line asks for."""
+"""The driver and the world that a command line asks for, and the engine."""
 
 from typing import Any
 
 import pytest
 
+from drive_rl.cli.names import choose_engine
 from drive_rl.config.reader import load_world
 from drive_rl.errors import DriveRLError
 from drive_rl.learn import load_driver as loading
-from drive_rl.learn.choose_driver import choose, choose_engine, newest
+from drive_rl.learn.choose_driver import choose, newest
 
 
 def test_changes_apply_to_the_drivers_own_world_and_rename_it() -> None:
