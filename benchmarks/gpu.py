@@ -129,7 +129,7 @@ class Stepping:
 
     def _kernels_s(self) -> float:
         """Return the device's seconds for a step of all cars that have just begun, without a look at what ended."""
-        commands = steer(self._batch.cars.state)
+        commands = steer(cast(torch.Tensor, self._batch.cars.state))
         self._batch._step(commands)  # compiles
         wait()
         begin = time.perf_counter()

@@ -36,19 +36,8 @@ class CarState(NamedTuple):
     steer_rad: float = 0.0
 
 
-class Motion(NamedTuple):
-    """A rigid body's pose and speed, both in the world's frame."""
-
-    x: float  # [m]
-    y: float  # [m]
-    yaw: float  # [rad]
-    wx: float  # [m/s]
-    wy: float  # [m/s]
-    yaw_rate: float  # [rad/s]
-
-
 class CarParams(NamedTuple):
-    """The numbers of a `CarSpec` that the model needs, SI units."""
+    """The numbers of a `CarSpec` that the model needs, and the physics step; SI units."""
 
     mass: float
     yaw_inertia: float
@@ -64,10 +53,11 @@ class CarParams(NamedTuple):
     brake_force: float
     drag: float
     rolling: float
+    dt: float
 
 
-def car_params(spec: CarSpec) -> CarParams:
-    """Return the parameters of a car, all floats: numba compiles a function once per type."""
+def car_params(spec: CarSpec, dt_s: float = 0.01) -> CarParams:
+    """Return the parameters of a car simulated in steps of `dt_s`; all floats, as numba compiles once per type."""
     values = (
         spec.mass_kg,
         spec.yaw_inertia_kgm2,
@@ -83,6 +73,7 @@ def car_params(spec: CarSpec) -> CarParams:
         spec.brake_force_n,
         spec.drag_ns2pm2,
         spec.rolling_n,
+        dt_s,
     )
     return CarParams(*map(float, values))
 
@@ -154,22 +145,23 @@ def forces(
 
 @njit
 def push(
-    motion: Motion, steer: float, command: float, pedal: float, dt: float, car: CarParams
+    yaw: float, wx: float, wy: float, yaw_rate: float, steer: float, command: float, pedal: float, car: CarParams
 ) -> tuple[float, float, float, float]:
     """Return the new steer angle [rad], and the world-frame force [N] and yaw moment [N m] of one physics step.
 
     Args:
-        motion: of the car.
+        yaw: counter-clockwise [rad].
+        wx: speed along x, in the world's frame [m/s].
+        wy: speed along y, in the world's frame [m/s].
+        yaw_rate: counter-clockwise [rad/s].
         steer: front wheels, counter-clockwise [rad].
         command: steering, in [-1, 1].
         pedal: in [-1, 1].
-        dt: the step [s].
         car: the car's parameters.
     """
-    _, _, yaw, wx, wy, yaw_rate = motion
     cos, sin = math.cos(yaw), math.sin(yaw)
-    steer = steer_towards(steer, command, dt, car)
+    steer = steer_towards(steer, command, car.dt, car)
     forward, left, moment = forces(wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, steer, pedal, car)
-    per_rate = car.yaw_inertia / dt  # a long step and a tiny inertia must not spin the car like a top
+    per_rate = car.yaw_inertia / car.dt  # a long step and a tiny inertia must not spin the car like a top
     moment = min(max(moment, (-_FASTEST_SPIN_RADPS - yaw_rate) * per_rate), (_FASTEST_SPIN_RADPS - yaw_rate) * per_rate)
     return steer, forward * cos - left * sin, forward * sin + left * cos, moment

@@ -23,7 +23,7 @@ from drive_rl.sim.engines.cpu_loop import SHARE, begin_cars, step_cars
 from drive_rl.sim.engines.map_cache import Lens, MapCache, slot_bytes
 from drive_rl.sim.engines.work_queue import new_counter
 from drive_rl.sim.sensors.pinhole import cast_rays
-from drive_rl.sim.sensors.view import TEXELS, markings_of
+from drive_rl.sim.sensors.view import TEXELS, pack_markings
 from drive_rl.sim.state import State
 from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, STATE_FIELDS, TERMS
 from drive_rl.sim.task.scoring import TRACE, Info, summarise
@@ -70,7 +70,7 @@ class Batch:
         self._plan = plan_of(world)
         self.maps = MapCache(world, num_cars + spare_roads)
         bearings = self.of_numpy(cast_rays(camera).bearings)
-        self._lens = Lens(bearings, self.of_numpy(TEXELS), markings_of(world.road))
+        self._lens = Lens(bearings, self.of_numpy(TEXELS), self.of_numpy(pack_markings(world.road)))
         n = num_cars
         self.cars = Cars(
             body=self.zeros((7, n), np.float64),

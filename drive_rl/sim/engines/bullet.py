@@ -12,10 +12,12 @@ import pybullet
 from drive_rl.config.spec import CarSpec
 from drive_rl.sim.engines.bullet_client import BulletClient
 from drive_rl.sim.map.geometry import wrap
-from drive_rl.sim.vehicle import CarState, Motion, car_params, push
+from drive_rl.sim.vehicle import CarState, car_params, push
 
 Pose = tuple[float, float, float]
 """x, y [m], yaw [rad]."""
+Motion = tuple[float, float, float, float, float, float]
+"""x, y [m], yaw [rad], speed along x and y in the world's frame [m/s], yaw rate [rad/s]."""
 
 _AWAY_Z_M = -1000.0
 """Where parked cars are that an episode does not use."""
@@ -40,7 +42,7 @@ class BulletWorld:
         self._own = BulletClient()
         self._client = self._own.number
         self._car = car
-        self._params = car_params(car)
+        self._params = car_params(car, dt_s)
         self._dt_s = dt_s
         self._state = CarState()
         self._bodies: list[int] = []  # of parked cars, made once: Bullet never frees all of a body's memory
@@ -137,9 +139,9 @@ class BulletWorld:
         body, client, params = self._body, self._client, self._params
         angle = self._state.steer_rad
         for _ in range(steps):
-            motion = self._motion()
-            angle, fx, fy, moment = push(motion, angle, steer, pedal, self._dt_s, params)
-            position = (motion.x, motion.y, self._car.height_m / 2)
+            x, y, yaw, wx, wy, yaw_rate = motion = self._motion()
+            angle, fx, fy, moment = push(yaw, wx, wy, yaw_rate, angle, steer, pedal, params)
+            position = (x, y, self._car.height_m / 2)
             pybullet.applyExternalForce(body, -1, (fx, fy, 0.0), position, pybullet.WORLD_FRAME, client)
             pybullet.applyExternalTorque(body, -1, (0.0, 0.0, moment), pybullet.WORLD_FRAME, client)
             pybullet.stepSimulation(client)
@@ -152,7 +154,7 @@ class BulletWorld:
     def _motion(self) -> Motion:
         (x, y, _), (_, _, qz, qw) = pybullet.getBasePositionAndOrientation(self._body, self._client)
         (wx, wy, _), (_, _, yaw_rate) = pybullet.getBaseVelocity(self._body, self._client)
-        return Motion(x, y, 2 * math.atan2(qz, qw), wx, wy, yaw_rate)
+        return x, y, 2 * math.atan2(qz, qw), wx, wy, yaw_rate
 
     def close(self) -> None:
         """Free the client; safe to call twice."""

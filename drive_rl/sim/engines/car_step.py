@@ -15,7 +15,7 @@ from drive_rl.config.spec import WorldSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.geometry import wrap
 from drive_rl.sim.task.outcome import RUNNING, TRACE_METRICS, Route, Rules, S, Step, lane_state, outcome, rules_of
-from drive_rl.sim.vehicle import CarParams, CarState, Motion, car_params, push
+from drive_rl.sim.vehicle import CarParams, CarState, car_params, push
 
 PARKED_X, PARKED_Y, PARKED_YAW = range(3)
 """Columns of `map_cache.Roads.parked`."""
@@ -44,7 +44,6 @@ class Plan(NamedTuple):
     car: CarParams
     half_length: float
     half_width: float
-    dt: float
     substeps: int
 
 
@@ -52,7 +51,7 @@ def plan_of(world: WorldSpec) -> Plan:
     """Return the plan of a world; each field has one type, since numba compiles a function once per type."""
     task, half = world.task, (float(world.car.length_m / 2), float(world.car.width_m / 2))
     substeps = task.physics_hz // task.control_hz
-    return Plan(rules_of(world), car_params(world.car), *half, 1 / task.physics_hz, substeps)
+    return Plan(rules_of(world), car_params(world.car, 1 / task.physics_hz), *half, substeps)
 
 
 @njit
@@ -108,9 +107,9 @@ def _drive(i, body, command, pedal, plan, parked, parked_count):
     x, y, yaw, vx, vy, yaw_rate, angle = body_of(i, body)
     cos, sin = math.cos(yaw), math.sin(yaw)
     wx, wy = vx * cos - vy * sin, vx * sin + vy * cos
-    dt, touched = plan.dt, False
+    dt, touched = plan.car.dt, False
     for _ in range(plan.substeps):
-        angle, fx, fy, moment = push(Motion(x, y, yaw, wx, wy, yaw_rate), angle, command, pedal, dt, plan.car)
+        angle, fx, fy, moment = push(yaw, wx, wy, yaw_rate, angle, command, pedal, plan.car)
         for k in range(parked_count):
             if _overlap(x, y, yaw, parked[k], plan.half_length, plan.half_width):
                 touched = True

@@ -57,10 +57,9 @@ class CudaBatch(Batch):
         spare_roads = min(len(SPLITS["train"]), free // _ROADS_SHARE // slot_bytes(world))
         self._set_up(world, num_cars, observation, spare_roads, threads=1)
         self._on_device = np.full(len(self.maps.seeds), -1, np.int64)  # seeds of the roads there
-        self._roads = Roads(*(self.zeros(array.shape, array.dtype.type) for array in self.maps.roads))
-        lens = self._lens
-        self._cars = Cars(*map(_view, self.cars))
-        self._lens_there = Lens(_view(lens.bearings), _view(lens.texels), lens.markings)
+        tensors: Any = [self.zeros(array.shape, array.dtype.type) for array in self.maps.roads]
+        self._roads = Roads(*tensors)
+        self._cars, self._lens_there = Cars(*map(_view, self.cars)), Lens(*map(_view, self._lens))
         self._roads_there = Roads(*map(_view, self._roads))
 
     def _begin(self, chosen: NDArray[np.int64]) -> None:

@@ -13,7 +13,7 @@ from drive_rl.config.spec import WorldSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.sensors.pinhole import Rays, cast_rays
 from drive_rl.sim.sensors.solids import Solids, car_solids
-from drive_rl.sim.sensors.view import Ground, Markings, View
+from drive_rl.sim.sensors.view import Ground, View
 from drive_rl.sim.task.episode import draw_episode
 
 _SPARE = 1.25  # room for larger fields than those seen so far
@@ -50,7 +50,7 @@ class Lens(NamedTuple):
 
     bearings: NDArray[np.float32]  # (W,), pinhole.Rays.bearings
     texels: NDArray[np.int8]  # view.TEXELS
-    markings: Markings
+    markings: NDArray[np.float32]  # (9,), view.Markings
 
 
 @njit

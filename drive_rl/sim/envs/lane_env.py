@@ -194,7 +194,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     def truth(self) -> Truth:
         """Return the driver's current picture, by the `field` renderer, and its ground truth.
 
-        Segmentation (indices into `renderer.CLASSES`), depth and the painted lines as polylines; in any observation mode.
+        Segmentation (indices into `renderer.CLASSES`), depth and the painted lines; in any observation mode.
         """
         episode, car, camera = self.episode, self._car, self.world.camera
         errors = episode.appearance.camera_height_error_m, episode.appearance.camera_pitch_error_rad

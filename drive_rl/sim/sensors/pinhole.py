@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from drive_rl.config.spec import CameraSpec
 from drive_rl.sim.compiled import njit
 
+Real = float | np.float32
+
 TEXEL_M = 0.125
 """Finest detail of the ground [m]."""
 TEXTURE_LEVELS = 6
@@ -45,12 +47,12 @@ class Rays(NamedTuple):
 
 
 class Viewpoint(NamedTuple):
-    """Where the vehicle stands that carries a camera: x, y [m], and cosine and sine of its yaw."""
+    """Where the vehicle is that carries a camera: x, y [m], and cosine and sine of its yaw."""
 
-    x: float
-    y: float
-    cos: float
-    sin: float
+    x: Real
+    y: Real
+    cos: Real
+    sin: Real
 
 
 def focal_px(camera: CameraSpec) -> float:

@@ -43,7 +43,13 @@ from drive_rl.sim.sensors.shading import (
     sky_light,
 )
 from drive_rl.sim.sensors.solids import NO_SOLIDS, Solids, shadow
-from drive_rl.sim.sensors.view import TEXELS, Ground, Markings, View, markings_of
+from drive_rl.sim.sensors.view import (
+    TEXELS,
+    Ground,
+    View,
+    pack_markings,
+    unpack_markings,
+)
 
 CLASSES = ("background", "road", "ego_lane", "marking", "vehicle")
 """Names of the values in a segmentation."""
@@ -66,9 +72,9 @@ class Scene:
     solids: Solids = NO_SOLIDS
 
     @cached_property
-    def markings(self) -> Markings:
-        """The road's markings."""
-        return markings_of(self.road)
+    def markings(self) -> NDArray[np.float32]:
+        """The road's markings, packed."""
+        return pack_markings(self.road)
 
     @cached_property
     def palettes(self) -> dict[int, NDArray[np.float32]]:
@@ -113,8 +119,13 @@ class Picture(NamedTuple):
 
 def render(scene: Scene, rays: Rays, x_m: float, y_m: float, yaw_rad: float, image: NDArray[np.uint8]) -> None:
     """Paint what the camera of a car at a pose sees into `image`, (C, H, W) uint8 with C = 1 (grey) or 3 (RGB)."""
+    render_view(scene.view(rays, image.shape[0]), x_m, y_m, yaw_rad, image)
+
+
+def render_view(view: View, x_m: float, y_m: float, yaw_rad: float, image: NDArray[np.uint8]) -> None:
+    """Do as `render`, with the `Scene.view` of rays and channels."""
     at = Viewpoint(x_m, y_m, math.cos(yaw_rad), math.sin(yaw_rad))
-    paint_picture(scene.view(rays, image.shape[0]), at, Picture(image, _NO_CLASSES, _NO_DEPTH))
+    paint_picture(view, at, Picture(image, _NO_CLASSES, _NO_DEPTH))
 
 
 def render_truth(scene: Scene, rays: Rays, x_m: float, y_m: float, yaw_rad: float, image: NDArray[np.uint8]) -> Truth:
@@ -231,7 +242,7 @@ def _read(count, ground, band):
 @njit(error_model="numpy", fastmath=_FAST, nogil=True)
 def _cover(rays, first, last, at, ground, band):
     """Find how much of a band's pixels is asphalt, how much is a line, as if none were dashed, and their light."""
-    rows, bearings, markings, wear = rays.rows, rays.bearings, ground.markings, ground.wear
+    rows, bearings, markings, wear = rays.rows, rays.bearings, unpack_markings(ground.markings), ground.wear
     d, nx, ny, grain = band.d, band.nx, band.ny, band.grain
     along, asphalt, marking, light = band.along, band.asphalt, band.marking, band.light
     for r in range(last - first):
@@ -247,7 +258,7 @@ def _cover(rays, first, last, at, ground, band):
 @njit(error_model="numpy", fastmath=_FAST, nogil=True)
 def _dash(count, ground, band):
     """Take the gaps of dashed lines out of a band's markings."""
-    s_cells, columns, markings = ground.s_cells, np.uint32(ground.columns), ground.markings
+    s_cells, columns, markings = ground.s_cells, np.uint32(ground.columns), unpack_markings(ground.markings)
     cell, fu, fv, along, marking = band.cell, band.fu, band.fv, band.along, band.marking
     for r in range(count):
         for c in range(marking.shape[1]):
@@ -277,8 +288,8 @@ def _blend(first, last, band, colours, channel, image):
 @njit(error_model="numpy", fastmath=_FAST, nogil=True)
 def _label(rays, first, last, ground, band, picture):
     """Fill a band of classes and depth, solids left out."""
-    rows, markings, classes, depth = rays.rows, ground.markings, picture.classes, picture.depth
-    s_cells, columns, lane = ground.s_cells, np.uint32(ground.columns), ground.markings.lane_width
+    rows, markings, classes, depth = rays.rows, unpack_markings(ground.markings), picture.classes, picture.depth
+    s_cells, columns, lane = ground.s_cells, np.uint32(ground.columns), markings.lane_width
     d, cell, fu, fv = band.d, band.cell, band.fu, band.fv
     for r in range(first, last):
         for c in range(classes.shape[1]):

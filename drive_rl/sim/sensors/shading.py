@@ -28,7 +28,7 @@ from drive_rl.sim.sensors.pinhole import (
     Viewpoint,
 )
 from drive_rl.sim.sensors.solids import hit_solids, shadow
-from drive_rl.sim.sensors.view import GRAIN_STEPS, TEXELS_A_SIDE
+from drive_rl.sim.sensors.view import GRAIN_STEPS, TEXELS_A_SIDE, unpack_markings
 
 _FAR_TEXELS = 64 * TEXELS_A_SIDE  # farther than any ground point, so that indices are positive before they wrap
 
@@ -224,11 +224,12 @@ def paint_pixel(r, c, view, at, image):
         k, fu, fv = cell_of(wx, wy, ground.rows, ground.columns)
         d, nx, ny = road_at(ground.d_cells, ground.columns, k, fu, fv)
         footprint = Footprint(row[BACK], row[DRIFT] * bearing, row[ASIDE])
-        covered = cover(RoadSample(d, nx, ny), grain, footprint, local, ground.markings, ground.wear)
+        markings = unpack_markings(ground.markings)
+        covered = cover(RoadSample(d, nx, ny), grain, footprint, local, markings, ground.wear)
         asphalt, marking, light = covered.asphalt, covered.marking, covered.light
         if covered.along > 0:
             s = road_at(ground.s_cells, ground.columns, k, fu, fv)[0]
-            marking *= dash_part(s, covered.along, ground.markings.dash, ground.markings.period)
+            marking *= dash_part(s, covered.along, markings.dash, markings.period)
         if solids.size > 0:
             light *= np.float32(shadow(solids, wx + x0, wy + y0))
     for channel in range(image.shape[0]):

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from drive_rl.config.spec import CarSpec
 from drive_rl.sim.compiled import njit
-from drive_rl.sim.sensors.pinhole import Viewpoint
+from drive_rl.sim.sensors.pinhole import Real, Viewpoint
 
 BOX, WHEEL = 0.0, 1.0
-Real = float | np.float32
 Vector = tuple[Real, Real, Real]
 
 KIND, CENTRE_X, CENTRE_Y, CENTRE_Z, HALF_LENGTH, HALF_WIDTH, HALF_HEIGHT, COS, SIN = range(9)
@@ -106,7 +105,7 @@ def shadow(solids: Solids, x: float, y: float) -> float:
 @njit
 def hit_solids(
     solids: Solids, at: Viewpoint, origin: Vector, direction: Vector, farthest: Real
-) -> tuple[Real, int, float, bool]:
+) -> tuple[Real, int, float, bool | np.bool_]:
     """Return depth [m], index (-1: none), light and whether the top was hit, of the first solid along a ray.
 
     The ray starts at `origin` in the frame of the vehicle `at` some place and counts only up to depth `farthest`.
@@ -140,7 +139,7 @@ def hit_solids(
 
 
 @njit
-def _box(start: Vector, direction: Vector, half: Vector) -> tuple[float, int]:
+def _box(start: Vector, direction: Vector, half: Vector) -> tuple[Real, int]:
     """Return the depth at which a ray enters a box, and through which axis (-1: it misses, or starts inside)."""
     enter, leave, axis = -np.inf, np.inf, -1
     for k in range(3):
@@ -159,7 +158,7 @@ def _box(start: Vector, direction: Vector, half: Vector) -> tuple[float, int]:
 
 
 @njit
-def _cylinder(start: Vector, direction: Vector, half_width: Real, radius: Real) -> float:
+def _cylinder(start: Vector, direction: Vector, half_width: Real, radius: Real) -> Real:
     """Return the depth at which a ray enters a cylinder about the y axis (-1: it misses)."""
     (px, py, pz), (qx, qy, qz) = start, direction
     best = np.inf

@@ -110,7 +110,7 @@ class Step(NamedTuple):
     near_s: float  # an s [m] within some metres of the car's, such as that of the step before
     vx_before: float  # [m/s]
     turned: float  # how far the steering command moved
-    count: int  # steps of the episode, this one included
+    steps: int  # of the episode, this one included
     touched: bool  # whether a contact began
 
 
@@ -135,7 +135,7 @@ def outcome(
     metrics[COMPLETION] = min(max((s - start_s) / (end_s - start_s), 0.0), 1.0)
     metrics[LATERAL], metrics[LONGITUDINAL] = lateral, (vx - step.vx_before) * rules.control_hz
     metrics[STEER], metrics[S], metrics[X], metrics[Y], metrics[YAW] = steer, s, x, y, yaw
-    metrics[TIME] = step.count / rules.control_hz
+    metrics[TIME] = step.steps / rules.control_hz
     terms[LANE_TERM] = lane_term(offset, rules.half_lane)
     terms[SPEED_TERM] = speed_term(vx, target)
     terms[HEADING_TERM] = heading_term(heading_error)
@@ -149,7 +149,7 @@ def outcome(
         end = WRONG_WAY
     elif s >= end_s:
         end = ARRIVED
-    elif step.count >= rules.max_steps:
+    elif step.steps >= rules.max_steps:
         end = TIMEOUT
     return combine(terms, rules.weights, rules.product), end
 
