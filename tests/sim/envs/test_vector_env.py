@@ -184,7 +184,7 @@ def test_a_reset_that_does_not_fit_is_refused(reset: dict[str, Any], said: str) 
     env = make()
     with pytest.raises(DriveRLError, match=said):
         env.reset(**reset)
-    with pytest.raises(DriveRLError, match=r"never begun; fix: call reset\(\) first"):
+    with pytest.raises(DriveRLError, match=r"no episode was started; fix: call reset\(\) first"):
         env.step(np.zeros((N, 2)))
     env.close()
 
