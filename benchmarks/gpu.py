@@ -114,7 +114,7 @@ class Stepping:
         wait()
         begin = time.perf_counter()
         while time.perf_counter() - begin < seconds:
-            ended = batch.step(steer(batch.cars.state))
+            ended = batch.step(steer(cast(torch.Tensor, batch.cars.state)))
             stepped = time.perf_counter()
             batch.begin(ended, itertools.islice(self._seeds, len(ended)))
             reset_s += time.perf_counter() - stepped
