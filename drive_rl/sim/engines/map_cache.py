@@ -53,7 +53,7 @@ class Lens(NamedTuple):
     markings: NDArray[np.float32]  # (9,), view.Markings
 
 
-@njit
+@njit(inline="always")
 def view_of(slot, roads, lens):
     """Return what a camera sees on the road of a slot."""
     rays = Rays(roads.rays[slot], lens.bearings, roads.origin[slot])

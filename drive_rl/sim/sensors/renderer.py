@@ -2,16 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import RoadSpec
-from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE, Appearance
+from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE
 from drive_rl.sim.compiled import njit
-from drive_rl.sim.map.distance_field import Field
 from drive_rl.sim.sensors.lane_labels import LanePolyline
 from drive_rl.sim.sensors.pinhole import (
     ASIDE,
@@ -42,14 +39,8 @@ from drive_rl.sim.sensors.shading import (
     road_at,
     sky_light,
 )
-from drive_rl.sim.sensors.solids import NO_SOLIDS, Solids, shadow
-from drive_rl.sim.sensors.view import (
-    TEXELS,
-    Ground,
-    View,
-    pack_markings,
-    unpack_markings,
-)
+from drive_rl.sim.sensors.solids import shadow
+from drive_rl.sim.sensors.view import Scene, View, unpack_markings
 
 CLASSES = ("background", "road", "ego_lane", "marking", "vehicle")
 """Names of the values in a segmentation."""
@@ -58,45 +49,6 @@ BACKGROUND, ROAD, EGO_LANE, LINE, VEHICLE = range(5)
 _NO_CLASSES = np.empty((0, 0), np.uint8)
 _NO_DEPTH = np.empty((0, 0), np.float32)
 _FAST = {"contract", "arcp", "nsz", "reassoc"}
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a camera can see: a road's field and markings, an appearance, and solids (parked cars; the own car from
-    outside).
-    """
-
-    field: Field
-    road: RoadSpec
-    appearance: Appearance
-    solids: Solids = NO_SOLIDS
-
-    @cached_property
-    def markings(self) -> NDArray[np.float32]:
-        """The road's markings, packed."""
-        return pack_markings(self.road)
-
-    @cached_property
-    def palettes(self) -> dict[int, NDArray[np.float32]]:
-        """The appearance's colours by number of channels."""
-        return {channels: self.appearance.palette(channels) for channels in (1, 3)}
-
-    def view(self, rays: Rays, channels: int) -> View:
-        """Return what a camera sees of it in grey (1 channel) or RGB (3)."""
-        field = self.field
-        ground = Ground(
-            d_cells=field.d_m.reshape(-1),
-            s_cells=field.s_m.reshape(-1),
-            rows=field.d_m.shape[0],
-            columns=field.d_m.shape[1],
-            x0=field.origin_x_m,
-            y0=field.origin_y_m,
-            markings=self.markings,
-            wear=np.float32(self.appearance.wear),
-            palette=self.palettes[channels],
-            texels=TEXELS,
-        )
-        return View(rays, ground, self.solids)
 
 
 @dataclass(frozen=True)
@@ -143,23 +95,34 @@ def render_truth(scene: Scene, rays: Rays, x_m: float, y_m: float, yaw_rad: floa
 _BAND = 8  # rows, all of the ground or all of the sky: the arrays of so few rows fit into the nearest cache
 
 
-class _Band(NamedTuple):
-    """The pixels of a band, (_BAND, W) float32 and int32."""
+# Arrays of a band's pixels, (_BAND, W). A pass takes the groups that it needs: one of all would cost more to pass on
+# than a pass takes.
 
-    wx: NDArray[np.float32]  # where they meet the ground, from the field's corner [m]
+
+class _Points(NamedTuple):
+    wx: NDArray[np.float32]  # where the pixels meet the ground, from the field's corner [m]
     wy: NDArray[np.float32]
-    grain: NDArray[np.float32]
-    d: NDArray[np.float32]  # [m], and its gradient
-    nx: NDArray[np.float32]
-    ny: NDArray[np.float32]
-    fu: NDArray[np.float32]  # which part of their cell they are in
+
+
+class _Places(NamedTuple):
+    texel: NDArray[np.int32]  # index of the grain
+    cell: NDArray[np.int32]  # index of the field's cell
+    fu: NDArray[np.float32]  # where in the cell, in [0, 1]
     fv: NDArray[np.float32]
-    along: NDArray[np.float32]  # how far they reach along the road where a dashed line is [m], else 0
-    asphalt: NDArray[np.float32]  # what covers them
+
+
+class _Samples(NamedTuple):
+    grain: NDArray[np.float32]
+    d: NDArray[np.float32]  # [m]
+    nx: NDArray[np.float32]  # gradient of d
+    ny: NDArray[np.float32]
+
+
+class _Covers(NamedTuple):
+    along: NDArray[np.float32]  # shading.Cover
+    asphalt: NDArray[np.float32]
     marking: NDArray[np.float32]
     light: NDArray[np.float32]
-    texel: NDArray[np.int32]  # where their grain and their cell are
-    cell: NDArray[np.int32]
 
 
 @njit(error_model="numpy", fastmath=_FAST, nogil=True)
@@ -171,41 +134,41 @@ def paint_picture(view, at, picture):
     channels, height, width = picture.image.shape
     real = np.empty((12, _BAND, width), np.float32)
     whole = np.empty((2, _BAND, width), np.int32)
-    band = _Band(
-        real[0], real[1], real[2], real[3], real[4], real[5], real[6], real[7], real[8], real[9], real[10], real[11],
-        whole[0], whole[1],
-    )  # fmt: skip
+    points, places = _Points(real[0], real[1]), _Places(whole[0], whole[1], real[2], real[3])
+    samples = _Samples(real[4], real[5], real[6], real[7])
+    covers = _Covers(real[8], real[9], real[10], real[11])
+    columns = np.uint32(ground.columns)
     last = 0
     while last < height:
         first, last, sky = last, last + 1, rows[last, LEVEL] < 0
         while last < min(first + _BAND, height) and (rows[last, LEVEL] < 0) == sky:
             last += 1
         if sky:
-            band.asphalt[:], band.marking[:] = NOTHING, NOTHING
+            covers.asphalt[:], covers.marking[:] = NOTHING, NOTHING
             for r in range(first, last):
-                band.light[r - first] = sky_light(rows[r, ELEVATION])
+                covers.light[r - first] = sky_light(rows[r, ELEVATION])
         else:
-            _meet(rays, first, last, local, band)
-            _find(rays, first, last, ground, band)
-            _read(last - first, ground, band)
-            _cover(rays, first, last, local, ground, band)
-            _dash(last - first, ground, band)
+            _meet(rays, first, last, local, points)
+            _find(rows, first, last, (ground.rows, ground.columns), points, places)
+            _read(last - first, ground.texels, ground.d_cells, columns, places, samples)
+            _cover(rays, first, last, local, ground.markings, ground.wear, samples, covers)
+            _dash(last - first, ground.s_cells, columns, ground.markings, places, covers)
             if solids.size > 0:
-                _shade(last - first, ground, solids, band)
+                _shade(last - first, x0, y0, solids, points, covers.light)
         around = SKY if sky else VERGE
         for channel in range(channels):
             colours = palette[around, channel], palette[ASPHALT, channel], palette[MARKING, channel]
-            _blend(first, last, band, colours, channel, picture.image)
+            _blend(first, last, covers, colours, channel, picture.image)
         if picture.classes.size > 0:
-            _label(rays, first, last, ground, band, picture)
+            _label(rows, first, last, ground, places, samples.d, picture)
     if solids.size > 0:
         _add_solids(view, Viewpoint(local.x + x0, local.y + y0, local.cos, local.sin), picture)
 
 
 @njit(error_model="numpy", fastmath=_FAST, nogil=True)
-def _meet(rays, first, last, at, band):
+def _meet(rays, first, last, at, points):
     """Find where a band's pixels meet the ground."""
-    rows, bearings, wx, wy = rays.rows, rays.bearings, band.wx, band.wy
+    rows, bearings, wx, wy = rays.rows, rays.bearings, points.wx, points.wy
     for r in range(last - first):
         forward, depth = rows[first + r, GROUND], rows[first + r, DEPTH]
         for c in range(wx.shape[1]):
@@ -213,10 +176,10 @@ def _meet(rays, first, last, at, band):
 
 
 @njit(error_model="numpy", fastmath=_FAST, nogil=True)
-def _find(rays, first, last, ground, band):
+def _find(rows, first, last, size, points, places):
     """Find the texels and the field's cells of a band's pixels."""
-    rows, wx, wy, texel, cell, fu, fv = rays.rows, band.wx, band.wy, band.texel, band.cell, band.fu, band.fv
-    height, width = ground.rows, ground.columns
+    (height, width), wx, wy = size, points.wx, points.wy
+    texel, cell, fu, fv = places.texel, places.cell, places.fu, places.fv
     for r in range(last - first):
         level = rows[first + r, LEVEL]
         for c in range(wx.shape[1]):
@@ -226,11 +189,10 @@ def _find(rays, first, last, ground, band):
 
 
 @njit(error_model="numpy", fastmath=_FAST, nogil=True)
-def _read(count, ground, band):
+def _read(count, texels, d_cells, columns, places, samples):
     """Read a band's grain, and the road's d and its gradient; unsigned indices need no test for negative ones."""
-    texels, d_cells, columns = ground.texels, ground.d_cells, np.uint32(ground.columns)
-    texel, grain, cell, fu, fv = band.texel, band.grain, band.cell, band.fu, band.fv
-    d, nx, ny = band.d, band.nx, band.ny
+    texel, cell, fu, fv = places.texel, places.cell, places.fu, places.fv
+    grain, d, nx, ny = samples.grain, samples.d, samples.nx, samples.ny
     for r in range(count):
         for c in range(d.shape[1]):
             grain[r, c] = texels[np.uint32(texel[r, c])] * GRAIN_STEP
@@ -240,11 +202,11 @@ def _read(count, ground, band):
 
 
 @njit(error_model="numpy", fastmath=_FAST, nogil=True)
-def _cover(rays, first, last, at, ground, band):
+def _cover(rays, first, last, at, packed, wear, samples, covers):
     """Find how much of a band's pixels is asphalt, how much is a line, as if none were dashed, and their light."""
-    rows, bearings, markings, wear = rays.rows, rays.bearings, unpack_markings(ground.markings), ground.wear
-    d, nx, ny, grain = band.d, band.nx, band.ny, band.grain
-    along, asphalt, marking, light = band.along, band.asphalt, band.marking, band.light
+    rows, bearings, markings = rays.rows, rays.bearings, unpack_markings(packed)
+    grain, d, nx, ny = samples.grain, samples.d, samples.nx, samples.ny
+    along, asphalt, marking, light = covers.along, covers.asphalt, covers.marking, covers.light
     for r in range(last - first):
         back, drift, aside = rows[first + r, BACK], rows[first + r, DRIFT], rows[first + r, ASIDE]
         for c in range(d.shape[1]):
@@ -256,10 +218,10 @@ def _cover(rays, first, last, at, ground, band):
 
 
 @njit(error_model="numpy", fastmath=_FAST, nogil=True)
-def _dash(count, ground, band):
+def _dash(count, s_cells, columns, packed, places, covers):
     """Take the gaps of dashed lines out of a band's markings."""
-    s_cells, columns, markings = ground.s_cells, np.uint32(ground.columns), unpack_markings(ground.markings)
-    cell, fu, fv, along, marking = band.cell, band.fu, band.fv, band.along, band.marking
+    markings, along, marking = unpack_markings(packed), covers.along, covers.marking
+    cell, fu, fv = places.cell, places.fu, places.fv
     for r in range(count):
         for c in range(marking.shape[1]):
             if along[r, c] > 0:
@@ -268,29 +230,29 @@ def _dash(count, ground, band):
 
 
 @njit(error_model="numpy", fastmath=_FAST, nogil=True)
-def _shade(count, ground, solids, band):
+def _shade(count, x0, y0, solids, points, light):
     """Cast the solids' shadows on a band."""
-    x0, y0, wx, wy, light = ground.x0, ground.y0, band.wx, band.wy, band.light
+    wx, wy = points.wx, points.wy
     for r in range(count):
         for c in range(light.shape[1]):
             light[r, c] *= shadow(solids, wx[r, c] + x0, wy[r, c] + y0)
 
 
 @njit(error_model="numpy", fastmath=_FAST, nogil=True)
-def _blend(first, last, band, colours, channel, image):
+def _blend(first, last, covers, colours, channel, image):
     """Fill a band of one channel."""
-    asphalt, marking, light = band.asphalt, band.marking, band.light
+    asphalt, marking, light = covers.asphalt, covers.marking, covers.light
     for r in range(last - first):
         for c in range(image.shape[2]):
             image[channel, first + r, c] = blend(light[r, c], asphalt[r, c], marking[r, c], colours)
 
 
 @njit(error_model="numpy", fastmath=_FAST, nogil=True)
-def _label(rays, first, last, ground, band, picture):
+def _label(rows, first, last, ground, places, d, picture):
     """Fill a band of classes and depth, solids left out."""
-    rows, markings, classes, depth = rays.rows, unpack_markings(ground.markings), picture.classes, picture.depth
+    markings, classes, depth = unpack_markings(ground.markings), picture.classes, picture.depth
     s_cells, columns, lane = ground.s_cells, np.uint32(ground.columns), markings.lane_width
-    d, cell, fu, fv = band.d, band.cell, band.fu, band.fv
+    cell, fu, fv = places.cell, places.fu, places.fv
     for r in range(first, last):
         for c in range(classes.shape[1]):
             classes[r, c] = BACKGROUND

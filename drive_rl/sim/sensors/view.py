@@ -1,14 +1,18 @@
 """What a camera can see in an episode, as arrays that compiled functions take: the ground, its texture, and solids."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.spec import RoadSpec
+from drive_rl.sim.appearance import Appearance
 from drive_rl.sim.compiled import njit
+from drive_rl.sim.map.distance_field import Field
 from drive_rl.sim.sensors.pinhole import TEXTURE_LEVELS, Rays
-from drive_rl.sim.sensors.solids import Solids
+from drive_rl.sim.sensors.solids import NO_SOLIDS, Solids
 
 TEXELS_A_SIDE = 256
 GRAIN_STEPS = 127
@@ -97,3 +101,42 @@ class View(NamedTuple):
     rays: Rays
     ground: Ground
     solids: Solids
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a camera can see: a road's field and markings, an appearance, and solids (parked cars; the own car from
+    outside).
+    """
+
+    field: Field
+    road: RoadSpec
+    appearance: Appearance
+    solids: Solids = NO_SOLIDS
+
+    @cached_property
+    def markings(self) -> NDArray[np.float32]:
+        """The road's markings, packed."""
+        return pack_markings(self.road)
+
+    @cached_property
+    def palettes(self) -> dict[int, NDArray[np.float32]]:
+        """The appearance's colours by number of channels."""
+        return {channels: self.appearance.palette(channels) for channels in (1, 3)}
+
+    def view(self, rays: Rays, channels: int) -> View:
+        """Return what a camera sees of it in grey (1 channel) or RGB (3)."""
+        field = self.field
+        ground = Ground(
+            d_cells=field.d_m.reshape(-1),
+            s_cells=field.s_m.reshape(-1),
+            rows=field.d_m.shape[0],
+            columns=field.d_m.shape[1],
+            x0=field.origin_x_m,
+            y0=field.origin_y_m,
+            markings=self.markings,
+            wear=np.float32(self.appearance.wear),
+            palette=self.palettes[channels],
+            texels=TEXELS,
+        )
+        return View(rays, ground, self.solids)
