@@ -65,6 +65,6 @@ def test_a_driver_trained_by_the_gpus_code_is_like_any_other(tmp_path: Path) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     run = next((tmp_path / "ppo-batch").iterdir())
     score = [sys.executable, "-m", "drive_rl", "eval", str(run), "--episodes", "2", "--json"]
-    told = json.loads(subprocess.run(score, capture_output=True, text=True, check=True).stdout)
-    assert len(told["episodes"]) == 2
+    scored = json.loads(subprocess.run(score, capture_output=True, text=True, check=True).stdout)
+    assert len(scored["episodes"]) == 2
     assert json.loads((run / "last" / "manifest.json").read_text())["algorithm"] == "PPO"
