@@ -116,7 +116,7 @@ class Stepping:
         wait()
         begin = time.perf_counter()
         while time.perf_counter() - begin < seconds:
-            ended = batch.step(steer(batch.cars.state))
+            ended = batch.step(steer(cast(torch.Tensor, batch.cars.state)))
             stepped = time.perf_counter()
             batch.begin(ended, itertools.islice(self._seeds, len(ended)))
             reset_s += time.perf_counter() - stepped
@@ -131,7 +131,7 @@ class Stepping:
 
     def _kernels_s(self) -> float:
         """Return the device's seconds for a step of all cars that have just begun, without a look at what ended."""
-        commands = steer(self._batch.cars.state)
+        commands = steer(cast(torch.Tensor, self._batch.cars.state))
         self._batch._step(commands)  # compiles
         wait()
         begin = time.perf_counter()

@@ -41,7 +41,7 @@ def test_kernels_compile_for_a_gpu(world: str, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(dispatcher, "get_current_device", lambda: SimpleNamespace(compute_capability=(9, 0)))
     batch = Batch(load_world(world), 2)
-    cars, roads, plan, lens = batch.cars, batch.ring.roads, batch._plan, batch._lens
+    cars, roads, plan, lens = batch.cars, batch.maps.roads, batch._plan, batch._lens
     chosen, commands = on_gpu._Chosen(np.zeros(2, np.int64)), on_gpu._Commands(np.zeros((2, 2)))
     frames = on_gpu._Frames(batch.frames, batch.frames)
     for kernel, arguments in (
@@ -65,6 +65,6 @@ def test_a_driver_trained_by_the_gpus_code_is_like_any_other(tmp_path: Path) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     run = next((tmp_path / "ppo-batch").iterdir())
     score = [sys.executable, "-m", "drive_rl", "eval", str(run), "--episodes", "2", "--json"]
-    told = json.loads(subprocess.run(score, capture_output=True, text=True, check=True).stdout)
-    assert len(told["episodes"]) == 2
+    scored = json.loads(subprocess.run(score, capture_output=True, text=True, check=True).stdout)
+    assert len(scored["episodes"]) == 2
     assert json.loads((run / "last" / "manifest.json").read_text())["algorithm"] == "PPO"

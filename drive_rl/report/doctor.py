@@ -142,11 +142,11 @@ def measure(name: Renderer) -> tuple[float, str]:
     episode = draw_episode(world, 0)
     stack = FrameStack(world)
     try:
-        stack.open(episode, episode.start)
+        stack.start(episode, episode.start)
         times_s = []
         for _ in range(_FRAMES):
             begin = time.perf_counter()
-            stack.look(episode.start)
+            stack.append(episode.start)
             times_s.append(time.perf_counter() - begin)
         if stack.frames[-1].min() == stack.frames[-1].max():
             raise DriveRLError(f"{name}: the picture is blank")

@@ -37,7 +37,7 @@ def episode(road_seed: int, world: str = "lane_follow", steps: int = 25) -> str:
 
 
 def resumed(state: dict[str, Any], actions: np.ndarray) -> tuple[str, int]:
-    """Go on from a state in an environment of its own; return the fingerprint, and the next road seed drawn."""
+    """Resume a state in a new environment; return the fingerprint, and the next road seed drawn."""
     env = LaneEnv(load_world("parked_cars"), "camera+state")
     env.reset(seed=99)
     env.set_state(state)

@@ -173,7 +173,7 @@ class _View:
 
     def __init__(self, world: WorldSpec, seed: int) -> None:
         self.world, self.episode = world, draw_episode(world, seed)
-        appearance = self.episode.look
+        appearance = self.episode.appearance
         self._errors = appearance.camera_height_error_m, appearance.camera_pitch_error_rad
         self._scene = Scene(self.episode.field, world.road, appearance, self.episode.parked_solids)
         self._rays = cast_rays(world.camera, *self._errors)

@@ -1,21 +1,21 @@
-"""The driver's camera over an episode: picture after picture, stacked into observations."""
+"""The driver's camera over an episode: pictures, stacked into observations."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.world_spec import WorldSpec
 from drive_rl.sim.engines.bullet_camera import BulletCamera
-from drive_rl.sim.sensors.pinhole import Rays, cast_rays
-from drive_rl.sim.sensors.renderer import Scene, render
+from drive_rl.sim.sensors.pinhole import cast_rays
+from drive_rl.sim.sensors.renderer import Scene, render_view
+from drive_rl.sim.sensors.view import View
 from drive_rl.sim.task.episode import Episode
 from drive_rl.sim.vehicle import CarState
 
 
 class FrameStack:
-    """Looks out of one car with the renderer that the world names.
+    """The last pictures from one car, by the world's renderer.
 
     Raises:
         DriveRLError: the renderer cannot run on this machine.
@@ -28,35 +28,34 @@ class FrameStack:
         )
         self._world = world
         self._bullet = None if camera.renderer == "field" else BulletCamera(world)
-        self._scene: Scene | None = None
-        self._rays: Rays | None = None
+        self._view: View | None = None
 
     def close(self) -> None:
         """Free what the renderer holds; safe to call twice."""
         if self._bullet:
             self._bullet.close()
 
-    def open(self, episode: Episode, car: CarState) -> None:
-        """Begin an episode: the stack shows the start and, before it, the way there at the same speed."""
-        look = episode.look
-        self._scene = Scene(episode.field, self._world.road, look, episode.parked_solids)
+    def start(self, episode: Episode, car: CarState) -> None:
+        """Start an episode: the stack shows the start and, before it, the approach at the same speed."""
+        appearance, camera = episode.appearance, self._world.camera
         if self._bullet:
-            self._bullet.lay(episode.road, look, episode.parked)
-        self._rays = cast_rays(self._world.camera, look.camera_height_error_m, look.camera_pitch_error_rad)
+            self._bullet.lay(episode.road, appearance, episode.parked)
+        rays = cast_rays(camera, appearance.camera_height_error_m, appearance.camera_pitch_error_rad)
+        scene = Scene(episode.field, self._world.road, appearance, episode.parked_solids)
+        self._view = scene.view(rays, camera.planes)
         way_m = car.vx_mps / self._world.task.control_hz  # between two pictures
         for back in range(len(self.frames) - 1, -1, -1):
             x_m, y_m = math.cos(car.yaw_rad) * way_m * back, math.sin(car.yaw_rad) * way_m * back
-            self.look(replace(car, x_m=car.x_m - x_m, y_m=car.y_m - y_m))
+            self.append(car._replace(x_m=car.x_m - x_m, y_m=car.y_m - y_m))
 
-    def look(self, car: CarState) -> None:
+    def append(self, car: CarState) -> None:
         """Take the next picture."""
-        assert self._scene is not None, "open() comes first"
-        assert self._rays is not None
+        assert self._view is not None, "start() comes first"
         self.frames[:-1] = self.frames[1:]
         if self._bullet:
             self._bullet.photograph(car.x_m, car.y_m, car.yaw_rad, self.frames[-1])
         else:
-            render(self._scene, self._rays, car.x_m, car.y_m, car.yaw_rad, self.frames[-1])
+            render_view(self._view, car.x_m, car.y_m, car.yaw_rad, self.frames[-1])
 
     def observation(self) -> NDArray[np.uint8]:
         """Return the stack, oldest first, as (frame_stack x channels, H, W) uint8."""

@@ -43,7 +43,7 @@ def test_a_closed_environment_says_so(verb: str) -> None:
     env.close()
     arguments = {"step": [[0, 0]], "set_state": [state]}.get(verb, [])
     for closed in (env, copy.deepcopy(env)):
-        with pytest.raises(DriveRLError, match=rf"{verb}: the environment is closed; fix: make another one"):
+        with pytest.raises(DriveRLError, match=rf"{verb}: the environment is closed; fix: make a new one"):
             getattr(closed, verb)(*arguments)
 
 
@@ -56,7 +56,7 @@ def test_a_closed_vector_environment_says_so(verb: str) -> None:
     env.close()
     arguments = {"step": [np.zeros((N, 2))], "set_state": [state]}.get(verb, [])
     for closed in (env, copy.deepcopy(env)):
-        with pytest.raises(DriveRLError, match=rf"{verb}: the environment is closed; fix: make another one"):
+        with pytest.raises(DriveRLError, match=rf"{verb}: the environment is closed; fix: make a new one"):
             getattr(closed, verb)(*arguments)
 
 

@@ -155,7 +155,7 @@ from drive_rl.sim.task.episode import draw_episode
 world = load_world("lane_follow", ["camera.renderer=egl", "road.length_m=3000"])
 camera, episode, pictures = BulletCamera(world), draw_episode(world, 1), []
 for _ in range(16):
-    camera.lay(episode.road, episode.look)
+    camera.lay(episode.road, episode.appearance)
     pictures.append(np.zeros((1, world.camera.height_px, world.camera.width_px), np.uint8))
     camera.photograph(*episode.road.place(50.0, -1.5, 0.0), pictures[-1])
 assert pictures[0].min() < pictures[0].max()
