@@ -13,7 +13,8 @@ import pybullet_data
 from record import Bar, Bench, one_core, show, spread
 
 from drive_rl.config.reader import load_world
-from drive_rl.config.spec import SPLITS, WorldSpec
+from drive_rl.config.spec import SPLITS
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.sim.engines.bullet_camera import BulletCamera
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.renderer import Scene, render

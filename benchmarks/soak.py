@@ -18,8 +18,8 @@ import numpy as np
 from record import Bar, Bench, show
 
 import drive_rl  # noqa: F401 - registers the worlds
+from drive_rl.config.driver_spec import ReferenceSpec
 from drive_rl.config.reader import load_agent
-from drive_rl.config.spec import ReferenceSpec
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.envs.vector_env import BatchVectorEnv

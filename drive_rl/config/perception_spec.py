@@ -7,7 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from drive_rl.config.spec import EncoderSpec, NonNegative, Positive, Spec, Track, WorldSpec
+from drive_rl.config.driver_spec import EncoderSpec
+from drive_rl.config.spec import NonNegative, Positive, Spec, Track
+from drive_rl.config.world_spec import WorldSpec
 
 Head = Literal["lane", "segmentation", "lines", "scene"]
 

@@ -10,9 +10,11 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin, overload
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from drive_rl.config.driver_spec import AgentSpec, DqnSpec, PpoSpec, ReferenceSpec
+from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.shelf import Shelf, find, nearest
-from drive_rl.config.spec import AgentSpec, DqnSpec, PpoSpec, ReferenceSpec, RunSpec, WorldSpec
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.config.yaml_text import LARGEST, Dumper, parse_yaml
 from drive_rl.errors import DriveRLError
 from drive_rl.plain_files import read_plain

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 import numpy as np
 
-from drive_rl.config.spec import SPLITS, Engine, Split, WorldSpec
+from drive_rl.config.spec import SPLITS, Engine, Split
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.drivers.driver import Driver, begin_episodes
 from drive_rl.drivers.observations import stacked
 from drive_rl.errors import DriveRLError

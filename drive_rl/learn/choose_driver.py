@@ -10,7 +10,8 @@ from typing import get_args
 
 from drive_rl.config.reader import dump, load_part, swapped
 from drive_rl.config.shelf import entries, home, nearest
-from drive_rl.config.spec import Engine, WorldSpec
+from drive_rl.config.spec import Engine
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.drivers.driver import Driver
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.load_driver import load_driver

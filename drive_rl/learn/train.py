@@ -15,8 +15,9 @@ import torch
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from drive_rl.config.driver_spec import DqnSpec
+from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.reader import dump, read_run
-from drive_rl.config.spec import DqnSpec, RunSpec
 from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.evaluate import Evaluator
 from drive_rl.drivers.lane_estimator import LaneEstimator

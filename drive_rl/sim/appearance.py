@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import AppearanceSpec, Bounds
+from drive_rl.config.spec import Bounds
+from drive_rl.config.world_spec import AppearanceSpec
 
 ASPHALT, VERGE, MARKING, SKY = range(4)
 """Rows of the palette."""

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from drive_rl.config.spec import CarSpec
+from drive_rl.config.car_spec import CarSpec
 from drive_rl.sim.compiled import njit
 
 GRAVITY_MPS2 = 9.81

@@ -5,11 +5,20 @@ import re
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from drive_rl.config import spec
+from drive_rl.config.car_spec import CameraSpec, CarSpec
+from drive_rl.config.driver_spec import DqnSpec, PpoSpec, ReferenceSpec
+from drive_rl.config.experiment_spec import EvalSpec
 from drive_rl.config.reader import load_world
+from drive_rl.config.spec import Spec
+from drive_rl.config.world_spec import AppearanceSpec, RewardSpec, TaskSpec
 from drive_rl.errors import DriveRLError
 
-SPECS = spec.Spec.__subclasses__()
+
+def _all_below(base: type[Spec]) -> list[type[Spec]]:
+    return [model for below in base.__subclasses__() for model in (below, *_all_below(below))]
+
+
+SPECS = _all_below(Spec)
 UNITS = {
     "m": "[m]", "mps": "[m/s]", "mps2": "[m/s^2]", "rad": "[rad]", "radps": "[rad/s]", "s": "[s]", "hz": "[Hz]",
     "kg": "[kg]", "n": "[N]", "w": "[W]", "px": "[px]", "kgm2": "[kg m^2]", "ns2pm2": "[N s^2/m^2]",
@@ -33,14 +42,25 @@ def test_specs_are_frozen_and_know_every_key() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         world.road.length_m = 3  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(ValidationError, match="Extra inputs"):
-        spec.CameraSpec.model_validate({"width": 64})
+        CameraSpec.model_validate({"width": 64})
     assert hash(world.camera) == hash(load_world("lane_follow").camera)
 
 
 def test_defaults_are_what_an_empty_mapping_validates_to() -> None:
-    for model in (spec.CarSpec, spec.CameraSpec, spec.TaskSpec, spec.RewardSpec, spec.AppearanceSpec, spec.EvalSpec):
+    for model in (
+        CarSpec,
+        CameraSpec,
+        TaskSpec,
+        RewardSpec,
+        AppearanceSpec,
+        EvalSpec,
+    ):
         assert model.model_validate(model().model_dump()) == model()
-    for algorithm, model in (("ppo", spec.PpoSpec), ("dqn", spec.DqnSpec), ("reference", spec.ReferenceSpec)):
+    for algorithm, model in (
+        ("ppo", PpoSpec),
+        ("dqn", DqnSpec),
+        ("reference", ReferenceSpec),
+    ):
         made = model.model_validate({"name": "x", "algorithm": algorithm})
         assert model.model_validate(made.model_dump()) == made
 

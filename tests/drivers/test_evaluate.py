@@ -6,7 +6,8 @@ import pytest
 import torch
 from small_specs import dqn, ppo, world
 
-from drive_rl.config.spec import Actions, DqnSpec, Engine, Observation, PpoSpec
+from drive_rl.config.driver_spec import DqnSpec, PpoSpec
+from drive_rl.config.spec import Actions, Engine, Observation
 from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.evaluate import evaluate, results, split_seeds
 from drive_rl.drivers.observations import Batch

@@ -11,8 +11,9 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import VecTransposeImage, is_vecenv_wrapped
 
+from drive_rl.config.driver_spec import DqnSpec, PpoSpec
 from drive_rl.config.reader import load_run
-from drive_rl.config.spec import DqnSpec, Engine, Observation, PpoSpec
+from drive_rl.config.spec import Engine, Observation
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import (
     build_model,

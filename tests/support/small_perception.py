@@ -5,8 +5,9 @@ from typing import Any
 
 import small_specs
 
+from drive_rl.config.driver_spec import EncoderSpec
 from drive_rl.config.perception_spec import FitSpec, ModelSpec, PerceptionSpec
-from drive_rl.config.spec import EncoderSpec, WorldSpec
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.perception.training.trainer import fit
 from drive_rl.run.folder import RunFolder
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from drive_rl.config.perception_spec import DataSpec
 from drive_rl.config.reader import load_world
-from drive_rl.config.spec import SPLITS, Split, WorldSpec
+from drive_rl.config.spec import SPLITS, Split
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.perception.data.rendered_dataset import road_frames
 from drive_rl.perception.data.samples import Frames
 from drive_rl.perception.data.writer import write_data

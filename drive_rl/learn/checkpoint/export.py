@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+from drive_rl.config.driver_spec import LearnerSpec
+from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.reader import dump, is_perception_spec, read_run
-from drive_rl.config.spec import LearnerSpec, RunSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint.checkpoint import weights_only
 from drive_rl.learn.pretrained import PERCEPTION_MODEL

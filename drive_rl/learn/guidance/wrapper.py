@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from drive_rl.config.spec import GuidanceSpec
+from drive_rl.config.driver_spec import GuidanceSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.guidance.lane_net import LANE_STATE, MOTION, LaneStateNet
 from drive_rl.run.storage.arrays import read_arrays

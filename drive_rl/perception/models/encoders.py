@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from drive_rl.config.spec import EncoderSpec
+from drive_rl.config.driver_spec import EncoderSpec
 from drive_rl.errors import DriveRLError
 
 SMALLEST_PX = 16

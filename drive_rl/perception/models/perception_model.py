@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drive_rl.config.perception_spec import ModelSpec, PerceptionSpec
-from drive_rl.config.spec import WorldSpec
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, WEATHER, anchor_rows
 from drive_rl.perception.models.encoders import Encoder
 from drive_rl.perception.models.lane_fit import RoadFit

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import Observation, WorldSpec
+from drive_rl.config.spec import Observation
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.report.film.canvas import (
     AMBER,
     BLUE,

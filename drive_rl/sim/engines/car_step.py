@@ -8,7 +8,7 @@ these functions; they know no pictures.
 import math
 from typing import NamedTuple
 
-from drive_rl.config.spec import WorldSpec
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.engines.map_cache import Array
 from drive_rl.sim.map.geometry import wrap

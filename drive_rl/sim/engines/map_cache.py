@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from drive_rl.config.spec import WorldSpec
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.renderer import WEAR, Scene
 from drive_rl.sim.sensors.solids import car_solids

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import WorldSpec
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.sim.engines.bullet_camera import BulletCamera
 from drive_rl.sim.sensors.pinhole import Rays, cast_rays
 from drive_rl.sim.sensors.renderer import Scene, render

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import CameraSpec
+from drive_rl.config.car_spec import CameraSpec
 from drive_rl.sim.compiled import njit
 
 TEXEL_M = 0.125

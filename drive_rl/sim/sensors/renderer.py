@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import RoadSpec
+from drive_rl.config.world_spec import RoadSpec
 from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE, Appearance
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.distance_field import Field

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import CarSpec
+from drive_rl.config.car_spec import CarSpec
 from drive_rl.sim.compiled import njit
 
 BOX, WHEEL = 0.0, 1.0

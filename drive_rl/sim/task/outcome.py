@@ -6,7 +6,7 @@ It knows roads, the pace, rewards and ends; it knows no engine and no camera.
 import math
 from typing import NamedTuple, get_args
 
-from drive_rl.config.spec import WorldSpec
+from drive_rl.config.world_spec import WorldSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.geometry import KNOT_M, pose_at, project, wrap
 from drive_rl.sim.map.speed_profile import lane_curvature

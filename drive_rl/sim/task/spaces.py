@@ -9,7 +9,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import Actions, Observation, TaskSpec, WorldSpec
+from drive_rl.config.spec import Actions, Observation
+from drive_rl.config.world_spec import TaskSpec, WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.outcome import STATE_FIELDS
 

@@ -7,9 +7,9 @@ import pytest
 import small_recipes
 import torch
 
+from drive_rl.config.driver_spec import ENCODERS
 from drive_rl.config.perception_spec import DataSpec
 from drive_rl.config.reader import load_world
-from drive_rl.config.spec import ENCODERS
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import along_road, held_out
 from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Frames

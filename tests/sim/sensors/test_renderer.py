@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scenes import PLAIN, ROAD, SHADES, opencv_pixels, picture, pinhole_row, straight_scene
 
+from drive_rl.config.car_spec import CameraSpec, CarSpec
 from drive_rl.config.reader import load_world
-from drive_rl.config.spec import CameraSpec, CarSpec
 from drive_rl.sim.appearance import ASPHALT, MARKING, Appearance, draw_appearance
 from drive_rl.sim.sensors.pinhole import focal_px
 from drive_rl.sim.sensors.renderer import BACKGROUND, EGO_LANE, LINE, VEHICLE, Scene

@@ -1,0 +1,208 @@
+"""What can be declared of a driver: its encoder, its guidance while it learns, PPO, DQN, and the reference driver."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from drive_rl.config.spec import Actions, Fraction, NonNegative, Observation, Positive, Spec
+
+ENCODERS = ("small", "nature", "impala", "pilotnet", "resnet18", "unet")
+
+LogStd = Annotated[float, Field(ge=-10, le=5)]
+
+
+class EncoderSpec(Spec):
+    """The image encoder of drivers and of perception models."""
+
+    kind: str = Field(
+        default="small", description=f"Network family: {', '.join(ENCODERS)}; or timm:NAME (the extra `timm`)."
+    )
+    features: int = Field(default=128, ge=8, le=4096, description="Length of the feature vector.")
+
+    @model_validator(mode="after")
+    def _known_kind(self) -> Self:
+        # A plain name alone: timm reads `hf-hub:OWNER/NAME` and `local-dir:/PATH` from elsewhere.
+        if self.kind not in ENCODERS and not re.fullmatch(r"timm:[a-z0-9_.]{1,100}", self.kind):
+            raise ValueError(
+                f"kind = {self.kind[:100]!r}: expected one of {', '.join(ENCODERS)}, or timm:NAME, a name of"
+                " timm.list_models()"
+            )
+        return self
+
+
+class DriverEncoderSpec(EncoderSpec):
+    """The image encoder of a driver, which may start from what a perception model has learned."""
+
+    init_from: str | None = Field(
+        default=None, description="A perception run or model whose encoder this one starts from (null: from scratch)."
+    )
+    frozen: bool = Field(default=False, description="Leave it as it started; the rest of the driver learns alone.")
+
+    @model_validator(mode="after")
+    def _frozen_has_a_start(self) -> Self:
+        if self.frozen and self.init_from is None:
+            raise ValueError("frozen = true: a random encoder would stay random; fix: set encoder.init_from")
+        return self
+
+
+class GuidanceSpec(Spec):
+    """How a driver that sees the camera alone is helped by the true lane state while it learns.
+
+    A CNN learns to tell the lane state from the pictures, and the policy learns from what it tells.
+    """
+
+    learning_rate: Positive = Field(default=3e-3, ge=1e-8, le=1, description="Adam step size of the CNN.")
+    learning_rate_end: NonNegative = Field(
+        default=1e-4, le=1, description="Step size at the end of the budget (linear)."
+    )
+    batch_size: int = Field(default=64, ge=1, le=100_000, description="Pictures in a minibatch of the CNN.")
+    passes: Positive = Field(default=2, le=100, description="How often a picture is learned from, on average.")
+    pictures: int = Field(default=8192, ge=1, le=10_000_000, description="Latest pictures kept to learn from.")
+    truth_fraction: Fraction = Field(
+        default=0.5,
+        description="Part of the budget over which fewer and fewer episodes show the policy the true state.",
+    )
+    at_rest: Fraction = Field(
+        default=0.0,
+        description="Share of the CNN's lessons made into those of a car at rest: one picture at all times, no motion.",
+    )
+
+
+class _LearnerSpec(Spec):
+    """What PPO and DQN have in common."""
+
+    name: str = Field(description="The file's name.")
+    description: str = Field(default="", description="One line for `drive-rl list`.")
+    observation: Observation = Field(default="camera", description="What the driver sees.")
+    encoder: DriverEncoderSpec = Field(default=DriverEncoderSpec(), description="The image encoder.")
+    perception_model: str | None = Field(
+        default=None,
+        description="A perception run or model that tells the policy the lane state, learning nothing more; asks for"
+        " observation = camera+state, of which it takes the pictures and what a car measures of itself.",
+    )
+    guidance: GuidanceSpec | None = Field(
+        default=None,
+        description="Help from the true lane state while learning from `camera`; null: pixels and reward alone.",
+    )
+    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        default=(64, 64), description="Layers between what is seen and actions or values."
+    )
+    num_envs: int = Field(default=8, ge=1, le=100_000, description="Environments stepped together.")
+
+    learning_rate: Positive = Field(default=5e-4, ge=1e-8, le=1, description="Adam step size.")
+    learning_rate_end: NonNegative = Field(
+        default=5e-5, le=1, description="Step size at the end of the budget (linear)."
+    )
+    gamma: Fraction = Field(default=0.95, description="Discount.")
+    retry: Fraction = Field(
+        default=0.5, description="Chance that an episode takes place on a road that was failed before."
+    )
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether a driver that sees the camera alone is helped by the true lane state while it learns."""
+        return self.observation == "camera" and self.guidance is not None
+
+    @model_validator(mode="after")
+    def _sees_what_it_learns_from(self) -> Self:
+        if self.perception_model is not None and self.observation != "camera+state":
+            raise ValueError(
+                f"perception_model = {self.perception_model!r}: with observation = {self.observation} it lacks"
+                " pictures or the car's sensors; fix: observation = camera+state"
+            )
+        if self.encoder.init_from is not None and (self.perception_model is not None or self.observation == "state"):
+            raise ValueError(
+                f"encoder.init_from = {self.encoder.init_from!r}: a policy that sees the lane state has no encoder;"
+                " fix: encoder.init_from = null"
+            )
+        return self
+
+
+class PpoSpec(_LearnerSpec):
+    """PPO (Schulman et al. 2017, arXiv 1707.06347) on stable-baselines3."""
+
+    algorithm: Literal["ppo"]
+    actions: Actions = Field(default="continuous", description="Continuous steering and pedal, or the world's grid.")
+    steps_per_update: int = Field(
+        default=256, ge=2, le=100_000, description="Steps of each environment between updates."
+    )
+    batch_size: int = Field(default=256, ge=2, le=1_000_000, description="Samples in a minibatch.")
+    epochs: int = Field(default=4, ge=1, le=100, description="Passes over the samples of an update.")
+    gae_lambda: Fraction = Field(default=0.9, description="Lambda of the advantage estimate.")
+    clip_range: Positive = Field(default=0.2, ge=1e-6, le=10, description="PPO's clip.")
+    entropy_coef: NonNegative = Field(default=0.0, le=10, description="Weight of the entropy bonus.")
+    value_coef: NonNegative = Field(default=0.5, le=10, description="Weight of the value loss.")
+    max_grad_norm: Positive = Field(default=0.5, ge=1e-6, le=1000, description="Gradient clip.")
+    log_std_init: tuple[LogStd, LogStd] = Field(
+        default=(-1.8, -0.7), description="Log of the first action noise of steering and pedal (continuous)."
+    )
+
+    @model_validator(mode="after")
+    def _batch_fits(self) -> Self:
+        samples = self.num_envs * self.steps_per_update
+        if self.batch_size > samples:
+            raise ValueError(
+                f"batch_size = {self.batch_size} is more than the {samples} samples of an update"
+                f" (num_envs x steps_per_update); fix: batch_size <= {samples}"
+            )
+        return self
+
+
+class DqnSpec(_LearnerSpec):
+    """DQN (Mnih et al. 2015, doi 10.1038/nature14236) on stable-baselines3."""
+
+    algorithm: Literal["dqn"]
+    actions: Literal["discrete"] = Field(default="discrete", description="DQN chooses from the world's action grid.")
+    buffer_size: int = Field(default=40_000, ge=100, le=10_000_000, description="Transitions kept.")
+    learning_starts: int = Field(default=1000, ge=1, le=10_000_000, description="Steps before the first update.")
+    batch_size: int = Field(default=64, ge=1, le=100_000, description="Samples in a minibatch.")
+    train_every: int = Field(default=1, ge=1, le=100_000, description="Steps of each environment between updates.")
+    gradient_steps: int = Field(default=2, ge=1, le=10_000, description="Gradient steps in an update.")
+    n_steps: int = Field(
+        default=1, ge=1, le=100, description="Rewards summed before a value is asked for (n-step returns)."
+    )
+    target_update_every: int = Field(
+        default=500, ge=1, le=10_000_000, description="Steps between updates of the target network."
+    )
+    tau: Fraction = Field(
+        default=1.0, gt=0, description="How far such an update moves it towards the values; 1: copies them."
+    )
+    exploration_fraction: Fraction = Field(default=0.3, description="Part of the budget over which exploration falls.")
+    exploration_end: Fraction = Field(default=0.02, description="Chance of a random action from then on.")
+    max_grad_norm: Positive = Field(default=10, ge=1e-6, le=1000, description="Gradient clip.")
+
+    @model_validator(mode="after")
+    def _a_step_fits(self) -> Self:
+        if self.buffer_size < self.num_envs:
+            raise ValueError(
+                f"buffer_size = {self.buffer_size} does not hold one step of num_envs = {self.num_envs}; fix:"
+                f" buffer_size >= {self.num_envs}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_step_of_two_observations(self) -> Self:
+        if self.observation == "camera+state" and self.perception_model is None and self.n_steps > 1:
+            raise ValueError(
+                f"n_steps = {self.n_steps}: the replay buffer of observation = camera+state knows single steps only;"
+                " fix: n_steps = 1"
+            )
+        return self
+
+
+class ReferenceSpec(Spec):
+    """A privileged driver: pure-pursuit steering and proportional speed control (Coulter 1992; Snider 2009)."""
+
+    name: str = Field(description="The file's name.")
+    description: str = Field(default="", description="One line for `drive-rl list`.")
+    algorithm: Literal["reference"]
+    observation: Literal["state"] = Field(default="state", description="It is given the true lane state.")
+    actions: Literal["continuous"] = Field(default="continuous", description="Continuous steering and pedal.")
+    lookahead_s: Positive = Field(default=0.6, le=10, description="Look-ahead distance over speed [s].")
+    min_lookahead_m: Positive = Field(default=4.0, le=100, description="Smallest look-ahead distance [m].")
+    speed_gain: Positive = Field(default=0.6, le=100, description="Pedal over speed error [s/m].")
+
+
+LearnerSpec = PpoSpec | DqnSpec
+AgentSpec = Annotated[PpoSpec | DqnSpec | ReferenceSpec, Field(discriminator="algorithm")]

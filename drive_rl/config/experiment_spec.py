@@ -1,0 +1,105 @@
+"""What can be declared of an experiment: which driver learns in which world, its budget and its evaluation."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from drive_rl.config.driver_spec import DqnSpec, LearnerSpec
+from drive_rl.config.spec import Engine, Fraction, Spec, Track, Weight
+from drive_rl.config.world_spec import WorldSpec
+
+
+def _dqn_learns(agent: DqnSpec, budget_steps: int) -> None:
+    """Refuse a DQN that would end its budget without an update, or on the target network that it began with."""
+    if agent.learning_starts >= budget_steps:
+        raise ValueError(
+            f"agent.learning_starts = {agent.learning_starts}: DQN would learn nothing within budget_steps ="
+            f" {budget_steps}; fix: a smaller agent.learning_starts, or budget_steps > {agent.learning_starts}"
+        )
+    if agent.target_update_every > budget_steps:
+        raise ValueError(
+            f"agent.target_update_every = {agent.target_update_every} is more than budget_steps = {budget_steps}: the"
+            f" target network would never learn; fix: agent.target_update_every <= {budget_steps}"
+        )
+
+
+class EvalSpec(Spec):
+    """Held-out evaluation while training: always the first roads of the val split."""
+
+    every_steps: int = Field(default=10_000, ge=1, description="Training steps between evaluations.")
+    episodes: int = Field(default=20, ge=1, le=1000, description="Val roads driven each time.")
+    stop_at_success: Fraction | None = Field(
+        default=None, description="Stop once this success rate is held (null: never)."
+    )
+    stop_after: int = Field(default=2, ge=1, le=100, description="Evaluations in a row that must hold the bar.")
+
+
+class RunSpec(Spec):
+    """An experiment: which driver learns in which world, with what budget."""
+
+    name: str = Field(description="The file's name.")
+    description: str = Field(default="", description="One line for `drive-rl list`.")
+    world: WorldSpec = Field(description="The world: a name, or a mapping with `base: NAME` and differences.")
+    agent: Annotated[LearnerSpec, Field(discriminator="algorithm")] = Field(
+        description="The driver: a name, or a mapping with `base: NAME` and differences."
+    )
+    train_tiers: dict[str, Weight] = Field(
+        default={}, description="Weights of the world's road tiers on training roads, where they are to differ."
+    )
+    engine: Engine = Field(
+        default="bullet", description="`bullet` (PyBullet, one car at a time), or `batch` (all cars in compiled code)."
+    )
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of weights, exploration and the order of roads.")
+    budget_steps: int = Field(default=100_000, ge=1, le=10**12, description="Environment steps to train for.")
+    checkpoint_every: int = Field(default=20_000, ge=1, le=10**12, description="Steps between numbered checkpoints.")
+    keep_checkpoints: int = Field(default=2, ge=1, le=10_000, description="Numbered checkpoints kept, newest first.")
+    evaluation: EvalSpec = Field(default=EvalSpec(), description="Held-out evaluation.")
+    track: Track = Field(default="wandb", description="Tracker.")
+    project: str = Field(default="drive-rl", description="The tracker's project.")
+
+    @model_validator(mode="after")
+    def _trains_on_tiers_of_its_world(self) -> Self:
+        known = self.world.road.tiers
+        for tier, weight in self.train_tiers.items():
+            if tier not in known:
+                raise ValueError(
+                    f"train_tiers.{tier} = {weight:g}: expected a tier of the world; fix: one of {', '.join(known)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> Self:
+        if isinstance(self.agent, DqnSpec):
+            _dqn_learns(self.agent, self.budget_steps)
+        guidance = self.agent.guidance if self.agent.observation == "camera" else None
+        if guidance is not None and guidance.batch_size > guidance.passes * self.budget_steps:
+            raise ValueError(
+                f"agent.guidance.batch_size = {guidance.batch_size} is more than the {guidance.passes:g} passes over"
+                f" budget_steps = {self.budget_steps} pictures make: the CNN would never learn; fix: a smaller"
+                " agent.guidance.batch_size, or a larger budget_steps"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _route_can_be_driven_in_time(self) -> Self:
+        car, task, length_m = self.world.car, self.world.task, self.world.road.length_m
+        start_mps, limit_s = task.start_speed_mps[1], task.time_limit_s
+        farthest_m = min(
+            start_mps * limit_s + car.drive_force_n / car.mass_kg * limit_s**2 / 2,
+            max(start_mps, car.top_speed_mps) * limit_s,
+        )
+        if farthest_m < length_m:
+            raise ValueError(
+                f"world.task.time_limit_s = {limit_s:g} is too short for world.road.length_m = {length_m:g}: at full"
+                f" throttle the car gets {farthest_m:.3g} m far, and no driver could succeed; fix: a longer"
+                " world.task.time_limit_s or a shorter road"
+            )
+        return self
+
+    @property
+    def training_world(self) -> WorldSpec:
+        """The world with the weights that its road tiers have on training roads."""
+        raw = self.world.model_dump()
+        for name, weight in self.train_tiers.items():
+            raw["road"]["tiers"][name]["weight"] = weight
+        return WorldSpec.model_validate(raw)

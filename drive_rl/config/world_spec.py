@@ -1,0 +1,271 @@
+"""What can be declared of a world: the road, the task, the reward, the appearance; the car lies in `car_spec`."""
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from drive_rl.config.car_spec import CameraSpec, CarSpec
+from drive_rl.config.spec import Bounds, NonNegative, Spec, Weight
+
+FREE_CAR_LENGTHS = 6
+"""How much of a road stays free of parked cars at its start."""
+
+_LEAST_WEIGHT = 0.001
+"""Of the reward's largest weight: t^w of a smaller one is 1 whatever the driver does."""
+
+
+def _ordered(name: str, bounds: Bounds, low: float, high: float) -> None:
+    if not low <= bounds[0] <= bounds[1] <= high:
+        raise ValueError(f"{name} = {list(bounds)}: expected two values, low <= high, within [{low:g}, {high:g}]")
+
+
+class TierSpec(Spec):
+    """One difficulty tier of roads."""
+
+    min_radius_m: float = Field(ge=8, le=1000, description="Smallest radius of the reference line [m].")
+    weight: Weight = Field(description="How often the tier is drawn, relative to the others.")
+
+
+class RoadSpec(Spec):
+    """The road: right-hand traffic; the reference line (d = 0) parts the two directions."""
+
+    length_m: float = Field(default=400, ge=60, le=5000, description="Length of the route [m].")
+    lane_width_m: float = Field(default=3.5, ge=2, le=8, description="Width of each lane [m].")
+    lanes_ahead: int = Field(
+        default=1, ge=1, le=4, description="Lanes in the driving direction; the car keeps the rightmost."
+    )
+    lanes_oncoming: int = Field(default=1, ge=0, le=4, description="Lanes in the other direction (0: a one-way road).")
+    shoulder_m: float = Field(default=0.75, ge=0, le=5, description="Paved width beyond each edge line [m].")
+    line_width_m: float = Field(default=0.15, ge=0.05, le=0.5, description="Width of the painted lines [m].")
+    dash_length_m: float = Field(default=3, ge=0.5, le=20, description="Painted length of a dashed line [m].")
+    dash_gap_m: float = Field(default=6, ge=0.5, le=20, description="Unpainted length of a dashed line [m].")
+    parked_cars_per_km: float = Field(default=0, ge=0, le=50, description="Cars parked on the right-hand side [1/km].")
+    parked_gap_m: float = Field(
+        default=0.2,
+        ge=-0.5,
+        le=5,
+        description="From the right edge line to the parked cars' sides [m]; negative: in the lane.",
+    )
+    tiers: dict[str, TierSpec] = Field(min_length=1, description="Difficulty tiers by name.")
+
+    @property
+    def parked_cars(self) -> int:
+        """How many parked cars are drawn; those that would stand too near to another are left out."""
+        return round(self.parked_cars_per_km * self.length_m / 1000)
+
+    @model_validator(mode="after")
+    def _turns_are_wider_than_the_road(self) -> Self:
+        half_m = max(self.lanes_ahead, self.lanes_oncoming) * self.lane_width_m + self.shoulder_m
+        for name, tier in self.tiers.items():
+            if tier.min_radius_m < half_m + 2:
+                raise ValueError(
+                    f"tiers.{name}.min_radius_m = {tier.min_radius_m:g} is tighter than the road is wide: expected at"
+                    f" least {half_m + 2:g} (half width {half_m:g} m + 2 m); fix: a larger radius or a narrower road"
+                )
+        return self
+
+
+class TaskSpec(Spec):
+    """What the driver must do, and how an episode starts and ends."""
+
+    control_hz: int = Field(default=10, ge=1, le=100, description="Actions a second [Hz].")
+    physics_hz: int = Field(
+        default=100, ge=10, le=1000, description="Bullet steps a second, a multiple of control_hz [Hz]."
+    )
+    target_speed_mps: float = Field(default=12, ge=1, le=60, description="Speed asked for on a straight road [m/s].")
+    lateral_accel_mps2: float = Field(
+        default=2.5, ge=0.2, le=10, description="Bends are asked to be driven at this [m/s^2]."
+    )
+    braking_mps2: float = Field(default=2, ge=0.2, le=10, description="Slowing down asked for ahead of a bend [m/s^2].")
+    min_mean_speed_mps: float = Field(default=5, ge=0, le=60, description="Mean speed that success asks for [m/s].")
+    time_limit_s: float = Field(default=90, ge=1, le=3600, description="The clock; an episode is truncated there [s].")
+    start_offset_m: float = Field(default=0.5, ge=0, le=2, description="Start: offset from the lane centre, +- [m].")
+    start_heading_rad: float = Field(default=0.08, ge=0, le=0.5, description="Start: heading error, +- [rad].")
+    start_speed_mps: Bounds = Field(default=(0, 12), description="Start: lowest and highest speed [m/s].")
+    steer_grid: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
+        default=(-0.8, -0.35, -0.12, 0.0, 0.12, 0.35, 0.8),
+        min_length=1,
+        max_length=64,
+        description="Discrete steering.",
+    )
+    pedal_grid: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
+        default=(-0.5, 0.05, 0.6), min_length=1, max_length=64, description="Discrete pedal; actions = steer x pedal."
+    )
+
+    @property
+    def max_steps(self) -> int:
+        """Control steps after which the clock ends an episode."""
+        return math.ceil(self.time_limit_s * self.control_hz)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _ordered("start_speed_mps", self.start_speed_mps, 0, 60)
+        if min(self.steer_grid) >= 0 or max(self.steer_grid) <= 0:
+            raise ValueError(
+                f"steer_grid = {list(self.steer_grid)}: discrete actions could not steer both ways; fix: a value above"
+                " 0 and one below"
+            )
+        if max(self.pedal_grid) <= 0:
+            raise ValueError(
+                f"pedal_grid = {list(self.pedal_grid)}: discrete actions could never speed up; fix: a value above 0"
+            )
+        if self.min_mean_speed_mps > self.target_speed_mps:
+            raise ValueError(
+                f"min_mean_speed_mps = {self.min_mean_speed_mps:g} is more than target_speed_mps ="
+                f" {self.target_speed_mps:g}: success would ask for more speed than is ever asked for; fix: "
+                f"min_mean_speed_mps <= {self.target_speed_mps:g}"
+            )
+        if self.physics_hz % self.control_hz:
+            raise ValueError(
+                f"physics_hz = {self.physics_hz} is no multiple of control_hz = {self.control_hz};"
+                f" fix: physics_hz = {self.control_hz * math.ceil(self.physics_hz / self.control_hz)}"
+            )
+        return self
+
+
+class RewardSpec(Spec):
+    """Reward = weighted product (or sum) of terms in [0, 1]; the score never looks at it."""
+
+    combine: Literal["product", "sum"] = Field(
+        default="product", description="product: prod(t^w); sum: sum(w t) / sum(w)."
+    )
+    lane: NonNegative = Field(default=1, le=100, description="Weight: near the lane's centre line.")
+    speed: NonNegative = Field(default=1, le=100, description="Weight: near the speed asked for.")
+    heading: NonNegative = Field(default=0, le=100, description="Weight: along the road.")
+    comfort: NonNegative = Field(default=0, le=100, description="Weight: small lateral acceleration and steering rate.")
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> Self:
+        weights = self.lane, self.speed, self.heading, self.comfort
+        if max(weights) <= 0:
+            raise ValueError("all weights are 0: the reward would say nothing; fix: give one term a weight > 0")
+        if max(weights) < _LEAST_WEIGHT:
+            raise ValueError(
+                f"the largest weight is {max(weights):g}: the reward would hardly depend on the driving; fix: give one"
+                f" term a weight of {_LEAST_WEIGHT:g} or more"
+            )
+        return self
+
+
+class AppearanceSpec(Spec):
+    """Ranges (low, high) that each episode's look is drawn from; shades are reflectances in [0, 1]."""
+
+    asphalt: Bounds = Field(default=(0.18, 0.38), description="Shade of the asphalt.")
+    verge: Bounds = Field(default=(0.25, 0.55), description="Shade of the verge.")
+    greenness: Bounds = Field(default=(0.2, 1.0), description="Verge colour from dry earth (0) to grass (1).")
+    marking: Bounds = Field(default=(0.75, 1.0), description="Shade of the painted lines.")
+    sky: Bounds = Field(default=(0.6, 0.95), description="Shade of the sky.")
+    wear: Bounds = Field(default=(0.0, 0.5), description="How worn lines and asphalt are.")
+    brightness: Bounds = Field(default=(0.75, 1.2), description="Factor on the whole picture.")
+    camera_height_error_m: float = Field(default=0.05, ge=0, le=0.5, description="Mount height error, +- [m].")
+    camera_pitch_error_rad: float = Field(default=0.01, ge=0, le=0.2, description="Mount pitch error, +- [rad].")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name in ("asphalt", "verge", "greenness", "marking", "sky", "wear"):
+            _ordered(name, getattr(self, name), 0, 1)
+        _ordered("brightness", self.brightness, 0.1, 3)
+        return self
+
+
+class WorldSpec(Spec):
+    """A world: one file in `envs/`, one Gymnasium id."""
+
+    name: str = Field(description="The file's name; `lane_follow` becomes `drive_rl/LaneFollow-v0`.")
+    description: str = Field(default="", description="One line for `drive-rl list`.")
+    road: RoadSpec = Field(description="The road.")
+    car: CarSpec = Field(default=CarSpec(), description="The car.")
+    camera: CameraSpec = Field(default=CameraSpec(), description="The driver's camera.")
+    task: TaskSpec = Field(default=TaskSpec(), description="The task.")
+    reward: RewardSpec = Field(default=RewardSpec(), description="The reward.")
+    appearance: AppearanceSpec = Field(default=AppearanceSpec(), description="The look.")
+
+    @model_validator(mode="after")
+    def _camera_above_ground(self) -> Self:
+        if self.appearance.camera_height_error_m >= self.camera.height_m:
+            raise ValueError(
+                f"appearance.camera_height_error_m = {self.appearance.camera_height_error_m:g} would put the camera"
+                f" under ground: expected less than camera.height_m = {self.camera.height_m:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _starts_in_the_lane(self) -> Self:
+        half_m = self.road.lane_width_m / 2
+        if self.task.start_offset_m >= half_m:
+            raise ValueError(
+                f"task.start_offset_m = {self.task.start_offset_m:g} reaches out of the lane: expected less than half"
+                f" of road.lane_width_m = {self.road.lane_width_m:g}; fix: task.start_offset_m < {half_m:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _car_can_do_the_task(self) -> Self:
+        fastest_mps = max(self.car.top_speed_mps, self.task.start_speed_mps[1])
+        if fastest_mps < self.task.min_mean_speed_mps:
+            raise ValueError(
+                f"task.min_mean_speed_mps = {self.task.min_mean_speed_mps:g} is more than the car's top speed of"
+                f" {fastest_mps:.3g} m/s; fix: a smaller task.min_mean_speed_mps, or more car.drive_force_n and"
+                " car.power_w"
+            )
+        for name, tier in self.road.tiers.items():
+            if tier.min_radius_m < self.car.turning_radius_m:
+                raise ValueError(
+                    f"road.tiers.{name}.min_radius_m = {tier.min_radius_m:g} is tighter than the car turns: its radius"
+                    f" at car.max_steer_rad = {self.car.max_steer_rad:g} is {self.car.turning_radius_m:.3g} m; fix: a"
+                    " larger radius or car.max_steer_rad"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _parked_cars_leave_room(self) -> Self:
+        room_m = self.road.lanes_ahead * self.road.lane_width_m + self.road.parked_gap_m
+        if self.road.parked_cars_per_km and room_m <= self.car.width_m / 2:
+            raise ValueError(
+                f"road.parked_gap_m = {self.road.parked_gap_m:g} leaves no way past the parked cars for a car of"
+                f" car.width_m = {self.car.width_m:g}; fix: a larger road.parked_gap_m or road.lane_width_m, or"
+                " road.parked_cars_per_km = 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _parked_cars_have_room(self) -> Self:
+        free_m = FREE_CAR_LENGTHS * self.car.length_m
+        if self.road.parked_cars and free_m > self.road.length_m:
+            raise ValueError(
+                f"road.parked_cars_per_km = {self.road.parked_cars_per_km:g}: the first {FREE_CAR_LENGTHS} car lengths"
+                f" stay free, {free_m:g} m with car.length_m = {self.car.length_m:g}, and the road has road.length_m ="
+                f" {self.road.length_m:g}; fix: road.length_m >= {free_m:g}, a shorter car, or"
+                " road.parked_cars_per_km = 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _camera_sees_the_road(self) -> Self:
+        camera = self.camera
+        lowest_rad = camera.pitch_rad + math.atan(
+            (camera.height_px - 1) / camera.width_px * math.tan(camera.fov_rad / 2)
+        )
+        needed_rad = math.atan(camera.height_m / self.road.length_m)
+        if lowest_rad < needed_rad:
+            raise ValueError(
+                f"camera.pitch_rad = {camera.pitch_rad:g}: no road in the picture, only sky and what lies more than"
+                f" road.length_m = {self.road.length_m:g} away; fix: camera.pitch_rad >="
+                f" {camera.pitch_rad + needed_rad - lowest_rad:.3g}, or a larger camera.fov_rad"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _road_stands_out(self) -> Self:
+        look, grey = self.appearance, self.camera.channels == "grey"
+        darkest = min(look.asphalt[0], look.verge[0], look.marking[0])
+        lightest = max(look.asphalt[1], look.verge[1], look.marking[1])
+        contrast = max(min(1, light * lightest) - min(1, light * darkest) for light in look.brightness)
+        if contrast < 1 / 255 and (grey or look.brightness[1] * lightest < 1 / 255):
+            raise ValueError(
+                f"appearance: asphalt = {list(look.asphalt)}, verge = {list(look.verge)} and marking ="
+                f" {list(look.marking)} look the same at brightness = {list(look.brightness)}: the pictures would not"
+                " show the road; fix: shades that differ"
+            )
+        return self
