@@ -11,25 +11,17 @@ A name registered here goes wherever one of ours does: into YAML, onto the comma
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from drive_rl.config.extensions import Kind, load_file, register
 
-__all__ = ["MetricAbout", "data_format", "driver", "encoder", "head", "load", "metric", "reward_term"]
+__all__ = ["driver", "encoder", "load", "reward_term"]
 
 load = load_file
 """Run a plugin file; a script's `--plugin FILE.py`."""
 
 _Made = TypeVar("_Made", bound=Callable[..., Any])
 _Decorator = Callable[[_Made], _Made]
-
-
-class MetricAbout(NamedTuple):
-    """How tables show a metric."""
-
-    label: str
-    unit: str
-    better: Literal["higher", "lower", "neither"]
 
 
 def encoder(name: str) -> _Decorator:

@@ -31,10 +31,12 @@ from drive_rl.cli.options import (
     OldKind,
     OldWorld,
     Overwrite,
+    PluginOption,
     Runs,
     SeedOption,
     SplitOption,
     TrackOption,
+    Trust,
     WorldChanges,
     changes_of,
     check_out,
@@ -76,7 +78,6 @@ RunArg = Annotated[
         autocompletion=runs_here,
     ),
 ]
-Trust = Annotated[bool, typer.Option("--trust", help="Open a stable-baselines3 zip: it can run its author's code.")]
 
 
 def main() -> NoReturn:
@@ -154,6 +155,8 @@ def train(
         ),
     ] = None,
     film: Annotated[bool, typer.Option(help="Film one held-out road at the end.")] = True,
+    plugin: PluginOption = None,
+    trust: Trust = False,
 ) -> None:
     """Train a driver, or resume a stopped run.
 
@@ -201,6 +204,7 @@ def eval_command(
     ] = None,
     overwrite: Overwrite = False,
     device: Device = "auto",
+    plugin: PluginOption = None,
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     old_world: OldWorld = None,
@@ -257,6 +261,7 @@ def render(
     ),
     overwrite: Overwrite = False,
     device: Device = "auto",
+    plugin: PluginOption = None,
     trust: Trust = False,
     old_world: OldWorld = None,
 ) -> None:
@@ -282,7 +287,7 @@ def render(
 
 
 @app.command("list")
-def list_command(runs: Runs = Path("runs")) -> None:
+def list_command(runs: Runs = Path("runs"), plugin: PluginOption = None, trust: Trust = False) -> None:
     """List worlds, drivers, experiments and runs.
 
     Perception recipes, too. Of each run: its last step, its best held-out result, and its state; the newest is last.
@@ -308,6 +313,8 @@ def show(
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="Changes, as in `drive-rl train`.", autocompletion=experiment_changes),
     ] = None,
+    plugin: PluginOption = None,
+    trust: Trust = False,
     old_kind: OldKind = None,
 ) -> None:
     """Print a world, driver, experiment or run.
@@ -335,6 +342,8 @@ def doctor() -> None:
 def track_command(
     run: RunArg,
     track: TrackOption = None,
+    plugin: PluginOption = None,
+    trust: Trust = False,
 ) -> None:
     """Record a run in W&B or TensorBoard afterwards.
 
@@ -350,6 +359,8 @@ def export(
     run: RunArg,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The driver's name: it becomes agents/NAME/.")],
     overwrite: Overwrite = False,
+    plugin: PluginOption = None,
+    trust: Trust = False,
 ) -> None:
     """Put a run's best driver on the shelf.
 

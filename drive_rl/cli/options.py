@@ -9,6 +9,8 @@ from typing import Annotated, Literal, TextIO
 import typer
 
 from drive_rl.cli.completion import world_changes
+from drive_rl.config.extensions import load_file
+from drive_rl.config.plugin_spec import trust_specs
 from drive_rl.config.shelf import home
 from drive_rl.config.spec import Track
 from drive_rl.errors import DriveRLError
@@ -46,6 +48,37 @@ def _now(old: str, new: str) -> Callable[[str | None], None]:
     return refuse
 
 
+def _load_plugins(files: list[Path] | None) -> list[Path] | None:
+    """Run the plugins that the command line names, before the verb reads any spec."""
+    for file in files or []:
+        load_file(file)
+    return files
+
+
+def _trust(trusts: bool) -> bool:
+    if trusts:
+        trust_specs()
+    return trusts
+
+
+PluginOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        parser=path_of,
+        metavar="FILE.py",
+        help="Run a plugin first, Python that registers encoders, reward terms and more; may be given again.",
+        show_default=False,
+        is_eager=True,
+        callback=_load_plugins,
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Run code of others: the plugins a spec names, and what a driver's zip holds.", callback=_trust
+    ),
+]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs; auto says its choice.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
 SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Which roads; never tune on test.")]

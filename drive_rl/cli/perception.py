@@ -10,10 +10,12 @@ from drive_rl.cli.completion import models_and_runs, recipes, runs_here, world_c
 from drive_rl.cli.options import (
     Device,
     Overwrite,
+    PluginOption,
     Runs,
     SeedOption,
     SplitOption,
     TrackOption,
+    Trust,
     changes_of,
     check_out,
     longer,
@@ -68,6 +70,8 @@ def fit(
             autocompletion=runs_here,
         ),
     ] = None,
+    plugin: PluginOption = None,
+    trust: Trust = False,
 ) -> None:
     """Teach a model to see, or resume a stopped run.
 
@@ -104,6 +108,8 @@ def look(
         Path, typer.Option(parser=path_of, metavar="FILE", help="A .png of stills, or a film: .mp4 or .gif.")
     ] = Path("look.png"),
     overwrite: Overwrite = False,
+    plugin: PluginOption = None,
+    trust: Trust = False,
 ) -> None:
     """Show where a model looks, and how much of that is on the lane's markings.
 
@@ -136,6 +142,8 @@ def make(
     weather: Annotated[bool, typer.Option("--weather", help="Fog, dusk and rain beside clear weather.")] = False,
     out: Annotated[Path, typer.Option(parser=path_of, metavar="DIR", help="The folder to write.")] = Path("data"),
     overwrite: Overwrite = False,
+    plugin: PluginOption = None,
+    trust: Trust = False,
 ) -> None:
     """Write labelled pictures of a world's roads.
 
@@ -172,6 +180,8 @@ def bench_perception(
         typer.Option(metavar="METRIC>=N", help="What every model must reach, or exit with 1; may be given again."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is done already.")] = False,
+    plugin: PluginOption = None,
+    trust: Trust = False,
 ) -> None:
     """Judge models by what they see, how fast, how robustly, and how a car drives on it.
 

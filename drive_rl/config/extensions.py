@@ -105,7 +105,9 @@ def reserve(kind: Kind, names: Iterable[str]) -> None:
 
 
 def find(kind: Kind, name: str) -> Extension | None:
-    """Return what is registered under a name; installed packages are asked last. None: nothing."""
+    """Return what is registered under a name; installed packages are asked last. None: nothing, or one of ours."""
+    if name in _loaded.reserved[kind] or not _NAME.fullmatch(name):
+        return None
     if (kind, name) not in _loaded.extensions:
         load_installed()
     return _loaded.extensions.get((kind, name))
@@ -126,14 +128,22 @@ def plugins() -> list[Plugin]:
 def unknown(kind: Kind, name: str, ours: Iterable[str]) -> str:
     """Return what is wrong with a name that neither we nor a plugin has, and the fix."""
     known = [*ours, *registered(kind)]
+    if not known:
+        return f"no plugin registers such a {_words(kind)}; fix: --plugin FILE.py with the one that does"
+    close = nearest(name, known)
+    guess = f"{close} " if close.startswith("did") else ""
     return (
-        f"expected one of {', '.join(known)}; {nearest(name, known)}, or --plugin FILE.py with the plugin that"
-        f" registers it"
+        f"expected one of {', '.join(known)}; {guess}fix: one of them, or --plugin FILE.py with the plugin that"
+        f" registers {name!r}"
     )
 
 
-def load_file(file: Path | str) -> Plugin:
+def load_file(file: Path | str, sha256: str | None = None) -> Plugin:
     """Run a plugin file; the same file again does nothing.
+
+    Args:
+        file: The file.
+        sha256: Run it only if this is its SHA-256.
 
     Raises:
         DriveRLError: it cannot be read or run, or registers nothing; then nothing of it stays registered.
@@ -145,6 +155,11 @@ def load_file(file: Path | str) -> Plugin:
         plugin = Plugin(file.absolute(), read_plain(file, _LARGEST))
     except OSError as error:
         raise DriveRLError(f"{file}: plugin cannot be read ({error.strerror}); fix: check the path") from error
+    if sha256 not in (None, plugin.sha256):
+        raise DriveRLError(
+            f"{file}: plugin has SHA-256 {plugin.sha256[:12]}, expected {str(sha256)[:12]}: it was edited; fix: restore"
+            " it, or --plugin FILE.py with the file as it was"
+        )
     if any(plugin.sha256 == other.sha256 for other in _loaded.plugins):
         return plugin
     name = f"drive_rl_plugin_{re.sub(r'[^a-zA-Z0-9]', '_', file.stem)}_{plugin.sha256[:8]}"
@@ -214,7 +229,8 @@ def _run(plugin: Plugin, run: Callable[[], object]) -> None:
         _loaded.extensions.update(before)
         if isinstance(error, DriveRLError | KeyboardInterrupt):
             raise
-        raise DriveRLError(f"{plugin}: plugin cannot be loaded: {_why(plugin, error)}; fix: correct the file") from error
+        why = _why(plugin, error)
+        raise DriveRLError(f"{plugin}: plugin cannot be loaded: {why}; fix: correct the file") from error
     finally:
         _loaded.running.pop()
     _loaded.plugins.append(plugin)
@@ -261,7 +277,9 @@ def _defined_in(kind: Kind, name: str, make: Callable[..., Any]) -> Plugin:
 
 
 def _taken(extension: Extension, owner: str) -> DriveRLError:
-    kind = extension.kind.replace("_", " ")
-    return DriveRLError(
-        f"{extension.plugin}: registers the {kind} {extension.name!r}, a name that {owner} has; fix: another name"
-    )
+    what = f"the {_words(extension.kind)} {extension.name!r}"
+    return DriveRLError(f"{extension.plugin}: registers {what}, a name that {owner} has; fix: another name")
+
+
+def _words(kind: Kind) -> str:
+    return kind.replace("_", " ")

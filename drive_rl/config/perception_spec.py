@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from drive_rl.config.driver_spec import EncoderSpec
+from drive_rl.config.plugin_spec import Plugins
 from drive_rl.config.spec import NonNegative, Positive, Spec, Track
 from drive_rl.config.world_spec import WorldSpec
 
@@ -88,6 +89,7 @@ class PerceptionSpec(Spec):
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of weights, pictures and augmentation.")
     track: Track = Field(default="wandb", description="Tracker.")
     project: str = Field(default="drive-rl", description="The tracker's project.")
+    plugins: Plugins = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -10,9 +10,11 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin, overload
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from drive_rl.config.driver_spec import AgentSpec, DqnSpec, PpoSpec, ReferenceSpec
+from drive_rl.config.driver_spec import ALGORITHMS, PLUGIN_DRIVER, AgentSpec, AnyDriverSpec
 from drive_rl.config.experiment_spec import RunSpec
+from drive_rl.config.extensions import unknown
 from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.plugin_spec import anchored, demand
 from drive_rl.config.shelf import Shelf, find, nearest
 from drive_rl.config.world_spec import WorldSpec
 from drive_rl.config.yaml_text import LARGEST, Dumper, parse_yaml
@@ -39,9 +41,9 @@ def load_world(name: str, overrides: Iterable[str] = ()) -> WorldSpec:
     return cast(WorldSpec, _load("envs", name, overrides, TypeAdapter(WorldSpec)))
 
 
-def load_agent(name: str, overrides: Iterable[str] = ()) -> PpoSpec | DqnSpec | ReferenceSpec:
+def load_agent(name: str, overrides: Iterable[str] = ()) -> AnyDriverSpec:
     """Return the driver recipe `name` (shelf entry or YAML path)."""
-    return cast(PpoSpec | DqnSpec | ReferenceSpec, _load("agents", name, overrides, TypeAdapter(AgentSpec)))
+    return cast(AnyDriverSpec, _load("agents", name, overrides, TypeAdapter(AgentSpec)))
 
 
 def load_run(name: str, overrides: Iterable[str] = ()) -> RunSpec:
@@ -67,9 +69,8 @@ def read_perception(path: Path, overrides: Iterable[str] = ()) -> PerceptionSpec
     Raises:
         DriveRLError: the file cannot be read, or holds none.
     """
-    return cast(
-        PerceptionSpec, _validate(TypeAdapter(PerceptionSpec), read_yaml(path), {"": str(path)}, list(overrides))
-    )
+    raw = _demanded(read_yaml(path), path)
+    return cast(PerceptionSpec, _validate(TypeAdapter(PerceptionSpec), raw, {"": str(path)}, list(overrides)))
 
 
 def is_perception_spec(path: Path) -> bool:
@@ -83,7 +84,8 @@ def is_perception_spec(path: Path) -> bool:
 
 def parse_run(text: str, path: Path) -> RunSpec:
     """Return the experiment resolved in a run's `spec.yaml`."""
-    return cast(RunSpec, _validate(TypeAdapter(RunSpec), _parse(text, path), {"": str(path)}, []))
+    raw = _demanded(_parse(text, path), path)
+    return cast(RunSpec, _validate(TypeAdapter(RunSpec), raw, {"": str(path)}, []))
 
 
 def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
@@ -92,13 +94,14 @@ def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
     Raises:
         DriveRLError: the file cannot be read, or holds no experiment.
     """
-    return cast(RunSpec, _validate(TypeAdapter(RunSpec), read_yaml(path), {"": str(path)}, list(overrides)))
+    raw = _demanded(read_yaml(path), path)
+    return cast(RunSpec, _validate(TypeAdapter(RunSpec), raw, {"": str(path)}, list(overrides)))
 
 
 @overload
 def load_part(part: Literal["world"], name: str, changes: Iterable[str]) -> WorldSpec: ...
 @overload
-def load_part(part: Literal["agent"], name: str, changes: Iterable[str]) -> PpoSpec | DqnSpec | ReferenceSpec: ...
+def load_part(part: Literal["agent"], name: str, changes: Iterable[str]) -> AnyDriverSpec: ...
 def load_part(part: Part, name: str, changes: Iterable[str]) -> BaseModel:
     """Return a world or driver recipe with changes as the command line gives them: `world.road.lane_width_m=3.2`.
 
@@ -153,12 +156,16 @@ def _whole(
             raw[key], sources[key] = _part(part, _value(key, named), f"command line: {key}")
             swaps = True
         elif key in raw:
-            raw[key], sources[key] = _part(part, raw[key], f"{path}: {key}")
+            raw[key], sources[key] = _part(part, raw[key], f"{path}: {key}", path)
+        _hoist_plugins(raw, key)
     return _validate(adapter, raw, sources, finer, swaps)
 
 
-def _part(shelf: Shelf, value: object, where: str) -> tuple[Raw, str]:
-    """Return the raw mapping that a name, or a mapping with `base:`, stands for, and the file it came from."""
+def _part(shelf: Shelf, value: object, where: str, holder: Path | None = None) -> tuple[Raw, str]:
+    """Return the raw mapping that a name, or a mapping with `base:`, stands for, and the file it came from.
+
+    `holder` is the file that holds such a mapping.
+    """
     if isinstance(value, str):
         path = find(shelf, value)
         if path.is_dir():
@@ -170,11 +177,27 @@ def _part(shelf: Shelf, value: object, where: str) -> tuple[Raw, str]:
         raise DriveRLError(
             f"{where} = {_short(value)}: expected a name, or a mapping with `base: NAME` and differences"
         )
-    return _rebase(shelf, dict(cast(Mapping[str, Any], value)), where, 0), where.split(": ")[0]
+    own = dict(cast(Mapping[str, Any], value))
+    if holder is not None:
+        own = anchored(_demanded(own, holder), holder)
+    return _rebase(shelf, own, where, 0), where.split(": ")[0]
+
+
+def _demanded(raw: Raw, path: Path) -> Raw:
+    """Return a file's mapping once the plugins are loaded that it names: what follows may use their names."""
+    demand(raw, path)
+    return raw
+
+
+def _hoist_plugins(raw: Raw, key: str) -> None:
+    """Move a part's plugins to those of the whole, where a run records them."""
+    part, own = raw.get(key), raw.get("plugins", [])
+    if isinstance(part, dict) and isinstance(part.get("plugins"), list) and isinstance(own, list):
+        raw["plugins"] = [*own, *(each for each in part.pop("plugins") if each not in own)]
 
 
 def _with_base(shelf: Shelf, path: Path, depth: int = 0) -> Raw:
-    raw = _rebase(shelf, read_yaml(path), str(path), depth)
+    raw = _rebase(shelf, anchored(_demanded(read_yaml(path), path), path), str(path), depth)
     raw.setdefault("name", path.stem)
     if depth == 0:
         raw["name"] = path.stem
@@ -244,6 +267,8 @@ def _override(raw: Raw, text: str, prefix: str) -> str:
         raise DriveRLError(f"command line: {prefix + text!r}: expected key=value, such as agent.learning_rate=3e-4")
     if key.split(".")[-1] == "name":
         raise DriveRLError(f"command line: {typed}: cannot be overridden; fix: copy the file under another name")
+    if key.split(".")[-1] == "plugins":
+        raise DriveRLError(f"command line: {typed}: cannot be overridden; fix: --plugin FILE.py")
     if not value.strip():
         raise DriveRLError(
             f"command line: {prefix + text!r}: has no value; fix: {typed}=VALUE, or {typed}=null for none"
@@ -332,7 +357,9 @@ def _explain(
     if unknown:
         message = f"unknown key; {_nearest_key(adapter, item['loc'], prefix)}"
     if item["type"] == "union_tag_invalid":
-        message = f"algorithm = {item['ctx']['tag']!r}: expected one of {item['ctx']['expected_tags']}"
+        message = _unknown_algorithm(item["ctx"])
+    if item["type"] == "union_tag_not_found":
+        message = "algorithm: is missing; fix: add it, such as algorithm: ppo"
     if item["type"] == "missing":
         return f"{source}: {dotted}: is missing; fix: add it"
     if isinstance(item["input"], Mapping) and item["type"].endswith("_type"):
@@ -349,12 +376,19 @@ def _explain(
     return f"{source}: {dotted}{'.' if about_a_key else ': '}{message}"
 
 
+def _unknown_algorithm(ctx: Mapping[str, Any]) -> str:
+    tag, expected = str(ctx["tag"]), str(ctx["expected_tags"])
+    if repr(PLUGIN_DRIVER) in expected:
+        return f"algorithm = {tag!r}: {unknown('driver', tag, ALGORITHMS)}"
+    return f"algorithm = {tag!r}: expected one of {expected}"
+
+
 def _keys(adapter: TypeAdapter[Any], loc: tuple[str | int, ...]) -> list[str]:
     """Return an error's place as the user writes it: without the algorithm that pydantic puts in for a union."""
     keys = [str(part) if len(str(part)) <= 80 else f"{str(part)[:77]}..." for part in loc]
     at = 1 if keys[:1] == ["agent"] else 0
     tagged = at == 1 or any(_tag(model) for model in _models(adapter._type))
-    if tagged and keys[at : at + 1] and keys[at] in ("ppo", "dqn", "reference"):
+    if tagged and keys[at : at + 1] and keys[at] in (*ALGORITHMS, PLUGIN_DRIVER):
         del keys[at]
     return keys
 
@@ -399,4 +433,4 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 def _tag(model: type[BaseModel]) -> object:
     field = model.model_fields.get("algorithm")
-    return get_args(field.annotation)[0] if field else None
+    return next(iter(get_args(field.annotation)), PLUGIN_DRIVER) if field else None

@@ -17,6 +17,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from drive_rl.config.driver_spec import DqnSpec
 from drive_rl.config.experiment_spec import RunSpec
+from drive_rl.config.plugin_spec import copies, recorded
 from drive_rl.config.reader import dump, read_run
 from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.evaluate import Evaluator
@@ -101,6 +102,7 @@ def train(
         model = build_model(spec.agent, envs, chosen, spec.seed)
         if run is None:
             init_encoders(model.policy, spec.agent, spec.world)
+            spec = recorded(spec)
             run, history = _new_run(spec, runs_dir, command), None
             held.enter_context(run.beginning())
             keep_perception_model(estimator, run.path)
@@ -249,4 +251,4 @@ def _refuse_finished(run: RunFolder, spec: RunSpec, history: History, step: int)
 
 def _new_run(spec: RunSpec, runs_dir: Path, command: list[str] | None) -> RunFolder:
     made = provenance(spec.world.camera.renderer)
-    return RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made)
+    return RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made, copies(spec))

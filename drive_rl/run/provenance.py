@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from drive_rl.config.extensions import Plugin, plugins
+
 PACKAGES = (
     "drive-rl",
     "gymnasium",
@@ -54,7 +56,13 @@ def provenance(renderer: str) -> dict[str, Any]:
         "cpu": {"model": cpu_model(), "cores": usable_cores()},
         **_torch_state(),
         "renderer": renderer,
+        "plugins": [_plugin(plugin) for plugin in plugins()],
     }
+
+
+def _plugin(plugin: Plugin) -> dict[str, str]:
+    """Return what is known of a plugin whose code ran in this process."""
+    return {"file": str(plugin.file), "package": plugin.package, "sha256": plugin.sha256}
 
 
 def git_state(package: Path) -> dict[str, Any] | None:

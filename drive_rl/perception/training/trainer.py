@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from drive_rl.config.perception_spec import FitSpec, PerceptionSpec
+from drive_rl.config.plugin_spec import copies, recorded
 from drive_rl.config.reader import dump, read_perception
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import RenderedFrames, held_out
@@ -117,8 +118,10 @@ def fit(
         session = _Session.of(spec, chosen, echo, fresh=run is None)
         held.callback(session.batches.close)
         if run is None:
-            made = provenance(spec.world.camera.renderer)
-            run = RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made)
+            made, session.spec = provenance(spec.world.camera.renderer), recorded(spec)
+            run = RunFolder.create(
+                runs_dir, spec.name, spec.seed, dump(session.spec), command or sys.argv, made, copies(session.spec)
+            )
             held.enter_context(run.beginning())
         else:
             session.restore(run)

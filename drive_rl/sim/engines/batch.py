@@ -28,7 +28,8 @@ from drive_rl.sim.sensors.renderer import paint_picture
 from drive_rl.sim.sensors.shading import TEXELS
 from drive_rl.sim.sensors.solids import Solids
 from drive_rl.sim.state import FARTHEST, Expected, check_array, check_state
-from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, STATE_FIELDS, TERMS, S
+from drive_rl.sim.task.extra_terms import ExtraTerms, compile_here, extra_terms, term_names
+from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, STATE_FIELDS, S
 from drive_rl.sim.task.scoring import TRACE, summarise
 
 _SPARE_ROADS = 64
@@ -83,6 +84,8 @@ class Batch:
         self.world = world
         self.observation: Observation = observation
         self._plan = plan_of(world)
+        self.term_names, self._extra = term_names(world), extra_terms(world)
+        self._weigh = self._weighing(self._extra) if self._extra else None
         self.ring = RoadRing(world, num_cars + spare_roads)
         self._lens = Lens(self.of_numpy(cast_rays(camera).bearings), self.of_numpy(TEXELS))
         n = num_cars
@@ -91,7 +94,7 @@ class Batch:
             steer=self.zeros((n,), np.float64),
             steps=self.zeros((n,), np.int64),
             metrics=self.zeros((n, len(METRICS)), np.float64),
-            terms=self.zeros((n, len(TERMS)), np.float64),
+            terms=self.zeros((n, len(self.term_names)), np.float64),
             trace=self.zeros((n, self._plan.rules.max_steps, len(TRACE)), np.float64),
             reward=self.zeros((n,), np.float64),
             end=self.zeros((n,), np.int64),
@@ -153,6 +156,9 @@ class Batch:
         self._need_open("step")
         self.frames, self._frames_before = self._frames_before, self.frames
         self._step(commands)
+        if self._extra and self._weigh:
+            self._weigh(self.cars)
+            self._extra.check(self.cars.terms)
         ended = np.flatnonzero(self.drives & (self.to_numpy(self.cars.end) != RUNNING))
         for car in ended.tolist():
             self.idle(car)
@@ -179,7 +185,7 @@ class Batch:
         floor_mps = self.world.task.min_mean_speed_mps
         seed, tier = int(self.ring.seeds[slot]), self.ring.tiers[slot]
         return {
-            "reward_terms": dict(zip(TERMS, cars.terms[car].tolist(), strict=True)),
+            "reward_terms": dict(zip(self.term_names, cars.terms[car].tolist(), strict=True)),
             "metrics": dict(zip(METRICS, cars.metrics[car].tolist(), strict=True)),
             **summarise(trace, self._plan.rules.half_lane, floor_mps, reason, seed, tier).summary(),
         }
@@ -231,7 +237,7 @@ class Batch:
                 "steer": Expected((n,), f8, -1, 1),
                 "steps": Expected((n,), np.int64, 0, most),
                 "metrics": Expected((n, len(METRICS)), f8, -_MOST, _MOST),
-                "terms": Expected((n, len(TERMS)), f8, -_MOST, _MOST),
+                "terms": Expected((n, len(self.term_names)), f8, -_MOST, _MOST),
                 "trace": Expected((n, None, len(TRACE)), f8, -_MOST, _MOST),
                 "reward": Expected((n,), f8, -_MOST, _MOST),
                 "end": Expected((n,), np.int64, RUNNING, len(END_REASONS)),
@@ -279,6 +285,18 @@ class Batch:
         work()
         for helper in running:
             helper.result()
+
+    def _weighing(self, extra: ExtraTerms) -> Callable[[Cars], object]:
+        """Return what weighs the extra reward terms of all cars that drive."""
+        weigh = extra.weigh
+
+        @compile_here
+        def weigh_cars(drives, metrics, terms, reward):
+            for i in range(drives.size):
+                if drives[i]:
+                    reward[i] = weigh(metrics[i], terms[i])
+
+        return lambda cars: weigh_cars(cars.drives, cars.metrics, cars.terms, cars.reward)
 
     # where the arrays live: a batch on a GPU differs here
     def zeros(self, shape: tuple[int, ...], dtype: type[np.generic]) -> Any:

@@ -5,6 +5,7 @@ drives where; a step hands it the end codes, and nothing else.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from drive_rl.sim.engines.car_step import begin_car, pose_before, step_car
 from drive_rl.sim.engines.map_cache import Array, Roads, slot_bytes
 from drive_rl.sim.sensors.shading import paint_pixel
 from drive_rl.sim.sensors.solids import Solids
+from drive_rl.sim.task.extra_terms import ExtraTerms
 
 cuda: Any = numba_cuda  # its kernels have no types
 
@@ -84,6 +86,17 @@ class CudaBatch(Batch):
             shown = _Frames(_view(self._frames_before), _view(self.frames))
             grid = self.num_cars, _blocks(pixels, _PIXELS_A_BLOCK)
             _show[grid, (1, _PIXELS_A_BLOCK)](cars, roads, self._seen_lens, shown)
+
+    def _weighing(self, extra: ExtraTerms) -> Callable[[Any], object]:
+        weigh = extra.weigh
+
+        @cuda.jit
+        def weigh_cars(cars):
+            i = cuda.grid(1)
+            if i < cars.slot.shape[0] and cars.drives[i]:
+                cars.reward[i] = weigh(cars.metrics[i], cars.terms[i])
+
+        return lambda cars: weigh_cars[_blocks(self.num_cars, _CARS_A_BLOCK), _CARS_A_BLOCK](self._seen_cars)
 
     def _tell(self) -> None:
         """Copy to the device which car drives where, and the roads that do not lie there yet."""
