@@ -9,8 +9,7 @@ from typing import Annotated, Literal, TextIO
 import typer
 
 from drive_rl.cli.completion import world_changes
-from drive_rl.config.extensions import load_file
-from drive_rl.config.plugin_spec import trust_specs
+from drive_rl.config.extensions import load_file, trust_specs
 from drive_rl.config.shelf import home
 from drive_rl.config.spec import Track
 from drive_rl.errors import DriveRLError

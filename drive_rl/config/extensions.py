@@ -66,9 +66,10 @@ class _Loaded(NamedTuple):
     reserved: dict[Kind, set[str]]  # our own names
     running: list[Plugin]  # whose code runs at this moment, innermost last
     asked: list[bool]  # not empty: installed packages were asked for theirs
+    trusting: list[bool]  # not empty: the user trusts what specs name
 
 
-_loaded = _Loaded({}, [], {kind: set() for kind in get_args(Kind)}, [], [])
+_loaded = _Loaded({}, [], {kind: set() for kind in get_args(Kind)}, [], [], [])
 
 
 def register(kind: Kind, name: str, make: Callable[..., Any], about: Any = None) -> None:
@@ -138,6 +139,16 @@ def unknown(kind: Kind, name: str, ours: Iterable[str]) -> str:
     )
 
 
+def trust_specs() -> None:
+    """Let every spec run the plugins that it names, from now on in this process."""
+    _loaded.trusting.append(True)
+
+
+def specs_are_trusted() -> bool:
+    """Whether `trust_specs` was called."""
+    return bool(_loaded.trusting)
+
+
 def load_file(file: Path | str, sha256: str | None = None) -> Plugin:
     """Run a plugin file; the same file again does nothing.
 
@@ -199,18 +210,18 @@ def load_installed() -> None:
 @contextmanager
 def forgotten() -> Iterator[None]:
     """Run a block in which no plugin is loaded; what it loads is forgotten after it (for tests)."""
-    kept = dict(_loaded.extensions), list(_loaded.plugins), list(_loaded.asked)
-    stores = _loaded.extensions, _loaded.plugins, _loaded.asked
-    for store in stores:
+    extensions, lists = _loaded.extensions, list[list[Any]]((_loaded.plugins, _loaded.asked, _loaded.trusting))
+    kept, kept_lists = dict(extensions), [list(each) for each in lists]
+    for store in (extensions, *lists):
         store.clear()
     try:
         yield
     finally:
-        for store in stores:
+        for store in (extensions, *lists):
             store.clear()
-        _loaded.extensions.update(kept[0])
-        _loaded.plugins.extend(kept[1])
-        _loaded.asked.extend(kept[2])
+        extensions.update(kept)
+        for each, values in zip(lists, kept_lists, strict=True):
+            each.extend(values)
 
 
 def _run(plugin: Plugin, run: Callable[[], object]) -> None:

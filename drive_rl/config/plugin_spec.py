@@ -4,6 +4,7 @@ A spec never runs code by itself. `plugins:` demands a plugin; it is met where t
 (`--plugin FILE.py`), or trusts all that the spec names (`--trust`).
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,16 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
-from drive_rl.config.extensions import Extension, Kind, Plugin, find, load_file, load_installed, plugins
+from drive_rl.config.extensions import (
+    Extension,
+    Kind,
+    Plugin,
+    find,
+    load_file,
+    load_installed,
+    plugins,
+    specs_are_trusted,
+)
 from drive_rl.config.spec import Spec
 from drive_rl.errors import DriveRLError
 
@@ -20,16 +30,26 @@ FOLDER = "plugins"
 """Where a run, or an exported model, keeps copies of the plugin files that it needs."""
 
 _Any = TypeVar("_Any", bound=BaseModel)
-_trusted: list[bool] = []  # not empty: the user trusts what specs name
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class PluginSpec(Spec):
     """A plugin that a spec needs; a bare path stands for `{file: PATH}`."""
 
-    file: str | None = Field(default=None, description="A Python file; a relative path starts at the spec's folder.")
-    package: str | None = Field(default=None, description="Or an installed package and its version.")
+    file: str | None = Field(
+        default=None, exclude_if=_is_none, description="A Python file; a relative path starts at the spec's folder."
+    )
+    package: str | None = Field(
+        default=None, exclude_if=_is_none, description="Or an installed package and its version."
+    )
     sha256: str | None = Field(
-        default=None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the source that ran (null: any)."
+        default=None,
+        exclude_if=_is_none,
+        pattern="^[0-9a-f]{64}$",
+        description="SHA-256 of the source that ran (null: any).",
     )
 
     @model_validator(mode="before")
@@ -59,11 +79,6 @@ class Extends:
     """Marks a spec's field that names extensions of a kind: a string, several, or the keys of a mapping."""
 
     kind: Kind
-
-
-def trust_specs() -> None:
-    """Let every spec run the plugins that it names, from now on in this process."""
-    _trusted.append(True)
 
 
 def demand(raw: Mapping[str, Any], spec: Path) -> None:
@@ -125,9 +140,9 @@ def used(spec: BaseModel) -> Iterator[Extension]:
 
 def _absolute(one: Any, folder: Path) -> Any:
     if isinstance(one, str):
-        return str(folder / Path(one).expanduser())
+        return os.path.normpath(folder / Path(one).expanduser())
     if isinstance(one, dict) and isinstance(one.get("file"), str):
-        return {**one, "file": str(folder / Path(one["file"]).expanduser())}
+        return {**one, "file": _absolute(one["file"], folder)}
     return one
 
 
@@ -178,7 +193,7 @@ def _demand_file(needed: PluginSpec, spec: Path) -> None:
             f"{what}: {other.file} was given, and its code is not the same (SHA-256 {_brief(other.sha256)}); fix:"
             f" --plugin {shown}"
         )
-    if not _trusted:
+    if not specs_are_trusted():
         raise DriveRLError(
             f"{what}: this plugin is needed; it is Python code, and runs only if you name it; fix: read it, then"
             f" --plugin {shown}, or --trust to run whatever this spec names"

@@ -8,7 +8,7 @@ from pathlib import Path
 import gymnasium
 import torch
 
-from drive_rl.config.driver_spec import ReferenceSpec
+from drive_rl.config.driver_spec import PluginDriverSpec, ReferenceSpec
 from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.reader import load_agent, load_world, read_run
 from drive_rl.config.shelf import entries, home, unknown
@@ -17,6 +17,7 @@ from drive_rl.config.world_spec import WorldSpec
 from drive_rl.drivers.driver import Driver, PolicyDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.drivers.modular import ModularDriver
+from drive_rl.drivers.plugin_driver import plugin_driver
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_policy
@@ -117,6 +118,9 @@ def policy_driver(
 
 def _recipe(name: str, world: WorldSpec | None) -> tuple[Driver, WorldSpec]:
     spec = load_agent(name)
+    if isinstance(spec, PluginDriverSpec):
+        world = world or load_world(DEFAULT_WORLD)
+        return plugin_driver(spec, world), world
     if not isinstance(spec, ReferenceSpec):
         raise DriveRLError(
             f"driver {name!r} is a recipe and has not learned yet; fix: `drive-rl train` an experiment with"
