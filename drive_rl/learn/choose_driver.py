@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-from drive_rl.config.reader import dump, load_part, swapped
+from drive_rl.config.overrides import swapped
+from drive_rl.config.reader import dump, load_part
 from drive_rl.config.shelf import entries, home, nearest
 from drive_rl.config.spec import Engine
 from drive_rl.config.world_spec import WorldSpec

@@ -28,9 +28,9 @@ from drive_rl.config.reader import (
     load_world,
     read_perception,
     read_run,
-    read_yaml,
 )
 from drive_rl.config.shelf import Shelf, entries, home, shelf_folders, unknown
+from drive_rl.config.yaml_file import read_yaml
 from drive_rl.errors import DriveRLError
 from drive_rl.plain_text import plain
 from drive_rl.registration import gym_id, worlds_of_ids

@@ -110,9 +110,9 @@ def test_unknown_names(refused: Refused, words: list[str], expected: str) -> Non
         ("agent.gamma", "expected key=value"),
         ("agent..gamma=1", "expected key=value"),
         ("agent.epochs=many", "agent.epochs = 'many'"),
-        ("agent.gamma=1.5", "less than or equal to 1"),
+        ("agent.gamma=1.5", "expected <= 1"),
         ("agent.gamma=.nan", "agent.gamma"),
-        ("agent.learning_rate=[1", "no valid YAML"),
+        ("agent.learning_rate=[1", "not a valid YAML value"),
         ("budget_steps=0", "budget_steps = 0"),
         ("track=paper", "track = 'paper'"),
         ("world=lane_folow", "unknown world 'lane_folow'; did you mean 'lane_follow'?"),
@@ -221,7 +221,7 @@ def test_a_damaged_run_spec(refused: Refused, here: Path) -> None:
     spec.write_text(spec.read_text().replace("lane_width_m: 3.5", "lane_width_m: 0"))
     assert "lane_width_m = 0" in refused("eval", "runs/tiny")
     spec.write_text("[")
-    assert "no valid YAML" in refused("show", "runs/tiny")
+    assert "not valid YAML" in refused("show", "runs/tiny")
     spec.write_bytes(b"\xff\xfe")
     assert "UTF-8" in refused("show", "runs/tiny")
     for words in (["eval", "runs/tiny"], ["export", "runs/tiny", "mine"], ["train", "--resume", "runs/tiny"]):

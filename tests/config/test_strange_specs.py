@@ -12,8 +12,9 @@ from pydantic import BaseModel
 from drive_rl.config.driver_spec import DqnSpec, PpoSpec
 from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.perception_spec import PerceptionSpec
-from drive_rl.config.reader import dump, load_perception, load_run, load_world, read_run, read_yaml
+from drive_rl.config.reader import dump, load_perception, load_run, load_world, read_run
 from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.yaml_file import read_yaml
 from drive_rl.errors import DriveRLError
 
 MERGES = "m0: &m0 {x: 1}\n" + "".join(f"m{k}: &m{k} {{<<: [{', '.join([f'*m{k - 1}'] * 9)}]}}\n" for k in range(1, 12))
@@ -31,9 +32,9 @@ LAUGHS = "m0: &m0 [x]\n" + "".join(f"m{k}: &m{k} [{', '.join([f'*m{k - 1}'] * 9)
         ("[" * 90_000, "nested deeper than 32 levels"),
         ("a: &a {<<: *a}", "*a is a value that holds itself"),
         ("seed: " + "1" * 6000, "a number of 6,000 digits"),
-        ('a: "\\UFFFFFFFF"', "is no valid YAML"),
+        ('a: "\\UFFFFFFFF"', "is not valid YAML"),
         ('description: "\\ud800"', "a character that no text file can hold"),
-        ("%YAML 1." + "1" * 6000 + "\n--- a", "is no valid YAML"),
+        ("%YAML 1." + "1" * 6000 + "\n--- a", "is not valid YAML"),
         ("a: 1\n---\nb: 2\n", "expected a single document"),
         ("a:\n\t- b\n", "cannot start any token"),
         ("seed: !!int 3\n", "expected plain values without tags"),
@@ -127,34 +128,34 @@ LOADED = {
     "dqn-lane-follow": partial(load_run, "dqn-lane-follow"),
     "unet": partial(load_perception, "unet"),
 }
-MISTAKES_TOLD = 20
+MISTAKES_LISTED = 20
 
 
 @pytest.mark.parametrize("value", ["true", "'3'", "1:30", "yes"])
 def test_no_number_is_true_or_text(value: str) -> None:
     assert len(NUMBERS) > 240
     shown = value if value == "true" else repr(value.strip("'"))
-    for start in range(0, len(NUMBERS), MISTAKES_TOLD):
-        some = NUMBERS[start : start + MISTAKES_TOLD]
+    for start in range(0, len(NUMBERS), MISTAKES_LISTED):
+        some = NUMBERS[start : start + MISTAKES_LISTED]
         for name in {name for name, _ in some}:
             keys = [key for of, key in some if of == name]
             with pytest.raises(DriveRLError) as error:
                 LOADED[name]([f"{key}={value}" for key in keys])
             for key in keys:
-                assert f"command line: {key} = {shown}: Input should be a valid " in str(error.value)
+                assert f"command line: {key} = {shown}: expected a" in str(error.value)
 
 
 @pytest.mark.parametrize("value", ["1", "'true'", "yes", "on"])
 def test_true_and_false_alone_are_booleans(value: str) -> None:
-    with pytest.raises(DriveRLError, match=r"fit\.augment = .*valid boolean"):
+    with pytest.raises(DriveRLError, match=r"fit\.augment = .*expected true or false"):
         load_perception("unet", [f"fit.augment={value}"])
-    with pytest.raises(DriveRLError, match=r"agent\.encoder\.frozen = .*valid boolean"):
+    with pytest.raises(DriveRLError, match=r"agent\.encoder\.frozen = .*expected true or false"):
         load_run("quickstart", [f"agent.encoder.frozen={value}"])
 
 
 @pytest.mark.parametrize("key", ["task.start_speed_mps", "task.steer_grid", "appearance.wear"])
 def test_no_number_of_a_list_is_true(key: str) -> None:
-    with pytest.raises(DriveRLError, match=rf"{key}\.0 = true: .*valid number"):
+    with pytest.raises(DriveRLError, match=rf"{key}\.0 = true: expected a number"):
         load_world("lane_follow", [f"{key}=[true, 1]"])
 
 
@@ -196,7 +197,7 @@ def test_numbers_are_read_the_same_in_files_and_overrides(tmp_path: Path, writte
 )
 def test_what_only_looks_like_a_number_is_refused_as_it_was_written(tmp_path: Path, written: str, shown: str) -> None:
     (tmp_path / "mine.yaml").write_text(f"base: lane_follow\ncamera: {{width_px: {written}}}\n")
-    said = rf"camera\.width_px = {shown}: Input should be a valid integer"
+    said = rf"camera\.width_px = {shown}: expected a whole number"
     with pytest.raises(DriveRLError, match=said):
         load_world(str(tmp_path / "mine.yaml"))
     with pytest.raises(DriveRLError, match=said):

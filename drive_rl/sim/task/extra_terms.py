@@ -19,7 +19,6 @@ from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.outcome import METRICS, TERMS, rules_of
 from drive_rl.sim.task.reward import combine
 
-
 compile_here = njit
 """numba's, without a place on disk: what it compiles depends on a plugin."""
 

@@ -1,0 +1,86 @@
+"""Names and bases -> raw mappings: a file of a shelf with its `base:` filled in. It validates nothing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from drive_rl.config.explain import short
+from drive_rl.config.plugin_spec import anchored, demand
+from drive_rl.config.shelf import Shelf, find
+from drive_rl.config.yaml_file import Raw, read_yaml
+from drive_rl.errors import DriveRLError
+
+_DEEPEST_BASE = 8
+
+
+def with_base(shelf: Shelf, path: Path, depth: int = 0) -> Raw:
+    """Return the mapping of a recipe's file, with its `base:` filled in and named after the file.
+
+    Raises:
+        DriveRLError: the file or one of its bases cannot be used.
+    """
+    raw = _rebase(shelf, _demanded(read_yaml(path), path), str(path), depth)
+    raw.setdefault("name", path.stem)
+    if depth == 0:
+        raw["name"] = path.stem
+    return raw
+
+
+def part(shelf: Shelf, value: object, where: str, holder: Path | None = None) -> tuple[Raw, str]:
+    """Return the mapping that a name, or a mapping with `base:`, stands for, and the file it came from.
+
+    `holder` is the file that holds such a mapping.
+
+    Raises:
+        DriveRLError: it is neither, or names no recipe.
+    """
+    if isinstance(value, str):
+        path = find(shelf, value)
+        if path.is_dir():
+            raise DriveRLError(
+                f"{where} = {value!r} is a trained driver; expected a recipe (a YAML file); fix: name one, such as ppo"
+            )
+        return with_base(shelf, path), str(path)
+    if not isinstance(value, Mapping):
+        raise DriveRLError(f"{where} = {short(value)}: expected a name, or a mapping with `base: NAME` and differences")
+    own = dict(cast(Mapping[str, Any], value))
+    own = own if holder is None else _demanded(own, holder)
+    return _rebase(shelf, own, where, 0), where.split(": ")[0]
+
+
+def hoist_plugins(raw: Raw, key: str) -> None:
+    """Move a part's plugins to those of the whole, where a run records them."""
+    of_part, own = raw.get(key), raw.get("plugins", [])
+    if isinstance(of_part, dict) and isinstance(of_part.get("plugins"), list) and isinstance(own, list):
+        raw["plugins"] = [*own, *(each for each in of_part.pop("plugins") if each not in own)]
+
+
+def _demanded(raw: Raw, path: Path) -> Raw:
+    """Return a file's mapping once the plugins that it names are loaded: what follows may use their names."""
+    demand(raw, path)
+    return anchored(raw, path)
+
+
+def _rebase(shelf: Shelf, raw: Raw, where: str, depth: int) -> Raw:
+    if "base" not in raw:
+        return raw
+    if depth >= _DEEPEST_BASE:
+        raise DriveRLError(
+            f"{where}: base = {short(raw['base'])}: the chain of bases never ends; fix: break the circle"
+        )
+    base = raw.pop("base")
+    if not isinstance(base, str):
+        raise DriveRLError(f"{where}: base = {short(base)}: expected the name of an entry of {shelf}/")
+    path = find(shelf, base)
+    if path.is_dir():
+        raise DriveRLError(f"{where}: base = {base!r} is a trained driver; expected a recipe (a YAML file)")
+    return _merged(with_base(shelf, path, depth + 1), raw)
+
+
+def _merged(base: Raw, change: Raw) -> Raw:
+    out = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = _merged(out[key], cast(Raw, value)) if both else value
+    # null removes a key of the base
+    return {key: value for key, value in out.items() if value is not None or key not in base}

@@ -1,0 +1,142 @@
+"""What pydantic finds wrong with a spec, one plain line a mistake: file, key, value, what was expected, the fix."""
+
+import reprlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from drive_rl.config.driver_spec import ALGORITHMS, PLUGIN_DRIVER
+from drive_rl.config.extensions import unknown
+from drive_rl.config.old_names import renamed
+from drive_rl.config.spec_keys import Loc, fields, is_agent, nearest_key
+
+COMMAND_LINE = "command line"
+_MOST_MISTAKES = 20  # listed in one error
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxtuple, _BRIEF.maxstring, _BRIEF.maxother = 3, 16, 16, 80, 80
+
+_EXPECTED: Mapping[str, str] = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a smaller whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "none_required": "null",
+    "literal_error": "{expected}",
+    "greater_than": "> {gt}",
+    "greater_than_equal": ">= {ge}",
+    "less_than": "< {lt}",
+    "less_than_equal": "<= {le}",
+    "too_short": "at least {min_length} value(s), got {actual_length}",
+    "too_long": "at most {max_length} value(s), got {actual_length}",
+}
+"""pydantic's error types -> what was expected, filled in from the error's context."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was validated, and where it came from."""
+
+    adapter: TypeAdapter[Any]
+    sources: Mapping[str, str]  # top-level key ("" for the rest) -> the file that its values came from
+    typed: set[str]  # keys set on the command line, without `prefix`
+    prefix: str  # what the command line has before each of these keys
+
+
+def explain(given: Given, error: ValidationError, is_new: Callable[[ErrorDetails], bool]) -> str:
+    """Return one line for each mistake; those that `is_new` are the command line's, for the files alone lack them."""
+    found = error.errors()
+    lines = [_line(given, item, is_new(item)) for item in found[:_MOST_MISTAKES]]
+    if len(lines) < len(found):
+        lines.append(f"and {len(found) - len(lines):,} more mistakes")
+    return "\n".join(lines)
+
+
+def short(value: object) -> str:
+    """Return a value as an error shows it: on one line of at most 80 characters."""
+    text = str(value).lower() if isinstance(value, bool) else _BRIEF.repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _line(given: Given, item: ErrorDetails, new: bool) -> str:
+    keys, kind = _keys(given.adapter, item["loc"]), item["type"]
+    source, dotted = _place(given, keys, kind == "extra_forbidden", new)
+    where = f"{source}: {dotted}" if dotted else source
+    if kind == "missing":
+        return f"{where}: is missing; fix: add it"
+    if kind == "union_tag_not_found":
+        return f"{where}: algorithm is missing; fix: add it, or `base: NAME` of a recipe"
+    if kind == "extra_forbidden" and (message := renamed(_from_the_top(given.adapter, keys), dotted)):
+        return f"{source}: {message}"
+    if isinstance(item["input"], Mapping):
+        return _line_of_mapping(given, item, keys, where, dotted)
+    value = short(item["input"])
+    return f"{where} = {value}: {_message(given, item)}" if dotted else f"{source}: {value}: {_message(given, item)}"
+
+
+def _line_of_mapping(given: Given, item: ErrorDetails, keys: list[str], where: str, dotted: str) -> str:
+    if item["type"].endswith("_type"):
+        below = f"{'.'.join(keys)}."
+        for key in given.typed:
+            if keys and key.startswith(below):
+                return f"{COMMAND_LINE}: {given.prefix}{key}: {keys[-1]} is a value and has no keys below it"
+    message = _message(given, item)
+    about_a_key = bool(dotted) and message.replace(".", " ").split()[0] in fields(given.adapter, item["loc"])
+    return f"{where}{'.' if about_a_key else ': '}{message}"
+
+
+def _place(given: Given, keys: list[str], unknown: bool, new: bool) -> tuple[str, str]:
+    """Return where a mistake was made, and its key as written there."""
+    dotted = ".".join(keys)
+    below = any(dotted.startswith(f"{key}.") or (unknown and key.startswith(f"{dotted}.")) for key in given.typed)
+    if new or dotted in given.typed or below:
+        return COMMAND_LINE, f"{given.prefix}{dotted}" if dotted else ""
+    source = given.sources[""]
+    own = given.sources.get(keys[0], source) if keys else source
+    of_a_part = own not in (source, COMMAND_LINE)  # a file of its own, whose keys begin below the part's
+    return own, ".".join(keys[1:]) if of_a_part else dotted
+
+
+def _message(given: Given, item: ErrorDetails) -> str:
+    """Return what is wrong with the value, in plain words."""
+    kind, context = item["type"], item.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key; {nearest_key(given.adapter, item['loc'], given.prefix)}"
+    if kind in ("model_type", "model_attributes_type"):
+        return f"is not a mapping; expected keys below it: {', '.join(fields(given.adapter, item['loc']))}"
+    if kind == "union_tag_invalid":
+        return _unknown_algorithm(str(context["tag"]), str(context["expected_tags"]))
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind].format(**{key: _plain(value) for key, value in context.items()})}"
+    return item["msg"].removeprefix("Value error, ")
+
+
+def _unknown_algorithm(name: str, expected: str) -> str:
+    if repr(PLUGIN_DRIVER) in expected:
+        return f"algorithm = {name!r}: {unknown('driver', name, ALGORITHMS)}"
+    return f"algorithm = {name!r}: expected one of {expected}"
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _keys(adapter: TypeAdapter[Any], loc: Loc) -> list[str]:
+    """Return an error's place as the user writes it: without the algorithm that pydantic puts in for a union."""
+    keys = [str(part) if len(str(part)) <= 80 else f"{str(part)[:77]}..." for part in loc]
+    at = 1 if keys[:1] == ["agent"] else 0
+    tagged = at == 1 or is_agent(adapter)
+    if tagged and keys[at : at + 1] and keys[at] in (*ALGORITHMS, PLUGIN_DRIVER):
+        del keys[at]
+    return keys
+
+
+def _from_the_top(adapter: TypeAdapter[Any], keys: list[str]) -> str:
+    return ".".join(["agent", *keys] if is_agent(adapter) else keys)

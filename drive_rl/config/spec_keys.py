@@ -1,0 +1,59 @@
+"""The keys that a spec knows, found from its pydantic models, and the nearest one to a key that it does not know."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter
+
+from drive_rl.config.driver_spec import PLUGIN_DRIVER
+from drive_rl.config.shelf import nearest
+
+Loc = tuple[str | int, ...]
+"""A place in a spec as pydantic gives it: keys, indices, and the algorithm that picks a driver's spec."""
+
+
+def is_agent(adapter: TypeAdapter[Any]) -> bool:
+    """Whether the spec is a driver's, whose kind `algorithm` picks."""
+    return any(_tag(model) for model in _top(adapter))
+
+
+def fields(adapter: TypeAdapter[Any], loc: Loc) -> list[str]:
+    """Return the keys known at a place of the spec."""
+    models = _top(adapter)
+    for part in loc:
+        tagged = [m for m in models if _tag(m) == part]
+        below = [m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields]
+        models = tagged or [model for annotation in below for model in _models(annotation)]
+    return sorted({key for model in models for key in model.model_fields})
+
+
+def nearest_key(adapter: TypeAdapter[Any], loc: Loc, prefix: str) -> str:
+    """Return the fix for an unknown key: the nearest one beside it, or one of that name elsewhere in the spec."""
+    beside = fields(adapter, loc[:-1])
+    elsewhere: dict[str, str] = {}
+    for dotted in sorted(_dotted(_top(adapter)), key=len):
+        elsewhere.setdefault(dotted.rpartition(".")[2], f"{prefix}{dotted}")
+    return nearest(str(loc[-1]), beside, {leaf: dotted for leaf, dotted in elsewhere.items() if leaf not in beside})
+
+
+def _top(adapter: TypeAdapter[Any]) -> list[type[BaseModel]]:
+    return _models(adapter._type)  # pydantic has no public name for it
+
+
+def _dotted(models: Iterable[type[BaseModel]], above: str = "") -> Iterator[str]:
+    for model in models:
+        for key, field in model.model_fields.items():
+            yield f"{above}{key}"
+            if get_origin(field.annotation) is not dict:  # whose keys are the user's own
+                yield from _dotted(_models(field.annotation), f"{above}{key}.")
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models(argument)]
+
+
+def _tag(model: type[BaseModel]) -> object:
+    field = model.model_fields.get("algorithm")
+    return next(iter(get_args(field.annotation)), PLUGIN_DRIVER) if field else None
