@@ -197,7 +197,6 @@ def load_installed() -> None:
     """
     if _loaded.asked:
         return
-    _loaded.asked.append(True)
     for point in metadata.entry_points(group=GROUP):
         package = f"{point.dist.name} {point.dist.version}" if point.dist else point.module
         if any(plugin.package == package and point.module in sys.modules for plugin in _loaded.plugins):
@@ -205,6 +204,7 @@ def load_installed() -> None:
         plugin = Plugin(*_source_of(point.module, package), package)
         if not any(plugin.sha256 == other.sha256 for other in _loaded.plugins):
             _run(plugin, lambda module=point.module: import_module(module))
+    _loaded.asked.append(True)
 
 
 @contextmanager
@@ -241,7 +241,8 @@ def _run(plugin: Plugin, run: Callable[[], object]) -> None:
         if isinstance(error, DriveRLError | KeyboardInterrupt):
             raise
         why = _why(plugin, error)
-        raise DriveRLError(f"{plugin}: plugin cannot be loaded: {why}; fix: correct the file") from error
+        fix = "update or uninstall the package" if plugin.package else "correct the file"
+        raise DriveRLError(f"{plugin}: plugin cannot be loaded: {why}; fix: {fix}") from error
     finally:
         _loaded.running.pop()
     _loaded.plugins.append(plugin)

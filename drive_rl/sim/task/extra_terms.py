@@ -5,10 +5,12 @@ compiled function goes over the rows of metrics afterwards and weighs all terms 
 """
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numba import float64, njit
 from numba.core.errors import NumbaError
 
@@ -18,6 +20,13 @@ from drive_rl.config.world_spec import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.outcome import METRICS, TERMS, rules_of
 from drive_rl.sim.task.reward import combine
+
+_RANGES = (
+    (-5, 5), (-3, 3), (-5, 60), (1, 60), (0, 1), (-15, 15), (-15, 15), (-1, 1), (0, 5000), (-5000, 5000),
+    (-5000, 5000), (-math.pi, math.pi), (0, 3600),
+)  # fmt: skip
+"""Where each of METRICS can be: a term is tried there when it is compiled."""
+_TRIES = 200
 
 compile_here = njit
 """numba's, without a place on disk: what it compiles depends on a plugin."""
@@ -51,10 +60,7 @@ class ExtraTerms:
         for column, name in enumerate(self.names):
             for value in extra[..., column].reshape(-1).tolist():
                 if not 0 <= value <= 1:
-                    raise DriveRLError(
-                        f"{_registered(name).plugin}: reward term {name} = {value:g}: expected a number in [0, 1]; fix:"
-                        " bound it, such as min(max(..., 0.0), 1.0)"
-                    )
+                    raise _beyond(_registered(name), value)
 
 
 def term_names(world: WorldSpec) -> tuple[str, ...]:
@@ -131,7 +137,27 @@ def _compiled(extension: Extension) -> Any:
         raise DriveRLError(
             f"{extension.plugin}: reward term {extension.name} returns {returns}: expected a float; fix: return one"
         )
-    return _of_row(function, columns)
+    of_row = _of_row(function, columns)
+    _try(extension, of_row)
+    return of_row
+
+
+def _try(extension: Extension, of_row: Any) -> None:
+    """Refuse a term that leaves [0, 1] where cars can be, before anything is learned from it."""
+    low, high = np.array(_RANGES).T
+    rows = np.random.default_rng(0).uniform(low, high, (_TRIES, len(_RANGES)))
+    for row in (np.zeros(len(_RANGES)), low, high, *rows):
+        if not 0 <= (value := of_row(row)) <= 1:
+            names = inspect.signature(_plain(extension)).parameters
+            found = ", ".join(f"{name} = {row[METRICS.index(name)]:.4g}" for name in names)
+            raise _beyond(extension, value, f" at {found}")
+
+
+def _beyond(extension: Extension, value: float, where: str = "") -> DriveRLError:
+    return DriveRLError(
+        f"{extension.plugin}: reward term {extension.name} = {value:g}{where}: expected a number in [0, 1]; fix: bound"
+        " it, such as min(max(..., 0.0), 1.0)"
+    )
 
 
 def _plain(extension: Extension) -> Callable[..., Any]:
