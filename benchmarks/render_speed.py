@@ -33,7 +33,7 @@ TITLES = {
 
 def shots(world: WorldSpec, episode: Episode, bullet: BulletCamera, boxes: int) -> dict[str, Shot]:
     """Return what takes a picture at a pose, for each contender; `bullet` gets the meshed copy of the road."""
-    camera, look = world.camera, episode.look
+    camera, look = world.camera, episode.appearance
     scene = Scene(episode.field, world.road, look)
     rays = cast_rays(camera, look.camera_height_error_m, look.camera_pitch_error_rad)
     image = np.zeros((camera.planes, camera.height_px, camera.width_px), np.uint8)

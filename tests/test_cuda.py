@@ -41,7 +41,7 @@ def test_kernels_compile_for_a_gpu(world: str, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(dispatcher, "get_current_device", lambda: SimpleNamespace(compute_capability=(9, 0)))
     batch = Batch(load_world(world), 2)
-    cars, roads, plan, lens = batch.cars, batch.ring.roads, batch._plan, batch._lens
+    cars, roads, plan, lens = batch.cars, batch.maps.roads, batch._plan, batch._lens
     chosen, commands = on_gpu._Chosen(np.zeros(2, np.int64)), on_gpu._Commands(np.zeros((2, 2)))
     frames = on_gpu._Frames(batch.frames, batch.frames)
     for kernel, arguments in (

@@ -79,7 +79,7 @@ def make_envs(
         batch = _make_batch(world, count, _shown(agent), device if isinstance(agent, PpoSpec) else CPU)
         envs = BatchVecEnv(batch, agent.actions, split, scale, agent.retry)
     else:
-        from drive_rl.sim.envs.lane_env import check_envs  # the batch engine does without PyBullet
+        from drive_rl.sim.envs.capacity import check_envs  # the batch engine does without PyBullet
 
         check_envs(world, count)
         envs = SerialVecEnv([partial(make_env, world, agent, split)] * count, scale, agent.retry)

@@ -138,11 +138,11 @@ def measure(name: Renderer) -> tuple[float, str]:
     episode = draw_episode(world, 0)
     eye = FrameStack(world)
     try:
-        eye.open(episode, episode.start)
+        eye.start(episode, episode.start)
         times_s = []
         for _ in range(_FRAMES):
             begin = time.perf_counter()
-            eye.look(episode.start)
+            eye.append(episode.start)
             times_s.append(time.perf_counter() - begin)
         if eye.frames[-1].min() == eye.frames[-1].max():
             raise DriveRLError(f"{name}: the picture is blank")

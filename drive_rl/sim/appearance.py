@@ -1,4 +1,4 @@
-"""The look of an episode: shades, wear and the camera mount's error, drawn from a world's ranges."""
+"""The appearance of an episode: shades, wear and the camera mount's error, drawn from a world's ranges."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Appearance:
     """How one episode looks."""
 
     rgb: NDArray[np.float32]  # (4, 3) colours of asphalt, verge, marking, sky, in [0, 1]
-    wear: float
+    wear: float  # of the painted lines, in [0, 1]
     camera_height_error_m: float
     camera_pitch_error_rad: float
 
@@ -31,7 +31,7 @@ class Appearance:
 
 
 def draw_appearance(spec: AppearanceSpec, rng: np.random.Generator) -> Appearance:
-    """Draw the look of an episode."""
+    """Draw the appearance of an episode."""
 
     def draw(bounds: Bounds) -> float:
         return float(rng.uniform(*bounds))

@@ -1,8 +1,8 @@
-"""Where compiled functions are kept: numba's own place, or a private folder. It knows nothing of what they compute.
+"""Where compiled functions are cached: numba's own place, or a private folder. It knows nothing of what they compute.
 
-numba keeps them in `__pycache__` beside their module. Where an installation is read-only it would choose a folder below
-the home directory, and fail at import where there is none (a container with `--user`). Compiled functions are pickles,
-so such a folder is used only if nobody else can write there. Its name changes with the sources, because numba does not
+numba caches them in `__pycache__` beside their module. In a read-only installation it would choose a folder below the
+home directory, and fail at import where there is none (a container with `--user`). Compiled functions are pickles, so
+such a folder is used only if nobody else can write to it. Its name changes with the sources, because numba does not
 notice when a function that another one calls has changed.
 
 Every compiled function of this package is made by `njit` from here.
@@ -23,27 +23,27 @@ _CONFIGS = ("numba.core.config", "numba.cuda.core.config")
 
 
 def choose_cache() -> bool:
-    """Give numba a folder for compiled functions where its own cannot be written; return whether there is any.
+    """Give numba a folder for compiled functions if it cannot write to its own; return whether there is any.
 
-    `NUMBA_CACHE_DIR` is then set for this process and those that it starts.
+    This sets `NUMBA_CACHE_DIR`, for this process and those that it starts.
     """
-    wished = os.environ.get("NUMBA_CACHE_DIR")
-    own = Path(wished) if wished else _SOURCES / "__pycache__"
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    own = Path(chosen) if chosen else _SOURCES / "__pycache__"
     if os.name != "posix" or writable(own):
         return True
     name = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_SOURCES.rglob("*.py")))).hexdigest()[:16]
     folder = private_folder(name)
     if folder is None:
         warnings.warn(
-            "no folder to keep compiled functions in, so that each process compiles them anew (10 to 30 s): this user"
-            f" alone must be able to write to one of {', '.join(map(str, [own, *candidates(name)]))}; fix: set"
+            "found no folder to cache compiled functions in, so each process compiles them again (10 to 30 s): this"
+            f" user alone must be able to write to one of {', '.join(map(str, [own, *candidates(name)]))}; fix: set"
             " NUMBA_CACHE_DIR to a folder of your own",
             RuntimeWarning,
             stacklevel=2,
         )
         return False
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
-    for config in filter(None, map(sys.modules.get, _CONFIGS)):  # those that have read it already
+    for config in filter(None, map(sys.modules.get, _CONFIGS)):  # the modules that have read it already
         config.__dict__["CACHE_DIR"] = str(folder)
     return True
 
@@ -54,36 +54,36 @@ from numba import njit as _njit  # noqa: E402 - numba reads NUMBA_CACHE_DIR when
 from numba.core import event  # noqa: E402
 
 njit = partial(_njit, cache=CACHED)
-"""`numba.njit` that keeps what it compiles, where there is a place for it."""
+"""`numba.njit` that caches what it compiles, if there is a place for it."""
 
 _NOTICE_AFTER_S = 0.5
 
 
 class CompileNotice(event.Listener):
-    """Says once on stderr that the simulator is being compiled, when numba has really begun and it takes a while.
+    """Prints once on stderr that the simulator is being compiled, once numba has begun and it takes a while.
 
-    numba tells of a compilation only where nothing kept could be loaded. It compiles what a function calls within it,
-    so that many more begin soon after the first.
+    numba reports a compilation only if it found nothing in its cache. It compiles the callees of a function within it,
+    so many more begin soon after the first.
     """
 
     def __init__(self) -> None:
         self._first_s: float | None = None
-        self._said = False
+        self._printed = False
 
     def on_start(self, event: event.Event) -> None:
         """Note that a compilation begins."""
-        if self._said or not _is_ours(event):
+        if self._printed or not _is_ours(event):
             return
         now_s = time.perf_counter()
         if self._first_s is None:
             self._first_s = now_s
         elif now_s - self._first_s >= _NOTICE_AFTER_S:
-            self._said = True
+            self._printed = True
             often = "once" if CACHED else "in each process"
             print(f"compiling the simulator {often} (10 to 30 s) ...", file=sys.stderr, flush=True)
 
     def on_end(self, event: event.Event) -> None:
-        """Do nothing: the next start tells how long it has taken."""
+        """Do nothing: the next start shows how long it has taken."""
 
 
 def _is_ours(event: event.Event) -> bool:

@@ -1,7 +1,7 @@
-"""The arrays that a state is kept as: names, shapes, types and ranges, checked before one of them is used.
+"""Saved states, as arrays: their names, shapes, types and ranges, checked before any of them is used.
 
-Compiled code trusts its indices, and a state may come from a stranger's file. It knows arrays; it does not know what
-they mean.
+Compiled code trusts its indices, and a state may come from a stranger's file. This module knows arrays, not their
+meaning.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from drive_rl.errors import DriveRLError
 
 FARTHEST = 1e6
-"""Largest size of a coordinate [m], a speed [m/s] or an angle [rad] that an engine can go on from."""
-_FIX = "fix: the world, the modes and num_envs that it was taken from"
+"""Largest size of a coordinate [m], a speed [m/s] or an angle [rad] that an engine resumes from."""
+_FIX = "fix: use the world, the modes and num_envs that it was saved with"
+
+
+State = dict[str, NDArray[Any]]
+"""A saved state, name -> array."""
 
 
 class Expected(NamedTuple):
-    """What an array must be. Any number must be finite, and within [low, high]."""
+    """What an array must be. Numbers must be finite, and within [low, high]."""
 
     shape: tuple[int | None, ...]  # None: any length
     dtype: type[np.generic]
@@ -27,10 +31,10 @@ class Expected(NamedTuple):
 
 
 def check_state(state: Mapping[str, NDArray[Any]], expected: Mapping[str, Expected]) -> None:
-    """Refuse a state that has other arrays than expected.
+    """Refuse a state unless its arrays are the expected ones.
 
     Raises:
-        DriveRLError: an array is missing, unknown, or of another shape, type or range; with its name.
+        DriveRLError: an array is missing, unknown, or of another shape, type or range; names the array.
     """
     for name in sorted(expected.keys() | state.keys()):
         if name not in state or name not in expected:
@@ -44,7 +48,7 @@ def check_array(name: str, array: NDArray[Any], expected: Expected, fix: str) ->
     """Refuse an array of another shape, type or range.
 
     Raises:
-        DriveRLError: with its name, what was found, what was expected, and `fix`.
+        DriveRLError: names the array, what was found, what was expected, and `fix`.
     """
     shape, dtype = expected.shape, np.dtype(expected.dtype)
     fits = len(shape) == array.ndim and all(side in (None, n) for side, n in zip(shape, array.shape, strict=True))
@@ -66,10 +70,10 @@ def check_array(name: str, array: NDArray[Any], expected: Expected, fix: str) ->
 
 
 def check_generator(name: str, words: NDArray[Any], fix: str = _FIX) -> None:
-    """Refuse words that are no state of a PCG64 generator, (6,) uint64, as `sampler.generator_state` returns them.
+    """Refuse words that are not the state of a PCG64 generator, (6,) uint64, as `generator_state` returns them.
 
     Raises:
-        DriveRLError: with its name.
+        DriveRLError: names the array.
     """
     check_array(name, words, Expected((6,), np.uint64), fix)
     if words[4] > 1 or words[5] >= 2**32 or not words[3] & np.uint64(1):

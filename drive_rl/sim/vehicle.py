@@ -1,4 +1,4 @@
-"""The car's formula: forces and yaw moment of a dynamic single-track model. Knows nothing of engines or roads.
+"""The vehicle model: forces and yaw moment of a dynamic single track. Knows nothing of engines or roads.
 
 States are body-frame: vx forward, vy left [m/s], yaw rate [rad/s], steer angle [rad]. Tyre side force is
 `F_y = mu F_z sin(C atan(B alpha))` (Rajamani, Vehicle Dynamics and Control, 2012; the shape is Pacejka's), scaled by
@@ -7,7 +7,6 @@ the friction ellipse; near walking speed, where slip angles lose their meaning, 
 """
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from drive_rl.config.car_spec import CarSpec
@@ -17,16 +16,15 @@ GRAVITY_MPS2 = 9.81
 KINEMATIC_BELOW_MPS = 1.0
 """At this speed and below the car is purely kinematic [m/s]."""
 DYNAMIC_ABOVE_MPS = 4.0
-"""At this speed and above the tyre model decides alone [m/s]."""
+"""At this speed and above only the tyre model counts [m/s]."""
 
 _FASTEST_SPIN_RADPS = 100.0
-"""Far beyond what tyres can do to a car; only the steps of an impossible car reach it."""
+"""Far beyond what tyres can do to a car; only an impossible car reaches it."""
 
-_SETTLE_S = 0.05  # time constant with which the car takes on its kinematic motion
+_SETTLE_S = 0.05  # time constant of the approach to kinematic motion
 
 
-@dataclass(frozen=True)
-class CarState:
+class CarState(NamedTuple):
     """The car's state: world-frame pose, body-frame speeds."""
 
     x_m: float = 0.0
@@ -38,8 +36,19 @@ class CarState:
     steer_rad: float = 0.0
 
 
+class Motion(NamedTuple):
+    """A rigid body's pose and speed, both in the world's frame."""
+
+    x: float  # [m]
+    y: float  # [m]
+    yaw: float  # [rad]
+    wx: float  # [m/s]
+    wy: float  # [m/s]
+    yaw_rate: float  # [rad/s]
+
+
 class CarParams(NamedTuple):
-    """The numbers of a `CarSpec` that the formula needs, SI units."""
+    """The numbers of a `CarSpec` that the model needs, SI units."""
 
     mass: float
     yaw_inertia: float
@@ -58,7 +67,7 @@ class CarParams(NamedTuple):
 
 
 def car_params(spec: CarSpec) -> CarParams:
-    """Return the parameters of a car, all of one type: numba compiles a function once for each."""
+    """Return the parameters of a car, all floats: numba compiles a function once per type."""
     values = (
         spec.mass_kg,
         spec.yaw_inertia_kgm2,
@@ -145,23 +154,22 @@ def forces(
 
 @njit
 def push(
-    yaw: float,
-    wx: float,
-    wy: float,
-    yaw_rate: float,
-    steer: float,
-    command: float,
-    pedal: float,
-    dt: float,
-    car: CarParams,
+    motion: Motion, steer: float, command: float, pedal: float, dt: float, car: CarParams
 ) -> tuple[float, float, float, float]:
     """Return the new steer angle [rad], and the world-frame force [N] and yaw moment [N m] of one physics step.
 
-    `wx`, `wy`: the speed in the world's frame [m/s]; `command`, `pedal`: in [-1, 1]; `dt`: the step [s].
+    Args:
+        motion: of the car.
+        steer: front wheels, counter-clockwise [rad].
+        command: steering, in [-1, 1].
+        pedal: in [-1, 1].
+        dt: the step [s].
+        car: the car's parameters.
     """
+    _, _, yaw, wx, wy, yaw_rate = motion
     cos, sin = math.cos(yaw), math.sin(yaw)
     steer = steer_towards(steer, command, dt, car)
     forward, left, moment = forces(wx * cos + wy * sin, wy * cos - wx * sin, yaw_rate, steer, pedal, car)
-    per_rate = car.yaw_inertia / dt  # a long step and a tiny inertia must not make a top of the car
+    per_rate = car.yaw_inertia / dt  # a long step and a tiny inertia must not spin the car like a top
     moment = min(max(moment, (-_FASTEST_SPIN_RADPS - yaw_rate) * per_rate), (_FASTEST_SPIN_RADPS - yaw_rate) * per_rate)
     return steer, forward * cos - left * sin, forward * sin + left * cos, moment

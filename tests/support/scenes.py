@@ -1,4 +1,4 @@
-"""Scenes for the tests of pictures: straight roads without texture's wear, poses on shipped roads, and IoU."""
+"""Scenes for the tests of pictures: straight roads without worn paint, pictures at a pose, and IoU."""
 
 import math
 
@@ -25,9 +25,9 @@ def straight_road(yaw_rad: float = 0.0, length_m: int = 300) -> Road:
     return Road(integrate(np.zeros(length_m + 1), 0.0, 0.0, yaw_rad), 0.0, float(length_m), "straight")
 
 
-def straight_scene(solids: Solids = NO_SOLIDS, look: Appearance = PLAIN) -> Scene:
+def straight_scene(solids: Solids = NO_SOLIDS, appearance: Appearance = PLAIN) -> Scene:
     """Return a straight two-lane road along x."""
-    return Scene(build_field(straight_road(), ROAD), ROAD, look, solids)
+    return Scene(build_field(straight_road(), ROAD), ROAD, appearance, solids)
 
 
 def picture(scene: Scene, camera: CameraSpec, x_m: float, y_m: float, yaw_rad: float = 0.0) -> Truth:

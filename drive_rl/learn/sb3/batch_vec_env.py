@@ -14,13 +14,15 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
 from drive_rl.config.spec import Actions, Split
 from drive_rl.errors import DriveRLError
+from drive_rl.learn.curriculum import Curriculum
 from drive_rl.sim.engines.batch import Batch
-from drive_rl.sim.envs.road_sampler import RoadSampler, check_samplers, split_samplers
+from drive_rl.sim.envs.road_sampler import WORDS, RoadSampler, check_samplers, name_samplers, split_samplers
 from drive_rl.sim.state import Expected, check_array
 from drive_rl.sim.task.outcome import RUNNING, TIMEOUT
 from drive_rl.sim.task.spaces import action_grid, action_space, commands_of, observation_space
 
 _FIX = "fix: the run's own spec.yaml"
+_FAILED = Expected((None,), np.uint64, 0, 2**63 - 1)
 
 
 class BatchVecEnv(VecEnv):
@@ -43,7 +45,8 @@ class BatchVecEnv(VecEnv):
         n = batch.num_cars
         self._grid = action_grid(self.world.task) if actions == "discrete" else None
         self._scale = reward_scale
-        self._samplers = [RoadSampler(split, seeding.np_random(None)[0], retry) for _ in range(n)]
+        self._samplers = [RoadSampler(split, seeding.np_random(None)[0]) for _ in range(n)]
+        self._curricula = [Curriculum(retry) for _ in range(n)]
         self._returns = batch.zeros((n,), np.float64)
         self._commands = np.zeros((n, 2))
         super().__init__(n, observation_space(self.world, batch.observation), action_space(self.world, actions))
@@ -55,7 +58,7 @@ class BatchVecEnv(VecEnv):
                 sampler.rng = seeding.np_random(seed)[0]
         self._reset_seeds()
         self._returns[:] = 0
-        self.batch.begin(range(self.num_envs), [sampler.next() for sampler in self._samplers])
+        self.batch.begin(range(self.num_envs), map(self._next_road, range(self.num_envs)))
         return self.batch.observe()
 
     def step_async(self, actions: np.ndarray) -> None:
@@ -76,15 +79,21 @@ class BatchVecEnv(VecEnv):
             info["terminal_observation"] = self.batch.observe_one(car)
             info["TimeLimit.truncated"] = bool(cars.end[car] == TIMEOUT)
             self._returns[car] = 0
-            self._samplers[car].driven(info["road_seed"], info["is_success"])
+            self._curricula[car].record(info["road_seed"], info["is_success"])
         if len(ended):
-            self.batch.begin(ended, [self._samplers[car].next() for car in ended.tolist()])
+            self.batch.begin(ended, map(self._next_road, ended.tolist()))
         return self.batch.observe(), rewards, dones, infos
+
+    def _next_road(self, car: int) -> int:
+        sampler = self._samplers[car]
+        failed, drawn = self._curricula[car].replay(sampler.rng), sampler.next()
+        return drawn if failed is None else failed
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return arrays from which `set_state` goes on exactly here."""
-        samplers = {f"course.{i}": sampler.get_state() for i, sampler in enumerate(self._samplers)}
-        return {**self.batch.get_state(), **samplers, "returns": self.batch.to_numpy(self._returns).copy()}
+        failed = [curriculum.get_state().astype(np.uint64) for curriculum in self._curricula]
+        roads = [np.concatenate([s.get_state(), seeds]) for s, seeds in zip(self._samplers, failed, strict=True)]
+        return {**self.batch.get_state(), **name_samplers(roads), "returns": self.batch.to_numpy(self._returns).copy()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on where `get_state` was called.
@@ -95,14 +104,17 @@ class BatchVecEnv(VecEnv):
         rest, samplers = split_samplers(state)
         returns = rest.pop("returns", np.empty(0))
         self.batch.check_state(rest)
-        check_samplers(samplers, self.num_envs)
+        roads = check_samplers(samplers, self.num_envs, length=None)
+        for car, words in enumerate(roads):
+            check_array(f"state: failed roads of car {car}", words[WORDS:], _FAILED, _FIX)
         if not rest["drives"].all():
             raise DriveRLError(f"state: drives = {rest['drives'].tolist()}: expected a car on its road in each; {_FIX}")
         check_array("state: returns", returns, Expected((self.num_envs,), np.float64, -1e15, 1e15), _FIX)
         self.batch.set_state(rest)
         self._returns[:] = self.batch.of_numpy(returns)
-        for i, sampler in enumerate(self._samplers):
-            sampler.set_state(samplers[f"course.{i}"])
+        for sampler, curriculum, words in zip(self._samplers, self._curricula, roads, strict=True):
+            sampler.set_state(words[:WORDS])
+            curriculum.set_state(words[WORDS:])
 
     def close(self) -> None:
         """End the threads."""

@@ -5,7 +5,6 @@ and adds what stable-baselines3 reads (`episode`, `terminal_observation`, `TimeL
 world.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -15,25 +14,23 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
 from drive_rl.drivers.observations import copied, stacked
+from drive_rl.learn.curriculum import Curriculum
 from drive_rl.sim.state import Expected, check_array
 
-_FAILED_KEPT = 8
 _FIX = "fix: the run's own spec.yaml"
 
 
 class EnvSlot:
     """One environment and the return and length of its running episode; other names go to the environment.
 
-    The learner is given `reward_scale` times the reward; the episode's return counts the reward itself. With a chance
-    of `retry`, an episode takes place on the road that was failed longest ago, and no new one is drawn (a simple
-    prioritized level replay, after Jiang et al. 2021, arXiv 2010.03934).
+    The learner gets `reward_scale` times the reward; the episode's return sums the reward itself. `retry` is the
+    curriculum's.
     """
 
     def __init__(self, env: gymnasium.Env, reward_scale: float = 1.0, retry: float = 0.0) -> None:
         self.env = env
         self.reward_scale = reward_scale
-        self.retry = retry
-        self.failed: deque[int] = deque(maxlen=_FAILED_KEPT)  # road seeds, the oldest first
+        self.curriculum = Curriculum(retry)
         self.episode_return = 0.0
         self.episode_length = 0
 
@@ -45,8 +42,9 @@ class EnvSlot:
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Begin an episode and return its first observation."""
         self.episode_return, self.episode_length = 0.0, 0
-        if seed is None and options is None and self.failed and self.env.np_random.random() < self.retry:
-            options = {"road_seed": self.failed.popleft()}
+        if seed is None and options is None:
+            failed = self.curriculum.replay(self.env.np_random)
+            options = None if failed is None else {"road_seed": failed}
         return self.env.reset(seed=seed, options=options)[0]
 
     def step(self, action: Any) -> tuple[Any, float, bool, dict[str, Any]]:
@@ -59,15 +57,14 @@ class EnvSlot:
             info["episode"] = {"r": self.episode_return, "l": self.episode_length}
             info["terminal_observation"] = copied(observation)
             info["TimeLimit.truncated"] = bool(truncated and not terminated)
-            if self.retry and not info["is_success"]:
-                self.failed.append(info["road_seed"])
+            self.curriculum.record(info["road_seed"], info["is_success"])
             observation = self.reset()
         return observation, self.reward_scale * float(reward), done, info
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Return the environment's state and the running episode's statistics."""
         episode = np.array([self.episode_return, self.episode_length], np.float64)
-        return {**cast(Any, self.env).get_state(), "episode": episode, "failed": np.array(self.failed, np.int64)}
+        return {**cast(Any, self.env).get_state(), "episode": episode, "failed": self.curriculum.get_state()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `get_state` returned.
@@ -82,7 +79,7 @@ class EnvSlot:
         cast(Any, self.env).set_state(rest)
         self.episode_return, length = episode.tolist()
         self.episode_length = int(length)
-        self.failed = deque(failed.tolist(), _FAILED_KEPT)
+        self.curriculum.set_state(failed)
 
 
 class SerialVecEnv(VecEnv):

@@ -171,7 +171,7 @@ class _View:
 
     def __init__(self, world: WorldSpec, seed: int) -> None:
         self.world, self.episode = world, draw_episode(world, seed)
-        look = self.episode.look
+        look = self.episode.appearance
         self._errors = look.camera_height_error_m, look.camera_pitch_error_rad
         self._scene = Scene(self.episode.field, world.road, look, self.episode.parked_solids)
         self._rays = cast_rays(world.camera, *self._errors)

@@ -1,33 +1,39 @@
-"""The PyBullet world: one client, one car, parked cars. Answers named questions; nobody else touches Bullet's indices.
+"""The PyBullet world: one client, one car, parked cars. It has named methods; no other module touches Bullet's indices.
 
-The car is a single rigid body without wheels' joints: the vehicle formula gives force and yaw moment at each physics
-step, Bullet integrates them and decides contacts. Gravity is off, since the formula carries the wheel loads.
+The car is a single rigid body without wheel joints: the vehicle model gives force and yaw moment at each physics step,
+Bullet integrates them and detects contacts. Gravity is off, since the formula carries the wheel loads.
 """
 
 import math
-from typing import Any
+from typing import NamedTuple
 
 import pybullet
 
 from drive_rl.config.car_spec import CarSpec
 from drive_rl.sim.engines.bullet_client import BulletClient
 from drive_rl.sim.map.geometry import wrap
-from drive_rl.sim.vehicle import CarState, car_params, push
+from drive_rl.sim.vehicle import CarState, Motion, car_params, push
 
 Pose = tuple[float, float, float]
 """x, y [m], yaw [rad]."""
-Motion = tuple[float, float, float, float, float, float]
-"""x, y [m], yaw [rad], speed along x and y in the world's frame [m/s], yaw rate [rad/s]."""
 
 _AWAY_Z_M = -1000.0
-"""Where parked cars that an episode has no use for wait."""
+"""Where parked cars are that an episode does not use."""
+
+
+class _Saved(NamedTuple):
+    car: CarSpec
+    dt_s: float
+    closed: bool
+    state: CarState
+    parked: list[Pose]
 
 
 class BulletWorld:
     """One Bullet client holding one car.
 
-    A copy (`copy.deepcopy`, `pickle`) has a client of its own, in which the same cars stand: the two then drive alike
-    and independently.
+    A copy (`copy.deepcopy`, `pickle`) has a client of its own with the same cars: the two then drive alike and
+    independently.
     """
 
     def __init__(self, car: CarSpec, dt_s: float) -> None:
@@ -37,8 +43,8 @@ class BulletWorld:
         self._params = car_params(car)
         self._dt_s = dt_s
         self._state = CarState()
-        self._bodies: list[int] = []  # of parked cars, made once: Bullet never gives back all that a body takes
-        self._parked: list[Pose] = []  # where the first of them stand
+        self._bodies: list[int] = []  # of parked cars, made once: Bullet never frees all of a body's memory
+        self._parked: list[Pose] = []  # poses of those in use
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=dt_s,
             numSubSteps=0,
@@ -54,13 +60,13 @@ class BulletWorld:
             -1,
             linearDamping=0,
             angularDamping=0,
-            mass=car.mass_kg,  # Bullet forgets the mass when only the inertia is given
+            mass=car.mass_kg,  # Bullet resets the mass if only the inertia is given
             localInertiaDiagonal=[car.yaw_inertia_kgm2] * 3,
             activationState=pybullet.ACTIVATION_STATE_DISABLE_SLEEPING,
             physicsClientId=self._client,
         )
-        # only a step takes the new inertia into the world frame: without it, the first step of a client is unlike
-        # all others, and neither the first episode nor a resume is exact
+        # only a step transforms the new inertia to the world frame: without it, the first step of a client differs
+        # from all others, and neither the first episode nor a resume is exact
         pybullet.stepSimulation(self._client)
 
     @property
@@ -68,19 +74,13 @@ class BulletWorld:
         """Bullet's number for this world's client; -1 after `close`."""
         return self._own.number
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            "car": self._car,
-            "dt_s": self._dt_s,
-            "closed": self.client < 0,
-            "state": self._state,
-            "parked": self._parked,
-        }
+    def __getstate__(self) -> _Saved:
+        return _Saved(self._car, self._dt_s, self.client < 0, self._state, self._parked)
 
-    def __setstate__(self, saved: dict[str, Any]) -> None:
-        BulletWorld.__init__(self, saved["car"], saved["dt_s"])
-        self.place(saved["state"], saved["parked"])
-        if saved["closed"]:
+    def __setstate__(self, saved: _Saved) -> None:
+        BulletWorld.__init__(self, saved.car, saved.dt_s)
+        self.place(saved.state, saved.parked)
+        if saved.closed:
             self.close()
 
     def _make(self, mass_kg: float) -> int:
@@ -93,7 +93,7 @@ class BulletWorld:
         """Put the car into a state, and parked cars at their poses."""
         while len(self._bodies) < len(parked):
             self._bodies.append(self._make(0))
-        if self._bodies:  # contacts of the last episode are forgotten only while nothing touches
+        if self._bodies:  # Bullet drops the last episode's contacts only while nothing touches
             for body in self._bodies:
                 self._set_pose(body, (0, 0, 0), _AWAY_Z_M)
             pybullet.performCollisionDetection(self._client)
@@ -130,16 +130,16 @@ class BulletWorld:
     def drive(self, steer: float, pedal: float, steps: int) -> bool:
         """Drive `steps` physics steps with commands in [-1, 1]; return whether the car touched anything.
 
-        Bullet is put into `state` first, so that those seven numbers are all there is to an exact resume. The state of
-        a car that touches something is the one at the contact, before Bullet throws it back.
+        Bullet is put into `state` first, so that those seven numbers suffice for an exact resume. The state of a car
+        that touches something is the one at the contact, before Bullet pushes it back.
         """
         self.set_state(self._state)
         body, client, params = self._body, self._client, self._params
         angle = self._state.steer_rad
         for _ in range(steps):
-            x, y, yaw, wx, wy, yaw_rate = motion = self._motion()
-            angle, fx, fy, moment = push(yaw, wx, wy, yaw_rate, angle, steer, pedal, self._dt_s, params)
-            position = (x, y, self._car.height_m / 2)
+            motion = self._motion()
+            angle, fx, fy, moment = push(motion, angle, steer, pedal, self._dt_s, params)
+            position = (motion.x, motion.y, self._car.height_m / 2)
             pybullet.applyExternalForce(body, -1, (fx, fy, 0.0), position, pybullet.WORLD_FRAME, client)
             pybullet.applyExternalTorque(body, -1, (0.0, 0.0, moment), pybullet.WORLD_FRAME, client)
             pybullet.stepSimulation(client)
@@ -152,7 +152,7 @@ class BulletWorld:
     def _motion(self) -> Motion:
         (x, y, _), (_, _, qz, qw) = pybullet.getBasePositionAndOrientation(self._body, self._client)
         (wx, wy, _), (_, _, yaw_rate) = pybullet.getBaseVelocity(self._body, self._client)
-        return x, y, 2 * math.atan2(qz, qw), wx, wy, yaw_rate
+        return Motion(x, y, 2 * math.atan2(qz, qw), wx, wy, yaw_rate)
 
     def close(self) -> None:
         """Free the client; safe to call twice."""

@@ -1,7 +1,7 @@
-"""Bullet's own renderers, `tiny` and `egl`, on a meshed copy of the road: the cross-check of ours, and far slower.
+"""Bullet's own renderers, `tiny` and `egl`, on a mesh of the road: a cross-check of ours, and far slower.
 
-The road is cut into strips that do not overlap (shoulders, lines, dashes, lanes), all at z = 0, over a verge plane that
-lies a little lower. Each kind of strip is one body, so that Bullet's mask of bodies is a segmentation. Parked cars are
+The road is cut into strips that do not overlap (shoulders, lines, dashes, lanes), all at z = 0, over a verge plane a
+little lower. Each kind of strip is one body, so that Bullet's mask of bodies is a segmentation. Parked cars are
 white boxes. The scene has a Bullet client of its own, apart from the one that simulates.
 """
 
@@ -9,7 +9,7 @@ import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pybullet
@@ -28,9 +28,21 @@ _STEP_M = 0.5
 _NEAR_M, _FAR_M = 0.2, 600.0
 _VERGE_Z_M = -0.03
 _SCENES_A_CLIENT = {"tiny": 1, "egl": 20}
-"""Roads that are laid in one client: Bullet keeps a part of every body and every mesh until its client is closed. A new
-one takes 3 ms, and 100 ms with EGL; laying a road takes 90 ms."""
+"""Roads laid in one client: Bullet keeps a part of every body and every mesh until the client closes. A new client
+takes 3 ms, and 100 ms with EGL; laying a road takes 90 ms."""
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+
+
+class _Scene(NamedTuple):
+    road: Road
+    appearance: Appearance
+    parked: list[Pose]
+
+
+class _Saved(NamedTuple):
+    world: WorldSpec
+    scene: _Scene | None
+    closed: bool
 
 
 class BulletCamera:
@@ -47,7 +59,7 @@ class BulletCamera:
         self._renderer = pybullet.ER_TINY_RENDERER
         if world.camera.renderer == "egl":
             self._renderer = pybullet.ER_BULLET_HARDWARE_OPENGL
-        self._scene: tuple[Road, Appearance, list[Pose]] | None = None
+        self._scene: _Scene | None = None
         self._open()
 
     @property
@@ -55,22 +67,22 @@ class BulletCamera:
         """Bullet's number for the scene's client; -1 after `close`."""
         return self._own.number
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"world": self._world, "scene": self._scene, "closed": self.client < 0}
+    def __getstate__(self) -> _Saved:
+        return _Saved(self._world, self._scene, self.client < 0)
 
-    def __setstate__(self, saved: dict[str, Any]) -> None:
-        BulletCamera.__init__(self, saved["world"])
-        if saved["scene"] is not None:
-            self.lay(*saved["scene"])
-        if saved["closed"]:
+    def __setstate__(self, saved: _Saved) -> None:
+        BulletCamera.__init__(self, saved.world)
+        if saved.scene is not None:
+            self.lay(*saved.scene)
+        if saved.closed:
             self.close()
 
     def _open(self) -> None:
-        """Begin with an empty scene in a client of its own."""
+        """Start with an empty scene in a client of its own."""
         self._own, self._laid = BulletClient(), 0
         self._classes, self._cars = {}, []
         client = self._own.number
-        # what Bullet would keep of every file, by its name, for ever
+        # Bullet would cache every file by its name, for ever
         pybullet.setPhysicsEngineParameter(enableFileCaching=0, physicsClientId=client)
         self._egl = EglContext(client) if self._world.camera.renderer == "egl" else None
         if self._egl:
@@ -84,8 +96,8 @@ class BulletCamera:
         """Free the client; safe to call twice."""
         self._own.close()
 
-    def lay(self, road: Road, look: Appearance, parked: Sequence[Pose] = ()) -> None:
-        """Lay a road and park cars, in the place of the last ones, and take on an episode's look."""
+    def lay(self, road: Road, appearance: Appearance, parked: Sequence[Pose] = ()) -> None:
+        """Replace the scene by a road and parked cars, with an episode's appearance."""
         if self._laid == _SCENES_A_CLIENT[self._world.camera.renderer]:
             self._own.close()
             self._open()
@@ -93,8 +105,9 @@ class BulletCamera:
         for body in [*self._classes, *self._cars]:
             pybullet.removeBody(body, physicsClientId=self._own.number)
         self._laid += 1
-        self._scene = road, look, list(parked)
-        colour = {ROAD: look.rgb[ASPHALT], EGO_LANE: look.rgb[ASPHALT], LINE: look.rgb[MARKING]}
+        self._scene = _Scene(road, appearance, list(parked))
+        rgb = appearance.rgb
+        colour = {ROAD: rgb[ASPHALT], EGO_LANE: rgb[ASPHALT], LINE: rgb[MARKING]}
         self._classes = {
             self._body(*_quads(strips), colour[kind]): kind
             for kind, strips in _strips(road, self._world.road).items()
@@ -103,7 +116,7 @@ class BulletCamera:
         low, high = road.knots[:, :2].min(axis=0) - 500, road.knots[:, :2].max(axis=0) + 500
         verge = [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])]
         corners = np.array([(x, y, _VERGE_Z_M) for x, y in verge])
-        self._classes[self._body(corners, [0, 1, 2, 0, 2, 3], look.rgb[VERGE])] = BACKGROUND
+        self._classes[self._body(corners, [0, 1, 2, 0, 2, 3], rgb[VERGE])] = BACKGROUND
         self._cars = [self._car(pose) for pose in parked]
 
     def _car(self, pose: Pose) -> int:
@@ -132,32 +145,33 @@ class BulletCamera:
     def photograph(self, x_m: float, y_m: float, yaw_rad: float, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Fill `image` (C, H, W) uint8 with what the car's camera sees; return the classes (H, W) uint8."""
         assert self._scene is not None, "lay() comes first"
-        camera, look = self._world.camera, self._scene[1]
-        rgba, bodies = self._take(x_m, y_m, yaw_rad, look)
+        camera, appearance = self._world.camera, self._scene.appearance
+        rgba, bodies = self._take(x_m, y_m, yaw_rad, appearance)
         classes = np.full(bodies.shape, VEHICLE, np.uint8)
         classes[bodies < 0] = BACKGROUND
         for body, kind in self._classes.items():
             classes[bodies == body] = kind
         rgb = rgba[..., :3].astype(np.float32)
-        rgb[bodies < 0] = 255 * look.rgb[SKY]
+        rgb[bodies < 0] = 255 * appearance.rgb[SKY]
         picture = rgb if camera.channels == "rgb" else (rgb @ _LUMA)[..., None]
         image[:] = np.clip(picture, 0, 255).astype(np.uint8).transpose(2, 0, 1)
         return classes
 
     def _take(
-        self, x_m: float, y_m: float, yaw_rad: float, look: Appearance
+        self, x_m: float, y_m: float, yaw_rad: float, appearance: Appearance
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         camera = self._world.camera
-        height, pitch = camera.height_m + look.camera_height_error_m, camera.pitch_rad + look.camera_pitch_error_rad
+        height = camera.height_m + appearance.camera_height_error_m
+        pitch = camera.pitch_rad + appearance.camera_pitch_error_rad
         cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
-        eye = np.array([x_m + cos * camera.forward_m, y_m + sin * camera.forward_m, height])
+        lens = np.array([x_m + cos * camera.forward_m, y_m + sin * camera.forward_m, height])
         ahead = np.array([cos * math.cos(pitch), sin * math.cos(pitch), -math.sin(pitch)])
         up = np.array([cos * math.sin(pitch), sin * math.sin(pitch), math.cos(pitch)])
         self._focus()
         _, _, rgba, _, bodies = pybullet.getCameraImage(
             camera.width_px,
             camera.height_px,
-            pybullet.computeViewMatrix(eye.tolist(), (eye + ahead).tolist(), up.tolist()),
+            pybullet.computeViewMatrix(lens.tolist(), (lens + ahead).tolist(), up.tolist()),
             _projection(camera, 0.5 if self._renderer == pybullet.ER_TINY_RENDERER else 0.0),
             lightDirection=[0, 0, 1],
             lightAmbientCoeff=0.6,
@@ -174,7 +188,7 @@ class BulletCamera:
 def _projection(camera: CameraSpec, shift_px: float) -> list[float]:
     """Return OpenGL's projection matrix, the picture shifted to the left and down.
 
-    TinyRenderer samples at the lower left corner of a pixel, OpenGL and `camera.py` at its centre.
+    TinyRenderer samples at the lower left corner of a pixel, OpenGL and `pinhole.py` at its centre.
     """
     aspect = camera.width_px / camera.height_px
     vertical = 2 * math.atan(math.tan(camera.fov_rad / 2) / aspect)
@@ -185,7 +199,7 @@ def _projection(camera: CameraSpec, shift_px: float) -> list[float]:
 
 
 Strip = NDArray[np.float64]
-"""(n, 2, 3): n cross sections of a strip, their right and left end [m]."""
+"""(n, 2, 3): n cross sections of a strip, from their right to their left end [m]."""
 
 
 def _strips(road: Road, spec: RoadSpec) -> dict[int, list[Strip]]:
@@ -212,7 +226,7 @@ def _strips(road: Road, spec: RoadSpec) -> dict[int, list[Strip]]:
         for s in np.arange(0, end, period):
             painted = min(s + spec.dash_length_m, end)
             out[LINE].append(_strip(road, d - half_line, d + half_line, s, painted))
-            # the gap belongs to the lanes on either side, as the ground truth has it
+            # the gap belongs to the lanes on either side, as in the ground truth
             gap = min(s + period, end)
             if gap > painted:
                 out[ROAD].append(_strip(road, d, d + half_line, painted, gap))

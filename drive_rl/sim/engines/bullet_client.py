@@ -1,6 +1,6 @@
-"""One PyBullet client, which cannot be forgotten: it is freed by `close`, or with the last reference to it.
+"""One PyBullet client that cannot leak: `close` frees it, or the end of the last reference to it.
 
-It knows no world. PyBullet itself frees a client only when it is told to, and a client holds about 30 MB.
+It knows no world. PyBullet itself frees a client only on request, and a client holds about 30 MB.
 """
 
 import os
@@ -12,7 +12,7 @@ import pybullet
 from drive_rl.errors import DriveRLError
 
 MAX_CLIENTS = 1024
-"""PyBullet opens no more clients than these in one process."""
+"""PyBullet opens no more clients in one process."""
 CLIENT_BYTES = 30_000_000
 """About the memory that a client takes."""
 
@@ -39,7 +39,7 @@ class BulletClient:
         return self._number if self._free.alive else -1
 
     def before_closing(self, do: Callable[[], object]) -> None:
-        """Name what must be done before the client is freed."""
+        """Call `do` before the client is freed."""
         self._before.append(do)
 
     def close(self) -> None:
@@ -49,7 +49,7 @@ class BulletClient:
 
 def _disconnect(number: int, process: int, before: list[Callable[[], object]]) -> None:
     if before and os.getpid() != process:
-        return  # a fork cannot do what must be done before; its parent will
+        return  # a fork cannot do so; its parent will
     if pybullet.isConnected(number):  # not if the user has disconnected it
         for do in before:
             do()

@@ -1,7 +1,7 @@
-"""The batch engine on a GPU: a thread a car drives, a thread a pixel paints, by the functions that the CPU calls.
+"""The batch engine on a GPU: one thread drives a car, one renders a pixel, with the functions that the CPU calls.
 
-Arrays are torch tensors on the device, which kernels see without a copy. The host keeps the roads and says which car
-drives where; a step hands it the end codes, and nothing else.
+Arrays are torch tensors on the device, which kernels read without a copy. The host draws the roads and assigns them to
+cars; a step returns the end codes to it, and nothing else.
 """
 
 import math
@@ -19,10 +19,10 @@ from drive_rl.config.world_spec import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.compiled import CACHED, njit
 from drive_rl.sim.engines.batch import Batch, check_batch
-from drive_rl.sim.engines.car_step import begin_car, pose_before, step_car
-from drive_rl.sim.engines.map_cache import Array, Roads, slot_bytes
+from drive_rl.sim.engines.car_step import Cars, begin_car, body_of, position_before, step_car
+from drive_rl.sim.engines.map_cache import Lens, Roads, slot_bytes, view_of
+from drive_rl.sim.sensors.pinhole import Viewpoint
 from drive_rl.sim.sensors.shading import paint_pixel
-from drive_rl.sim.sensors.solids import Solids
 from drive_rl.sim.task.extra_terms import ExtraTerms
 
 cuda: Any = numba_cuda  # its kernels have no types
@@ -30,24 +30,24 @@ cuda: Any = numba_cuda  # its kernels have no types
 _CARS_A_BLOCK = 64
 _PIXELS_A_BLOCK = 256
 _ROADS_SHARE = 4
-"""One part in so many of the free memory may hold roads that nobody drives on."""
+"""One part in so many of the free memory may hold roads without a car."""
 
 
 class CudaBatch(Batch):
     """A `Batch` whose arrays are torch tensors on a GPU; `observe` returns tensors, `get_state` NumPy arrays.
 
-    Roads stay on the device, as many as the training split has where memory allows, so that drawing roads soon costs
-    nothing. Kernels and torch share the device's default stream.
+    Roads stay on the device, all of the training split where memory allows, so that drawing roads soon costs nothing.
+    Kernels and torch share the device's default stream.
 
     Args:
         world: The world.
         num_cars: N.
-        observation: What is to be seen.
+        observation: What drivers observe.
         device: A CUDA device; in numba's simulator (NUMBA_ENABLE_CUDASIM=1) the CPU.
 
     Raises:
-        DriveRLError: numba cannot use the device, N is no positive number, memory does not suffice, or only PyBullet
-            can run this world.
+        DriveRLError: numba cannot use the device, N is not positive, memory does not suffice, or only PyBullet can run
+            this world.
     """
 
     def __init__(
@@ -59,35 +59,38 @@ class CudaBatch(Batch):
         self._made = world, num_cars, observation, str(device)
         spare_roads = min(len(SPLITS["train"]), free // _ROADS_SHARE // slot_bytes(world))
         self._set_up(world, num_cars, observation, spare_roads, threads=1)
-        self._lie_there = np.full(len(self.ring.seeds), -1, np.int64)  # seeds of the roads on the device
-        self._roads = Roads(*(self.zeros(array.shape, array.dtype.type) for array in self.ring.roads))
-        self._seen_cars, self._seen_roads, self._seen_lens = _seen(self.cars), _seen(self._roads), _seen(self._lens)
+        self._on_device = np.full(len(self.maps.seeds), -1, np.int64)  # seeds of the roads there
+        self._roads = Roads(*(self.zeros(array.shape, array.dtype.type) for array in self.maps.roads))
+        lens = self._lens
+        self._cars = Cars(*map(_view, self.cars))
+        self._lens_there = Lens(_view(lens.bearings), _view(lens.texels), lens.markings)
+        self._roads_there = Roads(*map(_view, self._roads))
 
     def _begin(self, chosen: NDArray[np.int64]) -> None:
         if not len(chosen):
             return
-        self._tell()
+        self._upload()
         indices = _view(self.of_numpy(chosen))
-        cars, roads, plan = self._seen_cars, self._seen_roads, self._plan
+        cars, roads, plan = self._cars, self._roads_there, self._plan
         _begin[_blocks(len(chosen), _CARS_A_BLOCK), _CARS_A_BLOCK](_Chosen(indices), cars, roads, plan)
         stack, pixels = self.frames.shape[1], math.prod(self.frames.shape[3:])
         if stack:
             grid = len(chosen) * stack, _blocks(pixels, _PIXELS_A_BLOCK)
             shown = _Frames(_view(self.frames), _view(self.frames))
-            _show_begin[grid, (1, _PIXELS_A_BLOCK)](_Chosen(indices), cars, roads, plan, self._seen_lens, shown)
+            _show_begin[grid, (1, _PIXELS_A_BLOCK)](_Chosen(indices), cars, roads, plan, self._lens_there, shown)
 
     def _step(self, commands: Any) -> None:
         given = _Commands(_view(torch.as_tensor(commands, dtype=torch.float64, device=self.device)))
-        self._tell()
-        cars, roads = self._seen_cars, self._seen_roads
+        self._upload()
+        cars, roads = self._cars, self._roads_there
         _step[_blocks(self.num_cars, _CARS_A_BLOCK), _CARS_A_BLOCK](cars, roads, self._plan, given)
         pixels = math.prod(self.frames.shape[3:])
         if pixels:
             shown = _Frames(_view(self._frames_before), _view(self.frames))
             grid = self.num_cars, _blocks(pixels, _PIXELS_A_BLOCK)
-            _show[grid, (1, _PIXELS_A_BLOCK)](cars, roads, self._seen_lens, shown)
+            _show[grid, (1, _PIXELS_A_BLOCK)](cars, roads, self._lens_there, shown)
 
-    def _weighing(self, extra: ExtraTerms) -> Callable[[Any], object]:
+    def _weighing(self, extra: ExtraTerms) -> Callable[[], object]:
         weigh = extra.weigh
 
         @cuda.jit
@@ -96,32 +99,33 @@ class CudaBatch(Batch):
             if i < cars.slot.shape[0] and cars.drives[i]:
                 cars.reward[i] = weigh(cars.metrics[i], cars.terms[i])
 
-        return lambda cars: weigh_cars[_blocks(self.num_cars, _CARS_A_BLOCK), _CARS_A_BLOCK](self._seen_cars)
+        return lambda: weigh_cars[_blocks(self.num_cars, _CARS_A_BLOCK), _CARS_A_BLOCK](self._cars)
 
-    def _tell(self) -> None:
-        """Copy to the device which car drives where, and the roads that do not lie there yet."""
-        self.cars.drives.copy_(torch.from_numpy(self.drives))
-        self.cars.slot.copy_(torch.from_numpy(self.slot))
-        roads, slots = self.ring.roads, self.slot[self.drives]
+    def _upload(self) -> None:
+        """Copy to the device which car drives where, and the roads that are not there yet."""
+        cars: Any = self.cars  # of tensors
+        cars.drives.copy_(torch.from_numpy(self.drives))
+        cars.slot.copy_(torch.from_numpy(self.slot))
+        roads, slots = self.maps.roads, self.slot[self.drives]
         if roads.d_cells.shape != tuple(self._roads.d_cells.shape):
             self._grow(roads.d_cells.shape[1])
-        new = np.unique(slots[self._lie_there[slots] != self.ring.seeds[slots]])
+        new = np.unique(slots[self._on_device[slots] != self.maps.seeds[slots]])
         if not len(new):
             return
         where = torch.as_tensor(new, device=self.device)
         for on_device, array in zip(self._roads, roads, strict=True):
             on_device[where] = self.of_numpy(array[new])
-        self._lie_there[new] = self.ring.seeds[new]
+        self._on_device[new] = self.maps.seeds[new]
 
     def _grow(self, cells: int) -> None:
-        """Make room for larger fields, as the ring has done."""
+        """Make room for larger fields, as the cache has done."""
         wider = {}
         for name in ("d_cells", "s_cells"):
             grid = getattr(self._roads, name)
             wider[name] = self.zeros((len(grid), cells), np.float32)
             wider[name][:, : grid.shape[1]] = grid
         self._roads = self._roads._replace(**wider)
-        self._seen_roads = _seen(self._roads)
+        self._roads_there = Roads(*map(_view, self._roads))
 
     def zeros(self, shape: tuple[int, ...], dtype: type[np.generic]) -> torch.Tensor:
         """Return a tensor of zeros on the device."""
@@ -136,7 +140,7 @@ class CudaBatch(Batch):
         return torch.tensor(array, device=self.device)
 
     def to_numpy(self, array: Any) -> NDArray[Any]:
-        """Return a tensor as an array; an array stays as it is."""
+        """Return a tensor as an array; an array unchanged."""
         return array.cpu().numpy() if isinstance(array, torch.Tensor) else array
 
 
@@ -149,7 +153,7 @@ def _usable(name: str | torch.device) -> torch.device:
     """Return a device that torch and numba can use.
 
     Raises:
-        DriveRLError: it is no CUDA device, there is none of this number, or numba cannot use it.
+        DriveRLError: it is not a CUDA device, there is none of this number, or numba cannot use it.
     """
     kind, _, number = str(name).partition(":")
     if simulated():
@@ -171,25 +175,21 @@ def _usable(name: str | torch.device) -> torch.device:
 
 
 class _Chosen(NamedTuple):
-    cars: Array  # (n,) int64
+    cars: NDArray[np.int64]  # (n,)
 
 
 class _Commands(NamedTuple):
-    values: Array  # (N, 2) float64
+    values: NDArray[np.float64]  # (N, 2)
 
 
 class _Frames(NamedTuple):
-    before: Array  # (N, stack, C, H, W) uint8
-    after: Array  # (N, stack, C, H, W) uint8
+    before: NDArray[np.uint8]  # (N, stack, C, H, W)
+    after: NDArray[np.uint8]  # (N, stack, C, H, W)
 
 
-def _view(tensor: torch.Tensor) -> Any:
-    """Return a tensor as a kernel sees it, without a copy."""
+def _view(tensor: Any) -> Any:
+    """Return a tensor as a kernel takes it, without a copy."""
     return tensor.numpy() if simulated() else cuda.as_cuda_array(tensor)
-
-
-def _seen(arrays: Any) -> Any:
-    return type(arrays)(*map(_view, arrays))
 
 
 def _blocks(threads: int, a_block: int) -> int:
@@ -207,7 +207,8 @@ def _begin(chosen, cars, roads, plan):
 def _step(cars, roads, plan, commands):
     i = cuda.grid(1)
     if i < cars.slot.shape[0] and cars.drives[i]:
-        step_car(i, cars, roads, plan, commands.values[i, 0], commands.values[i, 1])
+        steer, pedal = commands.values[i]
+        step_car(i, cars, roads, plan, steer, pedal)
 
 
 @cuda.jit(cache=CACHED)
@@ -216,8 +217,8 @@ def _show_begin(chosen, cars, roads, plan, lens, frames):
     stack = frames.after.shape[1]
     if pixel < frames.after.shape[3] * frames.after.shape[4]:
         i, k = chosen.cars[n // stack], n % stack
-        x, y = pose_before(i, cars, plan, stack - 1 - k)
-        _paint(pixel, x, y, cars.body[2, i], cars.slot[i], roads, lens, frames.after[i, k])
+        x, y = position_before(i, cars, plan, stack - 1 - k)
+        _paint(pixel, x, y, body_of(i, cars.body).yaw_rad, cars.slot[i], roads, lens, frames.after[i, k])
 
 
 @cuda.jit(cache=CACHED)
@@ -231,31 +232,11 @@ def _show(cars, roads, lens, frames):
                 after[i, k, plane, pixel // width, pixel % width] = before[
                     i, k + 1, plane, pixel // width, pixel % width
                 ]
-        _paint(pixel, cars.body[0, i], cars.body[1, i], cars.body[2, i], cars.slot[i], roads, lens, after[i, stack - 1])
+        car = body_of(i, cars.body)
+        _paint(pixel, car.x_m, car.y_m, car.yaw_rad, cars.slot[i], roads, lens, after[i, stack - 1])
 
 
 @njit
-def _paint(pixel, x, y, yaw, slot, roads, lens, picture):
-    width = picture.shape[2]
-    solids = Solids(roads.solids[slot, 1], roads.shape[slot], roads.top_colour[slot], roads.side_colour[slot])
-    paint_pixel(
-        pixel // width,
-        pixel % width,
-        roads.rays[slot],
-        lens.bearings,
-        roads.origin[slot],
-        roads.d_cells[slot],
-        roads.s_cells[slot],
-        (roads.size[slot, 0], roads.size[slot, 1]),
-        roads.corner[slot, 0],
-        roads.corner[slot, 1],
-        solids,
-        roads.paint[slot],
-        roads.palette[slot],
-        lens.texels,
-        x,
-        y,
-        math.cos(yaw),
-        math.sin(yaw),
-        picture,
-    )
+def _paint(pixel, x, y, yaw, slot, roads, lens, image):
+    width, at = image.shape[2], Viewpoint(x, y, math.cos(yaw), math.sin(yaw))
+    paint_pixel(pixel // width, pixel % width, view_of(slot, roads, lens), at, image)

@@ -1,7 +1,7 @@
-"""Bullet's EGL plugin, one OpenGL context a client. It knows no scene.
+"""Bullet's EGL plugin, with one OpenGL context per client. It knows no scene.
 
-The plugin makes a context current when it is loaded, and never again: of several clients in a process all would draw
-into the newest one's, and closing any of them would leave the others with none. `EglContext.use` mends that.
+The plugin makes a context current when it is loaded, and never again: all clients of a process would draw into the
+newest one's, and closing any of them would leave the others without one. `EglContext.use` fixes that.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ _DRAW = 0x3059  # EGL_DRAW, egl.h
 
 
 class EglContext:
-    """The context of a client, which must be in `use` whenever Bullet draws, or takes a body or the client away.
+    """The context of a client; `use` it before Bullet draws, or removes a body or the client.
 
     It belongs to the process that made it: a fork cannot use it.
 

@@ -1,6 +1,6 @@
-"""Work that several threads share: each takes the next items from one counter until none is left.
+"""Work shared by threads: each takes the next items from one counter until none is left.
 
-Equal halves would end at different times, for a core that serves other programs too is slower for a while.
+Equal shares would end at different times: a core that runs other programs too is slower for a while.
 """
 
 from typing import Any
@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from drive_rl.sim.compiled import njit
 
 
-def new_counter() -> np.ndarray:
-    """Return the counter of a piece of work of which nothing is done."""
+def new_counter() -> NDArray[np.int64]:
+    """Return the counter of new work, (1,)."""
     return np.zeros(1, np.int64)
 
 
 @njit
-def take(counter, many):
-    """Return the first of the next `many` items of a piece of work, which nobody else is given."""
+def take(counter: NDArray[np.int64], many: int) -> int:
+    """Return the first of the next `many` items; no other thread gets them."""
     return _fetch_and_add(counter, many)  # pyright: ignore[reportCallIssue]
 
 

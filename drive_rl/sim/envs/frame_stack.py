@@ -1,7 +1,6 @@
-"""The driver's camera over an episode: picture after picture, stacked into observations."""
+"""The driver's camera over an episode: pictures, stacked into observations."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from drive_rl.sim.vehicle import CarState
 
 
 class FrameStack:
-    """Looks out of one car with the renderer that the world names.
+    """The last pictures from one car, by the world's renderer.
 
     Raises:
         DriveRLError: the renderer cannot run on this machine.
@@ -36,21 +35,21 @@ class FrameStack:
         if self._bullet:
             self._bullet.close()
 
-    def open(self, episode: Episode, car: CarState) -> None:
-        """Begin an episode: the stack shows the start and, before it, the way there at the same speed."""
-        look = episode.look
-        self._scene = Scene(episode.field, self._world.road, look, episode.parked_solids)
+    def start(self, episode: Episode, car: CarState) -> None:
+        """Start an episode: the stack shows the start and, before it, the approach at the same speed."""
+        appearance, camera = episode.appearance, self._world.camera
+        self._scene = Scene(episode.field, self._world.road, appearance, episode.parked_solids)
         if self._bullet:
-            self._bullet.lay(episode.road, look, episode.parked)
-        self._rays = cast_rays(self._world.camera, look.camera_height_error_m, look.camera_pitch_error_rad)
+            self._bullet.lay(episode.road, appearance, episode.parked)
+        self._rays = cast_rays(camera, appearance.camera_height_error_m, appearance.camera_pitch_error_rad)
         way_m = car.vx_mps / self._world.task.control_hz  # between two pictures
         for back in range(len(self.frames) - 1, -1, -1):
             x_m, y_m = math.cos(car.yaw_rad) * way_m * back, math.sin(car.yaw_rad) * way_m * back
-            self.look(replace(car, x_m=car.x_m - x_m, y_m=car.y_m - y_m))
+            self.append(car._replace(x_m=car.x_m - x_m, y_m=car.y_m - y_m))
 
-    def look(self, car: CarState) -> None:
+    def append(self, car: CarState) -> None:
         """Take the next picture."""
-        assert self._scene is not None, "open() comes first"
+        assert self._scene is not None, "start() comes first"
         assert self._rays is not None
         self.frames[:-1] = self.frames[1:]
         if self._bullet:

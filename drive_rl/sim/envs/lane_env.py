@@ -1,10 +1,10 @@
-"""The Gymnasium environment: a car in a lane, seen through its camera. Knows nothing of learning.
+"""The Gymnasium environment: keep a car in its lane, by its camera. Knows nothing of learning.
 
-An episode is drawn from its road seed alone. Road seeds come from the split (`spec.SPLITS`); with
-`reset(options={"road_seed": n})` the caller names one. The same seed gives the same episode in every process.
+An episode depends on its road seed alone. Road seeds come from the split (`spec.SPLITS`), or from the caller:
+`reset(options={"road_seed": n})`. The same seed gives the same episode in every process.
 """
 
-from dataclasses import astuple, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import gymnasium
@@ -15,20 +15,27 @@ from drive_rl.config.reader import load_world
 from drive_rl.config.spec import SPLITS, Actions, Observation, Split
 from drive_rl.config.world_spec import WorldSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.memory import free_bytes, require_memory
 from drive_rl.sim.engines.bullet import BulletWorld
-from drive_rl.sim.engines.bullet_client import CLIENT_BYTES, MAX_CLIENTS
-from drive_rl.sim.engines.map_cache import slot_bytes
 from drive_rl.sim.envs.frame_stack import FrameStack
 from drive_rl.sim.envs.road_sampler import generator_state, set_generator_state
 from drive_rl.sim.sensors.lane_labels import lane_polylines
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.renderer import Scene, Truth, render_truth
-from drive_rl.sim.state import FARTHEST, Expected, check_generator, check_state
+from drive_rl.sim.state import FARTHEST, Expected, State, check_generator, check_state
 from drive_rl.sim.task.episode import Episode, draw_episode
 from drive_rl.sim.task.extra_terms import extra_terms, term_names
-from drive_rl.sim.task.outcome import END_REASONS, METRICS, STATE_FIELDS, judge, lane_state, rules_of
-from drive_rl.sim.task.scoring import TRACE, EndReason, summarise
+from drive_rl.sim.task.outcome import (
+    END_REASONS,
+    METRICS,
+    STATE_FIELDS,
+    TRACE_METRICS,
+    Route,
+    Step,
+    lane_state,
+    outcome,
+    rules_of,
+)
+from drive_rl.sim.task.scoring import TRACE, EndReason, Info, summarise
 from drive_rl.sim.task.spaces import (
     action_grid,
     action_space,
@@ -40,33 +47,10 @@ from drive_rl.sim.task.spaces import (
 )
 from drive_rl.sim.vehicle import CarState
 
-_CLIENTS = {"field": 1, "tiny": 2, "egl": 2}
-"""PyBullet clients of an environment: one simulates, and Bullet's own renderers have one more."""
-_RENDERER_BYTES = {"field": 0, "tiny": 6_000_000, "egl": 250_000_000}
-"""About the memory that a renderer takes besides its client (egl: in software; measured)."""
-
 
 def make_env(world: str | WorldSpec, **kwargs: Any) -> "LaneEnv":
     """Return the environment of a world, by name, YAML path or spec; Gymnasium's entry point."""
     return LaneEnv(world if isinstance(world, WorldSpec) else load_world(world), **kwargs)
-
-
-def check_envs(world: WorldSpec, count: int) -> None:
-    """Refuse more environments than one process can hold, before any is made.
-
-    Raises:
-        DriveRLError: PyBullet opens no more, or memory does not suffice.
-    """
-    renderer = world.camera.renderer
-    clients = _CLIENTS[renderer]
-    if count * clients > MAX_CLIENTS:
-        raise DriveRLError(
-            f"num_envs = {count}: PyBullet opens at most {MAX_CLIENTS} clients in a process; fix: num_envs <="
-            f" {MAX_CLIENTS // clients}, or engine=batch"
-        )
-    needed, free = count * (clients * CLIENT_BYTES + _RENDERER_BYTES[renderer] + slot_bytes(world)), free_bytes()
-    fix = f"num_envs <= {max(1, int(count * free / needed))}, or engine=batch"
-    require_memory(f"num_envs = {count}", needed, free, fix)
 
 
 class LaneEnv(gymnasium.Env[Any, Any]):
@@ -76,21 +60,21 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     Dict of both. Actions: `continuous`, [steer, pedal] in [-1, 1] (steer +1 = full left, pedal -1 = full brake);
     `discrete`, an index into the world's grid, steer-major.
 
-    A copy (`copy.deepcopy`), or what `pickle` makes of it in another process, goes on from the same state and from
-    then on independently. What is dropped without `close` frees its memory too.
+    A copy (`copy.deepcopy`, or `pickle` in another process) resumes from the same state, and from then on the two are
+    independent. An environment dropped without `close` frees its memory, too.
 
     Args:
         world: the world.
-        observation: what the driver is given.
-        actions: what the driver gives.
-        split: where road seeds are drawn from, unless `reset` names one.
+        observation: what the driver observes.
+        actions: what the driver returns.
+        split: where road seeds are drawn from, unless `reset` gets one.
         render_mode: `rgb_array` (a film frame), `human` (a window), or None.
 
     Raises:
         DriveRLError: an unknown mode.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 10}  # noqa: RUF012 - gymnasium's
+    metadata: Info = {"render_modes": ["rgb_array", "human"], "render_fps": 10}  # noqa: RUF012 - gymnasium's
 
     def __init__(
         self,
@@ -109,7 +93,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": task.control_hz}
         self._observation, self._split = observation, split
-        self._grid: list[list[float]] | None = action_grid(task).tolist() if actions == "discrete" else None
+        self._grid = action_grid(task) if actions == "discrete" else None
         self._rules = rules_of(world)
         self._term_names, self._extra = term_names(world), extra_terms(world)
         self._row, self._terms = np.zeros(len(METRICS)), np.zeros(len(self._term_names))
@@ -122,11 +106,11 @@ class LaneEnv(gymnasium.Env[Any, Any]):
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Any, Info]:
         """Start the episode of a road seed: `options["road_seed"]`, or one drawn from the split.
 
         Raises:
-            DriveRLError: a seed or an option does not fit, or the environment is closed; no episode has begun.
+            DriveRLError: a seed or an option does not fit, or the environment is closed; no episode has started.
         """
         self._need_open("reset")
         super().reset(seed=seed)
@@ -135,12 +119,12 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         drawn = int(self.np_random.integers(seeds.start, seeds.stop))
         self._begin(road_seed_of(given.get("road_seed", drawn)))
         if self._frame_stack:
-            self._frame_stack.open(self.episode, self._car)
+            self._frame_stack.start(self.episode, self._car)
         if self.render_mode == "human":
             self.render()
         return self._observe(), {"metrics": self._metrics, "road_seed": self.episode.seed}
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, Info]:
         """Drive one control step.
 
         Raises:
@@ -150,17 +134,17 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         steer, pedal = self._command(action)
         touched = self._bullet.drive(steer, pedal, self.world.task.physics_hz // self.world.task.control_hz)
         self._steps += 1
-        reward, end = self._judge(self._bullet.state(), steer, touched)
-        self._trace.append([self._metrics[name] for name in TRACE])
+        reward, end = self._take_in(self._bullet.state(), steer, touched)
+        self._trace.append([self._row[i] for i in TRACE_METRICS])
         self._steer, self._over = steer, end is not None
-        info: dict[str, Any] = {
+        info: Info = {
             "reward_terms": dict(zip(self._term_names, self._terms.tolist(), strict=True)),
             "metrics": self._metrics,
         }
         if end:
             info.update(self._summary(end))
         if self._frame_stack:
-            self._frame_stack.look(self._car)
+            self._frame_stack.append(self._car)
         if self.render_mode == "human":
             self.render()
         return self._observe(), reward, self._over and end != "timeout", end == "timeout", info
@@ -168,7 +152,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     def render(self) -> NDArray[np.uint8] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the chase view (H, W, 3) uint8 in `rgb_array` mode; show it in a window in `human` mode."""
         self._need_open("render")
-        from drive_rl.sim.envs.views import Window, chase_view  # the window needs a display, most users never open it
+        from drive_rl.sim.envs.views import Window, chase_view  # needs a display; most users never open a window
 
         frame = chase_view(self.world, self.episode, self._car)
         if self.render_mode == "rgb_array":
@@ -188,12 +172,12 @@ class LaneEnv(gymnasium.Env[Any, Any]):
             self._window.close()
             self._window = None
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Info:
         return {**self.__dict__, "_window": None}  # a copy opens a window of its own
 
     def _need_open(self, verb: str) -> None:
         if self._closed:
-            raise DriveRLError(f"{verb}: the environment is closed; fix: make another one")
+            raise DriveRLError(f"{verb}: the environment is closed; fix: make a new one")
 
     # --- what others may ask ------------------------------------------------------------------------------------
 
@@ -210,34 +194,34 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         return self._car
 
     def truth(self) -> Truth:
-        """Return the driver's present picture, as the `field` renderer paints it, and its ground truth.
+        """Return the driver's current picture, by the `field` renderer, and its ground truth.
 
-        Segmentation (indices into `render.CLASSES`), depth and the painted lines' polylines; in every observation mode.
+        Segmentation (indices into `renderer.CLASSES`), depth and the painted lines as polylines; in any observation mode.
         """
         episode, car, camera = self.episode, self._car, self.world.camera
-        errors = episode.look.camera_height_error_m, episode.look.camera_pitch_error_rad
-        scene = Scene(episode.field, self.world.road, episode.look, episode.parked_solids)
+        errors = episode.appearance.camera_height_error_m, episode.appearance.camera_pitch_error_rad
+        scene = Scene(episode.field, self.world.road, episode.appearance, episode.parked_solids)
         image = np.empty((camera.planes, camera.height_px, camera.width_px), np.uint8)
-        seen = render_truth(scene, cast_rays(camera, *errors), car.x_m, car.y_m, car.yaw_rad, image)
+        truth = render_truth(scene, cast_rays(camera, *errors), car.x_m, car.y_m, car.yaw_rad, image)
         lanes = lane_polylines(episode.road, self.world.road, camera, car.x_m, car.y_m, car.yaw_rad, *errors)
-        return replace(seen, lanes=tuple(lanes))
+        return replace(truth, lanes=tuple(lanes))
 
-    def get_state(self) -> dict[str, NDArray[Any]]:
-        """Return arrays from which `set_state` goes on exactly here, in this or another process."""
+    def get_state(self) -> State:
+        """Return arrays from which `set_state` resumes exactly, in this or another process."""
         return {
             "seed": np.array(self.episode.seed),
-            "car": np.array(astuple(self._car)),
+            "car": np.array(self._car),
             "control": np.array([self._steer, self._steps, self._over, self._metrics["s_m"]]),
             "trace": np.array(self._trace).reshape(-1, len(TRACE)),
             "random": generator_state(self.np_random),
             **({"frames": self._frame_stack.frames.copy()} if self._frame_stack else {}),
         }
 
-    def set_state(self, state: dict[str, NDArray[Any]]) -> None:
-        """Go on where `get_state` was called, on an environment of the same world and modes.
+    def set_state(self, state: State) -> None:
+        """Resume where `get_state` was called, on an environment of the same world and modes.
 
         Raises:
-            DriveRLError: it is of another one, or no state that a car can be in; nothing has changed.
+            DriveRLError: it is of another one, or a car cannot be in it; nothing has changed.
         """
         self._need_open("set_state")
         self._check_state(state)
@@ -245,14 +229,14 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._bullet.set_state(CarState(*(float(value) for value in state["car"])))
         self._steer, steps, over, self._metrics["s_m"] = (float(value) for value in state["control"])
         self._steps, self._over = int(steps), bool(over)
-        self._judge(self._bullet.state(), self._steer)
+        self._take_in(self._bullet.state(), self._steer)
         self._trace = state["trace"].tolist()
         if self._frame_stack:
-            self._frame_stack.open(self.episode, self._car)
+            self._frame_stack.start(self.episode, self._car)
             self._frame_stack.frames[:] = state["frames"]
         set_generator_state(self.np_random, state["random"])
 
-    def _check_state(self, state: dict[str, NDArray[Any]]) -> None:
+    def _check_state(self, state: State) -> None:
         f8, most = np.float64, self._rules.max_steps
         expected = {
             "seed": Expected((), np.int64, 0),
@@ -270,7 +254,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         if not (-1 <= steer <= 1 and steps == len(state["trace"]) <= most - (not over) and over in (0, 1)):
             raise DriveRLError(
                 f"state: control = {control} after {len(state['trace'])} steps: expected steering in [-1, 1], as many"
-                f" steps, at most {most}, and 0, or 1 for an episode that is over; fix: the world it was taken from"
+                f" steps, at most {most}, and 0, or 1 for an episode that is over; fix: use the world it was saved with"
             )
 
     # --- the parts of a step ------------------------------------------------------------------------------------
@@ -280,44 +264,31 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._bullet.place(self._episode.start, self._episode.parked)
         self._trace = []
         self._steer, self._steps, self._over = 0.0, 0, False
-        self._car = self._episode.start
-        self._metrics: dict[str, float] = {"s_m": self._episode.road.start_s_m}
-        self._judge(self._bullet.state(), 0.0)
+        self._car, road = self._episode.start, self._episode.road
+        self._route = Route(road.knots, self._episode.speed_profile_mps, road.start_s_m, road.end_s_m)
+        self._metrics: dict[str, float] = {"s_m": road.start_s_m}
+        self._take_in(self._bullet.state(), 0.0)
 
     def _command(self, action: Any) -> tuple[float, float]:
         if self._episode is None or self._over:
-            raise DriveRLError("step: the episode is over or was never begun; fix: call reset() first")
+            raise DriveRLError("step: the episode is over or was never started; fix: call reset() first")
         return command_of(action, self._grid)
 
-    def _judge(self, car: CarState, steer: float, touched: bool = False) -> tuple[float, EndReason | None]:
-        """Take in the car's new state: the metrics and reward terms; return the reward, and the end if it is one."""
-        road, before = self.episode.road, self._car
-        self._car, self._flat = car, astuple(car)
-        reward, code = judge(
-            road.knots,
-            self.episode.pace_mps,
-            road.start_s_m,
-            road.end_s_m,
-            self._rules,
-            self._metrics["s_m"],
-            self._flat,
-            before.vx_mps,
-            steer - self._steer,
-            self._steps,
-            touched,
-            self._row,
-            self._terms,
-        )
+    def _take_in(self, car: CarState, steer: float, touched: bool = False) -> tuple[float, EndReason | None]:
+        """Work out metrics and reward terms of the car's new state; return the reward, and the end reason if any."""
+        step = Step(self._metrics["s_m"], self._car.vx_mps, steer - self._steer, self._steps, touched)
+        self._car = car
+        reward, code = outcome(self._route, self._rules, car, step, self._row, self._terms)
         if self._extra:
             reward = self._extra.weigh(self._row, self._terms)
             self._extra.check(self._terms)
         self._metrics = dict(zip(METRICS, self._row.tolist(), strict=True))
         return reward, END_REASONS[code - 1] if code else None
 
-    def _summary(self, end: EndReason) -> dict[str, Any]:
-        episode, floor_mps = self.episode, self.world.task.min_mean_speed_mps
+    def _summary(self, end: EndReason) -> Info:
+        episode, min_speed_mps = self.episode, self.world.task.min_mean_speed_mps
         trace = np.array(self._trace)
-        driven = summarise(trace, self._rules.half_lane, floor_mps, end, episode.seed, episode.road.tier)
+        driven = summarise(trace, self._rules.half_lane, min_speed_mps, end, episode.seed, episode.road.tier)
         return driven.summary()
 
     def _observe(self) -> Any:
@@ -329,5 +300,5 @@ class LaneEnv(gymnasium.Env[Any, Any]):
 
     def _state(self) -> NDArray[np.float32]:
         state = np.empty(len(STATE_FIELDS), np.float32)
-        lane_state(self.episode.road.knots, self._row, self._flat, self._rules.lane_d, state)
+        lane_state(self._route.knots, self._row, self._car, self._rules.lane_d, state)
         return state

@@ -1,82 +1,73 @@
-"""Which road comes next for one car: drawn from a split, or one that it failed before. It knows seeds only."""
+"""Draws the roads of one car from a split. It knows seeds only."""
 
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drive_rl.config.spec import SPLITS, Split
-from drive_rl.sim.state import Expected, check_array, check_generator, check_state
+from drive_rl.sim.state import Expected, State, check_generator, check_state
 
-_FAILED_KEPT = 8
-
-
-class RoadSampler:
-    """Draws road seeds as one `LaneEnv` of the same seed does.
-
-    With a chance of `retry`, the next road is the one that was failed longest ago, and not the one drawn (a simple
-    prioritized level replay, after Jiang et al. 2021, arXiv 2010.03934).
-    """
-
-    def __init__(self, split: Split, rng: np.random.Generator, retry: float = 0.0) -> None:
-        self.rng = rng
-        self._roads, self._retry = SPLITS[split], retry
-        self._failed: deque[int] = deque(maxlen=_FAILED_KEPT)  # road seeds, the oldest first
-
-    def next(self) -> int:
-        """Return the next road's seed."""
-        again = bool(self._failed) and self.rng.random() < self._retry
-        drawn = int(self.rng.integers(self._roads.start, self._roads.stop))
-        return self._failed.popleft() if again else drawn
-
-    def driven(self, road_seed: int, success: bool) -> None:
-        """Note how a road was driven."""
-        if self._retry and not success:
-            self._failed.append(road_seed)
-
-    def get_state(self) -> np.ndarray:
-        """Return the generator's state and the failed roads as uint64."""
-        return np.concatenate([generator_state(self.rng), np.array(self._failed, np.uint64)])
-
-    def set_state(self, state: np.ndarray) -> None:
-        """Go on from what `get_state` returned; `check_samplers` says whether it can."""
-        set_generator_state(self.rng, state[:_WORDS])
-        self._failed = deque(state[_WORDS:].tolist(), _FAILED_KEPT)
-
-
-def split_samplers(state: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return the state of many cars without their courses, and the courses `sampler.0`, `sampler.1`, ..."""
-    samplers = {name: array for name, array in state.items() if name.startswith("course.")}
-    return {name: array for name, array in state.items() if name not in samplers}, samplers
-
-
-def check_samplers(samplers: Mapping[str, np.ndarray], count: int) -> None:
-    """Refuse arrays that are not `RoadSampler.get_state` of `sampler.0` to `sampler.COUNT-1`.
-
-    Raises:
-        DriveRLError: with the name of the array.
-    """
-    check_state(samplers, {f"course.{i}": Expected((None,), np.uint64) for i in range(count)})
-    for name, words in samplers.items():
-        check_generator(f"state: {name}", words[:_WORDS])
-        check_array(f"state: {name}: road seeds", words[_WORDS:], _SEEDS, _FIX)
-
-
-_FIX = "fix: the world and num_envs that it was taken from"
-_WORDS = 6
-_SEEDS = Expected((None,), np.uint64, 0, 2**63 - 1)
+WORDS = 6
+"""Length of a generator's state."""
+_KEY = "course."  # followed by the car's number; checkpoints hold these names
 _LOW = 2**64 - 1
 
 
-def generator_state(rng: np.random.Generator) -> np.ndarray:
+class RoadSampler:
+    """Draws road seeds as one `LaneEnv` of the same seed does."""
+
+    def __init__(self, split: Split, rng: np.random.Generator) -> None:
+        self.rng = rng
+        self._roads = SPLITS[split]
+
+    def next(self) -> int:
+        """Return the next road's seed."""
+        return int(self.rng.integers(self._roads.start, self._roads.stop))
+
+    def get_state(self) -> NDArray[np.uint64]:
+        """Return the generator's state, (6,)."""
+        return generator_state(self.rng)
+
+    def set_state(self, state: NDArray[np.uint64]) -> None:
+        """Resume from what `get_state` returned."""
+        set_generator_state(self.rng, state)
+
+
+def name_samplers(states: Sequence[NDArray[np.uint64]]) -> State:
+    """Return the samplers' states under the names that a saved state has for them."""
+    return {f"{_KEY}{i}": state for i, state in enumerate(states)}
+
+
+def split_samplers(state: Mapping[str, NDArray[Any]]) -> tuple[State, State]:
+    """Return a saved state without its samplers, and the samplers."""
+    samplers = {name: array for name, array in state.items() if name.startswith(_KEY)}
+    return {name: array for name, array in state.items() if name not in samplers}, samplers
+
+
+def check_samplers(samplers: Mapping[str, NDArray[Any]], count: int, length: int | None = WORDS) -> list[NDArray[Any]]:
+    """Refuse arrays that are not the states of `count` samplers; return them in order. Length None: more may follow.
+
+    Raises:
+        DriveRLError: names the array.
+    """
+    expected = [f"{_KEY}{i}" for i in range(count)]
+    check_state(samplers, dict.fromkeys(expected, Expected((length,), np.uint64)))
+    for name in expected:
+        check_generator(f"state: {name}", samplers[name][:WORDS])
+    return [samplers[name] for name in expected]
+
+
+def generator_state(rng: np.random.Generator) -> NDArray[np.uint64]:
     """Return the state of a PCG64 generator, NumPy's and Gymnasium's own kind, as (6,) uint64."""
     state = rng.bit_generator.state
     words = [part for word in (state["state"]["state"], state["state"]["inc"]) for part in (word >> 64, word & _LOW)]
     return np.array([*words, state["has_uint32"], state["uinteger"]], np.uint64)
 
 
-def set_generator_state(rng: np.random.Generator, state: np.ndarray) -> None:
-    """Bring a generator to where `generator_state` saw it."""
+def set_generator_state(rng: np.random.Generator, state: NDArray[np.uint64]) -> None:
+    """Set a generator to a state of `generator_state`."""
     a, b, c, d, has, value = state.tolist()
     words = {"state": a << 64 | b, "inc": c << 64 | d}
     rng.bit_generator.state = {"bit_generator": "PCG64", "state": words, "has_uint32": has, "uinteger": value}

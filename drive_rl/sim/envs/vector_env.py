@@ -1,10 +1,10 @@
 """The Gymnasium vector environment: N cars of the batch engine behind `gymnasium.make_vec`.
 
-Observations, rewards, ends, infos and the roads that a seed draws are those of `gymnasium.vector.SyncVectorEnv` over
+Observations, rewards, ends, infos and the roads of a seed are those of `gymnasium.vector.SyncVectorEnv` over
 `LaneEnv`s, with the autoreset mode SAME_STEP.
 """
 
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import gymnasium
 import numpy as np
@@ -18,8 +18,10 @@ from drive_rl.config.spec import SPLITS, Actions, Observation, Split
 from drive_rl.config.world_spec import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.batch import Batch
-from drive_rl.sim.envs.road_sampler import RoadSampler, check_samplers, split_samplers
+from drive_rl.sim.envs.road_sampler import RoadSampler, check_samplers, name_samplers, split_samplers
+from drive_rl.sim.state import State
 from drive_rl.sim.task.outcome import METRICS, RUNNING, TIMEOUT
+from drive_rl.sim.task.scoring import Info
 from drive_rl.sim.task.spaces import (
     ROAD_SEEDS,
     action_grid,
@@ -38,26 +40,33 @@ def make_vector_env(world: str | WorldSpec, num_envs: int = 1, **kwargs: Any) ->
     return BatchVectorEnv(world if isinstance(world, WorldSpec) else load_world(world), num_envs, **kwargs)
 
 
-class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
-    """N cars, each in the right-hand lane of a road of its own; `LaneEnv` tells the observations and actions.
+class EngineOptions(TypedDict, total=False):
+    """Where the cars are simulated."""
 
-    On a GPU, observations, rewards and ends are torch tensors there; infos are NumPy arrays always.
-    A copy (`copy.deepcopy`, `pickle`) goes on from the same state and from then on independently.
+    threads: int | None
+    device: str | None
+
+
+class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
+    """N cars, each in the right-hand lane of a road of its own; `LaneEnv` describes observations and actions.
+
+    On a GPU, observations, rewards and ends are torch tensors there; infos are always NumPy arrays.
+    A copy (`copy.deepcopy`, `pickle`) resumes from the same state, and from then on the two are independent.
 
     Args:
         world: The world.
         num_envs: N.
-        observation: What the driver is given.
-        actions: What the driver gives.
-        split: Where road seeds are drawn from, unless `reset` names some.
-        threads: Over how many cores the cars are spread; None: as many as there are, for enough cars.
-        render_mode: None; one car's pictures are `LaneEnv`'s.
-        device: None for the CPU, or a CUDA device for torch.
-        copy: Whether observations are the caller's own. False is faster: they are views, which stay as they are until
-            the step after the next.
+        observation: What the driver observes.
+        actions: What the driver returns.
+        split: Where road seeds are drawn from, unless `reset` gets some.
+        render_mode: None; use `LaneEnv` for pictures of one car.
+        copy: Whether observations are copies. False is faster: they are views, unchanged until the step after the
+            next.
+        engine: `threads`, the number of threads (None: one per core, if there are enough cars); `device`, a CUDA
+            device for torch (None: the CPU).
 
     Raises:
-        DriveRLError: an unknown mode, N is no positive number, memory does not suffice, only PyBullet can run this
+        DriveRLError: an unknown mode, N is not positive, memory does not suffice, only PyBullet can run this
             world, or the device cannot be used.
     """
 
@@ -73,25 +82,18 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         observation: Observation = "camera",
         actions: Actions = "continuous",
         split: Split = "train",
-        threads: int | None = None,
         render_mode: str | None = None,
-        device: str | None = None,
         copy: bool = True,
+        **engine: Unpack[EngineOptions],
     ) -> None:
         if render_mode is not None:
             raise DriveRLError(
-                f"render_mode = {render_mode!r}: a batch paints no frames for people; fix: gymnasium.make"
+                f"render_mode = {render_mode!r}: a vector environment renders no frames; fix: use gymnasium.make"
             )
-        if threads is not None and device is not None:
-            raise DriveRLError(f"threads = {threads}: a batch on a device has none; fix: threads=None, or device=None")
         known("split", split, tuple(SPLITS))
         self.single_observation_space = observation_space(world, observation)
         self.single_action_space = action_space(world, actions)
-        self.batch = (
-            Batch(world, num_envs, observation, threads)
-            if device is None
-            else _on_gpu(world, num_envs, observation, device)
-        )
+        self.batch = _make_batch(world, num_envs, observation, **engine)
         known("copy", copy, (True, False))
         self.world, self.num_envs, self._copy = world, num_envs, copy
         self._grid = action_grid(world.task) if actions == "discrete" else None
@@ -99,13 +101,11 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Begin N episodes, on the roads `options["road_seed"]` (one, or N of them) or on ones drawn from the split.
+    def reset(self, *, seed: int | list[int | None] | None = None, options: Info | None = None) -> tuple[Any, Info]:
+        """Start N episodes, on the roads `options["road_seed"]` (one, or N of them) or on ones drawn from the split.
 
         Raises:
-            DriveRLError: the seeds or options do not fit, or the environment is closed; no episode has begun.
+            DriveRLError: the seeds or options do not fit, or the environment is closed; no episode has started.
         """
         self._need_open("reset")
         seeds = (
@@ -122,7 +122,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         everyone = np.ones(self.num_envs, bool)
         return self._observe(), self._infos(everyone)
 
-    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Info]:
         """Drive each car one control step; where an episode ends, return the next one's first observation.
 
         Raises:
@@ -131,13 +131,13 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """
         self._need_open("step")
         if not self.batch.drives.all():
-            raise DriveRLError("step: the episodes were never begun; fix: call reset() first")
+            raise DriveRLError("step: no episode was started; fix: call reset() first")
         batch = self.batch
         ended = batch.step(commands_of(batch.to_numpy(actions), self.num_envs, self._grid))
         cars = batch.cars
         rewards, over, truncated = batch.copy(cars.reward), cars.end != RUNNING, cars.end == TIMEOUT
         dones = batch.to_numpy(over)
-        infos: dict[str, Any] = {}
+        infos: Info = {}
         for car in ended.tolist():
             last = {"final_obs": self._final(car), "final_info": batch.last_info(car)}
             infos = self._add_info(infos, last, car)
@@ -155,7 +155,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def _need_open(self, verb: str) -> None:
         if self.closed:
-            raise DriveRLError(f"{verb}: the environment is closed; fix: make another one")
+            raise DriveRLError(f"{verb}: the environment is closed; fix: make a new one")
 
     def _observe(self) -> Any:
         seen = self.batch.observe()
@@ -165,45 +165,50 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             return {**seen, "camera": self.batch.copy(seen["camera"])}
         return self.batch.copy(seen)
 
-    def get_state(self) -> dict[str, NDArray[Any]]:
-        """Return arrays from which `set_state` goes on exactly here, in this or another process."""
-        samplers = {f"course.{i}": sampler.get_state() for i, sampler in enumerate(self._samplers)}
-        return {**self.batch.get_state(), **samplers}
+    def get_state(self) -> State:
+        """Return arrays from which `set_state` resumes exactly, in this or another process."""
+        return {**self.batch.get_state(), **name_samplers([sampler.get_state() for sampler in self._samplers])}
 
-    def set_state(self, state: dict[str, NDArray[Any]]) -> None:
-        """Go on where `get_state` was called, on an environment of the same world, modes and N.
+    def set_state(self, state: State) -> None:
+        """Resume where `get_state` was called, on an environment of the same world, modes and N.
 
         Raises:
-            DriveRLError: it is of another one, or no state that an environment can be in; nothing has changed.
+            DriveRLError: it is of another one, or an environment cannot be in it; nothing has changed.
         """
         self._need_open("set_state")
         rest, samplers = split_samplers(state)
         self.batch.check_state(rest)
-        check_samplers(samplers, self.num_envs)
+        roads = check_samplers(samplers, self.num_envs)
         self.batch.set_state(rest)
-        for i, sampler in enumerate(self._samplers):
-            sampler.set_state(samplers[f"course.{i}"])
+        for sampler, words in zip(self._samplers, roads, strict=True):
+            sampler.set_state(words)
 
     def _final(self, car: int) -> Any:
-        """Return what one driver was given last, as arrays."""
+        """Return one car's last observation, as arrays."""
         seen, host = self.batch.observe_one(car), self.batch.to_numpy
         return {key: host(part) for key, part in seen.items()} if isinstance(seen, dict) else host(seen)
 
-    def _infos(self, begun: NDArray[np.bool_]) -> dict[str, Any]:
-        """Return the metrics of all cars, and the road seeds of those whose episodes have just begun."""
+    def _infos(self, started: NDArray[np.bool_]) -> Info:
+        """Return the metrics of all cars, and the road seeds of those whose episodes have just started."""
         everyone = np.ones(self.num_envs, bool)
         infos = {
             "metrics": _masked(METRICS, self.batch.to_numpy(self.batch.cars.metrics), everyone),
             "_metrics": everyone,
         }
-        if not begun.any():
+        if not started.any():
             return infos
-        seeds = np.where(begun, self.batch.ring.seeds[self.batch.slot], 0)
-        return infos | {"road_seed": seeds, "_road_seed": begun}
+        seeds = np.where(started, self.batch.maps.seeds[self.batch.slot], 0)
+        return infos | {"road_seed": seeds, "_road_seed": started}
 
 
-def _on_gpu(world: WorldSpec, num_envs: int, observation: Observation, device: str) -> Batch:
-    from drive_rl.sim.engines.cuda import CudaBatch  # which imports torch
+def _make_batch(
+    world: WorldSpec, num_envs: int, observation: Observation, threads: int | None = None, device: str | None = None
+) -> Batch:
+    if device is None:
+        return Batch(world, num_envs, observation, threads)
+    if threads is not None:
+        raise DriveRLError(f"threads = {threads}: a batch on a device has none; fix: threads=None, or device=None")
+    from drive_rl.sim.engines.cuda import CudaBatch  # imports torch
 
     return CudaBatch(world, num_envs, observation, device)
 
@@ -214,7 +219,7 @@ def _masked(names: tuple[str, ...], values: NDArray[np.float64], mask: NDArray[n
     return {key: array for name in names for key, array in ((name, columns[name]), (f"_{name}", mask.copy()))}
 
 
-def _road_seeds(options: dict[str, Any], count: int) -> list[int] | None:
+def _road_seeds(options: Info, count: int) -> list[int] | None:
     if "road_seed" not in options:
         return None
     seeds = options["road_seed"]

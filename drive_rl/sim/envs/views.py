@@ -36,14 +36,14 @@ def chase_view(world: WorldSpec, episode: Episode, car: CarState, camera: Camera
 
 
 def driver_view(world: WorldSpec, episode: Episode, car: CarState, width_px: int, height_px: int) -> NDArray[np.uint8]:
-    """Return what the driver's camera sees, at another size, (H, W, 3) RGB uint8."""
+    """Return the driver's camera's picture at another size, (H, W, 3) RGB uint8."""
     camera = world.camera.model_copy(update={"width_px": width_px, "height_px": height_px, "channels": "rgb"})
-    lens = _Lens(camera, episode.look.camera_height_error_m, episode.look.camera_pitch_error_rad)
+    lens = _Lens(camera, episode.appearance.camera_height_error_m, episode.appearance.camera_pitch_error_rad)
     return _photograph(world, episode, car, lens, episode.parked, episode.parked_solids)
 
 
 class _Lens(NamedTuple):
-    """A camera and its mount's error; the rays are kept, since casting them costs more than a picture."""
+    """A camera and its mount's error; its rays are cached: casting them costs more than a picture."""
 
     camera: CameraSpec
     height_error_m: float = 0.0
@@ -58,10 +58,10 @@ def _rays(lens: _Lens) -> Rays:
 def _photograph(
     world: WorldSpec, episode: Episode, car: CarState, lens: _Lens, poses: list[Pose], solids: Solids
 ) -> NDArray[np.uint8]:
-    """Paint the road everywhere, then again with the solids where they are: they make a pixel five times dearer."""
+    """Render the road everywhere, then again with the solids where they are: they make a pixel five times slower."""
     rays = _rays(lens)
     image = np.empty((3, lens.camera.height_px, lens.camera.width_px), np.uint8)
-    scene = Scene(episode.field, world.road, episode.look)
+    scene = Scene(episode.field, world.road, episode.appearance)
     render(scene, rays, car.x_m, car.y_m, car.yaw_rad, image)
     boxes = [box for pose in poses if (box := _box(world.car, pose, car, lens)) is not None]
     if boxes:
@@ -72,13 +72,13 @@ def _photograph(
         seen = Rays(rays.rows[top:bottom], rays.bearings[left:right], rays.origin)
         render(scene, seen, car.x_m, car.y_m, car.yaw_rad, patch)
         image[:, top:bottom, left:right] = patch
-    return np.asarray(cv2.merge(list(image)), np.uint8)  # much quicker than a transposed copy
+    return np.asarray(cv2.merge(list(image)), np.uint8)  # much faster than a transposed copy
 
 
-def _box(spec: CarSpec, pose: Pose, eye: CarState, lens: _Lens) -> tuple[int, int, int, int] | None:
+def _box(spec: CarSpec, pose: Pose, viewer: CarState, lens: _Lens) -> tuple[int, int, int, int] | None:
     """Return the pixels (top, left, bottom, right) that a car at a pose and its shadow may cover, or None."""
     height_px, width_px = lens.camera.height_px, lens.camera.width_px
-    points = _footprint(spec, pose, eye)
+    points = _footprint(spec, pose, viewer)
     low = project(lens.camera, points, lens.height_error_m, lens.pitch_error_rad)
     high = project(lens.camera, points, lens.height_error_m - spec.height_m, lens.pitch_error_rad)
     pixels = np.concatenate([low, high])
@@ -92,12 +92,13 @@ def _box(spec: CarSpec, pose: Pose, eye: CarState, lens: _Lens) -> tuple[int, in
     return (top, left, bottom, right) if bottom > top and right > left else None
 
 
-def _footprint(spec: CarSpec, pose: Pose, eye: CarState) -> NDArray[np.float64]:
-    """Return the corners (4, 2) [m] of a car and its shadow in the vehicle frame of `eye`."""
+def _footprint(spec: CarSpec, pose: Pose, viewer: CarState) -> NDArray[np.float64]:
+    """Return the corners (4, 2) [m] of a car and its shadow in the vehicle frame of `viewer`."""
     half = np.array([spec.length_m / 2 + _SHADOW_M, spec.width_m / 2 + _SHADOW_M])
     corners = np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)]) * half
-    world = corners @ _turn(pose[2]).T + (pose[0] - eye.x_m, pose[1] - eye.y_m)
-    return world @ _turn(eye.yaw_rad)
+    x_m, y_m, yaw_rad = pose
+    world = corners @ _turn(yaw_rad).T + (x_m - viewer.x_m, y_m - viewer.y_m)
+    return world @ _turn(viewer.yaw_rad)
 
 
 def _turn(yaw_rad: float) -> NDArray[np.float64]:

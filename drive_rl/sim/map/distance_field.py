@@ -1,6 +1,6 @@
 """The road as a distance field: (d, s) on a grid of 1 m cells, NaN away from the road. Knows nothing of paint.
 
-Both are smooth near the road, so that bilinear look-up between cells is off by millimetres (a test measures it).
+Both are smooth near the road, so bilinear interpolation between cells is off by millimetres only (a test measures it).
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from drive_rl.config.world_spec import RoadSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.generator import paved_half_width_m
-from drive_rl.sim.map.geometry import KNOT_M, Knots, Road
+from drive_rl.sim.map.geometry import CURVATURE, HEADING, KNOT_M, Knots, Road, X, Y
 
 CELL_M = 1.0
 """Size of the grid's cells [m]."""
 
-_EVERY = 2  # nearest knots are sought among every second; `_foot` reaches as far as the one between
+_EVERY = 2  # the search for nearest knots skips every second one; `_foot` reaches as far as the one between
 _MARGIN_M = 1.5  # a cell's diagonal: every cell that holds pavement has four known corners
 
 
@@ -47,16 +47,16 @@ def _fill(
     nearest = np.empty((rows, columns), np.int32)
     near_d2 = np.full((rows, columns), np.inf, np.float32)
     reach = int(np.ceil((band_m + _EVERY * KNOT_M) / CELL_M))
-    left, right = np.full(rows, columns), np.zeros(rows, np.int64)  # where in each row knots are near
+    left, right = np.full(rows, columns), np.zeros(rows, np.int64)  # the columns near knots, in each row
     for k in range(0, knots.shape[0], _EVERY):
-        kx, ky = np.float32(knots[k, 0] - x0), np.float32(knots[k, 1] - y0)
+        kx, ky = np.float32(knots[k, X] - x0), np.float32(knots[k, Y] - y0)
         column, row = int(kx / CELL_M), int(ky / CELL_M)
         first, last = max(0, column - reach), min(columns, column + reach + 2)
         for j in range(max(0, row - reach), min(rows, row + reach + 2)):
             left[j], right[j] = min(left[j], first), max(right[j], last)
             dy = np.float32(j * CELL_M) - ky
             d2s, knot_of = near_d2[j, first:last], nearest[j, first:last]
-            for i in range(d2s.size):  # no branch: it becomes vector instructions
+            for i in range(d2s.size):  # without a branch, so that it vectorises
                 dx = np.float32((first + i) * CELL_M) - kx
                 d2, before = dx * dx + dy * dy, d2s[i]
                 d2s[i] = min(d2, before)
@@ -64,7 +64,7 @@ def _fill(
     d_field = np.full((rows, columns), np.nan, np.float32)
     s_field = np.zeros((rows, columns), np.float32)
     end = (knots.shape[0] - 1) * KNOT_M
-    cos, sin = np.cos(knots[:, 2]), np.sin(knots[:, 2])
+    cos, sin = np.cos(knots[:, HEADING]), np.sin(knots[:, HEADING])
     column_of, knot_of = np.empty(columns, np.int64), np.empty(columns, np.int64)
     feet = np.empty((7, columns))
     x, y, bend, before, after, u, d = feet[0], feet[1], feet[2], feet[3], feet[4], feet[5], feet[6]
@@ -74,11 +74,11 @@ def _fill(
             if near_d2[j, i] > (band_m + KNOT_M) ** 2:
                 continue
             k, last = nearest[j, i], knots.shape[0] - 1
-            east, north = x0 + i * CELL_M - knots[k, 0], y0 + j * CELL_M - knots[k, 1]
+            east, north = x0 + i * CELL_M - knots[k, X], y0 + j * CELL_M - knots[k, Y]
             x[count], y[count] = cos[k] * east + sin[k] * north, cos[k] * north - sin[k] * east
-            bend[count] = knots[k, 3]
-            before[count] = (knots[k, 3] - knots[max(k - 1, 0), 3]) / KNOT_M
-            after[count] = (knots[min(k + 1, last), 3] - knots[k, 3]) / KNOT_M
+            bend[count] = knots[k, CURVATURE]
+            before[count] = (knots[k, CURVATURE] - knots[max(k - 1, 0), CURVATURE]) / KNOT_M
+            after[count] = (knots[min(k + 1, last), CURVATURE] - knots[k, CURVATURE]) / KNOT_M
             column_of[count], knot_of[count] = i, k
             count += 1
         for n in range(count):
@@ -96,8 +96,8 @@ def _foot(x: float, y: float, curvature: float, before: float, after: float) -> 
     """Return how far ahead of a knot the foot of a point's perpendicular lies, and the point's distance left of it [m].
 
     `x`, `y`: the point in the knot's frame [m]; `curvature` there [1/m], and its slope before and after it [1/m^2].
-    `road.project` for the cells beside a knot: the clothoid's power series, whose error is below 1e-6 m within 1 m. All
-    points take as many steps, so that a loop over points becomes vector instructions.
+    `geometry.project` for the cells beside a knot: the clothoid's power series, whose error is below 1e-6 m within 1 m.
+    All points take as many steps, so that a loop over points vectorises.
     """
     u = d = 0.0
     for _ in range(4):

@@ -1,7 +1,7 @@
-"""Seeded roads: bends and straights drawn one after the other, none crossing another. Knows nothing of the car.
+"""Seeded roads: bends and straights drawn one after another; no road crosses itself. Knows nothing of the car.
 
 A bend is a clothoid in, an arc, a clothoid out; its radius is at least the tier's. The heading stays within 120 degrees
-of the first, and a stretch that comes too near an earlier one is drawn again.
+of the first, and a stretch too close to an earlier one is drawn again.
 """
 
 import math
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from drive_rl.config.world_spec import RoadSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.compiled import njit
-from drive_rl.sim.map.geometry import KNOT_M, Knots, Road, integrate
+from drive_rl.sim.map.geometry import CURVATURE, HEADING, KNOT_M, Knots, Road, X, Y, integrate
 
 RUN_IN_M = 30.0
 """Road before the route starts [m]."""
@@ -36,7 +36,7 @@ def generate(spec: RoadSpec, rng: np.random.Generator) -> Road:
     """Draw a road.
 
     Raises:
-        DriveRLError: no road of this length that does not cross itself was found.
+        DriveRLError: found no road of this length that does not cross itself.
     """
     names = sorted(spec.tiers)
     parts = np.cumsum([spec.tiers[name].weight for name in names])
@@ -48,7 +48,7 @@ def generate(spec: RoadSpec, rng: np.random.Generator) -> Road:
     knots = _lay(total, yaw, float(spec.tiers[tier].min_radius_m), clearance_m, tries, rng)
     if len(knots) < total:
         raise DriveRLError(
-            f"road.length_m = {spec.length_m:g}: no road of tier {tier!r} was found that does not cross itself; fix: a"
+            f"road.length_m = {spec.length_m:g}: found no road of tier {tier!r} that does not cross itself; fix: a"
             f" shorter road, a larger min_radius_m (now {spec.tiers[tier].min_radius_m:g}) or a narrower road"
         )
     return Road(knots, RUN_IN_M, RUN_IN_M + spec.length_m, tier)
@@ -58,21 +58,21 @@ def generate(spec: RoadSpec, rng: np.random.Generator) -> Road:
 def _lay(
     total: int, yaw: float, min_radius_m: float, clearance_m: float, tries: int, rng: np.random.Generator
 ) -> Knots:
-    """Return the knots of a road, fewer than `total` where so many tries do not find them."""
+    """Return the knots of a road, or none if `tries` attempts do not suffice."""
     run_in, back = int(RUN_IN_M / KNOT_M), int(_BACK_M / KNOT_M)
     knots = integrate(np.zeros(run_in), 0.0, 0.0, yaw)
     for _ in range(tries):
         size = knots.shape[0]
         if size >= total:
             return knots[:total].copy()
-        stretch = _stretch(min_radius_m, knots[-1, 2] - yaw, rng)
-        curvature = np.concatenate((knots[-1:, 3], stretch))
-        further = integrate(curvature, knots[-1, 0], knots[-1, 1], knots[-1, 2])
+        stretch = _stretch(min_radius_m, knots[-1, HEADING] - yaw, rng)
+        curvature = np.concatenate((knots[-1:, CURVATURE], stretch))
+        further = integrate(curvature, knots[-1, X], knots[-1, Y], knots[-1, HEADING])
         longer = np.concatenate((knots, further[1:]))
         if _clear(longer, size, clearance_m):
             knots = longer
         elif rng.random() < 0.2:
-            curvature = knots[: max(run_in, size - back), 3].copy()
+            curvature = knots[: max(run_in, size - back), CURVATURE].copy()
             for i in range(max(0, curvature.size - 9), curvature.size):
                 curvature[i] *= (curvature.size - i) / 10
             knots = integrate(curvature, 0.0, 0.0, yaw)
@@ -99,10 +99,10 @@ def _stretch(min_radius_m: float, heading: float, rng: np.random.Generator) -> N
 
 @njit
 def _clear(knots: Knots, first_new: int, clearance_m: float) -> bool:
-    """Whether the new stretch keeps its distance from everything farther back than a tight bend."""
+    """Return whether the new stretch keeps its distance from everything farther back than a tight bend."""
     skip = int(1.6 * clearance_m / KNOT_M)
     for i in range(first_new, knots.shape[0], 2):
         for j in range(0, i - skip, 2):
-            if (knots[i, 0] - knots[j, 0]) ** 2 + (knots[i, 1] - knots[j, 1]) ** 2 < clearance_m**2:
+            if (knots[i, X] - knots[j, X]) ** 2 + (knots[i, Y] - knots[j, Y]) ** 2 < clearance_m**2:
                 return False
     return True

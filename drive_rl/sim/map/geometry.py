@@ -1,4 +1,4 @@
-"""A road's geometry: a reference line of piecewise-linear curvature. Knows nothing of lanes' looks, cars or seeds.
+"""A road's geometry: a reference line of piecewise-linear curvature. Knows nothing of paint, cars or seeds.
 
 `s` [m] runs along the reference line, `d` [m] is left-positive from it. Between knots 1 m apart the curvature is
 linear (a clothoid), so heading is exact and position is a 3-point Gauss-Legendre integral (error below 1e-9 m).
@@ -17,6 +17,8 @@ KNOT_M = 1.0
 
 Knots = NDArray[np.float64]
 """(n, 4) float64: x [m], y [m], heading [rad], curvature [1/m] every `KNOT_M` along the line."""
+X, Y, HEADING, CURVATURE = range(4)
+"""Columns of `Knots`."""
 
 _GAUSS = math.sqrt(0.6)
 
@@ -51,9 +53,9 @@ def pose_at(knots: Knots, s: float) -> tuple[float, float, float, float]:
     """Return x [m], y [m], heading [rad] and curvature [1/m] of the reference line at `s` [m]."""
     i = min(max(int(s / KNOT_M), 0), knots.shape[0] - 2)
     u = s - i * KNOT_M
-    curvature = knots[i, 3]
-    slope = (knots[i + 1, 3] - curvature) / KNOT_M
-    x, y, yaw = _advance(knots[i, 0], knots[i, 1], knots[i, 2], curvature, slope, u)
+    curvature = knots[i, CURVATURE]
+    slope = (knots[i + 1, CURVATURE] - curvature) / KNOT_M
+    x, y, yaw = _advance(knots[i, X], knots[i, Y], knots[i, HEADING], curvature, slope, u)
     return x, y, yaw, curvature + slope * u
 
 
@@ -62,7 +64,7 @@ def nearest_knot(knots: Knots, x: float, y: float) -> int:
     """Return the index of the knot nearest to a point."""
     best, best_d2 = 0, np.inf
     for i in range(knots.shape[0]):
-        d2 = (knots[i, 0] - x) ** 2 + (knots[i, 1] - y) ** 2
+        d2 = (knots[i, X] - x) ** 2 + (knots[i, Y] - y) ** 2
         if d2 < best_d2:
             best, best_d2 = i, d2
     return best
@@ -100,7 +102,7 @@ def _line(knots: Knots, d: float, s: NDArray[np.float64]) -> NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RoadPoint:
-    """Where a pose lies on a road."""
+    """A pose in road coordinates."""
 
     s_m: float
     d_m: float

@@ -1,4 +1,4 @@
-"""The speed asked for along a road: the target speed, slower where a bend asks for it, braking in time."""
+"""The target speed along a road: the world's, slower in bends, braking in time."""
 
 import math
 
@@ -7,22 +7,22 @@ from numpy.typing import NDArray
 
 from drive_rl.config.world_spec import TaskSpec
 from drive_rl.sim.compiled import njit
-from drive_rl.sim.map.geometry import KNOT_M, Knots
+from drive_rl.sim.map.geometry import CURVATURE, KNOT_M, Knots
 
 
-def pace(knots: Knots, lane_d_m: float, task: TaskSpec) -> NDArray[np.float64]:
-    """Return the speed asked for at each knot [m/s], on the line `lane_d_m` left of the reference line.
+def speed_profile(knots: Knots, lane_d_m: float, task: TaskSpec) -> NDArray[np.float64]:
+    """Return the target speed at each knot [m/s], (knots,), on the line `lane_d_m` left of the reference line.
 
-    The bend's limit is sqrt(a_lat / |curvature|); a backward pass with `v^2 = u^2 + 2 a s` brings braking forward.
+    A bend limits it to sqrt(a_lat / |curvature|); a backward pass with `v^2 = u^2 + 2 a s` brakes in time.
     """
-    return _pace(knots, lane_d_m, task.target_speed_mps, task.lateral_accel_mps2, task.braking_mps2)
+    return _speed_profile(knots, lane_d_m, task.target_speed_mps, task.lateral_accel_mps2, task.braking_mps2)
 
 
 @njit
-def _pace(knots: Knots, lane_d: float, target: float, lateral: float, braking: float) -> NDArray[np.float64]:
+def _speed_profile(knots: Knots, lane_d: float, target: float, lateral: float, braking: float) -> NDArray[np.float64]:
     speed = np.empty(knots.shape[0])
     for i in range(knots.shape[0]):
-        curvature = abs(lane_curvature(knots[i, 3], lane_d))
+        curvature = abs(lane_curvature(knots[i, CURVATURE], lane_d))
         speed[i] = min(target, math.sqrt(lateral / max(curvature, 1e-6)))
     for i in range(knots.shape[0] - 2, -1, -1):
         speed[i] = min(speed[i], math.sqrt(speed[i + 1] ** 2 + 2 * braking * KNOT_M))

@@ -1,1 +1,1 @@
-"""What the car's camera sees, and the labels of the same pass."""
+"""The camera: pictures, and the labels of the same pass."""

@@ -1,11 +1,11 @@
-"""The pinhole camera: which ray each pixel looks along, and where it meets the ground. Knows nothing of what is seen.
+"""The pinhole camera: each pixel's ray, and where it meets the ground. Knows nothing of the scene.
 
-Camera axes start as the vehicle's (x forward, y left, z up); `pitch_rad` turns them about y, positive looks down.
+Camera axes start as the vehicle's (x forward, y left, z up); `pitch_rad` turns them about y, positive downwards.
 Pixel (row 0, column 0) is the top left; rays pass through pixel centres.
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,26 +18,39 @@ TEXEL_M = 0.125
 TEXTURE_LEVELS = 6
 """Levels of detail; each resolves half as fine as the one before."""
 
+FORWARD, UPWARD, GROUND, DEPTH, BACK, DRIFT, ASIDE, LEVEL = range(8)
+"""Columns of `Rays.rows`."""
+ELEVATION = GROUND
+"""The column's meaning in rows that point at the sky [rad]."""
+
 _FARTHEST_M = 2000.0
 _COARSEST = TEXTURE_LEVELS - 1
 
 
-@dataclass(frozen=True)
-class Rays:
-    """A camera's rays in the vehicle frame; a picture's rows are level, so all but a ray's bearing is its row's.
+class Rays(NamedTuple):
+    """A camera's rays in the vehicle frame. The camera does not roll, so a ray shares all but its bearing with its row.
 
-    `rows` is (H, 8) float32: the ray's forward and upward component; where it meets the ground, forward [m], and its
-    parameter there, which is also the depth [m]; how far that point moves over one pixel row, forward [m] and, for a
-    ray of bearing 1, to the left [m]; how far it moves over one column, to the left [m]; and the texture's level of
-    detail that these resolve. Rows that look at the sky hold -1 there, an infinite depth, and their elevation [rad] in
-    place of the point. `bearings` is (W,) float32: the rays' leftward component, so that a pixel meets the ground at
-    depth x bearing to the left. Rays have forward component 1 along the optical axis. `origin` is the camera's position
-    (forward, left, up) [m].
+    Rays have component 1 along the optical axis, so that their parameter is the depth. Columns of `rows`:
+        FORWARD, UPWARD: components of the ray.
+        GROUND: where it meets the ground, forward [m]; in the sky its ELEVATION [rad].
+        DEPTH: the depth there [m]; infinite in the sky.
+        BACK, DRIFT: how far that point moves over one pixel row, forward [m], and to the left [m] at bearing 1.
+        ASIDE: how far it moves over one column, to the left [m].
+        LEVEL: the texture's level of detail that these resolve; -1 in the sky.
     """
 
-    rows: NDArray[np.float32]
-    bearings: NDArray[np.float32]
-    origin: tuple[float, float, float]
+    rows: NDArray[np.float32]  # (H, 8)
+    bearings: NDArray[np.float32]  # (W,), leftward components: a pixel meets the ground depth x bearing to the left
+    origin: tuple[float, float, float]  # the camera's position: forward, left, up [m]
+
+
+class Viewpoint(NamedTuple):
+    """Where the vehicle stands that carries a camera: x, y [m], and cosine and sine of its yaw."""
+
+    x: float
+    y: float
+    cos: float
+    sin: float
 
 
 def focal_px(camera: CameraSpec) -> float:
@@ -46,7 +59,7 @@ def focal_px(camera: CameraSpec) -> float:
 
 
 def cast_rays(camera: CameraSpec, height_error_m: float = 0.0, pitch_error_rad: float = 0.0) -> Rays:
-    """Return the rays of a camera whose mount is a little off."""
+    """Return the rays of a camera, its mount off by the given errors."""
     height, pitch, focal = camera.height_m + height_error_m, camera.pitch_rad + pitch_error_rad, focal_px(camera)
     rows = _rows(camera.height_px, focal, height, pitch, camera.forward_m)
     left = -(np.arange(camera.width_px) + 0.5 - camera.width_px / 2) / focal
@@ -64,12 +77,14 @@ def _rows(count: int, focal: float, height: float, pitch: float, camera_forward:
         sky = upward >= -height / _FARTHEST_M
         depth = height if sky else height / -upward
         back, aside = depth * depth / height / focal, depth / focal
-        rows[r, 0], rows[r, 1], rows[r, 4], rows[r, 5], rows[r, 6] = forward, upward, back, back * cos, aside
+        rows[r, FORWARD], rows[r, UPWARD] = forward, upward
+        rows[r, BACK], rows[r, DRIFT], rows[r, ASIDE] = back, back * cos, aside
         if sky:
-            rows[r, 2], rows[r, 3], rows[r, 7] = math.atan2(upward, forward), np.inf, -1
+            rows[r, ELEVATION], rows[r, DEPTH], rows[r, LEVEL] = math.atan2(upward, forward), np.inf, -1
         else:
             level = round(math.log2(max(math.sqrt(back * aside), 1e-3) / TEXEL_M))
-            rows[r, 2], rows[r, 3], rows[r, 7] = depth * forward + camera_forward, depth, min(max(level, 0), _COARSEST)
+            rows[r, GROUND], rows[r, DEPTH] = depth * forward + camera_forward, depth
+            rows[r, LEVEL] = min(max(level, 0), _COARSEST)
     return rows
 
 

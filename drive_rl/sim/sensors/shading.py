@@ -1,47 +1,64 @@
 """One pixel: what covers it, and its light. Scalar functions that every engine calls, on the CPU and on a GPU.
 
+`paint_pixel` puts them together, for a thread a pixel; `renderer.paint_picture` calls the same ones in the same order,
+each over a band of rows, because short loops vectorise.
+
 Markings are painted analytically: the coverage of a pixel is the box filter of the line's edges over the pixel's
 footprint on the ground, so that lines stay crisp near by and do not alias far away.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from numpy.typing import NDArray
 
 from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.distance_field import CELL_M
-from drive_rl.sim.sensors.pinhole import TEXEL_M, TEXTURE_LEVELS
+from drive_rl.sim.sensors.pinhole import (
+    ASIDE,
+    BACK,
+    DEPTH,
+    DRIFT,
+    ELEVATION,
+    FORWARD,
+    GROUND,
+    LEVEL,
+    TEXEL_M,
+    UPWARD,
+    Viewpoint,
+)
 from drive_rl.sim.sensors.solids import hit_solids, shadow
+from drive_rl.sim.sensors.view import GRAIN_STEPS, TEXELS_A_SIDE
 
-_TEXELS = 256
-_GRAIN_STEPS = 127
-_FAR_TEXELS = 64 * _TEXELS  # farther than any ground point, so that indices are positive before they wrap
-
-
-def _textures() -> NDArray[np.int8]:
-    """Return tileable noise (TEXTURE_LEVELS, n, n), the same in every process: octaves from 4 m down to a texel.
-
-    Each level is the one before with its finest octave left out, for pixels that see too much ground to resolve it.
-    """
-    rng = np.random.default_rng(7)
-    at = np.arange(_TEXELS)
-    octaves = []
-    for level in range(TEXTURE_LEVELS):
-        cells = _TEXELS >> level
-        coarse = rng.uniform(-1, 1, (cells, cells))
-        low, part = at >> level, (at / 2**level) % 1
-        high = (low + 1) % cells
-        rows = coarse[low] * (1 - part)[:, None] + coarse[high] * part[:, None]
-        octaves.append(rows[:, low] * (1 - part) + rows[:, high] * part)
-    levels = np.cumsum(octaves[::-1], axis=0)[::-1]
-    return np.round(levels / np.abs(levels[0]).max() * _GRAIN_STEPS).astype(np.int8)
-
-
-TEXELS = _textures().reshape(-1)
-"""The ground's grain, (levels x n x n) int8 in steps of 1 / 127: bytes stay in the cache."""
+_FAR_TEXELS = 64 * TEXELS_A_SIDE  # farther than any ground point, so that indices are positive before they wrap
 
 HALF, ONE, NOTHING = np.float32(0.5), np.float32(1.0), np.float32(0.0)
-GRAIN_STEP = np.float32(1 / _GRAIN_STEPS)
+GRAIN_STEP = np.float32(1 / GRAIN_STEPS)
+
+
+class RoadSample(NamedTuple):
+    """The distance field at a point: d [m], and its gradient along x and y."""
+
+    d: np.float32
+    nx: np.float32
+    ny: np.float32
+
+
+class Footprint(NamedTuple):
+    """The part of the ground that a pixel covers, in the vehicle's frame [m]: one row's step and one column's."""
+
+    back: np.float32  # forward, over a row
+    drift: np.float32  # to the left, over a row
+    aside: np.float32  # to the left, over a column
+
+
+class Cover(NamedTuple):
+    """What covers a ground pixel, before a dashed line loses its gaps."""
+
+    asphalt: np.float32  # share, in [0, 1]
+    marking: np.float32  # share, in [0, 1]
+    along: np.float32  # how far the pixel reaches along the road [m] where its line is dashed, else 0
+    light: np.float32
 
 
 @njit(inline="always")
@@ -52,10 +69,10 @@ def floor(z):
 
 
 @njit(inline="always")
-def meet(forward, depth, bearing, x, y, cos, sin):
-    """Return the ground point [m] that a ray of a camera at a pose meets, from the corner that x and y count from."""
+def meet(forward, depth, bearing, at):
+    """Return the ground point [m] that a ray meets, from the corner that the viewpoint counts from."""
     left = depth * bearing
-    return x + cos * forward - sin * left, y + sin * forward + cos * left
+    return at.x + at.cos * forward - at.sin * left, at.y + at.sin * forward + at.cos * left
 
 
 @njit(inline="always")
@@ -63,9 +80,9 @@ def grain_index(level, wx, wy):
     """Return where the flattened textures hold the grain of a ground point [m]."""
     per_texel, far = np.float32(1 / TEXEL_M), np.float32(_FAR_TEXELS)
     # the shift keeps truncation a floor
-    i = np.int32(wx * per_texel + far) & (_TEXELS - 1)
-    j = np.int32(wy * per_texel + far) & (_TEXELS - 1)
-    return np.int32((np.int32(level) * _TEXELS + j) * _TEXELS + i)
+    i = np.int32(wx * per_texel + far) & (TEXELS_A_SIDE - 1)
+    j = np.int32(wy * per_texel + far) & (TEXELS_A_SIDE - 1)
+    return np.int32((np.int32(level) * TEXELS_A_SIDE + j) * TEXELS_A_SIDE + i)
 
 
 @njit(inline="always")
@@ -90,15 +107,15 @@ def road_at(cells, columns, k, fu, fv):
 
 
 @njit(inline="always")
-def turned(nx, ny, cos, sin):
+def turned(nx, ny, at):
     """Return a vector of the world in the vehicle's frame."""
-    return cos * nx + sin * ny, cos * ny - sin * nx
+    return at.cos * nx + at.sin * ny, at.cos * ny - at.sin * nx
 
 
 @njit(inline="always")
-def extent(nf, nl, back, drift, aside):
+def extent(nf, nl, footprint):
     """Return how far a pixel's footprint reaches along a direction (nf, nl) of the vehicle's frame [m]."""
-    return abs(nf * back + nl * drift) + abs(nl) * aside
+    return abs(nf * footprint.back + nl * footprint.drift) + abs(nl) * footprint.aside
 
 
 @njit(inline="always")
@@ -109,11 +126,12 @@ def asphalt_part(d, across, middle, half_paved):
 
 
 @njit(inline="always")
-def nearest_line(d, per_lane, first, last):
+def nearest_line(d, markings):
     """Return the number of the painted line nearest to d, counted in lanes from the reference line."""
+    per_lane = ONE / markings.lane_width
     # the shift keeps truncation a floor
     number = np.float32(np.int32(d * per_lane + np.float32(1024.5))) - np.float32(1024.0)
-    return min(max(number, first), last)
+    return min(max(number, markings.first_line), markings.last_line)
 
 
 @njit(inline="always")
@@ -138,7 +156,7 @@ def paint_left(grain, wear):
 
 @njit(inline="always")
 def ground_light(asphalt, grain, wear):
-    """Return the light that a ground pixel of this grain throws back."""
+    """Return the light that a ground pixel of this grain reflects."""
     return ONE + (np.float32(0.6) + (np.float32(0.3) * wear - np.float32(0.2)) * asphalt) * grain
 
 
@@ -149,8 +167,9 @@ def sky_light(elevation):
 
 
 @njit(inline="always")
-def blend(light, asphalt, marking, around, road, line):
-    """Return a pixel's value from its light, what covers it, and the colours."""
+def blend(light, asphalt, marking, colours):
+    """Return a pixel's value from its light, what covers it, and the colours of surroundings, road and line."""
+    around, road, line = colours
     value = around + asphalt * (road - around)
     value += marking * (line - value)
     return np.uint8(min(np.float32(255.0) * light * value, np.float32(255.0)))
@@ -163,43 +182,60 @@ def _dashes_up_to(z, dash, period):
     return whole * dash + min(z - whole * period, dash)
 
 
+@njit(inline="always")
+def cover(sample, grain, footprint, at, markings, wear):
+    """Return the `Cover` of a ground pixel, from the distance field and the grain there."""
+    nf, nl = turned(sample.nx, sample.ny, at)
+    across = extent(nf, nl, footprint)
+    asphalt = asphalt_part(sample.d, across, markings.middle, markings.half_paved)
+    nearest = nearest_line(sample.d, markings)
+    beside = abs(sample.d - nearest * markings.lane_width)
+    marking = line_part(beside, across, markings.line_width) * paint_left(grain, wear)
+    dashed = (marking > 0) & (nearest > markings.first_line) & (nearest < markings.last_line)
+    along = extent(nl, -nf, footprint) if dashed else NOTHING
+    return Cover(asphalt, marking, along, ground_light(asphalt, grain, wear))
+
+
+@njit(inline="always")
+def paint_solid(r, c, view, at, image):
+    """Paint the first solid along a pixel's ray over it; return whether there is one, and its depth [m]."""
+    rays, solids, channels = view.rays, view.solids, image.shape[0]
+    direction = rays.rows[r, FORWARD], rays.bearings[c], rays.rows[r, UPWARD]
+    depth, part, lit, is_top = hit_solids(solids, at, rays.origin, direction, rays.rows[r, DEPTH])
+    if part >= 0:
+        for channel in range(channels):
+            image[channel, r, c] = 255 * lit * colour_of(solids, part, is_top, channel, channels)
+    return part >= 0, depth
+
+
 @njit(error_model="numpy")
-def paint_pixel(
-    r, c, rows, bearings, origin, d_cells, s_cells, size, x0, y0, solids, paint, palette, texels, x, y, cos, sin, image
-):  # fmt: skip
+def paint_pixel(r, c, view, at, image):
     """Fill one pixel of an image (C, H, W): `paint_picture` for those who have a thread a pixel."""
-    cos, sin, x, y = np.float32(cos), np.float32(sin), np.float32(x - x0), np.float32(y - y0)
-    row, bearing, channels = rows[r], bearings[c], image.shape[0]
+    ground, solids = view.ground, view.solids
+    row, bearing, x0, y0 = view.rays.rows[r], view.rays.bearings[c], ground.x0, ground.y0
+    local = Viewpoint(np.float32(at.x - x0), np.float32(at.y - y0), np.float32(at.cos), np.float32(at.sin))
     asphalt = marking = NOTHING
-    if row[7] < 0:
-        light, around = sky_light(row[2]), SKY
+    if row[LEVEL] < 0:
+        light, around = sky_light(row[ELEVATION]), SKY
     else:
-        wx, wy = meet(row[2], row[3], bearing, x, y, cos, sin)
-        grain, wear, around = texels[grain_index(row[7], wx, wy)] * GRAIN_STEP, paint[8], VERGE
-        k, fu, fv = cell_of(wx, wy, size[0], size[1])
-        d, nx, ny = road_at(d_cells, size[1], k, fu, fv)
-        nf, nl = turned(nx, ny, cos, sin)
-        drifted = row[5] * bearing
-        across = extent(nf, nl, row[4], drifted, row[6])
-        asphalt = asphalt_part(d, across, paint[6], paint[7])
-        nearest = nearest_line(d, ONE / paint[0], paint[9], paint[10])
-        marking = line_part(abs(d - nearest * paint[0]), across, paint[1]) * paint_left(grain, wear)
-        if marking > 0 and paint[9] < nearest < paint[10]:
-            s = road_at(s_cells, size[1], k, fu, fv)[0]
-            marking *= dash_part(s, extent(nl, -nf, row[4], drifted, row[6]), paint[2], paint[3])
-        light = ground_light(asphalt, grain, wear)
+        around = VERGE
+        wx, wy = meet(row[GROUND], row[DEPTH], bearing, local)
+        grain = ground.texels[grain_index(row[LEVEL], wx, wy)] * GRAIN_STEP
+        k, fu, fv = cell_of(wx, wy, ground.rows, ground.columns)
+        d, nx, ny = road_at(ground.d_cells, ground.columns, k, fu, fv)
+        footprint = Footprint(row[BACK], row[DRIFT] * bearing, row[ASIDE])
+        covered = cover(RoadSample(d, nx, ny), grain, footprint, local, ground.markings, ground.wear)
+        asphalt, marking, light = covered.asphalt, covered.marking, covered.light
+        if covered.along > 0:
+            s = road_at(ground.s_cells, ground.columns, k, fu, fv)[0]
+            marking *= dash_part(s, covered.along, ground.markings.dash, ground.markings.period)
         if solids.size > 0:
             light *= np.float32(shadow(solids, wx + x0, wy + y0))
-    for channel in range(channels):
-        image[channel, r, c] = blend(
-            light, asphalt, marking, palette[around, channel], palette[ASPHALT, channel], palette[MARKING, channel]
-        )
+    for channel in range(image.shape[0]):
+        colours = ground.palette[around, channel], ground.palette[ASPHALT, channel], ground.palette[MARKING, channel]
+        image[channel, r, c] = blend(light, asphalt, marking, colours)
     if solids.size > 0:
-        direction = row[0], bearing, row[1]
-        _, part, lit, is_top = hit_solids(solids, x + x0, y + y0, cos, sin, origin, direction, row[3])
-        if part >= 0:
-            for channel in range(channels):
-                image[channel, r, c] = 255 * lit * colour_of(solids, part, is_top, channel, channels)
+        paint_solid(r, c, view, Viewpoint(local.x + x0, local.y + y0, local.cos, local.sin), image)
 
 
 @njit

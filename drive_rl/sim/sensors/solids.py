@@ -1,4 +1,4 @@
-"""Solid bodies that a camera sees: cars made of boxes and wheels, tested ray by ray. Knows nothing of roads."""
+"""Solids in front of a camera: cars made of boxes and wheels, tested ray by ray. Knows nothing of roads."""
 
 import math
 from typing import NamedTuple
@@ -8,20 +8,23 @@ from numpy.typing import NDArray
 
 from drive_rl.config.car_spec import CarSpec
 from drive_rl.sim.compiled import njit
+from drive_rl.sim.sensors.pinhole import Viewpoint
 
 BOX, WHEEL = 0.0, 1.0
 Real = float | np.float32
+Vector = tuple[Real, Real, Real]
+
+KIND, CENTRE_X, CENTRE_Y, CENTRE_Z, HALF_LENGTH, HALF_WIDTH, HALF_HEIGHT, COS, SIN = range(9)
+"""Columns of `Solids.shape`."""
 
 
 class Solids(NamedTuple):
-    """Bodies as arrays. `shape` (n, 9) float32: kind, centre x, y, z [m], half length, half width, half height [m],
-    cos and sin of the yaw. A wheel is a cylinder about its own y axis, of radius `half height`. Colours are (n, 3).
-    """
+    """Solids as arrays. A wheel is a cylinder about its own y axis; its radius is its half height."""
 
-    size: int
-    shape: NDArray[np.float32]
-    top_colour: NDArray[np.float32]
-    side_colour: NDArray[np.float32]
+    size: int  # how many of the rows count
+    shape: NDArray[np.float32]  # (n, 9): kind, centre, half sizes [m], cosine and sine of the yaw
+    top_colour: NDArray[np.float32]  # (n, 3), in [0, 1]
+    side_colour: NDArray[np.float32]  # (n, 3)
 
 
 NO_SOLIDS = Solids(0, np.zeros((0, 9), np.float32), np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32))
@@ -32,6 +35,21 @@ _BUMPER = (0.16, 0.16, 0.17)
 _LAMP = (0.95, 0.2, 0.15)
 
 
+class _Part(NamedTuple):
+    """One solid of a car, in the car's frame [m]; `turn` is its yaw [rad] against the car's."""
+
+    x: float
+    y: float
+    z: float
+    half_length: float
+    half_width: float
+    half_height: float
+    turn: float
+    kind: float
+    top: Vector
+    side: Vector
+
+
 def car_solids(
     car: CarSpec, x_m: float, y_m: float, yaw_rad: float, steer_rad: float = 0.0,
     colour: tuple[float, float, float] | None = None,
@@ -40,29 +58,28 @@ def car_solids(
     paint = colour or car.colour
     length, width, height = car.length_m, car.width_m, car.height_m
     radius = 0.23 * height
-    # local x, y, z, half length, half width, half height, yaw, kind, top colour, side colour
-    parts: list[tuple[float, float, float, float, float, float, float, float, object, object]] = [
-        (0, 0, 0.4 * height, length / 2, width / 2, 0.2 * height, 0, BOX, paint, paint),
-        (-0.06 * length, 0, 0.79 * height, 0.26 * length, 0.43 * width, 0.19 * height, 0, BOX, paint, _GLASS),
-        (0, 0, 0.24 * height, 0.505 * length, 0.47 * width, 0.06 * height, 0, BOX, _BUMPER, _BUMPER),
-        (-0.5 * length, 0.36 * width, 0.5 * height, 0.02, 0.1 * width, 0.05 * height, 0, BOX, _LAMP, _LAMP),
-        (-0.5 * length, -0.36 * width, 0.5 * height, 0.02, 0.1 * width, 0.05 * height, 0, BOX, _LAMP, _LAMP),
+    parts = [
+        _Part(0, 0, 0.4 * height, length / 2, width / 2, 0.2 * height, 0, BOX, paint, paint),
+        _Part(-0.06 * length, 0, 0.79 * height, 0.26 * length, 0.43 * width, 0.19 * height, 0, BOX, paint, _GLASS),
+        _Part(0, 0, 0.24 * height, 0.505 * length, 0.47 * width, 0.06 * height, 0, BOX, _BUMPER, _BUMPER),
+        _Part(-0.5 * length, 0.36 * width, 0.5 * height, 0.02, 0.1 * width, 0.05 * height, 0, BOX, _LAMP, _LAMP),
+        _Part(-0.5 * length, -0.36 * width, 0.5 * height, 0.02, 0.1 * width, 0.05 * height, 0, BOX, _LAMP, _LAMP),
     ]
     for along, turn in ((car.cg_to_front_m, steer_rad), (-car.cg_to_rear_m, 0.0)):
         for side in (-0.47, 0.47):
-            parts.append((along, side * width, radius, radius, 0.08 * width, radius, turn, WHEEL, _TYRE, _TYRE))
+            parts.append(_Part(along, side * width, radius, radius, 0.08 * width, radius, turn, WHEEL, _TYRE, _TYRE))
     cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
     shape = [
-        (kind, x_m + cos * px - sin * py, y_m + sin * px + cos * py, pz, hl, hw, hh,
-         math.cos(yaw_rad + turn), math.sin(yaw_rad + turn))
-        for px, py, pz, hl, hw, hh, turn, kind, _, _ in parts
+        (p.kind, x_m + cos * p.x - sin * p.y, y_m + sin * p.x + cos * p.y, p.z, p.half_length, p.half_width,
+         p.half_height, math.cos(yaw_rad + p.turn), math.sin(yaw_rad + p.turn))
+        for p in parts
     ]  # fmt: skip
-    top, side = [part[8] for part in parts], [part[9] for part in parts]
+    top, side = [part.top for part in parts], [part.side for part in parts]
     return Solids(len(parts), *(np.array(a, np.float32) for a in (shape, top, side)))
 
 
 def join(solids: list[Solids]) -> Solids:
-    """Return all solids as one."""
+    """Return several cars' solids as one."""
     if not solids:
         return NO_SOLIDS
     arrays = (np.concatenate([getattr(s, name) for s in solids]) for name in Solids._fields[1:])
@@ -74,26 +91,27 @@ def shadow(solids: Solids, x: float, y: float) -> float:
     """Return the light in [0.35, 1] that reaches a ground point: a soft shadow under each box."""
     light = 1.0
     for n in range(solids.size):
-        if solids.shape[n, 0] != BOX or solids.shape[n, 3] - solids.shape[n, 6] > 0.5:
+        if solids.shape[n, KIND] != BOX or solids.shape[n, CENTRE_Z] - solids.shape[n, HALF_HEIGHT] > 0.5:
             continue
-        dx, dy = x - solids.shape[n, 1], y - solids.shape[n, 2]
+        dx, dy = x - solids.shape[n, CENTRE_X], y - solids.shape[n, CENTRE_Y]
         if abs(dx) > 8.0 or abs(dy) > 8.0:
             continue
-        c, s = solids.shape[n, 7], solids.shape[n, 8]
-        ox = max(abs(c * dx + s * dy) - solids.shape[n, 4], 0.0)
-        oy = max(abs(c * dy - s * dx) - solids.shape[n, 5], 0.0)
+        c, s = solids.shape[n, COS], solids.shape[n, SIN]
+        ox = max(abs(c * dx + s * dy) - solids.shape[n, HALF_LENGTH], 0.0)
+        oy = max(abs(c * dy - s * dx) - solids.shape[n, HALF_WIDTH], 0.0)
         light = min(light, 0.35 + 0.65 * min(math.sqrt(ox * ox + oy * oy) / 0.5, 1.0))
     return light
 
 
 @njit
 def hit_solids(
-    solids: Solids, x: Real, y: Real, cos: Real, sin: Real, origin, direction, farthest: Real
+    solids: Solids, at: Viewpoint, origin: Vector, direction: Vector, farthest: Real
 ) -> tuple[Real, int, float, bool]:
     """Return depth [m], index (-1: none), light and whether the top was hit, of the first solid along a ray.
 
-    The ray starts at `origin` in the frame of a vehicle at (x, y, yaw) and counts only up to depth `farthest`.
+    The ray starts at `origin` in the frame of the vehicle `at` some place and counts only up to depth `farthest`.
     """
+    x, y, cos, sin = at
     ox, oy, oz = x + cos * origin[0] - sin * origin[1], y + sin * origin[0] + cos * origin[1], origin[2]
     dx, dy = cos * direction[0] - sin * direction[1], sin * direction[0] + cos * direction[1]
     dz = direction[2]
@@ -101,32 +119,32 @@ def hit_solids(
     for n in range(solids.size):
         kind, cx, cy, cz, hl, hw, hh, c, s = solids.shape[n]
         rx, ry = ox - cx, oy - cy
-        # a ball around the solid, to pass over most solids at once
+        # a ball around the solid rules out most solids at once
         along = rx * dx + ry * dy + (oz - cz) * dz
         norm2 = dx * dx + dy * dy + dz * dz
         apart2 = rx * rx + ry * ry + (oz - cz) ** 2 - along * along / norm2
         if apart2 > hl * hl + hw * hw + hh * hh:
             continue
         # the ray in the solid's frame
-        px, py, pz = c * rx + s * ry, c * ry - s * rx, oz - cz
-        qx, qy, qz = c * dx + s * dy, c * dy - s * dx, dz
+        start = c * rx + s * ry, c * ry - s * rx, oz - cz
+        along_it = c * dx + s * dy, c * dy - s * dx, dz
         if kind == BOX:
-            t, axis = _slab(px, py, pz, qx, qy, qz, hl, hw, hh)
+            t, axis = _box(start, along_it, (hl, hw, hh))
             face = (0.7, 0.85, 1.0)[axis] if axis >= 0 else 1.0
-            upper = axis == 2 and qz < 0
+            upper = axis == 2 and dz < 0
         else:
-            t, face, upper = _cylinder(px, py, pz, qx, qy, qz, hw, hh), 1.0, False
+            t, face, upper = _cylinder(start, along_it, hw, hh), 1.0, False
         if 0.0 < t < best:
             best, part, light, is_top = t, n, face, upper
     return best, part, light, is_top
 
 
 @njit
-def _slab(px, py, pz, qx, qy, qz, hl, hw, hh) -> tuple[float, int]:
-    """Return where a ray enters a box, and through which axis (-1: it misses, or starts inside)."""
+def _box(start: Vector, direction: Vector, half: Vector) -> tuple[float, int]:
+    """Return the depth at which a ray enters a box, and through which axis (-1: it misses, or starts inside)."""
     enter, leave, axis = -np.inf, np.inf, -1
     for k in range(3):
-        p, q, h = (px, qx, hl) if k == 0 else ((py, qy, hw) if k == 1 else (pz, qz, hh))
+        p, q, h = start[k], direction[k], half[k]
         if abs(q) < 1e-9:
             if abs(p) > h:
                 return -1.0, -1
@@ -141,8 +159,9 @@ def _slab(px, py, pz, qx, qy, qz, hl, hw, hh) -> tuple[float, int]:
 
 
 @njit
-def _cylinder(px, py, pz, qx, qy, qz, half_width, radius) -> float:
-    """Return where a ray enters a cylinder about the y axis (-1: it misses)."""
+def _cylinder(start: Vector, direction: Vector, half_width: Real, radius: Real) -> float:
+    """Return the depth at which a ray enters a cylinder about the y axis (-1: it misses)."""
+    (px, py, pz), (qx, qy, qz) = start, direction
     best = np.inf
     a = qx * qx + qz * qz
     b = px * qx + pz * qz

@@ -1,4 +1,4 @@
-"""What one road seed stands for: road, start, look and parked cars. The same in every engine and every process."""
+"""The episode of a road seed: road, start, appearance and parked cars. The same in every engine and process."""
 
 import math
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from drive_rl.sim.appearance import Appearance, draw_appearance
 from drive_rl.sim.map.distance_field import Field, build_field
 from drive_rl.sim.map.generator import generate
 from drive_rl.sim.map.geometry import Road
-from drive_rl.sim.map.speed_profile import pace
+from drive_rl.sim.map.speed_profile import speed_profile
 from drive_rl.sim.sensors.solids import NO_SOLIDS, Solids, car_solids, join
 from drive_rl.sim.vehicle import CarState
 
 Pose = tuple[float, float, float]
 """x [m], y [m], yaw [rad]."""
 
-_ROAD, _START, _LOOK, _PARKED = range(4)  # one random stream each: changing one leaves the others
+_ROAD, _START, _APPEARANCE, _PARKED = range(4)  # one random stream each: changing one leaves the others
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class Episode:
     seed: int
     road: Road
     field: Field
-    pace_mps: NDArray[np.float64]  # speed asked for at each knot
+    speed_profile_mps: NDArray[np.float64]  # target speed at each knot
     start: CarState
-    look: Appearance
+    appearance: Appearance
     parked: list[Pose]
     parked_solids: Solids
 
 
 def lane_centre_d_m(road: RoadSpec) -> float:
-    """Return d [m] of the centre line of the rightmost lane, the one to keep."""
+    """Return d [m] of the centre line of the rightmost lane, the ego lane."""
     return -(road.lanes_ahead - 0.5) * road.lane_width_m
 
 
@@ -48,9 +48,9 @@ def draw_episode(world: WorldSpec, seed: int) -> Episode:
         seed=seed,
         road=road,
         field=build_field(road, world.road),
-        pace_mps=pace(road.knots, lane_centre_d_m(world.road), world.task),
+        speed_profile_mps=speed_profile(road.knots, lane_centre_d_m(world.road), world.task),
         start=_start(world, road, _stream(seed, _START)),
-        look=draw_appearance(world.appearance, _stream(seed, _LOOK)),
+        appearance=draw_appearance(world.appearance, _stream(seed, _APPEARANCE)),
         parked=parked,
         parked_solids=solids,
     )
@@ -70,7 +70,7 @@ def _start(world: WorldSpec, road: Road, rng: np.random.Generator) -> CarState:
 
 
 def _parked(world: WorldSpec, road: Road, seed: int) -> tuple[list[Pose], Solids]:
-    """Draw cars along the right-hand edge, well apart, none at the start; return where they stand, and the cars."""
+    """Draw cars along the right-hand edge, well apart, none at the start; return their poses and their solids."""
     spacing_m = 3 * world.car.length_m
     count = world.road.parked_cars
     if not count:

@@ -1,18 +1,22 @@
-"""Where the car is on its road, what the step earned, and whether the episode is over: scalar functions of all engines.
+"""The outcome of a step: metrics, reward and the end of the episode. Scalar functions that all engines call.
 
-It knows roads, the pace, rewards and ends; it knows no engine and no camera.
+It knows roads, speed profiles, rewards and end reasons; it knows no engine and no camera.
 """
 
 import math
 from typing import NamedTuple, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from drive_rl.config.world_spec import WorldSpec
 from drive_rl.sim.compiled import njit
-from drive_rl.sim.map.geometry import KNOT_M, pose_at, project, wrap
+from drive_rl.sim.map.geometry import KNOT_M, Knots, pose_at, project, wrap
 from drive_rl.sim.map.speed_profile import lane_curvature
 from drive_rl.sim.task.episode import lane_centre_d_m
 from drive_rl.sim.task.reward import combine, comfort_term, heading_term, lane_term, speed_term
-from drive_rl.sim.task.scoring import EndReason
+from drive_rl.sim.task.scoring import TRACE, EndReason
+from drive_rl.sim.vehicle import CarState
 
 METRICS = (
     "offset_m",
@@ -32,8 +36,12 @@ METRICS = (
 """What `info["metrics"]` holds, in the order of a row of metrics."""
 OFFSET, HEADING_ERROR, SPEED, TARGET_SPEED, COMPLETION, LATERAL, LONGITUDINAL, STEER, S, X, Y, YAW, TIME = range(13)
 
+TRACE_METRICS = tuple(METRICS.index(name) for name in TRACE)
+"""Where a row of metrics holds those of a row of the trace."""
+
 TERMS = ("lane", "speed", "heading", "comfort")
 """What `info["reward_terms"]` holds, in the order of a row of terms."""
+LANE_TERM, SPEED_TERM, HEADING_TERM, COMFORT_TERM = range(4)
 
 STATE_FIELDS = (
     "offset_m",
@@ -49,9 +57,10 @@ STATE_FIELDS = (
     "curvature_20m",
 )
 """The privileged observation, in SI units; curvatures [1/m] are the lane's, at distances ahead."""
+_FIRST_CURVATURE = STATE_FIELDS.index("curvature_0m")
 
 END_REASONS: tuple[EndReason, ...] = get_args(EndReason)
-"""The reason of end code n is `END_REASONS[n - 1]`; code 0 is an episode that goes on."""
+"""The reason of end code n is `END_REASONS[n - 1]`; code 0 is an episode that has not ended."""
 RUNNING, ARRIVED, OFF_ROAD, WRONG_WAY, COLLISION, TIMEOUT = range(6)
 
 _AHEAD_M = (0.0, 5.0, 10.0, 20.0)
@@ -59,7 +68,7 @@ _WRONG_HEADING_RAD = math.pi / 2
 
 
 class Rules(NamedTuple):
-    """The numbers of a `WorldSpec` that judging needs, SI units."""
+    """The numbers of a `WorldSpec` that the outcome depends on, SI units."""
 
     lane_d: float
     half_lane: float
@@ -72,7 +81,7 @@ class Rules(NamedTuple):
 
 
 def rules_of(world: WorldSpec) -> Rules:
-    """Return the rules of a world, all numbers of one type: numba compiles a function once for each."""
+    """Return the rules of a world; each field has one type, since numba compiles a function once per type."""
     road, task, reward = world.road, world.task, world.reward
     return Rules(
         float(lane_centre_d_m(road)),
@@ -86,42 +95,53 @@ def rules_of(world: WorldSpec) -> Rules:
     )
 
 
-@njit
-def judge(knots, pace, start_s, end_s, rules, near_s, car, vx_before, turned, steps, touched, metrics, terms):
-    """Fill a row of metrics and one of reward terms; return the reward and the end code.
+class Route(NamedTuple):
+    """A road as a task: where to drive and how fast."""
 
-    Args:
-        knots: The road's.
-        pace: The speed asked for at each knot [m/s].
-        start_s: Where the route starts [m].
-        end_s: Where it ends [m].
-        rules: The world's.
-        near_s: An s [m] within some metres of the car's, such as the step before's.
-        car: x, y [m], yaw [rad], vx, vy [m/s], yaw rate [rad/s] and steer angle [rad].
-        vx_before: The speed before the step [m/s].
-        turned: How far the steering command moved in the step.
-        steps: Steps of the episode, this one included.
-        touched: Whether a contact began in the step.
-        metrics: (13,) float64.
-        terms: (4,) float64.
-    """
+    knots: Knots
+    speed_profile: NDArray[np.float64]  # (knots,), target speed [m/s]
+    start_s: float  # [m]
+    end_s: float  # [m]
+
+
+class Step(NamedTuple):
+    """What a step did, beside the car's new state."""
+
+    near_s: float  # an s [m] within some metres of the car's, such as that of the step before
+    vx_before: float  # [m/s]
+    turned: float  # how far the steering command moved
+    count: int  # steps of the episode, this one included
+    touched: bool  # whether a contact began
+
+
+@njit
+def outcome(
+    route: Route,
+    rules: Rules,
+    car: CarState,
+    step: Step,
+    metrics: NDArray[np.float64],
+    terms: NDArray[np.float64],
+) -> tuple[float, int]:
+    """Fill a row of metrics, (13,), and one of reward terms, (4,); return the reward and the end code."""
     x, y, yaw, vx, _, yaw_rate, steer = car
-    s, d, road_heading, _ = project(knots, x, y, near_s)
+    s, d, road_heading, _ = project(route.knots, x, y, step.near_s)
     offset, heading_error = d - rules.lane_d, wrap(yaw - road_heading)
-    target = _between(pace, s / KNOT_M)
+    target = _between(route.speed_profile, s / KNOT_M)
     lateral = vx * yaw_rate
+    start_s, end_s = route.start_s, route.end_s
     metrics[OFFSET], metrics[HEADING_ERROR] = offset, heading_error
     metrics[SPEED], metrics[TARGET_SPEED] = vx, target
     metrics[COMPLETION] = min(max((s - start_s) / (end_s - start_s), 0.0), 1.0)
-    metrics[LATERAL], metrics[LONGITUDINAL] = lateral, (vx - vx_before) * rules.control_hz
+    metrics[LATERAL], metrics[LONGITUDINAL] = lateral, (vx - step.vx_before) * rules.control_hz
     metrics[STEER], metrics[S], metrics[X], metrics[Y], metrics[YAW] = steer, s, x, y, yaw
-    metrics[TIME] = steps / rules.control_hz
-    terms[0] = lane_term(offset, rules.half_lane)
-    terms[1] = speed_term(vx, target)
-    terms[2] = heading_term(heading_error)
-    terms[3] = comfort_term(lateral, turned)
+    metrics[TIME] = step.count / rules.control_hz
+    terms[LANE_TERM] = lane_term(offset, rules.half_lane)
+    terms[SPEED_TERM] = speed_term(vx, target)
+    terms[HEADING_TERM] = heading_term(heading_error)
+    terms[COMFORT_TERM] = comfort_term(lateral, step.turned)
     end = RUNNING
-    if touched:
+    if step.touched:
         end = COLLISION
     elif d < rules.right_edge_d or (d > 0 and not rules.oncoming):
         end = OFF_ROAD
@@ -129,22 +149,27 @@ def judge(knots, pace, start_s, end_s, rules, near_s, car, vx_before, turned, st
         end = WRONG_WAY
     elif s >= end_s:
         end = ARRIVED
-    elif steps >= rules.max_steps:
+    elif step.count >= rules.max_steps:
         end = TIMEOUT
     return combine(terms, rules.weights, rules.product), end
 
 
 @njit
-def lane_state(knots, metrics, car, lane_d, state):
-    """Fill `state`, (11,) float32 of `STATE_FIELDS`, from a row of metrics and the car's state."""
-    state[0], state[1], state[2] = metrics[OFFSET], metrics[HEADING_ERROR], car[3]
-    state[3], state[4], state[5], state[6] = car[4], car[5], car[6], metrics[TARGET_SPEED]
-    for i in range(4):
-        state[7 + i] = lane_curvature(pose_at(knots, metrics[S] + _AHEAD_M[i])[3], lane_d)
+def lane_state(
+    knots: Knots, metrics: NDArray[np.float64], car: CarState, lane_d: float, state: NDArray[np.float32]
+) -> None:
+    """Fill `state`, (11,) of `STATE_FIELDS`, from a row of metrics and the car's state."""
+    _, _, _, vx, vy, yaw_rate, steer = car
+    values = metrics[OFFSET], metrics[HEADING_ERROR], vx, vy, yaw_rate, steer, metrics[TARGET_SPEED]
+    for i in range(_FIRST_CURVATURE):
+        state[i] = values[i]
+    for i in range(len(_AHEAD_M)):
+        _, _, _, curvature = pose_at(knots, metrics[S] + _AHEAD_M[i])
+        state[_FIRST_CURVATURE + i] = lane_curvature(curvature, lane_d)
 
 
 @njit
-def _between(values, at):
+def _between(values: NDArray[np.float64], at: float) -> float:
     """Return the value at a fractional index, kept within the array."""
     at = min(max(at, 0.0), values.size - 1.001)
     i = int(at)

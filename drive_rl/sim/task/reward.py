@@ -10,15 +10,15 @@ _LATERAL_ACCEL_MPS2 = 6.0
 
 @njit
 def lane_term(offset_m: float, half_lane_m: float) -> float:
-    """Return 1 on the lane's centre line, falling with the square of the offset to 0 at the lane's edge."""
+    """Return 1 on the lane's centre line, falling with the square of the offset to 0 at its edge."""
     return max(0.0, 1 - (offset_m / half_lane_m) ** 2)
 
 
 @njit
 def speed_term(speed_mps: float, target_mps: float) -> float:
-    """Return 1 at the speed asked for, 0 at standstill, and exp(-4 error) for a relative error above it.
+    """Return 1 at the target speed, 0 at standstill, and exp(-4 error) for a relative error above it.
 
-    However fast the car is, slower is better: a term that is flat far above the speed asked for teaches no braking.
+    However fast the car is, slower is better: a term that is flat far above the target speed teaches no braking.
     """
     error = speed_mps / target_mps - 1
     return math.exp(-4 * error) if error > 0 else max(0.0, 1 + error)

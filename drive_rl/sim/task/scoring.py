@@ -1,7 +1,7 @@
 """How well an episode was driven, and how well many were: metrics, rates and their 95 % intervals.
 
-It reads the `metrics` that the environment puts into `info`. It knows nothing of rewards, learning or runs:
-changing a reward never changes a score.
+It reads the `metrics` in the environment's `info`. It knows nothing of rewards, learning or runs: changing a reward
+never changes a score.
 
 Sources:
     Driving score: CARLA leaderboard 2.1, `leaderboard/utils/statistics_manager.py` of its branch
@@ -19,10 +19,13 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+Info = dict[str, Any]
+"""Gymnasium's `info` and `options`, whose values are of any type."""
+
 EndReason = Literal["arrived", "off_road", "wrong_way", "collision", "timeout"]
 
 COLLISION_COEFFICIENT = 0.7
-"""Leaderboard 2.1, collision with a vehicle: the parked cars are the only things to hit here."""
+"""Leaderboard 2.1, collision with a vehicle: here there is nothing but parked cars to hit."""
 
 MAX_LATERAL_ACCEL_MPS2 = 4.89
 MIN_LONGITUDINAL_ACCEL_MPS2 = -4.05
@@ -39,7 +42,7 @@ class EpisodeMetrics:
     """One driven episode."""
 
     success: bool
-    """Arrived, stayed in the lane, touched nothing, and was fast enough (the world's task says how fast)."""
+    """Arrived, stayed in the lane, touched nothing, and was fast enough (`task.min_mean_speed_mps`)."""
     end_reason: EndReason
     route_completion: float
     """Part of the route driven, in [0, 1]."""
@@ -68,8 +71,8 @@ class EpisodeMetrics:
         penalty = (1 - self.outside_lane) / (1 + COLLISION_COEFFICIENT * self.collisions)
         return self.route_completion * penalty
 
-    def summary(self) -> dict[str, Any]:
-        """Return what `info` says beside metrics and terms when an episode ends."""
+    def summary(self) -> Info:
+        """Return what `info` adds to metrics and reward terms when an episode ends."""
         return {
             "is_success": self.success,
             "end_reason": self.end_reason,
@@ -78,13 +81,13 @@ class EpisodeMetrics:
             "episode_metrics": self,
         }
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:  # JSON
         """Return the fields and the driving score as plain values, ready for JSON."""
         return {**asdict(self), "driving_score": self.driving_score}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return what `to_dict` was given."""
+        """Undo `to_dict`."""
         return cls(**{field.name: values[field.name] for field in fields(cls)})
 
 
@@ -97,7 +100,7 @@ TRACE = (
     "longitudinal_accel_mps2",
     "yaw_rad",
 )
-"""The metrics of each step that an episode is judged by, in the order of a row of its trace."""
+"""The metrics of each step that a score needs, in the order of a row of an episode's trace."""
 
 
 def summarise(
@@ -113,10 +116,10 @@ def summarise(
     Args:
         trace: (steps, 7), a row of `TRACE` after each step.
         half_lane_m: Offset at which the car's centre leaves its lane [m].
-        min_mean_speed_mps: Mean speed that success asks for [m/s].
+        min_mean_speed_mps: Mean speed that success requires [m/s].
         end_reason: How it ended.
-        road_seed: Its road.
-        tier: Its road's.
+        road_seed: Its road's seed.
+        tier: Its road's tier.
     """
     if not len(trace):
         return EpisodeMetrics(False, end_reason, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 1.0, int(road_seed), tier)
@@ -176,7 +179,7 @@ class Score:
     wrong_way: Estimate
     """Rate of episodes that ended against the driving direction."""
     timeout: Estimate
-    """Rate of episodes that the clock ended."""
+    """Rate of episodes that ran out of time."""
     survival_s: Estimate
     """Median duration of an episode [s]: for drivers that fail, longer is better."""
     lateral_deviation_m: Estimate
@@ -186,13 +189,13 @@ class Score:
     comfort: Estimate
     """Mean part of the steps within nuPlan's comfort bounds, in [0, 1]."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:  # JSON
         """Return plain values, ready for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return what `to_dict` was given."""
+        """Undo `to_dict`."""
         rest = {name: Estimate(**value) for name, value in values.items() if name != "episodes"}
         return cls(episodes=int(values["episodes"]), **rest)
 

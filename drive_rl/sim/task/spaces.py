@@ -1,4 +1,4 @@
-"""What drivers are given and what they give: the spaces of a world, and actions -> steering and pedal, checked first.
+"""The spaces of a world, and the checks of what callers pass: modes, options, actions -> steering and pedal.
 
 It knows specs and spaces; it knows no engine.
 """
@@ -13,6 +13,7 @@ from drive_rl.config.spec import Actions, Observation
 from drive_rl.config.world_spec import TaskSpec, WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.outcome import STATE_FIELDS
+from drive_rl.sim.task.scoring import Info
 
 _STATE_LIMIT = 1e3
 _SHOWN = 200  # characters
@@ -52,20 +53,20 @@ def action_space(world: WorldSpec, actions: Actions) -> spaces.Space[Any]:
 
 
 def known(key: str, value: object, values: tuple[object, ...]) -> None:
-    """Refuse a value that is none of some.
+    """Refuse a value that is not one of `values`.
 
     Raises:
-        DriveRLError: it is none of them.
+        DriveRLError: it is not; names the key and the values.
     """
     if value not in values:
         raise DriveRLError(f"{key} = {value!r}: expected one of {', '.join(str(name) for name in values)}")
 
 
-def reset_options(options: object) -> dict[str, Any]:
+def reset_options(options: object) -> Info:
     """Return the options of a reset.
 
     Raises:
-        DriveRLError: they are no dictionary, or hold something else than a road seed.
+        DriveRLError: they are not a dictionary, or hold anything but a road seed.
     """
     if options is None:
         return {}
@@ -82,21 +83,14 @@ def action_grid(task: TaskSpec) -> Grid:
     return np.array([(steer, pedal) for steer in task.steer_grid for pedal in task.pedal_grid], np.float64)
 
 
-def command_of(action: Any, grid: list[list[float]] | None) -> tuple[float, float]:
+def command_of(action: Any, grid: Grid | None) -> tuple[float, float]:
     """Return steering and pedal in [-1, 1] of one action: a pair of numbers, or with a grid an index into it.
 
     Raises:
         DriveRLError: another shape or type, a NaN, or an index beyond the grid.
     """
-    if grid is not None:
-        if not _is_integer(action) or not 0 <= int(action) < len(grid):
-            raise DriveRLError(f"step: action {shown(action)}: expected an integer in [0, {len(grid)})")
-        steer, pedal = grid[int(action)]
-        return steer, pedal
-    given = array_of(action)
-    if given is None or given.shape != (2,) or given.dtype.kind not in "fiu" or not np.isfinite(given).all():
-        raise DriveRLError(f"step: action {shown(action)}: expected 2 finite numbers [steer, pedal] in [-1, 1]")
-    steer, pedal = given.tolist()
+    given = _checked(action, (), grid)
+    steer, pedal = (given if grid is None else grid[given]).tolist()
     return min(max(float(steer), -1.0), 1.0), min(max(float(pedal), -1.0), 1.0)
 
 
@@ -106,33 +100,35 @@ def commands_of(actions: Any, num_cars: int, grid: Grid | None) -> NDArray[np.fl
     Raises:
         DriveRLError: another shape or type, a NaN, or an index beyond the grid.
     """
-    given = array_of(actions)
-    shape, kinds = ((num_cars, 2), "fiu") if grid is None else ((num_cars,), "iu")
-    if given is None or given.shape != shape or given.dtype.kind not in kinds:
-        what = "numbers [steer, pedal]" if grid is None else "integers"
-        found = (
-            shown(actions)
-            if given is None or given.dtype.kind == "O"
-            else f"of shape {given.shape} and type {given.dtype}"
-        )
-        raise DriveRLError(f"step: actions {found}: expected {what} of shape {shape}")
-    if grid is None:
-        wrong = ~np.isfinite(given).all(axis=1)
-        expected = "finite numbers [steer, pedal] in [-1, 1]"
-    else:
-        wrong = (given < 0) | (given >= len(grid))
-        expected = f"an integer in [0, {len(grid)})"
-    if wrong.any():
-        first = int(wrong.argmax())
-        raise DriveRLError(f"step: action {first} = {given[first].tolist()}: expected {expected}")
+    given = _checked(actions, (num_cars,), grid)
     return np.clip(given, -1.0, 1.0).astype(np.float64) if grid is None else grid[given]
 
 
+def _checked(actions: Any, cars: tuple[int, ...], grid: Grid | None) -> NDArray[Any]:
+    """Return actions of the shape `cars` (of one car: ()) as an array, once they are known to fit."""
+    given = array_of(actions)
+    if grid is None:
+        shape, kinds, expected = (*cars, 2), "fiu", "finite numbers [steer, pedal] in [-1, 1]"
+    else:
+        shape, kinds, expected = cars, "iu", f"an integer in [0, {len(grid)})"
+    if given is None or given.shape != shape or given.dtype.kind not in kinds:
+        form = cars and given is not None and given.dtype.kind != "O"
+        found = f"of shape {given.shape} and type {given.dtype}" if form and given is not None else shown(actions)
+        each = f" for each of {cars[0]} cars" if cars else ""
+        raise DriveRLError(f"step: action {found}: expected {expected}{each}")
+    fits = np.isfinite(given).all(axis=-1) if grid is None else (given >= 0) & (given < len(grid))
+    if not fits.all():
+        first = tuple(np.argwhere(~fits)[0])  # (): the only one
+        number = "".join(f" {i} =" for i in first)
+        raise DriveRLError(f"step: action{number} {given[first].tolist()}: expected {expected}")
+    return given
+
+
 def road_seed_of(value: object) -> int:
-    """Return a road seed that `reset` was given.
+    """Return a road seed passed to `reset`.
 
     Raises:
-        DriveRLError: it is no integer in [0, 2^63).
+        DriveRLError: it is not an integer in [0, 2^63).
     """
     if not _is_integer(value) or not 0 <= int(cast(Any, value)) < ROAD_SEEDS:
         raise DriveRLError(f"reset: options: road_seed = {shown(value)}: expected an integer >= 0, below 2^63")
@@ -140,7 +136,7 @@ def road_seed_of(value: object) -> int:
 
 
 def shown(value: object) -> str:
-    """Return a value as an error shows it: its repr, cut short, or its type where Python prints none."""
+    """Return a value as errors show it: its repr, cut short, or its type if it has none."""
     try:
         text = repr(value)
     except Exception:  # an integer of more digits than Python prints, or a stranger's own class
@@ -155,7 +151,7 @@ def _is_integer(value: object) -> bool:
 
 
 def array_of(value: Any) -> NDArray[Any] | None:
-    """Return a value as an array; None: it is none, whatever it raises when it is asked."""
+    """Return a value as an array; None if it cannot be one, whatever it raises."""
     try:
         return np.asarray(value)
     except Exception:

@@ -85,7 +85,7 @@ def test_what_anchor_rows_lose_of_dense_lanes():
     for seed in range(20_000, 20_008):
         episode = draw_episode(world, seed)
         place = episode.road.place(episode.road.start_s_m + 10, lane_centre_d_m(world.road) + 0.3, 0.02)
-        look = episode.look.camera_height_error_m, episode.look.camera_pitch_error_rad
+        look = episode.appearance.camera_height_error_m, episode.appearance.camera_pitch_error_rad
         lines = {line.d_m: line for line in lane_polylines(episode.road, world.road, world.camera, *place, *look)[::-1]}
         lanes = [line.points - 0.5 for line in lines.values() if np.ptp(line.points[:, 1]) > 8]
         lanes = [lane[: 1 + np.argmin(lane[:, 1])] for lane in lanes]  # up to where it turns back

@@ -206,7 +206,7 @@ def test_on_the_map_north_is_up_and_east_is_right(x: float, y: float, column: in
 def arrow_place(road_map: RoadMap, car: CarState) -> np.ndarray:
     """Return the centre (column, row) of what a car changes on a map."""
     empty, shown = blank(400, 300), blank(400, 300)
-    road_map.show(empty, replace(car, x_m=1e4))
+    road_map.show(empty, car._replace(x_m=1e4))
     road_map.show(shown, car)
     rows, columns = np.nonzero((empty != shown).any(axis=-1))
     return np.array([(columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2])

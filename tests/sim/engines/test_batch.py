@@ -94,7 +94,7 @@ def test_a_car_whose_episode_ended_stands_idle_until_it_begins_another() -> None
     assert np.array_equal(batch.cars.body, kept)
     batch.begin([0], [3])
     batch.step(np.ones((2, 2)))
-    assert batch.ring.seeds[batch.slot[0]] == 3
+    assert batch.maps.seeds[batch.slot[0]] == 3
     assert (batch.cars.body[:, 0] != kept[:, 0]).any()
     assert np.array_equal(batch.cars.body[:, 1], kept[:, 1])
     batch.close()

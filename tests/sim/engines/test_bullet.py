@@ -1,7 +1,6 @@
 """The car driven in Bullet: braking distance, turning circle, contacts, exact repeats, and no NaN whatever is asked."""
 
 import math
-from dataclasses import astuple
 
 import numpy as np
 import pybullet
@@ -31,7 +30,7 @@ def _drive(world: BulletWorld, start: CarState, commands: list[tuple[float, floa
     out = []
     for steer, pedal in commands:
         assert not world.drive(steer, pedal, steps)
-        out.append(astuple(world.state()))
+        out.append(world.state())
     return np.array(out)
 
 

@@ -28,7 +28,7 @@ def agreement(renderer: str, poses: int, per_road: int = 5) -> tuple[dict[str, f
     rng = np.random.default_rng(2026)
     for _ in range(poses // per_road):
         episode = draw_episode(world, int(rng.integers(10_000)))
-        look = episode.look
+        look = episode.appearance
         camera.lay(episode.road, look)
         scene = Scene(episode.field, world.road, look)
         rays = cast_rays(world.camera, look.camera_height_error_m, look.camera_pitch_error_rad)

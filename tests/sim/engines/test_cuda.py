@@ -121,12 +121,12 @@ def test_the_state_goes_from_one_device_to_the_other(make: Make) -> None:
 def test_roads_of_other_sizes_come_to_the_device(make: Make) -> None:
     world = tiny("lane_follow", "camera.frame_stack=1", "camera.width_px=16")
     ours, theirs = make(world, 1), Batch(world, 1)
-    cells = ours.ring.roads.d_cells.shape[1]
+    cells = ours.maps.roads.d_cells.shape[1]
     for seed in (0, 1, 2, 0, 5):
         for batch in (ours, theirs):
             batch.begin([0], [seed])
         assert_alike(ours, theirs, theirs.drives)
-    assert ours.ring.roads.d_cells.shape[1] > cells, "one of these roads must need more room"
+    assert ours.maps.roads.d_cells.shape[1] > cells, "one of these roads must need more room"
 
 
 @on_device

@@ -130,11 +130,15 @@ def test_threads_change_nothing() -> None:
 @pytest.mark.parametrize(
     ("actions", "wrong", "said"),
     [
-        ("continuous", np.zeros((3, 2)), r"shape \(3, 2\).*expected numbers \[steer, pedal\] of shape \(4, 2\)"),
+        (
+            "continuous",
+            np.zeros((3, 2)),
+            r"shape \(3, 2\).*expected finite numbers .* for each of 4 cars",
+        ),
         ("continuous", np.zeros(4), r"shape \(4,\)"),
         ("continuous", np.full((4, 2), "x"), r"type <U1"),
         ("continuous", [[0, 0], [0, np.nan], [0, 0], [0, 0]], r"action 1 = \[0\.0, nan\]: expected finite numbers"),
-        ("discrete", np.zeros(4), r"type float64: expected integers of shape \(4,\)"),
+        ("discrete", np.zeros(4), r"type float64: expected an integer in \[0, 21\) for each of 4 cars"),
         ("discrete", [0, 1, 21, 0], r"action 2 = 21: expected an integer in \[0, 21\)"),
         ("discrete", [0, 1, -1, 0], r"action 2 = -1"),
     ],

@@ -68,7 +68,7 @@ def test_a_far_line_keeps_its_share_of_the_light() -> None:
     shares = []
     for shift in np.linspace(-0.4, 0.4, 41):
         line, none = (
-            picture(straight_scene(look=look), small, 100.0, LANE_D_M + float(shift)).image[0, row].astype(float)
+            picture(straight_scene(appearance=look), small, 100.0, LANE_D_M + float(shift)).image[0, row].astype(float)
             for look in (PLAIN, bare)
         )
         at = int(80 + per_m * (ROAD.lane_width_m / 2 + shift))
@@ -94,7 +94,7 @@ def test_shades_are_the_appearances() -> None:
 def test_half_the_brightness_is_half_the_picture() -> None:
     dark = Appearance((PLAIN.rgb / 2).astype(np.float32), 0.0, 0.0, 0.0)
     full = picture(straight_scene(), BIG, 100.0, LANE_D_M).image.astype(float)
-    half = picture(straight_scene(look=dark), BIG, 100.0, LANE_D_M).image.astype(float)
+    half = picture(straight_scene(appearance=dark), BIG, 100.0, LANE_D_M).image.astype(float)
     assert np.abs(full / 2 - half).max() <= 1.01
 
 
@@ -102,7 +102,7 @@ def test_grey_is_the_luma_of_rgb() -> None:
     world = load_world("parked_cars")
     for seed in range(3):
         episode = draw_episode(world, seed)
-        scene = Scene(episode.field, world.road, episode.look, episode.parked_solids)
+        scene = Scene(episode.field, world.road, episode.appearance, episode.parked_solids)
         x, y, yaw = episode.road.place(60.0 + 20 * seed, LANE_D_M)
         camera = CameraSpec(width_px=160, height_px=100)
         grey = picture(scene, camera, x, y, yaw)

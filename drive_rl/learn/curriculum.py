@@ -1,0 +1,37 @@
+"""Which training road comes next for one car: a new one, or one that it failed before. It knows seeds only."""
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+_FAILED_KEPT = 8
+
+
+class Curriculum:
+    """Replays failed roads: a simple prioritized level replay (after Jiang et al. 2021, arXiv 2010.03934).
+
+    Args:
+        retry: Chance that an episode takes place on the road that was failed longest ago, if there is one.
+    """
+
+    def __init__(self, retry: float) -> None:
+        self._retry = retry
+        self._failed: deque[int] = deque(maxlen=_FAILED_KEPT)  # road seeds, the oldest first
+
+    def replay(self, rng: np.random.Generator) -> int | None:
+        """Return the seed of the failed road to drive next, which is then forgotten, or None for a new road."""
+        return self._failed.popleft() if self._failed and rng.random() < self._retry else None
+
+    def record(self, road_seed: int, success: bool) -> None:
+        """Note the outcome of an episode."""
+        if self._retry and not success:
+            self._failed.append(road_seed)
+
+    def get_state(self) -> NDArray[np.int64]:
+        """Return the failed roads' seeds, the oldest first."""
+        return np.array(self._failed, np.int64)
+
+    def set_state(self, failed: NDArray[np.int64] | NDArray[np.uint64]) -> None:
+        """Resume from what `get_state` returned."""
+        self._failed = deque(failed.tolist(), _FAILED_KEPT)
