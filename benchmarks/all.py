@@ -29,7 +29,7 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "learn-dqn-batch": ("learn.py --experiment dqn-batch", f"{LEARN_QUICK}2048"),
     "see": (
         "see.py",
-        "--seeds 0 --frames 40 --split val --seconds 1"
+        "--seeds 0 --samples 40 --split val --seconds 1"
         " --set fit.samples=320 fit.head_finetune_samples=64 fit.val_samples=16",
     ),
     "under_driver": (
@@ -38,7 +38,7 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     ),
     "label_efficiency": (
         "label_efficiency.py",
-        "--seeds 0 --shares 0.01 --frames 640 --unlabelled 640 --test-frames 40",
+        "--seeds 0 --shares 0.01 --samples 640 --unlabelled 640 --test-samples 40",
     ),
     "kills": ("kills.py", "--kills 6"),
     "power_loss": ("power_loss.py", "--losses 5"),

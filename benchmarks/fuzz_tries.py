@@ -74,7 +74,7 @@ def _prepare(ground: Path) -> None:
         assert _main(*words) == 0, words
     (ground / "recipe.yaml").write_text(RECIPE)
     camera = [f"world.camera.{key}" for key in ("width_px=64", "height_px=48", "channels=rgb", "frame_stack=1")]
-    _main("data", "make", "lane_follow", *camera, "--frames", "8", "--out", str(ground / "data"))
+    _main("data", "make", "lane_follow", *camera, "--samples", "8", "--out", str(ground / "data"))
 
 
 def overrides(rng: random.Random, ground: Path, scratch: Path) -> int:

@@ -16,21 +16,21 @@ from record import Bench, show, spread
 from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.reader import load_perception
 from drive_rl.perception.data.rendered_dataset import held_out
-from drive_rl.perception.data.samples import Frames
+from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.models.load import load_trained
 from drive_rl.perception.scores.lane_state import lane_errors
 from drive_rl.perception.training.trainer import fit
-from drive_rl.perception.training.validation import Look
+from drive_rl.perception.training.validation import Validation
 from drive_rl.run.folder import RunFolder
 
 
 class Quiet:
     """Shows nothing."""
 
-    def at(self, frames: int, of: int, loss: float) -> None:
+    def at(self, samples: int, of: int, loss: float) -> None:
         pass
 
-    def looked(self, look: Look) -> None:
+    def validated(self, validation: Validation) -> None:
         pass
 
 
@@ -38,13 +38,13 @@ def learn(spec: PerceptionSpec, runs: Path) -> RunFolder:
     return fit(spec, runs, Quiet(), lambda line: None, "cpu")
 
 
-def errors(run: RunFolder, frames: Frames) -> dict[str, float]:
+def errors(run: RunFolder, samples: Samples) -> dict[str, float]:
     """Return the mean absolute errors of a run's best model on pictures it never saw."""
     model = load_trained(str(run.path)).model
     with torch.no_grad():
-        told = np.concatenate([model(part)["lane"].numpy() for part in torch.as_tensor(frames.images).split(64)])
+        told = np.concatenate([model(part)["lane"].numpy() for part in torch.as_tensor(samples.images).split(64)])
     names = ("offset_m", "heading_error_rad")
-    found = lane_errors(told[:, :2], frames.lane[:, :2], names)
+    found = lane_errors(told[:, :2], samples.lane[:, :2], names)
     return {"offset_m": found["offset_m"].mae, "heading_deg": found["heading_error_deg"].mae}
 
 
@@ -54,31 +54,31 @@ def main() -> None:
     parser.add_argument(
         "--shares", type=float, nargs="+", default=[0.01, 0.1, 1.0], help="of the train roads, labelled"
     )
-    parser.add_argument("--frames", type=int, default=24_000, help="pictures that each fit learns from")
+    parser.add_argument("--samples", type=int, default=24_000, help="pictures that each fit learns from")
     parser.add_argument("--unlabelled", type=int, default=64_000, help="pictures that VICReg learns from")
-    parser.add_argument("--test-frames", type=int, default=2_000)
+    parser.add_argument("--test-samples", type=int, default=2_000)
     bench = Bench("label_efficiency", parser)
     args = bench.args
-    samples = []
+    measured = []
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(folder)
         for seed in args.seeds:
             common = [f"seed={seed}", "track=none"]
             blind = load_perception("vicreg", [*common, f"fit.samples={args.unlabelled}"])
             start = learn(blind, runs)
-            test = held_out(blind.world, blind.data, "test", args.test_frames)
+            test = held_out(blind.world, blind.data, "test", args.test_samples)
             for share in args.shares:
                 for how in ("scratch", "vicreg"):
-                    changes = [*common, "fit.task=labels", "fit.batch_size=32", f"fit.samples={args.frames}"]
-                    changes += [f"data.labelled={share}", f"fit.evaluate_every={max(1, args.frames // 6)}"]
+                    changes = [*common, "fit.task=labels", "fit.batch_size=32", f"fit.samples={args.samples}"]
+                    changes += [f"data.labelled={share}", f"fit.evaluate_every={max(1, args.samples // 6)}"]
                     changes += [f"model.init_from={start.path}"] if how == "vicreg" else []
                     found = errors(learn(load_perception("vicreg", changes), runs), test)
-                    samples.append({"seed": seed, "labelled": share, "start": how, **found})
-                    print(samples[-1], flush=True)
+                    measured.append({"seed": seed, "labelled": share, "start": how, **found})
+                    print(measured[-1], flush=True)
     figures = {
         how: {
             str(share): {
-                key: spread([s[key] for s in samples if (s["labelled"], s["start"]) == (share, how)])
+                key: spread([s[key] for s in measured if (s["labelled"], s["start"]) == (share, how)])
                 for key in ("offset_m", "heading_deg")
             }
             for share in args.shares
@@ -100,7 +100,7 @@ def main() -> None:
         ["labelled roads", "start", "offset [m]", "heading [deg]"],
         rows,
     )
-    bench.finish(figures, samples)
+    bench.finish(figures, measured)
 
 
 if __name__ == "__main__":

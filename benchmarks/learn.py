@@ -20,7 +20,7 @@ from drive_rl.config.reader import load_run, parse_run
 from drive_rl.learn.training_history import History
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import read_metrics
-from drive_rl.sim.task.scoring import wilson
+from drive_rl.stats import wilson
 
 CLI = [sys.executable, "-m", "drive_rl"]
 BARS = {"ppo-lane-follow": (0.99, 90), "dqn-lane-follow": (0.97, 180)}

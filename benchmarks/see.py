@@ -16,7 +16,7 @@ import torch
 from record import Bar, Bench, one_core, run, show, spread
 
 from drive_rl.perception.data.rendered_dataset import held_out
-from drive_rl.perception.data.samples import Frames
+from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.evaluation.loadgen import single_stream
 from drive_rl.perception.evaluation.onnx_runtime import export, load, verify
 from drive_rl.perception.models.load import Trained, load_trained
@@ -34,12 +34,12 @@ def learned(recipe: str, seed: int, folder: Path, changes: list[str]) -> tuple[T
     return load_trained(str(folder / found[1])), seconds
 
 
-def told(trained: Trained, frames: Frames) -> dict[str, np.ndarray]:
+def told(trained: Trained, samples: Samples) -> dict[str, np.ndarray]:
     """Return for each picture its errors, and the ego lane's intersection and union [px]."""
     rows: dict[str, list[np.ndarray]] = {"heading_deg": [], "offset_m": [], "inter": [], "union": []}
     with torch.no_grad():
-        for first in range(0, len(frames), 64):
-            part = frames.take(slice(first, first + 64))
+        for first in range(0, len(samples), 64):
+            part = samples.take(slice(first, first + 64))
             seen = trained.model(torch.as_tensor(part.images))
             errors = np.abs(seen["lane"].numpy() - part.lane)
             rows["offset_m"].append(errors[:, 0])
@@ -70,52 +70,52 @@ def summary(rows: dict[str, np.ndarray], seeds: np.ndarray) -> dict[str, dict[st
     return found
 
 
-def latency(trained: Trained, frames: Frames, folder: Path, seconds: float) -> dict[str, Any]:
+def latency(trained: Trained, samples: Samples, folder: Path, seconds: float) -> dict[str, Any]:
     """Return ONNX Runtime's single-stream latency on one core, and its largest difference from eager."""
-    path = export(trained.model, folder / "model.onnx", frames.images[:1])
-    difference = max(verify(trained.model, path, frames.images[i : i + 1]) for i in range(64))
-    stream = single_stream(load(path, threads=1), frames.images[:64], min_duration_s=seconds, min_queries=2000)
-    return {**stream, "largest_difference": difference, "bytes": path.stat().st_size}
+    path = export(trained.model, folder / "model.onnx", samples.images[:1])
+    difference = max(verify(trained.model, path, samples.images[i : i + 1]) for i in range(64))
+    stream = single_stream(load(path, threads=1), samples.images[:64], min_duration_s=seconds, min_queries=2000)
+    return {**stream._asdict(), "largest_difference": difference, "bytes": path.stat().st_size}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", default="unet")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--frames", type=int, default=4000, help="pictures of test roads, four a road")
+    parser.add_argument("--samples", type=int, default=4000, help="pictures of test roads, four a road")
     parser.add_argument("--split", default="test", choices=["test", "val"], help="val while tuning")
     parser.add_argument("--seconds", type=float, default=20.0, help="of the single stream")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the recipe")
     parser.add_argument("--keep", type=Path, help="a folder in which the runs stay")
     bench = Bench("see", parser)
     args = bench.args
-    samples, frames, trained = [], None, None
+    measured, samples, trained = [], None, None
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.keep.resolve() if args.keep else Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for seed in args.seeds:
             trained, seconds = learned(args.recipe, seed, folder, args.set)
             spec = trained.spec
-            frames = frames or held_out(spec.world, spec.data, args.split, args.frames)
-            rows, clear = told(trained, frames), frames.scene[:, 1] == 0
+            samples = samples or held_out(spec.world, spec.data, args.split, args.samples)
+            rows, clear = told(trained, samples), samples.scene[:, 1] == 0
             only = {key: values[clear] for key, values in rows.items()}
-            sample = {"seed": seed, "seconds": seconds, "all": summary(rows, frames.seeds)}
-            sample["clear"] = summary(only, frames.seeds[clear])
-            sample["parameters"] = sum(p.numel() for p in trained.model.parameters())
-            samples.append(sample)
-            print({key: value["value"] for key, value in sample["all"].items()}, f"{seconds:.0f} s", flush=True)
+            one_seed = {"seed": seed, "seconds": seconds, "all": summary(rows, samples.seeds)}
+            one_seed["clear"] = summary(only, samples.seeds[clear])
+            one_seed["parameters"] = sum(p.numel() for p in trained.model.parameters())
+            measured.append(one_seed)
+            print({key: value["value"] for key, value in one_seed["all"].items()}, f"{seconds:.0f} s", flush=True)
         one_core()
         assert trained is not None, "no seed"
-        assert frames is not None
-        fast = latency(trained, frames, Path(temporary), args.seconds)
+        assert samples is not None
+        fast = latency(trained, samples, Path(temporary), args.seconds)
     figures = {
-        weather: {key: spread([s[weather][key]["value"] for s in samples]) for key in samples[0][weather]}
+        weather: {key: spread([s[weather][key]["value"] for s in measured]) for key in measured[0][weather]}
         for weather in ("all", "clear")
     }
-    seconds = spread([s["seconds"] for s in samples])
+    seconds = spread([s["seconds"] for s in measured])
     worst = figures["all"]
     bars = [
-        Bar("parameters", samples[0]["parameters"], most=300_000),
+        Bar("parameters", measured[0]["parameters"], most=300_000),
         Bar("heading error on test roads, worst seed [deg]", worst["heading_deg"]["max"], most=0.5),
         Bar("offset error on test roads, worst seed [m]", worst["offset_m"]["max"], most=0.05),
         Bar("IoU of the ego lane on test roads, worst seed", worst["ego_lane_iou"]["min"], least=0.95),
@@ -128,7 +128,7 @@ def main() -> None:
         for weather in figures
     ]
     show("test roads, median seed", ["weather", "heading [deg]", "offset [m]", "ego lane IoU"], table)
-    bench.finish({**figures, "seconds": seconds, "onnxruntime": fast}, samples, bars)
+    bench.finish({**figures, "seconds": seconds, "onnxruntime": fast}, measured, bars)
 
 
 if __name__ == "__main__":

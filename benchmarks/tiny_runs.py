@@ -147,7 +147,7 @@ def differences(run: Path, unbroken: Path) -> list[str]:
     scores, best = read_json(run / "eval.json", ""), read_json(run / "best" / "manifest.json", "")
     if _plain(scores) != _plain(read_json(unbroken / "eval.json", "")):
         wrong.append("eval.json has other scores")
-    if (scores.get("step"), scores.get("frames")) != (best.get("num_timesteps"), best.get("num_frames")):
+    if (scores.get("step"), scores.get("samples")) != (best.get("num_timesteps"), best.get("num_samples")):
         wrong.append("best/ is not what eval.json scores")
     if (unbroken / "films").is_dir() and not (run / "films" / "val.mp4").is_file():
         wrong.append("no film")

@@ -1,19 +1,23 @@
-"""What offline scores have to do with driving: rank correlation with intervals, the Pareto front, the failing delay.
+"""The statistics of scores: intervals of rates and means, rank correlation, the Pareto front, the failing delay.
 
-Statistics of arrays: they know nothing of runs, models or plots.
+Statistics of arrays: this module knows nothing of episodes, runs, models or plots.
 
-What is resampled, and why. A handful of models is no sample of a population of models: resampling five of them draws
-fewer than three different ones in one of ten resamples, and would give an interval of about [-1, 1]. So the
-models are held fixed, as rliable holds tasks fixed (Agarwal et al. 2021, arXiv 2108.13264, 3), and what is random is
-resampled: the roads that all models drove, and the roads that the pictures were taken on. Pictures of one road resemble
-each other, so whole roads are drawn (the cluster bootstrap: Davison and Hinkley 1997, Bootstrap Methods, 3.8); models
-were shown the same roads, so one draw serves all of them. The interval therefore says how well the finite roads and
-pictures order *these* models. Whether the order would hold for other models is another question, which the exact
-permutation test answers as far as so few models can: of five, no two-sided p can be below 2 / 120 = 0.017.
+What rank correlations resample, and why. A handful of models is not a sample of a population of models: resampling
+five of them draws fewer than three different ones in one of ten resamples, which would give an interval of about [-1,
+1]. So the models are held fixed, as rliable holds tasks fixed (Agarwal et al. 2021, arXiv 2108.13264, 3), and what is
+random is resampled: the roads that all models drove, and the roads that the pictures were taken on. Pictures of one
+road resemble each other, so whole roads are drawn (the cluster bootstrap: Davison and Hinkley 1997, Bootstrap
+Methods, 3.8); all models saw the same roads, so one draw serves all of them. The interval therefore covers how well
+the finite roads and pictures order *these* models. Whether the order would hold for other models is another question,
+which the exact permutation test answers as far as so few models can: with five, no two-sided p is below 2 / 120 =
+0.017.
 """
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import permutations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,24 +26,66 @@ Floats = NDArray[np.float64]
 
 RESAMPLES = 2000
 LEVEL = 0.95
-MOST_EXACT = 8  # models of which every order is tried: 40 320
-_ORDERS = 20_000  # orders drawn of more
+MOST_EXACT = 8  # models whose every order is tried: 40 320
+_ORDERS = 20_000  # orders drawn for more models
 _UNDEFINED = 0.05  # share of resamples without a correlation above which there is no interval
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % confidence interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 class RankCorrelation(NamedTuple):
-    """How alike two scores order some models."""
+    """How similarly two scores order some models."""
 
-    spearman: float  # in [-1, 1]; NaN with fewer than three models, or where one score is the same for all
+    spearman: float  # in [-1, 1]; NaN with fewer than three models, or where all models have the same score
     low: float  # percentile interval of spearman
     high: float
     kendall: float  # tau-b
-    p: float  # two-sided, of the permutation test of no relation
+    p: float  # two-sided, permutation test of no relation
     models: int
 
 
+def wilson(successes: int, trials: int) -> Estimate:
+    """Return a rate with its 95 % score interval (Wilson 1927; Brown, Cai and DasGupta 2001)."""
+    rate = successes / trials
+    spread = _Z95 * math.sqrt(rate * (1 - rate) / trials + _Z95**2 / (4 * trials**2))
+    scale = 1 + _Z95**2 / trials
+    centre = rate + _Z95**2 / (2 * trials)
+    # at 0 and 1 the bounds meet the rate exactly; rounding must not push them past it
+    low = 0.0 if successes == 0 else (centre - spread) / scale
+    high = 1.0 if successes == trials else (centre + spread) / scale
+    return Estimate(rate, low, high)
+
+
+def bootstrap_picks(count: int, seed: int) -> NDArray[np.int64]:
+    """(RESAMPLES, count) indices of `count` episodes drawn with replacement."""
+    return np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
+
+
+def bootstrap_mean(values: ArrayLike, picks: NDArray[np.int64]) -> Estimate:
+    """The mean of values (N,) with its 95 % percentile interval (Efron 1979) over the resamples `picks` (R, N)."""
+    return _bootstrap(values, picks, np.mean)
+
+
+def bootstrap_median(values: ArrayLike, picks: NDArray[np.int64]) -> Estimate:
+    """The median of values (N,) with its 95 % percentile interval, as `bootstrap_mean`."""
+    return _bootstrap(values, picks, np.median)
+
+
+def rate_margin(trials: int) -> float:
+    """Half the 95 % interval of a rate of one half over so many trials, as a share (Wald)."""
+    return 1.96 * math.sqrt(0.25 / max(trials, 1))
+
+
 def ranks(values: ArrayLike) -> Floats:
-    """Ranks from 1 along the last axis, ties sharing the mean of theirs."""
+    """Ranks from 1 along the last axis; ties share their mean rank."""
     each = np.asarray(values, dtype=np.float64)
     below = (each[..., None, :] < each[..., :, None]).sum(axis=-1)
     same = (each[..., None, :] == each[..., :, None]).sum(axis=-1)
@@ -63,9 +109,9 @@ def kendall(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def permutation_p(a: ArrayLike, b: ArrayLike, seed: int = 0) -> float:
-    """Share of the orders of `b` (M,) whose |Spearman| with `a` is at least the one found.
+    """Share of the orders of `b` (M,) whose |Spearman| with `a` is at least the observed one.
 
-    Every order of up to eight models; of more, 20 000 drawn ones, the found one among them (Phipson and Smyth 2010).
+    Every order of up to eight models; for more, 20 000 random orders and the observed one (Phipson and Smyth 2010).
     """
     first, second = (np.asarray(values, dtype=np.float64) for values in (a, b))
     found = abs(float(spearman(first, second)))
@@ -108,8 +154,8 @@ def rank_correlation(
     Args:
         offline: (M,), all finite.
         driving: (M,), all finite.
-        offline_draws: (resamples, M) of the first; None: what it is of cannot be resampled, and counts as exact.
-        driving_draws: The same of the second.
+        offline_draws: (resamples, M) of the first; None: it cannot be resampled, and counts as exact.
+        driving_draws: The same for the second.
     """
     first, second = (np.asarray(values, dtype=np.float64) for values in (offline, driving))
     if len(first) < 3:
@@ -125,9 +171,9 @@ def rank_correlation(
 
 
 def pareto_front(costs: ArrayLike) -> NDArray[np.bool_]:
-    """Which of M models (M, K costs, less is better) no other is as good as in all and better than in one.
+    """Which of M models (M, K costs, lower is better) are on the front: no other is as good in all and better in one.
 
-    A model with an unknown cost (NaN) is not on the front, and drives nobody off it.
+    A model with an unknown cost (NaN) is not on the front, and takes no other off it.
     """
     each: Floats = np.asarray(costs, dtype=np.float64)
     known = np.asarray(np.isfinite(each).all(axis=1))
@@ -137,15 +183,15 @@ def pareto_front(costs: ArrayLike) -> NDArray[np.bool_]:
 
 
 def failing_delay(delays_s: ArrayLike, success: ArrayLike, level: float = 0.5) -> float:
-    """The delay [s] at which success first falls below `level`, on straight lines between what was measured.
+    """The delay [s] at which success first falls below `level`, linear between the measured delays.
 
     Args:
         delays_s: (D,), rising.
         success: (D,) rates in [0, 1].
-        level: The bar.
+        level: The threshold.
 
     Returns:
-        The first delay where success is below the bar already; NaN where it never is.
+        The first delay if success is below the level there already; NaN if it never falls below.
     """
     delays, rates = (np.asarray(values, dtype=np.float64) for values in (delays_s, success))
     failed = np.flatnonzero(rates < level)
@@ -159,7 +205,7 @@ def failing_delay(delays_s: ArrayLike, success: ArrayLike, level: float = 0.5) -
 
 
 def percentile_interval(values: Floats) -> tuple[float, float]:
-    """The middle 95 % of resamples (resamples,); NaN where more than one in twenty is undefined."""
+    """The middle 95 % of resamples (resamples,); NaN if more than one in twenty is undefined."""
     known = values[np.isfinite(values)]
     if len(known) < (1 - _UNDEFINED) * values.size or not len(known):
         return float("nan"), float("nan")
@@ -167,8 +213,14 @@ def percentile_interval(values: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def _bootstrap(values: ArrayLike, picks: NDArray[np.int64], statistic: Callable[..., Any]) -> Estimate:
+    each: Floats = np.asarray(values, np.float64)
+    low, high = np.percentile(statistic(each[picks], axis=1), [2.5, 97.5])
+    return Estimate(float(statistic(each)), float(low), float(high))
+
+
 def _means(sums: Floats) -> Floats:
-    """(..., P, 2) -> (...,): the mean over the ratios that have counts; NaN where none has."""
+    """(..., P, 2) -> (...,): the mean over the ratios with counts; NaN where none has."""
     counts = sums[..., 1]
     known = counts > 0
     shares = np.where(known, sums[..., 0] / np.where(known, counts, 1), 0)

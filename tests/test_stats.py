@@ -1,4 +1,4 @@
-"""Rank correlation, its interval, the Pareto front and the failing delay: by hand, and against SciPy."""
+"""Intervals, rank correlation, the Pareto front and the failing delay: by hand, and against SciPy."""
 
 from typing import Any
 
@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from drive_rl import stats as relations
 from drive_rl.stats import (
+    RESAMPLES,
+    bootstrap_mean,
+    bootstrap_median,
+    bootstrap_picks,
     failing_delay,
     kendall,
     pareto_front,
@@ -17,6 +20,7 @@ from drive_rl.stats import (
     ranks,
     resampled,
     spearman,
+    wilson,
 )
 
 stats: Any = scipy.stats  # its annotations lack the names of its results
@@ -62,7 +66,7 @@ def test_resampled_roads_are_the_same_for_all_models():
     values = np.random.default_rng(0).normal(size=50)
     each = np.stack([values, values + 1])[:, None, :, None] * [1.0, 0.0] + [0.0, 1.0]  # (2, 1, 50, 2)
     draws = resampled(each, seed=3)
-    assert draws.shape == (relations.RESAMPLES, 2)
+    assert draws.shape == (RESAMPLES, 2)
     assert draws[:, 1] - draws[:, 0] == pytest.approx(np.ones(len(draws)))
     assert draws[:, 0].mean() == pytest.approx(values.mean(), abs=0.02)
     assert draws[:, 0].std() == pytest.approx(values.std() / np.sqrt(50), rel=0.1)
@@ -104,3 +108,31 @@ def test_pareto_front_by_hand():
 )
 def test_failing_delay_by_hand(success, delay):
     assert failing_delay([0.0, 0.1, 0.2, 0.3], success) == pytest.approx(delay, nan_ok=True)
+
+
+# scipy.stats.binomtest(k, n).proportion_ci(method="wilson")
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [
+        (0, 20, 0.0, 0.16112516),
+        (20, 20, 0.83887484, 1.0),
+        (198, 200, 0.96427824, 0.99725334),
+        (7, 10, 0.39677815, 0.89220869),
+        (1, 1, 0.20654931, 1.0),
+    ],
+)
+def test_wilson_agrees_with_scipy(successes: int, trials: int, low: float, high: float) -> None:
+    estimate = wilson(successes, trials)
+    assert estimate.value == successes / trials
+    assert estimate.low == pytest.approx(low, abs=1e-7)
+    assert estimate.high == pytest.approx(high, abs=1e-7)
+
+
+def test_bootstrap_intervals_agree_with_scipy():
+    values = np.random.default_rng(0).normal(size=40)
+    picks = bootstrap_picks(len(values), seed=1)
+    for ours, statistic in ((bootstrap_mean, np.mean), (bootstrap_median, np.median)):
+        theirs = stats.bootstrap((values,), statistic, method="percentile", n_resamples=2000, rng=1)
+        found = ours(values, picks)
+        assert found.value == statistic(values)
+        assert (found.low, found.high) == pytest.approx(theirs.confidence_interval, abs=0.05)

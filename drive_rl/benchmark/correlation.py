@@ -1,107 +1,104 @@
-"""What the numbers of a benchmark have to do with how its models drive. It knows results; the statistics are
-`relations`'.
+"""How offline metrics relate to how the models drive: rank correlations, intervals, the Pareto front.
+
+It knows results; `drive_rl.stats` knows the statistics.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.benchmark.metrics import METRICS, OFFLINE
-from drive_rl.run.storage.json_values import plain
+from drive_rl.benchmark.closed_loop import Driven
+from drive_rl.benchmark.metrics import METRICS, predictors
+from drive_rl.benchmark.results import Comparison, Correlation, Interval, ModelResult, Pareto
 from drive_rl.stats import pareto_front, percentile_interval, rank_correlation, resampled
 
 TARGET = "driving_score"
-TARGETS = {TARGET: "driving_scores", "mean_max_offset_m": "max_offsets_m"}
-"""What offline metrics are tried as predictors of -> where it lies road by road.
+TARGETS: dict[str, Callable[[Driven], tuple[float, ...]]] = {
+    TARGET: lambda it: it.driving_scores,
+    "mean_max_offset_m": lambda it: it.max_offsets_m,
+}
+"""What offline metrics are tried as predictors of -> its value on each road.
 
-Models that drive every road have one score; how far they stray from the lane's middle still tells them apart.
+Models that drive every road have one score; how far they stray from the lane's middle still sets them apart.
 """
 FEWEST = 3  # models that a rank correlation needs
 _SEED = 0
 _ACCURACIES = ("ego_lane_iou", "offset_mae_m", "miou", "lines_f1")
 
-Model = Mapping[str, Any]
-"""`name`, `metrics`, `parts`."""
 Draws = NDArray[np.float64] | None
 
 
-def relations(models: Sequence[Model]) -> dict[str, Any]:
-    """Return `correlations` of offline metrics with each of TARGETS, the `pareto` front, and `intervals` of the driving
-    score of each model that told it road by road.
+def compare(models: Sequence[ModelResult]) -> Comparison:
+    """Return the correlations with each of TARGETS, the Pareto front, and the intervals of the driving scores."""
+    return Comparison({target: correlations(models, target) for target in TARGETS}, front(models), intervals(models))
+
+
+def correlations(models: Sequence[ModelResult], target: str) -> tuple[Correlation, ...]:
+    """Return for each offline metric its rank correlation with one of TARGETS.
+
+    Those of most models come first, and among them the strongest. The sign is flipped where lower is better, so that 1
+    always means "better offline, better on the road". Metrics that fewer than three models have are left out.
     """
-    alike = {target: correlations(models, target) for target in TARGETS}
-    return plain({"correlations": alike, "pareto": front(models), "intervals": intervals(models)})
+    every = [(name, [model for model in models if {name, target} <= model.metrics.keys()]) for name in predictors()]
+    rows = [_correlation(name, target, chosen) for name, chosen in every if len(chosen) >= FEWEST]
+    return tuple(sorted(rows, key=lambda row: (-row.models, -np.nan_to_num(abs(row.spearman), nan=-1))))
 
 
-def correlations(models: Sequence[Model], target: str) -> list[dict[str, Any]]:
-    """Return for each offline metric its rank correlation with one of TARGETS: those of most models first, and of them
-    the strongest.
-
-    The sign is turned where lower is better, so that 1 always says "better offline, better on the road". `resampled`
-    names what the interval accounts for: pictures, roads, or both. Metrics that fewer than three models have are left
-    out.
-    """
-    rows = []
-    for name in OFFLINE:
-        chosen = [model for model in models if {name, target} <= model["metrics"].keys()]
-        if len(chosen) < FEWEST:
-            continue
-        seen, driven = _picture_draws(name, chosen), _road_draws(chosen, target)
-        values, scores = (np.array([model["metrics"][key] for model in chosen]) for key in (name, target))
-        up, better = METRICS[name].better, METRICS[target].better
-        draws = None if seen is None else up * seen, None if driven is None else better * driven
-        found = rank_correlation(up * values, better * scores, *draws)
-        over = [what for what, draws in (("pictures", seen), ("roads", driven)) if draws is not None]
-        rows.append({"metric": name, **found._asdict(), "resampled": over})
-    return sorted(rows, key=lambda row: (-row["models"], -np.nan_to_num(abs(row["spearman"]), nan=-1)))
+def _correlation(name: str, target: str, models: Sequence[ModelResult]) -> Correlation:
+    offline, driven = _picture_draws(name, models), _road_draws(models, target)
+    values, scores = (np.array([model.metrics[key] for model in models]) for key in (name, target))
+    up, better = METRICS[name].better, METRICS[target].better
+    draws = None if offline is None else up * offline, None if driven is None else better * driven
+    found = rank_correlation(up * values, better * scores, *draws)
+    over = tuple(what for what, draws in (("pictures", offline), ("roads", driven)) if draws is not None)
+    return Correlation(name, **found._asdict(), resampled=over)
 
 
-def intervals(models: Sequence[Model]) -> dict[str, tuple[float, float]]:
+def intervals(models: Sequence[ModelResult]) -> dict[str, Interval]:
     """Return the 95 % interval of each model's driving score: its mean over resampled roads."""
     found = {}
     for model in models:
-        draws = _road_draws([model], TARGET) if TARGET in model["metrics"] else None
+        draws = _road_draws([model], TARGET) if TARGET in model.metrics else None
         if draws is not None:
-            found[model["name"]] = percentile_interval(draws[:, 0])
+            found[model.name] = Interval(*percentile_interval(draws[:, 0]))
     return found
 
 
-def front(models: Sequence[Model]) -> dict[str, Any]:
-    """Return which models no other beats in accuracy, latency and driving at once: `models`, and by which `axes`.
+def front(models: Sequence[ModelResult]) -> Pareto:
+    """Return the Pareto front of accuracy, latency and driving.
 
-    Accuracy is the first of a few that most models have.
+    Accuracy is the first of ego-lane IoU, offset error, mIoU and line F1 that most models have.
     """
-    counts = [sum(name in model["metrics"] for model in models) for name in _ACCURACIES]
+    counts = [sum(name in model.metrics for model in models) for name in _ACCURACIES]
     axes = (_ACCURACIES[int(np.argmax(counts))], "onnx_p50_ms", TARGET)
     costs = np.array(
-        [[-METRICS[axis].better * model["metrics"].get(axis, np.nan) for axis in axes] for model in models]
+        [[-METRICS[axis].better * model.metrics.get(axis, np.nan) for axis in axes] for model in models]
     ).reshape(len(models), len(axes))
     on = pareto_front(costs)
-    left_out = [model["name"] for model, row in zip(models, costs, strict=True) if not np.isfinite(row).all()]
-    return {
-        "axes": list(axes),
-        "models": [model["name"] for model, stays in zip(models, on, strict=True) if stays],
-        "left_out": left_out,
-    }
+    return Pareto(
+        axes,
+        models=tuple(model.name for model, stays in zip(models, on, strict=True) if stays),
+        left_out=tuple(model.name for model, row in zip(models, costs, strict=True) if not np.isfinite(row).all()),
+    )
 
 
-def _picture_draws(name: str, models: Sequence[Model]) -> Draws:
-    """(resamples, M) of a metric; None for one that is no mean of ratios of sums over pictures."""
-    tables = [model["parts"]["sees"].get("by_road", {}) for model in models]
-    roads = [table.get("roads") for table in tables]
-    ratios = [table.get("ratios", {}).get(name) for table in tables]
-    if any(each is None for each in ratios) or any(each != roads[0] for each in roads):
+def _picture_draws(name: str, models: Sequence[ModelResult]) -> Draws:
+    """(resamples, M) of a metric; None if it is not a mean of ratios of sums over the same roads for all models."""
+    counts = [model.parts.accuracy.by_road if model.parts.accuracy else None for model in models]
+    known = [each for each in counts if each is not None and name in each.ratios]
+    if len(known) < len(models) or any(not np.array_equal(each.roads, known[0].roads) for each in known):
         return None
+    ratios = [each.ratios[name] for each in known]
     if len({len(each) for each in ratios}) > 1:  # mIoU over other classes: no model had the same
         return None
     return resampled(np.array(ratios, dtype=np.float64), _SEED)
 
 
-def _road_draws(models: Sequence[Model], target: str) -> Draws:
-    scores = [model["parts"]["drives"]["clean"].get(TARGETS[target]) for model in models]
-    if any(each is None for each in scores) or len({len(each) for each in scores}) > 1:
+def _road_draws(models: Sequence[ModelResult], target: str) -> Draws:
+    """(resamples, M) of a measure of driving; None if it is not known for each road."""
+    scores = [TARGETS[target](model.parts.closed_loop.clean) for model in models if model.parts.closed_loop]
+    if len(scores) < len(models) or not all(scores) or len({len(each) for each in scores}) > 1:
         return None
     each = np.array(scores, dtype=np.float64)  # (M, R)
     return resampled(np.stack([each, np.ones_like(each)], axis=-1)[:, None], _SEED + 1)

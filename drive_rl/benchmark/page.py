@@ -1,76 +1,93 @@
-"""The page of a benchmark of perception models: one HTML file that opens from disk and asks the network for nothing.
+"""The page of a benchmark of perception models: one HTML file that opens from disk, without a network.
 
 It knows results and how to show them. It measures nothing.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import jinja2
 
-from drive_rl.benchmark.examples import COLOURS as CLASS_COLOURS
-from drive_rl.benchmark.metrics import METRICS
+from drive_rl.benchmark.metrics import METRICS, TABLES, more_columns
+from drive_rl.benchmark.part import Number
+from drive_rl.benchmark.parts import PARTS
+from drive_rl.benchmark.parts.examples import COLOURS as CLASS_COLOURS
 from drive_rl.benchmark.plots import plots
+from drive_rl.benchmark.results import BenchResults, Correlation, ModelResult
 from drive_rl.run.storage.atomic import write_text
-
-COLUMNS = {
-    "drives": (
-        "driving_score",
-        "success",
-        "route_completion",
-        "mean_max_offset_m",
-        "worst_max_offset_m",
-        "driving_score_corrupted",
-    ),
-    "sees": ("ego_lane_iou", "miou", "offset_mae_m", "heading_mae_deg", "lines_f1", "tusimple_accuracy", "culane_f1"),
-    "fast": ("parameters", "macs", "onnx_bytes", "onnx_p50_ms", "onnx_p99_ms", "onnx_samples_per_s"),
-    "robust": ("ego_lane_iou_corrupted", "ego_lane_iou_relative", "lane_within_corrupted", "lane_within_relative"),
-    "more": (
-        *("failing_delay_s", "route_completion_corrupted", "pixel_accuracy", "segmentation_ece", "line_error_px"),
-        *("weather_accuracy", "weather_f1", "tier_accuracy", "curvature_mae_per_m", "offset_calibration_error"),
-        *("onnx_difference", "eager_p50_ms", "compiled_p50_ms"),
-    ),
-}
-"""The metrics of each table; the last is what else there is."""
-TITLES = {
-    "drives": "How a car drives on it",
-    "sees": "What it sees",
-    "fast": "How fast it is",
-    "robust": "How robust it is",
-    "more": "More numbers",
-}
+from drive_rl.stats import rate_margin
 
 
-def write_page(path: Path, results: Mapping[str, Any], examples: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the page.
+class Column(NamedTuple):
+    """The head of a column."""
 
-    Args:
-        path: The file.
-        results: What `results.json` holds.
-        examples: Each model's pictures (`perception_examples`), or `error`.
-    """
+    label: str
+    unit: str
+    better: int
+
+
+class Cell(NamedTuple):
+    """A number of a model."""
+
+    text: str
+    value: Number | None
+    """To sort by; None: not measured."""
+    best: bool
+    interval: str
+    """Empty: none."""
+
+
+class Row(NamedTuple):
+    """A model; `error`: why it has no numbers, or empty."""
+
+    name: str
+    cells: list[Cell]
+    error: str
+
+
+class Table(NamedTuple):
+    """A table of models and metrics."""
+
+    title: str
+    columns: list[Column]
+    rows: list[Row]
+
+
+class CorrelationRow(NamedTuple):
+    """A rank correlation in words."""
+
+    label: str
+    spearman: str
+    interval: str
+    resampled: str
+    kendall: str
+    p: str
+    models: int
+
+
+def write_page(path: Path, results: BenchResults) -> None:
+    """Write the page of some results, with the example pictures that they hold."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    tables = {name: _table(PARTS[name].title, PARTS[name].columns, results, name) for name in TABLES}
     page = environment.get_template("page.html").render(
         results=results,
-        models=results["models"],
-        tables=[_table(name, results["models"], results["relations"]["intervals"]) for name in COLUMNS],
+        models=results.models,
+        tables={**tables, "more": _table("More metrics", more_columns(), results)},
         plots=plots(results),
         correlations=[
             (target, METRICS[target].label, [_correlation(row) for row in rows])
-            for target, rows in results["relations"]["correlations"].items()
+            for target, rows in results.comparison.correlations.items()
         ],
-        examples=examples,
         colours=CLASS_COLOURS,
-        rate_error=_rate_error(results["setting"]["drives"]["roads"]),
-        metrics=METRICS,
+        rate_error=round(100 * rate_margin(results.setting.closed_loop.roads)),
     )
     write_text(path, page)
 
 
-def number(value: float | None) -> str:
+def number(value: Number | None) -> str:
     """Return a number for people: three digits, thousands apart, millions as M; a dash for none."""
     if value is None:
         return "–"
@@ -83,41 +100,47 @@ def number(value: float | None) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def _table(
-    name: str, models: Sequence[Mapping[str, Any]], intervals: Mapping[str, Sequence[float | None]]
-) -> dict[str, Any]:
-    """Return title, columns and rows of a table: no column that no model fills, and the best of each marked."""
-    used = [column for column in COLUMNS[name] if any(column in model["metrics"] for model in models)]
+def _table(title: str, columns: Sequence[str], results: BenchResults, part: str = "") -> Table:
+    """Return a table without the columns that no model fills; the best of each column is marked."""
+    models = results.models
+    used = [column for column in columns if any(column in model.metrics for model in models)]
     best = {column: _best(column, models) for column in used}
-    rows = []
-    for model in models:
-        cells = []
-        for column in used:
-            value = model["metrics"].get(column)
-            cell = {"text": number(value), "sort": value, "best": value is not None and value == best[column]}
-            between = intervals.get(model["name"]) if column == "driving_score" else None
-            cells.append({**cell, "interval": between and f"{number(between[0])} to {number(between[1])}"})
-        error = model["errors"].get(name) or (model["errors"].get("model") if name != "more" else None)
-        rows.append({"name": model["name"], "cells": cells, "error": error})
-    columns = [{"label": METRICS[c].label, "unit": METRICS[c].unit, "better": METRICS[c].better} for c in used]
-    return {"name": name, "title": TITLES[name], "columns": columns, "rows": rows}
+    rows = [
+        Row(model.name, [_cell(column, model, results, best[column]) for column in used], _error(model, part))
+        for model in models
+    ]
+    return Table(title, [Column(METRICS[c].label, METRICS[c].unit, METRICS[c].better) for c in used], rows)
 
 
-def _best(column: str, models: Sequence[Mapping[str, Any]]) -> float | None:
-    values = [model["metrics"][column] for model in models if column in model["metrics"]]
+def _cell(column: str, model: ModelResult, results: BenchResults, best: Number | None) -> Cell:
+    value = model.metrics.get(column)
+    between = results.comparison.intervals.get(model.name) if column == "driving_score" else None
+    interval = f"{number(between.low)} to {number(between.high)}" if between else ""
+    return Cell(number(value), value, value is not None and value == best, interval)
+
+
+def _error(model: ModelResult, part: str) -> str:
+    """Return why a model has no numbers of a part; without a part, its other numbers stand."""
+    return model.errors.get(part) or model.errors.get("model", "") if part else ""
+
+
+def _best(column: str, models: Sequence[ModelResult]) -> Number | None:
+    values = [model.metrics[column] for model in models if column in model.metrics]
     better = METRICS[column].better
     return max(values, key=lambda value: better * value) if better and len(set(values)) > 1 else None
 
 
-def _correlation(row: Mapping[str, Any]) -> dict[str, Any]:
-    interval = "–" if row["low"] is None else f"{row['low']:+.2f} to {row['high']:+.2f}"
-    signed = {key: "–" if row[key] is None else f"{row[key]:+.2f}" for key in ("spearman", "kendall")}
-    p = "–" if row["p"] is None else f"{row['p']:.3f}"
-    over = " and ".join(row["resampled"]) or "nothing"
-    return {**signed, "label": METRICS[row["metric"]].label, "interval": interval, "p": p, "over": over,
-            "models": row["models"]}  # fmt: skip
+def _correlation(row: Correlation) -> CorrelationRow:
+    return CorrelationRow(
+        label=METRICS[row.metric].label,
+        spearman=_defined(row.spearman, f"{row.spearman:+.2f}"),
+        interval=_defined(row.low, f"{row.low:+.2f} to {row.high:+.2f}"),
+        resampled=" and ".join(row.resampled) or "nothing",
+        kendall=_defined(row.kendall, f"{row.kendall:+.2f}"),
+        p=_defined(row.p, f"{row.p:.3f}"),
+        models=row.models,
+    )
 
 
-def _rate_error(roads: int) -> int:
-    """Return by how many points a rate of one half over so many roads is uncertain: half its 95 % interval (Wald)."""
-    return round(100 * 1.96 * math.sqrt(0.25 / max(roads, 1)))
+def _defined(value: float, text: str) -> str:
+    return "–" if math.isnan(value) else text

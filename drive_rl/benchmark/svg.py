@@ -151,8 +151,8 @@ class Plot:
         return parts
 
 
-def intervals(rows: Sequence[tuple[str, float, float | None, float | None]], label: str, alt: str) -> str:
-    """Return values in [-1, 1] as dots with their intervals, one a row: (name, value, low, high)."""
+def intervals(rows: Sequence[tuple[str, float, float, float]], label: str, alt: str) -> str:
+    """Return values in [-1, 1] as dots with their intervals, one a row: (name, value, low, high); NaN: no interval."""
     row_px, left = 24, 280
     height = row_px * len(rows) + 46
 
@@ -168,7 +168,7 @@ def intervals(rows: Sequence[tuple[str, float, float | None, float | None]], lab
     for i, (name, value, low, high) in enumerate(rows):
         y = row_px * i + 18
         parts.append(f'<text x="{left - 12}" y="{y + 4}" text-anchor="end">{escape(name)}</text>')
-        if low is not None and high is not None:
+        if math.isfinite(low) and math.isfinite(high):
             whisker = f'stroke="{COLOURS[0]}" stroke-width="3" stroke-opacity="0.5"'
             parts.append(f'<line x1="{at(low):.1f}" x2="{at(high):.1f}" y1="{y}" y2="{y}" {whisker}/>')
         parts.append(f'<circle cx="{at(value):.1f}" cy="{y}" r="5" fill="{COLOURS[0]}"/>')

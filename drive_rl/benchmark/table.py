@@ -1,9 +1,9 @@
-"""A benchmark of perception models on a terminal: how far it is, and what came out. It measures nothing."""
+"""A benchmark of perception models on a terminal: its progress and its results. It measures nothing."""
 
+import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -13,7 +13,8 @@ from rich.table import Table
 
 from drive_rl.benchmark.metrics import METRICS
 from drive_rl.benchmark.page import number
-from drive_rl.benchmark.runner import Progress as Predictions
+from drive_rl.benchmark.results import BenchResults
+from drive_rl.benchmark.runner import Progress as Report
 from drive_rl.run.process.terminal import can_redraw
 
 COLUMNS = (
@@ -29,29 +30,29 @@ _SHORT = {
     "onnx_p50_ms": "p50",
     "onnx_p99_ms": "p99",
 }
-_MOST = 3  # correlations that are told of each target
+_MOST = 3  # correlations shown for each target
 
 
-def print_benchmark(results: Mapping[str, Any], console: Console | None = None) -> None:
-    """Print a row for each model, the strongest correlations with driving, what failed, and which floors are missed."""
+def print_benchmark(results: BenchResults, console: Console | None = None) -> None:
+    """Print a row for each model, the strongest correlations with driving, failures, and missed requirements."""
     console = console or Console()
-    models = results["models"]
+    models = results.models
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True)
-    used = [name for name in COLUMNS if any(name in model["metrics"] for model in models)]
+    used = [name for name in COLUMNS if any(name in model.metrics for model in models)]
     for name in used:
         unit = METRICS[name].unit
         table.add_column(_SHORT.get(name, METRICS[name].label) + (f"\n\\[{unit}]" if unit else ""), justify="right")
     for model in models:
-        table.add_row(escape(model["name"]), *(number(model["metrics"].get(name)) for name in used))
+        table.add_row(escape(model.name), *(number(model.metrics.get(name)) for name in used))
     console.print(table)
     for line in _lines(results):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def benchmark_progress() -> Iterator[Predictions]:
-    """Show on stderr, where it is a terminal, how far a benchmark is and what it does."""
+def benchmark_progress() -> Iterator[Report]:
+    """Show on stderr, if it is a terminal, how far a benchmark is and what it measures."""
     console = Console(file=sys.stderr)
     columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True, disable=not can_redraw(sys.stderr)) as progress:
@@ -59,17 +60,21 @@ def benchmark_progress() -> Iterator[Predictions]:
         yield lambda share, what: progress.update(task, completed=share, description=escape(what))
 
 
-def _lines(results: Mapping[str, Any]) -> Iterator[str]:
-    for target, rows in results["relations"]["correlations"].items():
-        for row in [row for row in rows if row["spearman"] is not None][:_MOST]:
-            between = "" if row["low"] is None else f" ({row['low']:+.2f} to {row['high']:+.2f})"
-            found = f"{row['spearman']:+.2f}{between}, {row['models']} models"
-            yield f"{METRICS[row['metric']].label} and {METRICS[target].label}: rank correlation {found}"
-    if on := results["relations"]["pareto"]["models"]:
+def _lines(results: BenchResults) -> Iterator[str]:
+    yield from _correlations(results)
+    if on := results.comparison.pareto.models:
         yield f"Pareto front of accuracy, latency and driving: {', '.join(on)}"
-    for model in results["models"]:
-        for part, reason in model["errors"].items():
-            yield f"failed: {model['name']}: {part}: {reason}"
-    yield from results["skipped"]
-    for missed in results["missed_floors"]:
+    for model in results.models:
+        for part, reason in model.errors.items():
+            yield f"failed: {model.name}: {part}: {reason}"
+    yield from results.skipped
+    for missed in results.missed_requirements:
         yield f"missed: {missed}"
+
+
+def _correlations(results: BenchResults) -> Iterator[str]:
+    for target, rows in results.comparison.correlations.items():
+        for row in [row for row in rows if math.isfinite(row.spearman)][:_MOST]:
+            between = "" if math.isnan(row.low) else f" ({row.low:+.2f} to {row.high:+.2f})"
+            found = f"{row.spearman:+.2f}{between}, {row.models} models"
+            yield f"{METRICS[row.metric].label} and {METRICS[target].label}: rank correlation {found}"

@@ -17,6 +17,7 @@ import typer
 
 import drive_rl
 from drive_rl import environment
+from drive_rl.cli.benchmark import bench
 from drive_rl.cli.completion import (
     drive_changes,
     drivers_and_runs,
@@ -45,7 +46,7 @@ from drive_rl.cli.options import (
     own_stdout,
     path_of,
 )
-from drive_rl.cli.perception import bench, data, perception
+from drive_rl.cli.perception import data, perception
 from drive_rl.errors import DriveRLError
 from drive_rl.memory import is_out_of_memory
 from drive_rl.plain_text import plain

@@ -78,12 +78,15 @@ Trust = Annotated[
         "--trust", help="Run code of others: the plugins a spec names, and what a driver's zip holds.", callback=_trust
     ),
 ]
+MODEL_HELP = "A perception run, a folder of runs (its newest), a checkpoint in a run, or a model on the shelf."
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs; auto says its choice.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
 SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Which roads; never tune on test.")]
 OldWorld = Annotated[str | None, typer.Option("--world", hidden=True, callback=_now("--world", "world={}"))]
 OldEngine = Annotated[str | None, typer.Option("--engine", hidden=True, callback=_now("--engine", "engine={}"))]
+OldFloor = Annotated[str | None, typer.Option("--floor", hidden=True, callback=_now("--floor", "--require '{}'"))]
 OldKind = Annotated[str | None, typer.Option("--kind", hidden=True, callback=_now("--kind", "{}:NAME"))]
+OldFrames = Annotated[str | None, typer.Option("--frames", hidden=True, callback=_now("--frames", "--samples {}"))]
 WorldChanges = Annotated[
     list[str] | None,
     typer.Argument(

@@ -1,1 +1,1 @@
-"""What people look at: films of episodes. Knows drivers, worlds and scores; not how training works inside."""
+"""Output for people: films, lists and tables. Knows drivers, worlds and scores; not how training works inside."""

@@ -1,4 +1,4 @@
-"""What lies on the shelves and in `runs/`: the list of all, and one of them with every value explained.
+"""The contents of the shelves and of `runs/`: a list of all, and one of them with every value explained.
 
 It knows files and specs. It loads no weights and imports nothing heavy.
 """
@@ -51,8 +51,8 @@ _LOAD: dict[Kind, Any] = {
     "experiment": load_run,
     "perception": load_perception,
 }
-_WHOLE_FIRST: tuple[Kind, ...] = ("experiment", "perception", "driver", "world")
-"""Which is meant by a name that several have: the whole before its parts, and what can be changed before its result."""
+_PRECEDENCE: tuple[Kind, ...] = ("experiment", "perception", "driver", "world")
+"""Which kind a shared name means: the whole before its parts, and what can be changed before its result."""
 _TITLE: dict[Kind, str] = {"perception": "perception recipes"}
 _COMMENT_COLUMN = 36
 
@@ -60,7 +60,7 @@ _COMMENT_COLUMN = 36
 def print_catalogue(console: Console | None = None, runs: Path = Path("runs")) -> None:
     """Print worlds with their ids, drivers, experiments, perception recipes, and the newest runs below `runs`.
 
-    A broken file says what is wrong.
+    A broken file is listed with its error.
     """
     console = console or Console()
     files = worlds_of_ids()
@@ -81,10 +81,10 @@ def print_catalogue(console: Console | None = None, runs: Path = Path("runs")) -
 
 
 def explained(name: str, overrides: list[str]) -> str:
-    """Return a world, driver, experiment or run as YAML, each key with what it means.
+    """Return a world, driver, experiment or run as YAML, each key with its meaning.
 
-    Where several things have the name, the experiment comes before the driver that it made, and a line names the
-    others; `driver:NAME` asks for one of them.
+    If several things share the name, the experiment comes before the driver that it trained, and a line names the
+    others; `driver:NAME` selects one of them.
 
     Raises:
         DriveRLError: nothing has the name, or its file or the overrides are wrong.
@@ -97,7 +97,7 @@ def explained(name: str, overrides: list[str]) -> str:
 
 
 def recorded(folder: Path) -> RunSpec | PerceptionSpec:
-    """Return the spec that a run, a trained driver or a perception model was made with.
+    """Return the spec of a run, a trained driver or a perception model.
 
     Raises:
         DriveRLError: its `spec.yaml` is missing or damaged.
@@ -107,11 +107,10 @@ def recorded(folder: Path) -> RunSpec | PerceptionSpec:
 
 
 def new_driver_folder(name: str) -> Path:
-    """Return where a new trained driver goes: the user's own shelf if there is one, else the checkout's.
+    """Return the folder of a new trained driver: on the user's own shelf if there is one, else on the checkout's.
 
     Raises:
-        DriveRLError: a name that no driver can have, a recipe's or a world's; or only the installed package has a
-            shelf.
+        DriveRLError: the name is not valid, or a recipe's or a world's; or only the installed package has a shelf.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name.endswith((".yaml", ".yml", ".zip")):
         raise DriveRLError(f"export: name = {name!r}: expected letters, digits, '-', '_' and '.', such as my-driver")
@@ -127,12 +126,12 @@ def new_driver_folder(name: str) -> Path:
 
 
 def _find(name: str, overrides: list[str], kind: Kind | None) -> tuple[list[str], BaseModel]:
-    """Return lines that say what is found, and its spec."""
+    """Return lines that describe what was found, and its spec."""
     path = home(name)
     if name.endswith((".yaml", ".yml")) and path.is_file():
         kind = kind or _kind_of(path)
         return [f"{kind} {path}"], _loaded(kind, name, overrides)
-    kinds: list[Kind] = [each for each in _WHOLE_FIRST if kind in (None, each) and name in entries(_SHELF[each])]
+    kinds: list[Kind] = [each for each in _PRECEDENCE if kind in (None, each) and name in entries(_SHELF[each])]
     if kinds:
         what, spec = _on_shelf(kinds[0], name, overrides)
         others = [f"also the name of {_a(each)}: drive-rl show {each}:{name}" for each in kinds[1:]]
@@ -158,7 +157,7 @@ def _on_shelf(kind: Kind, name: str, overrides: list[str]) -> tuple[str, BaseMod
 
 
 def _loaded(kind: Kind, name: str, overrides: list[str]) -> BaseModel:
-    """Return a spec with overrides, which are written as in `drive-rl train` whatever is shown."""
+    """Return a spec with overrides, which are written as in `drive-rl train` for every kind."""
     part: Part | None = {"world": "world", "driver": "agent"}.get(kind)  # pyright: ignore[reportAssignmentType]
     return load_part(part, name, overrides) if part else _LOAD[kind](name, overrides)
 
@@ -186,7 +185,9 @@ def _trained(spec: RunSpec | PerceptionSpec) -> str:
 
 def _as_made(folder: Path, overrides: list[str]) -> RunSpec | PerceptionSpec:
     if overrides:
-        raise DriveRLError(f"command line: {overrides[0]!r}: {folder} is as it was made; fix: leave the change out")
+        raise DriveRLError(
+            f"command line: {overrides[0]!r}: {folder} is trained and cannot be changed; fix: leave the change out"
+        )
     return recorded(folder)
 
 
@@ -198,7 +199,7 @@ def _between(kind: Kind, name: str, path: Path, files: Mapping[str, list[Path]])
 
 
 def _kind_of(path: Path) -> Kind:
-    """Tell a YAML file's kind by its keys, or by its base's."""
+    """Return a YAML file's kind, by its keys or by its base."""
     raw = read_yaml(path)
     if {"model", "data", "fit"} & raw.keys():
         return "perception"
@@ -209,7 +210,7 @@ def _kind_of(path: Path) -> Kind:
     kinds: list[Kind] = [kind for kind, shelf in _SHELF.items() if raw.get("base") in entries(shelf)]
     if len(kinds) != 1:
         raise DriveRLError(
-            f"{path}: may be a world, a driver, an experiment or a perception recipe; fix: write which, as in"
+            f"{path}: could be a world, a driver, an experiment or a perception recipe; fix: name the kind, as in"
             f" world:{path} ({', '.join(_SHELF)})"
         )
     return kinds[0]
@@ -227,13 +228,13 @@ def _described(kind: Kind, name: str, path: Path) -> str:
     if not path.is_dir():
         return spec.description
     if isinstance(spec, PerceptionSpec):
-        told = ", ".join(spec.model.heads)
-        return f"perception model: {spec.model.encoder.kind}, heads {told}, trained in {spec.world.name}"
+        heads = ", ".join(spec.model.heads)
+        return f"perception model: {spec.model.encoder.kind}, heads {heads}, trained in {spec.world.name}"
     return f"{spec.agent.algorithm.upper()} trained in {spec.world.name}, seed {spec.seed}"
 
 
 def _lines(spec: BaseModel, pad: str) -> Iterator[str]:
-    """Yield a spec's keys as YAML lines, what each means behind it."""
+    """Yield a spec's keys as YAML lines, each followed by its meaning."""
     plain = spec.model_dump(mode="json")
     for key, field in type(spec).model_fields.items():
         if key not in plain:  # what few specs have

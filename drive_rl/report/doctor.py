@@ -20,7 +20,6 @@ from drive_rl.config.reader import load_world
 from drive_rl.config.shelf import Shelf, entries, shelf_folders
 from drive_rl.config.spec import Renderer
 from drive_rl.errors import DriveRLError
-from drive_rl.run.process.device import choose_device, describe_device
 from drive_rl.run.provenance import cpu_model, git_state, package_version, package_versions, usable_cores
 from drive_rl.sim.envs.frame_stack import FrameStack
 from drive_rl.sim.task.episode import draw_episode
@@ -39,11 +38,11 @@ _EXTRAS = {
     "cuda": ("numba-cuda",),
 }
 _UNUSED = ("sb3-contrib", "scipy")
-"""Kept in a run's provenance where they are there; nothing of drive-rl needs them."""
+"""Recorded in a run's provenance if installed; drive-rl does not need them."""
 
 
 def examine() -> None:
-    """Print what is found, line by line, for the renderers take a while."""
+    """Print the findings line by line, as the renderers take a while."""
     for topic, finding in _findings():
         print(f"{topic:<12} {finding}", flush=True)
 
@@ -54,8 +53,7 @@ def _findings() -> Iterator[tuple[str, str]]:
     yield "Python", f"{platform.python_version()} on {platform.platform()}"
     yield from _packages()
     yield "CPU", f"{cpu_model()}, {usable_cores()} cores usable"
-    yield "GPU", _gpu()
-    yield "--device", f"auto would choose {describe_device(choose_device('auto'))}"
+    yield from _devices()
     for renderer, where in _IN_PROCESS.items():
         ms, size = measure(renderer)
         yield renderer, f"{where}, {ms:.2f} ms a frame of {size}"
@@ -79,19 +77,25 @@ def _source() -> str:
     return f"in {folder}, git {state['commit'][:10]}{' with changes' if state['dirty'] else ''}"
 
 
-def _gpu() -> str:
+def _devices() -> Iterator[tuple[str, str]]:
+    from drive_rl.run.process.device import choose_device, describe_device  # here, for the probe does without torch
+
     try:
-        name = describe_device(choose_device("cuda"))
+        gpu = f"{describe_device(choose_device('cuda'))}, CUDA usable in torch, {_kernels()}"
     except DriveRLError as error:
-        return str(error).partition(": ")[2].partition("; fix")[0]
+        gpu = str(error).partition(": ")[2].partition("; fix")[0]
+    yield "GPU", gpu
+    yield "--device", f"auto would choose {describe_device(choose_device('auto'))}"
+
+
+def _kernels() -> str:
     from numba import cuda  # here, for it takes a while to import
 
-    kernels = "and in numba" if cuda.is_available() else "not in numba (for the batch engine: drive-rl[cuda])"
-    return f"{name}, CUDA usable in torch, {kernels}"
+    return "and in numba" if cuda.is_available() else "not in numba (for the batch engine: drive-rl[cuda])"
 
 
 def _packages() -> Iterator[tuple[str, str]]:
-    """Yield what is installed, by the packages' own records: importing them would take seconds."""
+    """Yield installed packages by their metadata: importing them would take seconds."""
     versions = {name: version for name, version in package_versions().items() if name != "drive-rl"}
     extras = {name for names in _EXTRAS.values() for name in names}
     core = [name for name in versions if name not in extras and (versions[name] or name not in _UNUSED)]
@@ -110,7 +114,7 @@ def _start_probe(name: Renderer) -> subprocess.Popen[str]:
 
 
 def _probed(probe: subprocess.Popen[str]) -> str:
-    """Return where a renderer computes and how fast, on the shipped world's camera."""
+    """Return the device of a renderer and its speed, with the shipped world's camera."""
     try:
         stdout, stderr = probe.communicate(timeout=_PROBE_S)
     except subprocess.TimeoutExpired:
@@ -118,7 +122,7 @@ def _probed(probe: subprocess.Popen[str]) -> str:
         probe.communicate()
         return f"not usable: no frame within {_PROBE_S} s"
     if probe.returncode < 0:
-        return f"not usable: it ends its process by signal {-probe.returncode}"
+        return f"not usable: its process died of signal {-probe.returncode}"
     if probe.returncode:
         return f"not usable: {(stderr.strip().splitlines() or ['no reason given'])[-1]}"
     ms, size = json.loads(stdout.strip().splitlines()[-1])
@@ -136,18 +140,18 @@ def measure(name: Renderer) -> tuple[float, str]:
     """
     world = load_world(_PROBE_WORLD, [f"camera.renderer={name}"])
     episode = draw_episode(world, 0)
-    eye = FrameStack(world)
+    stack = FrameStack(world)
     try:
-        eye.start(episode, episode.start)
+        stack.start(episode, episode.start)
         times_s = []
         for _ in range(_FRAMES):
             begin = time.perf_counter()
-            eye.append(episode.start)
+            stack.append(episode.start)
             times_s.append(time.perf_counter() - begin)
-        if eye.frames[-1].min() == eye.frames[-1].max():
+        if stack.frames[-1].min() == stack.frames[-1].max():
             raise DriveRLError(f"{name}: the picture is blank")
     finally:
-        eye.close()
+        stack.close()
     camera = world.camera
     return 1000 * float(np.median(times_s)), f"{camera.width_px}x{camera.height_px} {camera.channels}"
 

@@ -1,4 +1,4 @@
-"""Fitting on the terminal: a progress bar, or plain lines where there is none."""
+"""A fit on the terminal: a progress bar, or plain lines where the terminal cannot redraw."""
 
 import time
 from types import TracebackType
@@ -7,19 +7,19 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from drive_rl.perception.training.validation import Look
+from drive_rl.perception.training.validation import Validation
 from drive_rl.run.process.terminal import can_redraw
 
 _LINE_EVERY_S = 10.0
 
 
 class FitDisplay:
-    """Shows pictures learned from, the loss, and looks at held-out roads (a context manager)."""
+    """Shows pictures learned from, the loss, and validations (a context manager)."""
 
     def __init__(self) -> None:
         self._console = Console()
         self._live = can_redraw(self._console.file)
-        self._spoke_s = time.perf_counter()
+        self._printed_s = time.perf_counter()
         columns = (TextColumn("fit"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         text = TextColumn("loss {task.fields[loss]:.3g}")
         self._bar = Progress(*columns, text, console=self._console, disable=not self._live)
@@ -35,16 +35,16 @@ class FitDisplay:
         self._bar.stop()
 
     def echo(self, line: str) -> None:
-        """Print a line for people."""
+        """Print a line."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def at(self, frames: int, of: int, loss: float) -> None:
-        """Show that so many pictures of all are learned from."""
-        self._bar.update(self._task, completed=frames, total=of, loss=loss)
-        if not self._live and time.perf_counter() - self._spoke_s >= _LINE_EVERY_S:
-            self._spoke_s = time.perf_counter()
-            self.echo(f"{frames:,} of {of:,} pictures, loss {loss:.3g}")
+    def at(self, samples: int, of: int, loss: float) -> None:
+        """Show how many pictures of all are learned from, and the loss."""
+        self._bar.update(self._task, completed=samples, total=of, loss=loss)
+        if not self._live and time.perf_counter() - self._printed_s >= _LINE_EVERY_S:
+            self._printed_s = time.perf_counter()
+            self.echo(f"{samples:,} of {of:,} pictures, loss {loss:.3g}")
 
-    def looked(self, look: Look) -> None:
-        """Show a look at held-out roads."""
-        self.echo(f"{look.frames:,} pictures: {look}")
+    def validated(self, validation: Validation) -> None:
+        """Show a validation."""
+        self.echo(f"{validation.samples:,} pictures: {validation}")

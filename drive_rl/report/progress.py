@@ -1,4 +1,4 @@
-"""How far a verb is, on stderr: a bar on a terminal, and a plain line now and then in a log or a notebook."""
+"""Progress of a verb on stderr: a bar on a terminal, and a plain line now and then in a log or a notebook."""
 
 import sys
 import time
@@ -12,18 +12,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from drive_rl.run.process.terminal import can_redraw
 
 if TYPE_CHECKING:  # scoring needs no film library
-    from drive_rl.report.film.film import Filmed
+    from drive_rl.report.film.film import FilmProgress
     from drive_rl.sim.task.scoring import EpisodeMetrics
 
 _LINE_EVERY_S = 30.0
 
 Show = Callable[[float, str], None]
-"""Shows how much of all is done, in [0, 1], and in words."""
+"""Shows the share that is done, in [0, 1], and in words."""
 
 
 @contextmanager
 def shown(label: str, every_s: float = _LINE_EVERY_S) -> Iterator[Show]:
-    """Show progress on stderr; yields what takes it. Where nothing can be drawn over, a line each `every_s` seconds."""
+    """Show progress on stderr, or a line every `every_s` seconds without a terminal; yields the function to report to."""
     if not can_redraw(sys.stderr):
         yield _lines(label, every_s)
         return
@@ -48,11 +48,11 @@ def episodes_bar(label: str, total: int) -> Iterator[Callable[["EpisodeMetrics"]
 
 
 @contextmanager
-def film_bar(roads: int) -> Iterator[Callable[["Filmed"], None]]:
-    """Show how long a film is already, and how far the car is on which of its roads."""
+def film_bar(roads: int) -> Iterator[Callable[["FilmProgress"], None]]:
+    """Show the film's length so far, and the progress on its current road."""
     with shown("film") as show:
 
-        def advance(filmed: "Filmed") -> None:
+        def advance(filmed: "FilmProgress") -> None:
             share = (filmed.number - 1 + filmed.route_completion) / roads
             show(share, f"{filmed.film_s:.1f} s of film, road {filmed.number} of {roads}")
 
@@ -61,7 +61,7 @@ def film_bar(roads: int) -> Iterator[Callable[["Filmed"], None]]:
 
 @contextmanager
 def counted(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` are done; yields what is told how many more are."""
+    """Show how many of `total` are done; yields the function to report each further number to."""
     done = 0
     with shown(label) as show:
 

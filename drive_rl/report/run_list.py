@@ -1,15 +1,15 @@
-"""The runs of a folder at a glance: how far each is, its best held-out result, its state. It reads small JSON files."""
+"""The runs of a folder at a glance: progress, best held-out result and state of each. It reads small JSON files."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder, runs_in
 from drive_rl.run.storage.atomic import read_json
 
 MOST = 20
-"""Runs that a list shows, the newest ones."""
+"""How many runs a list shows, the newest ones."""
 
 _FIX = "the run is damaged"
 
@@ -19,11 +19,11 @@ class RunLine(NamedTuple):
 
     path: Path
     progress: str
-    """Steps, or of a perception run pictures, that its `last/` checkpoint has learned from."""
+    """Steps (of a perception run: pictures) that its `last/` checkpoint has learned from."""
     best: str
     """Its best held-out result so far."""
     state: str
-    """`training`, `done`, or `stopped`: it can be resumed; or what is wrong with it."""
+    """`training`, `done`, `stopped` (it can be resumed), or its error."""
 
 
 def newest_runs(root: Path) -> tuple[list[RunLine], int]:
@@ -36,40 +36,40 @@ def newest_runs(root: Path) -> tuple[list[RunLine], int]:
 def _line(run: RunFolder) -> RunLine:
     try:
         manifest = _read(run.last / "manifest.json")
-        looks = _read(run.last / "counters.json").get("looks", {}) if "num_frames" in manifest else {}
-        return RunLine(run.path, _progress(manifest), _best(_read(run.history), looks), _state(run, manifest))
+        validation = _read(run.last / "counters.json").get("validation", {}) if "num_samples" in manifest else {}
+        return RunLine(run.path, _progress(manifest), _best(_read(run.history), validation), _state(run, manifest))
     except (DriveRLError, OSError) as error:
         return RunLine(run.path, "", "", f"BROKEN: {error}")
 
 
-def _state(run: RunFolder, manifest: Mapping[str, Any]) -> str:
+def _state(run: RunFolder, manifest: Mapping[str, object]) -> str:
     if run.is_written_to:
         return "training"
-    now = manifest.get("num_timesteps", manifest.get("num_frames"))
+    now = manifest.get("num_timesteps", manifest.get("num_samples"))
     return "done" if now is not None and now in _read(run.finished).values() else "stopped"
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    """Return what a JSON file holds; nothing where there is no file yet."""
+def _read(path: Path) -> Mapping[str, object]:
+    """Return the contents of a JSON file; empty if there is no file yet."""
     found = read_json(path, _FIX) if path.is_file() else {}
     if not isinstance(found, dict):
         raise DriveRLError(f"{path}: holds {type(found).__name__}, expected a mapping; {_FIX}")
-    return cast(dict[str, Any], found)
+    return cast(dict[str, object], found)
 
 
-def _progress(manifest: Mapping[str, Any]) -> str:
-    for key, unit in (("num_timesteps", "steps"), ("num_frames", "pictures")):
+def _progress(manifest: Mapping[str, object]) -> str:
+    for key, unit in (("num_timesteps", "steps"), ("num_samples", "pictures")):
         if isinstance(count := manifest.get(key), int):
             return f"{count:,} {unit}"
     return "no checkpoint"
 
 
-def _best(history: Mapping[str, Any], looks: Any) -> str:
+def _best(history: Mapping[str, object], validation: object) -> str:
     rows = history.get("evaluations")
     rates = [row.get("success") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     if numbers := [rate for rate in rates if isinstance(rate, int | float)]:
         return f"success {max(numbers):.0%}"
-    best = looks.get("best") if isinstance(looks, dict) else None
+    best = validation.get("best") if isinstance(validation, dict) else None
     scores = best.get("scores") if isinstance(best, dict) else None
     loss = scores.get("loss") if isinstance(scores, dict) else None
     return f"val loss {loss:.3g}" if isinstance(loss, int | float) else ""

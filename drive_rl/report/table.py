@@ -1,4 +1,4 @@
-"""Scores as tables on a terminal. It knows what `eval.json` holds; it does not know who drove."""
+"""Scores as tables on a terminal. It knows the contents of `eval.json`; it does not know who drove."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -32,7 +32,7 @@ class _Own(Table):
     model_config = ConfigDict(extra="ignore")
 
     step: int | None = Field(default=None)
-    frames: int | None = Field(default=None)
+    samples: int | None = Field(default=None)
 
 
 def weights_hash(run: RunFolder) -> str:
@@ -75,4 +75,4 @@ def own_scores(run: RunFolder) -> dict[str, Any] | None:
     raw = read_json(run.evaluation, _FIX)
     own = check_table(run.evaluation, raw, _Own, _FIX)
     made = read_json(run.shipped / "manifest.json", _FIX)
-    return raw if (own.step, own.frames) == (made.get("num_timesteps"), made.get("num_frames")) else None
+    return raw if (own.step, own.samples) == (made.get("num_timesteps"), made.get("num_samples")) else None

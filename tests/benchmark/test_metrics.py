@@ -1,72 +1,64 @@
-"""Numbers by name: found in results, held against floors, and written as CSV."""
-
-import csv
-import io
+"""Numbers by name: taken from the results of parts, added by users, and written as CSV."""
 
 import pytest
 
-from drive_rl.benchmark.metrics import METRICS, Floor, as_csv, metrics_of, missed_floors, parse_floor
+from drive_rl.benchmark.closed_loop import Driven
+from drive_rl.benchmark.metrics import METRICS, TABLES, add_metric, metrics_of, more_columns, predictors
+from drive_rl.benchmark.parts import PARTS
+from drive_rl.benchmark.parts.closed_loop import ClosedLoop
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.evaluation.accuracy import Accuracy
+from drive_rl.perception.evaluation.head_metrics import LaneScores
+from drive_rl.perception.evaluation.latency import Latency, RuntimeLatency
 
-PARTS = {
-    "sees": {"lane": {"offset_m": {"mae": 0.04, "nll": None}}, "segmentation": {"ego_lane_iou": 0.96}},
-    "fast": {"parameters": 1000, "engines": {"onnx": {"error": "no"}}},
-    "robust": {"error": "a part that failed"},
-}
-
-
-def test_numbers_are_found_and_what_is_missing_is_not():
-    assert metrics_of(PARTS) == {"offset_mae_m": 0.04, "ego_lane_iou": 0.96, "parameters": 1000}
-    assert metrics_of({}) == {}
+NAN = float("nan")
+DRIVEN = Driven(0.9, 0.95, 1.0, 0.3, 0.5)
 
 
-def test_names_in_the_unit_of_their_value():
-    """A name that ends in a unit agrees with the unit told."""
+def test_numbers_are_found_and_missing_ones_are_left_out():
+    lane = {"offset_m": LaneScores(0.04, 3, 0.1, NAN), "heading_error_rad": LaneScores(NAN, 0)}
+    lane |= {"heading_error_deg": LaneScores(NAN, 0), "curvature_0m": LaneScores(NAN, 0)}
+    latency = Latency(1, 1000, 5, {"onnx": RuntimeLatency(error="no")})
+    assert metrics_of([("accuracy", Accuracy(3, lane=lane)), ("latency", latency)]) == {
+        "offset_mae_m": 0.04,
+        "offset_calibration_error": 0.1,
+        "parameters": 1000,
+        "macs": 5,
+    }
+    assert metrics_of([]) == {}
+
+
+def test_units_agree_with_names():
     for name, metric in METRICS.items():
         for suffix, unit in {"_m": "m", "_deg": "deg", "_rad": "rad", "_ms": "ms", "_px": "px"}.items():
             assert not name.endswith(suffix) or metric.unit in (unit, "1/m"), name
 
 
-def test_floors_are_read():
-    assert parse_floor("ego_lane_iou>=0.9") == Floor("ego_lane_iou", True, 0.9)
-    assert parse_floor(" onnx_p99_ms <= 3 ") == Floor("onnx_p99_ms", False, 3.0)
-    assert str(parse_floor("onnx_p99_ms <= 3")) == "onnx_p99_ms<=3"
+def test_tables_show_metrics_of_their_own_part():
+    for name, part in PARTS.items():
+        assert {metric.part for metric in part.metrics.values()} <= {name}
+        assert {*part.columns, *part.more} <= part.metrics.keys()
+        assert bool(part.metrics) == (name in TABLES)
 
 
-@pytest.mark.parametrize(
-    ("text", "part"),
-    [
-        ("ego_lane_iou>0.9", "expected METRIC>=NUMBER"),
-        ("ego_lane_iou", "expected METRIC>=NUMBER"),
-        ("ego_iou>=0.9", "did you mean 'ego_lane_iou'"),
-        ("ego_lane_iou>=high", "'high' is no number"),
-        ("ego_lane_iou>=nan", "no number"),
-    ],
-)
-def test_floors_that_are_none(text, part):
-    with pytest.raises(DriveRLError, match=part):
-        parse_floor(text)
+def test_predictors_are_known_without_driving():
+    assert {"miou", "lane_within_corrupted"} <= set(predictors())
+    assert not {"driving_score", "onnx_p50_ms", "heading_mae_rad"} & set(predictors())
 
 
-def test_what_misses_a_floor():
-    models = [
-        {"name": "good", "metrics": {"ego_lane_iou": 0.95, "onnx_p99_ms": 3.0}},
-        {"name": "poor", "metrics": {"ego_lane_iou": 0.5}},
-    ]
-    floors = [parse_floor("ego_lane_iou>=0.95"), parse_floor("onnx_p99_ms<=3")]
-    assert missed_floors(models, floors) == [
-        "poor: ego_lane_iou = 0.5: ego_lane_iou>=0.95 is asked for",
-        "poor: onnx_p99_ms was not measured: onnx_p99_ms<=3 is asked for",
-    ]
+def test_a_user_adds_a_metric(monkeypatch):
+    monkeypatch.setattr("drive_rl.benchmark.metrics.METRICS", dict(METRICS))
 
+    @add_metric("straying_m", "closed_loop", unit="m", better=-1)
+    def straying(it: ClosedLoop) -> float:
+        return it.clean.worst_max_offset_m - it.clean.mean_max_offset_m
 
-def test_the_table_has_a_column_for_every_number():
-    models = [
-        {"name": "a, b", "metrics": {"miou": 0.5}, "errors": {}},
-        {"name": "c", "metrics": {}, "errors": {"sees": "no such file", "drives": "no lane head"}},
-    ]
-    rows = list(csv.DictReader(io.StringIO(as_csv(models))))
-    assert [row["model"] for row in rows] == ["a, b", "c"]
-    assert (rows[0]["miou"], rows[0]["success"]) == ("0.5", "")
-    assert rows[1]["errors"] == "sees: no such file; drives: no lane head"
-    assert set(METRICS) < set(rows[0])
+    drive = ClosedLoop(4, 4, 0.0, "eager", DRIVEN, 3, {}, None, (), NAN)
+    found = metrics_of([("closed_loop", drive)])
+    assert found["straying_m"] == pytest.approx(0.2)
+    assert found["driving_score"] == 0.9
+    assert more_columns()[-1] == "straying_m"
+    with pytest.raises(DriveRLError, match="'miou': exists already"):
+        add_metric("miou", "accuracy")
+    with pytest.raises(DriveRLError, match="part = 'speed': expected one of closed_loop, accuracy"):
+        add_metric("speediness", "speed")

@@ -1,4 +1,6 @@
-"""The benchmark of perception models: every part, what fails, what is measured again, and its page in a browser."""
+"""The benchmark of perception models: every part, what fails, what is measured again, its table, and its page in a
+browser. Covers `benchmark/parts/`, `page`, `plots`, `svg`, `settings` and `table`, too.
+"""
 
 import csv
 import io
@@ -6,7 +8,6 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,45 +15,47 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from drive_rl.benchmark.correlation import relations
-from drive_rl.benchmark.metrics import parse_floor
-from drive_rl.benchmark.runner import PARTS, run_benchmark
-from drive_rl.benchmark.settings import (
-    BenchSetting,
-    DrivesSetting,
-    ExamplesSetting,
-    RobustSetting,
-    SeesSetting,
-    reduced,
-)
+from drive_rl.benchmark.closed_loop import Driven
+from drive_rl.benchmark.metrics import METRICS
+from drive_rl.benchmark.parts import PARTS
+from drive_rl.benchmark.parts.accuracy import AccuracySetting
+from drive_rl.benchmark.parts.closed_loop import ClosedLoopSetting
+from drive_rl.benchmark.parts.examples import ExamplesSetting
+from drive_rl.benchmark.parts.robustness import RobustnessSetting
+from drive_rl.benchmark.requirements import parse_requirement
+from drive_rl.benchmark.results import BenchResults, read_results, results_json
+from drive_rl.benchmark.runner import run_benchmark
+from drive_rl.benchmark.settings import BenchSetting, reduced
 from drive_rl.benchmark.table import benchmark_progress, print_benchmark
 from drive_rl.config.reader import load_perception
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.writer import write_data
-from drive_rl.perception.evaluation.latency import SpeedSetting
+from drive_rl.perception.evaluation.latency import LatencySetting
+from drive_rl.perception.evaluation.runtimes import eager
 from drive_rl.perception.models.load import Trained
 from drive_rl.perception.training.trainer import fit
+from drive_rl.run.storage.json_values import plain
 from drive_rl.run.storage.lock import only_writer
 
 TINY = BenchSetting(
     split="val",
-    sees=SeesSetting(pictures=6),
-    fast=SpeedSetting(min_duration_s=0.02, min_queries=8, batch=2, engines=("eager",)),
-    robust=RobustSetting(pictures=2, severities=(3,), epsilons_px=(2.0,), pgd_steps=1),
-    drives=DrivesSetting(roads=4, corruptions=("gaussian_noise",), delays_s=(0.2, 0.4)),
+    accuracy=AccuracySetting(pictures=6),
+    latency=LatencySetting(min_duration_s=0.02, min_queries=8, batch=2, runtimes=("eager",)),
+    robustness=RobustnessSetting(pictures=2, severities=(3,), epsilons_px=(2.0,), pgd_steps=1),
+    closed_loop=ClosedLoopSetting(roads=4, corruptions=("gaussian_noise",), delays_s=(0.2, 0.4)),
     examples=ExamplesSetting(pictures=4, each=1),
 )
 RECIPE = (
     *("world.camera.width_px=64", "world.camera.height_px=32", "model.encoder.features=16", "data.weather=false"),
     *("fit.samples=8", "fit.batch_size=4", "fit.val_samples=4", "fit.augment=false", "data.per_road=1", "track=none"),
 )
-NAMES = {"all": (), "seer": ("model.heads=[segmentation]",), "feeler": ("model.heads=[lane]",)}
+NAMES = {"all": (), "masks": ("model.heads=[segmentation]",), "lane": ("model.heads=[lane]",)}
 
 
 class Silent:
-    def at(self, frames: int, of: int, loss: float) -> None: ...
+    def at(self, samples: int, of: int, loss: float) -> None: ...
 
-    def looked(self, look: object) -> None: ...
+    def validated(self, validation: object) -> None: ...
 
 
 class Road:
@@ -62,20 +65,20 @@ class Road:
         self.asked: list[tuple[str, float, bool]] = []
         self.broken: type[BaseException] | None = None
 
-    def __call__(self, trained: Trained, split: str, episodes: int, delay_s: float, corrupt: Any) -> Mapping[str, Any]:
+    def __call__(self, trained: Trained, split: str, episodes: int, delay_s: float, corrupt: Any) -> Driven:
         self.asked.append((trained.name, delay_s, corrupt is not None))
-        if self.broken is not None and trained.name == "feeler":
+        if self.broken is not None and trained.name == "lane":
             raise self.broken("the wheels came off")
-        score = {"all": 0.9, "seer": 0.5, "feeler": 0.7}[trained.name] - delay_s
-        return {
-            "driving_score": score,
-            "route_completion": score,
-            "success": 1.0 if delay_s < 0.2 else 0.0,
-            "mean_max_offset_m": 0.5,
-            "worst_max_offset_m": 1.0,
-            "max_offsets_m": [0.5] * episodes,
-            "driving_scores": [score + 0.01 * i for i in range(-1, episodes - 1)],
-        }
+        score = {"all": 0.9, "masks": 0.5, "lane": 0.7}[trained.name] - delay_s
+        return Driven(
+            driving_score=score,
+            route_completion=score,
+            success=1.0 if delay_s < 0.2 else 0.0,
+            mean_max_offset_m=0.5,
+            worst_max_offset_m=1.0,
+            driving_scores=tuple(score + 0.01 * i for i in range(-1, episodes - 1)),
+            max_offsets_m=(0.5,) * episodes,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -89,29 +92,30 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def done(models: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def done(models: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BenchResults]:
     """All models, and one that is not there."""
     out = tmp_path_factory.mktemp("bench")
-    told: list[tuple[float, str]] = []
-    floors = [parse_floor("driving_score>=0.6"), parse_floor("parameters<=1e9")]
+    reports: list[tuple[float, str]] = []
+    requirements = [parse_requirement("driving_score>=0.6"), parse_requirement("parameters<=1e9")]
     results = run_benchmark(
-        [*models, "no-such"], out, TINY, Road(), floors=floors, progress=lambda *what: told.append(what)
+        [*models, "no-such"], out, TINY, Road(), requirements=requirements, progress=lambda *what: reports.append(what)
     )
-    assert told[-1] == (1.0, "done")
-    assert [share for share, _ in told] == sorted(share for share, _ in told)
-    assert any(what == "feeler: robust gaussian_noise 3" for _, what in told)
+    assert reports[-1] == (1.0, "done")
+    assert [share for share, _ in reports] == sorted(share for share, _ in reports)
+    assert any(what == "lane: robustness gaussian_noise 3" for _, what in reports)
     return out, results
 
 
 def test_what_is_written(done):
     out, results = done
-    assert json.loads((out / "results.json").read_text()) == results
+    assert json.loads((out / "results.json").read_text()) == results_json(results)
+    assert read_results(out / "results.json").models[0].metrics == results.models[0].metrics
     rows = list(csv.DictReader((out / "results.csv").open()))
     assert [row["model"] for row in rows] == [*NAMES, "no-such"]
     assert float(rows[0]["driving_score"]) == pytest.approx(0.9, abs=0.05)
     assert {path.name for path in (out / "parts/all").iterdir()} == {f"{part}.json" for part in PARTS}
     assert {path.name for path in out.iterdir()} == {"parts", "results.json", "results.csv", "index.html"}
-    assert results["provenance"]["cpu"]["cores"] >= 1
+    assert {"cpu", "versions"} <= results.provenance.keys()
 
 
 def test_one_process_at_a_time_writes_and_leftovers_of_killed_ones_go(tmp_path):
@@ -120,91 +124,105 @@ def test_one_process_at_a_time_writes_and_leftovers_of_killed_ones_go(tmp_path):
         pytest.raises(DriveRLError, match=rf"process {os.getpid()} on host .*; fix: wait until it ends"),
     ):
         run_benchmark(["no-such"], tmp_path, TINY, Road())
-    for name in (".corrupted.tmp-1", "parts/all/.sees.json.tmp-1"):
+    for name in (".corrupted.tmp-1", "parts/all/.accuracy.json.tmp-1"):
         (tmp_path / name).mkdir(parents=True)
     run_benchmark(["no-such"], tmp_path, TINY, Road())
     assert not [*tmp_path.rglob(".*")]
 
 
-def test_each_model_is_measured_by_what_it_tells(done):
-    models = {model["name"]: model for model in done[1]["models"]}
-    assert {"offset_mae_m", "miou", "lines_f1", "weather_f1", "culane_f1", "tier_ece"} <= models["all"][
-        "metrics"
-    ].keys()
-    assert {"ego_lane_iou_corrupted", "lane_within_corrupted"} <= models["all"]["metrics"].keys()
-    assert {"miou", "ego_lane_iou_corrupted"} <= models["seer"]["metrics"].keys()
-    assert not {"offset_mae_m", "lane_within_corrupted"} & models["seer"]["metrics"].keys()
-    assert "miou" not in models["feeler"]["metrics"]
-    drives = models["all"]["parts"]["drives"]
-    assert (drives["delay_of"], drives["roads"]) == ("eager", 4)
-    assert drives["delay_s"] == models["all"]["metrics"]["eager_p50_ms"] / 1000
-    assert [row["delay_s"] for row in drives["delays"]] == [drives["delay_s"], 0.2, 0.4]
+def test_each_model_is_measured_by_what_it_predicts(done):
+    models = {model.name: model for model in done[1].models}
+    assert {"offset_mae_m", "miou", "lines_f1", "weather_f1", "culane_f1", "tier_ece"} <= models["all"].metrics.keys()
+    assert {"ego_lane_iou_corrupted", "lane_within_corrupted"} <= models["all"].metrics.keys()
+    assert {"miou", "ego_lane_iou_corrupted"} <= models["masks"].metrics.keys()
+    assert not {"offset_mae_m", "lane_within_corrupted"} & models["masks"].metrics.keys()
+    assert "miou" not in models["lane"].metrics
+    assert models["all"].errors == {}
+
+
+def test_driving_is_as_late_as_the_model(done):
+    model = done[1].models[0]
+    drive = model.parts.closed_loop
+    assert (drive.delay_of, drive.roads) == ("eager", 4)
+    assert drive.delay_s == model.metrics["eager_p50_ms"] / 1000
+    assert [row.delay_s for row in drive.delays] == [drive.delay_s, 0.2, 0.4]
     # half way from 1 at the model's own latency to 0 at 0.2 s
-    assert drives["failing_delay_s"] == pytest.approx((drives["delay_s"] + 0.2) / 2)
-    assert models["all"]["errors"] == {}
-    low, high = done[1]["relations"]["intervals"]["all"]
-    assert low < models["all"]["metrics"]["driving_score"] < high
+    assert drive.failing_delay_s == pytest.approx((drive.delay_s + 0.2) / 2)
+    interval = done[1].comparison.intervals["all"]
+    assert interval.low < model.metrics["driving_score"] < interval.high
+
+
+def test_every_metric_is_found_in_a_model_with_every_head(models, tmp_path, monkeypatch):
+    monkeypatch.setattr("drive_rl.perception.evaluation.latency.compiled", eager)  # compiling takes half a minute
+    monkeypatch.setattr("drive_rl.perception.evaluation.onnx_runtime.TOLERANCE", 0.1)  # it has hardly learned
+    setting = replace(TINY, latency=replace(TINY.latency, runtimes=("onnx", "eager", "compiled")))
+    found = run_benchmark(models[:1], tmp_path, setting, Road()).models[0]
+    assert found.errors == {}
+    robustness = found.parts.robustness
+    assert robustness is not None
+    assert robustness.lane_within is not None
+    undefined = {"lane_within_relative"} if robustness.lane_within.corruptions.clean == 0 else set()
+    assert METRICS.keys() - found.metrics.keys() <= undefined
 
 
 def test_a_model_that_is_not_there_leaves_its_reason(done):
-    lost = done[1]["models"][-1]
-    assert list(lost["errors"]) == ["model"]
-    assert "unknown perception model 'no-such'" in lost["errors"]["model"]
-    assert lost["metrics"] == {}
+    lost = done[1].models[-1]
+    assert list(lost.errors) == ["model"]
+    assert "unknown perception model 'no-such'" in lost.errors["model"]
+    assert lost.metrics == {}
 
 
-def test_floors_that_are_missed(done):
-    assert done[1]["missed_floors"] == [
-        "seer: driving_score = 0.4986: driving_score>=0.6 is asked for".replace(
-            "0.4986", f"{done[1]['models'][1]['metrics']['driving_score']:.4g}"
-        ),
-        "no-such: driving_score was not measured: driving_score>=0.6 is asked for",
-        "no-such: parameters was not measured: parameters<=1e+09 is asked for",
-    ]
+def test_requirements_that_are_missed(done):
+    score = done[1].models[1].metrics["driving_score"]
+    assert done[1].missed_requirements == (
+        f"masks: driving_score = {score:.4g}, required: driving_score>=0.6",
+        "no-such: driving_score was not measured, required: driving_score>=0.6",
+        "no-such: parameters was not measured, required: parameters<=1e+09",
+    )
 
 
 def test_a_part_that_fails_leaves_the_others_and_is_tried_again(models, tmp_path):
     road = Road()
     road.broken = RuntimeError
     results = run_benchmark(models[1:], tmp_path, TINY, road)
-    seer, feeler = results["models"]
-    assert seer["errors"] == {}
-    assert feeler["errors"] == {"drives": "RuntimeError: the wheels came off"}
-    assert "offset_mae_m" in feeler["metrics"]
+    masks, lane = results.models
+    assert masks.errors == {}
+    assert lane.errors == {"closed_loop": "RuntimeError: the wheels came off"}
+    assert "offset_mae_m" in lane.metrics
     assert "the wheels came off" in (tmp_path / "index.html").read_text()
     road.broken = None
     road.asked.clear()
     again = run_benchmark(models[1:], tmp_path, TINY, road)
-    assert again["models"][1]["errors"] == {}
-    assert again["models"][0] == seer
-    assert {name for name, _, _ in road.asked} == {"feeler"}
+    assert again.models[1].errors == {}
+    assert plain(again.models[0]) == plain(masks)
+    assert {name for name, _, _ in road.asked} == {"lane"}
 
 
-def test_an_engine_that_fails_is_tried_again(models, tmp_path):
-    setting = replace(TINY, fast=replace(TINY.fast, engines=("eager", "no-such")))
-    results = run_benchmark(models[1:2], tmp_path, setting, Road())
-    engines = results["models"][0]["parts"]["fast"]["engines"]
-    assert "single_stream" in engines["eager"]
-    assert engines["no-such"] == {"error": "KeyError: 'no-such'"}
-    assert {path.stem for path in (tmp_path / "parts/seer").iterdir()} == {*PARTS} - {"fast"}
+def test_a_runtime_that_fails_is_tried_again(models, tmp_path):
+    setting = replace(TINY, latency=replace(TINY.latency, runtimes=("eager", "no-such")))
+    latency = run_benchmark(models[1:2], tmp_path, setting, Road()).models[0].parts.latency
+    assert latency is not None
+    assert latency.runtimes["eager"].single_stream is not None
+    assert latency.runtimes["no-such"].error == "KeyError: 'no-such'"
+    assert {path.stem for path in (tmp_path / "parts/masks").iterdir()} == {*PARTS} - {"latency"}
 
 
-def test_a_run_that_was_cut_off_goes_on(models, tmp_path):
+def test_a_run_that_was_cut_off_resumes(models, tmp_path):
     road = Road()
     road.broken = KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt):
         run_benchmark(models[2:], tmp_path, TINY, road)
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts/feeler").iterdir()}
-    assert {path.stem for path in kept} == {"sees", "fast", "robust"}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts/lane").iterdir()}
+    assert {path.stem for path in kept} == {"accuracy", "latency", "robustness"}
     road.broken = None
     run_benchmark(models[2:], tmp_path, TINY, road)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert not list(tmp_path.glob(".corrupted*"))
 
 
-def test_only_what_is_asked_otherwise_is_measured_again(models, tmp_path):
+def test_only_changed_settings_are_measured_again(models, tmp_path):
     run_benchmark(models[2:], tmp_path, TINY, Road())
-    folder = tmp_path / "parts/feeler"
+    folder = tmp_path / "parts/lane"
     before = {part: (folder / f"{part}.json").stat().st_mtime_ns for part in PARTS}
 
     def changed(setting: BenchSetting, resume: bool = True) -> set[str]:
@@ -214,46 +232,32 @@ def test_only_what_is_asked_otherwise_is_measured_again(models, tmp_path):
     assert changed(TINY) == set()
     (folder / "examples.json").write_text('{"key": ')  # damaged
     assert changed(TINY) == {"examples"}
-    assert changed(replace(TINY, drives=replace(TINY.drives, roads=3))) == {"examples", "drives"}
+    assert changed(replace(TINY, closed_loop=replace(TINY.closed_loop, roads=3))) == {"examples", "closed_loop"}
     assert changed(TINY, resume=False) == set(PARTS)
 
 
 def test_models_of_one_name_are_numbered(models, tmp_path):
     results = run_benchmark([models[2], models[2]], tmp_path, TINY, Road())
-    assert [model["name"] for model in results["models"]] == ["feeler", "feeler (2)"]
-    assert results["relations"]["correlations"] == {"driving_score": [], "mean_max_offset_m": []}  # it takes three
-
-
-def test_models_that_drive_all_roads_are_told_apart_by_how_far_they_stray():
-    """Ranks 1, 2, 3, 4 and 2, 1, 3, 4: Spearman's 1 - 6 (1 + 1) / (4 (16 - 1)) = 0.8."""
-    rows = []
-    for i, strayed in enumerate((0.2, 0.1, 0.3, 0.5)):
-        metrics = {"offset_mae_m": 0.1 * (i + 1), "driving_score": 1.0, "mean_max_offset_m": strayed}
-        clean = {"driving_scores": [1.0, 1.0], "max_offsets_m": [strayed, strayed]}
-        rows.append({"name": str(i), "metrics": metrics, "parts": {"sees": {}, "drives": {"clean": clean}}})
-    found = relations(rows)["correlations"]
-    assert [row["spearman"] for row in found["driving_score"]] == [None]
-    assert [row["metric"] for row in found["mean_max_offset_m"]] == ["offset_mae_m"]
-    row = found["mean_max_offset_m"][0]
-    assert (row["spearman"], row["low"], row["high"]) == pytest.approx((0.8, 0.8, 0.8))
-    assert row["resampled"] == ["roads"]
+    assert [model.name for model in results.models] == ["lane", "lane (2)"]
 
 
 def test_a_folder_of_pictures(models, tmp_path):
     spec = load_perception("unet", RECIPE)
     write_data(spec.world, spec.data, "val", 4, tmp_path / "data")
     results = run_benchmark(models[2:], tmp_path / "out", TINY, Road(), data=tmp_path / "data")
-    assert results["models"][0]["parts"]["sees"]["pictures"] == 4
+    accuracy = results.models[0].parts.accuracy
+    assert accuracy is not None
+    assert accuracy.pictures == 4
     with pytest.raises(DriveRLError, match="nothing"):
         run_benchmark(models[2:], tmp_path / "out", TINY, Road(), data=tmp_path / "nothing")
 
 
-def test_the_terminal_says_what_came_out(done):
+def test_the_terminal_shows_the_results(done):
     console = Console(record=True, width=200, file=io.StringIO())
     print_benchmark(done[1], console)
-    told = console.export_text()
-    for words in (*NAMES, "failed: no-such: model: unknown perception model", "missed: seer: driving_score = "):
-        assert words in told
+    shown = console.export_text()
+    for words in (*NAMES, "failed: no-such: model: unknown perception model", "missed: masks: driving_score = "):
+        assert words in shown
     with benchmark_progress() as progress:
         progress(0.5, "[not] markup")
 
@@ -267,8 +271,8 @@ def test_the_reduced_setting_is_smaller():
     full, less = BenchSetting(split="val"), reduced(BenchSetting(split="val"))
     assert less.split == "val"
     assert less.reduced
-    assert less.sees.pictures < full.sees.pictures
-    assert less.drives.roads < full.drives.roads
+    assert less.accuracy.pictures < full.accuracy.pictures
+    assert less.closed_loop.roads < full.closed_loop.roads
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
@@ -298,7 +302,7 @@ def test_a_browser_opens_the_page_from_disk(browser, done, tmp_path):
     command = [*browser, *offline, page.as_uri()]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in shown.stderr
-    assert "<title>all,feeler,seer,no-such</title>" in shown.stdout  # best driver first, unknown last
+    assert "<title>all,lane,masks,no-such</title>" in shown.stdout  # best driver first, unknown last
     for name in (*NAMES, "no-such"):
         assert f"<h3>{name}</h3>" in shown.stdout
-    assert shown.stdout.count("<img ") == 3 * 4 + 3 * 4 + 3 * 3  # three pictures each; the feeler tells no masks
+    assert shown.stdout.count("<img ") == 3 * 4 + 3 * 4 + 3 * 3  # three pictures each; the lane model predicts no masks

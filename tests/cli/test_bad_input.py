@@ -275,7 +275,7 @@ def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
         (["train", "--resume", "runs/tiny", "budget_steps=_"], "a run goes on as it began"),
         (["train", "--resume", "runs/tiny"], "has learned 32 steps already; fix: "),
         (["train", "--resume", "runs/tiny", "budget_steps=16"], "budget_steps = 16, and the run has learned 32 steps"),
-        (["show", "runs/tiny", "seed=1"], "is as it was made"),
+        (["show", "runs/tiny", "seed=1"], "is trained and cannot be changed"),
     ],
 )  # fmt: skip
 def test_options_that_do_not_fit(refused: Refused, words: list[str], expected: str) -> None:

@@ -193,7 +193,7 @@ def test_help_and_version_load_nothing_heavy(here: Path) -> None:
         (["train", "quickstart", "agent", "="], ["dqn", "ppo"]),
         (["eval", "ref"], ["reference"]),
         (["eval", "runs/ti"], ["runs/tiny", "runs/tiny/20260101T000000Z-s0"]),
-        (["perception", "look", "une"], ["unet-160"]),
+        (["perception", "explain", "une"], ["unet-160"]),
         (["perception", "fit", "vic"], ["vicreg"]),
     ],
 )

@@ -9,7 +9,7 @@ from command_line import call
 from wandb_file import records, values
 
 TINY = """\
-description: sees a little
+description: a small model
 base: unet
 world:
   base: lane_follow
@@ -36,7 +36,7 @@ def run(here: Path) -> Path:
     return here / found[1]
 
 
-def test_fit_leaves_a_run_folder_that_goes_on_longer(here: Path, run: Path) -> None:
+def test_fit_leaves_a_run_folder_that_resumes_with_more_samples(here: Path, run: Path) -> None:
     assert {"spec.yaml", "command.txt", "provenance.json", "metrics.csv", "best", "last", "eval.json"} <= {
         path.name for path in run.iterdir()
     }
@@ -55,22 +55,42 @@ def test_a_fit_is_tracked_by_wandb(here: Path, monkeypatch: pytest.MonkeyPatch) 
     assert found, said
     (path,) = (here / found[1] / "wandb").glob("offline-run-*/run-*.wandb")
     history = [values(record.history.item) for record in records(path) if record.WhichOneof("record_type") == "history"]
-    assert [row["global_step"] for row in history if "val/lane_loss" in row] == [64, 128, 128]  # the last one: polished
+    assert [row["global_step"] for row in history if "val/lane_loss" in row] == [
+        64,
+        128,
+        128,
+    ]  # last: finetuned
     assert all(row["fit/loss"] > -10 for row in history if "fit/loss" in row)
 
 
-def test_look_writes_stills_and_scores(here: Path, run: Path) -> None:
-    said = call(here, "perception", "look", str(run), "--frames", "2", "--out", "look.png").stdout
-    assert (here / "look.png").read_bytes().startswith(b"\x89PNG")
+def test_explain_writes_stills_and_scores(here: Path, run: Path) -> None:
+    said = call(here, "perception", "explain", str(run), "--samples", "2").stdout
+    assert (here / "explain.png").read_bytes().startswith(b"\x89PNG")
     for method in ("integrated gradients", "Grad-CAM", "VisualBackProp"):
         assert re.search(rf"{method}: [\d.]+% of the saliency lies on lane markings", said)
-    assert "exists already" in call(here, "perception", "look", str(run), "--out", "look.png", expect=2).stderr
-    assert "expected .png" in call(here, "perception", "look", str(run), "--out", "look.txt", expect=2).stderr
+    assert "exists already" in call(here, "perception", "explain", str(run), expect=2).stderr
+    assert "expected .png" in call(here, "perception", "explain", str(run), "--out", "explain.txt", expect=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "new"),
+    [
+        (["perception", "look", "unet-160", "--frames", "2"], "`perception look` is now `perception explain`"),
+        (["perception", "explain", "unet-160", "--frames", "2", "--out", "no.png"], "--samples 2"),
+        (["bench", "perception", "unet-160", "--floor", "miou>=1", "--out", "no"], "--require 'miou>=1'"),
+        (["data", "make", "lane_follow", "--frames", "20", "--out", "no"], "--samples 20"),
+    ],
+)
+def test_old_names_are_refused_with_the_new_ones(here: Path, words: list[str], new: str) -> None:
+    refused = call(here, *words, expect=2)
+    assert new in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not [*here.glob("no*")]
 
 
 def test_data_is_made_and_learned_from(here: Path) -> None:
     camera = [f"world.camera.{change}" for change in ("width_px=64", "height_px=40", "channels=rgb", "frame_stack=1")]
-    call(here, "data", "make", "lane_follow", *camera, "--frames", "20", "--out", "set")
+    call(here, "data", "make", "lane_follow", *camera, "--samples", "20", "--out", "set")
     assert len(list((here / "set" / "images").glob("*.png"))) == 20
     assert "exists already" in call(here, "data", "make", "lane_follow", "--out", "set", expect=2).stderr
     (here / "set" / "images" / "000003.png").write_bytes(b"no picture")
@@ -86,17 +106,17 @@ def test_data_is_made_and_learned_from(here: Path) -> None:
 def test_a_model_drives_and_is_benchmarked_on_a_folder(here: Path, run: Path) -> None:
     call(here, "eval", str(run), "engine=batch", "--episodes", "2")
     assert "perception" in call(here, "list").stdout
-    refused = call(here, "bench", "perception", str(run), "--floor", "sharpness>=1", expect=2).stderr
+    refused = call(here, "bench", "perception", str(run), "--require", "sharpness>=1", expect=2).stderr
     assert "unknown metric 'sharpness'" in refused
     assert "unknown perception model" in call(here, "bench", "perception", "no-such", "--reduced", expect=2).stdout
 
 
-def test_wrong_words_are_told(here: Path) -> None:
+def test_wrong_names_are_explained(here: Path) -> None:
     assert "give a name" in call(here, "perception", "fit", expect=2).stderr
     assert (
         "unknown perception recipe 'unett'; did you mean 'unet'?"
         in call(here, "perception", "fit", "unett", expect=2).stderr
     )
-    assert "is a driver" in call(here, "perception", "look", "ppo-lane-follow", "--out", "other.png", expect=2).stderr
+    assert "is a driver" in call(here, "perception", "explain", "ppo-lane-follow", "--out", "no.png", expect=2).stderr
     refused = call(here, "perception", "fit", "tiny.yaml", "model.encoder.kind=vgg", expect=2).stderr
     assert "expected one of small, nature" in refused

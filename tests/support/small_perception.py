@@ -13,10 +13,10 @@ from drive_rl.run.folder import RunFolder
 
 
 class Silent:
-    def at(self, frames: int, of: int, loss: float) -> None:
+    def at(self, samples: int, of: int, loss: float) -> None:
         pass
 
-    def looked(self, look: Any) -> None:
+    def validated(self, validation: Any) -> None:
         pass
 
 

@@ -8,8 +8,8 @@ from drive_rl.config.perception_spec import DataSpec
 from drive_rl.config.reader import load_world
 from drive_rl.config.spec import SPLITS, Split
 from drive_rl.config.world_spec import WorldSpec
-from drive_rl.perception.data.rendered_dataset import road_frames
-from drive_rl.perception.data.samples import Frames
+from drive_rl.perception.data.rendered_dataset import road_samples
+from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.data.writer import write_data
 
 PER_ROAD = 3
@@ -23,14 +23,14 @@ def cars(**camera: object) -> WorldSpec:
     return load_world("parked_cars", [*changes, "road.length_m=120", "road.parked_cars_per_km=50"])
 
 
-def write(out: Path, world: WorldSpec, split: Split = "train", frames: int = 7) -> Path:
+def write(out: Path, world: WorldSpec, split: Split = "train", samples: int = 7) -> Path:
     """Write a small data set."""
-    return write_data(world, DATA, split, frames, out)
+    return write_data(world, DATA, split, samples, out)
 
 
-def rendered(world: WorldSpec, split: Split = "train", frames: int = 7) -> Frames:
+def rendered(world: WorldSpec, split: Split = "train", samples: int = 7) -> Samples:
     """Return what `write` writes; lines that meet fewer than two anchor rows are none there."""
-    roads = SPLITS[split][: -(-frames // PER_ROAD)]
-    want = Frames.joined([road_frames(world, DATA, seed, PER_ROAD) for seed in roads]).take(slice(0, frames))
+    roads = SPLITS[split][: -(-samples // PER_ROAD)]
+    want = Samples.joined([road_samples(world, DATA, seed, PER_ROAD) for seed in roads]).take(slice(0, samples))
     want.lines[np.isfinite(want.lines).sum(axis=2) < 2] = np.nan
     return want

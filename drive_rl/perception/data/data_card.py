@@ -6,7 +6,7 @@ from drive_rl.perception.data.samples import LANE_FIELDS
 from drive_rl.sim.sensors.renderer import CLASSES
 
 
-def data_card(world: WorldSpec, split: Split, frames: int, roads: int, boxes: int) -> str:
+def data_card(world: WorldSpec, split: Split, samples: int, roads: int, boxes: int) -> str:
     """Return the card as Markdown."""
     camera = world.camera
     colour = "RGB" if camera.planes == 3 else "grey"
@@ -16,7 +16,7 @@ def data_card(world: WorldSpec, split: Split, frames: int, roads: int, boxes: in
         else ""
     )
     classes = ", ".join(f"{index} {name}" for index, name in enumerate(CLASSES))
-    return f"""# {frames} labelled pictures of the world {world.name}
+    return f"""# {samples} labelled pictures of the world {world.name}
 
 Rendered by drive-rl: {roads} roads of split `{split}`, {camera.width_px} x {camera.height_px} pixels, {colour}.
 They show a simulated road, and no real place or person. `manifest.json` has the whole world, how the poses were
@@ -27,17 +27,17 @@ drawn, the seeds of the roads and the SHA-256 of every file; the same drive-rl w
 | `images/NNNNNN.png` | the picture |
 {earlier}| `masks/NNNNNN.png` | the class of each pixel, 8 bits, one channel: {classes} |
 | `lanes.json` | painted lines as TuSimple has them: an object a line, `raw_file`, `lanes` (a column for each row, -2: \
-none), `h_samples` (the rows); `slots` says which line it is: 0 the right line of the car's lane, 1 its left line, \
+none), `h_samples` (the rows); `slots` gives which line it is: 0 the right line of the car's lane, 1 its left line, \
 2 and on those left of that |
 | `boxes.json` | {boxes} boxes as COCO has them, one for each patch of vehicle pixels |
 | `states.csv` | road seed, tier, weather, and {", ".join(LANE_FIELDS)} |
 
 Columns and rows of lanes count from the centre of the top left pixel, as OpenCV's do, and may be fractions; boxes
-count from its corner. Lines go through the gaps of dashes and behind vehicles, and are told where they meet two rows
-or more; a column less than half a pixel inside the left edge is told as 0. Vehicles that touch in the picture share a
+count from its corner. Lines go through the gaps of dashes and behind vehicles, and are given where they meet two rows
+or more; a column less than half a pixel inside the left edge is given as 0. Vehicles that touch in the picture share a
 patch, and so a box. Offset [m] is to the left of the lane's middle, heading error [rad] counter-clockwise against the
-road, curvature [1/m] positive in left bends, at the car and as many metres ahead as its name says.
+road, curvature [1/m] positive in left bends, at the car and as many metres ahead as in its name.
 
-Offsets and headings are drawn evenly, not as a driver would have them, and a model that has seen only these pictures
+Offsets and headings are drawn evenly, not as a driver would have them, and a model fitted to these pictures alone
 has seen no real road.
 """

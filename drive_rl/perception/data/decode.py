@@ -1,6 +1,6 @@
-"""Records -> `Frames` of the size a model sees: decoding and resizing with OpenCV.
+"""Records -> `Samples` of the size that a model takes: decoding and resizing with OpenCV.
 
-It knows files of pictures. It knows no kind of data set.
+It knows files of pictures. It knows no format of data sets.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from drive_rl.config.world_spec import WorldSpec
 from drive_rl.perception.data.lane_anchors import line_columns
 from drive_rl.perception.data.picture_header import picture_size
 from drive_rl.perception.data.records import BadRecord, LaneTruth, Record
-from drive_rl.perception.data.samples import UNKNOWN_CLASS, UNKNOWN_SCENE, WEATHER, Frames
+from drive_rl.perception.data.samples import UNKNOWN_CLASS, UNKNOWN_SCENE, WEATHER, Samples
 from drive_rl.plain_files import read_plain
 from drive_rl.sim.sensors.renderer import CLASSES
 
@@ -23,7 +23,7 @@ MOST_PIXELS = 64_000_000
 _LARGEST = 1 << 28  # bytes of a file
 
 
-def decode(record: Record, world: WorldSpec) -> tuple[Frames, LaneTruth | None]:
+def decode(record: Record, world: WorldSpec) -> tuple[Samples, LaneTruth | None]:
     """Return a record as one labelled picture of a world's camera, and its lanes as the data set has them.
 
     The picture is stretched to the camera's size, and made grey or RGB. A camera that stacks pictures gets the earlier
@@ -38,18 +38,22 @@ def decode(record: Record, world: WorldSpec) -> tuple[Frames, LaneTruth | None]:
     stack = [newest, *(read_picture(path, camera.planes) for path in record.earlier[: camera.frame_stack - 1])]
     stack += [stack[-1]] * (camera.frame_stack - len(stack))
     images = np.concatenate([_resized(picture, size) for picture in reversed(stack)])
-    frames = Frames.unlabelled(images[None])
+    samples = Samples.unlabelled(images[None])
     height, width = newest.shape[:2]
     truth = record.lanes(width, height) if record.lanes is not None else None
     if truth is not None:
-        frames.lines[0], frames.lined[0] = line_columns(truth, size[0]), True
+        samples.lines[0], samples.lined[0] = line_columns(truth, size[0]), True
     if record.classes is not None:
-        frames.classes[0] = cv2.resize(record.classes(width, height), size[::-1], interpolation=cv2.INTER_NEAREST)
+        samples.classes[0] = cv2.resize(record.classes(width, height), size[::-1], interpolation=cv2.INTER_NEAREST)
     if (state := record.state) is not None:
         tiers = sorted(world.road.tiers)
         tier = tiers.index(state.tier) if state.tier in tiers else UNKNOWN_SCENE
-        frames.lane[0], frames.seeds[0], frames.scene[0] = state.lane, state.seed, (tier, WEATHER.index(state.weather))
-    return frames, truth
+        samples.lane[0], samples.seeds[0], samples.scene[0] = (
+            state.lane,
+            state.seed,
+            (tier, WEATHER.index(state.weather)),
+        )
+    return samples, truth
 
 
 def read_picture(path: Path, planes: int) -> NDArray[np.uint8]:

@@ -1,6 +1,6 @@
-"""Data sets on disk as `Frames`: all at once to judge models by, or in minibatches to learn from.
+"""Data sets on disk as `Samples`: all at once to evaluate models on, or in minibatches to learn from.
 
-It knows records and threads. It knows no kind of data set, and no model.
+It knows records and threads. It knows no format of data sets, and no model.
 """
 
 from collections.abc import Callable
@@ -15,39 +15,39 @@ from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.world_spec import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.decode import decode
-from drive_rl.perception.data.formats.detect import DataFolder, Kind, spread, why
+from drive_rl.perception.data.formats.detect import DataFolder, spread, why
 from drive_rl.perception.data.records import BadRecord, LaneTruth, Part, Record, Skipped
-from drive_rl.perception.data.samples import Frames, labels_known
+from drive_rl.perception.data.samples import Samples, labels_known
 
 _DECODERS = 2
 
 
 @dataclass(frozen=True)
 class FolderData:
-    """Decoded pictures of a data set. `truths`, `images` and the rows of `frames` belong together."""
+    """Decoded pictures of a data set. `truths`, `images` and the rows of `samples` belong together."""
 
-    frames: Frames
+    samples: Samples
     truths: list[LaneTruth | None]  # lanes in the data set's own pixels; None where it has none
     images: list[Path]
     skipped: Skipped
-    kind: Kind
+    format: str
     part: Part
 
 
-def read_folder(path: Path, world: WorldSpec, kind: Kind | None = None, limit: int | None = None) -> FolderData:
-    """Return the pictures that a data set judges models on, of the size and colours of a world's camera.
+def read_folder(path: Path, world: WorldSpec, format: str | None = None, limit: int | None = None) -> FolderData:
+    """Return the pictures of a data set to evaluate models on, in the size and colours of a world's camera.
 
     Args:
         path: The folder.
-        world: Whose camera; its tiers of roads name those of our own data sets.
-        kind: What the folder is; None: found out.
+        world: Its camera gives the size; its tiers of roads name those of our own data sets.
+        format: Key of `detect.FORMATS`; None: detected.
         limit: At most so many pictures, spread evenly; None: all.
 
     Raises:
         DriveRLError: no data set, or none of its pictures can be used.
     """
-    folder = DataFolder.open(path, kind)
-    part, records = folder.judging()
+    folder = DataFolder.open(path, format)
+    part, records = folder.evaluation()
     return decoded(folder, part, records, world, limit)
 
 
@@ -59,33 +59,33 @@ def decoded(
     Raises:
         DriveRLError: none of them can be used.
     """
-    frames, truths, images = [], [], []
+    samples, truths, images = [], [], []
     for record in spread(records, limit):
         try:
             one, truth = decode(record, world)
         except BadRecord as error:
             folder.skipped.add(record.where, error)
             continue
-        frames.append(one)
+        samples.append(one)
         truths.append(truth)
         images.append(record.image)
-    if not frames:
+    if not samples:
         raise DriveRLError(f"{folder.path}: holds no usable picture of part {part}{why(folder.skipped)}")
-    return FolderData(Frames.joined(frames), truths, images, folder.skipped, folder.kind, part)
+    return FolderData(Samples.joined(samples), truths, images, folder.skipped, folder.format, part)
 
 
-class FolderFrames:
+class FolderSamples:
     """An endless order of minibatches of records, a new permutation each epoch: nothing to save for a resume.
 
     A picture that turns out to be unusable is left out, and the next record takes its place.
 
     Args:
-        records: What is learned from.
-        world: Whose camera the pictures are made for.
+        records: The records to learn from.
+        world: Its camera gives the size and colours.
         batch_size: Pictures of a minibatch.
         seed: Seed of the order.
-        skipped: Is told of unusable pictures.
-        say: Is told at the end how many were left out, a line at a time.
+        skipped: Collects unusable pictures.
+        echo: Prints a line; at the end, how many were left out.
     """
 
     def __init__(
@@ -98,17 +98,17 @@ class FolderFrames:
         echo: Callable[[str], None],
     ) -> None:
         self._records, self._world, self._batch_size, self._seed = records, world, batch_size, seed
-        self._skipped, self._echo, self._told = skipped, echo, len(skipped)
+        self._skipped, self._echo, self._reported = skipped, echo, len(skipped)
         self._decoders = ThreadPoolExecutor(_DECODERS)
-        self._ready: dict[int, list[Future[Frames]]] = {}
+        self._ready: dict[int, list[Future[Samples]]] = {}
         self._orders: dict[int, NDArray[np.int64]] = {}
 
     @classmethod
-    def of(cls, spec: PerceptionSpec, echo: Callable[[str], None] = print) -> "tuple[FolderFrames, Frames]":
-        """Return what a recipe with `data.folder` learns from, and the pictures that it is looked at with.
+    def of(cls, spec: PerceptionSpec, echo: Callable[[str], None] = print) -> "tuple[FolderSamples, Samples]":
+        """Return what a recipe with `data.folder` learns from, and its validation pictures.
 
-        These are the data set's own part `val`, or else its last tenth; at most `fit.val_samples` of them. Of what is
-        learned from, `data.labelled` is the part that is used, spread evenly.
+        These are the data set's own part `val`, or else its last tenth; at most `fit.val_samples` of them. Of the
+        pictures to learn from, the share `data.labelled` is used, spread evenly.
 
         Raises:
             DriveRLError: no data set, nothing usable in it, or none of the labels that a head learns from.
@@ -117,15 +117,18 @@ class FolderFrames:
         folder = DataFolder.open(Path(spec.data.folder))
         train, val = folder.learning()
         own = "its own part val" if val is folder.parts.get("val") else "its last tenth: it has no part val"
-        echo(f"data: {folder.path} ({folder.kind}): {len(train)} pictures to learn from, {len(val)} to look at ({own})")
-        looked_at = decoded(folder, "val", val, spec.world, spec.fit.val_samples)
-        _check_labels(spec, looked_at.frames)
-        for line in folder.skipped.told():
+        echo(
+            f"data: {folder.path} ({folder.format}): {len(train)} pictures to learn from,"
+            f" {len(val)} to validate on ({own})"
+        )
+        validation = decoded(folder, "val", val, spec.world, spec.fit.val_samples)
+        _check_labels(spec, validation.samples)
+        for line in folder.skipped.report():
             echo(line)
         train = spread(train, max(1, round(len(train) * spec.data.labelled)))
-        return cls(train, spec.world, spec.fit.batch_size, spec.seed, folder.skipped, echo), looked_at.frames
+        return cls(train, spec.world, spec.fit.batch_size, spec.seed, folder.skipped, echo), validation.samples
 
-    def batch(self, number: int) -> Frames:
+    def batch(self, number: int) -> Samples:
         """Return minibatch `number`, counted from 0.
 
         Raises:
@@ -133,16 +136,16 @@ class FolderFrames:
         """
         futures = self._ready.pop(number, None) or self._decoded(number)
         self._ready = {number + 1: self._ready.pop(number + 1, None) or self._decoded(number + 1)}
-        return Frames.joined([future.result() for future in futures])
+        return Samples.joined([future.result() for future in futures])
 
     def close(self) -> None:
-        """End the threads, and say what was left out since the start."""
+        """End the threads, and report the pictures left out since the start."""
         self._decoders.shutdown(cancel_futures=True)
-        if len(self._skipped) > self._told:
-            for line in self._skipped.told():
+        if len(self._skipped) > self._reported:
+            for line in self._skipped.report():
                 self._echo(line)
 
-    def _decoded(self, number: int) -> list[Future[Frames]]:
+    def _decoded(self, number: int) -> list[Future[Samples]]:
         first = number * self._batch_size
         rows = [self._row(place) for place in range(first, first + self._batch_size)]
         return [self._decoders.submit(self._usable, row) for row in rows]
@@ -155,7 +158,7 @@ class FolderFrames:
             self._orders = {**dict(list(self._orders.items())[-2:]), epoch: order}
         return int(self._orders[epoch][at])
 
-    def _usable(self, row: int) -> Frames:
+    def _usable(self, row: int) -> Samples:
         for further in range(len(self._records)):
             record = self._records[(row + further) % len(self._records)]
             if record.where in self._skipped.reasons:
@@ -164,16 +167,16 @@ class FolderFrames:
                 return decode(record, self._world)[0]
             except BadRecord as error:
                 self._skipped.add(record.where, error)
-        raise DriveRLError(f"none of {len(self._records)} pictures can be used: {'; '.join(self._skipped.told(3))}")
+        raise DriveRLError(f"none of {len(self._records)} pictures can be used: {'; '.join(self._skipped.report(3))}")
 
 
-def _check_labels(spec: PerceptionSpec, frames: Frames) -> None:
+def _check_labels(spec: PerceptionSpec, samples: Samples) -> None:
     """Refuse heads that the data set has no labels for."""
-    known = labels_known(frames)
+    known = labels_known(samples)
     missing = [head for head in spec.model.heads if not known[head]] if spec.fit.task == "labels" else []
     if missing:
-        told = [head for head, is_known in known.items() if is_known]
+        labelled = ", ".join(head for head, is_known in known.items() if is_known)
         raise DriveRLError(
-            f"{spec.data.folder}: model.heads = {list(spec.model.heads)}: the data set tells nothing of"
-            f" {', '.join(missing)}; fix: heads among {', '.join(told) or 'none that it could teach'}"
+            f"{spec.data.folder}: model.heads = {list(spec.model.heads)}: the data set has no labels for"
+            f" {', '.join(missing)}; fix: {f'heads among {labelled}' if labelled else 'another data set'}"
         )

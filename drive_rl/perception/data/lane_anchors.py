@@ -8,18 +8,18 @@ import numpy as np
 from drive_rl.perception.data.records import Floats, LaneTruth
 from drive_rl.perception.data.samples import LINES, ROWS, anchor_rows
 
-_LOWEST_POINTS = 5  # that tell where a lane is heading below its end
+_LOWEST_POINTS = 5  # that give a lane's direction below its end
 
 
 def line_columns(truth: LaneTruth, height: int) -> Floats:
-    """Return `Frames.lines` of a picture that is shown `height` pixels high: (LINES, ROWS) column / width, NaN: none.
+    """Return `Samples.lines` of a picture resized to `height` pixels: (LINES, ROWS) column / width, NaN: none.
 
-    Which line is which: as `truth.slots` says; else by where the lanes, made longer by a straight line, meet the
+    Which line is which: as `truth.slots` gives it; else by where the lanes, made longer by a straight line, meet the
     picture's bottom. The first at or right of the middle is the ego lane's right line, the first left of the middle its
-    left line, then come those left of that. Lines further right have no place here and are left out.
+    left line, then come those left of that. Lines further right have no slot and are left out.
 
     A lane is there between its ends alone. Sampled in rows, it ends half a step beyond its last samples; and if it
-    reaches the last of `h_samples`, it goes on to the bottom: TuSimple's rows end ten pixels above that.
+    reaches the last of `h_samples`, it continues to the bottom: TuSimple's rows end ten pixels above that.
     """
     found = np.full((LINES, ROWS), np.nan)
     lanes = _points(truth)

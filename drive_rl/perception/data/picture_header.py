@@ -12,10 +12,10 @@ _SCANS, _MOST_SCANS = b"\xff\xda", 100  # each goes over the whole picture; came
 
 
 def picture_size(data: bytes) -> tuple[int, int]:
-    """Return width and height [px] as the file says them.
+    """Return width and height [px] from the file's header.
 
     Raises:
-        ValueError: no picture of a known format, or a JPEG that would be gone over more than a hundred times.
+        ValueError: not a picture of a known format, or a JPEG that would be gone over more than a hundred times.
     """
     try:
         if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR":

@@ -1,6 +1,6 @@
-"""One labelled picture of a data set on disk, before it is read: where it lies, and how its labels are got.
+"""One labelled picture of a data set on disk, before it is read: its path, and how to get its labels.
 
-It knows what the readers of all kinds of data sets have in common. It knows no kind of them, and no model.
+It knows what the readers of all formats have in common. It knows none of them, and no model.
 """
 
 from collections import Counter
@@ -19,17 +19,17 @@ Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 _LONGEST_REASON = 500
 Files = dict[Part, list[Path]]
-"""The label files of each part of a data set. One that is not parted is all `train`."""
+"""The label files of each part of a data set. One without parts is all `train`."""
 
 
 MOST_LANES, MOST_POINTS = 64, 2000
-"""Of a picture, and of a lane: what is scored must not take for ever. Data sets have up to 16, and 720 (LLAMAS)."""
+"""Of a picture, and of a lane: scoring must not take for ever. Data sets have up to 16, and 720 (LLAMAS)."""
 
 MOST_SKIPPED = 100_000
-"""Records that may be left out of a data set before it is no data set any more."""
+"""Records that may be left out of a data set before it is refused."""
 
 
-class BadRecord(Exception):  # noqa: N818 -- it says that one record is left out, and never reaches the user
+class BadRecord(Exception):  # noqa: N818 -- it means that one record is left out, and never reaches the user
     """A record that cannot be used, and why."""
 
 
@@ -47,24 +47,24 @@ class Skipped:
         """
         self.reasons[where] = str(why)[:_LONGEST_REASON]
         if len(self.reasons) > MOST_SKIPPED:
-            raise DriveRLError(f"more than {MOST_SKIPPED:,} records cannot be used; {'; '.join(self.told(3))}")
+            raise DriveRLError(f"more than {MOST_SKIPPED:,} records cannot be used; {'; '.join(self.report(3))}")
 
     def __len__(self) -> int:
         """Return how many were left out."""
         return len(self.reasons)
 
-    def told(self, first: int = 5) -> list[str]:
+    def report(self, first: int = 5) -> list[str]:
         """Return lines for people: the first few records by name, then how many there are of each reason."""
         if not self.reasons:
             return []
         named = [f"skipped: {where}: {why}" for where, why in list(self.reasons.items())[:first]]
         counts = Counter(why.partition(":")[0] for why in self.reasons.values())
-        told = [*named, f"skipped in all: {len(self)} ({', '.join(f'{why}: {n}' for why, n in counts.most_common())})"]
-        return [printable(line) for line in told]
+        lines = [*named, f"skipped in all: {len(self)} ({', '.join(f'{why}: {n}' for why, n in counts.most_common())})"]
+        return [printable(line) for line in lines]
 
 
 def printable(text: str) -> str:
-    """Return a text that may hold a stranger's names as one that a terminal only prints."""
+    """Return a text, which may hold names from a stranger's file, with its control characters escaped."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
@@ -79,17 +79,17 @@ class LaneTruth:
     h_samples: Floats | None  # (R,) rows that TuSimple's columns belong to; None: CULane's points
     width: int
     height: int
-    slots: tuple[int, ...] | None = None  # which of `Frames.lines` each lane is, where the data set says so
+    slots: tuple[int, ...] | None = None  # which of `Samples.lines` each lane is, where the data set has that
 
     def points(self) -> list[Floats]:
-        """Return the lanes as (P, 2) points (column, row), as CULane has them; a lane is no fewer than two points."""
+        """Return the lanes as (P, 2) points (column, row), as CULane has them; a lane has at least two points."""
         if self.h_samples is None:
             return [lane for lane in self.lanes if len(lane) > 1]
         lanes = [np.stack([lane, self.h_samples], axis=1)[lane >= 0] for lane in self.lanes]
         return [lane for lane in lanes if len(lane) > 1]
 
     def scaled(self, width: int, height: int) -> Self:
-        """Return the lanes in a picture of another size: the official rules count pixels of 1280 x 720 (TuSimple) or
+        """Return the lanes in a picture of another size: the lane benchmarks count pixels of 1280 x 720 (TuSimple) or
         1640 x 590 (CULane).
         """
         scale = np.array([width / self.width, height / self.height])
@@ -104,7 +104,7 @@ class LaneTruth:
 
 @dataclass(frozen=True)
 class State:
-    """What only our own data sets tell of a picture."""
+    """Labels that only our own data sets have."""
 
     lane: tuple[float, ...]  # LANE_FIELDS, SI units
     tier: str
@@ -114,7 +114,7 @@ class State:
 
 @dataclass(frozen=True)
 class Record:
-    """One picture, and how its labels are got.
+    """One picture, and how to get its labels.
 
     `lanes` and `classes` take the picture's width and height [px], and raise BadRecord. `classes` gives
     (height, width) uint8 indices of CLASSES, UNKNOWN_CLASS where unknown.

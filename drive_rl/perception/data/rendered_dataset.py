@@ -14,7 +14,7 @@ from drive_rl.config.perception_spec import DataSpec
 from drive_rl.config.spec import SPLITS, Split
 from drive_rl.config.world_spec import WorldSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.samples import CURVATURES_AHEAD_M, LINES, ROWS, WEATHER, Frames, anchor_rows
+from drive_rl.perception.data.samples import CURVATURES_AHEAD_M, LINES, ROWS, WEATHER, Samples, anchor_rows
 from drive_rl.perception.data.weather import draw_weather, weather
 from drive_rl.sim.map.geometry import pose_at
 from drive_rl.sim.map.speed_profile import lane_curvature
@@ -30,15 +30,15 @@ _CHUNK_ROADS = 64
 _LINE_AHEAD_M, _LINE_STEP_M = 80.0, 0.25
 
 
-class RenderedFrames:
+class RenderedSamples:
     """An endless order of minibatches of a split's roads, any of them at any time: nothing to save for a resume.
 
     Each road stands for `per_road` poses, always the same. Roads come in random order, epoch after epoch; minibatches
-    are mixed from 64 roads at a time, and the next 64 are rendered on a thread while these are learned from.
+    are mixed from 64 roads at a time, and the next 64 are rendered on a thread while the model learns from these.
 
     Args:
         world: The world.
-        data: How poses are drawn, and which part of the roads is seen.
+        data: How poses are drawn, and which share of the roads is used.
         split: Which roads.
         batch_size: Pictures of a minibatch.
         seed: Seed of the order.
@@ -51,10 +51,10 @@ class RenderedFrames:
         self._roads = np.array(seeds[: max(1, round(len(seeds) * data.labelled))])
         self._chunk_roads = min(_CHUNK_ROADS, len(self._roads))
         self._renderer = ThreadPoolExecutor(1)
-        self._chunks: dict[int, Frames] = {}
-        self._next = (-1, self._renderer.submit(list[Frames]))
+        self._chunks: dict[int, Samples] = {}
+        self._next = (-1, self._renderer.submit(list[Samples]))
 
-    def batch(self, number: int) -> Frames:
+    def batch(self, number: int) -> Samples:
         """Return minibatch `number`, counted from 0."""
         first = number * self._batch_size
         size = self._chunk_roads * self._data.per_road
@@ -66,31 +66,33 @@ class RenderedFrames:
             parts.append(self._chunk(chunk).take(rows))
             first += rows.stop - at
             left -= rows.stop - at
-        return Frames.joined(parts)
+        return Samples.joined(parts)
 
     def close(self) -> None:
         """End the thread."""
         self._renderer.shutdown(cancel_futures=True)
 
-    def _chunk(self, number: int) -> Frames:
+    def _chunk(self, number: int) -> Samples:
         if number not in self._chunks:
             ready, future = self._next
-            frames = future.result() if ready == number else [self._render(number)]
-            self._chunks = {number: frames[0]}
+            samples = future.result() if ready == number else [self._render(number)]
+            self._chunks = {number: samples[0]}
             self._next = number + 1, self._renderer.submit(lambda: [self._render(number + 1)])
         return self._chunks[number]
 
-    def _render(self, number: int) -> Frames:
+    def _render(self, number: int) -> Samples:
         per_epoch = math.ceil(len(self._roads) / self._chunk_roads)
         epoch, at = divmod(number, per_epoch)
         order = np.random.default_rng([self._seed, epoch]).permutation(self._roads)
         order = np.resize(order, per_epoch * self._chunk_roads)  # the last chunk of an epoch begins the order again
         roads = order[at * self._chunk_roads : (at + 1) * self._chunk_roads]
-        frames = Frames.joined([road_frames(self._world, self._data, int(seed), self._data.per_road) for seed in roads])
-        return frames.take(np.random.default_rng([self._seed, epoch, at]).permutation(len(frames)))
+        samples = Samples.joined(
+            [road_samples(self._world, self._data, int(seed), self._data.per_road) for seed in roads]
+        )
+        return samples.take(np.random.default_rng([self._seed, epoch, at]).permutation(len(samples)))
 
 
-def held_out(world: WorldSpec, data: DataSpec, split: Split, count: int) -> Frames:
+def held_out(world: WorldSpec, data: DataSpec, split: Split, count: int) -> Samples:
     """Return `count` pictures of the first roads of a split, four of each road.
 
     Raises:
@@ -104,11 +106,11 @@ def held_out(world: WorldSpec, data: DataSpec, split: Split, count: int) -> Fram
             f" fix: at most {len(seeds) * _HELD_OUT_PER_ROAD}"
         )
     roads = seeds[: math.ceil(count / _HELD_OUT_PER_ROAD)]
-    frames = Frames.joined([road_frames(world, data, seed, _HELD_OUT_PER_ROAD) for seed in roads])
-    return frames.take(slice(0, count))
+    samples = Samples.joined([road_samples(world, data, seed, _HELD_OUT_PER_ROAD) for seed in roads])
+    return samples.take(slice(0, count))
 
 
-def along_road(world: WorldSpec, seed: int, count: int) -> Frames:
+def along_road(world: WorldSpec, seed: int, count: int) -> Samples:
     """Return up to `count` pictures along a road, in the lane's middle at the target speed: what a film shows.
 
     Raises:
@@ -119,7 +121,7 @@ def along_road(world: WorldSpec, seed: int, count: int) -> Frames:
     step_m = world.task.target_speed_mps / world.task.control_hz
     places = np.arange(view.episode.road.start_s_m, view.episode.road.end_s_m, step_m)[:count]
     rng = np.random.default_rng([seed, _POSES])
-    return view.frames([Place(float(s_m), 0.0, 0.0, world.task.target_speed_mps) for s_m in places], rng)
+    return view.samples([Place(float(s_m), 0.0, 0.0, world.task.target_speed_mps) for s_m in places], rng)
 
 
 def check_rendered(world: WorldSpec) -> None:
@@ -135,7 +137,7 @@ def check_rendered(world: WorldSpec) -> None:
         )
 
 
-def road_frames(world: WorldSpec, data: DataSpec, seed: int, count: int) -> Frames:
+def road_samples(world: WorldSpec, data: DataSpec, seed: int, count: int) -> Samples:
     """Return `count` labelled pictures at poses drawn on the road of a seed."""
     view, rng = _View(world, seed), np.random.default_rng([seed, _POSES])
     road = view.episode.road
@@ -149,7 +151,7 @@ def road_frames(world: WorldSpec, data: DataSpec, seed: int, count: int) -> Fram
         )
         for _ in range(count)
     ]
-    return view.frames(places, rng)
+    return view.samples(places, rng)
 
 
 @dataclass(frozen=True)
@@ -171,17 +173,17 @@ class _View:
 
     def __init__(self, world: WorldSpec, seed: int) -> None:
         self.world, self.episode = world, draw_episode(world, seed)
-        look = self.episode.appearance
-        self._errors = look.camera_height_error_m, look.camera_pitch_error_rad
-        self._scene = Scene(self.episode.field, world.road, look, self.episode.parked_solids)
+        appearance = self.episode.appearance
+        self._errors = appearance.camera_height_error_m, appearance.camera_pitch_error_rad
+        self._scene = Scene(self.episode.field, world.road, appearance, self.episode.parked_solids)
         self._rays = cast_rays(world.camera, *self._errors)
         self._tier = sorted(world.road.tiers).index(self.episode.road.tier)
 
-    def frames(self, places: list[Place], rng: np.random.Generator) -> Frames:
+    def samples(self, places: list[Place], rng: np.random.Generator) -> Samples:
         """Return labelled pictures of places; fog, dusk and rain are drawn from `rng`."""
         camera = self.world.camera
         stack = camera.frame_stack, camera.planes, camera.height_px, camera.width_px
-        out = Frames.unlabelled(np.empty((len(places), stack[0] * stack[1], *stack[2:]), np.uint8))
+        out = Samples.unlabelled(np.empty((len(places), stack[0] * stack[1], *stack[2:]), np.uint8))
         for i, place in enumerate(places):
             poses = self._poses(place)
             self._paint(poses, out.images[i].reshape(stack), out.classes[i], WEATHER[place.weather], rng)

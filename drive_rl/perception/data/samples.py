@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from drive_rl.sim.task.outcome import STATE_FIELDS
 
 LANE_FIELDS = ("offset_m", "heading_error_rad", "curvature_0m", "curvature_5m", "curvature_10m", "curvature_20m")
-"""What a lane head tells, of the environment's STATE_FIELDS: where the car is in its lane, and how that bends."""
+"""What a lane head predicts, of the environment's STATE_FIELDS: the car's place in its lane, and how that bends."""
 
 CURVATURES_AHEAD_M = tuple(float(name.removeprefix("curvature_").removesuffix("m")) for name in LANE_FIELDS[2:])
-"""How far ahead of the car the lane's curvatures are told."""
+"""How far ahead of the car the lane's curvatures are [m]."""
 
 LINES = 4
-"""Painted lines that are told apart: the ego lane's right line, its left line, and the two left of that."""
+"""Painted lines that are distinguished: the ego lane's right line, its left line, and the two left of that."""
 
 ROWS = 24
-"""Anchor rows at which a line's column is told."""
+"""Anchor rows at which a line's column is given."""
 
 WEATHER = ("clear", "fog", "dusk", "rain")
 
@@ -34,7 +34,7 @@ assert set(LANE_FIELDS) <= set(STATE_FIELDS)
 
 
 @dataclass(frozen=True)
-class Frames:
+class Samples:
     """B labelled pictures."""
 
     images: NDArray[np.uint8]  # (B, C, H, W), grey or RGB, oldest picture of a stack first
@@ -58,13 +58,13 @@ class Frames:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def joined(cls, parts: "list[Frames]") -> "Frames":
+    def joined(cls, parts: "list[Samples]") -> "Samples":
         """Return the pictures of all parts, in order."""
         return cls(**{name: np.concatenate([part.arrays()[name] for part in parts]) for name in parts[0].arrays()})
 
     @classmethod
-    def unlabelled(cls, images: NDArray[np.uint8]) -> "Frames":
-        """Return pictures of which nothing is known."""
+    def unlabelled(cls, images: NDArray[np.uint8]) -> "Samples":
+        """Return pictures without labels."""
         count, _, height, width = images.shape
         return cls(
             images=images,
@@ -82,11 +82,11 @@ def anchor_rows(height: int) -> NDArray[np.float64]:
     return np.linspace(_HIGHEST_ROW * height, height - 0.5, ROWS)
 
 
-def labels_known(frames: Frames) -> dict[str, bool]:
-    """Return for each head whether any picture tells what it learns from."""
+def labels_known(samples: Samples) -> dict[str, bool]:
+    """Return for each head whether any picture has a label that it learns from."""
     return {
-        "lane": bool(np.isfinite(frames.lane).any()),
-        "segmentation": bool((frames.classes != UNKNOWN_CLASS).any()),
-        "lines": bool(frames.lined.any()),
-        "scene": bool((frames.scene != UNKNOWN_SCENE).any()),
+        "lane": bool(np.isfinite(samples.lane).any()),
+        "segmentation": bool((samples.classes != UNKNOWN_CLASS).any()),
+        "lines": bool(samples.lined.any()),
+        "scene": bool((samples.scene != UNKNOWN_SCENE).any()),
     }

@@ -18,7 +18,7 @@ _AIRLIGHT = 205.0
 def weather(
     image: NDArray[np.uint8], depth_m: NDArray[np.float32], kind: str, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Return a picture (C, H, W) as it would look in a weather of `WEATHER`; `depth_m` is (H, W), inf in the sky."""
+    """Return a picture (C, H, W) as it would appear in a weather of `WEATHER`; `depth_m` is (H, W), inf in the sky."""
     if kind == "clear":
         return image
     light = image.astype(np.float32)

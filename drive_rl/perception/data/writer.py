@@ -1,6 +1,6 @@
 """Labelled pictures of a world, written as an ordinary data set: PNG, TuSimple's lanes, COCO's boxes, a manifest.
 
-It knows the layout on disk (`data_card.py` tells it to people). It knows no model.
+It knows the layout on disk (`data_card.py` describes it). It knows no model.
 """
 
 import csv
@@ -21,8 +21,8 @@ from drive_rl.config.world_spec import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.data_card import data_card
 from drive_rl.perception.data.formats.drive_rl_format import FORMAT, KIND
-from drive_rl.perception.data.rendered_dataset import check_rendered, road_frames
-from drive_rl.perception.data.samples import LANE_FIELDS, WEATHER, Frames, anchor_rows
+from drive_rl.perception.data.rendered_dataset import check_rendered, road_samples
+from drive_rl.perception.data.samples import LANE_FIELDS, WEATHER, Samples, anchor_rows
 from drive_rl.run.storage.atomic import write_directory, write_json, write_text
 from drive_rl.run.storage.lock import only_writer
 from drive_rl.run.storage.manifest import sha256_of
@@ -37,12 +37,12 @@ def write_data(
     world: WorldSpec,
     data: DataSpec,
     split: Split,
-    frames: int,
+    samples: int,
     out: Path,
     overwrite: bool = False,
     progress: Callable[[int], None] = lambda more: None,
 ) -> Path:
-    """Write `frames` labelled pictures of the first roads of a split, whole or not at all; return the folder.
+    """Write `samples` labelled pictures of the first roads of a split, whole or not at all; return the folder.
 
     The same arguments give the same bytes, and picture n is the same in larger and smaller data sets.
 
@@ -50,10 +50,10 @@ def write_data(
         world: The world.
         data: How poses are drawn, and how many for each road.
         split: Which roads.
-        frames: How many pictures.
+        samples: How many pictures.
         out: The folder.
         overwrite: Whether a data set of ours that is there is replaced; nothing else ever is.
-        progress: Is told how many more pictures are written.
+        progress: Called with the number of pictures just written.
 
     Raises:
         DriveRLError: the split has too few roads, the world is not for the `field` renderer, something else is at
@@ -62,21 +62,21 @@ def write_data(
     out = out.absolute()
     check_rendered(world)
     _check_out(out, overwrite)
-    seeds = SPLITS[split][: math.ceil(frames / data.per_road)]
-    if not 1 <= frames <= len(SPLITS[split]) * data.per_road:
+    seeds = SPLITS[split][: math.ceil(samples / data.per_road)]
+    if not 1 <= samples <= len(SPLITS[split]) * data.per_road:
         raise DriveRLError(
-            f"{frames} pictures of split {split}: it has {len(SPLITS[split])} roads, of {data.per_road} pictures each;"
+            f"{samples} pictures of split {split}: it has {len(SPLITS[split])} roads, of {data.per_road} pictures each;"
             f" fix: 1 to {len(SPLITS[split]) * data.per_road} pictures, or more of each road"
         )
     with only_writer(sibling(out, "lock"), out), write_directory(out) as new:
         written = _Written(new, world)
         for seed in seeds:
-            left = min(data.per_road, frames - written.count)
-            written.add(road_frames(world, data, seed, data.per_road).take(slice(0, left)))
+            left = min(data.per_road, samples - written.count)
+            written.add(road_samples(world, data, seed, data.per_road).take(slice(0, left)))
             progress(left)
         written.finish()
-        write_text(new / "README.md", data_card(world, split, frames, len(seeds), written.boxes))
-        write_json(new / "manifest.json", _manifest(new, world, data, split, frames, seeds))
+        write_text(new / "README.md", data_card(world, split, samples, len(seeds), written.boxes))
+        write_json(new / "manifest.json", _manifest(new, world, data, split, samples, seeds))
     return out
 
 
@@ -113,17 +113,17 @@ class _Written:
         """Boxes so far."""
         return len(self._annotations)
 
-    def add(self, frames: Frames) -> None:
+    def add(self, samples: Samples) -> None:
         """Write pictures and masks, and keep the other labels for `finish`."""
-        for row in range(len(frames)):
+        for row in range(len(samples)):
             name = f"{self.count:06d}"
-            self._pictures(name, frames.images[row])
-            _write_png(self._folder / "masks" / f"{name}.png", frames.classes[row])
-            self._boxes(name, frames.classes[row])
-            self._lanes.append(json.dumps(self._lanes_of(name, frames.lines[row])))
-            tier, kind = frames.scene[row]
-            lane = [f"{value:.9g}" for value in frames.lane[row]]  # gives the same float32 again
-            place = [f"images/{name}.png", frames.seeds[row], self._tiers[tier], WEATHER[kind]]
+            self._pictures(name, samples.images[row])
+            _write_png(self._folder / "masks" / f"{name}.png", samples.classes[row])
+            self._boxes(name, samples.classes[row])
+            self._lanes.append(json.dumps(self._lanes_of(name, samples.lines[row])))
+            tier, kind = samples.scene[row]
+            lane = [f"{value:.9g}" for value in samples.lane[row]]  # gives the same float32 again
+            place = [f"images/{name}.png", samples.seeds[row], self._tiers[tier], WEATHER[kind]]
             self._states.append([*place, *lane])
 
     def finish(self) -> None:
@@ -171,7 +171,7 @@ def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
 
 
 def _manifest(
-    folder: Path, world: WorldSpec, data: DataSpec, split: Split, frames: int, seeds: range
+    folder: Path, world: WorldSpec, data: DataSpec, split: Split, samples: int, seeds: range
 ) -> dict[str, Any]:
     files = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -181,7 +181,7 @@ def _manifest(
         "kind": KIND,
         "drive_rl": drive_rl.__version__,
         "split": split,
-        "count": frames,
+        "count": samples,
         "seeds": list(seeds),
         "classes": list(CLASSES),
         "data": data.model_dump(mode="json"),
@@ -198,4 +198,4 @@ def _check_out(out: Path, overwrite: bool) -> None:
     manifest = out / "manifest.json"
     ours = manifest.is_file() and f'"kind": "{KIND}"' in manifest.read_text(encoding="utf-8", errors="replace")
     if not out.is_dir() or not (ours or not any(out.iterdir())):
-        raise DriveRLError(f"{out}: is no data set that drive-rl made and is not replaced; fix: another name")
+        raise DriveRLError(f"{out}: is not a data set that drive-rl made, and is not replaced; fix: another name")

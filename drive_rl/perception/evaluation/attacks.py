@@ -2,7 +2,8 @@
 
 It knows gradients of a loss with respect to pixels. It knows nothing of what the loss means or who scores the result.
 Why not captum's: its FGSM takes every gradient below 1e-6 for zero, and the gradient of a mean over the pixels of a
-batch is smaller than that at every pixel in [0, 255], so that the attack would move nothing and the model look robust.
+batch is smaller than that at every pixel in [0, 255], so that the attack would change nothing, and the model
+seem robust.
 """
 
 from collections.abc import Callable, Mapping

@@ -44,8 +44,8 @@ def corrupt(
         name: One of `CORRUPTIONS`.
         severity: 1 (weak) to 5 (strong).
         seed: >= 0. Picture i draws from (seed, i), whatever the corruption and its severity.
-        planes: 3 if a frame is RGB, 1 if it is grey. By default 3 where C is a multiple of 3, else 1: a stack of three
-            grey frames must say 1.
+        planes: 3 if a frame is RGB, 1 if it is grey. By default 3 where C is a multiple of 3, else 1: give 1
+            for a stack of three grey frames.
 
     Raises:
         DriveRLError: unknown corruption or severity, pictures of another form, or the library is not installed.

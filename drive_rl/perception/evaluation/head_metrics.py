@@ -1,17 +1,19 @@
-"""What is counted of each head's answers, batch by batch, and what the counts add up to.
+"""Counts over each head's predictions, batch by batch, and the scores that the counts add up to.
 
-A measure keeps the counts of every picture apart, as ratios (numerator, denominator), because a score of a data set is
-a ratio of sums, and whoever wants its interval resamples the pictures. It knows outputs and labels as arrays. It knows
-no model, no file and no table.
+A measure keeps the counts of every picture apart, as ratios (numerator, denominator): a score of a data set is a ratio
+of sums, and its interval comes from resampling the pictures. It knows outputs and labels as arrays. It knows no model,
+no file and no table.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.perception.data.samples import LANE_FIELDS, UNKNOWN_CLASS, UNKNOWN_SCENE, WEATHER, Frames
+from drive_rl.perception.data.samples import LANE_FIELDS, UNKNOWN_CLASS, UNKNOWN_SCENE, WEATHER, Samples
+from drive_rl.perception.evaluation.lane_benchmarks import CULaneResult, TuSimpleResult
 from drive_rl.perception.scores.calibration import (
     BINS,
     expected_calibration_error,
@@ -24,60 +26,86 @@ from drive_rl.perception.scores.lane_state import lane_errors
 from drive_rl.perception.scores.segmentation import pixel_confusion, segmentation_scores
 from drive_rl.sim.sensors.renderer import CLASSES, EGO_LANE
 
-Predictions = Mapping[str, NDArray[Any]]
-"""What a model tells of B pictures: `model.Predictions` as arrays."""
+Arrays = Mapping[str, NDArray[Any]]
+"""What a model predicts for B pictures: `perception_model.Predictions` as arrays."""
 Ratios = dict[str, NDArray[np.float64]]
 """Score name -> (P, N, 2): numerator and denominator of each of N pictures; a score is the mean of its P ratios."""
 
 
 class Measure(Protocol):
-    """Counts what one head tells."""
+    """Counts over the predictions of one head."""
 
-    def add(self, told: Predictions, frames: Frames) -> None:
+    def add(self, predictions: Arrays, samples: Samples) -> None:
         """Count a batch of pictures."""
-        ...
-
-    def scores(self) -> dict[str, Any]:
-        """Return the scores of all pictures."""
         ...
 
     def ratios(self) -> Ratios:
         """Return the counts of each picture."""
         ...
+
+
+@dataclass(frozen=True)
+class LaneScores:
+    """Scores of one field of the lane state; a field in degrees repeats one in radians, without calibration."""
+
+    mae: float  # in the field's unit
+    n: int  # labels
+    calibration_error: float | None = None  # see scores.calibration
+    nll: float | None = None  # [nat]
 
 
 class LaneMeasure:
-    """Lane state: mean absolute errors, and whether its deviations can be trusted."""
+    """Lane state: mean absolute errors, and whether its standard deviations can be trusted."""
 
     def __init__(self) -> None:
-        self._told: list[NDArray[np.float32]] = []
+        self._predicted: list[NDArray[np.float32]] = []
         self._std: list[NDArray[np.float32]] = []
         self._truth: list[NDArray[np.float32]] = []
 
-    def add(self, told: Predictions, frames: Frames) -> None:
+    def add(self, predictions: Arrays, samples: Samples) -> None:
         """Count a batch of pictures."""
-        self._told.append(told["lane"])
-        self._std.append(told["lane_std"])
-        self._truth.append(frames.lane)
+        self._predicted.append(predictions["lane"])
+        self._std.append(predictions["lane_std"])
+        self._truth.append(samples.lane)
 
-    def scores(self) -> dict[str, Any]:
-        """Return `mae` and `n` of each field, its `calibration_error` and `nll` (scores.calibration)."""
-        told, std, truth = (np.concatenate(parts) for parts in (self._told, self._std, self._truth))
-        errors = {name: error._asdict() for name, error in lane_errors(told, truth, LANE_FIELDS).items()}
-        found = regression_calibration(told, std, truth)
-        for i, name in enumerate(LANE_FIELDS):
-            errors[name] |= {"calibration_error": found.error[i], "nll": found.nll[i]}
-        return errors
+    def scores(self) -> dict[str, LaneScores]:
+        """Return the scores of each of LANE_FIELDS."""
+        predicted, std, truth = (np.concatenate(parts) for parts in (self._predicted, self._std, self._truth))
+        fit = regression_calibration(predicted, std, truth)
+        calibration = {name: (fit.error[i], fit.nll[i]) for i, name in enumerate(LANE_FIELDS)}
+        errors = lane_errors(predicted, truth, LANE_FIELDS)
+        return {name: LaneScores(*error, *calibration.get(name, ())) for name, error in errors.items()}
 
     def ratios(self) -> Ratios:
         """Return the counts of each picture."""
-        error = np.abs(np.concatenate(self._told).astype(np.float64) - np.concatenate(self._truth))  # (N, 6)
+        error = np.abs(np.concatenate(self._predicted).astype(np.float64) - np.concatenate(self._truth))  # (N, 6)
         known = np.isfinite(error)
         each = np.stack([np.where(known, error, 0), known], axis=2)  # (N, 6, 2)
         names = {"offset_mae_m": 0, "heading_mae_deg": 1, "curvature_mae_per_m": 2}
         found = {name: each[None, :, field] for name, field in names.items()}
         found["heading_mae_deg"] = found["heading_mae_deg"] * [np.degrees(1.0), 1.0]
         return found
+
+
+class ClassRow(NamedTuple):
+    """Scores of one class; NaN where it is neither in the truth nor predicted."""
+
+    precision: float
+    recall: float
+    f1: float
+    iou: float
+    n: int  # how often the class is true
+
+
+class SegmentationResult(NamedTuple):
+    """Scores of masks, pooled over all pictures."""
+
+    miou: float
+    pixel_accuracy: float
+    ego_lane_iou: float
+    ece: float  # expected calibration error
+    classes: dict[str, ClassRow]
+    confusion: NDArray[np.int64]  # (5, 5), row: truth
 
 
 class SegmentationMeasure:
@@ -87,25 +115,25 @@ class SegmentationMeasure:
         self._each: list[NDArray[np.int64]] = []  # (5, 5) of each picture
         self._reliability = np.zeros((BINS, 3))
 
-    def add(self, told: Predictions, frames: Frames) -> None:
+    def add(self, predictions: Arrays, samples: Samples) -> None:
         """Count a batch of pictures."""
-        logits = told["classes"]
-        for guess, truth in zip(logits.argmax(axis=1), frames.classes, strict=True):
+        logits = predictions["classes"]
+        for guess, truth in zip(logits.argmax(axis=1), samples.classes, strict=True):
             self._each.append(pixel_confusion(guess, truth, len(CLASSES)))
-        self._reliability += reliability(softmax(logits), frames.classes, ignore=UNKNOWN_CLASS)
+        self._reliability += reliability(softmax(logits), samples.classes, ignore=UNKNOWN_CLASS)
 
-    def scores(self) -> dict[str, Any]:
-        """Return `miou`, `pixel_accuracy`, `ego_lane_iou`, `classes`, `confusion` (row: truth) and `ece`."""
+    def scores(self) -> SegmentationResult:
+        """Return the scores of all pictures."""
         matrix = np.sum(self._each, axis=0)
-        found = segmentation_scores(matrix)
-        return {
-            "miou": found.miou,
-            "pixel_accuracy": found.pixel_accuracy,
-            "ego_lane_iou": found.classes.iou[EGO_LANE],
-            "ece": expected_calibration_error(self._reliability),
-            "classes": _by_class(found.classes, CLASSES),
-            "confusion": matrix,
-        }
+        pooled = segmentation_scores(matrix)
+        return SegmentationResult(
+            miou=pooled.miou,
+            pixel_accuracy=pooled.pixel_accuracy,
+            ego_lane_iou=float(pooled.classes.iou[EGO_LANE]),
+            ece=expected_calibration_error(self._reliability),
+            classes=_by_class(pooled.classes, CLASSES),
+            confusion=matrix,
+        )
 
     def ratios(self) -> Ratios:
         """Return the counts of each picture."""
@@ -118,41 +146,67 @@ class SegmentationMeasure:
         return {"miou": iou[occurs], "ego_lane_iou": iou[EGO_LANE][None], "pixel_accuracy": right[None]}
 
 
+@dataclass(frozen=True)
+class LinesScores:
+    """Scores of painted lines, over their points at the anchor rows."""
+
+    column_error_px: float  # where a line is
+    precision: float  # of its being there; recall, f1 alike
+    recall: float
+    f1: float
+    n: int  # labelled points
+    tusimple: TuSimpleResult | None = None
+    culane: CULaneResult | None = None
+
+
 class LinesMeasure:
-    """Painted lines: whether each is told where it meets an anchor row, and how far beside."""
+    """Painted lines: whether each is predicted where it meets an anchor row, and how far off its column is."""
 
     def __init__(self) -> None:
-        self._found: list[NDArray[np.float32]] = []  # (B, LINES, ROWS), NaN where the model tells none
-        self._each: list[NDArray[np.float64]] = []  # (B, 4): sum of errors [px]; true, both, told points
+        self._lines: list[NDArray[np.float32]] = []  # (B, LINES, ROWS), NaN where the model predicts none
+        self._each: list[NDArray[np.float64]] = []  # (B, 4): sum of errors [px]; true, both, predicted points
 
-    def add(self, told: Predictions, frames: Frames) -> None:
+    def add(self, predictions: Arrays, samples: Samples) -> None:
         """Count a batch of pictures."""
-        there, truth = told["lines_there"] > 0, np.isfinite(frames.lines)
-        self._found.append(np.where(there, told["lines"], np.float32("nan")))
-        apart = np.where(truth, np.abs(told["lines"] - frames.lines), 0) * frames.images.shape[3]
+        there, truth = predictions["lines_there"] > 0, np.isfinite(samples.lines)
+        self._lines.append(np.where(there, predictions["lines"], np.float32("nan")))
+        apart = np.where(truth, np.abs(predictions["lines"] - samples.lines), 0) * samples.images.shape[3]
         counts = np.stack([apart, truth, there & truth, there], axis=3).sum(axis=(1, 2), dtype=np.float64)
-        self._each.append(counts * frames.lined[:, None])
+        self._each.append(counts * samples.lined[:, None])
 
-    def found(self) -> NDArray[np.float32]:
-        """Return what the model tells as `Frames.lines` tells the truth: (N, LINES, ROWS), NaN where none."""
-        return np.concatenate(self._found)
+    def predicted_lines(self) -> NDArray[np.float32]:
+        """Return the predictions in the form of `Samples.lines`: (N, LINES, ROWS), NaN where there is no line."""
+        return np.concatenate(self._lines)
 
-    def scores(self) -> dict[str, Any]:
-        """Return `column_error_px` where a line is, and `precision`, `recall`, `f1` and `n` of its being there."""
-        apart, true, both, told = np.concatenate(self._each).sum(axis=0)
-        return {
-            "column_error_px": _share(apart, true),
-            "precision": _share(both, told),
-            "recall": _share(both, true),
-            "f1": _share(2 * both, true + told),
-            "n": int(true),
-        }
+    def scores(self) -> LinesScores:
+        """Return the scores of all pictures."""
+        apart, true, both, predicted = np.concatenate(self._each).sum(axis=0)
+        return LinesScores(
+            column_error_px=_share(apart, true),
+            precision=_share(both, predicted),
+            recall=_share(both, true),
+            f1=_share(2 * both, true + predicted),
+            n=int(true),
+        )
 
     def ratios(self) -> Ratios:
         """Return the counts of each picture."""
-        apart, true, both, told = np.concatenate(self._each).T
-        pairs = {"line_error_px": (apart, true), "lines_f1": (2 * both, true + told)}
+        apart, true, both, predicted = np.concatenate(self._each).T
+        pairs = {"line_error_px": (apart, true), "lines_f1": (2 * both, true + predicted)}
         return {name: np.stack(pair, axis=1)[None] for name, pair in pairs.items()}
+
+
+class SceneScores(NamedTuple):
+    """Scores of the road's tier, or of the weather; precision, recall and F1 are means over classes."""
+
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+    n: int  # labelled pictures
+    ece: float  # expected calibration error
+    classes: dict[str, ClassRow]
+    confusion: NDArray[np.int64]  # (K, K), row: truth
 
 
 class SceneMeasure:
@@ -163,20 +217,19 @@ class SceneMeasure:
         self._each: list[NDArray[np.int64]] = []
         self._reliability = np.zeros((BINS, 3))
 
-    def add(self, told: Predictions, frames: Frames) -> None:
+    def add(self, predictions: Arrays, samples: Samples) -> None:
         """Count a batch of pictures."""
-        logits, truth = told[self._output], frames.scene[:, self._column]
+        logits, truth = predictions[self._output], samples.scene[:, self._column]
         for guess, label in zip(logits.argmax(axis=1), truth, strict=True):
             self._each.append(scene_confusion(guess[None], label[None], len(self._names)))
         self._reliability += reliability(softmax(logits), truth, ignore=UNKNOWN_SCENE)
 
-    def scores(self) -> dict[str, Any]:
-        """Return `accuracy`, macro `precision`, `recall` and `f1`, `ece`, `classes`, `confusion` (row: truth), `n`."""
+    def scores(self) -> SceneScores:
+        """Return the scores of all pictures."""
         matrix = np.sum(self._each, axis=0)
-        found = classification_scores(matrix)
-        means = {name: getattr(found, name) for name in ("accuracy", "precision", "recall", "f1", "n")}
-        ece = expected_calibration_error(self._reliability)
-        return {**means, "ece": ece, "classes": _by_class(found.classes, self._names), "confusion": matrix}
+        pooled = classification_scores(matrix)
+        ece, classes = expected_calibration_error(self._reliability), _by_class(pooled.classes, self._names)
+        return SceneScores(*pooled[:5], ece=ece, classes=classes, confusion=matrix)
 
     def ratios(self) -> Ratios:
         """Return the counts of each picture."""
@@ -186,7 +239,7 @@ class SceneMeasure:
 
 
 def scene_measures(tiers: tuple[str, ...]) -> dict[str, SceneMeasure]:
-    """Return a measure of each of the scene head's two answers."""
+    """Return a measure of each of the scene head's two outputs."""
     return {"tier": SceneMeasure("tier", 0, tiers), "weather": SceneMeasure("weather", 1, WEATHER)}
 
 
@@ -196,9 +249,8 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def _by_class(scores: ClassScores, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    columns = scores._asdict()
-    return {name: {score: values[i] for score, values in columns.items()} for i, name in enumerate(names)}
+def _by_class(scores: ClassScores, names: tuple[str, ...]) -> dict[str, ClassRow]:
+    return {name: ClassRow(*row) for name, row in zip(names, zip(*scores, strict=True), strict=True)}
 
 
 def _share(part: float, whole: float) -> float:

@@ -1,19 +1,19 @@
-"""The two official lane scores of what a model tells of lines: TuSimple's in 1280 x 720 px, CULane's in 1640 x 590.
+"""Predicted lines scored by the two lane benchmarks: TuSimple's in 1280 x 720 px, CULane's in 1640 x 590.
 
 Lanes are stretched from the model's own picture to the size that the rules count pixels in. It knows lines and rules.
 It knows no model and no files.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.perception.data.records import LaneTruth
-from drive_rl.perception.data.samples import Frames
+from drive_rl.perception.data.records import Floats, LaneTruth
+from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.evaluation.predicted_lanes import predicted_columns, predicted_points
-from drive_rl.perception.scores.culane import LaneCounts, count_lanes
+from drive_rl.perception.scores.culane import FARTHEST_PX, LaneCounts, count_lanes
 from drive_rl.perception.scores.tusimple import TuSimpleScore, mean_score, score_picture
 
 TUSIMPLE_PX = 1280, 720
@@ -25,48 +25,79 @@ Lines = NDArray[np.floating]  # (LINES, ROWS), column / width, NaN where there i
 Truths = Sequence[LaneTruth | None]
 
 
-def lane_scores(found: Lines, frames: Frames, truths: Truths | None = None) -> dict[str, dict[str, Any]]:
-    """Return `tusimple` (accuracy, fp, fn, n) and `culane` (f1, precision, recall, n) over the labelled pictures.
+class TuSimpleResult(NamedTuple):
+    """TuSimple's scores, means over pictures."""
+
+    accuracy: float
+    fp: float  # wrong lanes / predicted lanes
+    fn: float  # missed lanes / true lanes
+    n: int  # labelled pictures
+
+
+class CULaneResult(NamedTuple):
+    """CULane's scores, over the lanes of all pictures."""
+
+    f1: float
+    precision: float
+    recall: float
+    n: int  # labelled pictures
+
+
+class LaneBenchmarks(NamedTuple):
+    """Both lane benchmarks."""
+
+    tusimple: TuSimpleResult
+    culane: CULaneResult
+
+
+def lane_scores(predicted: Lines, samples: Samples, truths: Truths | None = None) -> LaneBenchmarks:
+    """Return both scores over the labelled pictures.
 
     Args:
-        found: (N, LINES, ROWS) as a model tells them, column / width with NaN where none is.
-        frames: The pictures. Where a picture has no lanes of its own in `truths`, its `lines` are the truth.
+        predicted: (N, LINES, ROWS), column / width with NaN where there is no line.
+        samples: The pictures. Where a picture has no lanes of its own in `truths`, its `lines` are the truth.
         truths: The lanes of each picture as its data set has them.
     """
-    height = frames.images.shape[2]
-    columns, counts = list[TuSimpleScore](), LaneCounts()
-    for told, truth, lines in _labelled(found, frames, truths):
-        rows, wanted = _columns(truth, lines, height)
-        columns.append(score_picture(_as_columns(told, height, rows), wanted, rows.tolist()))
-        points = _as_points(lines, height) if truth is None else truth.scaled(*CULANE_PX).points()
-        counts += count_lanes(_as_points(told, height), points, *CULANE_PX)
-    tusimple = {**mean_score(columns)._asdict(), "n": len(columns)}
-    culane = {"f1": counts.f1, "precision": counts.precision, "recall": counts.recall, "n": len(columns)}
-    return {"tusimple": tusimple, "culane": culane}
+    height = samples.images.shape[2]
+    scores, counts = list[TuSimpleScore](), LaneCounts()
+    for lines, truth, true_lines in _labelled(predicted, samples, truths):
+        rows, true_columns = _columns(truth, true_lines, height)
+        scores.append(score_picture(_as_columns(lines, height, rows), true_columns, rows.tolist()))
+        points = _as_points(true_lines, height) if truth is None else _true_points(truth)
+        counts += count_lanes(_as_points(lines, height), points, *CULANE_PX)
+    tusimple = TuSimpleResult(*mean_score(scores), n=len(scores))
+    return LaneBenchmarks(tusimple, CULaneResult(counts.f1, counts.precision, counts.recall, len(scores)))
 
 
-def _labelled(found: Lines, frames: Frames, truths: Truths | None) -> Iterator[tuple[Lines, LaneTruth | None, Lines]]:
-    for i in np.flatnonzero(frames.lined).tolist():
-        yield found[i], None if truths is None else truths[i], frames.lines[i]
+def _labelled(
+    predicted: Lines, samples: Samples, truths: Truths | None
+) -> Iterator[tuple[Lines, LaneTruth | None, Lines]]:
+    for i in np.flatnonzero(samples.lined).tolist():
+        yield predicted[i], None if truths is None else truths[i], samples.lines[i]
 
 
-def _columns(truth: LaneTruth | None, lines: Lines, height: int) -> tuple[NDArray[np.float64], list[Any]]:
+def _columns(truth: LaneTruth | None, lines: Lines, height: int) -> tuple[Floats, list[Floats]]:
     """Return TuSimple's rows [px] and the true lanes' columns there."""
-    if truth is None or truth.h_samples is None:  # CULane's points tell no rows: the labels at the anchor rows do
+    if truth is None or truth.h_samples is None:  # CULane's points have no rows: the labels at the anchor rows do
         return TUSIMPLE_ROWS, _as_columns(lines, height, TUSIMPLE_ROWS)
     scaled = truth.scaled(*TUSIMPLE_PX)
     assert scaled.h_samples is not None
     return np.asarray(scaled.h_samples, np.float64), list(scaled.lanes)
 
 
-def _as_columns(lines: Lines, height: int, rows: NDArray[np.float64]) -> list[Any]:
+def _true_points(truth: LaneTruth) -> list[Floats]:
+    """Return the true lanes in CULane's pixels: of a tiny picture, some may be scaled beyond what the rule takes."""
+    return [lane.clip(1 - FARTHEST_PX, FARTHEST_PX - 1) for lane in truth.scaled(*CULANE_PX).points()]
+
+
+def _as_columns(lines: Lines, height: int, rows: Floats) -> list[Floats]:
     return list(predicted_columns(lines, _there(lines), height, rows, *TUSIMPLE_PX))
 
 
-def _as_points(lines: Lines, height: int) -> list[Any]:
-    return list(predicted_points(lines, _there(lines), height, *CULANE_PX))
+def _as_points(lines: Lines, height: int) -> list[Floats]:
+    return predicted_points(lines, _there(lines), height, *CULANE_PX)
 
 
-def _there(lines: Lines) -> NDArray[np.float64]:
-    """Return logits that say where a line is known."""
+def _there(lines: Lines) -> Floats:
+    """Return logits that are positive where there is a line."""
     return np.where(np.isfinite(lines), 1.0, -1.0)

@@ -1,6 +1,6 @@
-"""Latency and throughput of an engine, measured by MLPerf's LoadGen (Reddi et al. 2020, MLPerf Inference Benchmark).
+"""Latency and throughput of a runtime, measured by MLPerf's LoadGen (Reddi et al. 2020, MLPerf Inference Benchmark).
 
-It knows LoadGen's scenarios "single stream" and "offline", and its logs. It does not know what an engine runs.
+It knows LoadGen's scenarios "single stream" and "offline", and its logs. It does not know what a runtime runs.
 """
 
 import json
@@ -10,83 +10,92 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from drive_rl.perception.evaluation.runtimes import Engine, Images
+from drive_rl.perception.evaluation.runtimes import Images, Runtime
 from drive_rl.perception.optional import need
 
 PERCENTILES = (50, 90, 99)
 _LOG_LINE = ":::MLLOG "
 _ONE_AT_A_TIME = threading.Lock()  # LoadGen keeps one log in a process
-_AFTER_AN_ERROR_S = 1e-3  # a failed test can not be stopped, only answered until it ends: without much work
+_AFTER_AN_ERROR_S = 1e-3  # a failed test cannot be stopped, only answered until it ends: cheaply
 
 
-def single_stream(engine: Engine, images: Images, min_duration_s: float, min_queries: int) -> dict[str, Any]:
+class SingleStream(NamedTuple):
+    """Latency of one picture after another."""
+
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    queries: int
+    valid: bool  # by LoadGen's rules
+    preempted: int
+    """How often the process had to leave a core to another: above a hundredth of the queries, p99 may be theirs."""
+
+
+class Offline(NamedTuple):
+    """Throughput."""
+
+    samples_per_s: float
+    batch: int
+    valid: bool  # by LoadGen's rules: it lasted long enough
+
+
+def single_stream(runtime: Runtime, images: Images, min_duration_s: float, min_queries: int) -> SingleStream:
     """Return the latency of one picture after another, each asked for as the last is answered.
 
     Args:
-        engine: Takes batches of one.
+        runtime: Takes batches of one.
         images: Pictures (N, C, H, W) to draw from.
-        min_duration_s: The test lasts as long at least.
-        min_queries: The test asks as often at least; LoadGen wants 662 for the 99th percentile.
-
-    Returns:
-        `p50_ms`, `p90_ms`, `p99_ms`, `queries`, whether LoadGen finds the result `valid`, and `preempted`, how often
-        the process had to leave a core to another: above a hundredth of the queries, p99 may not be the model's own.
+        min_duration_s: The test lasts at least as long.
+        min_queries: The test asks at least as often; LoadGen wants 662 for the 99th percentile.
 
     Raises:
         DriveRLError: LoadGen is missing.
-        Exception: what the engine raised.
+        Exception: what the runtime raised.
     """
     loadgen = need("mlperf_loadgen")
     settings = _settings(loadgen, loadgen.TestScenario.SingleStream, min_duration_s)
     settings.min_query_count = min_queries
-    # LoadGen lays out its queries beforehand, for as long as the test must last: it must not think the engine slow.
-    settings.single_stream_expected_latency_ns = max(1, int(0.5e9 * _fastest_s(lambda: engine(images[:1]))))
+    # LoadGen lays out its queries beforehand, for as long as the test must last: it must not think the runtime slow.
+    settings.single_stream_expected_latency_ns = max(1, int(0.5e9 * _fastest_s(lambda: runtime(images[:1]))))
     settings.single_stream_target_latency_percentile = max(PERCENTILES) / 100
     before = _preempted()
-    log = _test(loadgen, settings, len(images), lambda asked: engine(images[asked[0] : asked[0] + 1]))
-    return {
-        **{f"p{percent}_ms": log[f"result_{percent}.00_percentile_latency_ns"] / 1e6 for percent in PERCENTILES},
-        "queries": log["result_query_count"],
-        "valid": log["result_validity"] == "VALID",
-        "preempted": _preempted() - before,
-    }
+    log = _test(loadgen, settings, len(images), lambda asked: runtime(images[asked[0] : asked[0] + 1]))
+    return SingleStream(
+        *(log[f"result_{percent}.00_percentile_latency_ns"] / 1e6 for percent in PERCENTILES),
+        queries=log["result_query_count"],
+        valid=log["result_validity"] == "VALID",
+        preempted=_preempted() - before,
+    )
 
 
-def offline(engine: Engine, images: Images, batch: int, min_duration_s: float) -> dict[str, Any]:
-    """Return how many pictures a second the engine manages when all of them lie ready.
+def offline(runtime: Runtime, images: Images, batch: int, min_duration_s: float) -> Offline:
+    """Return how many pictures a second the runtime manages when all of them are at hand.
 
     Args:
-        engine: Takes batches of `batch`; the last is filled up with pictures that do not count.
+        runtime: Takes batches of `batch`; the last is filled up with pictures that do not count.
         images: Pictures (N, C, H, W) to draw from.
-        batch: Pictures given to the engine at once.
-        min_duration_s: The test lasts about as long at least.
-
-    Returns:
-        `samples_per_s`, `batch`, and whether LoadGen finds the result `valid`: it lasted long enough.
+        batch: Pictures given to the runtime at once.
+        min_duration_s: The test lasts at least about as long.
 
     Raises:
         DriveRLError: LoadGen is missing.
-        Exception: what the engine raised.
+        Exception: what the runtime raised.
     """
     loadgen = need("mlperf_loadgen")
     full = images[np.arange(batch) % len(images)]
 
     def answer(asked: list[int]) -> None:
         for start in range(0, len(asked), batch):
-            engine(images[np.resize(asked[start : start + batch], batch)])
+            runtime(images[np.resize(asked[start : start + batch], batch)])
 
     settings = _settings(loadgen, loadgen.TestScenario.Offline, min_duration_s)
-    settings.offline_expected_qps = 1.2 * batch / _fastest_s(lambda: engine(full))
+    settings.offline_expected_qps = 1.2 * batch / _fastest_s(lambda: runtime(full))
     log = _test(loadgen, settings, len(images), answer)
-    return {
-        "samples_per_s": log["result_samples_per_second"],
-        "batch": batch,
-        "valid": log["result_validity"] == "VALID",
-    }
+    return Offline(log["result_samples_per_second"], batch, log["result_validity"] == "VALID")
 
 
 def _settings(loadgen: Any, scenario: Any, min_duration_s: float) -> Any:
@@ -97,7 +106,7 @@ def _settings(loadgen: Any, scenario: Any, min_duration_s: float) -> Any:
 
 
 def _fastest_s(call: Callable[[], Any], calls: int = 10) -> float:
-    """Warm an engine up, and return the fastest of its calls [s]; what the engine raises passes."""
+    """Warm a runtime up, and return its fastest call [s]; what the runtime raises passes."""
     call()
     taken = []
     for _ in range(calls):
@@ -131,7 +140,7 @@ def _test(loadgen: Any, settings: Any, samples: int, answer: Callable[[list[int]
         sut = loadgen.ConstructSUT(issue, lambda: None)
         qsl = loadgen.ConstructQSL(samples, samples, lambda indices: None, lambda indices: None)
         try:
-            # The last argument is the rules of an audit, which it would else look for in the working directory.
+            # The last argument is the rules of an audit, which it would otherwise search for in the working directory.
             no_audit = str(Path(folder) / "audit.config")
             loadgen.StartTestWithLogSettings(sut, qsl, settings, _logging(loadgen, folder), no_audit)
         finally:

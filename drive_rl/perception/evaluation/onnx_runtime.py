@@ -1,4 +1,4 @@
-"""A perception model as an ONNX file: writing it, running it, and how far it is from the original.
+"""A perception model as an ONNX file: export, run, and compare with the original.
 
 It knows models as modules from pictures to named tensors. It does not know what the outputs mean.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.evaluation.runtimes import Engine, Images, Outputs, eager, still
+from drive_rl.perception.evaluation.runtimes import Images, Outputs, Runtime, eager, still
 from drive_rl.perception.optional import need
 from drive_rl.run.storage.atomic import write_bytes
 
@@ -38,7 +38,7 @@ def export(model: nn.Module, path: Path, images: Images) -> Path:
     Args:
         model: Its forward takes (B, C, H, W) uint8 and returns a mapping from names to tensors.
         path: A `.onnx` file; one that exists is replaced.
-        images: Pictures (B, C, H, W) uint8, whose shape, batch included, the file then insists on.
+        images: Pictures (B, C, H, W) uint8, whose shape, batch included, the file is fixed to.
 
     Raises:
         DriveRLError: a package is missing, or the disk is full.
@@ -57,8 +57,8 @@ def export(model: nn.Module, path: Path, images: Images) -> Path:
     return path
 
 
-def load(path: Path, threads: int) -> Engine:
-    """Return an engine that runs the ONNX file on the CPU with `threads` threads, in batches of the file's own size.
+def load(path: Path, threads: int) -> Runtime:
+    """Return a runtime that runs the ONNX file on the CPU with `threads` threads, in batches of the file's own size.
 
     Raises:
         DriveRLError: ONNX Runtime is missing, or cannot read the file.
@@ -84,10 +84,10 @@ def difference(model: nn.Module, path: Path, images: Images) -> Difference:
         DriveRLError: ONNX Runtime is missing, or cannot read the file.
     """
     batch = _session(path, threads=1).get_inputs()[0].shape[0]
-    reference, engine = eager(model), load(path, threads=1)
+    reference, runtime = eager(model), load(path, threads=1)
     worst = np.zeros(2)
     for part in np.split(images, range(batch, len(images), batch)):
-        wanted, got = reference(part), engine(part)
+        wanted, got = reference(part), runtime(part)
         worst = np.maximum(worst, np.max([_difference(wanted[name], got[name]) for name in wanted], axis=0))
     return Difference(*worst.tolist())
 
@@ -99,7 +99,7 @@ def verify(model: nn.Module, path: Path, images: Images) -> float:
         DriveRLError: it and the relative one are above `TOLERANCE`, or ONNX Runtime is missing or cannot read the file.
     """
     worst = difference(model, path, images)
-    if not min(worst) <= TOLERANCE:  # a NaN is no agreement
+    if not min(worst) <= TOLERANCE:  # true for NaN, too
         raise DriveRLError(
             f"{path}: an output differs from the model's by {worst.absolute:.2g}: expected <= {TOLERANCE:g}; "
             "fix: export it again from this model"
@@ -108,14 +108,16 @@ def verify(model: nn.Module, path: Path, images: Images) -> float:
 
 
 def _session(path: Path, threads: int) -> Any:
-    runtime = need("onnxruntime")
-    options = runtime.SessionOptions()
+    onnxruntime = need("onnxruntime")
+    options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors only
     try:
-        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors share no base of their own
-        raise DriveRLError(f"{path}: not an ONNX model that can be run ({error}); fix: export it again") from error
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no base class of their own
+        raise DriveRLError(
+            f"{path}: not an ONNX model that ONNX Runtime can run ({error}); fix: export it again"
+        ) from error
 
 
 def _plain(proto: Any) -> Any:
@@ -134,7 +136,7 @@ def _difference(wanted: NDArray[Any], got: NDArray[Any]) -> tuple[float, float]:
 
 
 class _Tuple(nn.Module):
-    """A model whose outputs come as a tuple, in the order of `names`, for ONNX knows no mapping."""
+    """A model whose outputs come as a tuple, in the order of `names`: ONNX has no mappings."""
 
     def __init__(self, model: nn.Module, names: list[str]) -> None:
         super().__init__()
@@ -147,7 +149,7 @@ class _Tuple(nn.Module):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's prints, warnings and log lines back; its errors pass."""
+    """Suppress the exporter's prints, warnings and log lines; its errors pass."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

@@ -1,4 +1,4 @@
-"""What a model tells of lines -> lanes in a data set's own form and pixels, for the official scorers.
+"""Predicted lines -> lanes in a data set's own form and pixels, for the scorers of the lane benchmarks.
 
 It knows anchor rows and pixels. It knows no model and no files.
 """
@@ -18,14 +18,14 @@ def predicted_points(
     """Return the lanes of one picture as CULane has them, (P, 2) column and row [px] from the top left pixel's centre.
 
     A line is there where the logit is positive; rows between its first and last are filled by straight lines. It is
-    told at anchor rows alone, and so ends somewhere between its last one and the next: taken to be half way, by a
+    predicted at anchor rows alone, and so ends somewhere between its last one and the next: taken to be half way, by a
     straight line. Perfect labels of roads up to the horizon then reach a TuSimple accuracy of 0.99 and a CULane F1 of
     0.94 (100 pictures of `lane_follow`); what lies above the first anchor row is lost.
 
     Args:
         columns: `lines` of a model, (LINES, ROWS) column / width.
         there: `lines_there` of a model, (LINES, ROWS) logits.
-        shown_height: Height of the pictures that the model sees [px].
+        shown_height: Height of the model's input pictures [px].
         width: Of the data set's picture [px].
         height: Of the data set's picture [px].
     """

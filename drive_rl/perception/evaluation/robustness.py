@@ -1,14 +1,13 @@
-"""How much of a score is left on corrupted and on adversarial pictures.
+"""How well a score holds up on corrupted and on adversarial pictures.
 
 It knows corruptions, attacks and a score as a function of pictures. It knows nothing of what is scored, of tables or
-of pages. Results are plain numbers that JSON can hold; what is not a finite number is None.
+of pages.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +25,44 @@ _STEP_RATE = 2.5
 """PGD's step times the number of steps, in epsilons (Madry et al. 2018, 5)."""
 
 
+class CorruptionScores(NamedTuple):
+    """Scores under corruption. NaN where a score is not defined."""
+
+    clean: float
+    by_corruption: dict[str, dict[int, float]]  # name -> severity -> score
+    mean_corrupted: float
+    """mPC of Michaelis et al. 2019 (arXiv 1907.07484, eq. 1): mean over severities, then over corruptions."""
+    relative: float
+    """Their rPC (eq. 2), mean_corrupted / clean; NaN where clean is 0."""
+    severities: tuple[int, ...]
+    seed: int
+    pictures: int
+
+
+class AttackSetting(NamedTuple):
+    """Which attacks."""
+
+    epsilons_px: tuple[float, ...] = (0.5, 1, 2, 4, 8)  # bounds on the change of a pixel, in grey values of 255
+    steps: int = 10  # PGD's, of 2.5 epsilon / steps each
+    seed: int = 0  # of PGD's random starts, the same for each epsilon
+    batch: int = 32  # pictures attacked at a time
+
+
+ATTACKS = AttackSetting()
+
+
+class AttackScores(NamedTuple):
+    """Scores under attack."""
+
+    clean: float
+    epsilons_px: tuple[float, ...]
+    fgsm: list[float]  # a score for each epsilon
+    pgd: list[float]
+    pgd_steps: int
+    seed: int
+    pictures: int
+
+
 def measure_corruptions(
     score: Score,
     images: NDArray[np.uint8],
@@ -34,7 +71,7 @@ def measure_corruptions(
     planes: int | None = None,
     kept: Path | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> CorruptionScores:
     """Score clean pictures, and under each of the 15 corruptions at each severity.
 
     Args:
@@ -43,37 +80,25 @@ def measure_corruptions(
         severities: A subset of 1 to 5; fewer take less time and give another mean.
         seed: Of the corruptions.
         planes: Channels of a frame, as in `corrupt`.
-        kept: A folder for these corrupted pictures, so that the next model with the same pictures, seed and planes
-            need not wait for them (corrupting takes longer than looking).
-        progress: Told after each score.
-
-    Returns:
-        `clean`; `by_corruption` (name -> severity -> score); `mean_corrupted`, the mPC of Michaelis et al. 2019
-        (arXiv 1907.07484, eq. 1): over severities, then over corruptions; `relative`, their rPC (eq. 2):
-        mean_corrupted / clean, None where clean is 0; `severities`, `seed`, `pictures`.
+        kept: A folder for the corrupted pictures, so that the next model with the same pictures, seed and planes need
+            not wait for them (corrupting takes longer than predicting).
+        progress: Called after each score.
 
     Raises:
         DriveRLError: as `corrupt`.
     """
     total = 1 + len(CORRUPTIONS) * len(severities)
-    tell = progress or _silent
+    report = progress or _silent
     clean = score(images)
-    tell(1, total, "clean")
+    report(1, total, "clean")
     scores: dict[str, dict[int, float]] = {name: {} for name in CORRUPTIONS}
     pairs = [(name, severity) for name in CORRUPTIONS for severity in severities]
     for done, (name, severity) in enumerate(pairs, start=2):
         scores[name][severity] = score(_corrupted(images, name, severity, seed, planes, kept))
-        tell(done, total, f"{name} {severity}")
+        report(done, total, f"{name} {severity}")
     mean = fmean(fmean(row.values()) for row in scores.values())
-    return {
-        "clean": _plain(clean),
-        "by_corruption": {name: {str(s): _plain(value) for s, value in row.items()} for name, row in scores.items()},
-        "mean_corrupted": _plain(mean),
-        "relative": _plain(mean / clean) if clean else None,
-        "severities": list(severities),
-        "seed": seed,
-        "pictures": len(images),
-    }
+    relative = mean / clean if clean else float("nan")
+    return CorruptionScores(clean, scores, mean, relative, tuple(severities), seed, len(images))
 
 
 def measure_attacks(
@@ -81,12 +106,9 @@ def measure_attacks(
     images: NDArray[np.uint8],
     loss_of: Callable[[slice], Loss],
     score: Score,
-    epsilons_px: Sequence[float] = (0.5, 1, 2, 4, 8),
-    steps: int = 10,
-    seed: int = 0,
-    batch: int = 32,
+    setting: AttackSetting = ATTACKS,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> AttackScores:
     """Score pictures attacked by FGSM and by PGD, for each epsilon.
 
     Args:
@@ -94,30 +116,24 @@ def measure_attacks(
         images: (N, C, H, W) uint8.
         loss_of: Which of the pictures -> what the attacks raise, with the labels of those pictures bound into it.
         score: Higher is better; of the attacked pictures, (N, C, H, W) float32.
-        epsilons_px: Bounds on the change of a pixel, in grey values of 255.
-        steps: PGD's steps of 2.5 epsilon / steps each.
-        seed: Of PGD's random starts, the same for each epsilon.
-        batch: Pictures attacked at a time.
-        progress: Told after each score.
-
-    Returns:
-        `clean`; `epsilons_px`; `fgsm` and `pgd`, a score for each epsilon; `pgd_steps`, `seed`, `pictures`.
+        setting: Which attacks.
+        progress: Called after each score.
     """
-    runs = [(epsilon, attack) for epsilon in epsilons_px for attack in ("fgsm", "pgd")]
-    tell = progress or _silent
+    runs = [(epsilon, attack) for epsilon in setting.epsilons_px for attack in ("fgsm", "pgd")]
+    report = progress or _silent
     clean = score(images.astype(np.float32))
-    tell(1, 1 + len(runs), "clean")
-    curves: dict[str, list[float | None]] = {"fgsm": [], "pgd": []}
+    report(1, 1 + len(runs), "clean")
+    curves: dict[str, list[float]] = {"fgsm": [], "pgd": []}
     for done, (epsilon, attack) in enumerate(runs, start=2):
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(setting.seed)
         parts = [
-            _moved(attack, model, pictures, rise, epsilon, steps, generator).cpu().numpy()
-            for pictures, rise in _batches(model, images, loss_of, batch)
+            _moved(attack, model, pictures, rise, epsilon, setting.steps, generator).cpu().numpy()
+            for pictures, rise in _batches(model, images, loss_of, setting.batch)
         ]
-        curves[attack].append(_plain(score(np.concatenate(parts))))
-        tell(done, 1 + len(runs), f"{attack} {epsilon:g}")
-    found = {"clean": _plain(clean), "epsilons_px": [float(epsilon) for epsilon in epsilons_px], **curves}
-    return found | {"pgd_steps": steps, "seed": seed, "pictures": len(images)}
+        curves[attack].append(float(score(np.concatenate(parts))))
+        report(done, 1 + len(runs), f"{attack} {epsilon:g}")
+    epsilons = tuple(float(epsilon) for epsilon in setting.epsilons_px)
+    return AttackScores(clean, epsilons, **curves, pgd_steps=setting.steps, seed=setting.seed, pictures=len(images))
 
 
 def _moved(
@@ -142,22 +158,17 @@ def _batches(
 def _corrupted(
     images: NDArray[np.uint8], name: str, severity: int, seed: int, planes: int | None, kept: Path | None
 ) -> NDArray[np.uint8]:
-    """The corrupted pictures, from the folder where they are there already."""
+    """Return the corrupted pictures, from the folder if they are kept there."""
     if kept is None:
         return corrupt(images, name, severity, seed, planes)
     file = kept / f"{name}-{severity}.npy"
     if not file.exists():
         kept.mkdir(parents=True, exist_ok=True)
-        half = file.with_suffix(".half.npy")  # a run cut off here leaves no file that looks whole
+        half = file.with_suffix(".half.npy")  # a run killed here leaves no file that seems whole
         np.save(half, corrupt(images, name, severity, seed, planes))
         half.replace(file)
     return np.load(file)
 
 
-def _plain(number: float) -> float | None:
-    """The number as JSON can hold it."""
-    return float(number) if math.isfinite(number) else None
-
-
 def _silent(done: int, total: int, what: str) -> None:
-    """Progress that nobody watches."""
+    """Report progress to nobody."""

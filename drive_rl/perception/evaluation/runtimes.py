@@ -17,28 +17,28 @@ Images = NDArray[np.uint8]  # (B, C, H, W)
 Outputs = dict[str, NDArray[Any]]  # one array (B, ...) for each output of the model
 
 
-class Engine(Protocol):
-    """Runs one model; whoever makes it fixes the model, and often the size of a batch."""
+class Runtime(Protocol):
+    """Runs one model, often with batches of one size."""
 
     def __call__(self, images: Images, /) -> Outputs:
-        """Return what the model sees in `images` (B, C, H, W)."""
+        """Return the model's outputs for `images` (B, C, H, W)."""
         ...
 
 
-def eager(model: nn.Module) -> Engine:
-    """Return an engine that runs a copy of `model` as torch does by default, in evaluation mode."""
-    return _engine(still(model))
+def eager(model: nn.Module) -> Runtime:
+    """Return a runtime that runs a copy of `model` as torch does by default, in evaluation mode."""
+    return _runtime(still(model))
 
 
-def compiled(model: nn.Module) -> Engine:
-    """Return an engine that compiles a copy of `model` by torch's inductor, once for each shape it is given.
+def compiled(model: nn.Module) -> Runtime:
+    """Return a runtime that compiles a copy of `model` by torch's inductor, once for each shape it is given.
 
     Weights are frozen into the code, which lets the compiler fold batch norms and reorder weights. Compiling happens
     in the first call: without a C++ compiler, that call raises torch's own error.
     """
     # A class of models has one code object, and after eight versions of it torch would silently go back to eager.
     torch.compiler.reset()
-    return _engine(torch.compile(still(model), dynamic=False, options={"freezing": True}))
+    return _runtime(torch.compile(still(model), dynamic=False, options={"freezing": True}))
 
 
 def still(model: nn.Module) -> nn.Module:
@@ -57,7 +57,7 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _engine(forward: Any) -> Engine:
+def _runtime(forward: Any) -> Runtime:
     def run(images: Images) -> Outputs:
         with torch.inference_mode():
             # A copy: torch cannot share memory with an array that may not be written.

@@ -1,7 +1,7 @@
-"""Where a perception model looks: integrated gradients, Grad-CAM and VisualBackProp, and a score of such maps.
+"""What in a picture a model's output depends on: integrated gradients, Grad-CAM, VisualBackProp, and a score of maps.
 
 It knows a model's outputs and feature maps. It knows nothing of how it was trained. Every method returns (B, H, W)
-float32 >= 0 that sums to 1 in each picture; a picture in which a method sees nothing gets the even map.
+float32 >= 0 that sums to 1 in each picture; a picture in which a method finds nothing gets the even map.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from drive_rl.perception.optional import need
 from drive_rl.sim.sensors.renderer import CLASSES
 
 Scalar = Callable[[Mapping[str, Tensor]], Tensor]
-"""Outputs of a perception model -> (B,), the quantity whose reasons are asked for."""
+"""Outputs of a perception model -> (B,), the output to explain."""
 SCALARS: dict[str, Scalar] = {
     "offset": lambda outputs: outputs["lane"][:, 0],
     "heading": lambda outputs: outputs["lane"][:, 1],
@@ -38,7 +38,7 @@ def attributions(
         model: In evaluation mode.
         images: (B, C, H, W) uint8 or float in [0, 255].
         scalar: What is explained.
-        baseline: The picture that says nothing, same shape; by default black, as in the paper.
+        baseline: The picture without information, same shape; by default black, as in the paper.
         steps: Points of the integral, by Gauss-Legendre.
 
     Returns:
@@ -72,8 +72,8 @@ def grad_cam(model: nn.Module, images: Tensor, scalar: Scalar) -> NDArray[np.flo
 def visual_backprop(model: Any, images: Tensor) -> NDArray[np.float32]:
     """Return VisualBackProp (Bojarski et al. 2016, arXiv 1611.05418, section 3) as a map (B, H, W).
 
-    The mean feature map of each resolution, multiplied together from the coarsest to the finest. It asks for no output:
-    it shows what the encoder lets through. Where the paper scales up by a deconvolution of ones, this interpolates.
+    The mean feature map of each resolution, multiplied together from the coarsest to the finest. It explains no single
+    output: it shows what the encoder lets through. The paper scales up by a deconvolution of ones; this interpolates.
     """
     with torch.no_grad():
         maps = [features.clamp(min=0).mean(dim=1, keepdim=True) for features in model.encoder.maps(images)]
@@ -105,7 +105,7 @@ def on_markings(saliency: NDArray[np.float32], classes: NDArray[np.uint8], margi
     Args:
         saliency: (B, H, W), sums to 1 in each picture.
         classes: (B, H, W) uint8, indices into CLASSES.
-        margin_px: How far around a marking still counts as on it: edges are seen from beside them.
+        margin_px: How far around a marking still counts as on it: networks respond beside an edge, too.
     """
     kernel = np.ones((2 * margin_px + 1, 2 * margin_px + 1), np.uint8)
     markings = (classes == CLASSES.index("marking")).astype(np.uint8)
@@ -125,11 +125,11 @@ def overlay(image: NDArray[np.uint8], saliency: NDArray[np.float32], planes: int
         planes: Channels of a frame: 3 or 1; by default 3 where C is a multiple of 3, else 1.
     """
     planes = planes or (1 if len(image) % 3 else 3)
-    seen = np.broadcast_to(image[-planes:], (3, *image.shape[1:])).transpose(1, 2, 0)
+    picture = np.broadcast_to(image[-planes:], (3, *image.shape[1:])).transpose(1, 2, 0)
     top = max(float(np.percentile(saliency, 99.5)), float(np.finfo(np.float32).tiny))
     strength = np.clip(saliency / top, 0, 1)[..., None]  # (H, W, 1)
     colours = cv2.applyColorMap((255 * strength).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    grey = seen.mean(axis=2, keepdims=True)
+    grey = picture.mean(axis=2, keepdims=True)
     return ((1 - 0.8 * strength) * grey + 0.8 * strength * colours).round().astype(np.uint8)
 
 

@@ -1,10 +1,11 @@
 """Image encoders, one family for perception models and policies: pictures -> a feature vector, and feature maps.
 
-It knows pixels. It knows nothing of what is read from the features, nor of worlds. Encoders take uint8 pictures, or
+It knows pixels. It knows nothing of the heads that read the features, nor of worlds. Encoders take uint8 pictures, or
 floats in [0, 255], and scale to [0, 1] themselves.
 """
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,10 +47,10 @@ class Encoder(nn.Module):
         """Return the features (B, features), and the maps that `maps` returns, of one pass."""
         x, found = scaled(images), dict[tuple[int, ...], Tensor]()
         for layer in _flattened(self.trunk):
-            seen = layer.backbone(x) if isinstance(layer, _Timm) else [layer(x)]
-            x = seen[-1]
+            outputs = layer.backbone(x) if isinstance(layer, _Timm) else [layer(x)]
+            x = outputs[-1]
             if x.dim() == 4 and not isinstance(layer, Contrast):
-                found |= {tuple(each.shape[2:]): each for each in seen}
+                found |= {tuple(each.shape[2:]): each for each in outputs}
         return self.head(x), list(found.values())
 
 
@@ -59,7 +60,7 @@ def scaled(images: Tensor) -> Tensor:
 
 
 def layers_of(encoder: EncoderSpec, shape: tuple[int, int, int], frames: int) -> tuple[nn.Module, nn.Module]:
-    """Return a family's convolutions, ending in a flat vector, and the layers that make features of it.
+    """Return an encoder's convolutions, ending in a flat vector, and the layers that turn it into features.
 
     Raises:
         DriveRLError: one side is below 16 pixels, or the family is not installed.
@@ -73,13 +74,14 @@ def layers_of(encoder: EncoderSpec, shape: tuple[int, int, int], frames: int) ->
     kind, _, name = encoder.kind.partition(":")
     if (extension := find("encoder", kind)) is not None:
         return _of_plugin(extension, encoder.features, shape)
-    trunk = _timm(name, channels) if kind == "timm" else _TRUNKS[kind](channels, height, width)
-    if kind == "small":
+    family = ENCODERS[kind] if kind != "timm" else Family(lambda channels, *_: _timm(name, channels))
+    trunk = family.trunk(channels, height, width)
+    if family.contrast:
         trunk = nn.Sequential(Contrast(frames), trunk)
     training = trunk.training
     with torch.no_grad():
         flat = trunk.eval()(torch.zeros(1, channels, height, width)).shape[1]
-    return trunk.train(training), _HEADS.get(kind, _one_layer)(flat, encoder.features)
+    return trunk.train(training), family.head(flat, encoder.features)
 
 
 def _of_plugin(extension: Extension, features: int, shape: tuple[int, int, int]) -> tuple[nn.Module, nn.Module]:
@@ -136,10 +138,10 @@ class Contrast(nn.Module):
         """Return as many planes as came in, the newest frame last."""
         planes = pixels.shape[1] // self.frames
         newest = pixels[:, -planes:]
-        ground = newest[:, :, 3 * newest.shape[2] // 10 :: 2, ::2]  # every fourth pixel says enough
+        ground = newest[:, :, 3 * newest.shape[2] // 10 :: 2, ::2]  # every fourth pixel is enough
         variance, mean = torch.var_mean(ground, dim=(1, 2, 3), keepdim=True)
-        seen = torch.cat((pixels[:, planes:] - pixels[:, :-planes], newest - mean), dim=1)
-        return seen.mul_(self.gain).clamp_(-1, 1).mul_(1 / (variance.sqrt() + 0.02))
+        contrast = torch.cat((pixels[:, planes:] - pixels[:, :-planes], newest - mean), dim=1)
+        return contrast.mul_(self.gain).clamp_(-1, 1).mul_(1 / (variance.sqrt() + 0.02))
 
 
 def _small(channels: int, height: int, width: int) -> nn.Module:
@@ -227,7 +229,7 @@ class _BasicBlock(nn.Module):
 
 
 def _resnet18(channels: int, height: int, width: int) -> nn.Module:
-    """ResNet-18 (He et al. 2016, arXiv 1512.03385); where in the picture something is is kept, not averaged away."""
+    """ResNet-18 (He et al. 2016, arXiv 1512.03385), without its average pooling: positions in the picture are kept."""
     layers: list[nn.Module] = [nn.Conv2d(channels, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
     layers += [nn.MaxPool2d(3, 2, 1)]
     before = 64
@@ -238,9 +240,9 @@ def _resnet18(channels: int, height: int, width: int) -> nn.Module:
 
 
 def _unet(channels: int, height: int, width: int) -> nn.Module:
-    """The contracting half of a compact U-Net (Ronneberger et al. 2015, arXiv 1505.04597); `decoder` has the other.
+    """The contracting half of a compact U-Net (Ronneberger et al. 2015, arXiv 1505.04597); see `heads.Decoder`.
 
-    The first convolution halves the picture already.
+    The first convolution already halves the picture.
     """
     layers: list[nn.Module] = []
     for out in (16, 32, 48, 64):
@@ -250,7 +252,7 @@ def _unet(channels: int, height: int, width: int) -> nn.Module:
 
 
 class _Squeeze(nn.Module):
-    """A map of few channels, flattened: it keeps where things are, and the vector short."""
+    """A map of few channels, flattened: positions are kept, and the vector is short."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -290,12 +292,20 @@ def _timm(name: str, channels: int) -> nn.Module:
     return nn.Sequential(_Timm(backbone), nn.Flatten())
 
 
-_TRUNKS: dict[str, Callable[[int, int, int], nn.Module]] = {
-    "small": _small,
-    "nature": _nature,
-    "impala": _impala,
-    "pilotnet": _pilotnet,
-    "resnet18": _resnet18,
-    "unet": _unet,
+class Family(NamedTuple):
+    """How the encoders of one family are built."""
+
+    trunk: Callable[[int, int, int], nn.Module]  # channels, height, width -> convolutions, ending in a flat vector
+    head: Callable[[int, int], nn.Module] = _one_layer  # length of that, features -> the layers after it
+    contrast: bool = False  # whether pictures go through `Contrast` first
+
+
+ENCODERS: dict[str, Family] = {
+    "small": Family(_small, contrast=True),
+    "nature": Family(_nature),
+    "impala": Family(_impala),
+    "pilotnet": Family(_pilotnet, _pilotnet_head),
+    "resnet18": Family(_resnet18),
+    "unet": Family(_unet),
 }
-_HEADS: dict[str, Callable[[int, int], nn.Module]] = {"pilotnet": _pilotnet_head}
+"""Every family by name, for perception models and for policies; `encoder.kind` in specs."""

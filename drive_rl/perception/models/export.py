@@ -1,6 +1,6 @@
 """A trained perception model as a folder of `agents/`: weights, spec, what was measured, manifest and model card.
 
-It knows the folder's files, the same as a driver's; none is a pickle. It does not know how models learn or are scored.
+It knows the folder's files, the same as a driver's; none is a pickle. It does not know training or scoring.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from drive_rl.run.storage.manifest import write_manifest
 from drive_rl.run.storage.tensors import write_tensors
 
 DRIVES = "drive.json"
-"""Scores of a car that drives by the model, beside `eval.json`, which tells how well it sees."""
+"""Scores of a car that drives by the model; `eval.json` beside it has the model's own scores on pictures."""
 
 _FIX = "take another run"
 
@@ -49,7 +49,7 @@ def write_model(
     Args:
         trained: The model.
         folder: Where to; an older folder there is replaced.
-        measured: Further files, name -> what they shall hold as JSON.
+        measured: Further files, name -> their content, written as JSON.
         card: The model card.
     """
     with write_directory(folder) as new:
@@ -59,13 +59,13 @@ def write_model(
             write_json(new / name, value)
         if card is not None:
             write_text(new / "README.md", card)
-        write_manifest(new, {"algorithm": "perception", "num_frames": _frames(trained)})
+        write_manifest(new, {"algorithm": "perception", "num_samples": _samples(trained)})
         write_plugins(new, copies(trained.spec))
 
 
-def _frames(trained: Trained) -> int:
-    """Return how many pictures a model has learned from."""
-    return int(read_json(trained.weights.parent / "manifest.json", _FIX)["num_frames"])
+def _samples(trained: Trained) -> int:
+    """Return the number of pictures that a model has learned from."""
+    return int(read_json(trained.weights.parent / "manifest.json", _FIX)["num_samples"])
 
 
 def _card(name: str, trained: Trained, measured: Mapping[str, Any]) -> str:
@@ -78,13 +78,13 @@ def _card(name: str, trained: Trained, measured: Mapping[str, Any]) -> str:
         "",
         f"A perception model of the world `{world.name}` ({world.description}).",
         "",
-        f"- sees: {camera.frame_stack} {camera.channels} frames of {camera.width_px}x{camera.height_px} px",
-        f"- tells: {', '.join(model.heads)}",
+        f"- input: {camera.frame_stack} {camera.channels} frames of {camera.width_px}x{camera.height_px} px",
+        f"- predicts: {', '.join(model.heads)}",
         f"- encoder: {model.encoder.kind}, {model.encoder.features} features; {weights:,} weights in all",
-        f"- learned: {_learned(spec, _frames(trained))}",
+        f"- learned from: {_learned(spec, _samples(trained))}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
         "",
-        *_seen(measured.get("eval.json")),
+        *_validation_lines(measured.get("eval.json")),
         *score_lines(measured.get(DRIVES), "Scores of a car driven by it, of"),
         *([f"Drive by it: `drive-rl eval {name}`, `drive-rl render {name}`.", ""] if "lane" in model.heads else []),
         "Made for this simulator's roads. It knows no other traffic, and is not fit to drive a real vehicle.",
@@ -92,14 +92,14 @@ def _card(name: str, trained: Trained, measured: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _learned(spec: PerceptionSpec, frames: int) -> str:
+def _learned(spec: PerceptionSpec, samples: int) -> str:
     source = "rendered on the train roads" if spec.data.folder is None else f"of {Path(spec.data.folder).name}"
     start = "" if spec.model.init_from is None else f", from the encoder of {Path(spec.model.init_from).name}"
     labels = "without labels" if spec.fit.task != "labels" else "with labels"
-    return f"{frames:,} pictures {source}, {labels}, seed {spec.seed}{start}"
+    return f"{samples:,} pictures {source}, {labels}, seed {spec.seed}{start}"
 
 
-def _seen(scores: Any) -> list[str]:
+def _validation_lines(scores: Any) -> list[str]:
     """Return the lines of a run's `eval.json`."""
     if not isinstance(scores, dict):
         return []

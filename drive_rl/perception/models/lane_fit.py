@@ -1,7 +1,7 @@
-"""Curves through told lines: columns in the picture -> where the car is on the road, by least squares.
+"""Curves through predicted lines: columns in the picture -> where the car is on the road, by least squares.
 
 It knows the camera as it should be mounted and the lanes' width. What it finds is near the truth and easy to learn
-from; the mount's errors and what of a bend is no such curve are left to whoever reads it.
+from; the mount's errors, and bends that no such curve fits, are left to the head that reads it.
 """
 
 import math

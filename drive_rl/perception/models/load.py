@@ -20,7 +20,7 @@ _NEEDED = ("weights.safetensors",)
 
 @dataclass(frozen=True)
 class Trained:
-    """A perception model that has learned."""
+    """A trained perception model."""
 
     name: str
     spec: PerceptionSpec
@@ -41,8 +41,8 @@ def load_trained(name: str) -> Trained:
     spec_path, folder = _find(name)
     if not is_perception_spec(spec_path):
         raise DriveRLError(
-            f"{name}: is a driver, which tells no lane state or masks; expected a perception model; fix: name one of"
-            f" {', '.join(known_models()) or 'your own, made by `drive-rl perception fit`'}"
+            f"{name}: is a driver, which predicts neither lane state nor masks; expected a perception model; fix: name"
+            f" one of {', '.join(known_models()) or 'your own, made by `drive-rl perception fit`'}"
         )
     spec = read_perception(spec_path)
     weights = folder / "weights.safetensors"

@@ -23,7 +23,7 @@ def reliability(probabilities: Floats, truth: Ints, *, ignore: int, bins: int = 
 
     probabilities (B, K, ...), in [0, 1] and summing to 1 over K; truth (B, ...), `ignore` where unknown. The prediction
     is the likeliest class, its probability the confidence; bin m holds ((m - 1) / bins, m / bins]. Tables add up over
-    batches. Raises DriveRLError if the shapes do not fit or if these are no probabilities (but logits, say).
+    batches. Raises DriveRLError if the shapes do not fit or if these are not probabilities (but, for example, logits).
     """
     probabilities, truth = np.asarray(probabilities), np.asarray(truth)
     if probabilities.shape[:1] + probabilities.shape[2:] != truth.shape:

@@ -28,7 +28,7 @@ def confusion(predicted: Ints, truth: Ints, classes: int, *, ignore: int) -> NDA
     """(K, K) counts: row the true class, column the predicted one; places whose truth is `ignore` are left out.
 
     predicted, truth: class indices of the same shape, whatever it is. Raises DriveRLError for another shape or an
-    index that is no class.
+    index that is not a class.
     """
     predicted, truth = np.asarray(predicted), np.asarray(truth)
     if predicted.shape != truth.shape:

@@ -21,7 +21,7 @@ class FieldError(NamedTuple):
 def lane_errors(
     predicted: NDArray[np.floating], truth: NDArray[np.floating], fields: Sequence[str]
 ) -> dict[str, FieldError]:
-    """Mean absolute error of `predicted` (N, F) against `truth` (N, F), by field name (`frames.LANE_FIELDS`).
+    """Mean absolute error of `predicted` (N, F) against `truth` (N, F), by field name (such as `samples.LANE_FIELDS`).
 
     NaN labels are left out. A field in radians stands there twice: ``heading_error_rad`` and, in degrees,
     ``heading_error_deg``. A prediction that is not finite makes its field's error infinite or NaN; it is not left out.

@@ -2,7 +2,7 @@
 
 The Hungarian method (Kuhn 1955; Munkres 1957) with a tolerance: an edge within 0.01 of the best counts as best, and the
 first such is taken. So the sum need not be the greatest, and an exact solver (scipy's) gives other counts when two
-predictions are about equally good and the threshold lies between them. Official numbers include this; so do ours.
+predictions are about equally good and the threshold lies between them. Published numbers include this; so do ours.
 """
 
 import numpy as np

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
 
-Lanes = Sequence[Sequence[float]] | NDArray[np.floating]
+Lanes = Sequence[Sequence[float] | NDArray[np.floating]] | NDArray[np.floating]
 Floats = NDArray[np.float64]
 
 PIXEL_THRESHOLD = 20.0  # [px] across the lane
@@ -34,7 +34,7 @@ class TuSimpleScore(NamedTuple):
 def score_picture(
     predicted: Lanes, truth: Lanes, h_samples: Sequence[float], run_time_ms: float = 0.0
 ) -> TuSimpleScore:
-    """One picture by the official rule.
+    """Score one picture.
 
     predicted (P, R), truth (T, R): columns [px] where each lane meets the R rows `h_samples` [px]; negative: not there.
 

@@ -1,1 +1,1 @@
-"""How perception models learn."""
+"""Training perception models: objectives, the loop, checkpoints."""

@@ -1,4 +1,4 @@
-"""What a model learns: labels, or without any, by comparing two views of a picture. One `Objective` for each task.
+"""What a model learns from: labels, or without any, two views of each picture. One `Objective` for each task.
 
 It knows models and labels. It does not know optimizers, files, or when to stop.
 """
@@ -10,27 +10,28 @@ from torch import Tensor, nn
 
 from drive_rl.config.perception_spec import FitSpec
 from drive_rl.perception.data.augment import augmented, make_augmentation
-from drive_rl.perception.data.samples import Frames
-from drive_rl.perception.models.perception_model import LaneOfLines, PerceptionModel, Predictions
+from drive_rl.perception.data.samples import Samples
+from drive_rl.perception.models.heads import LaneOfLines, Predictions
+from drive_rl.perception.models.perception_model import PerceptionModel
 from drive_rl.perception.training.losses import Labels, label_losses, lane_losses
 
 _LINE_NOISE = 0.003  # columns / width
-_LINE_LOSS = 0.15  # chance that an anchor is not known
+_LINE_DROP = 0.15  # chance that an anchor is hidden
 
 Losses = dict[str, Tensor]
 
 
 class Objective(Protocol):
-    """Teaches a model; `extra` holds layers that learn beside it and are thrown away afterwards."""
+    """The losses of a task; `extra` holds layers that learn beside the model and are thrown away afterwards."""
 
     extra: nn.Module
 
     def losses(
-        self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool
+        self, model: PerceptionModel, images: Tensor, samples: Samples, training: bool
     ) -> tuple[Losses, Predictions]:
-        """Return the losses on pictures (B, C, H, W), floats in [0, 255], and what heads that learn tell of them.
+        """Return the losses on pictures (B, C, H, W), floats in [0, 255], and the predictions of heads that learn.
 
-        The sum of the losses is to become small.
+        The sum of the losses is minimised.
         """
         ...
 
@@ -44,20 +45,21 @@ class FromLabels:
         self._augmentation = make_augmentation() if fit.augment else None
 
     def losses(
-        self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool
+        self, model: PerceptionModel, images: Tensor, samples: Samples, training: bool
     ) -> tuple[Losses, Predictions]:
-        """Return a loss for each head, and what the heads tell."""
+        """Return a loss for each head, and the heads' predictions."""
         if training and self._augmentation is not None:
             images = augmented(self._augmentation, images)
-        labels, seen = Labels(frames, images.device), model(images)
-        losses = label_losses(seen, labels, self._fit.lane_loss)
-        if training and isinstance(model.lane, LaneOfLines) and frames.lined.all():
-            # a head that reads lines learns from true ones, too: told ones are wrong at first
+        labels, predictions = Labels(samples, images.device), model(images)
+        losses = label_losses(predictions, labels, self._fit.lane_loss)
+        head = model.lane_head
+        if training and isinstance(head, LaneOfLines) and samples.lined.all():
+            # a head that reads lines learns from true ones, too: predicted ones are wrong at first
             lines = labels.lines + _LINE_NOISE * torch.randn_like(labels.lines)
-            trusted = torch.isfinite(lines) & (torch.rand_like(lines) > _LINE_LOSS)
-            read = model.lane.read(torch.nan_to_num(lines), trusted.float())
-            losses["lane_of_lines"] = lane_losses(read, labels.lane, self._fit.lane_loss)["lane"]
-        return losses, seen
+            trusted = torch.isfinite(lines) & (torch.rand_like(lines) > _LINE_DROP)
+            state = head.read(torch.nan_to_num(lines), trusted.float())
+            losses["lane_of_lines"] = lane_losses(state, labels.lane, self._fit.lane_loss)["lane"]
+        return losses, predictions
 
 
 def make_objective(fit: FitSpec, model: PerceptionModel) -> Objective:
@@ -70,5 +72,5 @@ def make_objective(fit: FitSpec, model: PerceptionModel) -> Objective:
 
 
 def total(losses: Losses) -> Tensor:
-    """Return what is to become small."""
+    """Return the sum of the losses, which is minimised."""
     return torch.stack(list(losses.values())).sum()

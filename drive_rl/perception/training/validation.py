@@ -1,17 +1,20 @@
-"""Looks at held-out roads while a model learns: what they say, which was best, and whether anything is still gained."""
+"""Validation on held-out pictures while a model learns: its scores, which was best, and whether anything is gained."""
 
 import math
 import time
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.samples import LANE_FIELDS, UNKNOWN_CLASS, Frames
+from drive_rl.perception.data.samples import LANE_FIELDS, UNKNOWN_CLASS, Samples
+from drive_rl.perception.models.heads import Predictions
 from drive_rl.perception.models.perception_model import PerceptionModel
-from drive_rl.perception.training.objectives import Objective, total
+from drive_rl.perception.training.objectives import Losses, Objective, total
 from drive_rl.run.storage.manifest import Count
 from drive_rl.run.storage.schema import Table
 from drive_rl.sim.sensors.renderer import EGO_LANE
@@ -19,88 +22,114 @@ from drive_rl.sim.sensors.renderer import EGO_LANE
 _BATCH = 64
 
 
-class Look(Table):
-    """One look at held-out roads after so many pictures."""
+class Validation(Table):
+    """The scores on held-out pictures, after learning from so many."""
 
-    frames: Count
-    scores: dict[str, float]  # `loss` is to become small; the others are for people
+    samples: Count
+    scores: dict[str, float]  # `loss` is minimised; the others are for people
 
     def __str__(self) -> str:
         """Return the scores for people."""
         return ", ".join(f"{name} {value:.4g}" for name, value in self.scores.items())
 
 
-class Looks(Table):
-    """How many looks there were, the best of them, how many since have gained nothing, and the seconds spent."""
+class ValidationHistory(Table):
+    """How many validations there were, the best of them, how many since have gained nothing, and the seconds spent."""
 
     model_config = ConfigDict(frozen=False)
 
     count: Count = 0
-    best: Look | None = None
+    best: Validation | None = None
     since_best: Count = 0
     wall_s: Annotated[float, Field(ge=0)] = 0.0
     _tick: float = PrivateAttr(default_factory=time.perf_counter)
 
     @property
     def best_number(self) -> int:
-        """Which look was the best, counted from 1; 0: there was none."""
+        """Which validation was the best, counted from 1; 0: there was none."""
         return self.count - self.since_best
 
     def start(self) -> None:
         """Start the clock."""
         self._tick = time.perf_counter()
 
-    def add(self, look: Look) -> bool:
-        """Take a look in; return whether it is the best."""
+    def add(self, validation: Validation) -> bool:
+        """Add a validation; return whether it is the best."""
         now = time.perf_counter()
         self.wall_s += now - self._tick
         self._tick = now
-        better = self.best is None or look.scores["loss"] < self.best.scores["loss"]
+        better = self.best is None or validation.scores["loss"] < self.best.scores["loss"]
         self.count += 1
-        self.best, self.since_best = (look, 0) if better else (self.best, self.since_best + 1)
+        self.best, self.since_best = (validation, 0) if better else (self.best, self.since_best + 1)
         return better
 
     def stalled(self, patience: int | None) -> bool:
-        """Whether nothing was gained in `patience` looks."""
+        """Whether the last `patience` validations gained nothing."""
         return patience is not None and self.since_best >= patience
 
 
-def look_at(model: PerceptionModel, objective: Objective, val: Frames, frames: int) -> Look:
-    """Return what a model makes of held-out pictures: its losses, and for people errors of the lane and the IoU.
+@dataclass
+class _Sums:
+    """Sums over the validation pictures."""
+
+    total: int
+    losses: dict[str, float] = field(default_factory=dict)
+    lane_errors: list[NDArray[np.float32]] = field(default_factory=list)
+    inter: int = 0
+    union: int = 0
+
+    def add(self, losses: Losses, predictions: Predictions, part: Samples) -> None:
+        """Add a batch."""
+        for name, value in losses.items():
+            self.losses[name] = self.losses.get(name, 0.0) + float(value) * len(part) / self.total
+        if "lane" in predictions:
+            self.lane_errors.append(predictions["lane"].cpu().numpy() - part.lane)
+        if "classes" in predictions:
+            ego_lane = predictions["classes"].argmax(1).cpu().numpy() == EGO_LANE
+            true, known = part.classes == EGO_LANE, part.classes != UNKNOWN_CLASS
+            self.inter += int((ego_lane & true).sum())
+            self.union += int(((ego_lane | true) & known).sum())
+
+    def scores(self) -> dict[str, float]:
+        """Return the losses, and for people errors of the lane and the ego lane's IoU."""
+        losses = dict(self.losses)
+        scores = {"loss": losses.pop("loss")}
+        scores |= {} if len(losses) == 1 else {f"{name}_loss": value for name, value in losses.items()}
+        if self.lane_errors and np.isfinite(np.concatenate(self.lane_errors)).any(axis=0).all():
+            errors = np.nanmean(np.abs(np.concatenate(self.lane_errors)), axis=0)
+            scores |= {f"{name}_mae": float(value) for name, value in zip(LANE_FIELDS[:3], errors[:3], strict=True)}
+        if self.union:
+            scores["ego_lane_iou"] = self.inter / self.union
+        return scores
+
+
+def validate(model: PerceptionModel, objective: Objective, val: Samples, samples: int) -> Validation:
+    """Return a model's losses on held-out pictures, and for people errors of the lane and the ego lane's IoU.
+
+    Args:
+        model: The model; it is left in evaluation mode.
+        objective: Its losses.
+        val: The held-out pictures.
+        samples: Pictures that it has learned from.
 
     Raises:
         DriveRLError: its loss is not a number.
     """
     device = next(model.parameters()).device
     model.eval()
-    sums: dict[str, float] = {}
-    lane, inter, union = [], 0, 0
+    sums = _Sums(len(val))
     with torch.no_grad():
         for first in range(0, len(val), _BATCH):
             part = val.take(slice(first, first + _BATCH))
             images = torch.as_tensor(part.images, device=device).float()
-            losses, seen = objective.losses(model, images, part, training=False)
-            losses["loss"] = total(losses)
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(part) / len(val)
-            if "lane" in seen:
-                lane.append(seen["lane"].cpu().numpy() - part.lane)
-            if "classes" in seen:
-                told = seen["classes"].argmax(1).cpu().numpy() == EGO_LANE
-                true, known = part.classes == EGO_LANE, part.classes != UNKNOWN_CLASS
-                inter += int((told & true).sum())
-                union += int(((told | true) & known).sum())
-    scores = {"loss": sums.pop("loss"), **({} if len(sums) == 1 else {f"{k}_loss": v for k, v in sums.items()})}
-    if lane and np.isfinite(np.concatenate(lane)).any(axis=0).all():
-        errors = np.nanmean(np.abs(np.concatenate(lane)), axis=0)
-        scores |= {f"{name}_mae": float(value) for name, value in zip(LANE_FIELDS[:3], errors[:3], strict=True)}
-    if union:
-        scores["ego_lane_iou"] = inter / union
-    check_loss("loss on held-out pictures", scores["loss"], frames)
-    return Look(frames=frames, scores=scores)
+            losses, predictions = objective.losses(model, images, part, training=False)
+            sums.add({**losses, "loss": total(losses)}, predictions, part)
+    scores = sums.scores()
+    check_loss("loss on held-out pictures", scores["loss"], samples)
+    return Validation(samples=samples, scores=scores)
 
 
-def check_loss(name: str, loss: float, frames: int) -> None:
+def check_loss(name: str, loss: float, samples: int) -> None:
     """Refuse a loss that is not a number.
 
     Raises:
@@ -108,6 +137,6 @@ def check_loss(name: str, loss: float, frames: int) -> None:
     """
     if not math.isfinite(loss):
         raise DriveRLError(
-            f"fit: the {name} became {loss} after {frames} pictures; fix: a smaller fit.learning_rate and"
+            f"fit: the {name} became {loss} after {samples} pictures; fix: a smaller fit.learning_rate and"
             " fit.learning_rate_end; what was saved before is kept"
         )

@@ -1,7 +1,7 @@
 """VICReg: an encoder learns from pictures without labels (Bardes, Ponce and LeCun 2022, arXiv 2105.04906).
 
-Two views of each picture shall look alike to the encoder (invariance), pictures shall differ (variance), and no two
-numbers shall say the same (covariance). It knows encoders and pictures; it knows no labels.
+The features of two views of a picture must agree (invariance), those of different pictures must differ (variance), and
+no two features may carry the same information (covariance). It knows encoders and pictures; it knows no labels.
 """
 
 import torch
@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drive_rl.perception.data.augment import augmented, make_augmentation
-from drive_rl.perception.data.samples import Frames
-from drive_rl.perception.models.perception_model import PerceptionModel, Predictions
+from drive_rl.perception.data.samples import Samples
+from drive_rl.perception.models.heads import Predictions
+from drive_rl.perception.models.perception_model import PerceptionModel
 
 _WIDTH = 512
 _INVARIANCE, _VARIANCE, _COVARIANCE = 25.0, 25.0, 1.0
@@ -29,9 +30,9 @@ class VicReg:
         self._augmentation = make_augmentation()
 
     def losses(
-        self, model: PerceptionModel, images: Tensor, frames: Frames, training: bool
+        self, model: PerceptionModel, images: Tensor, samples: Samples, training: bool
     ) -> tuple[dict[str, Tensor], Predictions]:
-        """Return the three terms, weighted; no head learns, and so none tells anything."""
+        """Return the three terms, weighted; no head learns, and so there are no predictions."""
         self.extra.train(training)
         views = [self.extra(model.encoder(augmented(self._augmentation, images))) for _ in range(2)]
         invariance = F.mse_loss(views[0], views[1])
@@ -47,7 +48,7 @@ def _variance(view: Tensor) -> Tensor:
 
 
 def _covariance(view: Tensor) -> Tensor:
-    """Return the mean square of what two dimensions have in common, (B, D) -> scalar."""
+    """Return the sum of squared covariances between dimensions over D, (B, D) -> scalar."""
     centred = view - view.mean(dim=0)
     covariance = centred.T @ centred / (len(view) - 1)
     return (covariance**2).sum().sub((covariance.diagonal() ** 2).sum()) / view.shape[1]

@@ -1,4 +1,4 @@
-"""The look of what is drawn for people: colours, type and boxes. Knows nothing of roads or cars.
+"""The style of everything drawn for people: colours, type and boxes. Knows nothing of roads or cars.
 
 Pictures are (H, W, 3) RGB uint8, drawn on in place; positions are pixels (column, row) from the top left.
 """

@@ -1,4 +1,4 @@
-"""Films of a driver: it drives, and what it did becomes frames. Knows drivers and environments; not training."""
+"""Films of a driver: each control step becomes a frame. Knows drivers and environments; not training."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -11,7 +11,7 @@ from drive_rl.drivers.driver import Driver, begin_episodes
 from drive_rl.drivers.evaluate import split_seeds
 from drive_rl.drivers.observations import stacked
 from drive_rl.report.film.canvas import Picture
-from drive_rl.report.film.layout import Stage, Step, newest_picture
+from drive_rl.report.film.layout import Layout, Step, newest_picture
 from drive_rl.report.film.outcome_card import outcome_card
 from drive_rl.report.film.writers import FilmWriter, film_writer
 from drive_rl.run.process.threads import driving
@@ -19,21 +19,21 @@ from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.task.scoring import EpisodeMetrics
 
 CARD_S = 1.2
-"""How long the outcome of an episode stays [s]."""
+"""How long the outcome of an episode is shown [s]."""
 
 
-class Filmed(NamedTuple):
+class FilmProgress(NamedTuple):
     """How far a film is."""
 
     film_s: float
-    """How long it lasts already [s]."""
+    """Its length so far [s]."""
     number: int
-    """Which of its roads is driven, from 1."""
+    """The road being driven, from 1."""
     route_completion: float
-    """How much of that road is driven, in [0, 1]."""
+    """The share of that road driven so far, in [0, 1]."""
 
 
-Progress = Callable[[Filmed], None]
+Progress = Callable[[FilmProgress], None]
 
 
 def render_film(
@@ -47,13 +47,13 @@ def render_film(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[EpisodeMetrics]:
-    """Film episodes in real time, one frame a control step, and return how they were driven.
+    """Film episodes in real time, one frame a control step, and return their metrics.
 
     Args:
         driver: Who drives.
         world: The world to drive in.
         split: Which roads.
-        episodes: How many of them, from the first.
+        episodes: How many, from the first.
         out: The film: `.mp4` (H.264, 1280x720), `.gif` (640x360), or a folder of PNGs (no suffix).
         seeds: Road seeds to film instead of the split's first.
         overwrite: Whether an existing film is replaced.
@@ -61,17 +61,17 @@ def render_film(
 
     Raises:
         DriveRLError: the split has fewer roads; `out` has another suffix, exists or cannot be written. Nothing
-            half-written stays, neither then nor when the film is interrupted.
+            half-written remains, neither then nor after an interrupt.
     """
     roads = split_seeds(split, episodes) if seeds is None else seeds
-    stage = Stage(world, driver.name, driver.observation, len(roads))
+    layout = Layout(world, driver.name, driver.observation, len(roads))
     rows: list[EpisodeMetrics] = []
     with film_writer(out, world.task.control_hz, overwrite) as writer:
         film = _Film(writer, world.task.control_hz, progress)
         env = LaneEnv(world, observation=driver.observation, actions=driver.actions, split=split)
         with closing(env), driving():
             for number, seed in enumerate(roads, start=1):
-                rows.append(_film_episode(driver, env, stage, film, number, seed))
+                rows.append(_film_episode(driver, env, layout, film, number, seed))
     return rows
 
 
@@ -81,7 +81,7 @@ def card_frames(world: WorldSpec) -> int:
 
 
 class _Film:
-    """Hands frames to the writer, and says how far the film is."""
+    """Hands frames to the writer, and reports progress."""
 
     def __init__(self, writer: FilmWriter, frames_per_s: int, progress: Progress | None) -> None:
         self._writer, self._frames_per_s, self._progress = writer, frames_per_s, progress
@@ -95,19 +95,19 @@ class _Film:
         self._writer.add(frame)
         self._frames += 1
         if self._progress is not None:
-            self._progress(Filmed(self._frames / self._frames_per_s, self._number, route_completion))
+            self._progress(FilmProgress(self._frames / self._frames_per_s, self._number, route_completion))
 
 
-def _film_episode(driver: Driver, env: LaneEnv, stage: Stage, film: _Film, number: int, seed: int) -> EpisodeMetrics:
+def _film_episode(driver: Driver, env: LaneEnv, layout: Layout, film: _Film, number: int, seed: int) -> EpisodeMetrics:
     observation, _ = env.reset(seed=seed, options={"road_seed": seed})
     begin_episodes(driver, [0])
-    stage.open(env.episode, number)
+    layout.open(env.episode, number)
     film.begin_episode(number)
     while True:
         action = driver.act(stacked([observation], env.observation_space))[0]
         observation, reward, terminated, truncated, info = env.step(action)
-        seen = newest_picture(observation, env.world)
-        frame = stage.frame(Step(env.car, info["metrics"], reward, seen))
+        picture = newest_picture(observation, env.world)
+        frame = layout.frame(Step(env.car, info["metrics"], reward, picture))
         film.add(frame, info["metrics"]["route_completion"])
         if terminated or truncated:
             break

@@ -1,4 +1,4 @@
-"""The film of a run that has ended, in its own folder. It knows runs and films; it does not know training."""
+"""The film of a finished run, in the run's folder. It knows runs and films; it does not know training."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from drive_rl.run.folder import RunFolder
 
 
 def film_run(run: Path) -> Path | None:
-    """Film one held-out road into a run's `films/`; a film that fails does not undo the training, and is told."""
+    """Film one held-out road into a run's `films/`; a film that fails only prints a line."""
     out = RunFolder(run).films / "val.mp4"
     try:
         driver, world = load_driver(str(run))

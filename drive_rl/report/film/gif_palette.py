@@ -1,4 +1,4 @@
-"""256 colours for a picture: chosen by clusters, applied by a table. Knows nothing of films.
+"""256 colours for a picture: chosen by clustering, applied through a table. Knows nothing of films.
 
 Colours are (n, 3) RGB uint8. Nothing is dithered: moving pictures would flicker and GIFs grow.
 """
@@ -11,12 +11,12 @@ from drive_rl.report.film.canvas import AMBER, BLUE, DIM, GREEN, GROUND, PANEL, 
 from drive_rl.report.film.road_map import speed_colours
 
 _COLOURS = 256
-_BITS = 6  # of each channel that the table looks at
+_BITS = 6  # of each channel that the table uses
 _SAMPLES = 12_000
 
 
 class Palette:
-    """The colours of a picture and of everything that later frames draw."""
+    """The colours of a picture and of everything that later frames may draw."""
 
     def __init__(self, picture: Picture) -> None:
         fixed = np.concatenate([np.array([AMBER, BLUE, DIM, GREEN, GROUND, PANEL, RED, RULE, TEXT]), _text_shades()])
@@ -36,7 +36,7 @@ class Palette:
 
 
 def _text_shades() -> NDArray[np.float64]:
-    """Return the shades between text and its ground, which smoothed letters are made of."""
+    """Return the shades between text and its ground that smoothed letters consist of."""
     ends = ((GROUND, TEXT), (GROUND, DIM), (PANEL, BLUE), (PANEL, AMBER), (PANEL, GREEN), (GROUND, RED))
     return np.concatenate([np.linspace(a, b, 8)[1:-1] for a, b in ends])
 

@@ -1,6 +1,6 @@
 """One frame of a film: the driver's camera, the chase view, the map, and the last seconds as plots.
 
-It knows what an environment tells of a step; it does not know who drives, nor where frames go.
+It knows what an environment returns for a step; it does not know who drives, nor where frames go.
 """
 
 import math
@@ -37,7 +37,7 @@ from drive_rl.sim.vehicle import CarState
 WIDTH_PX, HEIGHT_PX = 1280, 720
 
 DRIVER = Box(16, 68, 784, 490)
-"""Where the driver's view lies."""
+"""The place of the driver's view."""
 
 _CHASE = Box(816, 68, 448, 234)
 _FOLLOWER = CHASE.model_copy(
@@ -46,28 +46,28 @@ _FOLLOWER = CHASE.model_copy(
 _MAP = Box(816, 330, 448, 228)
 _STRIP = [Box(16 + 316 * i, 588, 300, 116) for i in range(4)]
 _HISTORY_S = 10
-_DETAIL = 0.75  # of the driver's view: painting it is half the work, and the lines are smoothed anyway
+_DETAIL = 0.75  # of the driver's view: rendering it is half the work, and its lines are smoothed anyway
 _INSET_PX = 200
 
 
 class Step(NamedTuple):
-    """What one step brought."""
+    """The outcome of one step."""
 
     car: CarState
     metrics: dict[str, float]
     """`info["metrics"]` of the environment."""
     reward: float
-    seen: NDArray[np.uint8] | None
-    """The newest picture the driver was given, (C, H, W) uint8; None if it is given none."""
+    picture: NDArray[np.uint8] | None
+    """The newest picture in the driver's observation, (C, H, W) uint8; None if it holds none."""
 
 
-class Stage:
+class Layout:
     """Composes the frames of a film, (720, 1280, 3) RGB uint8.
 
     Args:
         world: The world driven in.
         driver: The driver's name.
-        observation: What the driver is given.
+        observation: The driver's observation.
         episodes: How many episodes the film shows.
     """
 
@@ -107,21 +107,21 @@ class Stage:
         _CHASE.of(frame)[:] = chase_view(world, episode, car, _FOLLOWER)
         self._map.drive(car)
         self._map.show(_MAP.of(frame), car)
-        if step.seen is not None:
-            _draw_seen(frame, step.seen)
+        if step.picture is not None:
+            _draw_inset(frame, step.picture)
         self._draw_plots(frame, step)
         _draw_facts(frame, _STRIP[3], step.metrics)
         return frame
 
     def _draw_ground(self, driver: str, observation: Observation) -> Picture:
-        """Draw what stays the same through the film."""
+        """Draw what stays the same throughout the film."""
         ground = blank(WIDTH_PX, HEIGHT_PX)
         driver = _shortened(driver, 480, 22, 700)
         write(ground, driver, 16, 34, 22, TEXT, 700)
         write(ground, _shortened(f"in {self._world.name}", 300, 18), 16 + text_width(driver, 22, 700) + 10, 34, 18, DIM)
-        given = {"state": "the driver is given the lane state, not this picture"}.get(observation, "")
+        camera_note = {"state": "the driver is given the lane state, not this picture"}.get(observation, "")
         for box, name, note in (
-            (DRIVER, "Driver's camera", given),
+            (DRIVER, "Driver's camera", camera_note),
             (_CHASE, "From behind", ""),
             (_MAP, "Map, north up", ""),
             (_STRIP[0], f"Speed, {_HISTORY_S} s", ""),
@@ -164,7 +164,7 @@ class Stage:
 
 
 def _shortened(text: str, width_px: int, size: int, weight: int = 400) -> str:
-    """Return a text that is no wider than `width_px`, its end cut off if need be."""
+    """Return a text no wider than `width_px`, its end cut off if necessary."""
     if text_width(text, size, weight) <= width_px:
         return text
     while text and text_width(f"{text}…", size, weight) > width_px:
@@ -172,9 +172,9 @@ def _shortened(text: str, width_px: int, size: int, weight: int = 400) -> str:
     return f"{text}…"
 
 
-def _draw_seen(frame: Picture, seen: NDArray[np.uint8]) -> None:
-    """Draw what the driver is given, pixel by pixel, into the sky of its view."""
-    height, width = seen.shape[1:]
+def _draw_inset(frame: Picture, observed: NDArray[np.uint8]) -> None:
+    """Draw the picture of the driver's observation, pixel by pixel, into the sky of its view."""
+    height, width = observed.shape[1:]
     scale = max(1, _INSET_PX // width) if width <= _INSET_PX else _INSET_PX / width
     size = round(width * scale), round(height * scale)
     inset = Box(DRIVER.right - size[0] - 10, DRIVER.y + 10, *size)
@@ -183,7 +183,7 @@ def _draw_seen(frame: Picture, seen: NDArray[np.uint8]) -> None:
     left = inset.right - room
     fill(frame, Box(left - 2, inset.y - 2, room + 4, inset.height + 24), GROUND)
     how = cv2.INTER_NEAREST if scale >= 1 else cv2.INTER_AREA
-    picture = cv2.resize(np.ascontiguousarray(seen.transpose(1, 2, 0)), size, interpolation=how)
+    picture = cv2.resize(np.ascontiguousarray(observed.transpose(1, 2, 0)), size, interpolation=how)
     inset.of(frame)[:] = picture.reshape(size[1], size[0], -1)
     write(frame, caption, left + 4, inset.bottom + 16, 13, TEXT)
 
@@ -193,7 +193,7 @@ def _side(value: float) -> str:
 
 
 def _draw_facts(frame: Picture, box: Box, metrics: dict[str, float]) -> None:
-    """Draw the numbers of the moment and how much of the route is behind."""
+    """Draw the current numbers and how much of the route is done."""
     left, right = box.x + 14, box.right - 14
     write(frame, f"{3.6 * metrics['speed_mps']:.0f}", left, box.y + 44, 40, TEXT, 700)
     speed_width = text_width(f"{3.6 * metrics['speed_mps']:.0f}", 40, 700)
@@ -209,7 +209,7 @@ def _draw_facts(frame: Picture, box: Box, metrics: dict[str, float]) -> None:
 
 
 def newest_picture(observation: Any, world: WorldSpec) -> NDArray[np.uint8] | None:
-    """Return the newest picture (C, H, W) of one observation, or None if it holds none."""
+    """Return the newest picture (C, H, W) of one observation, or None if it holds no picture."""
     camera = observation.get("camera") if isinstance(observation, dict) else observation
     if camera is None or np.ndim(camera) != 3:
         return None

@@ -1,4 +1,4 @@
-"""The card that ends an episode of a film: its outcome in words and numbers. Knows scores, not who drove."""
+"""The card at the end of an episode of a film: its outcome in words and numbers. Knows scores, not who drove."""
 
 from drive_rl.report.film.canvas import AMBER, DIM, GREEN, GROUND, RED, TEXT, Box, Colour, Picture, fill, write
 from drive_rl.report.film.layout import DRIVER

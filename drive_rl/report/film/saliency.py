@@ -1,4 +1,4 @@
-"""Where a model looks, as pictures: stills side by side, or a film along a road; and its score. Knows no training."""
+"""Saliency as pictures: stills side by side, or a film along a road; and its share on markings. Knows no training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from drive_rl.config.spec import SPLITS, Split
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import along_road, held_out
-from drive_rl.perception.data.samples import Frames
+from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.evaluation.saliency import (
     SCALARS,
     Share,
@@ -37,33 +37,33 @@ Saliency = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Looked:
-    """How much of a model's looking is on lane markings, mean over pictures."""
+class MarkingSaliency:
+    """How much of the saliency lies on lane markings, mean over pictures."""
 
     saliency: float  # share of the saliency that lies on markings
     pixels: float  # share of the pixels that do
 
     @property
     def lift(self) -> float:
-        """How many times as often as chance."""
+        """The share of saliency over the share of pixels: 1 is chance."""
         return self.saliency / self.pixels
 
 
-def look(
+def explain(
     trained: Trained, split: Split, count: int, scalar: str, out: Path, overwrite: bool = False
-) -> dict[str, Looked]:
-    """Write where a model looks to `out`; return for each method how much of that is on lane markings.
+) -> dict[str, MarkingSaliency]:
+    """Write saliency maps of a model's output to `out`; return for each method how much lies on lane markings.
 
     Args:
         trained: The model.
-        split: Which roads: stills of the first ones, a film of the first one.
+        split: Which roads: stills are of the first ones, a film is of the first.
         count: Pictures.
-        scalar: A key of `saliency.SCALARS`: the output that is explained. VisualBackProp explains none.
+        scalar: Key of `saliency.SCALARS`, the output to explain; VisualBackProp is of the encoder alone.
         out: `.png` for stills; `.mp4` or `.gif` for a film.
         overwrite: Whether an existing file is replaced.
 
     Raises:
-        DriveRLError: the model does not tell the scalar, or `out` has another suffix or exists.
+        DriveRLError: the model does not predict the scalar, or `out` has another suffix or exists.
     """
     if _NEEDS[scalar] not in trained.spec.model.heads:
         raise DriveRLError(
@@ -74,9 +74,9 @@ def look(
         raise DriveRLError(f"{out}: expected .png for stills, or .mp4 or .gif for a film")
     still = out.suffix == ".png"
     world, data = trained.spec.world, trained.spec.data
-    frames = held_out(world, data, split, count) if still else along_road(world, SPLITS[split][0], count)
-    maps = _maps(trained, frames, scalar)
-    pictures = [_tiles(trained, frames, maps, i) for i in range(len(frames))]
+    samples = held_out(world, data, split, count) if still else along_road(world, SPLITS[split][0], count)
+    maps = _maps(trained, samples, scalar)
+    pictures = [_tiles(trained, samples, maps, i) for i in range(len(samples))]
     if still:
         sheet = np.vstack([_side_by_side(tiles, 4, _STILL_PX) for tiles in pictures])
         write_bytes(out, cv2.imencode(".png", sheet[:, :, ::-1])[1].tobytes())
@@ -85,28 +85,28 @@ def look(
             film.begin_episode()
             for tiles in pictures:
                 film.add(_film_frame(_side_by_side(tiles, 2, WIDTH_PX // 2)))
-    return {name: _mean(on_markings(each, frames.classes)) for name, each in maps.items()}
+    return {name: _mean(on_markings(each, samples.classes)) for name, each in maps.items()}
 
 
-def _mean(share: Share) -> Looked:
+def _mean(share: Share) -> MarkingSaliency:
     """Return the mean over the pictures that have markings."""
-    return Looked(float(np.nanmean(share.saliency)), float(np.nanmean(share.pixels)))
+    return MarkingSaliency(float(np.nanmean(share.saliency)), float(np.nanmean(share.pixels)))
 
 
-def _maps(trained: Trained, frames: Frames, scalar: str) -> dict[str, Saliency]:
-    model, asked = trained.model, SCALARS[scalar]
+def _maps(trained: Trained, samples: Samples, scalar: str) -> dict[str, Saliency]:
+    model, output = trained.model, SCALARS[scalar]
     methods: dict[str, Callable[[torch.Tensor], Saliency]] = {
-        "integrated gradients": lambda images: integrated_gradients(model, images, asked),
-        "Grad-CAM": lambda images: grad_cam(model, images, asked),
+        "integrated gradients": lambda images: integrated_gradients(model, images, output),
+        "Grad-CAM": lambda images: grad_cam(model, images, output),
         "VisualBackProp": lambda images: visual_backprop(model, images),
     }
-    parts = [torch.as_tensor(frames.images[first : first + 8]) for first in range(0, len(frames), 8)]
+    parts = [torch.as_tensor(samples.images[first : first + 8]) for first in range(0, len(samples), 8)]
     return {name: np.concatenate([method(part) for part in parts]) for name, method in methods.items()}
 
 
-def _tiles(trained: Trained, frames: Frames, maps: dict[str, Saliency], number: int) -> dict[str, NDArray[np.uint8]]:
+def _tiles(trained: Trained, samples: Samples, maps: dict[str, Saliency], number: int) -> dict[str, NDArray[np.uint8]]:
     """Return a picture and its overlays by name."""
-    image, planes = frames.images[number], trained.spec.world.camera.planes
+    image, planes = samples.images[number], trained.spec.world.camera.planes
     plain = overlay(image, np.zeros(image.shape[1:], np.float32), planes)
     return {"picture": plain} | {name: overlay(image, each[number], planes) for name, each in maps.items()}
 

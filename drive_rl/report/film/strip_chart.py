@@ -1,4 +1,4 @@
-"""A small plot of the last seconds: lines that move from right to left. Knows numbers, not what they mean."""
+"""A small plot of the last seconds, scrolling from right to left. Knows numbers, not what they mean."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _DASH = 3
 
 @dataclass(frozen=True)
 class Axis:
-    """The upright axis: its range, and the values named along it."""
+    """The vertical axis: its range, and its labelled values."""
 
     low: float
     high: float
@@ -26,9 +26,9 @@ class History:
     """One plot.
 
     Args:
-        box: Where it lies.
-        axis: Its upright axis; the other one is time.
-        samples: How many values it is wide.
+        box: Its place.
+        axis: Its vertical axis; the other one is time.
+        samples: Its width in values.
     """
 
     def __init__(self, box: Box, axis: Axis, samples: int) -> None:
@@ -41,7 +41,7 @@ class History:
         self._count = 0
 
     def draw_ground(self, picture: Picture) -> None:
-        """Draw what does not move."""
+        """Draw the static parts."""
         fill(picture, self._box, PANEL)
         for value, label in self._axis.ticks:
             y = float(self._rows(np.array([value]))[0])
@@ -49,12 +49,12 @@ class History:
             write(picture, label, self._plot.x - 6, round(y) + 5, 13, DIM, align="right")
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all values."""
         self._values.clear()
         self._count = 0
 
     def add(self, value: float, target: float = float("nan")) -> None:
-        """Take in the next value, and what it should be."""
+        """Append the next value and its target."""
         self._values.append((value, target))
         self._count += 1
 

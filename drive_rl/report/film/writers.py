@@ -1,4 +1,4 @@
-"""Where a film goes, by its suffix: `.mp4`, `.gif`, or a folder of PNGs. Whole, or not at all.
+"""Writers of films, by suffix: `.mp4`, `.gif`, or a folder of PNGs. A film is written whole or not at all.
 
 It knows frames, (H, W, 3) RGB uint8; it does not know what they show.
 """
@@ -25,11 +25,11 @@ from drive_rl.run.storage.atomic import explain_disk_errors, make_directory, wri
 SUPPORTED = ".mp4, .gif, or a folder (no suffix)"
 
 _X264 = {"preset": "superfast", "crf": "27", "x264-params": "mbtree=1:rc-lookahead=10"}
-"""Looking ten frames ahead halves the file for nothing: 5 kB a frame at 43 dB (`veryfast` takes half as long again)."""
+"""A lookahead of ten frames halves the file at no cost: 5 kB a frame at 43 dB (`veryfast` takes half as long again)."""
 
 
 class FilmWriter(Protocol):
-    """Takes frames, one by one."""
+    """Takes frames one by one."""
 
     def begin_episode(self) -> None:
         """Begin the next episode."""
@@ -41,10 +41,10 @@ class FilmWriter(Protocol):
 
 
 def check_out(out: Path, overwrite: bool) -> None:
-    """See that a film may be written there, before anything is driven.
+    """Check that a film may be written there, before driving.
 
     Raises:
-        DriveRLError: the suffix is unknown, or something is there that may not be replaced.
+        DriveRLError: the suffix is unknown, or something there may not be replaced.
     """
     if out.suffix.lower() not in ("", ".mp4", ".gif"):
         raise DriveRLError(f"{out}: unknown kind of film {out.suffix!r}; expected {SUPPORTED}")
@@ -55,17 +55,17 @@ def check_out(out: Path, overwrite: bool) -> None:
     if out.suffix and out.is_dir():
         raise DriveRLError(f"{out}: is a folder, and a {out.suffix} film is a file; fix: another name")
     if not out.suffix and not (out.is_dir() and _only_frames(out)):
-        raise DriveRLError(f"{out}: holds other things than a film's frames and is not replaced; fix: another name")
+        raise DriveRLError(f"{out}: holds more than a film's frames and is not replaced; fix: another name")
 
 
 @contextmanager
 def film_writer(out: Path, frames_per_s: int, overwrite: bool = False) -> Iterator[FilmWriter]:
-    """Yield a writer; the film takes its name when the block ends well, and leaves nothing when it fails.
+    """Yield a writer; the film takes its name when the block succeeds, and nothing is left when it fails.
 
     Raises:
         DriveRLError: as `check_out`; or it cannot be written there, or the disk is full.
     """
-    with _told(out), explain_disk_errors(out), _plain_errors():
+    with _os_errors_explained(out), explain_disk_errors(out), _plain_errors():
         check_out(out, overwrite)
         if not out.suffix:
             with write_directory(out) as folder:
@@ -77,8 +77,8 @@ def film_writer(out: Path, frames_per_s: int, overwrite: bool = False) -> Iterat
 
 
 @contextmanager
-def _told(out: Path) -> Iterator[None]:
-    """Turn what else the system refuses into a `DriveRLError`."""
+def _os_errors_explained(out: Path) -> Iterator[None]:
+    """Turn other errors of the system into a `DriveRLError`."""
     try:
         yield
     except OSError as error:
@@ -99,9 +99,9 @@ def _plain_errors() -> Iterator[None]:
 
 @contextmanager
 def _stream(path: Path, suffix: str, frames_per_s: int) -> Iterator[FilmWriter]:
-    """Yield an encoder into a file, and finish the file; when the block fails, just let go of it."""
+    """Yield an encoder into a file, and finish the file; if the block fails, only close it."""
     kind = {".mp4": _H264, ".gif": _Gif}[suffix]
-    # `file:` and an absolute path, for FFmpeg takes a name such as 12:30.mp4 for the address of a server
+    # `file:` and an absolute path, because FFmpeg takes a name such as 12:30.mp4 for a server's address
     form = suffix.removeprefix(".")  # the temporary name has no suffix of its own
     container = av.open(f"file:{path.absolute()}", "w", format=form, options=kind.container_options)
     try:
@@ -137,7 +137,7 @@ class _Folder:
 
 
 class _H264:
-    """H.264 in MP4 that browsers play: 4:2:0, and the index first (`faststart`), so that playing can begin at once."""
+    """H.264 in MP4 that browsers play: 4:2:0, and the index first (`faststart`), so that playback starts at once."""
 
     container_options: ClassVar = {"movflags": "+faststart"}
 
@@ -145,7 +145,7 @@ class _H264:
         self._container = container
         self._stream = container.add_stream("libx264", rate=frames_per_s, options=_X264)
         self._stream.width, self._stream.height, self._stream.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
-        # what OpenCV converts to, said aloud: players guess BT.709 for pictures of this size
+        # what OpenCV converts to, stated explicitly: players guess BT.709 at this size
         self._stream.codec_context.colorspace = Colorspace.ITU601
         self._stream.codec_context.color_range = ColorRange.MPEG
 

@@ -20,6 +20,8 @@ ALGORITHMS = (*DRIVERS, "perception")
 Count = Annotated[int, Field(ge=0, le=10**15)]
 """A number of steps, pictures or rows; the limit is more than any run takes."""
 FIX = "fix: take another checkpoint of the run, or train again"
+_RENAMED = {"num_frames": "num_samples", "look": "validation"}
+"""Keys of perception models' manifests that have new names."""
 RESUMABLE = ("weights.safetensors", "optimizer.safetensors", "optimizer.json", "counters.json")
 """What every checkpoint that training goes on from holds."""
 
@@ -74,6 +76,9 @@ def _listed_files(
             f"{path}: algorithm = {manifest.get('algorithm')!r}: expected"
             f" {', '.join(algorithms[:-1])}{' or ' * (len(algorithms) > 1)}{algorithms[-1]}; {FIX}"
         )
+    for old, new in _RENAMED.items():
+        if old in manifest:
+            raise DriveRLError(f"{path}: {old}: is now {new}; fix: rename the key in this file, or fit again")
     check_table(path, manifest, _PerceptionManifest if manifest["algorithm"] == "perception" else _Manifest, FIX)
     return files
 
@@ -100,8 +105,8 @@ class _PerceptionManifest(Table):
 
     format: int
     algorithm: str
-    num_frames: Count
-    look: Count = 0  # at held-out pictures, counted from 1
+    num_samples: Count
+    validation: Count = 0  # which one, counted from 1
     files: dict[str, _File]
 
 

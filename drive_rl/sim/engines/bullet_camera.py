@@ -28,8 +28,12 @@ _STEP_M = 0.5
 _NEAR_M, _FAR_M = 0.2, 600.0
 _VERGE_Z_M = -0.03
 _SCENES_A_CLIENT = {"tiny": 1, "egl": 20}
-"""Roads laid in one client: Bullet keeps a part of every body and every mesh until the client closes. A new client
-takes 3 ms, and 100 ms with EGL; laying a road takes 90 ms."""
+"""Roads that are laid in one client: Bullet keeps a part of every body and every mesh until its client is closed. A new
+one takes 3 ms, and 100 ms with EGL; laying a road takes 40 ms."""
+_MESH_BYTES_A_CLIENT = 40_000_000
+"""Meshes after which a client is full, too: EGL's buffer holds 134 MB, and draws what is beyond it wrong. The longest
+and widest road takes 75 MB, one of the shipped worlds less than 2 MB."""
+_VERTEX_BYTES = 36
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
@@ -79,7 +83,7 @@ class BulletCamera:
 
     def _open(self) -> None:
         """Start with an empty scene in a client of its own."""
-        self._own, self._laid = BulletClient(), 0
+        self._own, self._laid, self._mesh_bytes = BulletClient(), 0, 0
         self._classes, self._cars = {}, []
         client = self._own.number
         # Bullet would cache every file by its name, for ever
@@ -98,7 +102,7 @@ class BulletCamera:
 
     def lay(self, road: Road, appearance: Appearance, parked: Sequence[Pose] = ()) -> None:
         """Replace the scene by a road and parked cars, with an episode's appearance."""
-        if self._laid == _SCENES_A_CLIENT[self._world.camera.renderer]:
+        if self._laid == _SCENES_A_CLIENT[self._world.camera.renderer] or self._mesh_bytes > _MESH_BYTES_A_CLIENT:
             self._own.close()
             self._open()
         self._focus()
@@ -128,11 +132,10 @@ class BulletCamera:
         return pybullet.createMultiBody(0, -1, shape, [x, y, half[2]], turn, physicsClientId=client)
 
     def _body(self, vertices: NDArray[np.float64], indices: list[int], colour: NDArray[np.float32]) -> int:
+        self._mesh_bytes += _VERTEX_BYTES * len(indices)
         with tempfile.TemporaryDirectory() as folder:  # the EGL renderer crashes on a mesh that is not in a file
-            path = Path(folder) / "mesh.obj"
-            points = "".join(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in vertices)
-            corners = np.array(indices).reshape(-1, 3) + 1
-            path.write_text(points + "vn 0 0 1\n" + "".join(f"f {a}//1 {b}//1 {c}//1\n" for a, b, c in corners))
+            path = Path(folder) / "mesh.stl"  # it keeps every OBJ file until the process ends
+            path.write_bytes(_stl(vertices, indices))
             shape = pybullet.createVisualShape(
                 pybullet.GEOM_MESH,
                 fileName=str(path),
@@ -253,3 +256,15 @@ def _quads(strips: list[Strip]) -> tuple[NDArray[np.float64], list[int]]:
             indices += [a, a + 3, a + 1, a, a + 2, a + 3]
         base += 2 * len(strip)
     return np.concatenate([strip.reshape(-1, 3) for strip in strips]), indices
+
+
+_STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
+
+
+def _stl(vertices: NDArray[np.float64], indices: list[int]) -> bytes:
+    """Return triangles that face up as a binary STL file, to the micrometre."""
+    corners = np.round(vertices, 6)[np.array(indices).reshape(-1, 3)]  # (n, 3, 3)
+    triangles = np.zeros(len(corners), _STL_TRIANGLE)
+    triangles["normal"] = 0, 0, 1
+    triangles["corners"] = corners
+    return bytes(80) + np.uint32(len(triangles)).tobytes() + triangles.tobytes()

@@ -1,4 +1,4 @@
-"""How well an episode was driven, and how well many were: metrics, rates and their 95 % intervals.
+"""How well an episode was driven, and how well many were: metrics and scores.
 
 It reads the `metrics` in the environment's `info`. It knows nothing of rewards, learning or runs: changing a reward
 never changes a score.
@@ -14,10 +14,12 @@ Sources:
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from drive_rl.stats import Estimate, bootstrap_mean, bootstrap_median, bootstrap_picks, wilson
 
 Info = dict[str, Any]
 """Gymnasium's `info` and `options`, whose values are of any type."""
@@ -32,9 +34,6 @@ MIN_LONGITUDINAL_ACCEL_MPS2 = -4.05
 MAX_LONGITUDINAL_ACCEL_MPS2 = 2.40
 MAX_YAW_RATE_RADPS = 0.95
 """nuPlan's comfort bounds. Its jerks and its yaw acceleration need a smoothed trajectory and are left out."""
-
-_Z95 = 1.959963984540054
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -153,15 +152,6 @@ def summarise(
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Score:
     """How well many episodes were driven. Rates carry Wilson intervals, the others percentile bootstraps."""
 
@@ -209,7 +199,7 @@ def score(episodes: Iterable[EpisodeMetrics], seed: int = 0) -> Score:
     rows = list(episodes)
     if not rows:
         raise ValueError("no episodes: a score needs at least one")
-    picks = np.random.default_rng(seed).integers(0, len(rows), (_RESAMPLES, len(rows)))  # (R, N)
+    picks = bootstrap_picks(len(rows), seed)
 
     def column(name: str) -> np.ndarray:
         return np.array([getattr(row, name) for row in rows], np.float64)
@@ -220,16 +210,16 @@ def score(episodes: Iterable[EpisodeMetrics], seed: int = 0) -> Score:
     return Score(
         episodes=len(rows),
         success=wilson(sum(row.success for row in rows), len(rows)),
-        driving_score=_bootstrap(column("driving_score"), picks, "mean"),
-        route_completion=_bootstrap(column("route_completion"), picks, "mean"),
+        driving_score=bootstrap_mean(column("driving_score"), picks),
+        route_completion=bootstrap_mean(column("route_completion"), picks),
         collision=ended("collision"),
         off_road=ended("off_road"),
         wrong_way=ended("wrong_way"),
         timeout=ended("timeout"),
-        survival_s=_bootstrap(column("time_s"), picks, "median"),
-        lateral_deviation_m=_bootstrap(column("median_abs_offset_m"), picks, "median"),
-        mean_speed_mps=_bootstrap(column("mean_speed_mps"), picks, "mean"),
-        comfort=_bootstrap(column("comfort"), picks, "mean"),
+        survival_s=bootstrap_median(column("time_s"), picks),
+        lateral_deviation_m=bootstrap_median(column("median_abs_offset_m"), picks),
+        mean_speed_mps=bootstrap_mean(column("mean_speed_mps"), picks),
+        comfort=bootstrap_mean(column("comfort"), picks),
     )
 
 
@@ -237,22 +227,3 @@ def score_tiers(episodes: Iterable[EpisodeMetrics], seed: int = 0) -> dict[str, 
     """Return the score of each tier of difficulty, tier -> score, in order of their names."""
     rows = list(episodes)
     return {tier: score([row for row in rows if row.tier == tier], seed) for tier in sorted({r.tier for r in rows})}
-
-
-def wilson(successes: int, trials: int) -> Estimate:
-    """Return a rate with its 95 % score interval (Wilson 1927; Brown, Cai and DasGupta 2001)."""
-    rate = successes / trials
-    spread = _Z95 * math.sqrt(rate * (1 - rate) / trials + _Z95**2 / (4 * trials**2))
-    scale = 1 + _Z95**2 / trials
-    centre = rate + _Z95**2 / (2 * trials)
-    # at 0 and 1 the bounds meet the rate exactly; rounding must not push them past it
-    low = 0.0 if successes == 0 else (centre - spread) / scale
-    high = 1.0 if successes == trials else (centre + spread) / scale
-    return Estimate(rate, low, high)
-
-
-def _bootstrap(values: np.ndarray, picks: np.ndarray, statistic: Literal["mean", "median"]) -> Estimate:
-    """Return a statistic with its 95 % percentile interval (Efron 1979) over the resamples `picks` (R, N)."""
-    function = np.mean if statistic == "mean" else np.median
-    low, high = np.percentile(cast(np.ndarray, function(values[picks], axis=1)), [2.5, 97.5])
-    return Estimate(float(function(values)), float(low), float(high))

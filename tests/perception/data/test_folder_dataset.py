@@ -8,7 +8,7 @@ from small_sets import cars, rendered, write
 
 from drive_rl.config.perception_spec import DataSpec, FitSpec, ModelSpec, PerceptionSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.folder_dataset import FolderFrames
+from drive_rl.perception.data.folder_dataset import FolderSamples
 from drive_rl.perception.training.trainer import fit
 
 WORLD = cars()
@@ -27,15 +27,15 @@ def recipe(folder: Path, heads: tuple = ("lane", "segmentation", "lines", "scene
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    write(tmp_path / "set/train", WORLD, frames=6)
+    write(tmp_path / "set/train", WORLD, samples=6)
     write(tmp_path / "set/val", WORLD, "val", 3)
     return tmp_path / "set"
 
 
 def test_any_batch_at_any_time(folder):
     said: list[str] = []
-    batches, val = FolderFrames.of(recipe(folder), said.append)
-    again, _ = FolderFrames.of(recipe(folder), said.append)
+    batches, val = FolderSamples.of(recipe(folder), said.append)
+    again, _ = FolderSamples.of(recipe(folder), said.append)
     try:
         in_order = [batches.batch(n) for n in range(4)]
         for n in (3, 0, 2):
@@ -45,7 +45,7 @@ def test_any_batch_at_any_time(folder):
         batches.close()
         again.close()
     assert np.array_equal(val.images, rendered(WORLD, "val", 3).images)
-    pictures = {image.tobytes() for image in rendered(WORLD, frames=6).images}
+    pictures = {image.tobytes() for image in rendered(WORLD, samples=6).images}
     seen = [image.tobytes() for batch in in_order[:3] for image in batch.images]
     assert set(seen[:6]) == set(seen[6:]) == pictures
     assert said[0].endswith("6 pictures to learn from, 3 to look at (its own part val)")
@@ -54,10 +54,10 @@ def test_any_batch_at_any_time(folder):
 def test_the_next_picture_takes_the_place_of_a_bad_one(folder):
     (folder / "train/images/000004.png").write_bytes(b"no picture")
     said: list[str] = []
-    batches, _ = FolderFrames.of(recipe(folder), said.append)
+    batches, _ = FolderSamples.of(recipe(folder), said.append)
     seen = [image.tobytes() for n in range(3) for image in batches.batch(n).images]
     batches.close()
-    pictures = [image.tobytes() for image in rendered(WORLD, frames=6).images]
+    pictures = [image.tobytes() for image in rendered(WORLD, samples=6).images]
     assert set(seen) == {picture for n, picture in enumerate(pictures) if n != 4}
     assert seen.count(pictures[5]) == 4  # its own two epochs, and those of the bad one
     assert "not a whole picture" in said[-2]
@@ -67,7 +67,7 @@ def test_the_next_picture_takes_the_place_of_a_bad_one(folder):
 def test_nothing_to_learn_from(folder):
     for path in (folder / "train/images").iterdir():
         path.unlink()
-    batches, _ = FolderFrames.of(recipe(folder))
+    batches, _ = FolderSamples.of(recipe(folder))
     with pytest.raises(DriveRLError, match=r"none of 6 pictures can be used: .*no such file"):
         batches.batch(0)
     batches.close()
@@ -77,20 +77,20 @@ def test_heads_without_labels_are_refused(folder, tmp_path):
     (tmp_path / "lanes.json").write_text((folder / "train/lanes.json").read_text())
     (tmp_path / "images").symlink_to(folder / "train/images")
     with pytest.raises(DriveRLError, match="tells nothing of lane, scene; fix: heads among lines"):
-        FolderFrames.of(recipe(tmp_path, ("lane", "lines", "scene")))
-    batches, val = FolderFrames.of(recipe(tmp_path, ("lines",)))
+        FolderSamples.of(recipe(tmp_path, ("lane", "lines", "scene")))
+    batches, val = FolderSamples.of(recipe(tmp_path, ("lines",)))
     batches.close()
     assert len(val) == 1
 
 
 class Silent:
-    def at(self, frames, of, loss) -> None:
+    def at(self, samples, of, loss) -> None:
         assert np.isfinite(loss)
 
-    def looked(self, look) -> None:
-        assert np.isfinite(look.scores["loss"])
+    def validated(self, validation) -> None:
+        assert np.isfinite(validation.scores["loss"])
 
 
 def test_a_recipe_learns_from_a_folder(folder, tmp_path):
-    run = fit(recipe(folder, frames=8, val_samples=2), tmp_path / "runs", Silent(), lambda line: None, "cpu")
+    run = fit(recipe(folder, samples=8, val_samples=2), tmp_path / "runs", Silent(), lambda line: None, "cpu")
     assert run.evaluation.is_file()

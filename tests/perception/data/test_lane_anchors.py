@@ -62,9 +62,9 @@ def test_scaled_by_hand():
 def test_labels_told_back_score_as_perfect(tmp_path):
     """The written lanes against themselves, by way of the anchor rows, in TuSimple's and CULane's own picture sizes."""
     world = cars()
-    found = read_folder(write(tmp_path / "set", world, frames=12), world)
+    found = read_folder(write(tmp_path / "set", world, samples=12), world)
     scores, counts = [], LaneCounts()
-    for line, truth in zip(found.frames.lines, found.truths, strict=True):
+    for line, truth in zip(found.samples.lines, found.truths, strict=True):
         assert truth is not None
         columns, there = np.nan_to_num(line), np.where(np.isnan(line), -SURE, SURE)
         large, larger = truth.scaled(1280, 720), truth.scaled(1640, 590)

@@ -9,8 +9,8 @@ import pytest
 from drive_rl.config.perception_spec import DataSpec
 from drive_rl.config.reader import load_world
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.rendered_dataset import RenderedFrames, along_road, held_out
-from drive_rl.perception.data.samples import LANE_FIELDS, LINES, Frames, anchor_rows, labels_known
+from drive_rl.perception.data.rendered_dataset import RenderedSamples, along_road, held_out
+from drive_rl.perception.data.samples import LANE_FIELDS, LINES, Samples, anchor_rows, labels_known
 from drive_rl.perception.data.weather import weather
 from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.sensors.renderer import LINE
@@ -20,16 +20,16 @@ CAMERA = ("camera.width_px=160", "camera.height_px=80", "camera.channels=rgb", "
 WORLD = load_world("lane_follow", CAMERA)
 
 
-def same(a: Frames, b: Frames) -> bool:
+def same(a: Samples, b: Samples) -> bool:
     return all(np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in zip(*map(every, (a, b)), strict=True))
 
 
-def every(frames: Frames) -> list[np.ndarray]:
-    return list(frames.arrays().values())
+def every(samples: Samples) -> list[np.ndarray]:
+    return list(samples.arrays().values())
 
 
 def test_pictures_and_labels_are_what_the_environment_says_at_that_pose() -> None:
-    frames = along_road(WORLD, 20003, 30)
+    samples = along_road(WORLD, 20003, 30)
     env = LaneEnv(WORLD, observation="camera+state")
     try:
         env.reset(options={"road_seed": 20003})
@@ -38,8 +38,8 @@ def test_pictures_and_labels_are_what_the_environment_says_at_that_pose() -> Non
             at = road.place(road.start_s_m + i * 1.2, lane_d)  # 12 m/s at 10 Hz
             env.set_state(env.get_state() | {"car": np.array([*at, 12, 0, 0, 0])})
             truth = env.truth()
-            assert np.array_equal(truth.image, frames.images[i])
-            assert np.array_equal(truth.classes, frames.classes[i])
+            assert np.array_equal(truth.image, samples.images[i])
+            assert np.array_equal(truth.classes, samples.classes[i])
             _, _, _, _, info = env.step(np.zeros(2, np.float32))
             assert abs(info["metrics"]["offset_m"]) < 0.5  # the pose is on the lane
     finally:
@@ -51,10 +51,10 @@ def test_the_lane_fields_are_the_environments_own() -> None:
 
 
 def test_lines_lie_on_the_markings() -> None:
-    frames = held_out(WORLD, DataSpec(), "val", 40)
+    samples = held_out(WORLD, DataSpec(), "val", 40)
     rows = anchor_rows(80)
     on, there = 0, 0
-    for mask, lines in zip(frames.classes, frames.lines, strict=True):
+    for mask, lines in zip(samples.classes, samples.lines, strict=True):
         near = cv2.dilate((mask == LINE).astype(np.uint8), np.ones((3, 3), np.uint8))
         for row, column in zip(rows, lines[0] * 160, strict=True):  # the right edge line, which is not dashed
             if np.isfinite(column) and 1 < column < 159 and row > 24:
@@ -62,13 +62,13 @@ def test_lines_lie_on_the_markings() -> None:
                 there += 1
     assert there > 300
     assert on / there > 0.98
-    assert np.isnan(frames.lines[:, 3]).all()  # a road of two lanes has three lines
-    assert frames.lines.shape[1] == LINES
+    assert np.isnan(samples.lines[:, 3]).all()  # a road of two lanes has three lines
+    assert samples.lines.shape[1] == LINES
 
 
 def test_minibatches_are_the_same_in_any_order_and_mixed_of_many_roads() -> None:
     data = DataSpec(per_road=4)
-    one, other = (RenderedFrames(WORLD, data, "train", 24, 5) for _ in range(2))
+    one, other = (RenderedSamples(WORLD, data, "train", 24, 5) for _ in range(2))
     try:
         forward = [one.batch(n) for n in range(12)]
         assert same(other.batch(11), forward[11])
@@ -82,9 +82,9 @@ def test_minibatches_are_the_same_in_any_order_and_mixed_of_many_roads() -> None
 
 def test_an_epoch_shows_each_picture_once() -> None:
     data = DataSpec(per_road=2, labelled=0.0064)  # 64 roads: one chunk
-    source = RenderedFrames(WORLD, data, "train", 32, 0)
+    source = RenderedSamples(WORLD, data, "train", 32, 0)
     try:
-        epochs = [Frames.joined([source.batch(n) for n in range(first, first + 4)]) for first in (0, 4)]
+        epochs = [Samples.joined([source.batch(n) for n in range(first, first + 4)]) for first in (0, 4)]
     finally:
         source.close()
     for epoch in epochs:
@@ -107,9 +107,9 @@ def test_another_renderer_is_refused() -> None:
 
 
 def test_a_drive_by_goes_along_the_lane() -> None:
-    frames = along_road(WORLD, 20000, 5)
-    assert np.allclose(frames.lane[:, :2], 0)
-    assert len(frames) == 5
+    samples = along_road(WORLD, 20000, 5)
+    assert np.allclose(samples.lane[:, :2], 0)
+    assert len(samples) == 5
 
 
 def test_fog_fades_by_koschmieders_law() -> None:
@@ -132,6 +132,6 @@ def test_each_weather_looks_different_and_clear_changes_nothing() -> None:
 
 
 def test_what_labels_are_known() -> None:
-    frames = held_out(WORLD, DataSpec(), "val", 1)
-    assert set(labels_known(frames).values()) == {True}
-    assert set(labels_known(Frames.unlabelled(frames.images)).values()) == {False}
+    samples = held_out(WORLD, DataSpec(), "val", 1)
+    assert set(labels_known(samples).values()) == {True}
+    assert set(labels_known(Samples.unlabelled(samples.images)).values()) == {False}

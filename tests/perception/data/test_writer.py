@@ -97,7 +97,7 @@ def test_same_arguments_same_bytes_and_larger_sets_begin_alike(folder, tmp_path)
     again = write_data(WORLD, DATA, "train", 7, tmp_path / "again", progress=told.append)
     assert hashes(again) == hashes(folder)
     assert told == [3, 3, 1]
-    larger = hashes(write(tmp_path / "larger", WORLD, frames=8))
+    larger = hashes(write(tmp_path / "larger", WORLD, samples=8))
     assert all(larger[name] == hash_ for name, hash_ in hashes(folder).items() if name.startswith(("images", "masks")))
 
 
@@ -117,15 +117,15 @@ def test_only_data_sets_are_replaced(folder, tmp_path):
     with pytest.raises(DriveRLError, match="is no data set that drive-rl made"):
         write_data(WORLD, DATA, "train", 1, tmp_path, overwrite=True)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
-    first = write(tmp_path / "set", WORLD, frames=2)
+    first = write(tmp_path / "set", WORLD, samples=2)
     write_data(WORLD, DATA, "train", 1, first, overwrite=True)
     assert len(list((first / "images").iterdir())) == 1
 
 
-@pytest.mark.parametrize("frames", [0, 3001])
-def test_too_many_pictures_for_the_split(tmp_path, frames):
+@pytest.mark.parametrize("samples", [0, 3001])
+def test_too_many_pictures_for_the_split(tmp_path, samples):
     with pytest.raises(DriveRLError, match="1 to 3000 pictures"):
-        write_data(WORLD, DATA, "val", frames, tmp_path / "new")
+        write_data(WORLD, DATA, "val", samples, tmp_path / "new")
 
 
 def test_a_data_set_is_written_by_one_process_at_a_time(tmp_path):
@@ -134,5 +134,5 @@ def test_a_data_set_is_written_by_one_process_at_a_time(tmp_path):
             write(tmp_path / "set", WORLD)
         assert [path.name for path in tmp_path.iterdir()] == [".set.lock"]
     (tmp_path / ".set.tmp-1").mkdir()
-    write(tmp_path / "set", WORLD, frames=1)
+    write(tmp_path / "set", WORLD, samples=1)
     assert [path.name for path in tmp_path.iterdir()] == ["set"]

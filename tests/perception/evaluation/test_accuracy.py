@@ -1,4 +1,4 @@
-"""What a model sees, scored: by hand, against torchmetrics, and by the official rules."""
+"""Accuracy: scores by hand, against torchmetrics, and by the rules of the lane benchmarks."""
 
 import json
 from types import SimpleNamespace
@@ -11,9 +11,11 @@ import torchmetrics.functional.classification as theirs
 from torch import Tensor, nn
 
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Frames
+from drive_rl.perception.data.records import LaneTruth
+from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Samples
 from drive_rl.perception.evaluation.accuracy import evaluate_accuracy
-from drive_rl.perception.evaluation.lane_benchmarks import lane_scores
+from drive_rl.perception.evaluation.head_metrics import LinesScores
+from drive_rl.perception.evaluation.lane_benchmarks import CULaneResult, TuSimpleResult, lane_scores
 from drive_rl.run.storage.json_values import plain
 from drive_rl.stats import pooled
 
@@ -21,26 +23,26 @@ COUNT, HEIGHT, WIDTH, TIERS = 6, 20, 40, 3
 RNG = np.random.default_rng(0)
 
 
-class Predictions(nn.Module):
-    """Tells what it was given, in the order of the pictures, whose first pixel is their number."""
+class Fixed(nn.Module):
+    """Predicts what it was given; the first pixel of a picture is its number."""
 
     shape = (3, HEIGHT, WIDTH)
 
-    def __init__(self, seen: dict[str, np.ndarray], heads: tuple[str, ...]) -> None:
+    def __init__(self, outputs: dict[str, np.ndarray], heads: tuple[str, ...]) -> None:
         super().__init__()
         self.spec = SimpleNamespace(heads=heads)
-        self.scene = SimpleNamespace(tier=SimpleNamespace(out_features=TIERS))
-        self.seen = nn.ParameterDict({name: torch.tensor(value) for name, value in seen.items()})
+        self.scene_head = SimpleNamespace(tier=SimpleNamespace(out_features=TIERS))
+        self.outputs = nn.ParameterDict({name: torch.tensor(value) for name, value in outputs.items()})
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         rows = images[:, 0, 0, 0].long()
-        return {name: value[rows] for name, value in self.seen.items()}
+        return {name: value[rows] for name, value in self.outputs.items()}
 
 
-def frames() -> Frames:
+def labelled() -> Samples:
     images = RNG.integers(0, 256, (COUNT, 3, HEIGHT, WIDTH), np.uint8)
     images[:, 0, 0, 0] = np.arange(COUNT)
-    made = Frames.unlabelled(images)
+    made = Samples.unlabelled(images)
     made.lane[:] = RNG.normal(size=made.lane.shape)
     made.classes[:] = RNG.integers(0, 5, made.classes.shape)
     made.classes[:, :3] = 255
@@ -51,8 +53,8 @@ def frames() -> Frames:
     return made
 
 
-def seen(truth: Frames) -> dict[str, np.ndarray]:
-    answers = {
+def predictions(truth: Samples) -> dict[str, np.ndarray]:
+    outputs = {
         "lane": truth.lane + RNG.normal(size=truth.lane.shape) * 0.1,
         "lane_std": np.full(truth.lane.shape, 0.1),
         "classes": RNG.normal(size=(COUNT, 5, HEIGHT, WIDTH)),
@@ -61,22 +63,22 @@ def seen(truth: Frames) -> dict[str, np.ndarray]:
         "tier": RNG.normal(size=(COUNT, TIERS)),
         "weather": RNG.normal(size=(COUNT, 4)),
     }
-    return {name: value.astype(np.float32) for name, value in answers.items()}
+    return {name: value.astype(np.float32) for name, value in outputs.items()}
 
 
 HEADS = ("lane", "segmentation", "lines", "scene")
-TRUTH = frames()
-SEEN = seen(TRUTH)
+TRUTH = labelled()
+PREDICTED = predictions(TRUTH)
 
 
 @pytest.fixture(scope="module")
-def found() -> dict:
-    model = Predictions(SEEN, HEADS)
-    return evaluate_accuracy(model, TRUTH, batch=4)  # pyright: ignore[reportArgumentType]
+def found() -> dict:  # as JSON
+    model = Fixed(PREDICTED, HEADS)
+    return plain(evaluate_accuracy(model, TRUTH, batch=4))  # pyright: ignore[reportArgumentType]
 
 
 def test_lane_errors(found):
-    mae = np.abs(SEEN["lane"] - TRUTH.lane).mean(axis=0)
+    mae = np.abs(PREDICTED["lane"] - TRUTH.lane).mean(axis=0)
     for i, name in enumerate(LANE_FIELDS):
         assert found["lane"][name]["mae"] == pytest.approx(mae[i], rel=1e-5)
         assert found["lane"][name]["n"] == COUNT
@@ -85,7 +87,7 @@ def test_lane_errors(found):
 
 
 def test_segmentation_as_torchmetrics(found):
-    logits, truth = torch.tensor(SEEN["classes"]), torch.tensor(TRUTH.classes.astype(np.int64))
+    logits, truth = torch.tensor(PREDICTED["classes"]), torch.tensor(TRUTH.classes.astype(np.int64))
     options: Any = {"num_classes": 5, "ignore_index": 255}
     segmentation = found["segmentation"]
     iou = theirs.multiclass_jaccard_index(logits, truth, average="none", **options)
@@ -102,7 +104,7 @@ def test_segmentation_as_torchmetrics(found):
 
 def test_scene_as_torchmetrics(found):
     for column, (name, classes) in enumerate({"tier": TIERS, "weather": 4}.items()):
-        logits, truth = torch.tensor(SEEN[name]), torch.tensor(TRUTH.scene[:, column])
+        logits, truth = torch.tensor(PREDICTED[name]), torch.tensor(TRUTH.scene[:, column])
         accuracy = theirs.multiclass_accuracy(logits, truth, num_classes=classes, average="micro")
         assert found[name]["accuracy"] == pytest.approx(float(accuracy))
         matrix = theirs.multiclass_confusion_matrix(logits, truth, num_classes=classes)
@@ -111,14 +113,14 @@ def test_scene_as_torchmetrics(found):
 
 
 def test_lines(found):
-    there, told = np.isfinite(TRUTH.lines), SEEN["lines_there"] > 0
+    there, predicted = np.isfinite(TRUTH.lines), PREDICTED["lines_there"] > 0
     lines = found["lines"]
     assert lines["column_error_px"] == pytest.approx(
-        WIDTH * np.abs(SEEN["lines"] - TRUTH.lines)[there].mean(), rel=1e-5
+        WIDTH * np.abs(PREDICTED["lines"] - TRUTH.lines)[there].mean(), rel=1e-5
     )
-    assert lines["precision"] == pytest.approx((there & told).sum() / told.sum())
-    assert lines["recall"] == pytest.approx((there & told).sum() / there.sum())
-    assert lines["f1"] == pytest.approx(2 * (there & told).sum() / (there.sum() + told.sum()))
+    assert lines["precision"] == pytest.approx((there & predicted).sum() / predicted.sum())
+    assert lines["recall"] == pytest.approx((there & predicted).sum() / there.sum())
+    assert lines["f1"] == pytest.approx(2 * (there & predicted).sum() / (there.sum() + predicted.sum()))
     assert {"tusimple", "culane"} < set(lines)
 
 
@@ -142,45 +144,57 @@ def test_counts_of_the_roads_add_up_to_the_scores(found):
     json.dumps(found, allow_nan=False)
 
 
-def test_only_what_heads_tell_and_labels_know():
-    unknown = Frames.unlabelled(TRUTH.images)
+def test_only_heads_with_labels_are_scored():
+    unknown = Samples.unlabelled(TRUTH.images)
     unknown.lane[:3] = TRUTH.lane[:3]
-    found = evaluate_accuracy(Predictions(SEEN, ("lane", "segmentation")), unknown)  # pyright: ignore[reportArgumentType]
+    model = Fixed(PREDICTED, ("lane", "segmentation"))
+    found = plain(evaluate_accuracy(model, unknown))  # pyright: ignore[reportArgumentType]
     assert set(found) == {"pictures", "lane", "by_road"}
     assert found["lane"]["offset_m"]["n"] == 3
 
 
 def test_pictures_that_do_not_fit():
-    other = Frames.unlabelled(np.zeros((1, 1, HEIGHT, WIDTH), np.uint8))
+    other = Samples.unlabelled(np.zeros((1, 1, HEIGHT, WIDTH), np.uint8))
     with pytest.raises(DriveRLError, match=r"\(1, 20, 40\): the model takes .* \(3, 20, 40\)"):
-        evaluate_accuracy(Predictions(SEEN, HEADS), other)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(DriveRLError, match="frames = 0"):
-        evaluate_accuracy(Predictions(SEEN, HEADS), TRUTH.take(slice(0, 0)))  # pyright: ignore[reportArgumentType]
+        evaluate_accuracy(Fixed(PREDICTED, HEADS), other)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(DriveRLError, match="samples = 0"):
+        evaluate_accuracy(Fixed(PREDICTED, HEADS), TRUTH.take(slice(0, 0)))  # pyright: ignore[reportArgumentType]
 
 
-def lined(columns: list[float]) -> Frames:
+def lined(columns: list[float]) -> Samples:
     """Return one picture of upright lines at these columns / width, in all rows."""
-    made = Frames.unlabelled(np.zeros((1, 3, 80, 160), np.uint8))
+    made = Samples.unlabelled(np.zeros((1, 3, 80, 160), np.uint8))
     made.lined[:] = True
     made.lines[0, : len(columns)] = np.array(columns)[:, None]
     return made
 
 
-def test_official_scores_by_hand():
+def test_lane_benchmarks_by_hand():
     """TuSimple takes 20 of 1280 px, which is 1/64 of the width; CULane strokes of 30 px that overlap by a half, so that
     upright lines may be 10 of 1640 px apart.
     """
     truth = lined([0.25, 0.75])
     right = lane_scores(truth.lines, truth)
-    assert right["tusimple"] == {"accuracy": 1.0, "fp": 0.0, "fn": 0.0, "n": 1}
-    assert right["culane"] == {"f1": 1.0, "precision": 1.0, "recall": 1.0, "n": 1}
+    assert right.tusimple == TuSimpleResult(accuracy=1.0, fp=0.0, fn=0.0, n=1)
+    assert right.culane == CULaneResult(f1=1.0, precision=1.0, recall=1.0, n=1)
     for apart, tusimple, culane in ((5 / 1640, 1.0, 1.0), (15 / 1640, 1.0, 0.5), (25 / 1280, 0.5, 0.5)):
         found = lane_scores(lined([0.25 + apart, 0.75]).lines, truth)
-        assert (found["tusimple"]["accuracy"], found["culane"]["f1"]) == (tusimple, culane)
+        assert (found.tusimple.accuracy, found.culane.f1) == (tusimple, culane)
     one = lane_scores(lined([0.25]).lines, truth)
-    assert (one["tusimple"]["fn"], one["culane"]["precision"], one["culane"]["recall"]) == (0.5, 1.0, 0.5)
+    assert (one.tusimple.fn, one.culane.precision, one.culane.recall) == (0.5, 1.0, 0.5)
+
+
+def test_far_points_of_a_tiny_picture_are_scored():
+    truth, line = lined([0.5]), np.array([[2.0, 1.0], [900_000.0, 3.0]])
+    found = lane_scores(truth.lines, truth, [LaneTruth((line,), None, 4, 4)])  # scaled, beyond FARTHEST_PX
+    assert found.culane.n == 1
 
 
 def test_plain():
     value = {"a": np.float32("nan"), 1: np.arange(2), "c": (np.int64(3), float("inf"), "d", None, True)}
     assert plain(value) == {"a": None, "1": [0, 1], "c": [3, None, "d", None, True]}
+
+
+def test_plain_leaves_out_what_a_dataclass_does_not_have():
+    row = LinesScores(column_error_px=float("nan"), precision=0.5, recall=np.float64(1), f1=0.5, n=3)
+    assert plain([row]) == [{"column_error_px": None, "precision": 0.5, "recall": 1.0, "f1": 0.5, "n": 3}]

@@ -1,4 +1,4 @@
-"""Speed: counts by hand, order and number of LoadGen's figures, and failures that stay in their row."""
+"""Latency: counts by hand, order and number of LoadGen's figures, and failures that stay with their runtime."""
 
 import json
 import os
@@ -13,11 +13,11 @@ import torch
 from small_nets import HEIGHT, WIDTH, Brittle, SmallNet, pictures
 
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.evaluation import latency as fast
-from drive_rl.perception.evaluation import loadgen
+from drive_rl.perception.evaluation import latency, loadgen
 from drive_rl.perception.evaluation.runtimes import Images, Outputs
+from drive_rl.run.storage.json_values import plain
 
-SHORT = fast.SpeedSetting(min_duration_s=0.05, min_queries=80, batch=4, engines=("eager", "onnx"))
+SHORT = latency.LatencySetting(min_duration_s=0.05, min_queries=80, batch=4, runtimes=("eager", "onnx"))
 
 
 def test_parameters_and_macs_are_those_counted_by_hand() -> None:
@@ -25,38 +25,46 @@ def test_parameters_and_macs_are_those_counted_by_hand() -> None:
     weights = 8 * 3 * 9 + 8 + 2 * 8 + 8 * 9 + 8 + 2 * 8 + 20 * 8 + 20 + 12 * 8 + 12
     products = half * 8 * 3 * 9 + quarter * 8 * 9 + half * 20 * 8 + 12 * 8
     model = SmallNet()
-    assert fast.parameters(model) == weights
-    assert fast.macs(model, pictures(1)) == products
-    assert fast.macs(model, pictures(3)) == 3 * products
+    assert latency.parameters(model) == weights
+    assert latency.macs(model, pictures(1)) == products
+    assert latency.macs(model, pictures(3)) == 3 * products
 
 
-def test_figures_of_each_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:
+def test_figures_of_each_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:
     monkeypatch.chdir(tmp_path)
     before = torch.get_num_threads()
-    result = fast.measure_speed(SmallNet(), pictures(6), threads=before + 1, setting=SHORT)
+    result = latency.measure_latency(SmallNet(), pictures(6), threads=before + 1, setting=SHORT)
 
-    assert json.loads(json.dumps(result)) == result
-    assert result["threads"] == before + 1
+    assert result.threads == before + 1
     assert torch.get_num_threads() == before
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
-    assert list(result["engines"]) == ["eager", "onnx"]
-    for row in result["engines"].values():
-        single = row["single_stream"]
-        assert 0 < single["p50_ms"] <= single["p90_ms"] <= single["p99_ms"]
-        assert single["queries"] >= 80
-        assert single["preempted"] >= 0
-        assert row["offline"]["samples_per_s"] > 0
-    assert result["engines"]["onnx"]["difference"] <= 1e-4
-    assert result["engines"]["onnx"]["bytes"] > 4 * result["parameters"]
+    assert list(result.runtimes) == ["eager", "onnx"]
+    for figures in result.runtimes.values():
+        single = figures.single_stream
+        assert single is not None
+        assert 0 < single.p50_ms <= single.p90_ms <= single.p99_ms
+        assert single.queries >= 80
+        assert single.preempted >= 0
+        assert figures.offline is not None
+        assert figures.offline.samples_per_s > 0
+    onnx = result.runtimes["onnx"]
+    assert onnx.difference is not None
+    assert onnx.difference <= 1e-4
+    assert onnx.bytes is not None
+    assert onnx.bytes > 4 * result.parameters
+    as_json = json.loads(json.dumps(plain(result)))["runtimes"]
+    assert set(as_json["eager"]) == {"single_stream", "offline"}  # what a runtime has not is not null, but absent
+    assert set(as_json["onnx"]) == {"single_stream", "offline", "bytes", "difference"}
 
 
 _WITHOUT_COMPILER = """
 import json
-from drive_rl.perception.evaluation import latency as fast
+from drive_rl.perception.evaluation import latency
+from drive_rl.run.storage.json_values import plain
 from small_nets import SmallNet, pictures
-setting = fast.SpeedSetting(0.05, 80, 4, engines=("compiled", "eager"))
-print(json.dumps(fast.measure_speed(SmallNet(), pictures(2), 1, setting)["engines"]))
+setting = latency.LatencySetting(0.05, 80, 4, runtimes=("compiled", "eager"))
+print(json.dumps(plain(latency.measure_latency(SmallNet(), pictures(2), 1, setting).runtimes)))
 """
 
 
@@ -74,18 +82,20 @@ def test_missing_compiler_is_the_reason_in_its_row(tmp_path: Path) -> None:
 
 
 def test_model_that_cannot_be_exported_keeps_its_other_rows() -> None:
-    rows = fast.measure_speed(Brittle(), pictures(2), 1, SHORT)["engines"]
-    assert list(rows["onnx"]) == ["error"]
-    assert rows["eager"]["offline"]["samples_per_s"] > 0
+    rows = latency.measure_latency(Brittle(), pictures(2), 1, SHORT).runtimes
+    assert rows["onnx"] == latency.RuntimeLatency(error=rows["onnx"].error)
+    assert rows["onnx"].error
+    assert rows["eager"].offline is not None
+    assert rows["eager"].offline.samples_per_s > 0
 
 
 def test_no_picture_is_refused() -> None:
     with pytest.raises(DriveRLError, match="images = 0"):
-        fast.measure_speed(SmallNet(), pictures(0), 1, SHORT)
+        latency.measure_latency(SmallNet(), pictures(0), 1, SHORT)
 
 
 class Sleeper:
-    """An engine that takes at least 2 ms a call and, from a call on, fails."""
+    """A runtime that takes at least 2 ms a call and, from a call on, fails."""
 
     def __init__(self, fails_at: int = -1, error: type[BaseException] = RuntimeError) -> None:
         self.fails_at, self.error = fails_at, error
@@ -102,12 +112,12 @@ class Sleeper:
 def test_loadgen_counts_the_whole_of_a_call() -> None:
     single, full = Sleeper(), Sleeper()
     figures = loadgen.single_stream(single, pictures(3), min_duration_s=0.1, min_queries=40)
-    assert figures["p50_ms"] >= 2
-    assert 40 <= figures["queries"] <= len(single.sizes)
+    assert figures.p50_ms >= 2
+    assert 40 <= figures.queries <= len(single.sizes)
     assert set(single.sizes) == {1}
 
     figures = loadgen.offline(full, pictures(3), batch=8, min_duration_s=0.1)
-    assert figures["samples_per_s"] <= 8 / 0.002
+    assert figures.samples_per_s <= 8 / 0.002
     assert set(full.sizes) == {8}
 
 
@@ -117,4 +127,4 @@ def test_failure_in_the_middle_is_raised_and_the_next_test_works(error: type[Bas
         loadgen.single_stream(Sleeper(30, error), pictures(3), min_duration_s=0.1, min_queries=40)
     with pytest.raises(error, match="out of luck"):
         loadgen.offline(Sleeper(13, error), pictures(3), batch=2, min_duration_s=0.1)
-    assert loadgen.single_stream(Sleeper(), pictures(3), min_duration_s=0.05, min_queries=20)["queries"] >= 20
+    assert loadgen.single_stream(Sleeper(), pictures(3), min_duration_s=0.05, min_queries=20).queries >= 20

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from drive_rl.perception.evaluation.corruptions import CORRUPTIONS, corrupt
-from drive_rl.perception.evaluation.robustness import measure_attacks, measure_corruptions
+from drive_rl.perception.evaluation.robustness import AttackSetting, measure_attacks, measure_corruptions
+from drive_rl.run.storage.json_values import plain
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 3, 40, 64), dtype=np.uint8)
 
@@ -32,35 +33,35 @@ def test_means_by_hand():
         calls.append(images)
         return 4.0 if len(calls) == 1 else 1.0 + (len(calls) - 2) % 3
 
-    told = []
-    found = measure_corruptions(score, IMAGES, severities=(1, 3, 5), progress=lambda *what: told.append(what))
+    reported = []
+    found = measure_corruptions(score, IMAGES, severities=(1, 3, 5), progress=lambda *what: reported.append(what))
     assert calls[0] is IMAGES
     assert np.array_equal(calls[1], corrupt(IMAGES, "gaussian_noise", 1, 0))
     assert np.array_equal(calls[-1], corrupt(IMAGES, "jpeg_compression", 5, 0))
-    assert list(found["by_corruption"]) == list(CORRUPTIONS)
-    assert found["by_corruption"]["fog"] == {"1": 1.0, "3": 2.0, "5": 3.0}
-    assert (found["clean"], found["mean_corrupted"], found["relative"]) == (4.0, 2.0, 0.5)
-    assert told[0] == (1, 46, "clean")
-    assert told[-1] == (46, 46, "jpeg_compression 5")
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert list(found.by_corruption) == list(CORRUPTIONS)
+    assert found.by_corruption["fog"] == {1: 1.0, 3: 2.0, 5: 3.0}
+    assert (found.clean, found.mean_corrupted, found.relative) == (4.0, 2.0, 0.5)
+    assert reported[0] == (1, 46, "clean")
+    assert reported[-1] == (46, 46, "jpeg_compression 5")
+    assert json.loads(json.dumps(plain(found), allow_nan=False))["by_corruption"]["fog"] == {"1": 1, "3": 2, "5": 3}
 
 
-def test_a_score_that_is_no_number_or_nought_is_still_json():
-    found = measure_corruptions(lambda images: float("nan"), IMAGES[:1], severities=(1,))
+def test_a_score_that_is_nan_or_zero_is_still_json():
+    found = plain(measure_corruptions(lambda images: float("nan"), IMAGES[:1], severities=(1,)))
     assert found["mean_corrupted"] is None
     assert found["by_corruption"]["fog"] == {"1": None}
-    assert measure_corruptions(lambda images: 0.0, IMAGES[:1], severities=(1,))["relative"] is None
-    json.dumps(found, allow_nan=False)
+    assert plain(measure_corruptions(lambda images: 0.0, IMAGES[:1], severities=(1,)))["relative"] is None
+    json.dumps(plain(found), allow_nan=False)
 
 
 def test_kept_pictures_are_those_of_the_first_time(tmp_path):
-    seen: list[list[np.ndarray]] = [[], []]
-    for pictures in seen:
+    scored: list[list[np.ndarray]] = [[], []]
+    for pictures in scored:
         measure_corruptions(
             lambda images, to=pictures: to.append(images) or 1.0, IMAGES[:1], (2,), kept=tmp_path / "new"
         )
     assert len(list((tmp_path / "new").iterdir())) == 15
-    for first, second, name in zip(seen[0][1:], seen[1][1:], CORRUPTIONS, strict=True):
+    for first, second, name in zip(scored[0][1:], scored[1][1:], CORRUPTIONS, strict=True):
         assert np.array_equal(first, second)
         assert np.array_equal(first, corrupt(IMAGES[:1], name, 2, 0))
 
@@ -69,23 +70,21 @@ def test_kept_pictures_are_those_of_the_first_time(tmp_path):
 def test_attack_curve_of_the_mean_by_hand(batch):
     """Raising the mean of mid-grey pictures by an attack of epsilon raises it by epsilon, whatever the batch."""
     grey = np.full((3, 1, 4, 5), 100, np.uint8)
-    told = []
+    reported = []
     found = measure_attacks(
         Mean(),
         grey,
         loss_of=lambda part: lambda outputs: outputs["lane"].sum(),
         score=lambda images: float(images.mean()),
-        epsilons_px=(0, 1, 4),
-        steps=5,
-        batch=batch,
-        progress=lambda *what: told.append(what),
+        setting=AttackSetting(epsilons_px=(0, 1, 4), steps=5, batch=batch),
+        progress=lambda *what: reported.append(what),
     )
-    assert found["clean"] == 100
-    assert found["epsilons_px"] == [0, 1, 4]
-    assert found["fgsm"] == [100, 101, 104]
-    assert found["pgd"] == pytest.approx([100, 101, 104])
-    assert told[-1] == (7, 7, "pgd 4")
-    json.dumps(found, allow_nan=False)
+    assert found.clean == 100
+    assert found.epsilons_px == (0, 1, 4)
+    assert found.fgsm == [100, 101, 104]
+    assert found.pgd == pytest.approx([100, 101, 104])
+    assert reported[-1] == (7, 7, "pgd 4")
+    json.dumps(plain(found), allow_nan=False)
 
 
 def test_each_batch_is_attacked_with_its_own_labels():
@@ -99,6 +98,10 @@ def test_each_batch_is_attacked_with_its_own_labels():
         return 0.0
 
     measure_attacks(
-        Mean(), grey, lambda part: lambda seen: (seen["lane"] - labels[part]).square().sum(), score, (2,), batch=3
+        Mean(),
+        grey,
+        lambda part: lambda outputs: (outputs["lane"] - labels[part]).square().sum(),
+        score,
+        AttackSetting((2,), batch=3),
     )
     assert means[1] == [102, 98, 98, 102]

@@ -1,6 +1,7 @@
-"""The networks: shapes, what each head tells, and the cubic road through lines."""
+"""The networks: shapes, the outputs of each head, and the curves through lines. Encoders and heads included."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,16 +9,24 @@ import small_recipes
 import torch
 
 from drive_rl.config.driver_spec import ENCODERS
-from drive_rl.config.perception_spec import DataSpec
+from drive_rl.config.perception_spec import DataSpec, Head
 from drive_rl.config.reader import load_world
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import along_road, held_out
-from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Frames
+from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Samples, labels_known
+from drive_rl.perception.models import encoders
+from drive_rl.perception.models.heads import HEADS
 from drive_rl.perception.models.lane_fit import RoadFit
 from drive_rl.perception.models.perception_model import build_perception
-from drive_rl.perception.training.losses import Labels, label_losses
+from drive_rl.perception.training.losses import LOSSES, Labels, label_losses
 
+NO_PICTURE = np.zeros((1, 3, 8, 8), np.uint8)
 ALL = "model.heads=[lane, segmentation, lines, scene]"
+
+
+def test_registries_and_specs_name_the_same() -> None:
+    assert tuple(encoders.ENCODERS) == ENCODERS
+    assert set(HEADS) == set(LOSSES) == set(get_args(Head)) == set(labels_known(Samples.unlabelled(NO_PICTURE)))
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
@@ -26,9 +35,9 @@ def test_every_encoder_carries_every_head(kind: str) -> None:
     model = build_perception(spec).eval()
     images = torch.randint(0, 256, (2, 3, 40, 64), dtype=torch.uint8)
     with torch.no_grad():
-        seen = model(images)
+        predictions = model(images)
         features, maps = model.encoder.features_and_maps(images)
-    shapes = {name: tuple(value.shape[1:]) for name, value in seen.items()}
+    shapes = {name: tuple(value.shape[1:]) for name, value in predictions.items()}
     fields, lines = (len(LANE_FIELDS),), (LINES, ROWS)
     assert shapes == {
         "lane": fields,
@@ -40,19 +49,19 @@ def test_every_encoder_carries_every_head(kind: str) -> None:
         "tier": (3,),
         "weather": (4,),
     }
-    assert (seen["lane_std"] > 0).all()
+    assert (predictions["lane_std"] > 0).all()
     assert torch.allclose(features, model.encoder(images), atol=1e-5)
     sides = [tuple(each.shape[2:]) for each in maps]
     assert sides == sorted(set(sides), reverse=True)
 
 
 @pytest.mark.parametrize("heads", ["lane", "segmentation", "lines", "scene"])
-def test_a_head_alone_tells_its_own(heads: str) -> None:
+def test_a_head_alone_has_its_own_outputs(heads: str) -> None:
     model = build_perception(small_recipes.recipe(f"model.heads=[{heads}]")).eval()
     told = {"lane": {"lane", "lane_std"}, "segmentation": {"classes"}, "lines": {"lines", "lines_std", "lines_there"}}
     with torch.no_grad():
-        seen = model(torch.zeros(1, 3, 40, 64))
-    assert set(seen) == told.get(heads, {"tier", "weather"})
+        predictions = model(torch.zeros(1, 3, 40, 64))
+    assert set(predictions) == told.get(heads, {"tier", "weather"})
 
 
 def test_stacks_and_grey_pictures_go_in() -> None:
@@ -61,7 +70,7 @@ def test_stacks_and_grey_pictures_go_in() -> None:
     assert model.shape == (3, 40, 64)
 
 
-def test_timm_is_asked_for_by_name() -> None:
+def test_timm_encoders_are_named() -> None:
     try:
         import timm  # noqa: F401 # pyright: ignore[reportMissingImports] - an extra, which may be missing
     except (ImportError, RuntimeError):
@@ -77,9 +86,9 @@ def test_a_straight_road_seen_from_a_known_place_is_found_by_the_fit() -> None:
     changes += ["appearance.camera_height_error_m=0", "appearance.camera_pitch_error_rad=0"]
     world = load_world("lane_follow", changes)
     data = DataSpec(offset_m=1.0, heading_rad=0.1, per_road=4)
-    frames = held_out(world, data, "val", 400)
-    bends = np.abs(frames.lane[:, 2:]).max(axis=1)
-    straight = frames.take(np.flatnonzero(bends < 2e-3))
+    samples = held_out(world, data, "val", 400)
+    bends = np.abs(samples.lane[:, 2:]).max(axis=1)
+    straight = samples.take(np.flatnonzero(bends < 2e-3))
     assert len(straight) > 20
     lines = torch.as_tensor(straight.lines)
     there = torch.isfinite(lines)
@@ -105,10 +114,10 @@ def test_the_fit_solves_what_numpy_solves() -> None:
 
 
 def test_losses_by_hand() -> None:
-    frames = held_out(small_recipes.recipe().world, DataSpec(), "val", 2)
-    labels = Labels(frames, torch.device("cpu"))
+    samples = held_out(small_recipes.recipe().world, DataSpec(), "val", 2)
+    labels = Labels(samples, torch.device("cpu"))
     there = torch.isfinite(labels.lines)
-    seen = {
+    predictions = {
         "lane": labels.lane + torch.tensor([0.7, 0, 0, 0, 0, 0]),  # one unit of offset
         "lane_std": torch.tensor([0.7, 0.12, 0.02, 0.02, 0.02, 0.02]).expand(2, 6),
         "classes": torch.zeros(2, 5, 40, 64),
@@ -117,7 +126,7 @@ def test_losses_by_hand() -> None:
         "tier": torch.zeros(2, 3),
         "weather": torch.zeros(2, 4),
     }
-    losses = {name: float(value) for name, value in label_losses(seen, labels).items()}
+    losses = {name: float(value) for name, value in label_losses(predictions, labels).items()}
     assert losses["lane"] == pytest.approx(1 / 6, rel=1e-5)
     assert losses["lane_std"] == pytest.approx(0.5 / 6, rel=1e-5)
     assert losses["classes"] == pytest.approx(math.log(5), rel=1e-5)
@@ -125,13 +134,13 @@ def test_losses_by_hand() -> None:
     assert losses["scene"] == pytest.approx(math.log(3) + math.log(4), rel=1e-5)
 
 
-def test_unknown_labels_teach_nothing() -> None:
-    frames = Frames.unlabelled(np.zeros((2, 3, 40, 64), np.uint8))
+def test_unknown_labels_add_no_loss() -> None:
+    samples = Samples.unlabelled(np.zeros((2, 3, 40, 64), np.uint8))
     model = build_perception(small_recipes.recipe(ALL))
-    losses = label_losses(model(torch.as_tensor(frames.images)), Labels(frames, torch.device("cpu")))
+    losses = label_losses(model(torch.as_tensor(samples.images)), Labels(samples, torch.device("cpu")))
     assert [loss.item() for loss in losses.values()] == [0.0] * len(losses)
 
 
-def test_a_drive_by_is_told_apart_from_a_standing_camera() -> None:
-    frames = along_road(small_recipes.recipe().world, 1000, 2)
-    assert not np.array_equal(frames.images[0], frames.images[1])
+def test_a_moving_camera_is_distinguished_from_a_standing_one() -> None:
+    samples = along_road(small_recipes.recipe().world, 1000, 2)
+    assert not np.array_equal(samples.images[0], samples.images[1])

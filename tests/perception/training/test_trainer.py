@@ -1,4 +1,4 @@
-"""Fitting: a run learns, resumes bit for bit, keeps its best look, and says what is wrong."""
+"""Fitting: a run learns, resumes bit for bit, keeps its best model, and explains what is wrong."""
 
 import json
 import os
@@ -13,11 +13,14 @@ from small_recipes import recipe
 
 from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.data.rendered_dataset import held_out
 from drive_rl.perception.models.load import load_trained
-from drive_rl.perception.training import trainer as fitting
+from drive_rl.perception.models.perception_model import build_perception
+from drive_rl.perception.training import loop, session
 from drive_rl.perception.training.objectives import make_objective
-from drive_rl.perception.training.trainer import fit, learning_rate, make_optimizer
-from drive_rl.perception.training.validation import Look, Looks
+from drive_rl.perception.training.optimizer import learning_rate, make_optimizer
+from drive_rl.perception.training.trainer import fit
+from drive_rl.perception.training.validation import Validation, ValidationHistory
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.process.signals import TrainingInterrupted
 from drive_rl.run.storage.manifest import write_manifest
@@ -28,15 +31,15 @@ class Quiet:
     """A display that remembers, and may send a signal."""
 
     def __init__(self, stop_at: int | None = None) -> None:
-        self.looks: list[Look] = []
+        self.validations: list[Validation] = []
         self._stop_at = stop_at
 
-    def at(self, frames: int, of: int, loss: float) -> None:
+    def at(self, samples: int, of: int, loss: float) -> None:
         pass
 
-    def looked(self, look: Look) -> None:
-        self.looks.append(look)
-        if self._stop_at is not None and look.frames >= self._stop_at:
+    def validated(self, validation: Validation) -> None:
+        self.validations.append(validation)
+        if self._stop_at is not None and validation.samples >= self._stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -66,15 +69,15 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(task: str, tmp_path: Path
     assert resumed.metrics.read_text() == unbroken.metrics.read_text()
 
 
-def test_a_run_goes_on_without_what_it_started_from(tmp_path: Path) -> None:
+def test_a_run_resumes_without_what_it_started_from(tmp_path: Path) -> None:
     first = go(recipe("fit.samples=32"), tmp_path / "first")
     run = go(recipe(f"model.init_from={first.path}", "fit.samples=32"), tmp_path)
     first.remove()
-    assert go(None, tmp_path, resume=run.path, frames=64) == run
+    assert go(None, tmp_path, resume=run.path, samples=64) == run
 
 
-def test_a_loss_that_is_no_number_is_told_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "total", lambda losses: torch.stack(list(losses.values())).sum() * float("nan"))
+def test_a_loss_that_is_not_a_number_is_an_error_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "total", lambda losses: torch.stack(list(losses.values())).sum() * float("nan"))
     with pytest.raises(DriveRLError, match=r"the loss became nan .*fix: a smaller fit\.learning_rate"):
         go(recipe(), tmp_path)
     (last,) = tmp_path.glob("*/*/last/weights.safetensors")  # as it began
@@ -82,49 +85,49 @@ def test_a_loss_that_is_no_number_is_told_and_not_kept(tmp_path: Path, monkeypat
     assert not list(tmp_path.rglob("best"))
 
 
-def test_a_loss_on_held_out_pictures_that_is_no_number_is_refused(tmp_path: Path) -> None:
+def test_a_loss_on_held_out_pictures_that_is_not_a_number_is_refused(tmp_path: Path) -> None:
     spec = recipe("fit.learning_rate_end=10", "fit.samples=32", "fit.batch_size=16", "fit.evaluate_every=32")
     with pytest.raises(DriveRLError, match=r"the loss.* became (nan|inf) .*fix: a smaller fit\.learning_rate"):
         go(spec, tmp_path)
 
 
-def test_pretraining_tells_nothing_of_heads_that_have_not_learned(tmp_path: Path) -> None:
+def test_pretraining_does_not_score_heads_that_have_not_learned(tmp_path: Path) -> None:
     display = Quiet()
     go(recipe("fit.task=vicreg", "fit.samples=32"), tmp_path, display)
-    assert set(display.looks[-1].scores) == {"loss", "invariance_loss", "variance_loss", "covariance_loss"}
+    assert set(display.validations[-1].scores) == {"loss", "invariance_loss", "variance_loss", "covariance_loss"}
 
 
-def test_a_run_learns_and_the_best_look_is_kept(tmp_path: Path) -> None:
+def test_a_run_learns_and_the_best_model_is_kept(tmp_path: Path) -> None:
     display = Quiet()
     run = go(recipe("fit.samples=960", "fit.evaluate_every=160"), tmp_path, display)
-    losses = [look.scores["loss"] for look in display.looks]
+    losses = [one.scores["loss"] for one in display.validations]
     assert losses[-1] < 0.8 * losses[0]
     trained = load_trained(str(run.path))
     assert trained.spec == recipe("fit.samples=960", "fit.evaluate_every=160")
     best = read_tensors(run.best / "weights.safetensors")
     assert all(torch.equal(value, best[name]) for name, value in trained.model.state_dict().items())
-    assert {"offset_m_mae", "heading_error_rad_mae", "ego_lane_iou"} <= display.looks[-1].scores.keys()
+    assert {"offset_m_mae", "heading_error_rad_mae", "ego_lane_iou"} <= display.validations[-1].scores.keys()
     files = {path.name for path in run.path.rglob("*") if path.is_file()}
     assert not {name for name in files if name.endswith((".pkl", ".pt", ".pth", ".zip"))}
 
 
 def test_it_stops_early_once_nothing_is_gained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def worse(model: object, objective: object, val: object, frames: int) -> Look:
-        return Look(frames=frames, scores={"loss": float(frames)})
+    def worse(model: object, objective: object, val: object, samples: int) -> Validation:
+        return Validation(samples=samples, scores={"loss": float(samples)})
 
-    monkeypatch.setattr(fitting, "look_at", worse)
+    monkeypatch.setattr(loop, "validate", worse)
     display = Quiet()
     go(recipe("fit.patience=1", "fit.evaluate_every=32"), tmp_path, display)
-    assert [look.frames for look in display.looks] == [32, 64]
+    assert [one.samples for one in display.validations] == [32, 64]
 
 
-def test_a_run_that_is_over_goes_on_only_longer(tmp_path: Path) -> None:
+def test_a_run_that_is_over_resumes_only_with_more_samples(tmp_path: Path) -> None:
     run = go(recipe("fit.samples=32", "fit.evaluate_every=32"), tmp_path)
     before = run.spec.read_text()
     with pytest.raises(DriveRLError, match=r"fix: a longer one, such as .*fit\.samples=64"):
         go(None, tmp_path, resume=run.path)
     assert run.spec.read_text() == before
-    go(None, tmp_path, resume=run.path, frames=64)
+    go(None, tmp_path, resume=run.path, samples=64)
     assert load_trained(str(run.path)).spec.fit.samples == 64
 
 
@@ -166,20 +169,22 @@ def test_vicreg_by_hand() -> None:
     assert float(_covariance(view)) == pytest.approx((2.0**2 + 2.0**2) / 2)
 
 
-def test_a_look_that_is_best_is_remembered() -> None:
-    looks = Looks()
-    assert [looks.add(Look(frames=n, scores={"loss": loss})) for n, loss in enumerate((2.0, 1.0, 1.0, 3.0))] == [
+def test_the_best_validation_is_remembered() -> None:
+    history = ValidationHistory()
+    assert [
+        history.add(Validation(samples=n, scores={"loss": loss})) for n, loss in enumerate((2.0, 1.0, 1.0, 3.0))
+    ] == [
         True,
         True,
         False,
         False,
     ]
-    assert looks.since_best == 2
-    assert looks.best_number == 2
-    assert Looks.model_validate(looks.model_dump()).model_dump() == looks.model_dump()
+    assert history.since_best == 2
+    assert history.best_number == 2
+    assert ValidationHistory.model_validate(history.model_dump()).model_dump() == history.model_dump()
 
 
-def test_a_driver_is_no_perception_model() -> None:
+def test_a_driver_is_not_a_perception_model() -> None:
     with pytest.raises(DriveRLError, match="ppo-lane-follow: is a driver"):
         load_trained("ppo-lane-follow")
     with pytest.raises(DriveRLError, match="unknown perception model 'no-such'"):
@@ -188,35 +193,35 @@ def test_a_driver_is_no_perception_model() -> None:
 
 def test_labels_that_no_head_learns_do_not_hurt() -> None:
     spec = recipe("model.heads=[lane]")
-    model = fitting.build_perception(spec)
-    frames = fitting.held_out(spec.world, spec.data, "val", 2)
-    losses, _ = make_objective(spec.fit, model).losses(model, torch.as_tensor(frames.images).float(), frames, True)
+    model = build_perception(spec)
+    samples = held_out(spec.world, spec.data, "val", 2)
+    losses, _ = make_objective(spec.fit, model).losses(model, torch.as_tensor(samples.images).float(), samples, True)
     assert set(losses) == {"lane", "lane_std"}
     assert np.isfinite([float(value.detach()) for value in losses.values()]).all()
 
 
-def test_polish_teaches_the_lane_head_alone(tmp_path: Path) -> None:
+def test_head_finetune_changes_the_lane_head_alone(tmp_path: Path) -> None:
     rough = go(recipe(), tmp_path)
     fine = go(recipe("fit.head_finetune_samples=256"), tmp_path)
     then, now = weights(rough), weights(fine)
     changed = {name.split(".")[0] for name in then if not torch.equal(then[name], now[name])}
     assert changed == {"lane"}
-    go(recipe("fit.samples=32", "fit.head_finetune_samples=32", "model.heads=[lane]"), tmp_path)  # nothing to polish
+    go(recipe("fit.samples=32", "fit.head_finetune_samples=32", "model.heads=[lane]"), tmp_path)  # no such head
 
 
-def test_a_fit_that_ended_early_is_over_though_its_last_lesson_gained(
+def test_a_fit_that_ended_early_is_over_though_its_head_finetune_gained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = iter([1.0, 2.0, 0.5])  # the third is after the last lesson
+    losses = iter([1.0, 2.0, 0.5])  # the third is after the head finetune
 
-    def told(model: object, objective: object, val: object, frames: int) -> Look:
-        return Look(frames=frames, scores={"loss": next(looks)})
+    def validated(model: object, objective: object, val: object, samples: int) -> Validation:
+        return Validation(samples=samples, scores={"loss": next(losses)})
 
-    monkeypatch.setattr(fitting, "look_at", told)
-    polished = ("model.heads=[lane, lines]", "fit.head_finetune_samples=32", "fit.patience=1", "fit.evaluate_every=32")
-    run = go(recipe(*polished, "fit.samples=320"), tmp_path)
-    assert run.finished.read_text().split() == ["{", '"frames":', "64", "}"]
-    with pytest.raises(DriveRLError, match=r"has seen 64 already; fix: a longer one"):
+    monkeypatch.setattr(loop, "validate", validated)
+    finetuned = ("model.heads=[lane, lines]", "fit.head_finetune_samples=32", "fit.patience=1", "fit.evaluate_every=32")
+    run = go(recipe(*finetuned, "fit.samples=320"), tmp_path)
+    assert run.finished.read_text().split() == ["{", '"samples":', "64", "}"]
+    with pytest.raises(DriveRLError, match=r"has learned from 64 already; fix: a longer one"):
         go(None, tmp_path, resume=run.path)
 
 
@@ -225,12 +230,20 @@ def test_a_best_model_that_is_gone_is_not_replaced_by_another(tmp_path: Path) ->
         go(recipe("fit.evaluate_every=32"), tmp_path, Quiet(stop_at=32))
     run = stopped.value.run
     counters = json.loads((run.last / "counters.json").read_text())
-    assert counters["looked_at"] == counters["batches"]
+    assert counters["validated_at"] == counters["batches"]
     shutil.rmtree(run.best)
     counters["batches"] += 1  # as if it had learned on since
     (run.last / "counters.json").write_text(json.dumps(counters))
     (run.last / "manifest.json").unlink()
-    write_manifest(run.last, {"algorithm": "perception", "num_frames": 48})
-    with pytest.raises(DriveRLError, match=r"best: expected the checkpoint of look 1.*put it back"):
+    write_manifest(run.last, {"algorithm": "perception", "num_samples": 48})
+    with pytest.raises(DriveRLError, match=r"best: expected the checkpoint of validation 1.*put it back"):
         go(None, tmp_path, resume=run.path)
     assert not run.best.exists()
+
+
+def test_a_manifest_with_old_keys_names_the_new_ones(tmp_path: Path) -> None:
+    run = go(recipe("fit.samples=32", "model.heads=[lane]"), tmp_path)
+    manifest = run.best / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("num_samples", "num_frames"))
+    with pytest.raises(DriveRLError, match=r"num_frames: is now num_samples; fix: rename the key"):
+        load_trained(str(run.path))

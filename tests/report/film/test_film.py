@@ -23,8 +23,8 @@ from drive_rl.config.world_spec import WorldSpec
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.errors import DriveRLError
 from drive_rl.report.film.canvas import AMBER, GREEN, GROUND, RED, blank
-from drive_rl.report.film.film import Filmed, card_frames, render_film
-from drive_rl.report.film.layout import HEIGHT_PX, WIDTH_PX, Stage, Step, newest_picture
+from drive_rl.report.film.film import FilmProgress, card_frames, render_film
+from drive_rl.report.film.layout import HEIGHT_PX, WIDTH_PX, Layout, Step, newest_picture
 from drive_rl.report.film.outcome_card import outcome
 from drive_rl.report.film.road_map import RoadMap
 from drive_rl.report.film.writers import film_writer
@@ -129,13 +129,13 @@ def test_gif_shows_the_same_pictures_smaller(films: Path, pngs: list[np.ndarray]
         assert cv2.PSNR(frames[i], np.asarray(small, np.uint8)) > 30
 
 
-def test_a_film_says_what_the_evaluation_says(tmp_path: Path) -> None:
-    seen: list[Filmed] = []
-    rows = render_film(Pusher(), WORLD, "val", 2, tmp_path / "a.mp4", progress=seen.append)
+def test_a_film_agrees_with_the_evaluation(tmp_path: Path) -> None:
+    reports: list[FilmProgress] = []
+    rows = render_film(Pusher(), WORLD, "val", 2, tmp_path / "a.mp4", progress=reports.append)
     assert rows == evaluate(Pusher(), WORLD, "val", 2)[1]
-    assert len(seen) == len(frames_of(tmp_path / "a.mp4")), "progress moves with every frame, not with every road"
-    assert seen[-1] == (pytest.approx(len(seen) / WORLD.task.control_hz), 2, 1.0)
-    assert [row.film_s for row in seen] == sorted(row.film_s for row in seen)
+    assert len(reports) == len(frames_of(tmp_path / "a.mp4")), "progress moves with every frame, not with every road"
+    assert reports[-1] == (pytest.approx(len(reports) / WORLD.task.control_hz), 2, 1.0)
+    assert [row.film_s for row in reports] == sorted(row.film_s for row in reports)
 
 
 def test_named_seeds_are_filmed(tmp_path: Path) -> None:
@@ -149,14 +149,14 @@ def test_named_seeds_are_filmed(tmp_path: Path) -> None:
 def test_the_inset_is_the_newest_picture_the_driver_was_given() -> None:
     env = LaneEnv(WORLD, split="val")
     observation, info = env.reset(seed=1, options={"road_seed": SEEDS[0]})
-    stage = Stage(WORLD, "pusher", "camera", 1)
-    stage.open(env.episode, 1)
+    layout = Layout(WORLD, "pusher", "camera", 1)
+    layout.open(env.episode, 1)
     seen = newest_picture(observation, WORLD)
     assert seen is not None
     np.testing.assert_array_equal(seen, observation[-1:])
     marked = seen.copy()
     marked[0, 10:30, 20:40] = 255 - marked[0, 10:30, 20:40]
-    one, other = (stage.frame(Step(env.car, info["metrics"], 0.5, picture)) for picture in (seen, marked))
+    one, other = (layout.frame(Step(env.car, info["metrics"], 0.5, picture)) for picture in (seen, marked))
     rows, columns = np.nonzero((one != other).any(axis=-1) & inset_region(one.shape))
     scale = (np.ptp(columns) + 1) // 20
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (20 * scale, 20 * scale)
@@ -171,9 +171,9 @@ def test_any_road_and_camera_can_be_filmed(lanes: tuple[int, int], size: tuple[i
     world = WORLD.model_copy(update={"road": road, "camera": camera})
     env = LaneEnv(world)
     observation, info = env.reset(seed=0)
-    stage = Stage(world, "pusher", "camera", 1)
-    stage.open(env.episode, 1)
-    frame = stage.frame(Step(env.car, info["metrics"], 0.5, newest_picture(observation, world)))
+    layout = Layout(world, "pusher", "camera", 1)
+    layout.open(env.episode, 1)
+    frame = layout.frame(Step(env.car, info["metrics"], 0.5, newest_picture(observation, world)))
     assert frame.shape == (HEIGHT_PX, WIDTH_PX, 3)
     env.close()
 
@@ -289,7 +289,7 @@ def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
 def test_a_folder_of_other_things_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.txt").write_text("years of work")
-    with pytest.raises(DriveRLError, match="holds other things than a film's frames"):
+    with pytest.raises(DriveRLError, match="holds more than a film's frames"):
         film(tmp_path / "home", overwrite=True)
     assert (tmp_path / "home" / "thesis.txt").read_text() == "years of work"
 
@@ -321,19 +321,19 @@ def contents(folder: Path) -> dict[Path, bytes]:
 # --- a real browser -----------------------------------------------------------------------------------------------
 
 PAGE = """<!doctype html><body><video id="v" src="drive.mp4" muted autoplay></video><script>
-const video = document.getElementById("v"), tell = (what) => fetch("/", { method: "POST", body: what });
-video.onerror = () => tell("error " + video.error.message);
-video.onended = () => tell(`played ${video.videoWidth}x${video.videoHeight} of ${video.duration.toFixed(1)} s`);
+const video = document.getElementById("v"), report = (what) => fetch("/", { method: "POST", body: what });
+video.onerror = () => report("error " + video.error.message);
+video.onended = () => report(`played ${video.videoWidth}x${video.videoHeight} of ${video.duration.toFixed(1)} s`);
 </script></body>"""
 
 
 class Page(SimpleHTTPRequestHandler):
     """Serves a folder, and hears what its page posts."""
 
-    told: "SimpleQueue[str]"
+    heard: "SimpleQueue[str]"
 
     def do_POST(self) -> None:
-        self.told.put(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.heard.put(self.rfile.read(int(self.headers["Content-Length"])).decode())
         self.send_response(204)
         self.end_headers()
 
@@ -344,15 +344,15 @@ class Page(SimpleHTTPRequestHandler):
 def test_a_browser_plays_the_mp4(browser: list[str], films: Path, tmp_path: Path) -> None:
     shutil.copy(films / "deep/er/drive.mp4", tmp_path)
     (tmp_path / "index.html").write_text(PAGE, encoding="utf-8")
-    told: SimpleQueue[str] = SimpleQueue()
-    handler = type("Heard", (Page,), {"told": told})
+    heard: SimpleQueue[str] = SimpleQueue()
+    handler = type("Heard", (Page,), {"heard": heard})
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(tmp_path))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         where = f"http://127.0.0.1:{server.server_port}/"
         command = [*browser, where]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
-                played = told.get(timeout=120)
+                played = heard.get(timeout=120)
             finally:
                 process.kill()
                 server.shutdown()

@@ -45,16 +45,33 @@ def test_resets_among_parked_cars_take_no_memory() -> None:
     world.close()
 
 
-def test_resets_of_bullets_own_camera_take_no_memory() -> None:
-    sizes = ["camera.renderer=tiny", "camera.width_px=16", "camera.height_px=16", "road.length_m=60"]
+def growth_of_resets(renderer: str, road_m: int, warm_up: int, resets: int) -> float:
+    """Return by how much resident memory [MB] grows with the resets that follow a warm-up."""
+    sizes = ["camera.width_px=16", "camera.height_px=16", f"road.length_m={road_m}", f"camera.renderer={renderer}"]
     env = LaneEnv(load_world("parked_cars", sizes), "camera")
-    for _ in range(22):
+    for _ in range(warm_up):
         env.reset()
     before = _resident_mb()
-    for _ in range(20):  # took 10 MB
+    for _ in range(resets):
         env.reset()
-    assert _resident_mb() - before < 3
+    grown = _resident_mb() - before
     env.close()
+    return grown
+
+
+def test_resets_of_the_tiny_renderer_take_no_memory() -> None:
+    assert growth_of_resets("tiny", 60, 22, 20) < 3  # took 10 MB
+
+
+def test_resets_of_the_egl_renderer_take_no_memory() -> None:
+    """In a process of its own, for drivers crash."""
+    code = """
+from test_env_memory import growth_of_resets
+grown = growth_of_resets("egl", 200, 41, 40)  # the roads of two clients
+assert grown < 5, f"{grown} MB"  # took 30 MB
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent)
+    assert not done.returncode or "EGL plugin cannot be loaded" in done.stderr, done.stderr
 
 
 def test_a_car_that_was_parked_elsewhere_is_touched_only_where_it_stands() -> None:
@@ -123,6 +140,26 @@ assert np.array_equal(picture(first), alone), "the second one changed the first 
 assert np.array_equal(picture(second), alone)
 second.close()
 assert np.array_equal(picture(first), alone), "closing the second one changed the first one's pictures"
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert not done.returncode or "EGL plugin cannot be loaded" in done.stderr, done.stderr
+
+
+def test_long_roads_do_not_overflow_the_egl_renderer() -> None:
+    """Its buffer of meshes was full after 12 roads of 3 km, and pictures were wrong from then on."""
+    code = """
+import numpy as np
+from drive_rl.config.reader import load_world
+from drive_rl.sim.engines.bullet_camera import BulletCamera
+from drive_rl.sim.task.episode import draw_episode
+world = load_world("lane_follow", ["camera.renderer=egl", "road.length_m=3000"])
+camera, episode, pictures = BulletCamera(world), draw_episode(world, 1), []
+for _ in range(16):
+    camera.lay(episode.road, episode.look)
+    pictures.append(np.zeros((1, world.camera.height_px, world.camera.width_px), np.uint8))
+    camera.photograph(*episode.road.place(50.0, -1.5, 0.0), pictures[-1])
+assert pictures[0].min() < pictures[0].max()
+assert all(np.array_equal(picture, pictures[0]) for picture in pictures), "the pictures change"
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert not done.returncode or "EGL plugin cannot be loaded" in done.stderr, done.stderr

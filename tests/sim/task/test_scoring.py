@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drive_rl.sim.task.scoring import TRACE, EndReason, EpisodeMetrics, Score, score, score_tiers, summarise, wilson
+from drive_rl.sim.task.scoring import TRACE, EndReason, EpisodeMetrics, Score, score, score_tiers, summarise
 
 GOOD = EpisodeMetrics(
     success=True,
@@ -113,24 +113,6 @@ def test_a_wrapped_yaw_is_no_turn() -> None:
 )
 def test_the_driving_score_is_leaderboard_2_1(changes: dict[str, float], expected: float) -> None:
     assert replace(GOOD, **changes).driving_score == pytest.approx(expected)  # type: ignore[arg-type]
-
-
-# scipy.stats.binomtest(k, n).proportion_ci(method="wilson")
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [
-        (0, 20, 0.0, 0.16112516),
-        (20, 20, 0.83887484, 1.0),
-        (198, 200, 0.96427824, 0.99725334),
-        (7, 10, 0.39677815, 0.89220869),
-        (1, 1, 0.20654931, 1.0),
-    ],
-)
-def test_wilson_agrees_with_scipy(successes: int, trials: int, low: float, high: float) -> None:
-    estimate = wilson(successes, trials)
-    assert estimate.value == successes / trials
-    assert estimate.low == pytest.approx(low, abs=1e-7)
-    assert estimate.high == pytest.approx(high, abs=1e-7)
 
 
 def many() -> list[EpisodeMetrics]:

@@ -1,6 +1,6 @@
 """Reading COCO data sets: one JSON of images, annotations and categories (cocodataset.org/#format-data).
 
-It knows their layout and areas; how those are painted is `coco_areas.py`'s.
+It knows their layout and areas; `coco_masks.py` paints them.
 """
 
 import os
@@ -15,7 +15,7 @@ from drive_rl.perception.data.formats.label_files import inside, label_json, ope
 from drive_rl.perception.data.records import BadRecord, Files, Part, Record, Skipped, printable
 from drive_rl.sim.sensors.renderer import EGO_LANE, LINE, ROAD, VEHICLE
 
-LOOKED_FOR = "COCO (annotations/*.json, boxes.json or another *.json with images and annotations)"
+FILES = "COCO (annotations/*.json, boxes.json or another *.json with images and annotations)"
 CATEGORIES = {
     **dict.fromkeys(("vehicle", "car", "truck", "bus", "van"), VEHICLE),
     **dict.fromkeys(("road", "drivable area"), ROAD),
@@ -26,17 +26,17 @@ CATEGORIES = {
 _FIX = "give the file again, whole"
 
 
-def find(root: Path) -> Files:
-    """Return the annotation files of each part; a name with `val` or `test` tells the part, all others are `train`."""
+def detect(root: Path) -> Files:
+    """Return the annotation files of each part; a name with `val` or `test` is of that part, all others are `train`."""
     files: Files = {}
     for path in [*sorted((root / "annotations").glob("*.json")), *sorted(root.glob("*.json"))]:
-        if not path.is_dir() and _looks_like_coco(path):
+        if not path.is_dir() and _is_coco(path):
             part: Part = "test" if "test" in path.stem else "val" if "val" in path.stem else "train"
             files.setdefault(part, []).append(path)
     return files
 
 
-def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
+def read(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
     """Give the records of annotation files; bad ones go to `skipped`.
 
     Areas of classes that we know are painted. Pixels beside them are background where the file has a category for the
@@ -63,7 +63,7 @@ def _records(root: Path, path: Path, coco: dict[str, Any], skipped: Skipped) -> 
         try:
             if not isinstance(image, dict) or (key := _id(image.get("id"))) is None:
                 raise BadRecord("not COCO's image: expected file_name and id")
-            if key not in bad:  # a picture whose labels are broken would teach what is wrong
+            if key not in bad:  # a picture with broken labels would teach mistakes
                 size = image.get("width"), image.get("height")
                 found = _image(root, path, image.get("file_name"))
                 yield Record(where, found, classes=partial(_painted, areas.get(key, []), complete, size))
@@ -112,14 +112,14 @@ def _areas(
 
 
 def _id(value: object) -> str | None:
-    """Return an id, of whatever type a file has it; None: it is none."""
+    """Return an id, whichever type it has in the file; None: it is not an id."""
     return str(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
 
 
 def _painted(areas: list[Area], complete: bool, size: tuple[Any, Any], width: int, height: int) -> Any:
     if size != (None, None) and size != (width, height):
-        said = " x ".join(short(side) for side in size)
-        raise BadRecord(f"picture of another size: {width} x {height}, its record says {said}")
+        recorded = " x ".join(short(side) for side in size)
+        raise BadRecord(f"picture of another size: {width} x {height}, its record has {recorded}")
     return paint(areas, complete, width, height)
 
 
@@ -127,7 +127,7 @@ def _image(root: Path, annotations: Path, name: object) -> Path:
     """Return where a picture lies: beside its annotations, in the root, in `images`, or in a folder of its part.
 
     Raises:
-        BadRecord: `name` is none, or leads out of these.
+        BadRecord: `name` is not a path inside these.
     """
     part = annotations.stem.rpartition("_")[2]  # instances_val2017 -> val2017
     places = root, annotations.parent, root / "images", root / part, root / "images" / part
@@ -135,7 +135,7 @@ def _image(root: Path, annotations: Path, name: object) -> Path:
     return next((path for path in found if os.path.isfile(path)), found[0])
 
 
-def _looks_like_coco(path: Path) -> bool:
+def _is_coco(path: Path) -> bool:
     """Whether a file, which may be large, begins as a JSON object and names `images` and `annotations`."""
     names = {'"images"', '"annotations"'}
     with open_labels(path, "COCO's") as file:

@@ -155,8 +155,8 @@ def _decoded(runs: Runs, width: int, height: int) -> Painted:
         raise BadRecord("run lengths of another size: counts do not add up to the picture")
     ends = np.concatenate([[0], np.cumsum(runs.lengths)])
     is_inside = np.arange(len(runs.lengths)) % 2 == 1
-    seen = np.flatnonzero(is_inside & (runs.lengths > 0))
-    left, right = (ends[seen[0]] // height, -(-ends[seen[-1] + 1] // height)) if len(seen) else (0, 0)
+    filled = np.flatnonzero(is_inside & (runs.lengths > 0))
+    left, right = (ends[filled[0]] // height, -(-ends[filled[-1] + 1] // height)) if len(filled) else (0, 0)
     lengths = np.diff(ends.clip(left * height, right * height))
     inside = np.repeat(is_inside, lengths).reshape(right - left, height).T
     return (slice(0, height), slice(left, right)), inside, inside.size

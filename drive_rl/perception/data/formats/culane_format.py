@@ -25,11 +25,11 @@ from drive_rl.perception.data.records import (
 from drive_rl.perception.scores.culane import FARTHEST_PX
 from drive_rl.plain_files import read_plain
 
-LOOKED_FOR = "CULane (list/*.txt, or *.lines.txt beside pictures)"
+FILES = "CULane (list/*.txt, or *.lines.txt beside pictures)"
 _PICTURES = (".jpg", ".jpeg", ".png")
 
 
-def find(root: Path) -> Files:
+def detect(root: Path) -> Files:
     """Return the lists of each part, or the `.lines.txt` where there is no list, which are all `train`.
 
     A part may have several lists of the same pictures, as train.txt and train_gt.txt: the one with the shortest name
@@ -46,7 +46,7 @@ def find(root: Path) -> Files:
     return {"train": lines} if lines else {}
 
 
-def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
+def read(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
     """Give the records of lists, or of `.lines.txt` files; bad ones go to `skipped`."""
     for path in files:
         if path.name.endswith(".lines.txt"):

@@ -1,4 +1,4 @@
-"""Data sets on disk: which of ours, TuSimple's, CULane's or COCO's a folder is, and what each of its parts is for.
+"""Data sets on disk: which format a folder has (ours, TuSimple, CULane or COCO), and what each of its parts is for.
 
 It knows label files. It decodes no picture.
 """
@@ -7,34 +7,39 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 
+from drive_rl.config.shelf import nearest
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.formats import coco_format as coco_folder
-from drive_rl.perception.data.formats import culane_format as culane_folder
-from drive_rl.perception.data.formats import drive_rl_format as own_folder
-from drive_rl.perception.data.formats import tusimple_format as tusimple_folder
+from drive_rl.perception.data.formats import coco_format, culane_format, drive_rl_format, tusimple_format
 from drive_rl.perception.data.records import Files, Part, Record, Skipped
 
-Kind = Literal["ours", "tusimple", "culane", "coco"]
 _MOST_RECORDS = 2_000_000  # some 1,500 bytes of memory each
 _VAL_SHARE = 10  # one picture in so many, where a data set has no val part
 
 
-class _Reader(NamedTuple):
-    find: Callable[[Path], Files]
-    records: Callable[[Path, list[Path], Skipped], Iterator[Record]]
-    looked_for: str
+class Format(NamedTuple):
+    """How data sets of one format are recognised and read."""
+
+    detect: Callable[[Path], Files]
+    """A folder -> the label files of each part of the data set in it; nothing where there is none of this format."""
+    read: Callable[[Path, list[Path], Skipped], Iterator[Record]]
+    """The folder and the label files of a part -> its records; bad ones go to Skipped."""
+    files: str
+    """The files by which it is recognised, in words."""
+    names_its_part: bool = False
+    """Whether the data set itself names its part, whatever the folder is called."""
 
 
-_READERS: dict[Kind, _Reader] = {
-    "ours": _Reader(own_folder.find, own_folder.records, own_folder.LOOKED_FOR),
-    "tusimple": _Reader(tusimple_folder.find, tusimple_folder.records, tusimple_folder.LOOKED_FOR),
-    "culane": _Reader(culane_folder.find, culane_folder.records, culane_folder.LOOKED_FOR),
-    "coco": _Reader(coco_folder.find, coco_folder.records, coco_folder.LOOKED_FOR),
+FORMATS: dict[str, Format] = {
+    "ours": Format(drive_rl_format.detect, drive_rl_format.read, drive_rl_format.FILES, names_its_part=True),
+    "tusimple": Format(tusimple_format.detect, tusimple_format.read, tusimple_format.FILES),
+    "culane": Format(culane_format.detect, culane_format.read, culane_format.FILES),
+    "coco": Format(coco_format.detect, coco_format.read, coco_format.FILES),
 }
+"""Every format by name, in the order in which they are tried."""
 _SUBFOLDERS: dict[str, Part] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 
 
@@ -43,59 +48,66 @@ class DataFolder:
     """A data set's records by part; nothing is decoded yet."""
 
     path: Path
-    kind: Kind
+    format: str  # key of FORMATS
     parts: dict[Part, list[Record]]
     skipped: Skipped
 
     @classmethod
-    def open(cls, path: Path, kind: Kind | None = None) -> "DataFolder":
+    def open(cls, path: Path, format: str | None = None) -> "DataFolder":
         """Read the labels of a data set, or of a folder with data sets `train`, `val` (or `valid`) and `test`.
 
         Args:
             path: The folder.
-            kind: What it is; None: found out, in the order of `Kind`.
+            format: Key of FORMATS; None: the first that recognises the folder.
 
         Raises:
-            DriveRLError: no such folder, nothing in it that was looked for, or no usable record.
+            DriveRLError: no such folder or format, no data set in it, or no usable record.
         """
         path = Path(path)
         if not path.is_dir():
             raise DriveRLError(f"{path}: no such folder; fix: give the folder of a data set")
         skipped, parts = Skipped(), dict[Part, list[Record]]()
-        found = _found(path, kind)
-        for root, files, which, part in found:
-            for own_part, paths in files.items():
-                # a folder's name says what a stranger's data set is for; our own say it themselves
-                is_part = own_part if which == "ours" else part or own_part
-                into = parts.setdefault(is_part, [])
-                into.extend(islice(_READERS[which].records(root, paths, skipped), _MOST_RECORDS + 1))
+        found = _found(path, format)
+        for data_set in found:
+            for part, files in data_set.files.items():
+                into = parts.setdefault(data_set.part or part, [])
+                records = FORMATS[data_set.format].read(data_set.root, files, skipped)
+                into.extend(islice(records, _MOST_RECORDS + 1))
                 if len(into) > _MOST_RECORDS:
-                    raise DriveRLError(f"{root}: more than {_MOST_RECORDS:,} pictures; fix: part the data set")
+                    raise DriveRLError(
+                        f"{data_set.root}: more than {_MOST_RECORDS:,} pictures; fix: split the data set"
+                    )
         if not any(parts.values()):
             raise DriveRLError(f"{path}: holds no usable picture{why(skipped)}")
-        return cls(path, found[0][2], parts, skipped)
+        return cls(path, found[0].format, parts, skipped)
 
     def learning(self) -> tuple[list[Record], list[Record]]:
-        """Return what is learned from and what is looked at: its parts, or the last tenth for looking where it has no
-        `val`. Files lie in the order in which they were taken, so that the last tenth is mostly other places.
+        """Return the records to learn from, and those to validate on: its part `val`, or without one the last tenth.
+
+        Records are in the order in which they were recorded, so that the last tenth mostly shows other places.
 
         Raises:
             DriveRLError: it has `test` alone, or one picture.
         """
         train, val = self.parts.get("train", []), self.parts.get("val", [])
-        if not train:  # a `val` part alone may be learned from: models are judged on `test`
+        if not train:  # a `val` part alone may be learned from: models are evaluated on `test`
             train, val = val, []
         if not train:
-            raise DriveRLError(f"{self.path}: holds test pictures alone, which are never learned from; fix: others")
+            raise DriveRLError(
+                f"{self.path}: holds test pictures alone, which are never learned from; fix: give a data set with"
+                " train pictures"
+            )
         if val:
             return train, val
         if len(train) < 2:
-            raise DriveRLError(f"{self.path}: holds one picture, and some must be held out; fix: more pictures")
+            raise DriveRLError(
+                f"{self.path}: holds one picture, and some must be held out for validation; fix: give more pictures"
+            )
         held_out = max(1, len(train) // _VAL_SHARE)
         return train[:-held_out], train[-held_out:]
 
-    def judging(self) -> tuple[Part, list[Record]]:
-        """Return the part that models are judged on: `test` where there is one, else `val`, else all there is."""
+    def evaluation(self) -> tuple[Part, list[Record]]:
+        """Return the part that models are evaluated on: `test` where there is one, else `val`, else all there is."""
         part: Part = next(part for part in ("test", "val", "train") if self.parts.get(part))
         return part, self.parts[part]
 
@@ -107,31 +119,40 @@ def spread(records: list[Record], limit: int | None) -> list[Record]:
     return [records[n] for n in np.linspace(0, len(records) - 1, limit).round().astype(int)]
 
 
-def _found(path: Path, kind: Kind | None) -> list[tuple[Path, Files, Kind, Part | None]]:
-    """Return each data set in a folder: root, label files and kind, and its part where the folder's name says it."""
-    kinds: tuple[Kind, ...] = (kind,) if kind is not None else get_args(Kind)
-    if (whole := _kind_of(path, kinds)) is not None:
-        return [(path, *whole, None)]
-    found: list[tuple[Path, Files, Kind, Part | None]] = []
-    for name, part in _SUBFOLDERS.items():
-        if (inner := _kind_of(path / name, kinds)) is not None:
-            found.append((path / name, *inner, part))
+class _DataSet(NamedTuple):
+    """One data set in a folder."""
+
+    root: Path
+    format: str
+    files: Files
+    part: Part | None  # where the folder's name gives it
+
+
+def _found(path: Path, format: str | None) -> list[_DataSet]:
+    """Return each data set in a folder."""
+    if format is not None and format not in FORMATS:
+        raise DriveRLError(f"data format {format!r}: unknown; {nearest(format, FORMATS)}")
+    formats = [*FORMATS] if format is None else [format]
+    if (whole := _data_set(path, formats)) is not None:
+        return [whole]
+    inner = [_data_set(path / name, formats, part) for name, part in _SUBFOLDERS.items()]
+    found = [data_set for data_set in inner if data_set is not None]
     if not found:
-        looked_for = "; ".join(_READERS[which].looked_for for which in kinds)
+        files = "; ".join(FORMATS[name].files for name in formats)
         raise DriveRLError(
-            f"{path}: no data set that drive-rl reads; looked here and in train, val and test for: {looked_for};"
+            f"{path}: no data set that drive-rl reads; searched it and its train, val and test for: {files};"
             " fix: give the folder that holds one of these"
         )
     return found
 
 
-def _kind_of(root: Path, kinds: tuple[Kind, ...]) -> tuple[Files, Kind] | None:
-    for which in kinds if root.is_dir() else ():
-        if files := _READERS[which].find(root):
-            return files, which
+def _data_set(root: Path, formats: list[str], part: Part | None = None) -> _DataSet | None:
+    for name in formats if root.is_dir() else ():
+        if files := FORMATS[name].detect(root):
+            return _DataSet(root, name, files, None if FORMATS[name].names_its_part else part)
     return None
 
 
 def why(skipped: Skipped) -> str:
     """Return the end of an error that nothing is usable."""
-    return f" ({'; '.join(skipped.told(3))})" if len(skipped) else "; fix: give a folder with labelled pictures"
+    return f" ({'; '.join(skipped.report(3))})" if len(skipped) else "; fix: give a folder with labelled pictures"

@@ -1,6 +1,6 @@
-"""Reading the data sets that `written.py` writes: pictures, masks, lanes and states, by `manifest.json`.
+"""Reading the data sets that `writer.py` writes: pictures, masks, lanes and states, by `manifest.json`.
 
-It knows their layout. It does not check hashes: who edits a label means to.
+It knows their layout. It does not check hashes: labels may be edited on purpose.
 """
 
 import csv
@@ -17,13 +17,13 @@ from drive_rl.perception.data.samples import LANE_FIELDS, WEATHER
 
 KIND = "drive-rl pictures"
 FORMAT = 1
-LOOKED_FOR = f"ours (manifest.json of {KIND})"
+FILES = f"ours (manifest.json of {KIND})"
 _FARTHEST = 1e6  # metres, radians and 1/m beyond this are a mistake
 _FIX = "write the data set again with drive-rl data make"
 
 
-def find(root: Path) -> Files:
-    """Return `states.csv` as the label file of the part that the data set is; none if it is no data set of ours.
+def detect(root: Path) -> Files:
+    """Return `states.csv` as the label file of the part that the data set is; none if it is not a data set of ours.
 
     Raises:
         DriveRLError: it is ours, but of another version or without states.
@@ -42,7 +42,7 @@ def find(root: Path) -> Files:
     return {part: [root / "states.csv"]}
 
 
-def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
+def read(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
     """Give the records of `states.csv`; bad ones go to `skipped`.
 
     Raises:

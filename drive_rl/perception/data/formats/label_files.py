@@ -1,6 +1,6 @@
 """Label files of data sets, which strangers may have made, and the names in them.
 
-It knows lines, JSON and paths. It knows no kind of data set.
+It knows lines, JSON and paths. It knows no format of data sets.
 """
 
 import json
@@ -22,7 +22,7 @@ LONGEST_LINE = 1 << 20
 """Bytes; TuSimple's lines have some 2,000."""
 
 _MOST_OBJECTS = 30_000_000  # lists and objects of a JSON file, some 100 bytes of memory each; COCO has 4 million
-_LONGEST_PATH, _LONGEST_NAME = 1000, 255  # signs, and bytes of a part, as Linux and macOS have it
+_LONGEST_PATH, _LONGEST_NAME = 1000, 255  # characters, and bytes of a part, as Linux and macOS have it
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother, _BRIEF.maxlong = 2, 80, 80, 40
 
@@ -30,11 +30,11 @@ _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother, _BRIEF.maxlong = 2, 80, 80, 
 def inside(folder: Path, name: object) -> Path:
     """Return the path that a label file names in its data set's folder.
 
-    The name itself may not lead out of the folder. Links that lie in it are followed, for people link their folders of
+    The name itself may not lead out of the folder. Links in it are followed, because people link their folders of
     pictures; a label file cannot make one, and what is opened in the end must be a regular file (`plain_files`).
 
     Raises:
-        BadRecord: it is no name, or leads out of the folder.
+        BadRecord: it is not a name, or leads out of the folder.
     """
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > _LONGEST_PATH:
         raise BadRecord(f"not a file's name: {short(name)}")
@@ -51,11 +51,11 @@ def label_lines(path: Path, skipped: Skipped, of: str) -> Iterator[tuple[str, st
 
     Args:
         path: The file.
-        skipped: Is told of lines that are no UTF-8 or too long.
-        of: Whose labels they are, for people.
+        skipped: Collects lines that are not UTF-8 or too long.
+        of: Whose labels they are, for messages.
 
     Raises:
-        DriveRLError: the file cannot be read, or is no regular file.
+        DriveRLError: the file cannot be read, or is not a regular file.
     """
     with open_labels(path, of) as file:
         for number in count(1):
@@ -81,7 +81,7 @@ def open_labels(path: Path, of: str) -> Iterator[BinaryIO]:
     """Open a label file, to be read in pieces.
 
     Raises:
-        DriveRLError: it cannot be read, is no regular file, or too large.
+        DriveRLError: it cannot be read, is not a regular file, or too large.
     """
     try:
         with open_plain(path, LARGEST) as file:
@@ -95,7 +95,7 @@ def label_json(path: Path, fix: str) -> Any:
     """Return what a JSON file holds.
 
     Raises:
-        DriveRLError: it cannot be read, is no regular file, or no JSON; the message ends in `fix`.
+        DriveRLError: it cannot be read, is not a regular file, or not JSON; the message ends in `fix`.
     """
     try:
         data = read_plain(path, LARGEST)
@@ -111,10 +111,10 @@ def label_json(path: Path, fix: str) -> Any:
 
 
 def parsed_json(text: str | bytes) -> Any:
-    """Return what JSON says.
+    """Return the value of a JSON text.
 
     Raises:
-        ValueError: it is none, or is nested too deep.
+        ValueError: it is not JSON, or is nested too deep.
     """
     try:
         return json.loads(text)
@@ -123,5 +123,5 @@ def parsed_json(text: str | bytes) -> Any:
 
 
 def short(value: object) -> str:
-    """Return a value of a label file in a few words, for people."""
+    """Return a value of a label file, shortened for messages."""
     return _BRIEF.repr(value)

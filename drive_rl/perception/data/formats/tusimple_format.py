@@ -25,12 +25,12 @@ from drive_rl.perception.data.records import (
 )
 from drive_rl.perception.scores.culane import FARTHEST_PX
 
-LOOKED_FOR = "TuSimple (label_data*.json, *label*.json or lanes.json, an object with raw_file, lanes, h_samples a line)"
+FILES = "TuSimple (label_data*.json, *label*.json or lanes.json, an object with raw_file, lanes, h_samples a line)"
 _FIRST_LINES = 100
 
 
-def find(root: Path) -> Files:
-    """Return the label files of each part; a name with `val` or `test` tells the part, all others are `train`."""
+def detect(root: Path) -> Files:
+    """Return the label files of each part; a name with `val` or `test` is of that part, all others are `train`."""
     files: Files = {}
     for path in sorted({*root.glob("*label*.json"), *root.glob("lanes.json")}):
         if not path.is_dir() and _first_object(path).keys() >= {"raw_file", "lanes"}:
@@ -39,7 +39,7 @@ def find(root: Path) -> Files:
     return files
 
 
-def records(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
+def read(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
     """Give the records of label files; bad lines go to `skipped`."""
     for path in files:
         for where, name, lanes in _lines(path, skipped):
@@ -71,7 +71,7 @@ def _parsed(line: str) -> tuple[str, Callable[[int, int], LaneTruth]]:
         raise BadRecord("not TuSimple's JSON: expected an object with raw_file, lanes and h_samples")
     rows, lanes = _numbers(label, "h_samples"), label.get("lanes")
     if not isinstance(lanes, list):
-        raise BadRecord("not TuSimple's JSON: lanes is missing or no list")
+        raise BadRecord("not TuSimple's JSON: lanes is missing or not a list")
     if len(lanes) > MOST_LANES or len(rows) > MOST_POINTS:
         raise BadRecord(f"too much for a picture: expected at most {MOST_LANES} lanes and {MOST_POINTS:,} rows")
     columns = tuple(_numbers({f"lanes[{n}]": lane}, f"lanes[{n}]") for n, lane in enumerate(lanes))
@@ -97,7 +97,7 @@ def _numbers(label: dict[str, Any], key: str) -> Floats:
 
 
 def _slots(slots: Any, lanes: int) -> tuple[int, ...] | None:
-    """Return our own key `slots`, which says what line of `Frames.lines` each lane is."""
+    """Return our own key `slots`: which line of `Samples.lines` each lane is."""
     if slots is None:
         return None
     if (

@@ -39,26 +39,26 @@ def test_ours_is_what_the_renderer_says(tmp_path, camera):
         if name == "lines":  # a column may be half a pixel off at the left edge
             near = np.nan_to_num(array, nan=1) * 96 < 0.5
             assert np.allclose(
-                np.where(near, 0, found.frames.lines), np.where(near, 0, array), atol=2e-5, equal_nan=True
+                np.where(near, 0, found.samples.lines), np.where(near, 0, array), atol=2e-5, equal_nan=True
             )
         else:
-            assert np.array_equal(found.frames.arrays()[name], array, equal_nan=array.dtype.kind == "f"), name
-    assert (found.kind, found.part, len(found.skipped)) == ("ours", "train", 0)
+            assert np.array_equal(found.samples.arrays()[name], array, equal_nan=array.dtype.kind == "f"), name
+    assert (found.format, found.part, len(found.skipped)) == ("ours", "train", 0)
 
 
 def test_as_tusimple_and_as_coco(written):
     want = rendered(WORLD)
     lanes, boxes = read_folder(written, WORLD, "tusimple"), read_folder(written, WORLD, "coco")
-    assert np.array_equal(lanes.frames.images, want.images)
-    assert np.allclose(lanes.frames.lines, want.lines, atol=0.6 / 96, equal_nan=True)
-    assert np.isnan(lanes.frames.lane).all()
-    assert (lanes.frames.classes == UNKNOWN_CLASS).all()
-    assert (lanes.frames.scene == -1).all()
-    assert not boxes.frames.lined.any()
-    vehicle = boxes.frames.classes == VEHICLE
+    assert np.array_equal(lanes.samples.images, want.images)
+    assert np.allclose(lanes.samples.lines, want.lines, atol=0.6 / 96, equal_nan=True)
+    assert np.isnan(lanes.samples.lane).all()
+    assert (lanes.samples.classes == UNKNOWN_CLASS).all()
+    assert (lanes.samples.scene == -1).all()
+    assert not boxes.samples.lined.any()
+    vehicle = boxes.samples.classes == VEHICLE
     assert vehicle[want.classes == VEHICLE].all()
     assert vehicle.any()
-    assert (boxes.frames.classes[~vehicle] == UNKNOWN_CLASS).all()
+    assert (boxes.samples.classes[~vehicle] == UNKNOWN_CLASS).all()
 
 
 def test_culane_beside_pictures_and_in_lists(written, tmp_path):
@@ -67,8 +67,8 @@ def test_culane_beside_pictures_and_in_lists(written, tmp_path):
         shutil.copy(written / f"images/{n:06d}.png", tmp_path / f"{n}.png")
         (tmp_path / f"{n}.lines.txt").write_text("20 47 30 33.5 40 20\n70 47 60 20\n")
     found = read_folder(tmp_path, WORLD)
-    assert (found.kind, len(found.frames)) == ("culane", 3)
-    right, left = found.frames.lines[0, 0], found.frames.lines[0, 1]
+    assert (found.format, len(found.samples)) == ("culane", 3)
+    right, left = found.samples.lines[0, 0], found.samples.lines[0, 1]
     assert np.isfinite(right).any()
     assert np.nanmin(right) > 0.5 > np.nanmax(left)
     (tmp_path / "list").mkdir()
@@ -76,7 +76,7 @@ def test_culane_beside_pictures_and_in_lists(written, tmp_path):
     (tmp_path / "list/val_gt.txt").write_text("/1.png /1_mask.png 1 1 0 0\n/2.png\n")
     parts = DataFolder.open(tmp_path).parts
     assert {part: len(records) for part, records in parts.items()} == {"train": 1, "val": 2}
-    assert len(read_folder(tmp_path, WORLD).frames) == 2
+    assert len(read_folder(tmp_path, WORLD).samples) == 2
     truth = read_folder(tmp_path, WORLD).truths[0]
     assert truth is not None
     assert truth.points()[0].tolist() == [[20, 47], [30, 33.5], [40, 20]]
@@ -84,25 +84,25 @@ def test_culane_beside_pictures_and_in_lists(written, tmp_path):
 
 def test_stretched_to_the_camera(written):
     small = read_folder(written, cars(width_px=48, height_px=24, channels="grey", frame_stack=2))
-    assert small.frames.images.shape == (7, 2, 24, 48)
-    assert np.array_equal(small.frames.images[:, 0], small.frames.images[:, 1])  # no earlier ones are there
+    assert small.samples.images.shape == (7, 2, 24, 48)
+    assert np.array_equal(small.samples.images[:, 0], small.samples.images[:, 1])  # no earlier ones are there
     grey = cv2.imread(str(written / "images/000002.png"), cv2.IMREAD_GRAYSCALE)
     assert grey is not None
     mean = grey.reshape(24, 2, 48, 2).mean(axis=(1, 3))
-    assert np.abs(small.frames.images[2, 0] - mean).max() <= 0.5
-    large = read_folder(written, WORLD).frames.lines
-    both = np.isfinite(large) & np.isfinite(small.frames.lines)
+    assert np.abs(small.samples.images[2, 0] - mean).max() <= 0.5
+    large = read_folder(written, WORLD).samples.lines
+    both = np.isfinite(large) & np.isfinite(small.samples.lines)
     assert both.sum() > 0.9 * np.isfinite(large).sum()
 
 
 def test_limit_and_parts(written, tmp_path):
-    assert read_folder(written, WORLD, limit=3).frames.seeds.tolist() == [0, 1, 2]
-    write(tmp_path / "train", WORLD, frames=3)
+    assert read_folder(written, WORLD, limit=3).samples.seeds.tolist() == [0, 1, 2]
+    write(tmp_path / "train", WORLD, samples=3)
     write(tmp_path / "val", WORLD, "val", 2)
     write(tmp_path / "test", WORLD, "test", 1)
     found = DataFolder.open(tmp_path)
     train, val = found.learning()
-    assert (len(train), len(val), found.judging()[0]) == (3, 2, "test")
+    assert (len(train), len(val), found.evaluation()[0]) == (3, 2, "test")
     with pytest.raises(DriveRLError, match="never learned from"):
         DataFolder.open(tmp_path / "test").learning()
     train, val = DataFolder.open(written).learning()
@@ -149,8 +149,8 @@ def strange_weather(folder: Path) -> None:
 def test_a_bad_record_of_ours_is_left_out(folder, spoil: Callable[[Path], None], why):
     spoil(folder)
     found = read_folder(folder, WORLD)
-    assert len(found.frames) == 6
-    named, counted = found.skipped.told()
+    assert len(found.samples) == 6
+    named, counted = found.skipped.report()
     assert re.search(why, named)
     assert "states.csv: line 3" in named
     assert counted.startswith("skipped in all: 1 (")
@@ -164,7 +164,7 @@ GOOD = {"raw_file": "images/000000.png", "lanes": [[10, 20]], "h_samples": [20, 
     [
         ("{", "not JSON"),
         ("[1]", "not TuSimple's JSON"),
-        (json.dumps({**GOOD, "lanes": 3}), "lanes is missing or no list"),
+        (json.dumps({**GOOD, "lanes": 3}), "lanes is missing or not a list"),
         (json.dumps({**GOOD, "lanes": [[1]]}), r"lanes\[0\] has 1 columns, h_samples 2 rows"),
         (json.dumps({**GOOD, "lanes": [["a", 1]]}), "must hold lists of numbers"),
         (json.dumps({**GOOD, "lanes": [[1e9, 1]]}), "not a pixel of a picture"),
@@ -175,9 +175,9 @@ def test_a_bad_line_of_tusimple_is_left_out(written, tmp_path, line, why):
     shutil.copytree(written / "images", tmp_path / "images")
     (tmp_path / "label_data_1.json").write_text(f"{json.dumps(GOOD)}\n{line}\n")
     found = read_folder(tmp_path, WORLD)
-    assert (found.kind, len(found.frames)) == ("tusimple", 1)
-    assert found.skipped.told()[0].startswith(f"skipped: {tmp_path}/label_data_1.json: line 2: ")
-    assert re.search(why, found.skipped.told()[0])
+    assert (found.format, len(found.samples)) == ("tusimple", 1)
+    assert found.skipped.report()[0].startswith(f"skipped: {tmp_path}/label_data_1.json: line 2: ")
+    assert re.search(why, found.skipped.report()[0])
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_a_bad_file_of_culane_is_left_out(written, tmp_path, text, why):
     if text is not None:
         (tmp_path / "images/000001.lines.txt").write_text(text)
     found = read_folder(tmp_path, WORLD)
-    assert (found.part, len(found.frames)) == ("test", 1)
-    assert "list/test.txt: line 2" in found.skipped.told()[0]
-    assert why in found.skipped.told()[0]
+    assert (found.part, len(found.samples)) == ("test", 1)
+    assert "list/test.txt: line 2" in found.skipped.report()[0]
+    assert why in found.skipped.report()[0]
 
 
 @pytest.mark.parametrize(
@@ -214,12 +214,12 @@ def test_a_bad_annotation_of_coco_leaves_out_its_picture(written, tmp_path, chan
     path = tmp_path / "instances.json"
     path.write_text(json.dumps({**coco, "annotations": [box, {**box, "id": 2, "image_id": 2, **change}]}))
     found = read_folder(tmp_path, WORLD)
-    assert (found.kind, len(found.frames)) == ("coco", 1)
-    assert np.argwhere(found.frames.classes[0] == VEHICLE).tolist() == [
+    assert (found.format, len(found.samples)) == ("coco", 1)
+    assert np.argwhere(found.samples.classes[0] == VEHICLE).tolist() == [
         [y, x] for y in range(2, 6) for x in range(1, 4)
     ]
-    assert str(path) in found.skipped.told()[0]
-    assert why in found.skipped.told()[0]
+    assert str(path) in found.skipped.report()[0]
+    assert why in found.skipped.report()[0]
 
 
 def test_folders_without_anything(written, tmp_path):
@@ -245,3 +245,8 @@ def test_another_version_of_ours(folder):
     (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
     with pytest.raises(DriveRLError, match="format = 99: expected 1"):
         read_folder(folder, WORLD)
+
+
+def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DriveRLError, match="data format 'culan': unknown; did you mean 'culane'"):
+        DataFolder.open(tmp_path, "culan")

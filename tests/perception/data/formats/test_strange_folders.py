@@ -16,19 +16,18 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.decode import read_picture
 from drive_rl.perception.data.folder_dataset import read_folder
 from drive_rl.perception.data.formats.coco_masks import MOST_POINTS, area_of, paint
-from drive_rl.perception.data.formats.detect import Kind
 from drive_rl.perception.data.picture_header import picture_size
 from drive_rl.perception.data.records import BadRecord
 
 WORLD = cars()
 FRAMES = 3
 SECOND = "images/000001.png"
-KINDS: list[Kind] = ["ours", "tusimple", "culane", "coco"]
+KINDS: list[str] = ["ours", "tusimple", "culane", "coco"]
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> Path:
-    return write(tmp_path_factory.mktemp("sets") / "set", WORLD, frames=FRAMES)
+    return write(tmp_path_factory.mktemp("sets") / "set", WORLD, samples=FRAMES)
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def folder(written, tmp_path) -> Path:
     return Path(shutil.copytree(written, tmp_path / "set"))
 
 
-def name_second(folder: Path, kind: Kind, name: str) -> None:
+def name_second(folder: Path, kind: str, name: str) -> None:
     """Make a data set of a kind whose second picture has another name in its labels."""
     if kind == "ours":
         states = folder / "states.csv"
@@ -70,11 +69,11 @@ def write_coco(folder: Path, coco: Any) -> None:
     (folder / "boxes.json").write_text(json.dumps(coco))
 
 
-def left_out(folder: Path, kind: Kind, kept: int = FRAMES - 1) -> str:
+def left_out(folder: Path, kind: str, kept: int = FRAMES - 1) -> str:
     """Return why the one bad record was left out."""
     found = read_folder(folder, WORLD, kind)
-    assert len(found.frames) == kept
-    told = found.skipped.told()
+    assert len(found.samples) == kept
+    told = found.skipped.report()
     assert told[-1].startswith(f"skipped in all: {FRAMES - kept} (")
     assert all(line.isprintable() for line in told)
     return told[0]
@@ -99,7 +98,7 @@ def test_an_absolute_name_is_left_out(folder, kind, name):
 
 def test_culanes_names_begin_at_the_root_of_the_data_set(folder):
     name_second(folder, "culane", f"/{SECOND}")
-    assert len(read_folder(folder, WORLD, "culane").frames) == FRAMES
+    assert len(read_folder(folder, WORLD, "culane").samples) == FRAMES
     name_second(folder, "culane", "/dev/zero")
     assert f"no such file: {folder}/dev/zero" in left_out(folder, "culane")
 
@@ -193,7 +192,7 @@ def test_files_of_the_kernel_are_empty(folder, file):
     (folder / file).unlink()
     of_the_kernel(folder / file)
     found = read_folder(folder, WORLD, "culane")
-    assert (len(found.frames), len(found.skipped)) == ((FRAMES, 0) if file.endswith(".txt") else (FRAMES - 1, 1))
+    assert (len(found.samples), len(found.skipped)) == ((FRAMES, 0) if file.endswith(".txt") else (FRAMES - 1, 1))
 
 
 def test_linked_folders_and_files_are_read(written, tmp_path):
@@ -202,7 +201,7 @@ def test_linked_folders_and_files_are_read(written, tmp_path):
         (tmp_path / "set" / path.name).symlink_to(path)
     (tmp_path / "link").symlink_to(tmp_path / "set")
     for kind in ("ours", "tusimple", "coco"):
-        assert len(read_folder(tmp_path / "link", WORLD, kind).frames) == FRAMES
+        assert len(read_folder(tmp_path / "link", WORLD, kind).samples) == FRAMES
 
 
 # --- what a picture holds -------------------------------------------------------------------------------------------
@@ -300,7 +299,7 @@ def test_a_label_file_may_begin_with_a_byte_order_mark(folder, kind):
     name_second(folder, "culane", SECOND)
     for file in ("states.csv", "lanes.json", "list/test.txt"):
         (folder / file).write_bytes(b"\xef\xbb\xbf" + (folder / file).read_bytes().replace(b"\n", b"\r\n"))
-    assert len(read_folder(folder, WORLD, kind).frames) == FRAMES
+    assert len(read_folder(folder, WORLD, kind).samples) == FRAMES
 
 
 ROWS = [20, 30, 40]
@@ -423,8 +422,8 @@ def test_an_annotation_of_no_image_is_told(folder, image_id):
     coco = coco_of(folder)
     write_coco(folder, coco | {"annotations": [{"image_id": image_id, "category_id": 1, "bbox": [1, 2, 3, 4]}, 3]})
     found = read_folder(folder, WORLD, "coco")
-    assert len(found.frames) == FRAMES
-    assert "expected an object with image_id" in found.skipped.told()[0]
+    assert len(found.samples) == FRAMES
+    assert "expected an object with image_id" in found.skipped.report()[0]
 
 
 @pytest.mark.parametrize(

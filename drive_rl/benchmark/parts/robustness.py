@@ -1,0 +1,185 @@
+"""Robustness: how much of a score is left on corrupted and on attacked pictures."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from drive_rl.benchmark.part import BATCH, Metric, Number, Part, Subject
+from drive_rl.errors import DriveRLError
+from drive_rl.perception.data.samples import Samples, labels_known
+from drive_rl.perception.evaluation.attacks import Loss
+from drive_rl.perception.evaluation.corruptions import CORRUPTIONS, SEVERITIES
+from drive_rl.perception.evaluation.head_metrics import SegmentationMeasure
+from drive_rl.perception.evaluation.robustness import (
+    AttackScores,
+    AttackSetting,
+    CorruptionScores,
+    Progress,
+    measure_attacks,
+    measure_corruptions,
+)
+from drive_rl.perception.models.load import Trained
+from drive_rl.perception.training.losses import Labels, label_losses
+
+NAME = "robustness"
+OFFSET_WITHIN_M, HEADING_WITHIN_RAD = 0.2, 0.035
+"""A lane state is right within a fifth of a metre and two degrees: what keeps a car well inside its lane."""
+
+
+@dataclass(frozen=True)
+class RobustnessSetting:
+    """Which corruptions and attacks, on how many pictures."""
+
+    pictures: int = 200
+    severities: tuple[int, ...] = SEVERITIES
+    epsilons_px: tuple[float, ...] = (0.5, 1, 2, 4, 8)
+    pgd_steps: int = 10
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ScoreRobustness:
+    """How much of one score is left."""
+
+    corruptions: CorruptionScores
+    attacks: AttackScores
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """The robustness of each score that the model's heads and the labels allow."""
+
+    ego_lane_iou: ScoreRobustness | None = None
+    """Pooled over the pictures."""
+    lane_within: ScoreRobustness | None = None
+    """Share of pictures whose predicted offset and heading lie within OFFSET_WITHIN_M and HEADING_WITHIN_RAD."""
+
+
+class _Score(NamedTuple):
+    """A score, the head that it needs, and the loss that attacks raise."""
+
+    head: str
+    loss: str
+    value: Callable[[Trained, NDArray[Any], Samples], float]
+
+
+def measure(subject: Subject, setting: RobustnessSetting) -> Robustness:
+    """Score corrupted and attacked pictures.
+
+    Raises:
+        DriveRLError: the model has neither a segmentation nor a lane head, or the pictures have no such label.
+    """
+    samples = subject.pictures(setting.pictures).samples
+    known, heads = labels_known(samples), subject.trained.spec.model.heads
+    names = [name for name, score in _SCORES.items() if score.head in heads and known[score.head]]
+    if not names:
+        raise DriveRLError(
+            "robustness needs masks or the lane state, which the model does not predict or the labels do not hold"
+        )
+    found = {name: _measure(subject, setting, samples, name, i, len(names)) for i, name in enumerate(names)}
+    return Robustness(**found)
+
+
+def _measure(
+    subject: Subject, setting: RobustnessSetting, samples: Samples, name: str, index: int, count: int
+) -> ScoreRobustness:
+    """Measure score `index` of `count`."""
+    trained, score = subject.trained, _SCORES[name]
+    corruptions = 1 + len(CORRUPTIONS) * len(setting.severities)
+    steps = corruptions + 1 + 2 * len(setting.epsilons_px)
+
+    def score_of(images: NDArray[Any]) -> float:
+        return score.value(trained, images, samples)
+
+    def loss_of(part: slice) -> Loss:
+        labels = Labels(samples.take(part), torch.device("cpu"))
+        return lambda outputs: _loss(outputs, labels, score.loss)
+
+    corrupted = measure_corruptions(
+        score_of,
+        samples.images,
+        setting.severities,
+        setting.seed,
+        trained.spec.world.camera.planes,
+        subject.corrupted,
+        _from(subject.progress, index * steps, count * steps),
+    )
+    attacked = measure_attacks(
+        trained.model,
+        samples.images,
+        loss_of,
+        score_of,
+        AttackSetting(setting.epsilons_px, setting.pgd_steps, setting.seed, BATCH),
+        _from(subject.progress, index * steps + corruptions, count * steps),
+    )
+    return ScoreRobustness(corrupted, attacked)
+
+
+def _from(progress: Progress, before: int, total: int) -> Progress:
+    """Return the progress of one of several measurements."""
+    return lambda done, _, what: progress(before + done, total, what)
+
+
+def _loss(outputs: Mapping[str, Tensor], labels: Labels, name: str) -> Tensor:
+    heads = ("lane", "lane_std") if name == "lane" else (name,)
+    return label_losses({head: outputs[head] for head in heads}, labels)[name]
+
+
+def _ego_lane_iou(trained: Trained, images: NDArray[Any], samples: Samples) -> float:
+    scores = SegmentationMeasure()
+    for part, logits in _predictions(trained, images, "classes"):
+        scores.add({"classes": logits}, samples.take(part))
+    return float(scores.scores().ego_lane_iou)
+
+
+def _lane_within(trained: Trained, images: NDArray[Any], samples: Samples) -> float:
+    lane = np.concatenate([predicted for _, predicted in _predictions(trained, images, "lane")])
+    error = np.abs(lane - samples.lane)[:, :2]  # offset, heading
+    error = error[np.isfinite(samples.lane[:, :2]).all(axis=1)]
+    within = np.all(error <= [OFFSET_WITHIN_M, HEADING_WITHIN_RAD], axis=1)
+    return float(np.mean(within)) if len(error) else float("nan")
+
+
+def _predictions(trained: Trained, images: NDArray[Any], name: str) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    with torch.inference_mode():
+        for first in range(0, len(images), BATCH):
+            part = slice(first, first + BATCH)
+            yield part, trained.model(torch.as_tensor(images[part]))[name].numpy()
+
+
+_SCORES = {
+    "ego_lane_iou": _Score("segmentation", "classes", _ego_lane_iou),
+    "lane_within": _Score("lane", "lane", _lane_within),
+}
+
+
+def _metrics(
+    name: str, label: str, of: Callable[[Robustness], ScoreRobustness | None]
+) -> dict[str, Metric[Robustness]]:
+    def metric(what: str, value: Callable[[CorruptionScores], Number | None]) -> Metric[Robustness]:
+        return Metric(NAME, f"{label}, {what}", "", 1, lambda it: (found := of(it)) and value(found.corruptions))
+
+    return {
+        f"{name}_corrupted": metric("mean over corruptions", lambda it: it.mean_corrupted),
+        f"{name}_relative": metric("corrupted / clean", lambda it: it.relative),
+    }
+
+
+PART = Part(
+    name=NAME,
+    title="Robustness",
+    full=RobustnessSetting(),
+    reduced=RobustnessSetting(pictures=32, severities=(3,), epsilons_px=(1, 4), pgd_steps=5),
+    result=Robustness,
+    measure=measure,
+    metrics={
+        **_metrics("ego_lane_iou", "ego-lane IoU", lambda it: it.ego_lane_iou),
+        **_metrics("lane_within", "lane within 0.2 m and 2°", lambda it: it.lane_within),
+    },
+    columns=("ego_lane_iou_corrupted", "ego_lane_iou_relative", "lane_within_corrupted", "lane_within_relative"),
+)

@@ -1,0 +1,65 @@
+"""The verb of the benchmark. As `main`, it knows options alone."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from drive_rl.cli.completion import models_and_runs
+from drive_rl.cli.options import MODEL_HELP, OldFloor, PluginOption, Trust, path_of
+from drive_rl.errors import DriveRLError
+
+bench = typer.Typer(help="Compare trained models.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@bench.callback()
+def _bench() -> None:
+    """Keep `perception` a verb of its own."""
+
+
+@bench.command("perception")
+def bench_perception(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=MODEL_HELP, autocompletion=models_and_runs)],
+    split: Annotated[Literal["test", "val"], typer.Option(help="Which roads; never tune on test.")] = "test",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", parser=path_of, metavar="DIR", help="Use these labelled pictures instead of the split's."
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(parser=path_of, metavar="DIR", help="The folder of results; complete parts in it are kept.")
+    ] = Path("perception-bench"),
+    reduced: Annotated[bool, typer.Option("--reduced", help="A quick check: minutes, with wide intervals.")] = False,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC>=N", help="What every model must reach, or exit with 1; may be repeated."),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is already measured.")] = False,
+    plugin: PluginOption = None,
+    trust: Trust = False,
+    floor: OldFloor = None,
+) -> None:
+    """Compare models by accuracy, latency, robustness and closed-loop driving.
+
+    Writes results.json, results.csv and index.html. A model or part that fails leaves its reason; the same command
+    resumes where it stopped.
+    """
+    from drive_rl.benchmark.closed_loop import drive_model
+    from drive_rl.benchmark.requirements import parse_requirement
+    from drive_rl.benchmark.runner import run_benchmark
+    from drive_rl.benchmark.settings import BenchSetting
+    from drive_rl.benchmark.settings import reduced as less
+    from drive_rl.benchmark.table import benchmark_progress, print_benchmark
+
+    requirements = [parse_requirement(text) for text in require or []]
+    full = BenchSetting(split=split)
+    setting = less(full) if reduced else full
+    with benchmark_progress() as progress:
+        results = run_benchmark(models, out, setting, drive_model, data, requirements, progress, resume=not fresh)
+    print_benchmark(results)
+    typer.echo(f"page: {out / 'index.html'}")
+    if results.missed_requirements:
+        raise typer.Exit(1)
+    if all("model" in model.errors for model in results.models):
+        raise DriveRLError("no model could be loaded; fix: see the reasons above")
