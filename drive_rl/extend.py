@@ -11,11 +11,11 @@ A name registered here goes wherever one of ours does: into YAML, onto the comma
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from drive_rl.config.extensions import Kind, load_file, register
+from drive_rl.config.extensions import FormatAbout, Kind, MetricAbout, load_file, register
 
-__all__ = ["driver", "encoder", "load", "reward_term"]
+__all__ = ["data_format", "driver", "encoder", "load", "metric", "reward_term"]
 
 load = load_file
 """Run a plugin file; a script's `--plugin FILE.py`."""
@@ -48,6 +48,40 @@ def driver(name: str) -> _Decorator:
     It is a class `(world, **options)` that is a `drive_rl.drivers.driver.Driver`: `observation`, `actions`, and `act`.
     """
     return _registering("driver", name)
+
+
+def metric(
+    name: str,
+    of: Literal["episodes", "accuracy", "latency", "robustness", "closed_loop"] = "episodes",
+    label: str = "",
+    unit: str = "",
+    better: Literal[1, -1, 0] = 1,
+) -> _Decorator:
+    """Register a metric: a function of what was measured to a finite number, or None where it is not defined.
+
+    Args:
+        name: Ends in its unit, such as `_m`.
+        of: What it takes: `episodes`, a sequence of `drive_rl.sim.task.scoring.EpisodeMetrics`, for `drive-rl eval`; or
+            the result of that part of `drive-rl bench perception`.
+        label: For people; empty: the name in words.
+        unit: Empty for a share or a count.
+        better: 1: higher, -1: lower, 0: neither.
+    """
+    return _registering("metric", name, MetricAbout(of, label or name.replace("_", " "), unit, better))
+
+
+def data_format(name: str, files: str) -> _Decorator:
+    """Register a format of labelled pictures, `data.format: NAME`; folders of it are recognised, too.
+
+    It is a class with two static methods. `detect(folder)` returns the label files of each part, such as
+    `{"train": [folder / "labels.csv"]}`, and nothing for a folder of another format. `read(folder, files, skipped)`
+    yields a `drive_rl.perception.data.records.Record` for each picture; what cannot be used goes to `skipped.add`.
+
+    Args:
+        name: Its name.
+        files: The files by which it is recognised, in words.
+    """
+    return _registering("data_format", name, FormatAbout(files))
 
 
 def _registering(kind: Kind, name: str, about: Any = None) -> _Decorator:

@@ -9,6 +9,7 @@ Each check raises `ContractError`, an AssertionError that says what was expected
 end with.
 """
 
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +21,16 @@ from drive_rl.config.extensions import Kind, load_file, registered
 from drive_rl.config.reader import load_world
 from drive_rl.config.world_spec import WorldSpec
 
-__all__ = ["ContractError", "check", "check_driver", "check_encoder", "check_plugin", "check_reward_term"]
+__all__ = [
+    "ContractError",
+    "check",
+    "check_data_folder",
+    "check_driver",
+    "check_encoder",
+    "check_metric",
+    "check_plugin",
+    "check_reward_term",
+]
 
 _SMALL = ("road.length_m=60", "task.time_limit_s=4", "camera.width_px=48", "camera.height_px=32")
 _STEPS = 30
@@ -143,6 +153,74 @@ def check_driver(name: str, options: Mapping[str, Any] = MappingProxyType({})) -
         _expect(first == second, what, f"the same episodes again (engine = {engine})")
 
 
+def check_metric(name: str) -> None:
+    """Check a metric: pure, a finite number or None, and for episodes of none of them too.
+
+    A metric of a part of the benchmark other than `accuracy` is checked by the benchmark itself.
+
+    Raises:
+        ContractError: it does not keep its contract.
+        DriveRLError: it fails, or is not a finite number.
+    """
+    from drive_rl.drivers.plugin_metrics import metric_value
+
+    extension, what = registered("metric", installed=False)[name], f"metric {name}"
+    _expect(extension.about.better in (1, -1, 0), what, "better = 1, -1 or 0")
+    if extension.about.of not in ("episodes", "accuracy"):
+        return
+    measured = _episodes() if extension.about.of == "episodes" else _accuracy()
+    first, again = metric_value(extension, measured), metric_value(extension, measured)
+    _expect(first == again, what, f"the same value again, found {first} and {again}")
+    if extension.about.of == "episodes":
+        metric_value(extension, [])
+
+
+def check_data_folder(name: str, folder: Path | str) -> None:
+    """Check a data format on a folder of it: recognised, the same records again, pictures and labels that decode.
+
+    Raises:
+        ContractError: it does not keep its contract.
+        DriveRLError: it cannot be read.
+    """
+    from drive_rl.perception.data.folder_dataset import read_folder
+    from drive_rl.perception.data.formats.detect import DataFolder
+
+    what, folders = f"data format {name}", [DataFolder.open(Path(folder), name) for _ in range(2)]
+    found = [[(part, each.where, each.image) for part in data.parts for each in data.parts[part]] for data in folders]
+    _expect(found[0] == found[1], what, "the same records in the same order again")
+    data = read_folder(Path(folder), load_world("lane_follow"), name, limit=8)
+    _expect(not len(data.skipped), what, f"every picture to decode, skipped {data.skipped.report(3)}")
+
+
+def _check_data_format(name: str) -> None:
+    """Check that a format recognises nothing in a folder that holds nothing of it."""
+    from drive_rl.perception.data.formats.plugin_format import of_plugin
+
+    detect = of_plugin(registered("data_format", installed=False)[name])[0]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "notes.txt").write_text("nothing\n")
+        _expect(not detect(Path(folder)), f"data format {name}", "an empty mapping for a folder of something else")
+
+
+def _episodes() -> Any:
+    from drive_rl.drivers.evaluate import evaluate
+
+    world = load_world("lane_follow", _SMALL)
+    return evaluate(_driver("reference", {}, world), world, "val", 3, engine="batch")[1]
+
+
+def _accuracy() -> Any:
+    from drive_rl.config.perception_spec import DataSpec, ModelSpec
+    from drive_rl.perception.data.rendered_dataset import held_out
+    from drive_rl.perception.evaluation.accuracy import evaluate_accuracy
+    from drive_rl.perception.models.perception_model import PerceptionModel
+
+    world = load_world("lane_follow", ("camera.width_px=64", "camera.height_px=32"))
+    model = PerceptionModel(ModelSpec(heads=("lane", "segmentation", "lines", "scene")), world).eval()
+    samples = held_out(world, DataSpec(per_road=1), "val", 8)
+    return evaluate_accuracy(model, samples, 8, None, tuple(sorted(world.road.tiers)))
+
+
 def _driver(name: str, options: Mapping[str, Any], world: WorldSpec) -> Any:
     from drive_rl.config.driver_spec import PluginDriverSpec, ReferenceSpec
     from drive_rl.drivers.plugin_driver import plugin_driver
@@ -201,4 +279,6 @@ _CHECKS: dict[Kind, Callable[[str], None]] = {
     "encoder": check_encoder,
     "reward_term": check_reward_term,
     "driver": check_driver,
+    "metric": check_metric,
+    "data_format": _check_data_format,
 }

@@ -58,6 +58,21 @@ class Extension(NamedTuple):
     about: Any = None  # what its decorator was given beside the name
 
 
+class MetricAbout(NamedTuple):
+    """What a metric's decorator was given."""
+
+    of: Literal["episodes", "accuracy", "latency", "robustness", "closed_loop"]
+    label: str
+    unit: str
+    better: int
+
+
+class FormatAbout(NamedTuple):
+    """What a data format's decorator was given."""
+
+    files: str
+
+
 class _Loaded(NamedTuple):
     """What this process has loaded. One of them: registries are the process's own, as modules are."""
 

@@ -8,9 +8,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from drive_rl.config.driver_spec import EncoderSpec
-from drive_rl.config.plugin_spec import Plugins
+from drive_rl.config.extensions import find, reserve, unknown
+from drive_rl.config.plugin_spec import Extends, Plugins
 from drive_rl.config.spec import NonNegative, Positive, Spec, Track
 from drive_rl.config.world_spec import WorldSpec
+
+DATA_FORMATS = ("ours", "tusimple", "culane", "coco")
+reserve("data_format", DATA_FORMATS)
 
 Head = Literal["lane", "segmentation", "lines", "scene"]
 
@@ -38,6 +42,11 @@ class DataSpec(Spec):
     folder: str | None = Field(
         default=None, description="A data set on disk (ours, TuSimple, CULane or COCO); null: rendered while learning."
     )
+    format: Annotated[str | None, Extends("data_format")] = Field(
+        default=None,
+        exclude_if=lambda format: format is None,
+        description=f"Its format: {', '.join(DATA_FORMATS)}, or a plugin's (null: detected).",
+    )
     per_road: int = Field(default=16, ge=1, le=1000, description="Rendered pictures of each road.")
     offset_m: NonNegative = Field(default=1.2, le=10, description="Rendered: offset from the lane centre, +- [m].")
     heading_rad: NonNegative = Field(default=0.2, le=1.5, description="Rendered: heading error, +- [rad].")
@@ -45,6 +54,12 @@ class DataSpec(Spec):
     labelled: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0, description="Part of the train roads that are labelled; learning sees these alone."
     )
+
+    @model_validator(mode="after")
+    def _known_format(self) -> Self:
+        if self.format not in (None, *DATA_FORMATS) and find("data_format", str(self.format)) is None:
+            raise ValueError(f"format = {self.format!r}: {unknown('data_format', str(self.format), DATA_FORMATS)}")
+        return self
 
 
 class FitSpec(Spec):

@@ -21,6 +21,7 @@ from drive_rl.config.extensions import (
     load_file,
     load_installed,
     plugins,
+    registered,
     specs_are_trusted,
 )
 from drive_rl.config.spec import Spec
@@ -132,10 +133,17 @@ def used(spec: BaseModel) -> Iterator[Extension]:
         value = getattr(spec, key)
         for mark in field.metadata:
             if isinstance(mark, Extends):
-                names = [value] if isinstance(value, str) else list(value)
-                yield from filter(None, (find(mark.kind, name) for name in names))
+                yield from _named(mark.kind, value)
         if isinstance(value, BaseModel):
             yield from used(value)
+
+
+def _named(kind: Kind, value: Any) -> Iterator[Extension]:
+    """Yield the extensions that a field's value names; None leaves the choice open among those that are loaded."""
+    if value is None:
+        yield from registered(kind, installed=False).values()
+    else:
+        yield from filter(None, (find(kind, name) for name in ([value] if isinstance(value, str) else value)))
 
 
 def _absolute(one: Any, folder: Path) -> Any:

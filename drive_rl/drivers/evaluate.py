@@ -14,6 +14,7 @@ from drive_rl.config.spec import SPLITS, Engine, Split
 from drive_rl.config.world_spec import WorldSpec
 from drive_rl.drivers.driver import Driver, begin_episodes
 from drive_rl.drivers.observations import stacked
+from drive_rl.drivers.plugin_metrics import episode_metrics
 from drive_rl.errors import DriveRLError
 from drive_rl.run.process.threads import driving
 from drive_rl.sim.engines.batch import Batch
@@ -127,6 +128,7 @@ def results(
         engine: Which engine drove.
         changes: What was changed of the world, as it was typed.
     """
+    metrics = {name: value._asdict() for name, value in episode_metrics(rows).items()}
     return {
         "driver": driver,
         "world": world.name,
@@ -134,6 +136,7 @@ def results(
         "split": split,
         "engine": engine,
         "score": score(rows).to_dict(),
+        **({"metrics": metrics} if metrics else {}),
         "tiers": {tier: value.to_dict() for tier, value in score_tiers(rows).items()},
         "episodes": [row.to_dict() for row in rows],
     }
