@@ -144,6 +144,8 @@ def check_driver(name: str, options: Mapping[str, Any] = MappingProxyType({})) -
     actions = np.asarray(driver.act(seen))
     _expect(all(space.contains(row) for row in actions.astype(space.dtype)), what, f"actions in {space}")
     _expect(np.array_equal(actions, again.act(seen)), what, "the same actions for the same observations")
+    begin_episodes(driver, rows)
+    _expect(np.array_equal(actions, driver.act(seen)), what, "the same actions in an episode that begins alike")
     begin_episodes(again, rows)
     turned = np.asarray(again.act(_taken(seen, rows[::-1])))[::-1]
     _expect(np.allclose(actions, turned, atol=1e-5), what, "an action that depends on its own row alone")

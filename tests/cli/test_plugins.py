@@ -217,3 +217,57 @@ def test_a_driver_of_another_shape(here: Path, refused: Cli) -> None:
 def test_a_recipe_of_a_plugin_does_not_learn(here: Path, refused: Cli) -> None:
     (here / "ahead.yaml").write_text("algorithm: ahead\n")
     assert "expected one of 'ppo', 'dqn'" in refused("train", "quickstart", "agent=ahead.yaml", "--plugin", "mine.py")
+
+
+METRIC = "from drive_rl import extend\n@extend.metric('bad'{of})\ndef bad(measured): return {value}\n"
+
+
+def test_a_metric_stands_beside_the_scores(here: Path, done: Cli) -> None:
+    (here / "m.py").write_text(METRIC.format(of=", label='roads', unit='n'", value="len(measured)"))
+    words = ("eval", "reference", "engine=batch", "--episodes", "2", "world.road.length_m=60")
+    out = done(*words, "--plugin", "m.py", "--out", "with.json")
+    assert "roads" in out
+    assert "2 n" in out
+    found = json.loads((here / "with.json").read_text())
+    assert found["metrics"] == {"bad": {"label": "roads", "unit": "n", "value": 2.0}}
+    with forgotten():
+        done(*words, "--out", "without.json")
+    del found["metrics"]
+    assert json.loads((here / "without.json").read_text()) == found
+
+
+@pytest.mark.parametrize(
+    ("of", "value", "expected"),
+    [
+        ("", "float('nan')", "metric bad = nan: expected a finite number, or None"),
+        ("", "measured.nothing", "metric bad: fails: AttributeError"),
+    ],
+)
+def test_a_metric_that_is_no_number(of: str, value: str, expected: str, here: Path, refused: Cli) -> None:
+    (here / "m.py").write_text(METRIC.format(of=of, value=value))
+    words = ("eval", "reference", "engine=batch", "--episodes", "1", "world.road.length_m=60")
+    assert expected in refused(*words, "--plugin", "m.py", "--out", "scores.json")
+
+
+def test_a_metric_of_the_benchmark_can_be_required(here: Path, refused: Cli) -> None:
+    (here / "m.py").write_text(METRIC.format(of=", of='accuracy'", value="1.0"))
+    words = ("bench", "perception", "nowhere", "--plugin", "m.py", "--require", "bda>=1")
+    assert "unknown metric 'bda'; did you mean 'bad'?" in refused(*words)
+    from drive_rl.benchmark.metrics import METRICS
+
+    assert METRICS.pop("bad").part == "accuracy"
+
+
+def test_a_fit_records_the_format_of_its_pictures(here: Path, done: Cli, refused: Cli) -> None:
+    page = Path(__file__).parents[2] / "docs" / "extend" / "data_format.py"
+    shutil.copy(page, here)
+    done("data", "make", "lane_follow", "--samples", "12", "--out", "pictures", "world.road.length_m=60")
+    words = ["perception", "fit", "unet", "data.folder=pictures", "model.heads=[segmentation]", "track=none"]
+    words += ["fit.samples=8", "fit.batch_size=4", "fit.val_samples=2", "fit.evaluate_every=8"]
+    words += ["world.camera.width_px=64", "world.camera.height_px=40"]
+    assert "no plugin" in (said := refused(*words, "data.format=pairs")) or "expected one of ours" in said
+    done(*words, "data.format=image_mask_pairs", "--plugin", "data_format.py")
+    (run,) = (here / "runs" / "unet").iterdir()
+    assert (run / "plugins" / "data_format.py").read_text() == page.read_text()
+    with forgotten():
+        assert "plugins/data_format.py (SHA-256" in refused("perception", "explain", "runs/unet")
