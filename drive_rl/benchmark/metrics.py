@@ -5,16 +5,20 @@ It knows which metrics exist. It does not know how they are measured, and draws 
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from drive_rl.benchmark.part import Metric, Number, R
 from drive_rl.benchmark.parts import PARTS
+from drive_rl.config.extensions import MetricAbout, registered, reserve
+from drive_rl.drivers.plugin_metrics import metric_value
 from drive_rl.errors import DriveRLError
 
 TABLES = ("closed_loop", "accuracy", "latency", "robustness")
 """The parts with metrics, in the order of the page."""
 METRICS: dict[str, Metric[Any]] = {name: metric for part in TABLES for name, metric in PARTS[part].metrics.items()}
 """Every number that a requirement or a table may name; those of driving first."""
+reserve("metric", METRICS)
 
 
 def add_metric(
@@ -42,6 +46,15 @@ def add_metric(
         return value
 
     return add
+
+
+def add_plugin_metrics() -> None:
+    """Add the metrics of loaded plugins; those that are there already stay."""
+    for name, extension in registered("metric").items():
+        about: MetricAbout = extension.about
+        if about.of != "episodes" and name not in METRICS:
+            value = partial(metric_value, extension)
+            METRICS[name] = Metric(about.of, about.label, about.unit, about.better, value)
 
 
 def predictors() -> list[str]:

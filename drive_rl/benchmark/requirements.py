@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from drive_rl.benchmark.metrics import METRICS
+from drive_rl.benchmark.metrics import METRICS, add_plugin_metrics
 from drive_rl.benchmark.part import Number
 from drive_rl.config.shelf import nearest
 from drive_rl.errors import DriveRLError
@@ -37,6 +37,7 @@ def parse_requirement(text: str) -> Requirement:
     if found is None:
         raise DriveRLError(f"--require {text!r}: expected METRIC>=NUMBER or METRIC<=NUMBER, such as ego_lane_iou>=0.9")
     name, sign, number = found.groups()
+    add_plugin_metrics()
     if name not in METRICS:
         raise DriveRLError(f"--require {text!r}: unknown metric {name!r}; {nearest(name, METRICS)}")
     try:

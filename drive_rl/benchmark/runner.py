@@ -14,7 +14,7 @@ from typing import Any
 from drive_rl import __version__
 from drive_rl.benchmark.closed_loop import Drive
 from drive_rl.benchmark.correlation import compare
-from drive_rl.benchmark.metrics import metrics_of
+from drive_rl.benchmark.metrics import add_plugin_metrics, metrics_of
 from drive_rl.benchmark.page import write_page
 from drive_rl.benchmark.part import Part, Pictures, Subject
 from drive_rl.benchmark.parts import PARTS
@@ -76,6 +76,7 @@ def run_benchmark(
         raise DriveRLError("no model is named; fix: drive-rl bench perception MODEL...")
     if data is not None:
         DataFolder.open(data)
+    add_plugin_metrics()
     report = progress or _silent
     with only_writer(out / ".lock", out), explain_disk_errors(out):
         for folder in (out, *(out / "parts").glob("*/")):

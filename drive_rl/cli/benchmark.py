@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from drive_rl.cli.completion import models_and_runs
-from drive_rl.cli.options import MODEL_HELP, OldFloor, path_of
+from drive_rl.cli.options import MODEL_HELP, OldFloor, PluginOption, Trust, path_of
 from drive_rl.errors import DriveRLError
 
 bench = typer.Typer(help="Compare trained models.", no_args_is_help=True, rich_markup_mode=None)
@@ -36,6 +36,8 @@ def bench_perception(
         typer.Option(metavar="METRIC>=N", help="What every model must reach, or exit with 1; may be repeated."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is already measured.")] = False,
+    plugin: PluginOption = None,
+    trust: Trust = False,
     floor: OldFloor = None,
 ) -> None:
     """Compare models by accuracy, latency, robustness and closed-loop driving.

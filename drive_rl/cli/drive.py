@@ -14,10 +14,12 @@ from drive_rl.cli.options import (
     OldEngine,
     OldWorld,
     Overwrite,
+    PluginOption,
     Runs,
     SeedOption,
     SplitOption,
     TrackOption,
+    Trust,
     WorldChanges,
     changes_of,
     check_out,
@@ -35,7 +37,6 @@ DriverArg = Annotated[
     str,
     typer.Argument(metavar="RUN|DRIVER", help=_RUN_OR_DRIVER, callback=named, autocompletion=drivers_and_runs),
 ]
-Trust = Annotated[bool, typer.Option("--trust", help="Open a stable-baselines3 zip: it can run its author's code.")]
 
 
 def train(
@@ -68,6 +69,8 @@ def train(
         ),
     ] = None,
     film: Annotated[bool, typer.Option(help="Film one held-out road at the end.")] = True,
+    plugin: PluginOption = None,
+    trust: Trust = False,
     old_world: OldWorld = None,
     old_engine: OldEngine = None,
 ) -> None:
@@ -119,6 +122,7 @@ def evaluate(
     ] = None,
     overwrite: Overwrite = False,
     device: Device = "auto",
+    plugin: PluginOption = None,
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     old_world: OldWorld = None,
@@ -176,6 +180,7 @@ def render(
     ] = Path("drive.mp4"),
     overwrite: Overwrite = False,
     device: Device = "auto",
+    plugin: PluginOption = None,
     trust: Trust = False,
     old_world: OldWorld = None,
 ) -> None:

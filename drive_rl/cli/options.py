@@ -10,6 +10,7 @@ import typer
 
 from drive_rl.cli.completion import world_changes
 from drive_rl.cli.names import LearningVerb, check_recipe
+from drive_rl.config.extensions import load_file, trust_specs
 from drive_rl.config.shelf import home
 from drive_rl.config.spec import Track
 from drive_rl.errors import DriveRLError
@@ -47,6 +48,37 @@ def replaced(old: str, new: str) -> Callable[[str | None], None]:
     return refuse
 
 
+def _load_plugins(files: list[Path] | None) -> list[Path] | None:
+    """Run the plugins that the command line names, before the verb reads any spec."""
+    for file in files or []:
+        load_file(file)
+    return files
+
+
+def _trust(trusts: bool) -> bool:
+    if trusts:
+        trust_specs()
+    return trusts
+
+
+PluginOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        parser=path_of,
+        metavar="FILE.py",
+        help="Run a plugin first, Python that registers encoders, reward terms and more; may be given again.",
+        show_default=False,
+        is_eager=True,
+        callback=_load_plugins,
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Run code of others: the plugins a spec names, and what a driver's zip holds.", callback=_trust
+    ),
+]
 MODEL_HELP = "A perception run, a folder of runs (its newest), a checkpoint in a run, or a model on the shelf."
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs; auto prints its choice.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]

@@ -12,10 +12,12 @@ from drive_rl.cli.options import (
     Device,
     OldFrames,
     Overwrite,
+    PluginOption,
     Runs,
     SeedOption,
     SplitOption,
     TrackOption,
+    Trust,
     changes_of,
     check_out,
     longer,
@@ -60,6 +62,8 @@ def fit(
             autocompletion=runs_here,
         ),
     ] = None,
+    plugin: PluginOption = None,
+    trust: Trust = False,
 ) -> None:
     """Fit a perception model, or resume a stopped run.
 
@@ -96,6 +100,8 @@ def explain(
         Path, typer.Option(parser=path_of, metavar="FILE", help="A .png of stills, or a film: .mp4 or .gif.")
     ] = Path("explain.png"),
     overwrite: Overwrite = False,
+    plugin: PluginOption = None,
+    trust: Trust = False,
     frames: OldFrames = None,
 ) -> None:
     """Explain what a model's output depends on.
@@ -142,6 +148,8 @@ def make(
     weather: Annotated[bool, typer.Option("--weather", help="Also fog, dusk and rain, beside clear weather.")] = False,
     out: Annotated[Path, typer.Option(parser=path_of, metavar="DIR", help="The folder to write.")] = Path("data"),
     overwrite: Overwrite = False,
+    plugin: PluginOption = None,
+    trust: Trust = False,
     frames: OldFrames = None,
 ) -> None:
     """Write labelled pictures of a world's roads.

@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 
 from drive_rl.cli.completion import everything, experiment_changes, runs_here
-from drive_rl.cli.options import OldKind, Overwrite, Runs, TrackOption, check_out, import_bullet, named, path_of
+from drive_rl.cli.options import (
+    OldKind,
+    Overwrite,
+    PluginOption,
+    Runs,
+    TrackOption,
+    Trust,
+    check_out,
+    import_bullet,
+    named,
+    path_of,
+)
 
 RunArg = Annotated[
     Path,
@@ -19,7 +30,7 @@ RunArg = Annotated[
 ]
 
 
-def list_all(runs: Runs = Path("runs")) -> None:
+def list_all(runs: Runs = Path("runs"), plugin: PluginOption = None, trust: Trust = False) -> None:
     """List worlds, drivers, experiments and runs.
 
     Perception recipes, too. A run's line holds its last step, its best held-out result and its state; the newest run
@@ -45,6 +56,8 @@ def show(
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="Changes, as in `drive-rl train`.", autocompletion=experiment_changes),
     ] = None,
+    plugin: PluginOption = None,
+    trust: Trust = False,
     old_kind: OldKind = None,
 ) -> None:
     """Print a world, driver, experiment or run.
@@ -70,6 +83,8 @@ def doctor() -> None:
 def track(
     run: RunArg,
     track: TrackOption = None,
+    plugin: PluginOption = None,
+    trust: Trust = False,
 ) -> None:
     """Record a run in W&B or TensorBoard.
 
@@ -84,6 +99,8 @@ def export(
     run: RunArg,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The driver's name: it becomes agents/NAME/.")],
     overwrite: Overwrite = False,
+    plugin: PluginOption = None,
+    trust: Trust = False,
 ) -> None:
     """Put a run's best driver on the shelf.
 

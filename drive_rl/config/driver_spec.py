@@ -1,13 +1,20 @@
 """Specs of drivers: image encoder, guidance during training, PPO, DQN, and the reference driver."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from drive_rl.config.extensions import find, reserve, unknown
+from drive_rl.config.plugin_spec import Extends, Plugins
 from drive_rl.config.spec import Actions, Fraction, NonNegative, Observation, Positive, Spec
 
 ENCODERS = ("small", "nature", "impala", "pilotnet", "resnet18", "unet")
+ALGORITHMS = ("ppo", "dqn", "reference")
+"""Our own drivers; a plugin's has a recipe of its own (`PluginDriverSpec`)."""
+
+reserve("encoder", ENCODERS)
+reserve("driver", ALGORITHMS)
 
 LogStd = Annotated[float, Field(ge=-10, le=5)]
 
@@ -15,19 +22,19 @@ LogStd = Annotated[float, Field(ge=-10, le=5)]
 class EncoderSpec(Spec):
     """The image encoder of drivers and of perception models."""
 
-    kind: str = Field(
-        default="small", description=f"Network family: {', '.join(ENCODERS)}; or timm:NAME (the extra `timm`)."
+    kind: Annotated[str, Extends("encoder")] = Field(
+        default="small",
+        description=f"Network family: {', '.join(ENCODERS)}; timm:NAME (the extra `timm`); or a plugin's.",
     )
     features: int = Field(default=128, ge=8, le=4096, description="Length of the feature vector.")
 
     @model_validator(mode="after")
     def _known_kind(self) -> Self:
-        # Plain names only: timm would load `hf-hub:OWNER/NAME` and `local-dir:/PATH` from elsewhere.
-        if self.kind not in ENCODERS and not re.fullmatch(r"timm:[a-z0-9_.]{1,100}", self.kind):
-            raise ValueError(
-                f"kind = {self.kind[:100]!r}: expected one of {', '.join(ENCODERS)}, or timm:NAME, a name of"
-                " timm.list_models()"
-            )
+        # A plain name alone: timm reads `hf-hub:OWNER/NAME` and `local-dir:/PATH` from elsewhere.
+        ours = self.kind in ENCODERS or re.fullmatch(r"timm:[a-z0-9_.]{1,100}", self.kind)
+        if not ours and find("encoder", self.kind) is None:
+            known = unknown("encoder", self.kind[:100], (*ENCODERS, "timm:NAME (of timm.list_models())"))
+            raise ValueError(f"kind = {self.kind[:100]!r}: {known}")
         return self
 
 
@@ -98,6 +105,7 @@ class _LearnerSpec(Spec):
     retry: Fraction = Field(
         default=0.5, description="Probability that an episode takes place on a road that was failed before."
     )
+    plugins: Plugins = ()
 
     @property
     def is_guided(self) -> bool:
@@ -198,7 +206,39 @@ class ReferenceSpec(Spec):
     lookahead_s: Positive = Field(default=0.6, le=10, description="Look-ahead distance over speed [s].")
     min_lookahead_m: Positive = Field(default=4.0, le=100, description="Smallest look-ahead distance [m].")
     speed_gain: Positive = Field(default=0.6, le=100, description="Pedal over speed error [s/m].")
+    plugins: Plugins = ()
+
+
+class PluginDriverSpec(Spec):
+    """A driver of a plugin, with options of its own."""
+
+    name: str = Field(description="The file's name.")
+    description: str = Field(default="", description="One line for `drive-rl list`.")
+    algorithm: Annotated[str, Extends("driver")] = Field(description="The name that the plugin registers.")
+    options: dict[str, bool | int | float | str] = Field(
+        default={}, description="Arguments of the driver, which says what they mean."
+    )
+    plugins: Plugins = ()
+
+
+PLUGIN_DRIVER = "plugin"
+"""What the reader calls a recipe's kind where `algorithm` is a plugin's."""
+
+
+def _kind_of_driver(raw: Any) -> str | None:
+    """Return the tag of a raw recipe, or of a spec: its algorithm, `plugin` for a plugin's; None where it has none."""
+    algorithm = raw.get("algorithm") if isinstance(raw, dict) else getattr(raw, "algorithm", None)
+    if isinstance(algorithm, str) and find("driver", algorithm) is not None:
+        return PLUGIN_DRIVER
+    return None if algorithm is None else str(algorithm)
 
 
 LearnerSpec = PpoSpec | DqnSpec
-AgentSpec = Annotated[PpoSpec | DqnSpec | ReferenceSpec, Field(discriminator="algorithm")]
+AnyDriverSpec = PpoSpec | DqnSpec | ReferenceSpec | PluginDriverSpec
+AgentSpec = Annotated[
+    Annotated[PpoSpec, Tag("ppo")]
+    | Annotated[DqnSpec, Tag("dqn")]
+    | Annotated[ReferenceSpec, Tag("reference")]
+    | Annotated[PluginDriverSpec, Tag(PLUGIN_DRIVER)],
+    Discriminator(_kind_of_driver),
+]

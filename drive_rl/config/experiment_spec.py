@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from drive_rl.config.driver_spec import DqnSpec, LearnerSpec
+from drive_rl.config.plugin_spec import Plugins
 from drive_rl.config.spec import Engine, Fraction, Spec, Track, Weight
 from drive_rl.config.world_spec import WorldSpec
 
@@ -56,6 +57,7 @@ class RunSpec(Spec):
     evaluation: EvalSpec = Field(default=EvalSpec(), description="Held-out evaluation.")
     track: Track = Field(default="wandb", description="Tracker of metrics, beside metrics.csv.")
     project: str = Field(default="drive-rl", description="The tracker's project.")
+    plugins: Plugins = ()
 
     @model_validator(mode="after")
     def _trains_on_tiers_of_its_world(self) -> Self:

@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from drive_rl.config.driver_spec import ALGORITHMS, PLUGIN_DRIVER
+from drive_rl.config.extensions import unknown
 from drive_rl.config.old_names import renamed
 from drive_rl.config.spec_keys import Loc, fields, is_agent, nearest_key
 
 COMMAND_LINE = "command line"
-_ALGORITHMS = ("ppo", "dqn", "reference")
 _MOST_MISTAKES = 20  # listed in one error
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxtuple, _BRIEF.maxstring, _BRIEF.maxother = 3, 16, 16, 80, 80
@@ -111,10 +112,16 @@ def _message(given: Given, item: ErrorDetails) -> str:
     if kind in ("model_type", "model_attributes_type"):
         return f"is not a mapping; expected keys below it: {', '.join(fields(given.adapter, item['loc']))}"
     if kind == "union_tag_invalid":
-        return f"algorithm = {context['tag']!r}: expected one of {context['expected_tags']}"
+        return _unknown_algorithm(str(context["tag"]), str(context["expected_tags"]))
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind].format(**{key: _plain(value) for key, value in context.items()})}"
     return item["msg"].removeprefix("Value error, ")
+
+
+def _unknown_algorithm(name: str, expected: str) -> str:
+    if repr(PLUGIN_DRIVER) in expected:
+        return f"algorithm = {name!r}: {unknown('driver', name, ALGORITHMS)}"
+    return f"algorithm = {name!r}: expected one of {expected}"
 
 
 def _plain(value: object) -> str:
@@ -126,7 +133,7 @@ def _keys(adapter: TypeAdapter[Any], loc: Loc) -> list[str]:
     keys = [str(part) if len(str(part)) <= 80 else f"{str(part)[:77]}..." for part in loc]
     at = 1 if keys[:1] == ["agent"] else 0
     tagged = at == 1 or is_agent(adapter)
-    if tagged and keys[at : at + 1] and keys[at] in _ALGORITHMS:
+    if tagged and keys[at : at + 1] and keys[at] in (*ALGORITHMS, PLUGIN_DRIVER):
         del keys[at]
     return keys
 

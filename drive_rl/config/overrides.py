@@ -68,6 +68,8 @@ def _check(key: str, equals: str, value: str, prefix: str) -> None:
         )
     if key.split(".")[-1] == "name":
         raise DriveRLError(f"command line: {typed}: cannot be overridden; fix: copy the file under another name")
+    if key.split(".")[-1] == "plugins":
+        raise DriveRLError(f"command line: {typed}: cannot be overridden; fix: --plugin FILE.py")
     if not value.strip():
         raise DriveRLError(
             f"command line: {typed + equals + value!r}: has no value; fix: {typed}=VALUE, or {typed}=null for none"

@@ -8,8 +8,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from drive_rl.config.driver_spec import EncoderSpec
+from drive_rl.config.extensions import find, reserve, unknown
+from drive_rl.config.plugin_spec import Extends, Plugins
 from drive_rl.config.spec import NonNegative, Positive, Spec, Track
 from drive_rl.config.world_spec import WorldSpec
+
+DATA_FORMATS = ("ours", "tusimple", "culane", "coco")
+reserve("data_format", DATA_FORMATS)
 
 Head = Literal["lane", "segmentation", "lines", "scene"]
 
@@ -39,13 +44,24 @@ class DataSpec(Spec):
     folder: str | None = Field(
         default=None, description="A data set on disk (ours, TuSimple, CULane or COCO); null: rendered during training."
     )
-    per_road: int = Field(default=16, ge=1, le=1000, description="Pictures rendered of each road.")
+    format: Annotated[str | None, Extends("data_format")] = Field(
+        default=None,
+        exclude_if=lambda format: format is None,
+        description=f"Its format: {', '.join(DATA_FORMATS)}, or a plugin's (null: detected).",
+    )
+    per_road: int = Field(default=16, ge=1, le=1000, description="Rendered pictures of each road.")
     offset_m: NonNegative = Field(default=1.2, le=10, description="Rendered: offset from the lane centre, +- [m].")
     heading_rad: NonNegative = Field(default=0.2, le=1.5, description="Rendered: heading error, +- [rad].")
     weather: bool = Field(default=False, description="Rendered: fog, dusk and rain as well as clear weather.")
     labelled: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0, description="Share of the train roads that have labels; training uses these only."
     )
+
+    @model_validator(mode="after")
+    def _known_format(self) -> Self:
+        if self.format not in (None, *DATA_FORMATS) and find("data_format", str(self.format)) is None:
+            raise ValueError(f"format = {self.format!r}: {unknown('data_format', str(self.format), DATA_FORMATS)}")
+        return self
 
 
 class FitSpec(Spec):
@@ -91,6 +107,7 @@ class PerceptionSpec(Spec):
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of weights, pictures and augmentation.")
     track: Track = Field(default="wandb", description="Tracker of metrics, beside metrics.csv.")
     project: str = Field(default="drive-rl", description="The tracker's project.")
+    plugins: Plugins = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import yaml
 
 from drive_rl.config.explain import short
+from drive_rl.config.plugin_spec import anchored, demand
 from drive_rl.config.shelf import Shelf, find
 from drive_rl.config.yaml_text import LARGEST, parse_yaml
 from drive_rl.errors import DriveRLError
@@ -58,15 +59,17 @@ def with_base(shelf: Shelf, path: Path, depth: int = 0) -> Raw:
     Raises:
         DriveRLError: the file or one of its bases cannot be used.
     """
-    raw = _rebase(shelf, read_yaml(path), str(path), depth)
+    raw = _rebase(shelf, _demanded(read_yaml(path), path), str(path), depth)
     raw.setdefault("name", path.stem)
     if depth == 0:
         raw["name"] = path.stem
     return raw
 
 
-def part(shelf: Shelf, value: object, where: str) -> tuple[Raw, str]:
+def part(shelf: Shelf, value: object, where: str, holder: Path | None = None) -> tuple[Raw, str]:
     """Return the mapping that a name, or a mapping with `base:`, stands for, and the file it came from.
+
+    `holder` is the file that holds such a mapping.
 
     Raises:
         DriveRLError: it is neither, or names no recipe.
@@ -80,7 +83,22 @@ def part(shelf: Shelf, value: object, where: str) -> tuple[Raw, str]:
         return with_base(shelf, path), str(path)
     if not isinstance(value, Mapping):
         raise DriveRLError(f"{where} = {short(value)}: expected a name, or a mapping with `base: NAME` and differences")
-    return _rebase(shelf, dict(cast(Mapping[str, Any], value)), where, 0), where.split(": ")[0]
+    own = dict(cast(Mapping[str, Any], value))
+    own = own if holder is None else _demanded(own, holder)
+    return _rebase(shelf, own, where, 0), where.split(": ")[0]
+
+
+def hoist_plugins(raw: Raw, key: str) -> None:
+    """Move a part's plugins to those of the whole, where a run records them."""
+    of_part, own = raw.get(key), raw.get("plugins", [])
+    if isinstance(of_part, dict) and isinstance(of_part.get("plugins"), list) and isinstance(own, list):
+        raw["plugins"] = [*own, *(each for each in of_part.pop("plugins") if each not in own)]
+
+
+def _demanded(raw: Raw, path: Path) -> Raw:
+    """Return a file's mapping once the plugins that it names are loaded: what follows may use their names."""
+    demand(raw, path)
+    return anchored(raw, path)
 
 
 def _rebase(shelf: Shelf, raw: Raw, where: str, depth: int) -> Raw:

@@ -8,12 +8,13 @@ from typing import Any, Literal, cast, overload
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from drive_rl.config.driver_spec import AgentSpec, DqnSpec, PpoSpec, ReferenceSpec
+from drive_rl.config.driver_spec import AgentSpec, AnyDriverSpec
 from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.explain import Given, explain
 from drive_rl.config.overrides import override, parse_value, swapped
 from drive_rl.config.perception_spec import PerceptionSpec
-from drive_rl.config.raw import Raw, parse_mapping, part, read_yaml, with_base
+from drive_rl.config.plugin_spec import demand
+from drive_rl.config.raw import Raw, hoist_plugins, parse_mapping, part, read_yaml, with_base
 from drive_rl.config.shelf import Shelf, find
 from drive_rl.config.spec_keys import fields
 from drive_rl.config.world_spec import WorldSpec
@@ -34,9 +35,9 @@ def load_world(name: str, overrides: Iterable[str] = ()) -> WorldSpec:
     return cast(WorldSpec, _load("envs", name, overrides, _WORLD))
 
 
-def load_agent(name: str, overrides: Iterable[str] = ()) -> PpoSpec | DqnSpec | ReferenceSpec:
+def load_agent(name: str, overrides: Iterable[str] = ()) -> AnyDriverSpec:
     """Return the driver recipe `name` (shelf entry or YAML path)."""
-    return cast(PpoSpec | DqnSpec | ReferenceSpec, _load("agents", name, overrides, _AGENT))
+    return cast(AnyDriverSpec, _load("agents", name, overrides, _AGENT))
 
 
 def load_run(name: str, overrides: Iterable[str] = ()) -> RunSpec:
@@ -61,7 +62,9 @@ def read_perception(path: Path, overrides: Iterable[str] = ()) -> PerceptionSpec
     Raises:
         DriveRLError: the file cannot be read, or holds none.
     """
-    return cast(PerceptionSpec, _validate(_PERCEPTION, read_yaml(path), {"": str(path)}, list(overrides)))
+    return cast(
+        PerceptionSpec, _validate(_PERCEPTION, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides))
+    )
 
 
 def is_perception_spec(path: Path) -> bool:
@@ -75,7 +78,7 @@ def is_perception_spec(path: Path) -> bool:
 
 def parse_run(text: str, path: Path) -> RunSpec:
     """Return the experiment resolved in the text of a run's `spec.yaml`."""
-    return cast(RunSpec, _validate(_RUN, parse_mapping(text, path), {"": str(path)}, []))
+    return cast(RunSpec, _validate(_RUN, _resolved(parse_mapping(text, path), path), {"": str(path)}, []))
 
 
 def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
@@ -84,13 +87,13 @@ def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
     Raises:
         DriveRLError: the file cannot be read, or holds no experiment.
     """
-    return cast(RunSpec, _validate(_RUN, read_yaml(path), {"": str(path)}, list(overrides)))
+    return cast(RunSpec, _validate(_RUN, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides)))
 
 
 @overload
 def load_part(part: Literal["world"], name: str, changes: Iterable[str]) -> WorldSpec: ...
 @overload
-def load_part(part: Literal["agent"], name: str, changes: Iterable[str]) -> PpoSpec | DqnSpec | ReferenceSpec: ...
+def load_part(part: Literal["agent"], name: str, changes: Iterable[str]) -> AnyDriverSpec: ...
 def load_part(part: Part, name: str, changes: Iterable[str]) -> BaseModel:
     """Return a world or driver recipe with changes as the command line gives them: `world.road.lane_width_m=3.2`.
 
@@ -147,8 +150,15 @@ def _whole(
             raw[key], sources[key] = part(of_shelf, parse_value(key, named), f"command line: {key}")
             swaps = True
         elif key in raw:
-            raw[key], sources[key] = part(of_shelf, raw[key], f"{path}: {key}")
+            raw[key], sources[key] = part(of_shelf, raw[key], f"{path}: {key}", path)
+        hoist_plugins(raw, key)
     return _validate(adapter, raw, sources, finer, swaps)
+
+
+def _resolved(raw: Raw, path: Path) -> Raw:
+    """Return a run's mapping, once the plugins that it recorded are loaded."""
+    demand(raw, path)
+    return raw
 
 
 def _validate(

@@ -5,6 +5,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 
+from drive_rl.config.driver_spec import PLUGIN_DRIVER
 from drive_rl.config.shelf import nearest
 
 Loc = tuple[str | int, ...]
@@ -55,4 +56,4 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 def _tag(model: type[BaseModel]) -> object:
     field = model.model_fields.get("algorithm")
-    return get_args(field.annotation)[0] if field else None
+    return next(iter(get_args(field.annotation)), PLUGIN_DRIVER) if field else None

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from drive_rl.config.car_spec import CameraSpec, CarSpec
+from drive_rl.config.extensions import find, reserve, unknown
+from drive_rl.config.plugin_spec import Extends, Plugins
 from drive_rl.config.spec import Bounds, NonNegative, Spec, Weight
 
 FREE_CAR_LENGTHS = 6
@@ -134,10 +136,22 @@ class RewardSpec(Spec):
     speed: NonNegative = Field(default=1, le=100, description="Weight of driving near the target speed.")
     heading: NonNegative = Field(default=0, le=100, description="Weight of pointing along the road.")
     comfort: NonNegative = Field(default=0, le=100, description="Weight of gentle cornering and steering.")
+    extra: Annotated[dict[str, Annotated[float, Field(gt=0, le=100)]], Extends("reward_term")] = Field(
+        default={},
+        exclude_if=lambda extra: not extra,
+        description="Weights of plugins' terms by name, beside those above.",
+    )
+
+    @model_validator(mode="after")
+    def _known_terms(self) -> Self:
+        for name, weight in self.extra.items():
+            if find("reward_term", name) is None:
+                raise ValueError(f"extra.{name} = {weight:g}: {unknown('reward_term', name, ())}")
+        return self
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
-        weights = self.lane, self.speed, self.heading, self.comfort
+        weights = self.lane, self.speed, self.heading, self.comfort, *self.extra.values()
         if max(weights) <= 0:
             raise ValueError("all weights are 0: the reward would be constant; fix: give one term a weight > 0")
         if max(weights) < _LEAST_WEIGHT:
@@ -146,6 +160,9 @@ class RewardSpec(Spec):
                 f" term a weight of {_LEAST_WEIGHT:g} or more"
             )
         return self
+
+
+reserve("reward_term", ("lane", "speed", "heading", "comfort"))
 
 
 class AppearanceSpec(Spec):
@@ -180,6 +197,7 @@ class WorldSpec(Spec):
     task: TaskSpec = Field(default=TaskSpec(), description="The task.")
     reward: RewardSpec = Field(default=RewardSpec(), description="The reward.")
     appearance: AppearanceSpec = Field(default=AppearanceSpec(), description="The appearance.")
+    plugins: Plugins = ()
 
     @model_validator(mode="after")
     def _camera_above_ground(self) -> Self:

@@ -5,7 +5,7 @@ It knows environments, drivers and scores; it does not know where drivers come f
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import gymnasium
 import numpy as np
@@ -14,6 +14,7 @@ from drive_rl.config.spec import SPLITS, Engine, Split
 from drive_rl.config.world_spec import WorldSpec
 from drive_rl.drivers.driver import Driver, begin_episodes
 from drive_rl.drivers.observations import stacked
+from drive_rl.drivers.plugin_metrics import episode_metrics
 from drive_rl.errors import DriveRLError
 from drive_rl.run.process.threads import driving
 from drive_rl.sim.engines.batch import Batch
@@ -118,6 +119,7 @@ class Results(TypedDict):
     split: Split
     engine: Engine
     score: Mapping[str, object]
+    metrics: NotRequired[Mapping[str, Mapping[str, object]]]
     tiers: Mapping[str, Mapping[str, object]]
     episodes: Sequence[Mapping[str, object]]
 
@@ -140,7 +142,7 @@ def results(
         engine: Which engine simulated.
         changes: Changes to the world, as typed.
     """
-    return {
+    found: Results = {
         "driver": driver,
         "world": world.name,
         "changes": list(changes),
@@ -150,6 +152,9 @@ def results(
         "tiers": {tier: value.to_dict() for tier, value in score_tiers(rows).items()},
         "episodes": [row.to_dict() for row in rows],
     }
+    if metrics := episode_metrics(rows):
+        found["metrics"] = {name: value._asdict() for name, value in metrics.items()}
+    return found
 
 
 def split_seeds(split: Split, episodes: int) -> range:

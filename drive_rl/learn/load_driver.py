@@ -10,7 +10,7 @@ from pathlib import Path
 import gymnasium
 import torch
 
-from drive_rl.config.driver_spec import ReferenceSpec
+from drive_rl.config.driver_spec import PluginDriverSpec, ReferenceSpec
 from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.reader import load_agent, load_world, read_run
 from drive_rl.config.shelf import DEFAULT_WORLD
@@ -19,6 +19,7 @@ from drive_rl.config.world_spec import WorldSpec
 from drive_rl.drivers.driver import Driver, PolicyDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.drivers.modular import ModularDriver
+from drive_rl.drivers.plugin_driver import plugin_driver
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_policy, policy_driver
@@ -125,6 +126,8 @@ def restore_driver(
 
 def _recipe(name: str) -> LoadedDriver:
     spec = load_agent(name)
+    if isinstance(spec, PluginDriverSpec):
+        return LoadedDriver(None, lambda world: plugin_driver(spec, world))
     if not isinstance(spec, ReferenceSpec):
         raise DriveRLError(
             f"driver {name!r} is a recipe and has no weights; fix: `drive-rl train` an experiment with it and name the"

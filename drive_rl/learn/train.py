@@ -17,6 +17,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from drive_rl.config.driver_spec import DqnSpec
 from drive_rl.config.experiment_spec import RunSpec
+from drive_rl.config.plugin_spec import recorded
 from drive_rl.config.reader import dump, read_run
 from drive_rl.drivers.evaluate import Evaluator
 from drive_rl.drivers.lane_estimator import LaneEstimator
@@ -93,6 +94,7 @@ def train(
         history = None
         if run is None:
             init_encoders(model.policy, spec.agent, spec.world)
+            spec = recorded(spec)
             run = held.enter_context(new_run(spec, runs_dir, command))
             keep_perception_model(estimator, run.path)
         else:

@@ -237,6 +237,8 @@ def _lines(spec: BaseModel, pad: str) -> Iterator[str]:
     """Yield a spec's keys as YAML lines, each followed by its meaning."""
     plain = spec.model_dump(mode="json")
     for key, field in type(spec).model_fields.items():
+        if key not in plain:  # what few specs have
+            continue
         value = getattr(spec, key)
         parts: dict[str, BaseModel] = {}
         if isinstance(value, dict):

@@ -26,6 +26,9 @@ def print_results(results: Mapping[str, Any], console: Console | None = None) ->
         if isinstance(value, Mapping):
             label, unit = _UNITS.get(name, (name.replace("_", " "), "%"))
             table.add_row(label, f"{_number(value['value'], unit)} {unit}", _interval(value, unit))
+    for metric in results.get("metrics", {}).values():
+        value = "not defined" if metric["value"] is None else f"{metric['value']:.3g} {metric['unit']}"
+        table.add_row(metric["label"], value, "")
     console.print(table)
     by_tier = _table("tier", "roads", "success %", "driving score %", "route completion %")
     for tier, values in results["tiers"].items():

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from drive_rl.errors import DriveRLError
@@ -18,6 +19,7 @@ from drive_rl.run.storage.atomic import (
     remove_directory,
     settle,
     sweep,
+    write_bytes,
     write_json,
     write_text,
 )
@@ -43,8 +45,11 @@ class RunFolder:
         spec_yaml: str,
         command: list[str],
         provenance: Mapping[str, object],
+        plugins: Mapping[str, bytes] = MappingProxyType({}),
     ) -> Self:
         """Make `root/experiment/<UTC time>-s<seed>`: written under a temporary name, then renamed.
+
+        `plugins` are the files that the spec names, path in the run -> source.
 
         Raises:
             DriveRLError: no space left, or the folder cannot be written.
@@ -54,6 +59,7 @@ class RunFolder:
             write_text(folder / "spec.yaml", spec_yaml)
             write_text(folder / "command.txt", shlex.join(command) + "\n")
             write_json(folder / "provenance.json", provenance)
+            write_plugins(folder, plugins)
 
         stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-s{seed}"
         return cls(new_directory(root / experiment, stem, fill))
@@ -192,6 +198,13 @@ class RunFolder:
     def remove(self) -> None:
         """Delete the whole run."""
         remove_directory(self.path)
+
+
+def write_plugins(folder: Path, plugins: Mapping[str, bytes]) -> None:
+    """Write the copies of plugin files that a folder's spec names, path in the folder -> source."""
+    for name, source in plugins.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_bytes(folder / name, source)
 
 
 def is_run(path: Path) -> bool:

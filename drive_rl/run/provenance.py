@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TypedDict
 
+from drive_rl.config.extensions import Plugin, plugins
+
 PACKAGES = (
     "drive-rl",
     "gymnasium",
@@ -64,6 +66,7 @@ class Provenance(TypedDict):
     gpu: str | None
     torch_threads: int
     renderer: str
+    plugins: list[dict[str, str]]
 
 
 def provenance(renderer: str) -> Provenance:
@@ -84,7 +87,13 @@ def provenance(renderer: str) -> Provenance:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch_threads": torch.get_num_threads(),
         "renderer": renderer,
+        "plugins": [_plugin(plugin) for plugin in plugins()],
     }
+
+
+def _plugin(plugin: Plugin) -> dict[str, str]:
+    """Return what is known of a plugin whose code ran in this process."""
+    return {"file": str(plugin.file), "package": plugin.package, "sha256": plugin.sha256}
 
 
 def git_state(package: Path) -> GitState | None:

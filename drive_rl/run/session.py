@@ -12,6 +12,7 @@ import torch
 
 from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.plugin_spec import copies
 from drive_rl.config.reader import dump
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
@@ -60,12 +61,12 @@ def new_run(spec: RunSpec | PerceptionSpec, runs_dir: Path, command: list[str] |
     """Make a run folder and be its only writer; if the block fails before the first checkpoint, delete it.
 
     Args:
-        spec: The resolved spec.
+        spec: The resolved spec, with the plugins it needs (`recorded`).
         runs_dir: Where run folders are made.
         command: The command line; None: this process's.
     """
     made = provenance(spec.world.camera.renderer)
-    run = RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made)
+    run = RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made, copies(spec))
     with run.beginning():
         yield run
 

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from drive_rl.config.driver_spec import LearnerSpec
 from drive_rl.config.experiment_spec import RunSpec
+from drive_rl.config.plugin_spec import copies
 from drive_rl.config.reader import dump, is_perception_spec, read_run
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint.checkpoint import weights_only
 from drive_rl.learn.pretrained import PERCEPTION_MODEL
 from drive_rl.perception.models.export import export_model, score_lines, write_model
 from drive_rl.perception.models.load import load_trained
-from drive_rl.run.folder import RunFolder
+from drive_rl.run.folder import RunFolder, write_plugins
 from drive_rl.run.scores import asked_scores, own_scores
 from drive_rl.run.storage.atomic import write_directory, write_json, write_text
 from drive_rl.run.storage.json_values import JsonTable
@@ -51,6 +52,7 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
             write_json(new / "eval.json", scores)
         write_text(new / "README.md", _card(folder.name, spec, made, scores))
         write_manifest(new, {"algorithm": made.algorithm, "num_timesteps": made.num_timesteps})
+        write_plugins(new, copies(spec))
         if spec.agent.perception_model is not None:
             write_model(load_trained(str(run.path / PERCEPTION_MODEL)), new / PERCEPTION_MODEL)
     return folder

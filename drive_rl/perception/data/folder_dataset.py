@@ -114,7 +114,7 @@ class FolderSamples:
             DriveRLError: no data set, nothing usable in it, or none of the labels that a head learns from.
         """
         assert spec.data.folder is not None, "the recipe renders its pictures"
-        folder = DataFolder.open(Path(spec.data.folder))
+        folder = DataFolder.open(Path(spec.data.folder), spec.data.format)
         train, val = folder.learning()
         own = "its own part val" if val is folder.parts.get("val") else "its last tenth: it has no part val"
         echo(

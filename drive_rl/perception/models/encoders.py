@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from drive_rl.config.driver_spec import EncoderSpec
+from drive_rl.config.extensions import Extension, find
 from drive_rl.errors import DriveRLError
 
 SMALLEST_PX = 16
@@ -71,6 +72,8 @@ def layers_of(encoder: EncoderSpec, shape: tuple[int, int, int], frames: int) ->
             " world.camera.width_px or world.camera.height_px"
         )
     kind, _, name = encoder.kind.partition(":")
+    if (extension := find("encoder", kind)) is not None:
+        return _of_plugin(extension, encoder.features, shape)
     family = ENCODERS[kind] if kind != "timm" else Family(lambda channels, *_: _timm(name, channels))
     trunk = family.trunk(channels, height, width)
     if family.contrast:
@@ -79,6 +82,28 @@ def layers_of(encoder: EncoderSpec, shape: tuple[int, int, int], frames: int) ->
     with torch.no_grad():
         flat = trunk.eval()(torch.zeros(1, channels, height, width)).shape[1]
     return trunk.train(training), family.head(flat, encoder.features)
+
+
+def _of_plugin(extension: Extension, features: int, shape: tuple[int, int, int]) -> tuple[nn.Module, nn.Module]:
+    """Return a plugin's convolutions, and a layer that makes features of them.
+
+    Raises:
+        DriveRLError: it raises, or does not map (B, C, H, W) to (B, n).
+    """
+    what = f"{extension.plugin}: encoder {extension.name}"
+    try:
+        trunk = extension.make(*shape)
+        with torch.no_grad():
+            flat = trunk.eval()(torch.zeros(2, *shape))
+    except Exception as error:
+        raise DriveRLError(
+            f"{what}: fails on pictures (B, {', '.join(map(str, shape))}): {type(error).__name__}: {error}; fix:"
+            " correct it, or another world.camera"
+        ) from error
+    found = tuple(flat.shape) if isinstance(flat, Tensor) else type(flat).__name__
+    if not isinstance(flat, Tensor) or flat.dim() != 2 or len(flat) != 2:
+        raise DriveRLError(f"{what}: returns {found} for two pictures, expected (2, n); fix: end in nn.Flatten()")
+    return trunk.train(), _one_layer(flat.shape[1], features)
 
 
 def _flattened(module: nn.Module) -> Iterator[nn.Module]:

@@ -9,10 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.plugin_spec import copies
 from drive_rl.config.reader import dump
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.models.load import Trained, load_trained
-from drive_rl.run.folder import RunFolder
+from drive_rl.run.folder import RunFolder, write_plugins
 from drive_rl.run.scores import asked_scores, own_scores
 from drive_rl.run.storage.atomic import read_json, write_directory, write_json, write_text
 from drive_rl.run.storage.manifest import write_manifest
@@ -59,6 +60,7 @@ def write_model(
         if card is not None:
             write_text(new / "README.md", card)
         write_manifest(new, {"algorithm": "perception", "num_samples": _samples(trained)})
+        write_plugins(new, copies(trained.spec))
 
 
 def _samples(trained: Trained) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from drive_rl.config.perception_spec import ModelSpec
 from drive_rl.config.world_spec import WorldSpec
+from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, WEATHER, anchor_rows
 from drive_rl.perception.models.encoders import Encoder
 from drive_rl.perception.models.lane_fit import RoadFit
@@ -124,6 +125,11 @@ class Decoder(nn.Module):
         with torch.no_grad():
             maps = encoder.eval().maps(torch.zeros(1, *shape))
         encoder.train(training)
+        if not maps:
+            raise DriveRLError(
+                "encoder: gives no feature maps, which the heads segmentation and lines read; fix: make it an"
+                " nn.Sequential of its layers, or model.heads=[lane]"
+            )
         self.size = maps[0].shape[2:]
         widths = [min(each.shape[1], _DECODER_CHANNELS) for each in maps]
         self.channels = widths[0]

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.plugin_spec import recorded
 from drive_rl.config.reader import read_perception
 from drive_rl.perception.training.loop import Display, run_session
 from drive_rl.perception.training.session import Session
@@ -51,7 +52,8 @@ def fit(
         session = Session.of(spec, chosen, echo, fresh=run is None)
         held.callback(session.batches.close)
         if run is None:
-            run = held.enter_context(new_run(spec, runs_dir, command))
+            session.spec = recorded(spec)
+            run = held.enter_context(new_run(session.spec, runs_dir, command))
         else:
             session.restore(run)
         echo(f"run: {run.path}")

@@ -20,13 +20,14 @@ from drive_rl.errors import DriveRLError
 from drive_rl.memory import free_bytes, require_memory
 from drive_rl.sim.engines.batch_state import check_batch_state
 from drive_rl.sim.engines.car_step import Cars, plan_of
-from drive_rl.sim.engines.cpu_loop import SHARE, begin_cars, step_cars
+from drive_rl.sim.engines.cpu_loop import SHARE, begin_cars, step_cars, weighing
 from drive_rl.sim.engines.map_cache import Lens, MapCache, slot_bytes
 from drive_rl.sim.engines.work_queue import new_counter
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.view import TEXELS, pack_markings
 from drive_rl.sim.state import State
-from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, STATE_FIELDS, TERMS
+from drive_rl.sim.task.extra_terms import ExtraTerms, extra_terms, term_names
+from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, STATE_FIELDS
 from drive_rl.sim.task.scoring import TRACE, Info, summarise
 
 _SPARE_ROADS = 64
@@ -69,6 +70,8 @@ class Batch:
         self.world = world
         self.observation: Observation = observation
         self._plan = plan_of(world)
+        self.term_names, self._extra = term_names(world), extra_terms(world)
+        self._weigh = self._weighing(self._extra) if self._extra else None
         self.maps = MapCache(world, num_cars + spare_roads)
         bearings = self.of_numpy(cast_rays(camera).bearings)
         self._lens = Lens(bearings, self.of_numpy(TEXELS), self.of_numpy(pack_markings(world.road)))
@@ -78,7 +81,7 @@ class Batch:
             steer=self.zeros((n,), np.float64),
             steps=self.zeros((n,), np.int64),
             metrics=self.zeros((n, len(METRICS)), np.float64),
-            terms=self.zeros((n, len(TERMS)), np.float64),
+            terms=self.zeros((n, len(self.term_names)), np.float64),
             trace=self.zeros((n, self._plan.rules.max_steps, len(TRACE)), np.float64),
             reward=self.zeros((n,), np.float64),
             end=self.zeros((n,), np.int64),
@@ -140,6 +143,9 @@ class Batch:
         self._need_open("step")
         self.frames, self._frames_before = self._frames_before, self.frames
         self._step(commands)
+        if self._extra and self._weigh:
+            self._weigh()
+            self._extra.check(self.cars.terms)
         ended = np.flatnonzero(self.drives & (self.to_numpy(self.cars.end) != RUNNING))
         for car in ended.tolist():
             self.idle(car)
@@ -166,7 +172,7 @@ class Batch:
         min_speed_mps = self.world.task.min_mean_speed_mps
         seed, tier = int(self.maps.seeds[slot]), self.maps.tiers[slot]
         return {
-            "reward_terms": dict(zip(TERMS, cars.terms[car].tolist(), strict=True)),
+            "reward_terms": dict(zip(self.term_names, cars.terms[car].tolist(), strict=True)),
             "metrics": dict(zip(METRICS, cars.metrics[car].tolist(), strict=True)),
             **summarise(trace, self._plan.rules.half_lane, min_speed_mps, reason, seed, tier).summary(),
         }
@@ -205,7 +211,7 @@ class Batch:
         Raises:
             DriveRLError: names the array, what was found and what was expected.
         """
-        check_batch_state(state, tuple(self.frames.shape), self._plan.rules.max_steps)
+        check_batch_state(state, tuple(self.frames.shape), self._plan.rules.max_steps, len(self.term_names))
 
     def close(self) -> None:
         """End the threads; safe to call twice."""
@@ -236,6 +242,11 @@ class Batch:
         work()
         for helper in running:
             helper.result()
+
+    def _weighing(self, extra: ExtraTerms) -> Callable[[], object]:
+        """Return what weighs the extra reward terms of all cars that drive."""
+        weigh_cars = weighing(extra)
+        return lambda: weigh_cars(self.cars)
 
     # where the arrays live: a batch on a GPU overrides these
     def zeros(self, shape: tuple[int, ...], dtype: type[np.generic]) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.state import FARTHEST, Expected, State, check_array, check_state
-from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, STATE_FIELDS, TERMS, S
+from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, STATE_FIELDS, S
 from drive_rl.sim.task.scoring import TRACE
 
 _MOST = 1e9
@@ -12,13 +12,14 @@ _MOST = 1e9
 _FIX = "fix: use the world and num_envs that it was saved with"
 
 
-def check_batch_state(state: State, frames: tuple[int, ...], max_steps: int) -> None:
+def check_batch_state(state: State, frames: tuple[int, ...], max_steps: int, terms: int) -> None:
     """Refuse a state that a batch cannot resume from.
 
     Args:
         state: The state.
         frames: Shape of the batch's pictures, (N, frame_stack, C, H, W).
         max_steps: Steps after which an episode times out.
+        terms: How many reward terms the world has.
 
     Raises:
         DriveRLError: names the array, what was found and what was expected.
@@ -28,18 +29,18 @@ def check_batch_state(state: State, frames: tuple[int, ...], max_steps: int) -> 
         raise DriveRLError(
             f"state of {pictures[0]} cars with pictures {pictures[1:]}: expected {frames[0]} with {frames[1:]}; {_FIX}"
         )
-    check_state(state, _expected(frames, max_steps))
+    check_state(state, _expected(frames, max_steps, terms))
     _check_drives(state, max_steps)
 
 
-def _expected(frames: tuple[int, ...], max_steps: int) -> dict[str, Expected]:
+def _expected(frames: tuple[int, ...], max_steps: int, terms: int) -> dict[str, Expected]:
     n, f8 = frames[0], np.float64
     return {
         "body": Expected((7, n), f8, -FARTHEST, FARTHEST),
         "steer": Expected((n,), f8, -1, 1),
         "steps": Expected((n,), np.int64, 0, max_steps),
         "metrics": Expected((n, len(METRICS)), f8, -_MOST, _MOST),
-        "terms": Expected((n, len(TERMS)), f8, -_MOST, _MOST),
+        "terms": Expected((n, terms), f8, -_MOST, _MOST),
         "trace": Expected((n, None, len(TRACE)), f8, -_MOST, _MOST),
         "reward": Expected((n,), f8, -_MOST, _MOST),
         "end": Expected((n,), np.int64, RUNNING, len(END_REASONS)),

@@ -28,7 +28,7 @@ class Cars(NamedTuple):
     steer: NDArray[np.float64]  # (N,), the last steering command
     steps: NDArray[np.int64]  # (N,), of the episode
     metrics: NDArray[np.float64]  # (N, 13), outcome.METRICS
-    terms: NDArray[np.float64]  # (N, 4), outcome.TERMS
+    terms: NDArray[np.float64]  # (N, 4), outcome.TERMS, and a world's extra ones
     trace: NDArray[np.float64]  # (N, steps, 7), scoring.TRACE
     reward: NDArray[np.float64]  # (N,)
     end: NDArray[np.int64]  # (N,), end codes of the last step, outcome.END_REASONS

@@ -1,15 +1,17 @@
 """The batch engine's compiled loops on the CPU: threads share the cars, each taking a few at a time."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from drive_rl.sim.compiled import njit
-from drive_rl.sim.engines.car_step import begin_car, body_of, position_before, step_car
+from drive_rl.sim.engines.car_step import Cars, begin_car, body_of, position_before, step_car
 from drive_rl.sim.engines.map_cache import view_of
 from drive_rl.sim.engines.work_queue import take
 from drive_rl.sim.sensors.pinhole import Viewpoint
 from drive_rl.sim.sensors.renderer import Picture, paint_picture
+from drive_rl.sim.task.extra_terms import ExtraTerms, compile_here
 
 SHARE = 4
 """Cars that a thread takes at a time."""
@@ -44,6 +46,19 @@ def step_cars(counter, cars, roads, plan, lens, commands, before, after):
                 car = body_of(i, cars.body)
                 _photograph(car.x_m, car.y_m, car.yaw_rad, cars.slot[i], roads, lens, after[i, -1])
         first = take(counter, SHARE)
+
+
+def weighing(extra: ExtraTerms) -> Callable[[Cars], None]:
+    """Return a loop over the cars that drive, which weighs a world's extra reward terms."""
+    weigh = extra.weigh
+
+    @compile_here
+    def weigh_cars(cars):
+        for i in range(cars.drives.size):
+            if cars.drives[i]:
+                cars.reward[i] = weigh(cars.metrics[i], cars.terms[i])
+
+    return weigh_cars
 
 
 @njit

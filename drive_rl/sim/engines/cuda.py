@@ -5,6 +5,7 @@ cars; a step returns the end codes to it, and nothing else.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from drive_rl.sim.engines.car_step import Cars, begin_car, body_of, position_bef
 from drive_rl.sim.engines.map_cache import Lens, Roads, slot_bytes, view_of
 from drive_rl.sim.sensors.pinhole import Viewpoint
 from drive_rl.sim.sensors.shading import paint_pixel
+from drive_rl.sim.task.extra_terms import ExtraTerms
 
 cuda: Any = numba_cuda  # its kernels have no types
 
@@ -86,6 +88,17 @@ class CudaBatch(Batch):
             shown = _Frames(_view(self._frames_before), _view(self.frames))
             grid = self.num_cars, _blocks(pixels, _PIXELS_A_BLOCK)
             _show[grid, (1, _PIXELS_A_BLOCK)](cars, roads, self._lens_there, shown)
+
+    def _weighing(self, extra: ExtraTerms) -> Callable[[], object]:
+        weigh = extra.weigh
+
+        @cuda.jit
+        def weigh_cars(cars):
+            i = cuda.grid(1)
+            if i < cars.slot.shape[0] and cars.drives[i]:
+                cars.reward[i] = weigh(cars.metrics[i], cars.terms[i])
+
+        return lambda: weigh_cars[_blocks(self.num_cars, _CARS_A_BLOCK), _CARS_A_BLOCK](self._cars)
 
     def _upload(self) -> None:
         """Copy to the device which car drives where, and the roads that are not there yet."""

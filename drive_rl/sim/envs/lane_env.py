@@ -23,11 +23,11 @@ from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.renderer import Scene, Truth, render_truth
 from drive_rl.sim.state import FARTHEST, Expected, State, check_generator, check_state
 from drive_rl.sim.task.episode import Episode, draw_episode
+from drive_rl.sim.task.extra_terms import extra_terms, term_names
 from drive_rl.sim.task.outcome import (
     END_REASONS,
     METRICS,
     STATE_FIELDS,
-    TERMS,
     TRACE_METRICS,
     Route,
     Step,
@@ -95,7 +95,8 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._observation, self._split = observation, split
         self._grid = action_grid(task) if actions == "discrete" else None
         self._rules = rules_of(world)
-        self._row, self._terms = np.zeros(len(METRICS)), np.zeros(len(TERMS))
+        self._term_names, self._extra = term_names(world), extra_terms(world)
+        self._row, self._terms = np.zeros(len(METRICS)), np.zeros(len(self._term_names))
         self._frame_stack = None if observation == "state" else FrameStack(world)
         self._bullet = BulletWorld(world.car, 1 / task.physics_hz)
         self._closed = False
@@ -137,7 +138,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._trace.append([self._row[i] for i in TRACE_METRICS])
         self._steer, self._over = steer, end is not None
         info: Info = {
-            "reward_terms": dict(zip(TERMS, self._terms.tolist(), strict=True)),
+            "reward_terms": dict(zip(self._term_names, self._terms.tolist(), strict=True)),
             "metrics": self._metrics,
         }
         if end:
@@ -278,6 +279,9 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         step = Step(self._metrics["s_m"], self._car.vx_mps, steer - self._steer, self._steps, touched)
         self._car = car
         reward, code = outcome(self._route, self._rules, car, step, self._row, self._terms)
+        if self._extra:
+            reward = self._extra.weigh(self._row, self._terms)
+            self._extra.check(self._terms)
         self._metrics = dict(zip(METRICS, self._row.tolist(), strict=True))
         return reward, END_REASONS[code - 1] if code else None
 

@@ -20,7 +20,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.envs.road_sampler import RoadSampler, check_samplers, name_samplers, split_samplers
 from drive_rl.sim.state import State
-from drive_rl.sim.task.outcome import METRICS, RUNNING, TERMS, TIMEOUT
+from drive_rl.sim.task.outcome import METRICS, RUNNING, TIMEOUT
 from drive_rl.sim.task.scoring import Info
 from drive_rl.sim.task.spaces import (
     ROAD_SEEDS,
@@ -142,7 +142,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             last = {"final_obs": self._final(car), "final_info": batch.last_info(car)}
             infos = self._add_info(infos, last, car)
         if not dones.all():
-            terms = _masked(TERMS, np.where(dones[:, None], 0.0, batch.to_numpy(cars.terms)), ~dones)
+            terms = _masked(batch.term_names, np.where(dones[:, None], 0.0, batch.to_numpy(cars.terms)), ~dones)
             infos |= {"reward_terms": terms, "_reward_terms": ~dones}
         if len(ended):
             batch.begin(ended, [self._samplers[car].next() for car in ended.tolist()])

@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from drive_rl.config.extensions import registered
 from drive_rl.config.shelf import nearest
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.formats import coco_format, culane_format, drive_rl_format, tusimple_format
+from drive_rl.perception.data.formats.plugin_format import of_plugin
 from drive_rl.perception.data.records import Files, Part, Record, Skipped
 
 _MOST_RECORDS = 2_000_000  # some 1,500 bytes of memory each
@@ -71,7 +73,7 @@ class DataFolder:
         for data_set in found:
             for part, files in data_set.files.items():
                 into = parts.setdefault(data_set.part or part, [])
-                records = FORMATS[data_set.format].read(data_set.root, files, skipped)
+                records = _formats()[data_set.format].read(data_set.root, files, skipped)
                 into.extend(islice(records, _MOST_RECORDS + 1))
                 if len(into) > _MOST_RECORDS:
                     raise DriveRLError(
@@ -128,17 +130,23 @@ class _DataSet(NamedTuple):
     part: Part | None  # where the folder's name gives it
 
 
+def _formats() -> dict[str, Format]:
+    """Return our formats and, tried after them, those of plugins."""
+    return FORMATS | {name: Format(*of_plugin(each)) for name, each in registered("data_format").items()}
+
+
 def _found(path: Path, format: str | None) -> list[_DataSet]:
     """Return each data set in a folder."""
-    if format is not None and format not in FORMATS:
-        raise DriveRLError(f"data format {format!r}: unknown; {nearest(format, FORMATS)}")
-    formats = [*FORMATS] if format is None else [format]
+    known = _formats()
+    if format is not None and format not in known:
+        raise DriveRLError(f"data format {format!r}: unknown; {nearest(format, known)}")
+    formats = known if format is None else {format: known[format]}
     if (whole := _data_set(path, formats)) is not None:
         return [whole]
     inner = [_data_set(path / name, formats, part) for name, part in _SUBFOLDERS.items()]
     found = [data_set for data_set in inner if data_set is not None]
     if not found:
-        files = "; ".join(FORMATS[name].files for name in formats)
+        files = "; ".join(each.files for each in formats.values())
         raise DriveRLError(
             f"{path}: no data set that drive-rl reads; searched it and its train, val and test for: {files};"
             " fix: give the folder that holds one of these"
@@ -146,10 +154,10 @@ def _found(path: Path, format: str | None) -> list[_DataSet]:
     return found
 
 
-def _data_set(root: Path, formats: list[str], part: Part | None = None) -> _DataSet | None:
-    for name in formats if root.is_dir() else ():
-        if files := FORMATS[name].detect(root):
-            return _DataSet(root, name, files, None if FORMATS[name].names_its_part else part)
+def _data_set(root: Path, formats: dict[str, Format], part: Part | None = None) -> _DataSet | None:
+    for name, each in formats.items() if root.is_dir() else ():
+        if files := each.detect(root):
+            return _DataSet(root, name, files, None if each.names_its_part else part)
     return None
 
 

@@ -1,0 +1,214 @@
+"""The plugins that a spec needs: what `plugins:` declares, whether it is met, and what a run folder records.
+
+A spec never runs code by itself. `plugins:` demands a plugin; it is met where the user has named that very file
+(`--plugin FILE.py`), or trusts all that the spec names (`--trust`).
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
+
+from drive_rl.config.extensions import (
+    Extension,
+    Kind,
+    Plugin,
+    find,
+    load_file,
+    load_installed,
+    plugins,
+    registered,
+    specs_are_trusted,
+)
+from drive_rl.config.spec import Spec
+from drive_rl.errors import DriveRLError
+
+FOLDER = "plugins"
+"""Where a run, or an exported model, keeps copies of the plugin files that it needs."""
+
+_Any = TypeVar("_Any", bound=BaseModel)
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class PluginSpec(Spec):
+    """A plugin that a spec needs; a bare path stands for `{file: PATH}`."""
+
+    file: str | None = Field(
+        default=None, exclude_if=_is_none, description="A Python file; a relative path starts at the spec's folder."
+    )
+    package: str | None = Field(
+        default=None, exclude_if=_is_none, description="Or an installed package and its version."
+    )
+    sha256: str | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        pattern="^[0-9a-f]{64}$",
+        description="SHA-256 of the source that ran (null: any).",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_path(cls, value: Any) -> Any:
+        return {"file": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.file is None) == (self.package is None):
+            raise ValueError("expected either file or package; fix: file: PATH.py")
+        return self
+
+
+Plugins = Annotated[
+    tuple[PluginSpec, ...],
+    Field(
+        default=(),
+        exclude_if=lambda found: not found,  # a spec that needs none is as it always was
+        description="Plugins that it needs; they run only if named by --plugin, or with --trust.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Extends:
+    """Marks a spec's field that names extensions of a kind: a string, several, or the keys of a mapping."""
+
+    kind: Kind
+
+
+def demand(raw: Mapping[str, Any], spec: Path) -> None:
+    """Check that the plugins are loaded which a spec's raw mapping names; load them where the user trusts it.
+
+    Raises:
+        DriveRLError: one is not loaded, is another than was recorded, or cannot be loaded.
+    """
+    try:
+        needed = TypeAdapter(tuple[PluginSpec, ...]).validate_python(raw.get("plugins", ()))
+    except ValidationError:
+        return  # the spec's own validation explains it
+    for plugin in needed:
+        if plugin.package is not None:
+            _demand_package(plugin, spec)
+        else:
+            _demand_file(plugin, spec)
+
+
+def anchored(raw: dict[str, Any], spec: Path) -> dict[str, Any]:
+    """Return a raw mapping whose `plugins` have absolute paths, for whoever merges it into another file's."""
+    if not isinstance(given := raw.get("plugins"), list):
+        return raw
+    return {**raw, "plugins": [_absolute(one, spec.absolute().parent) for one in given]}
+
+
+def recorded(spec: _Any) -> _Any:
+    """Return a spec whose `plugins` are all that it needs: those it names, and those that registered what it uses.
+
+    Files are named as their copies in the folder that will hold the spec (`copies`).
+    """
+    needed = [found for each in getattr(spec, "plugins", ()) if (found := _met(each, Path())) is not None]
+    needed += [extension.plugin for extension in used(spec)]
+    unique = {plugin.sha256: plugin for plugin in needed}
+    if not unique:
+        return spec
+    taken: dict[str, str] = {}
+    return spec.model_copy(update={"plugins": tuple(_record(plugin, taken) for plugin in unique.values())})
+
+
+def copies(spec: BaseModel) -> dict[str, bytes]:
+    """Return the files to keep beside a recorded spec, path -> source: its plugins as they ran."""
+    sources = {plugin.sha256: plugin.source for plugin in plugins()}
+    needed: tuple[PluginSpec, ...] = getattr(spec, "plugins", ())
+    return {each.file: sources[str(each.sha256)] for each in needed if each.file is not None}
+
+
+def used(spec: BaseModel) -> Iterator[Extension]:
+    """Yield the extensions that a spec names."""
+    for key, field in type(spec).model_fields.items():
+        value = getattr(spec, key)
+        for mark in field.metadata:
+            if isinstance(mark, Extends):
+                yield from _named(mark.kind, value)
+        if isinstance(value, BaseModel):
+            yield from used(value)
+
+
+def _named(kind: Kind, value: Any) -> Iterator[Extension]:
+    """Yield the extensions that a field's value names; None leaves the choice open among those that are loaded."""
+    if value is None:
+        yield from registered(kind, installed=False).values()
+    else:
+        yield from filter(None, (find(kind, name) for name in ([value] if isinstance(value, str) else value)))
+
+
+def _absolute(one: Any, folder: Path) -> Any:
+    if isinstance(one, str):
+        return os.path.normpath(folder / Path(one).expanduser())
+    if isinstance(one, dict) and isinstance(one.get("file"), str):
+        return {**one, "file": _absolute(one["file"], folder)}
+    return one
+
+
+def _record(plugin: Plugin, taken: dict[str, str]) -> PluginSpec:
+    if plugin.package:
+        return PluginSpec(package=plugin.package, sha256=plugin.sha256)
+    stem, number = re.sub(r"[^\w.-]", "_", plugin.file.stem), 2
+    name = f"{stem}.py"
+    while taken.setdefault(name, plugin.sha256) != plugin.sha256:
+        name, number = f"{stem}-{number}.py", number + 1
+    return PluginSpec(file=f"{FOLDER}/{name}", sha256=plugin.sha256)
+
+
+def _met(needed: PluginSpec, folder: Path) -> Plugin | None:
+    """Return the loaded plugin that meets a demand, if there is one."""
+    for plugin in plugins():
+        if needed.sha256 is not None and plugin.sha256 == needed.sha256:
+            return plugin
+        if needed.sha256 is None and needed.file and plugin.file.resolve() == (folder / needed.file).resolve():
+            return plugin
+        if needed.sha256 is None and needed.package and plugin.package == needed.package:
+            return plugin
+    return None
+
+
+def _demand_package(needed: PluginSpec, spec: Path) -> None:
+    load_installed()
+    if _met(needed, spec.parent) is not None:
+        return
+    name = str(needed.package).partition(" ")[0]
+    here = next((each for each in plugins() if each.package.partition(" ")[0] == name), None)
+    found = f"{here.package} (SHA-256 {_brief(here.sha256)}) is installed" if here else "is not installed"
+    raise DriveRLError(
+        f"{spec}: plugins: {needed.package} (SHA-256 {_brief(needed.sha256)}): this plugin is needed, and {found}; fix:"
+        f" install {needed.package}"
+    )
+
+
+def _demand_file(needed: PluginSpec, spec: Path) -> None:
+    folder = spec.absolute().parent
+    if _met(needed, folder) is not None:
+        return
+    path = folder / str(needed.file)
+    shown = path if Path(str(needed.file)).is_absolute() else spec.parent / str(needed.file)
+    what = f"{spec}: plugins: {needed.file}" + (f" (SHA-256 {_brief(needed.sha256)})" if needed.sha256 else "")
+    if other := next((each for each in plugins() if each.file.name == path.name), None):
+        raise DriveRLError(
+            f"{what}: {other.file} was given, and its code is not the same (SHA-256 {_brief(other.sha256)}); fix:"
+            f" --plugin {shown}"
+        )
+    if not specs_are_trusted():
+        raise DriveRLError(
+            f"{what}: this plugin is needed; it is Python code, and runs only if you name it; fix: read it, then"
+            f" --plugin {shown}, or --trust to run whatever this spec names"
+        )
+    loaded = load_file(shown, needed.sha256)
+    assert needed.sha256 in (None, loaded.sha256)
+
+
+def _brief(sha256: str | None) -> str:
+    return "any" if sha256 is None else sha256[:12]

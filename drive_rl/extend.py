@@ -1,0 +1,92 @@
+"""Extension points: one decorator for each thing that your own Python may add to drive-rl. Imports nothing heavy.
+
+    from drive_rl import extend
+
+    @extend.encoder("my_encoder")
+    def my_encoder(channels: int, height: int, width: int) -> nn.Module: ...
+
+A name registered here goes wherever one of ours does: into YAML, onto the command line. The file is loaded by
+`--plugin FILE.py`, by `extend.load("FILE.py")`, or through the entry-point group `drive_rl` of an installed package.
+`drive_rl.testing.check_plugin("FILE.py")` holds it to the contract that our own keep. Worked examples: docs/extend/.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+from drive_rl.config.extensions import FormatAbout, Kind, MetricAbout, load_file, register
+
+__all__ = ["data_format", "driver", "encoder", "load", "metric", "reward_term"]
+
+load = load_file
+"""Run a plugin file; a script's `--plugin FILE.py`."""
+
+_Made = TypeVar("_Made", bound=Callable[..., Any])
+_Decorator = Callable[[_Made], _Made]
+
+
+def encoder(name: str) -> _Decorator:
+    """Register an image encoder, `encoder.kind: NAME`.
+
+    It is a function `(channels, height, width) -> torch.nn.Module`; the module maps (B, channels, height, width)
+    float pictures in [0, 1] to (B, n), for any n. An `nn.Sequential` serves heads that need feature maps, too.
+    """
+    return _registering("encoder", name)
+
+
+def reward_term(name: str) -> _Decorator:
+    """Register a reward term, `reward.extra: {NAME: WEIGHT}`.
+
+    It is a function of floats to a float in [0, 1], pure, which numba can compile, for it runs within every engine, on
+    a GPU too. Its parameters are named as in `info["metrics"]`, such as `speed_mps` and `offset_m`.
+    """
+    return _registering("reward_term", name)
+
+
+def driver(name: str) -> _Decorator:
+    """Register a driver, `algorithm: NAME` in a recipe with `options:` of its own.
+
+    It is a class `(world, **options)` that is a `drive_rl.drivers.driver.Driver`: `observation`, `actions`, and `act`.
+    """
+    return _registering("driver", name)
+
+
+def metric(
+    name: str,
+    of: Literal["episodes", "accuracy", "latency", "robustness", "closed_loop"] = "episodes",
+    label: str = "",
+    unit: str = "",
+    better: Literal[1, -1, 0] = 1,
+) -> _Decorator:
+    """Register a metric: a function of what was measured to a finite number, or None where it is not defined.
+
+    Args:
+        name: Ends in its unit, such as `_m`.
+        of: What it takes: `episodes`, a sequence of `drive_rl.sim.task.scoring.EpisodeMetrics`, for `drive-rl eval`; or
+            the result of that part of `drive-rl bench perception`.
+        label: For people; empty: the name in words.
+        unit: Empty for a share or a count.
+        better: 1: higher, -1: lower, 0: neither.
+    """
+    return _registering("metric", name, MetricAbout(of, label or name.replace("_", " "), unit, better))
+
+
+def data_format(name: str, files: str) -> _Decorator:
+    """Register a format of labelled pictures, `data.format: NAME`; folders of it are recognised, too.
+
+    It is a class with two static methods. `detect(folder)` returns the label files of each part, such as
+    `{"train": [folder / "labels.csv"]}`, and nothing for a folder of another format. `read(folder, files, skipped)`
+    yields a `drive_rl.perception.data.records.Record` for each picture; what cannot be used goes to `skipped.add`.
+
+    Args:
+        name: Its name.
+        files: The files by which it is recognised, in words.
+    """
+    return _registering("data_format", name, FormatAbout(files))
+
+
+def _registering(kind: Kind, name: str, about: Any = None) -> _Decorator:
+    def decorate(make: _Made) -> _Made:
+        register(kind, name, make, about)
+        return make
+
+    return decorate

@@ -1,0 +1,195 @@
+"""Reward terms of plugins: Python functions of an episode's metrics, compiled, and combined with our own terms.
+
+A world without any has no part in this: engines judge a step as ever, and where a world has extra terms, one more
+compiled function goes over the rows of metrics afterwards and weighs all terms anew. It knows no engine.
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numba import float64, njit
+from numba.core.errors import NumbaError
+
+from drive_rl.config.extensions import Extension, find
+from drive_rl.config.shelf import nearest
+from drive_rl.config.world_spec import WorldSpec
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.task.outcome import METRICS, TERMS, rules_of
+from drive_rl.sim.task.reward import combine
+
+_RANGES = (
+    (-5, 5), (-3, 3), (-5, 60), (1, 60), (0, 1), (-15, 15), (-15, 15), (-1, 1), (0, 5000), (-5000, 5000),
+    (-5000, 5000), (-math.pi, math.pi), (0, 3600),
+)  # fmt: skip
+"""Where each of METRICS can be: a term is tried there when it is compiled."""
+_TRIES = 200
+
+compile_here = njit
+"""numba's, without a place on disk: what it compiles depends on a plugin."""
+
+
+@dataclass(frozen=True)
+class ExtraTerms:
+    """The extra terms of a world, compiled. A copy (`copy`, `pickle`) compiles them anew, where the plugin is loaded.
+
+    `weigh` takes a row of metrics and a row of all terms, our own first; it writes the extra ones and returns the
+    reward. CPU loops and CUDA kernels call it.
+    """
+
+    names: tuple[str, ...]
+    weights: tuple[float, ...]  # of all terms, our own first
+    product: bool
+    weigh: Any = field(repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _extra_terms, (self.names, self.weights, self.product)
+
+    def check(self, terms: Any) -> None:
+        """Refuse extra terms beyond [0, 1] in rows of all terms, (..., n) of NumPy or torch.
+
+        Raises:
+            DriveRLError: with the term's name and its value.
+        """
+        extra = terms[..., len(TERMS) :]
+        if bool(((extra >= 0) & (extra <= 1)).all()):
+            return
+        for column, name in enumerate(self.names):
+            for value in extra[..., column].reshape(-1).tolist():
+                if not 0 <= value <= 1:
+                    raise _beyond(_registered(name), value)
+
+
+def term_names(world: WorldSpec) -> tuple[str, ...]:
+    """Return the names of a world's reward terms, in the order of a row of terms."""
+    return (*TERMS, *world.reward.extra)
+
+
+def extra_terms(world: WorldSpec) -> ExtraTerms | None:
+    """Return a world's extra terms, compiled; None where it has none.
+
+    Raises:
+        DriveRLError: a term is not loaded, takes what is not a metric, or does not compile.
+    """
+    extra, rules = world.reward.extra, rules_of(world)
+    if not extra:
+        return None
+    return _extra_terms(tuple(extra), (*rules.weights, *map(float, extra.values())), rules.product)
+
+
+def _extra_terms(names: tuple[str, ...], weights: tuple[float, ...], product: bool) -> ExtraTerms:
+    fill = _nothing
+    for column, name in enumerate(names, len(TERMS)):
+        fill = _then(fill, _compiled(_registered(name)), column)
+    return ExtraTerms(names, weights, product, _weighing(fill, weights, product))
+
+
+def _registered(name: str) -> Extension:
+    extension = find("reward_term", name)
+    if extension is None:
+        raise DriveRLError(
+            f"reward.extra.{name}: its plugin is not loaded in this process; fix: --plugin FILE.py, or"
+            " drive_rl.extend.load(FILE) before the environment is made"
+        )
+    return extension
+
+
+@njit
+def _nothing(metrics, terms):
+    """Fill no term."""
+
+
+def _then(before: Any, term: Any, column: int) -> Any:
+    """Return a function that fills what `before` fills, and a column."""
+
+    @njit
+    def fill(metrics, terms):
+        before(metrics, terms)
+        terms[column] = term(metrics)
+
+    return fill
+
+
+def _weighing(fill: Any, weights: tuple[float, ...], product: bool) -> Any:
+    @njit
+    def weigh(metrics, terms):
+        fill(metrics, terms)
+        return combine(terms, weights, product)
+
+    return weigh
+
+
+def _compiled(extension: Extension) -> Any:
+    """Return a term as a compiled function of a row of metrics."""
+    columns, function = _columns_of(extension), njit(_plain(extension))
+    try:
+        function.compile((float64,) * len(columns))
+        returns = function.overloads[(float64,) * len(columns)].signature.return_type
+    except NumbaError as error:
+        raise DriveRLError(
+            f"{extension.plugin}: reward term {extension.name} does not compile: {_brief(error)}; fix: arithmetic and"
+            " `math` on floats alone"
+        ) from error
+    if str(returns) not in ("float64", "float32", "int64", "bool"):
+        raise DriveRLError(
+            f"{extension.plugin}: reward term {extension.name} returns {returns}: expected a float; fix: return one"
+        )
+    of_row = _of_row(function, columns)
+    _try(extension, of_row)
+    return of_row
+
+
+def _try(extension: Extension, of_row: Any) -> None:
+    """Refuse a term that leaves [0, 1] where cars can be, before anything is learned from it."""
+    low, high = np.array(_RANGES).T
+    rows = np.random.default_rng(0).uniform(low, high, (_TRIES, len(_RANGES)))
+    for row in (np.zeros(len(_RANGES)), low, high, *rows):
+        if not 0 <= (value := of_row(row)) <= 1:
+            names = inspect.signature(_plain(extension)).parameters
+            found = ", ".join(f"{name} = {row[METRICS.index(name)]:.4g}" for name in names)
+            raise _beyond(extension, value, f" at {found}")
+
+
+def _beyond(extension: Extension, value: float, where: str = "") -> DriveRLError:
+    return DriveRLError(
+        f"{extension.plugin}: reward term {extension.name} = {value:g}{where}: expected a number in [0, 1]; fix: bound"
+        " it, such as min(max(..., 0.0), 1.0)"
+    )
+
+
+def _plain(extension: Extension) -> Callable[..., Any]:
+    """Return a term as a Python function, which a plugin may have compiled itself."""
+    return getattr(extension.make, "py_func", extension.make)
+
+
+def _columns_of(extension: Extension) -> tuple[int, ...]:
+    """Return where a term's parameters lie in a row of metrics."""
+    parameters = inspect.signature(_plain(extension)).parameters.values()
+    for parameter in parameters:
+        if parameter.name not in METRICS or parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+            raise DriveRLError(
+                f"{extension.plugin}: reward term {extension.name}: parameter {parameter.name!r}: expected the name of"
+                f" a metric; {nearest(parameter.name, METRICS)}"
+            )
+    if not parameters:
+        raise DriveRLError(
+            f"{extension.plugin}: reward term {extension.name} has no parameter; fix: name metrics, such as speed_mps"
+        )
+    return tuple(METRICS.index(parameter.name) for parameter in parameters)
+
+
+def _of_row(function: Callable[..., float], columns: tuple[int, ...]) -> Any:
+    """Return `function` of some columns of a row; written out, because numba takes no `*args` on a GPU."""
+    arguments = ", ".join(f"metrics[{column}]" for column in columns)
+    scope: dict[str, Any] = {"function": function, "__name__": __name__}
+    exec(f"def of_row(metrics):\n    return float(function({arguments}))", scope)
+    return njit(scope["of_row"])
+
+
+def _brief(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("During")]
+    text = " ".join(lines[1:3] if len(lines) > 1 else lines)
+    return text[:300]
