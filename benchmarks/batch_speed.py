@@ -19,10 +19,10 @@ from record import Bar, Bench, median, one_core, show, spread
 from stable_baselines3.common.callbacks import BaseCallback
 from stepping import PEERS, Stepper
 
-from drive_rl.config.driver_spec import PpoSpec, ReferenceSpec
 from drive_rl.config.reader import load_agent, load_world
-from drive_rl.config.spec import SPLITS
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import SPLITS
+from drive_rl.config.specs.driver import PpoSpec, ReferenceSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.learn.build import build_model, build_policy, make_envs
 from drive_rl.run.process.allocator import keep_freed_memory

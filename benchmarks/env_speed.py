@@ -15,10 +15,10 @@ from record import Bar, Bench, median, one_core, show, spread
 from stepping import PEERS, Plan, Stepper, smooth
 
 import drive_rl  # registers the worlds, too
-from drive_rl.config.driver_spec import ReferenceSpec
 from drive_rl.config.reader import load_agent
-from drive_rl.config.spec import SPLITS
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import SPLITS
+from drive_rl.config.specs.driver import ReferenceSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.sim.envs.lane_env import LaneEnv
 

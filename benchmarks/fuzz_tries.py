@@ -16,12 +16,12 @@ from pydantic import BaseModel
 from tamper import tamper
 
 from drive_rl.cli import main as cli
-from drive_rl.config.driver_spec import DqnSpec, GuidanceSpec, PpoSpec
-from drive_rl.config.experiment_spec import RunSpec
-from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.reader import load_world
 from drive_rl.config.shelf import entries
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.driver import DqnSpec, GuidanceSpec, PpoSpec
+from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.perception import PerceptionSpec
+from drive_rl.config.specs.world import WorldSpec
 
 TINY = """\
 world: {base: lane_follow, road: {length_m: 60}, task: {time_limit_s: 4},

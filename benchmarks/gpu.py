@@ -17,10 +17,10 @@ from typing import Any, cast
 import torch
 from record import Bar, Bench, show, spread
 
-from drive_rl.config.driver_spec import PpoSpec
 from drive_rl.config.reader import load_agent, load_world
-from drive_rl.config.spec import SPLITS
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import SPLITS
+from drive_rl.config.specs.driver import PpoSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.sim.engines.cuda import CudaBatch, simulated
 from drive_rl.sim.task.outcome import STATE_FIELDS

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from record import Bench, show, spread
 
-from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.reader import load_perception
+from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.perception.data.rendered_dataset import held_out
 from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.models.load import load_trained

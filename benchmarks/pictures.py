@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drive_rl.config.driver_spec import ReferenceSpec
 from drive_rl.config.reader import load_agent, load_world
+from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.report.film.gif_palette import Palette
 from drive_rl.sim.envs.lane_env import LaneEnv

@@ -14,8 +14,8 @@ from typing import cast
 import torch
 from record import Bar, Bench, show, spread
 
-from drive_rl.config.driver_spec import PpoSpec
 from drive_rl.config.reader import load_run
+from drive_rl.config.specs.driver import PpoSpec
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.guidance.lane_net import LANE_STATE
 from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedPPO

@@ -13,8 +13,8 @@ import pybullet_data
 from record import Bar, Bench, one_core, show, spread
 
 from drive_rl.config.reader import load_world
-from drive_rl.config.spec import SPLITS
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import SPLITS
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.sim.engines.bullet_camera import BulletCamera
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.renderer import Scene, render
@@ -33,20 +33,20 @@ TITLES = {
 
 def shots(world: WorldSpec, episode: Episode, bullet: BulletCamera, boxes: int) -> dict[str, Shot]:
     """Return what takes a picture at a pose, for each contender; `bullet` gets the meshed copy of the road."""
-    camera, look = world.camera, episode.appearance
-    scene = Scene(episode.field, world.road, look)
-    rays = cast_rays(camera, look.camera_height_error_m, look.camera_pitch_error_rad)
+    camera, appearance = world.camera, episode.appearance
+    scene = Scene(episode.field, world.road, appearance)
+    rays = cast_rays(camera, appearance.camera_height_error_m, appearance.camera_pitch_error_rad)
     image = np.zeros((camera.planes, camera.height_px, camera.width_px), np.uint8)
-    bullet.lay(episode.road, look)
+    bullet.lay(episode.road, appearance)
     aspect = camera.width_px / camera.height_px
     field_of_view = math.degrees(2 * math.atan(math.tan(camera.fov_rad / 2) / aspect))
     projection = pybullet.computeProjectionMatrixFOV(field_of_view, aspect, 0.2, 600)
 
     def bare(of: int, pose: Pose) -> object:
         x, y, yaw = pose
-        eye = (x + math.cos(yaw) * camera.forward_m, y + math.sin(yaw) * camera.forward_m, camera.height_m)
-        down = eye[2] - math.tan(camera.pitch_rad)
-        view = pybullet.computeViewMatrix(eye, (eye[0] + math.cos(yaw), eye[1] + math.sin(yaw), down), (0, 0, 1))
+        place = (x + math.cos(yaw) * camera.forward_m, y + math.sin(yaw) * camera.forward_m, camera.height_m)
+        down = place[2] - math.tan(camera.pitch_rad)
+        view = pybullet.computeViewMatrix(place, (place[0] + math.cos(yaw), place[1] + math.sin(yaw), down), (0, 0, 1))
         return pybullet.getCameraImage(
             camera.width_px,
             camera.height_px,

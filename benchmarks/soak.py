@@ -18,8 +18,8 @@ import numpy as np
 from record import Bar, Bench, show
 
 import drive_rl  # noqa: F401 - registers the worlds
-from drive_rl.config.driver_spec import ReferenceSpec
 from drive_rl.config.reader import load_agent
+from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.envs.vector_env import BatchVectorEnv
@@ -99,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engine", choices=("bullet", "batch"), default="bullet")
     parser.add_argument("--steps", type=int, help="default: 1,000,000, or 10,000,000 with the batch engine")
-    parser.add_argument("--warm-up", type=int, help="steps before memory is first looked at: a twentieth")
+    parser.add_argument("--warm-up", type=int, help="steps before memory is first sampled at: a twentieth")
     parser.add_argument("--every", type=int, help="steps between two looks at memory: a hundredth")
     parser.add_argument("--env", default="drive_rl/LaneFollow-v0")
     engine = parser.parse_known_args()[0].engine
@@ -107,12 +107,12 @@ def main() -> None:
     parser.set_defaults(engine=engine, steps=whole, warm_up=whole // 20, every=whole // 100)
     bench = Bench("soak" if engine == "bullet" else "soak-batch", parser)
     args = bench.args
-    soak, samples, begin, looked = Soak(args.engine, args.env), [], time.perf_counter(), 0
+    soak, samples, begin, sampled = Soak(args.engine, args.env), [], time.perf_counter(), 0
     for number in range(1, math.ceil(args.steps / soak.cars) + 1):
         step = number * soak.cars
         soak.step(wild=step // (args.every // 2) % 2 == 0)
-        if step >= args.warm_up and step // args.every > looked:
-            looked = step // args.every
+        if step >= args.warm_up and step // args.every > sampled:
+            sampled = step // args.every
             samples.append((step, resident_mb()))
     seconds = time.perf_counter() - begin
     soak.close()

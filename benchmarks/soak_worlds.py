@@ -19,8 +19,8 @@ from soak import resident_mb
 
 from drive_rl.config.reader import load_world
 from drive_rl.config.shelf import entries
-from drive_rl.config.spec import Renderer
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import Renderer
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.envs.vector_env import BatchVectorEnv

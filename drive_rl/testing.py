@@ -19,7 +19,7 @@ import numpy as np
 
 from drive_rl.config.extensions import Kind, load_file, registered
 from drive_rl.config.reader import load_world
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.world import WorldSpec
 
 __all__ = [
     "ContractError",
@@ -74,7 +74,7 @@ def check_encoder(name: str) -> None:
     """
     import torch
 
-    from drive_rl.config.driver_spec import EncoderSpec
+    from drive_rl.config.specs.driver import EncoderSpec
     from drive_rl.perception.models.encoders import Encoder
 
     what, spec, shape = f"encoder {name}", EncoderSpec(kind=name, features=16), (9, 64, 64)
@@ -212,7 +212,7 @@ def _episodes() -> Any:
 
 
 def _accuracy() -> Any:
-    from drive_rl.config.perception_spec import DataSpec, ModelSpec
+    from drive_rl.config.specs.perception import DataSpec, ModelSpec
     from drive_rl.perception.data.rendered_dataset import held_out
     from drive_rl.perception.evaluation.accuracy import evaluate_accuracy
     from drive_rl.perception.models.perception_model import PerceptionModel
@@ -224,7 +224,7 @@ def _accuracy() -> Any:
 
 
 def _driver(name: str, options: Mapping[str, Any], world: WorldSpec) -> Any:
-    from drive_rl.config.driver_spec import PluginDriverSpec, ReferenceSpec
+    from drive_rl.config.specs.driver import PluginDriverSpec, ReferenceSpec
     from drive_rl.drivers.plugin_driver import plugin_driver
     from drive_rl.drivers.reference import ReferenceDriver
 

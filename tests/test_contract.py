@@ -10,10 +10,10 @@ import pytest
 import stable_baselines3.common.env_checker as sb3
 from gymnasium.utils.env_checker import check_env
 
-from drive_rl.config.driver_spec import ReferenceSpec
 from drive_rl.config.reader import load_agent, load_world
 from drive_rl.config.shelf import entries
-from drive_rl.config.spec import SPLITS, Actions, Observation
+from drive_rl.config.specs.base import SPLITS, Actions, Observation
+from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.registration import gym_id
 from drive_rl.sim.envs.lane_env import LaneEnv

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from drive_rl.config.driver_spec import ENCODERS
 from drive_rl.config.extensions import Kind, forgotten
+from drive_rl.config.specs.driver import ENCODERS
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.outcome import TERMS
 from drive_rl.testing import ContractError, check, check_data_folder, check_plugin

@@ -3,7 +3,7 @@
 import numpy as np
 
 from drive_rl import extend
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.sim.task.outcome import STATE_FIELDS
 
 OFFSET, HEADING, SPEED, TARGET = (

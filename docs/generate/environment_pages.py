@@ -8,8 +8,8 @@ from interface_words import END, METRIC, STATE, TERM
 from markdown_text import HEADER, joined, table
 from pydantic import BaseModel
 
-from drive_rl.config.spec import SPLITS
-from drive_rl.config.world_spec import RewardSpec, TaskSpec, WorldSpec
+from drive_rl.config.specs.base import SPLITS
+from drive_rl.config.specs.world import RewardSpec, TaskSpec, WorldSpec
 from drive_rl.registration import gym_id
 from drive_rl.sim.task.outcome import END_REASONS, METRICS, STATE_FIELDS, TERMS
 from drive_rl.sim.task.spaces import action_grid, action_space, observation_space

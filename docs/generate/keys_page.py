@@ -9,11 +9,11 @@ from markdown_text import HEADER, joined, table
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from drive_rl.config.driver_spec import DqnSpec, PpoSpec, ReferenceSpec
-from drive_rl.config.experiment_spec import RunSpec
-from drive_rl.config.perception_spec import PerceptionSpec
-from drive_rl.config.spec import Spec
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import Spec
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec, ReferenceSpec
+from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.perception import PerceptionSpec
+from drive_rl.config.specs.world import WorldSpec
 
 ROOTS: tuple[tuple[str, type[Spec]], ...] = (
     ("Worlds: `envs/NAME.yaml`", WorldSpec),

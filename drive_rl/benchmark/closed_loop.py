@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal, Protocol
 
-from drive_rl.config.spec import Engine, Split
+from drive_rl.config.specs.base import Engine, Split
 from drive_rl.drivers.driver import Driver
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.drivers.perturbed import CorruptedDriver, Corruption, PerturbedDriver

@@ -11,7 +11,7 @@ from drive_rl.benchmark.results import BenchResults, Correlation, ModelResult, P
 from drive_rl.benchmark.svg import COLOURS, Axis, Plot, Point, axis_of, intervals, shade
 
 Score = Callable[[Robustness], ScoreRobustness | None]
-ROBUST: dict[str, tuple[str, Score]] = {
+ROBUSTNESS: dict[str, tuple[str, Score]] = {
     "ego_lane_iou": ("ego-lane IoU", lambda it: it.ego_lane_iou),
     "lane_within": ("share of pictures within 0.2 m and 2°", lambda it: it.lane_within),
 }
@@ -25,10 +25,10 @@ def plots(results: BenchResults) -> dict[str, str]:
     models, comparison = results.models, results.comparison
     colours = {model.name: COLOURS[i % len(COLOURS)] for i, model in enumerate(models)}
     found = {"tradeoff": _tradeoff(models, comparison.pareto)}
-    for name, (label, score) in ROBUST.items():
-        robust = {model.name: each for model in models if (each := _robust(model, score)) is not None}
-        found[f"corruptions_{name}"] = _corruptions(robust, colours, label)
-        found[f"attacks_{name}"] = _attacks(robust, colours, label)
+    for name, (label, score) in ROBUSTNESS.items():
+        robustness = {model.name: each for model in models if (each := _robustness(model, score)) is not None}
+        found[f"corruptions_{name}"] = _corruptions(robustness, colours, label)
+        found[f"attacks_{name}"] = _attacks(robustness, colours, label)
     found["delay_score"] = _delay(models, colours, lambda it: it.driving_score, "driving score")
     found["delay_success"] = _delay(models, colours, lambda it: it.success, "success rate", threshold=0.5)
     for target, rows in comparison.correlations.items():
@@ -61,15 +61,15 @@ def _dot(plot: Plot, point: Point, name: str, score: float | None, ring: bool) -
         plot.text(point, f"{name} ({score:.2f})", right=15)
 
 
-def _robust(model: ModelResult, score: Score) -> ScoreRobustness | None:
+def _robustness(model: ModelResult, score: Score) -> ScoreRobustness | None:
     """Return how much of a score is left; None if it is not known of clean pictures."""
     found = score(model.parts.robustness) if model.parts.robustness else None
     return found if found and math.isfinite(found.corruptions.clean) else None
 
 
-def _corruptions(robust: Mapping[str, ScoreRobustness], colours: Mapping[str, str], label: str) -> str:
+def _corruptions(robustness: Mapping[str, ScoreRobustness], colours: Mapping[str, str], label: str) -> str:
     curves: dict[str, list[Point]] = {}
-    for name, found in robust.items():
+    for name, found in robustness.items():
         scores = found.corruptions
         curves[name] = [(0.0, scores.clean)]
         for severity in scores.severities:
@@ -79,13 +79,13 @@ def _corruptions(robust: Mapping[str, ScoreRobustness], colours: Mapping[str, st
     return _curves(curves, colours, Axis("severity (0: clean)", -0.2, 5.2), _share_axis(label), alt)
 
 
-def _attacks(robust: Mapping[str, ScoreRobustness], colours: Mapping[str, str], label: str) -> str:
-    if not robust:
+def _attacks(robustness: Mapping[str, ScoreRobustness], colours: Mapping[str, str], label: str) -> str:
+    if not robustness:
         return ""
-    most = max(next(iter(robust.values())).attacks.epsilons_px)
+    most = max(next(iter(robustness.values())).attacks.epsilons_px)
     x = Axis("largest change of a pixel [grey values of 255]", 0.0, most * 1.03)
     plot = Plot(x, _share_axis(label), f"{label} under FGSM (solid) and PGD (dashed)")
-    for name, found in robust.items():
+    for name, found in robustness.items():
         scores = found.attacks
         for values, dash in ((scores.fgsm, ""), (scores.pgd, "6 4")):
             pairs = zip((0.0, *scores.epsilons_px), (scores.clean, *values), strict=True)

@@ -8,7 +8,7 @@ from typing import get_args
 import typer
 
 from drive_rl.config.shelf import Shelf, entries
-from drive_rl.config.spec import Engine
+from drive_rl.config.specs.base import Engine
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import runs_in
 

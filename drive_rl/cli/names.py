@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-from drive_rl.config.driver_spec import ReferenceSpec
 from drive_rl.config.overrides import swapped
 from drive_rl.config.reader import change_world, load_agent, load_part, load_world, read_perception, read_run
 from drive_rl.config.reader import is_perception_spec as is_perception
 from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, Uses, entries, find, home, nearest, unknown
-from drive_rl.config.spec import Engine
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import Engine
+from drive_rl.config.specs.driver import ReferenceSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 

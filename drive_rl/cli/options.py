@@ -12,7 +12,7 @@ from drive_rl.cli.completion import world_changes
 from drive_rl.cli.names import LearningVerb, check_recipe
 from drive_rl.config.extensions import load_file, trust_specs
 from drive_rl.config.shelf import home
-from drive_rl.config.spec import Track
+from drive_rl.config.specs.base import Track
 from drive_rl.errors import DriveRLError
 
 

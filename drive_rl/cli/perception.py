@@ -157,8 +157,8 @@ def make(
     PNG pictures and masks, TuSimple lanes, COCO boxes, states, and a manifest with seeds and hashes.
     """
     check_out(out, overwrite)
-    from drive_rl.config.perception_spec import DataSpec
     from drive_rl.config.reader import load_part
+    from drive_rl.config.specs.perception import DataSpec
     from drive_rl.perception.data.writer import write_data
     from drive_rl.report.progress import counted
 

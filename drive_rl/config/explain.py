@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from drive_rl.config.driver_spec import ALGORITHMS, PLUGIN_DRIVER
 from drive_rl.config.extensions import unknown
 from drive_rl.config.old_names import renamed
 from drive_rl.config.spec_keys import Loc, fields, is_agent, nearest_key
+from drive_rl.config.specs.driver import ALGORITHMS, PLUGIN_DRIVER
 
 COMMAND_LINE = "command line"
 _MOST_MISTAKES = 20  # listed in one error

@@ -24,7 +24,7 @@ from drive_rl.config.extensions import (
     registered,
     specs_are_trusted,
 )
-from drive_rl.config.spec import Spec
+from drive_rl.config.specs.base import Spec
 from drive_rl.errors import DriveRLError
 
 FOLDER = "plugins"

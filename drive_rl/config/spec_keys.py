@@ -5,8 +5,8 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 
-from drive_rl.config.driver_spec import PLUGIN_DRIVER
 from drive_rl.config.shelf import nearest
+from drive_rl.config.specs.driver import PLUGIN_DRIVER
 
 Loc = tuple[str | int, ...]
 """A place in a spec as pydantic gives it: keys, indices, and the algorithm that picks a driver's spec."""

@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from drive_rl.config.spec import Actions, Observation
+from drive_rl.config.specs.base import Actions, Observation
 from drive_rl.drivers.lane_state import LaneStateSource
 from drive_rl.drivers.observations import Batch
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 import gymnasium
 import numpy as np
 
-from drive_rl.config.spec import SPLITS, Engine, Split
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import SPLITS, Engine, Split
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver, begin_episodes
 from drive_rl.drivers.observations import stacked
 from drive_rl.drivers.plugin_metrics import episode_metrics

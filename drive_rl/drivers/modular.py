@@ -5,9 +5,9 @@ It knows the lane estimator and the reference driver's geometry. It knows nothin
 
 import numpy as np
 
-from drive_rl.config.car_spec import CarSpec
-from drive_rl.config.driver_spec import ReferenceSpec
-from drive_rl.config.spec import Actions, Observation
+from drive_rl.config.specs.base import Actions, Observation
+from drive_rl.config.specs.car import CarSpec
+from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.drivers.observations import Batch
 from drive_rl.drivers.reference import ReferenceDriver

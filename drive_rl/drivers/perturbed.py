@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import Actions, Observation
+from drive_rl.config.specs.base import Actions, Observation
 from drive_rl.drivers.driver import Driver, begin_episodes
 from drive_rl.drivers.observations import Batch
 from drive_rl.errors import DriveRLError

@@ -5,11 +5,11 @@ from typing import Any, get_args
 
 import numpy as np
 
-from drive_rl.config.driver_spec import PluginDriverSpec
 from drive_rl.config.extensions import Extension, find
 from drive_rl.config.shelf import nearest
-from drive_rl.config.spec import Actions, Observation
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import Actions, Observation
+from drive_rl.config.specs.driver import PluginDriverSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver
 from drive_rl.drivers.observations import Batch
 from drive_rl.errors import DriveRLError

@@ -8,9 +8,9 @@ Sources: Coulter 1992, Implementation of the Pure Pursuit Path Tracking Algorith
 
 import numpy as np
 
-from drive_rl.config.car_spec import CarSpec
-from drive_rl.config.driver_spec import ReferenceSpec
-from drive_rl.config.spec import Actions, Observation
+from drive_rl.config.specs.base import Actions, Observation
+from drive_rl.config.specs.car import CarSpec
+from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.drivers.observations import Batch
 from drive_rl.sim.task.outcome import STATE_FIELDS
 

@@ -14,9 +14,9 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from drive_rl.config.driver_spec import DqnSpec, PpoSpec
-from drive_rl.config.spec import Engine, Observation, Split
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import Engine, Observation, Split
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError

@@ -15,7 +15,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from drive_rl.config.experiment_spec import EvalSpec, RunSpec
+from drive_rl.config.specs.experiment import EvalSpec, RunSpec
 from drive_rl.drivers.evaluate import Evaluator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint import checkpoint

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from drive_rl.config.overrides import swapped
 from drive_rl.config.reader import change_world, load_part
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver
 from drive_rl.learn.load_driver import open_driver
 from drive_rl.run.folder import RunFolder

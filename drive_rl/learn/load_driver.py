@@ -10,12 +10,12 @@ from pathlib import Path
 import gymnasium
 import torch
 
-from drive_rl.config.driver_spec import PluginDriverSpec, ReferenceSpec
-from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.reader import load_agent, load_world, read_run
 from drive_rl.config.shelf import DEFAULT_WORLD
-from drive_rl.config.spec import Actions, Observation
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import Actions, Observation
+from drive_rl.config.specs.driver import PluginDriverSpec, ReferenceSpec
+from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver, PolicyDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.drivers.modular import ModularDriver

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from drive_rl.config.driver_spec import DqnSpec, PpoSpec
-from drive_rl.config.experiment_spec import RunSpec
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec
+from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.sb3.feature_extractors import ImageEncoder

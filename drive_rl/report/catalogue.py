@@ -16,8 +16,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from drive_rl.config.experiment_spec import RunSpec
-from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.raw import read_yaml
 from drive_rl.config.reader import (
     Part,
@@ -31,6 +29,8 @@ from drive_rl.config.reader import (
     read_run,
 )
 from drive_rl.config.shelf import Shelf, entries, home, shelf_folders, unknown
+from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.plain_text import plain
 from drive_rl.registration import gym_id, worlds_of_ids

@@ -18,7 +18,7 @@ import numpy as np
 import drive_rl
 from drive_rl.config.reader import load_world
 from drive_rl.config.shelf import Shelf, entries, shelf_folders
-from drive_rl.config.spec import Renderer
+from drive_rl.config.specs.base import Renderer
 from drive_rl.errors import DriveRLError
 from drive_rl.run.provenance import cpu_model, git_state, package_version, package_versions, usable_cores
 from drive_rl.sim.envs.frame_stack import FrameStack

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import Bounds
-from drive_rl.config.world_spec import AppearanceSpec
+from drive_rl.config.specs.base import Bounds
+from drive_rl.config.specs.world import AppearanceSpec
 
 ASPHALT, VERGE, MARKING, SKY = range(4)
 """Rows of the palette."""

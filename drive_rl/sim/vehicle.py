@@ -9,7 +9,7 @@ the friction ellipse; near walking speed, where slip angles lose their meaning, 
 import math
 from typing import NamedTuple
 
-from drive_rl.config.car_spec import CarSpec
+from drive_rl.config.specs.car import CarSpec
 from drive_rl.sim.compiled import njit
 
 GRAVITY_MPS2 = 9.81

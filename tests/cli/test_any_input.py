@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from drive_rl.config.driver_spec import DqnSpec, GuidanceSpec, PpoSpec
-from drive_rl.config.experiment_spec import RunSpec
-from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.reader import load_perception, load_run, load_world
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.driver import DqnSpec, GuidanceSpec, PpoSpec
+from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.perception import PerceptionSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 
 

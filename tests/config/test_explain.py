@@ -6,10 +6,10 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from drive_rl.config import explain
-from drive_rl.config.experiment_spec import RunSpec
-from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.reader import load_agent, load_perception, load_run, load_world
 from drive_rl.config.spec_keys import fields
+from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.errors import DriveRLError
 
 

@@ -5,12 +5,12 @@ import re
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from drive_rl.config.car_spec import CameraSpec, CarSpec
-from drive_rl.config.driver_spec import DqnSpec, PpoSpec, ReferenceSpec
-from drive_rl.config.experiment_spec import EvalSpec
 from drive_rl.config.reader import load_world
-from drive_rl.config.spec import Spec
-from drive_rl.config.world_spec import AppearanceSpec, RewardSpec, TaskSpec
+from drive_rl.config.specs.base import Spec
+from drive_rl.config.specs.car import CameraSpec, CarSpec
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec, ReferenceSpec
+from drive_rl.config.specs.experiment import EvalSpec
+from drive_rl.config.specs.world import AppearanceSpec, RewardSpec, TaskSpec
 from drive_rl.errors import DriveRLError
 
 

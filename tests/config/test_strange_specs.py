@@ -9,12 +9,12 @@ from typing import Any, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from drive_rl.config.driver_spec import DqnSpec, PpoSpec
-from drive_rl.config.experiment_spec import RunSpec
-from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.raw import read_yaml
 from drive_rl.config.reader import dump, load_perception, load_run, load_world, read_run
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec
+from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.perception import PerceptionSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 
 MERGES = "m0: &m0 {x: 1}\n" + "".join(f"m{k}: &m{k} {{<<: [{', '.join([f'*m{k - 1}'] * 9)}]}}\n" for k in range(1, 12))

@@ -8,8 +8,8 @@ import pytest
 import torch
 from small_specs import dqn, ppo, world
 
-from drive_rl.config.driver_spec import DqnSpec, PpoSpec
-from drive_rl.config.spec import Actions, Engine, Observation
+from drive_rl.config.specs.base import Actions, Engine, Observation
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec
 from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.evaluate import evaluate, results, split_seeds
 from drive_rl.drivers.observations import Batch

@@ -13,11 +13,11 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from drive_rl.benchmark.closed_loop import drive_model
-from drive_rl.config.driver_spec import ReferenceSpec
-from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.reader import load_world
-from drive_rl.config.spec import Actions, Observation
-from drive_rl.config.world_spec import TaskSpec, WorldSpec
+from drive_rl.config.specs.base import Actions, Observation
+from drive_rl.config.specs.driver import ReferenceSpec
+from drive_rl.config.specs.perception import PerceptionSpec
+from drive_rl.config.specs.world import TaskSpec, WorldSpec
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.drivers.lane_estimator import OWN_SENSORS, visible_target_speed
 from drive_rl.drivers.observations import Batch

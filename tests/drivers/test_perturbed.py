@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import small_specs
 
-from drive_rl.config.driver_spec import ReferenceSpec
-from drive_rl.config.spec import Actions, Engine, Observation
+from drive_rl.config.specs.base import Actions, Engine, Observation
+from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.drivers.driver import begin_episodes
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.drivers.observations import Batch

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from drive_rl.config.car_spec import CarSpec
-from drive_rl.config.driver_spec import ReferenceSpec
 from drive_rl.config.reader import load_agent, load_world
+from drive_rl.config.specs.car import CarSpec
+from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.sim.task.outcome import STATE_FIELDS

@@ -11,9 +11,9 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import VecTransposeImage, is_vecenv_wrapped
 
-from drive_rl.config.driver_spec import DqnSpec, PpoSpec
 from drive_rl.config.reader import load_run
-from drive_rl.config.spec import Engine, Observation
+from drive_rl.config.specs.base import Engine, Observation
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import (
     build_model,
@@ -266,6 +266,6 @@ def test_the_device_is_what_was_asked_for() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_no_gpu_is_an_error_with_a_mend() -> None:
+def test_no_gpu_is_an_error_with_a_fix() -> None:
     with pytest.raises(DriveRLError, match=r"device 'cuda': no usable GPU here .*fix: --device cpu"):
         choose_device("cuda")

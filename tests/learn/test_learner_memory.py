@@ -7,7 +7,7 @@ import pytest
 import torch
 from small_specs import dqn, ppo, world
 
-from drive_rl.config.driver_spec import DqnSpec, PpoSpec
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_model, make_envs
 

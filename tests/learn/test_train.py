@@ -14,8 +14,8 @@ import torch
 from interrupted_training import interrupt_at, same
 from rich.console import Console
 
-from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.reader import parse_run, read_run
+from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.callbacks import Evaluate, SafePoints
 from drive_rl.learn.train import train

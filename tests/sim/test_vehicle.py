@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import fsolve
 
-from drive_rl.config.car_spec import CarSpec
+from drive_rl.config.specs.car import CarSpec
 from drive_rl.sim.vehicle import GRAVITY_MPS2, car_params, forces, side_force, steer_towards
 
 SPEC = CarSpec()

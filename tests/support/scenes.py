@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.car_spec import CameraSpec
-from drive_rl.config.world_spec import RoadSpec, TierSpec
+from drive_rl.config.specs.car import CameraSpec
+from drive_rl.config.specs.world import RoadSpec, TierSpec
 from drive_rl.sim.appearance import Appearance
 from drive_rl.sim.map.distance_field import build_field
 from drive_rl.sim.map.geometry import Road, integrate

@@ -5,9 +5,9 @@ from typing import Any
 
 import small_specs
 
-from drive_rl.config.driver_spec import EncoderSpec
-from drive_rl.config.perception_spec import FitSpec, ModelSpec, PerceptionSpec
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.driver import EncoderSpec
+from drive_rl.config.specs.perception import FitSpec, ModelSpec, PerceptionSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.perception.training.trainer import fit
 from drive_rl.run.folder import RunFolder
 
@@ -23,7 +23,7 @@ class Silent:
 def run(folder: Path, world: WorldSpec | None = None, kind: str = "small", **model: Any) -> RunFolder:
     """Return a run of a model that has learned from 64 pictures."""
     spec = PerceptionSpec(
-        name="eyes",
+        name="estimator",
         world=world or small_specs.world(),
         model=ModelSpec(encoder=EncoderSpec(kind=kind, features=16), **model),
         fit=FitSpec(samples=64, batch_size=32, val_samples=16, evaluate_every=64, augment=False),

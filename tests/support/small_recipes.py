@@ -1,7 +1,7 @@
 """A perception recipe that learns in seconds."""
 
-from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.reader import load_perception
+from drive_rl.config.specs.perception import PerceptionSpec
 
 SMALL = (
     "world.camera.width_px=64",

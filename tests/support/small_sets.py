@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from drive_rl.config.perception_spec import DataSpec
 from drive_rl.config.reader import load_world
-from drive_rl.config.spec import SPLITS, Split
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import SPLITS, Split
+from drive_rl.config.specs.perception import DataSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.perception.data.rendered_dataset import road_samples
 from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.data.writer import write_data

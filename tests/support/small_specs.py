@@ -1,9 +1,9 @@
 """Worlds and experiments small enough for tests: a short road, a small camera, a few hundred steps."""
 
-from drive_rl.config.driver_spec import DqnSpec, PpoSpec
-from drive_rl.config.experiment_spec import RunSpec
 from drive_rl.config.reader import load_agent, load_run, load_world
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec
+from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.world import WorldSpec
 
 WORLD = (
     "road.length_m=60",

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from drive_rl.config.driver_spec import GuidanceSpec
+from drive_rl.config.specs.driver import GuidanceSpec
 from drive_rl.learn.guidance.lane_net import MOTION, LaneStateNet
 from drive_rl.learn.guidance.sample_memory import SampleMemory
 from drive_rl.learn.guidance.schedule import learning_rate, minibatches

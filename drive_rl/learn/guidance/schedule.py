@@ -5,7 +5,7 @@ It knows the recipe's numbers. It does not know networks or environments.
 
 from stable_baselines3.common.utils import LinearSchedule
 
-from drive_rl.config.driver_spec import GuidanceSpec
+from drive_rl.config.specs.driver import GuidanceSpec
 
 
 def learning_rate(spec: GuidanceSpec, remaining: float) -> float:

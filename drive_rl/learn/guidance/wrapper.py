@@ -17,7 +17,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from drive_rl.config.driver_spec import GuidanceSpec
+from drive_rl.config.specs.driver import GuidanceSpec
 from drive_rl.learn.guidance.lane_net import LANE_STATE, LaneStateNet
 from drive_rl.learn.guidance.lane_trainer import LaneTrainer
 from drive_rl.learn.guidance.sample_memory import SampleMemory

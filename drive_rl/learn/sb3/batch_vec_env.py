@@ -12,7 +12,7 @@ from gymnasium.utils import seeding
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
-from drive_rl.config.spec import Actions, Split
+from drive_rl.config.specs.base import Actions, Split
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.curriculum import Curriculum
 from drive_rl.sim.engines.batch import Batch

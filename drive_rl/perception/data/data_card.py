@@ -1,7 +1,7 @@
 """The README of a written data set: what it holds, how it was made, and what it is not good for."""
 
-from drive_rl.config.spec import Split
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import Split
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.perception.data.samples import LANE_FIELDS
 from drive_rl.sim.sensors.renderer import CLASSES
 

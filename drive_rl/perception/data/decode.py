@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.perception.data.lane_anchors import line_columns
 from drive_rl.perception.data.picture_header import picture_size
 from drive_rl.perception.data.records import BadRecord, LaneTruth, Record

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.perception_spec import PerceptionSpec
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.perception import PerceptionSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.decode import decode
 from drive_rl.perception.data.formats.detect import DataFolder, spread, why

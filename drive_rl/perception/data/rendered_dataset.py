@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.perception_spec import DataSpec
-from drive_rl.config.spec import SPLITS, Split
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import SPLITS, Split
+from drive_rl.config.specs.perception import DataSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import CURVATURES_AHEAD_M, LINES, ROWS, WEATHER, Samples, anchor_rows
 from drive_rl.perception.data.weather import draw_weather, weather

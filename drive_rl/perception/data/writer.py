@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import drive_rl
-from drive_rl.config.perception_spec import DataSpec
-from drive_rl.config.spec import SPLITS, Split
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import SPLITS, Split
+from drive_rl.config.specs.perception import DataSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.data_card import data_card
 from drive_rl.perception.data.formats.drive_rl_format import FORMAT, KIND

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from drive_rl.config.driver_spec import EncoderSpec
 from drive_rl.config.extensions import Extension, find
+from drive_rl.config.specs.driver import EncoderSpec
 from drive_rl.errors import DriveRLError
 
 SMALLEST_PX = 16

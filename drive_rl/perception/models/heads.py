@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drive_rl.config.perception_spec import ModelSpec
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.perception import ModelSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, WEATHER, anchor_rows
 from drive_rl.perception.models.encoders import Encoder

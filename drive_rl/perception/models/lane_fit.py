@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.perception.data.samples import LINES, anchor_rows
 from drive_rl.sim.sensors.pinhole import focal_px
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.reader import read_perception
 from drive_rl.config.shelf import unknown
+from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.models.perception_model import PerceptionModel, build_perception
 from drive_rl.run.resolve import TrainedFolder, known_models, resolve

@@ -7,8 +7,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from drive_rl.config.perception_spec import ModelSpec, PerceptionSpec
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.perception import ModelSpec, PerceptionSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.perception.models.encoders import Encoder
 from drive_rl.perception.models.heads import HEADS, Decoder, Head, LaneHead, LaneOfLines, Parts, Predictions, SceneHead
 

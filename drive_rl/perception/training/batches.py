@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.perception.data.rendered_dataset import RenderedSamples, held_out
 from drive_rl.perception.data.samples import Samples
 

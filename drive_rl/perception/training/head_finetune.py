@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from drive_rl.config.perception_spec import FitSpec
+from drive_rl.config.specs.perception import FitSpec
 from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.models.heads import LaneOfLines, Predictions
 from drive_rl.perception.models.perception_model import PerceptionModel

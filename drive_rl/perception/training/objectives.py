@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from drive_rl.config.perception_spec import FitSpec
+from drive_rl.config.specs.perception import FitSpec
 from drive_rl.perception.data.augment import augmented, make_augmentation
 from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.models.heads import LaneOfLines, Predictions

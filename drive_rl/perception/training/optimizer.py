@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from drive_rl.config.perception_spec import FitSpec
+from drive_rl.config.specs.perception import FitSpec
 
 _MOMENTUM = 0.9
 

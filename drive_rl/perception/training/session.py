@@ -15,8 +15,8 @@ import torch
 from pydantic import ConfigDict, Field
 from torch import Tensor
 
-from drive_rl.config.perception_spec import PerceptionSpec
 from drive_rl.config.reader import dump, read_perception
+from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.models.heads import LaneOfLines

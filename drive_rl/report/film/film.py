@@ -5,8 +5,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from drive_rl.config.spec import Split
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import Split
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver, begin_episodes
 from drive_rl.drivers.evaluate import split_seeds
 from drive_rl.drivers.observations import stacked

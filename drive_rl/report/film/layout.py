@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import Observation
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import Observation
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.report.film.canvas import (
     AMBER,
     BLUE,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.world_spec import RoadSpec
+from drive_rl.config.specs.world import RoadSpec
 from drive_rl.report.film.canvas import DIM, GREEN, GROUND, PANEL, TEXT, Colour, Picture, blank, draw_lines, draw_shape
 from drive_rl.sim.task.episode import Episode
 from drive_rl.sim.vehicle import CarState

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import SPLITS, Split
+from drive_rl.config.specs.base import SPLITS, Split
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import along_road, held_out
 from drive_rl.perception.data.samples import Samples

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import Observation
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import Observation
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.memory import free_bytes, require_memory
 from drive_rl.sim.engines.batch_state import check_batch_state

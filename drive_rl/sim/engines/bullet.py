@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pybullet
 
-from drive_rl.config.car_spec import CarSpec
+from drive_rl.config.specs.car import CarSpec
 from drive_rl.sim.engines.bullet_client import BulletClient
 from drive_rl.sim.map.geometry import wrap
 from drive_rl.sim.vehicle import CarState, car_params, push

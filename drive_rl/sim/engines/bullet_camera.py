@@ -15,8 +15,8 @@ import numpy as np
 import pybullet
 from numpy.typing import NDArray
 
-from drive_rl.config.car_spec import CameraSpec
-from drive_rl.config.world_spec import RoadSpec, WorldSpec
+from drive_rl.config.specs.car import CameraSpec
+from drive_rl.config.specs.world import RoadSpec, WorldSpec
 from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE, Appearance
 from drive_rl.sim.engines.bullet import Pose
 from drive_rl.sim.engines.bullet_client import BulletClient

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.geometry import wrap
 from drive_rl.sim.task.outcome import RUNNING, TRACE_METRICS, Route, Rules, S, Step, lane_state, outcome, rules_of

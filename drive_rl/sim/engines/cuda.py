@@ -14,8 +14,8 @@ from numba import cuda as numba_cuda
 from numba.core import config
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import SPLITS, Observation
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import SPLITS, Observation
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.compiled import CACHED, njit
 from drive_rl.sim.engines.batch import Batch, check_batch

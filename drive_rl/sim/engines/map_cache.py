@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.sensors.pinhole import Rays, cast_rays
 from drive_rl.sim.sensors.solids import Solids, car_solids

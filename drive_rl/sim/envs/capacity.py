@@ -1,6 +1,6 @@
 """How many PyBullet environments fit into one process."""
 
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.memory import free_bytes, require_memory
 from drive_rl.sim.engines.bullet_client import CLIENT_BYTES, MAX_CLIENTS

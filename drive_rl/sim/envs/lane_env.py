@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.reader import load_world
-from drive_rl.config.spec import SPLITS, Actions, Observation, Split
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import SPLITS, Actions, Observation, Split
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.bullet import BulletWorld
 from drive_rl.sim.envs.frame_stack import FrameStack

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import SPLITS, Split
+from drive_rl.config.specs.base import SPLITS, Split
 from drive_rl.sim.state import Expected, State, check_generator, check_state
 
 WORDS = 6

@@ -14,8 +14,8 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from drive_rl.config.reader import load_world
-from drive_rl.config.spec import SPLITS, Actions, Observation, Split
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import SPLITS, Actions, Observation, Split
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.envs.road_sampler import RoadSampler, check_samplers, name_samplers, split_samplers

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.car_spec import CameraSpec, CarSpec
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.car import CameraSpec, CarSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.sensors.pinhole import Rays, cast_rays, project
 from drive_rl.sim.sensors.renderer import Scene, render

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.world_spec import RoadSpec
+from drive_rl.config.specs.world import RoadSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.generator import paved_half_width_m
 from drive_rl.sim.map.geometry import CURVATURE, HEADING, KNOT_M, Knots, Road, X, Y

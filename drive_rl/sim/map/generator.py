@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.world_spec import RoadSpec
+from drive_rl.config.specs.world import RoadSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.geometry import CURVATURE, HEADING, KNOT_M, Knots, Road, X, Y, integrate

@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.car_spec import CameraSpec
-from drive_rl.config.world_spec import RoadSpec
+from drive_rl.config.specs.car import CameraSpec
+from drive_rl.config.specs.world import RoadSpec
 from drive_rl.sim.map.geometry import Road
 from drive_rl.sim.sensors.pinhole import project
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.car_spec import CameraSpec
+from drive_rl.config.specs.car import CameraSpec
 from drive_rl.sim.compiled import njit
 
 Real = float | np.float32

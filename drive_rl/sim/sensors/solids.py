@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.car_spec import CarSpec
+from drive_rl.config.specs.car import CarSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.sensors.pinhole import Real, Viewpoint
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.world_spec import RoadSpec
+from drive_rl.config.specs.world import RoadSpec
 from drive_rl.sim.appearance import Appearance
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.distance_field import Field

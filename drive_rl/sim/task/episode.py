@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.world_spec import FREE_CAR_LENGTHS, RoadSpec, WorldSpec
+from drive_rl.config.specs.world import FREE_CAR_LENGTHS, RoadSpec, WorldSpec
 from drive_rl.sim.appearance import Appearance, draw_appearance
 from drive_rl.sim.map.distance_field import Field, build_field
 from drive_rl.sim.map.generator import generate

@@ -1,7 +1,7 @@
 """Reward terms of plugins: Python functions of an episode's metrics, compiled, and combined with our own terms.
 
-A world without any has no part in this: engines judge a step as ever, and where a world has extra terms, one more
-compiled function goes over the rows of metrics afterwards and weighs all terms anew. It knows no engine.
+A world without any has no part in this: engines score a step as before. Where a world has extra
+terms, one more compiled function runs over the rows of metrics afterwards and weighs all terms again. It knows no engine.
 """
 
 import inspect
@@ -16,7 +16,7 @@ from numba.core.errors import NumbaError
 
 from drive_rl.config.extensions import Extension, find
 from drive_rl.config.shelf import nearest
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.outcome import METRICS, TERMS, rules_of
 from drive_rl.sim.task.reward import combine

@@ -9,7 +9,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.geometry import KNOT_M, Knots, pose_at, project, wrap
 from drive_rl.sim.map.speed_profile import lane_curvature

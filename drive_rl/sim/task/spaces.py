@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from drive_rl.config.spec import Actions, Observation
-from drive_rl.config.world_spec import TaskSpec, WorldSpec
+from drive_rl.config.specs.base import Actions, Observation
+from drive_rl.config.specs.world import TaskSpec, WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.outcome import STATE_FIELDS
 from drive_rl.sim.task.scoring import Info

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 
-from drive_rl.config.driver_spec import PpoSpec
+from drive_rl.config.specs.driver import PpoSpec
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.checkpoint import checkpoint
 from drive_rl.learn.guidance.device_ppo import DevicePPO, DeviceRolloutBuffer

@@ -12,7 +12,7 @@ from stable_baselines3.common.policies import ActorCriticCnnPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.dqn.policies import CnnPolicy
 
-from drive_rl.config.driver_spec import DqnSpec, PpoSpec
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec
 from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.guidance.lane_net import LANE_STATE

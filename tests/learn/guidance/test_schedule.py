@@ -2,7 +2,7 @@
 
 import pytest
 
-from drive_rl.config.driver_spec import GuidanceSpec
+from drive_rl.config.specs.driver import GuidanceSpec
 from drive_rl.learn.guidance.schedule import learning_rate, minibatches, truth_share
 
 

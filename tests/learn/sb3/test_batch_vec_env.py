@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import small_specs
 
-from drive_rl.config.driver_spec import DqnSpec, PpoSpec
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import make_envs
 

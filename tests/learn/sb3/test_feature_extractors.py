@@ -3,7 +3,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from drive_rl.config.driver_spec import EncoderSpec
+from drive_rl.config.specs.driver import EncoderSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.sb3.feature_extractors import STATE_SCALE, CameraStateEncoder, ImageEncoder, StateEncoder
 from drive_rl.perception.models.encoders import Contrast
@@ -26,7 +26,7 @@ def test_every_family_takes_every_size(kind: str, height: int, width: int) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_too_small_an_image_is_an_error_with_a_mend(kind: str) -> None:
+def test_too_small_an_image_is_an_error_with_a_fix(kind: str) -> None:
     with pytest.raises(DriveRLError, match=r"image of 64x15 px: expected at least 16 .* fix"):
         ImageEncoder(image(3, 15, 64), EncoderSpec.model_validate({"kind": kind}))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_sets import cars, rendered, write
 
-from drive_rl.config.perception_spec import DataSpec, FitSpec, ModelSpec, PerceptionSpec
+from drive_rl.config.specs.perception import DataSpec, FitSpec, ModelSpec, PerceptionSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.folder_dataset import FolderSamples
 from drive_rl.perception.training.trainer import fit

@@ -1,4 +1,4 @@
-"""Lanes of data sets as columns at anchor rows, and what a model tells of them, back in the data set's form.
+"""Lanes of data sets as columns at anchor rows, and what a model predicts of them, back in the data set's form.
 
 Covers lane_anchors and evaluation.predicted_lanes.
 """
@@ -62,7 +62,7 @@ def test_scaled_by_hand():
     assert points.points()[0].tolist() == [[6.5, 2.5], [8.5, 4.5]]
 
 
-def test_labels_told_back_score_as_perfect(tmp_path):
+def test_labels_reported_back_score_as_perfect(tmp_path):
     """The written lanes against themselves, by way of the anchor rows, in TuSimple's and CULane's own picture sizes."""
     world = cars()
     found = read_folder(write(tmp_path / "set", world, samples=12), world)
@@ -72,8 +72,8 @@ def test_labels_told_back_score_as_perfect(tmp_path):
         columns, there = np.nan_to_num(line), np.where(np.isnan(line), -SURE, SURE)
         large, larger = truth.scaled(1280, 720), truth.scaled(1640, 590)
         assert large.h_samples is not None
-        told = predicted_columns(columns, there, 48, large.h_samples, 1280, 720)
-        scores.append(score_picture(told, np.array(large.lanes), large.h_samples.tolist()))
+        predicted = predicted_columns(columns, there, 48, large.h_samples, 1280, 720)
+        scores.append(score_picture(predicted, np.array(large.lanes), large.h_samples.tolist()))
         counts += count_lanes(predicted_points(columns, there, 48, 1640, 590), larger.points())
     assert mean_score(scores) == pytest.approx((1, 0, 0))
     assert counts.f1 == 1
@@ -88,8 +88,10 @@ def test_what_anchor_rows_lose_of_dense_lanes():
     for seed in range(20_000, 20_008):
         episode = draw_episode(world, seed)
         place = episode.road.place(episode.road.start_s_m + 10, lane_centre_d_m(world.road) + 0.3, 0.02)
-        look = episode.appearance.camera_height_error_m, episode.appearance.camera_pitch_error_rad
-        lines = {line.d_m: line for line in lane_polylines(episode.road, world.road, world.camera, *place, *look)[::-1]}
+        appearance = episode.appearance.camera_height_error_m, episode.appearance.camera_pitch_error_rad
+        lines = {
+            line.d_m: line for line in lane_polylines(episode.road, world.road, world.camera, *place, *appearance)[::-1]
+        }
         lanes = [line.points - 0.5 for line in lines.values() if np.ptp(line.points[:, 1]) > 8]
         lanes = [lane[: 1 + np.argmin(lane[:, 1])] for lane in lanes]  # up to where it turns back
         truth = LaneTruth(tuple(lanes), None, 160, 80)
@@ -100,15 +102,15 @@ def test_what_anchor_rows_lose_of_dense_lanes():
             np.interp(samples, lane[::-1, 1], lane[::-1, 0], left=-2, right=-2)
             for lane in truth.scaled(1280, 720).points()
         ]
-        told = predicted_columns(columns, there, 80, samples, 1280, 720)
-        scores.append(score_picture(told, np.array(wanted), samples.tolist()))
+        predicted = predicted_columns(columns, there, 80, samples, 1280, 720)
+        scores.append(score_picture(predicted, np.array(wanted), samples.tolist()))
     assert mean_score(scores).accuracy > 0.97
     assert mean_score(scores).fn == 0
     assert counts.f1 > 0.85
     assert counts.tp > 12
 
 
-def test_nothing_told_is_no_lane():
+def test_nothing_reported_is_no_lane():
     nothing = np.full((4, 24), 0.5), np.full((4, 24), -SURE)
     assert predicted_points(*nothing, 80, 1640, 590) == []
     assert predicted_columns(*nothing, 80, [100, 200], 1280, 720).shape == (0, 2)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from drive_rl.config.perception_spec import DataSpec
 from drive_rl.config.reader import load_world
+from drive_rl.config.specs.perception import DataSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import RenderedSamples, along_road, held_out
 from drive_rl.perception.data.samples import LANE_FIELDS, LINES, Samples, anchor_rows, labels_known

@@ -52,8 +52,8 @@ def test_lanes_and_states_are_the_renderers(folder):
     assert [line["raw_file"] for line in lines] == [f"images/{n:06d}.png" for n in range(7)]
     for n, line in enumerate(lines):
         for slot, lane in zip(line["slots"], line["lanes"], strict=True):
-            told = np.where(np.array(lane) == -2, np.nan, np.array(lane) + 0.5)
-            assert np.allclose(told, np.maximum(want.lines[n, slot] * 96, 0.5), atol=1e-3, equal_nan=True)
+            predicted = np.where(np.array(lane) == -2, np.nan, np.array(lane) + 0.5)
+            assert np.allclose(predicted, np.maximum(want.lines[n, slot] * 96, 0.5), atol=1e-3, equal_nan=True)
     with (folder / "states.csv").open() as file:
         rows = list(csv.DictReader(file))
     lane = np.array([[row[name] for name in LANE_FIELDS] for row in rows], np.float32)
@@ -71,9 +71,9 @@ def test_boxes_open_in_a_coco_library_and_hold_the_vehicles(folder):
         patches = np.empty(want.classes[n].shape, np.int32)
         ndimage.label(want.classes[n] == VEHICLE, np.ones((3, 3)), patches)
         boxes = {(r.start, r.stop, c.start, c.stop) for r, c in ndimage.find_objects(patches)}
-        told = [annotation["bbox"] for annotation in coco.loadAnns(coco.getAnnIds([key]))]
-        assert {(y, y + h, x, x + w) for x, y, w, h in told} == boxes
-        found += len(told)
+        predicted = [annotation["bbox"] for annotation in coco.loadAnns(coco.getAnnIds([key]))]
+        assert {(y, y + h, x, x + w) for x, y, w, h in predicted} == boxes
+        found += len(predicted)
     assert found > 3
 
 
@@ -96,10 +96,10 @@ def test_the_manifest_lists_every_file(folder):
 
 
 def test_same_arguments_same_bytes_and_larger_sets_begin_alike(folder, tmp_path):
-    told: list[int] = []
-    again = write_data(WORLD, DATA, "train", 7, tmp_path / "again", progress=told.append)
+    predicted: list[int] = []
+    again = write_data(WORLD, DATA, "train", 7, tmp_path / "again", progress=predicted.append)
     assert hashes(again) == hashes(folder)
-    assert told == [3, 3, 1]
+    assert predicted == [3, 3, 1]
     larger = hashes(write(tmp_path / "larger", WORLD, samples=8))
     assert all(larger[name] == hash_ for name, hash_ in hashes(folder).items() if name.startswith(("images", "masks")))
 

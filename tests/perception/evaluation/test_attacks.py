@@ -21,7 +21,7 @@ class Linear(nn.Module):
 
 
 class Small(nn.Module):
-    """A net that tells on which half a bright picture's patch lies."""
+    """A net that predicts on which half a bright picture's patch lies."""
 
     def __init__(self) -> None:
         super().__init__()

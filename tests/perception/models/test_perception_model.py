@@ -11,9 +11,9 @@ import pytest
 import small_recipes
 import torch
 
-from drive_rl.config.driver_spec import ENCODERS
-from drive_rl.config.perception_spec import DataSpec, Head
 from drive_rl.config.reader import load_world
+from drive_rl.config.specs.driver import ENCODERS
+from drive_rl.config.specs.perception import DataSpec, Head
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import along_road, held_out
 from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Samples, labels_known
@@ -61,10 +61,14 @@ def test_every_encoder_carries_every_head(kind: str) -> None:
 @pytest.mark.parametrize("heads", ["lane", "segmentation", "lines", "scene"])
 def test_a_head_alone_has_its_own_outputs(heads: str) -> None:
     model = build_perception(small_recipes.recipe(f"model.heads=[{heads}]")).eval()
-    told = {"lane": {"lane", "lane_std"}, "segmentation": {"classes"}, "lines": {"lines", "lines_std", "lines_there"}}
+    predicted = {
+        "lane": {"lane", "lane_std"},
+        "segmentation": {"classes"},
+        "lines": {"lines", "lines_std", "lines_there"},
+    }
     with torch.no_grad():
         predictions = model(torch.zeros(1, 3, 40, 64))
-    assert set(predictions) == told.get(heads, {"tier", "weather"})
+    assert set(predictions) == predicted.get(heads, {"tier", "weather"})
 
 
 def test_stacks_and_grey_pictures_go_in() -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from small_recipes import recipe
 
-from drive_rl.config.perception_spec import PerceptionSpec
+from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import held_out
 from drive_rl.perception.models.load import load_trained

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from drive_rl.config.reader import load_world
-from drive_rl.config.spec import Actions, Observation
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import Actions, Observation
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.errors import DriveRLError
 from drive_rl.report.film.canvas import AMBER, GREEN, GROUND, RED, blank

@@ -48,7 +48,7 @@ def test_json_refuses_nan(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "\xff"])
-def test_broken_json_names_the_file_and_the_mend(tmp_path: Path, text: str) -> None:
+def test_broken_json_names_the_file_and_the_fix(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(DriveRLError, match=r"a\.json: cannot be read as JSON .*: do this"):
         read_json(tmp_path / "a.json", "do this")
@@ -89,7 +89,7 @@ def test_a_file_in_the_way_is_a_clear_error(tmp_path: Path) -> None:
     assert names(tmp_path) == ["runs"]
 
 
-def test_a_crash_between_the_two_renames_is_mended(tmp_path: Path) -> None:
+def test_a_crash_between_the_two_renames_is_fixed(tmp_path: Path) -> None:
     old = tmp_path / ".last.old"
     old.mkdir()
     (old / "one").write_text("one")

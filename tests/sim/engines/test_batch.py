@@ -5,9 +5,9 @@ from typing import cast
 import numpy as np
 import pytest
 
-from drive_rl.config.driver_spec import ReferenceSpec
 from drive_rl.config.reader import load_agent, load_world
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.driver import ReferenceSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.envs.lane_env import LaneEnv

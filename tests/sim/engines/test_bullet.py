@@ -9,7 +9,7 @@ from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from drive_rl.config.car_spec import CarSpec
+from drive_rl.config.specs.car import CarSpec
 from drive_rl.sim.engines.bullet import BulletWorld
 from drive_rl.sim.vehicle import CarState
 

@@ -28,10 +28,10 @@ def agreement(renderer: str, poses: int, per_road: int = 5) -> tuple[dict[str, f
     rng = np.random.default_rng(2026)
     for _ in range(poses // per_road):
         episode = draw_episode(world, int(rng.integers(10_000)))
-        look = episode.appearance
-        camera.lay(episode.road, look)
-        scene = Scene(episode.field, world.road, look)
-        rays = cast_rays(world.camera, look.camera_height_error_m, look.camera_pitch_error_rad)
+        appearance = episode.appearance
+        camera.lay(episode.road, appearance)
+        scene = Scene(episode.field, world.road, appearance)
+        rays = cast_rays(world.camera, appearance.camera_height_error_m, appearance.camera_pitch_error_rad)
         for _ in range(per_road):
             s, d, turn = rng.uniform((30, -3.25, -0.3), (430, -0.25, 0.3))
             pose = episode.road.place(float(s), float(d), float(turn))

@@ -11,8 +11,8 @@ import torch
 
 import drive_rl  # noqa: F401 - registers the worlds
 from drive_rl.config.reader import load_world
-from drive_rl.config.spec import Observation
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import Observation
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.envs.vector_env import BatchVectorEnv

@@ -10,8 +10,8 @@ import numpy as np
 import pybullet
 import pytest
 
-from drive_rl.config.car_spec import CarSpec
 from drive_rl.config.reader import load_world
+from drive_rl.config.specs.car import CarSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.sb3.serial_vec_env import SerialVecEnv
 from drive_rl.sim.engines.bullet import BulletWorld

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drive_rl.config.reader import load_world
-from drive_rl.config.world_spec import RoadSpec
+from drive_rl.config.specs.world import RoadSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.generator import RUN_IN_M, RUN_OUT_M, generate, paved_half_width_m
 from drive_rl.sim.map.geometry import Road

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scenes import ROAD, pinhole_row, straight_road
 
-from drive_rl.config.car_spec import CameraSpec
 from drive_rl.config.reader import load_world
+from drive_rl.config.specs.car import CameraSpec
 from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.sensors.lane_labels import lane_polylines, painted_lines_d_m
 from drive_rl.sim.sensors.renderer import LINE

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import opencv_pixels
 
-from drive_rl.config.car_spec import CameraSpec
+from drive_rl.config.specs.car import CameraSpec
 from drive_rl.sim.sensors.pinhole import Rays, cast_rays, project
 
 cameras = st.builds(

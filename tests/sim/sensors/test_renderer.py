@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scenes import PLAIN, ROAD, SHADES, opencv_pixels, picture, pinhole_row, straight_scene
 
-from drive_rl.config.car_spec import CameraSpec, CarSpec
 from drive_rl.config.reader import load_world
+from drive_rl.config.specs.car import CameraSpec, CarSpec
 from drive_rl.sim.appearance import ASPHALT, MARKING, Appearance, draw_appearance
 from drive_rl.sim.sensors.pinhole import focal_px
 from drive_rl.sim.sensors.renderer import BACKGROUND, EGO_LANE, LINE, VEHICLE, Scene
@@ -68,8 +68,10 @@ def test_a_far_line_keeps_its_share_of_the_light() -> None:
     shares = []
     for shift in np.linspace(-0.4, 0.4, 41):
         line, none = (
-            picture(straight_scene(appearance=look), small, 100.0, LANE_D_M + float(shift)).image[0, row].astype(float)
-            for look in (PLAIN, bare)
+            picture(straight_scene(appearance=appearance), small, 100.0, LANE_D_M + float(shift))
+            .image[0, row]
+            .astype(float)
+            for appearance in (PLAIN, bare)
         )
         at = int(80 + per_m * (ROAD.lane_width_m / 2 + shift))
         covered = (line / none - 1)[at - 2 : at + 3] / (SHADES["marking"] / SHADES["asphalt"] - 1)
@@ -159,12 +161,12 @@ def test_nothing_is_seen_through_a_vehicle() -> None:
 
 def test_looks_are_drawn_from_the_worlds_ranges() -> None:
     spec = load_world("lane_follow").appearance
-    looks = [draw_appearance(spec, np.random.default_rng(seed)) for seed in range(200)]
-    wear = [look.wear for look in looks]
+    appearances = [draw_appearance(spec, np.random.default_rng(seed)) for seed in range(200)]
+    wear = [appearance.wear for appearance in appearances]
     assert spec.wear[0] <= min(wear) < max(wear) <= spec.wear[1]
-    assert max(abs(look.camera_height_error_m) for look in looks) <= spec.camera_height_error_m
-    assert max(abs(look.camera_pitch_error_rad) for look in looks) <= spec.camera_pitch_error_rad
-    asphalt = [float(look.palette(1)[0, 0]) for look in looks]
+    assert max(abs(appearance.camera_height_error_m) for appearance in appearances) <= spec.camera_height_error_m
+    assert max(abs(appearance.camera_pitch_error_rad) for appearance in appearances) <= spec.camera_pitch_error_rad
+    asphalt = [float(appearance.palette(1)[0, 0]) for appearance in appearances]
     assert min(asphalt) >= spec.asphalt[0] * spec.brightness[0] - 1e-6
     assert max(asphalt) <= spec.asphalt[1] * spec.brightness[1] + 1e-6
     assert np.std(asphalt) > 0.02

@@ -14,7 +14,7 @@ import pytest
 
 from drive_rl.config.extensions import forgotten, load_file
 from drive_rl.config.reader import load_world
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.envs.lane_env import LaneEnv

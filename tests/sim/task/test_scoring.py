@@ -41,7 +41,7 @@ def metrics(time_s: float, **changes: float) -> dict[str, float]:
     return {**values, **changes}
 
 
-def judged(*steps: dict[str, float], end: EndReason = "timeout", seed: int = 0, tier: str = "easy") -> EpisodeMetrics:
+def scored(*steps: dict[str, float], end: EndReason = "timeout", seed: int = 0, tier: str = "easy") -> EpisodeMetrics:
     """Return the metrics of an episode of these steps, in lanes of 3.5 m, where success asks for 5 m/s."""
     trace = np.array([[step[name] for name in TRACE] for step in steps]).reshape(-1, len(TRACE))
     return summarise(trace, 1.75, 5.0, end, seed, tier)
@@ -53,7 +53,7 @@ def test_an_episode_is_what_was_driven() -> None:
         metrics(0.2, offset_m=0.4, speed_mps=12),
         metrics(0.3, offset_m=-2.0, speed_mps=20, lateral_accel_mps2=-5.0, route_completion=0.7),
     )
-    episode = judged(*steps, end="collision", seed=20_003, tier="hard")
+    episode = scored(*steps, end="collision", seed=20_003, tier="hard")
     assert (episode.success, episode.end_reason, episode.collisions) == (False, "collision", 1)
     assert (episode.route_completion, episode.road_seed, episode.tier) == (0.7, 20_003, "hard")
     assert (episode.max_offset_m, episode.median_abs_offset_m) == (2.0, 0.4)
@@ -61,7 +61,7 @@ def test_an_episode_is_what_was_driven() -> None:
     assert episode.mean_speed_mps == pytest.approx(40 / 3)
     assert episode.outside_lane == pytest.approx(0.5)
     assert episode.comfort == pytest.approx(2 / 3)
-    assert judged().median_abs_offset_m == 0
+    assert scored().median_abs_offset_m == 0
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_an_episode_is_what_was_driven() -> None:
 def test_success_is_arriving_in_the_lane_and_fast_enough(
     end: EndReason, changes: dict[str, float], success: bool
 ) -> None:
-    assert judged(metrics(0.1, **changes), end=end).success is success
+    assert scored(metrics(0.1, **changes), end=end).success is success
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_success_is_arriving_in_the_lane_and_fast_enough(
     ],
 )
 def test_comfort_has_nuplans_bounds(changes: dict[str, float], comfort: float) -> None:
-    assert judged(metrics(0.1), metrics(0.2, **changes)).comfort == comfort
+    assert scored(metrics(0.1), metrics(0.2, **changes)).comfort == comfort
 
 
 def test_a_wrapped_yaw_is_no_turn() -> None:
-    assert judged(metrics(0.1, yaw_rad=3.14), metrics(0.2, yaw_rad=-3.14)).comfort == 1
+    assert scored(metrics(0.1, yaw_rad=3.14), metrics(0.2, yaw_rad=-3.14)).comfort == 1
 
 
 @pytest.mark.parametrize(

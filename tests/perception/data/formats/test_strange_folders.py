@@ -73,10 +73,10 @@ def left_out(folder: Path, kind: str, kept: int = FRAMES - 1) -> str:
     """Return why the one bad record was left out."""
     found = read_folder(folder, WORLD, kind)
     assert len(found.samples) == kept
-    told = found.skipped.report()
-    assert told[-1].startswith(f"skipped in all: {FRAMES - kept} (")
-    assert all(line.isprintable() for line in told)
-    return told[0]
+    predicted = found.skipped.report()
+    assert predicted[-1].startswith(f"skipped in all: {FRAMES - kept} (")
+    assert all(line.isprintable() for line in predicted)
+    return predicted[0]
 
 
 # --- where a name leads ---------------------------------------------------------------------------------------------
@@ -418,7 +418,7 @@ def test_a_broken_annotation_of_coco_leaves_out_its_picture(folder, change, why)
 
 
 @pytest.mark.parametrize("image_id", [None, True, 1.5, [1], DEEP, {}])
-def test_an_annotation_of_no_image_is_told(folder, image_id):
+def test_an_annotation_of_no_image_is_reported(folder, image_id):
     coco = coco_of(folder)
     write_coco(folder, coco | {"annotations": [{"image_id": image_id, "category_id": 1, "bbox": [1, 2, 3, 4]}, 3]})
     found = read_folder(folder, WORLD, "coco")
@@ -452,7 +452,7 @@ def test_a_broken_image_of_coco_is_left_out(folder, change, why):
     "text",
     ["[" * 100_000, '{"images": ' + "[" * 100_000, "{" + '"images", "annotations"', "1" * 6000, "\ud800", "", "{}"],
 )
-def test_a_file_of_coco_that_is_no_json_is_told(folder, text):
+def test_a_file_of_coco_that_is_no_json_is_reported(folder, text):
     (folder / "boxes.json").write_text(text + '"images" "annotations"', errors="surrogatepass")
     with pytest.raises(DriveRLError, match=r"cannot be read as JSON|no data set|not COCO's JSON") as error:
         read_folder(folder, WORLD, "coco")
@@ -462,7 +462,7 @@ def test_a_file_of_coco_that_is_no_json_is_told(folder, text):
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, "1" * 6000, "", "\ud800", '{"kind": "drive-rl pictures", "format": [[1]]}']
 )
-def test_a_manifest_that_is_none_is_told(folder, text):
+def test_a_manifest_that_is_none_is_reported(folder, text):
     (folder / "manifest.json").write_text(text, errors="surrogatepass")
     with pytest.raises(DriveRLError, match=r"manifest\.json: .*fix: write the data set again"):
         read_folder(folder, WORLD, "ours")

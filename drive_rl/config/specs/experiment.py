@@ -4,10 +4,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from drive_rl.config.driver_spec import DqnSpec, LearnerSpec
 from drive_rl.config.plugin_spec import Plugins
-from drive_rl.config.spec import Engine, Fraction, Spec, Track, Weight
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import Engine, Fraction, Spec, Track, Weight
+from drive_rl.config.specs.driver import DqnSpec, LearnerSpec
+from drive_rl.config.specs.world import WorldSpec
 
 
 def _dqn_learns(agent: DqnSpec, budget_steps: int) -> None:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from drive_rl.config.spec import Fraction, Renderer, Spec
+from drive_rl.config.specs.base import Fraction, Renderer, Spec
 
 
 class CarSpec(Spec):

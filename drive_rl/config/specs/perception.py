@@ -7,11 +7,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from drive_rl.config.driver_spec import EncoderSpec
 from drive_rl.config.extensions import find, reserve, unknown
 from drive_rl.config.plugin_spec import Extends, Plugins
-from drive_rl.config.spec import NonNegative, Positive, Spec, Track
-from drive_rl.config.world_spec import WorldSpec
+from drive_rl.config.specs.base import NonNegative, Positive, Spec, Track
+from drive_rl.config.specs.driver import EncoderSpec
+from drive_rl.config.specs.world import WorldSpec
 
 DATA_FORMATS = ("ours", "tusimple", "culane", "coco")
 reserve("data_format", DATA_FORMATS)
