@@ -1,7 +1,8 @@
 """Reward terms of plugins: Python functions of an episode's metrics, compiled, and combined with our own terms.
 
 A world without any has no part in this: engines score a step as before. Where a world has extra
-terms, one more compiled function runs over the rows of metrics afterwards and weighs all terms again. It knows no engine.
+terms, one more compiled function runs over the rows of metrics afterwards and weighs all terms again. It knows no
+engine.
 """
 
 import inspect
