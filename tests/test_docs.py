@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +35,7 @@ TEXTS = sorted(
 )
 RECORDS = (DOCS / "log.md",)  # of what was run once: commands there may be of older versions
 RUN = [path for path in TEXTS if path not in RECORDS and blocks(path)]
-LANGUAGES = ("bibtex", "python", "sh", "text", "yaml")
+LANGUAGES = ("bibtex", "python", "sh", "text", "toml", "yaml")
 
 Run = Callable[[list[str]], str]
 
@@ -96,6 +97,8 @@ def test_every_block_runs(
             capfd.readouterr()
             exec(compile(block.code, where, "exec"), names)
             printed = capfd.readouterr().out
+        elif block.language == "toml":
+            tomllib.loads(block.code)
         elif block.language == "yaml":
             _write(block, here)
         else:

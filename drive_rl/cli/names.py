@@ -12,7 +12,7 @@ from drive_rl.config.reader import change_world, load_agent, load_part, load_wor
 from drive_rl.config.reader import is_perception_spec as is_perception
 from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, Uses, entries, find, home, nearest, unknown
 from drive_rl.config.specs.base import Engine
-from drive_rl.config.specs.driver import ReferenceSpec
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder, is_run, runs_in
@@ -108,10 +108,10 @@ def _check_recipe_drives(name: str, shelf: Mapping[str, Path]) -> None:
     """Refuse a recipe of a driver that must learn first; a trained driver's folder is left to its loader."""
     if name in shelf and shelf[name].is_dir():
         return
-    if not isinstance(load_agent(name), ReferenceSpec):
+    if isinstance(load_agent(name), PpoSpec | DqnSpec):
         trained = ", ".join(other for other, path in shelf.items() if path.is_dir())
         fix = f"name a run of it, or a trained driver: {trained}"
-        raise DriveRLError(f"driver {name!r} is a recipe and has not learned yet; fix: {fix}")
+        raise DriveRLError(f"driver {name!r} is a recipe and has no weights; fix: {fix}")
 
 
 def _own_world(name: str) -> WorldSpec | None:

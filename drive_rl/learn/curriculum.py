@@ -16,16 +16,16 @@ class Curriculum:
     """
 
     def __init__(self, retry: float) -> None:
-        self._retry = retry
+        self.retry = retry
         self._failed: deque[int] = deque(maxlen=_FAILED_KEPT)  # road seeds, the oldest first
 
     def replay(self, rng: np.random.Generator) -> int | None:
         """Return the seed of the failed road to drive next, which is then forgotten, or None for a new road."""
-        return self._failed.popleft() if self._failed and rng.random() < self._retry else None
+        return self._failed.popleft() if self._failed and rng.random() < self.retry else None
 
     def record(self, road_seed: int, success: bool) -> None:
         """Note the outcome of an episode."""
-        if self._retry and not success:
+        if self.retry and not success:
             self._failed.append(road_seed)
 
     def get_state(self) -> NDArray[np.int64]:

@@ -158,7 +158,7 @@ def test_make_vec_gives_tensors_and_the_same_infos() -> None:
         if truncated.any():
             assert info["final_info"]["end_reason"].tolist() == expected_info["final_info"]["end_reason"].tolist()
             assert info["final_obs"][0]["state"] == pytest.approx(expected_info["final_obs"][0]["state"], abs=1e-5)
-    with pytest.raises(DriveRLError, match="actions of shape"):
+    with pytest.raises(DriveRLError, match="action of shape"):
         ours.step(torch.zeros(3, 2, device=DEVICE))
     with pytest.raises(DriveRLError, match="expected finite numbers"):
         ours.step(torch.full((2, 2), float("nan"), device=DEVICE))
