@@ -150,7 +150,7 @@ class WandbTracker:
                 resume="allow" if self._mode == "online" else None,  # else `wandb sync` would append everything
                 name=given.run_name or run.path.name,
                 group=given.run_group or run.path.parent.name[:_NAME_LETTERS],
-                dir=str(run.path),
+                dir=str(run.path.resolve()),  # W&B's service may be another process's, elsewhere
                 mode=self._mode,
                 config=dict(config),
                 reinit="create_new",
