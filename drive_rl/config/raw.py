@@ -8,8 +8,8 @@ from typing import Any, cast
 import yaml
 
 from drive_rl.config.explain import short
-from drive_rl.config.plugin_spec import anchored, demand
 from drive_rl.config.shelf import Shelf, find
+from drive_rl.config.specs.plugin import anchored, demand
 from drive_rl.config.yaml_text import LARGEST, parse_yaml
 from drive_rl.errors import DriveRLError
 from drive_rl.plain_files import read_plain

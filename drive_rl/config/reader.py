@@ -10,13 +10,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from drive_rl.config.explain import Given, explain
 from drive_rl.config.overrides import override, parse_value, swapped
-from drive_rl.config.plugin_spec import demand
 from drive_rl.config.raw import Raw, hoist_plugins, parse_mapping, part, read_yaml, with_base
 from drive_rl.config.shelf import Shelf, find
 from drive_rl.config.spec_keys import fields
 from drive_rl.config.specs.driver import AgentSpec, AnyDriverSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
+from drive_rl.config.specs.plugin import demand
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.config.yaml_text import Dumper
 from drive_rl.errors import DriveRLError

@@ -15,10 +15,10 @@ import torch
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from drive_rl.config.plugin_spec import recorded
 from drive_rl.config.reader import dump, read_run
 from drive_rl.config.specs.driver import DqnSpec
 from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.plugin import recorded
 from drive_rl.drivers.evaluate import Evaluator
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from drive_rl.config.plugin_spec import copies
 from drive_rl.config.reader import dump
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
+from drive_rl.config.specs.plugin import copies
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.process.allocator import keep_freed_memory

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from drive_rl.config.extensions import find, reserve, unknown
-from drive_rl.config.plugin_spec import Extends, Plugins
 from drive_rl.config.specs.base import Actions, Fraction, NonNegative, Observation, Positive, Spec
+from drive_rl.config.specs.plugin import Extends, Plugins
 
 ENCODERS = ("small", "nature", "impala", "pilotnet", "resnet18", "unet")
 ALGORITHMS = ("ppo", "dqn", "reference")

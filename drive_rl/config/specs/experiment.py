@@ -4,9 +4,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from drive_rl.config.plugin_spec import Plugins
 from drive_rl.config.specs.base import Engine, Fraction, Spec, Track, Weight
 from drive_rl.config.specs.driver import DqnSpec, LearnerSpec
+from drive_rl.config.specs.plugin import Plugins
 from drive_rl.config.specs.world import WorldSpec
 
 

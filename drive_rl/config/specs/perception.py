@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from drive_rl.config.extensions import find, reserve, unknown
-from drive_rl.config.plugin_spec import Extends, Plugins
 from drive_rl.config.specs.base import NonNegative, Positive, Spec, Track
 from drive_rl.config.specs.driver import EncoderSpec
+from drive_rl.config.specs.plugin import Extends, Plugins
 from drive_rl.config.specs.world import WorldSpec
 
 DATA_FORMATS = ("ours", "tusimple", "culane", "coco")

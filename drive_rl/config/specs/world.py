@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from drive_rl.config.extensions import find, reserve, unknown
-from drive_rl.config.plugin_spec import Extends, Plugins
 from drive_rl.config.specs.base import Bounds, NonNegative, Spec, Weight
 from drive_rl.config.specs.car import CameraSpec, CarSpec
+from drive_rl.config.specs.plugin import Extends, Plugins
 
 FREE_CAR_LENGTHS = 6
 """Car lengths at the start of a road without parked cars."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from drive_rl.config.plugin_spec import copies
 from drive_rl.config.reader import dump, is_perception_spec, read_run
 from drive_rl.config.specs.driver import LearnerSpec
 from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.plugin import copies
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint.checkpoint import weights_only
 from drive_rl.learn.pretrained import PERCEPTION_MODEL

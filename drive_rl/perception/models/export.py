@@ -8,9 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from drive_rl.config.plugin_spec import copies
 from drive_rl.config.reader import dump
 from drive_rl.config.specs.perception import PerceptionSpec
+from drive_rl.config.specs.plugin import copies
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.models.load import Trained, load_trained
 from drive_rl.run.folder import RunFolder, write_plugins
