@@ -11,9 +11,11 @@ A name registered here goes wherever one of ours does: into YAML, onto the comma
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
-from drive_rl.config.extensions import FormatAbout, Kind, MetricAbout, load_file, register
+from drive_rl.config.extensions import FormatAbout, Kind, Measured, MetricAbout, load_file, register
+from drive_rl.config.shelf import nearest
+from drive_rl.errors import DriveRLError
 
 __all__ = ["data_format", "driver", "encoder", "load", "metric", "reward_term"]
 
@@ -52,7 +54,7 @@ def driver(name: str) -> _Decorator:
 
 def metric(
     name: str,
-    of: Literal["episodes", "accuracy", "latency", "robustness", "closed_loop"] = "episodes",
+    of: Measured = "episodes",
     label: str = "",
     unit: str = "",
     better: Literal[1, -1, 0] = 1,
@@ -66,8 +68,15 @@ def metric(
         label: For people; empty: the name in words.
         unit: Empty for a share or a count.
         better: 1: higher, -1: lower, 0: neither.
+
+    Raises:
+        DriveRLError: `of` is none of these.
     """
-    return _registering("metric", name, MetricAbout(of, label or name.replace("_", " "), unit, better))
+    if of not in (known := get_args(Measured)):
+        raise DriveRLError(
+            f"metric {name!r}: of = {of!r}: expected one of {', '.join(known)}; {nearest(str(of), known)}"
+        )
+    return _registering("metric", name, MetricAbout(of, label or str(name).replace("_", " "), unit, better))
 
 
 def data_format(name: str, files: str) -> _Decorator:
@@ -85,6 +94,9 @@ def data_format(name: str, files: str) -> _Decorator:
 
 
 def _registering(kind: Kind, name: str, about: Any = None) -> _Decorator:
+    if not isinstance(name, str):
+        raise DriveRLError(f'extend.{kind}: a name was expected, not {name!r}; fix: write @extend.{kind}("NAME")')
+
     def decorate(make: _Made) -> _Made:
         register(kind, name, make, about)
         return make

@@ -95,7 +95,7 @@ def _observations(world: WorldSpec) -> str:
     return joined(
         '`observation="camera"` (the default): uint8 of shape'
         f" `{image.shape}`, the latest {camera.frame_stack} {picture} of {camera.width_px}x{camera.height_px}, newest"
-        " last; row 0 is the top. At the start, all of them are the first picture.",
+        " last; row 0 is the top. At the start they show the way to it, at the same speed.",
         f'`observation="state"`: float32 of shape `({len(STATE_FIELDS)},)`, the true lane state. It is privileged:'
         " a real car does not have it.",
         table(("index", "field", "unit", "meaning"), rows),

@@ -21,6 +21,7 @@ from drive_rl.cli.options import (
     TrackOption,
     Trust,
     WorldChanges,
+    again,
     changes_of,
     check_out,
     import_bullet,
@@ -92,10 +93,10 @@ def train(
         filmer = film_run if film else None
         run = learn(spec, runs, device, resume, command=sys.argv, film=filmer, budget_steps=budget)
     except TrainingInterrupted as stopped:
-        typer.echo(str(stopped), err=True)
+        typer.echo(f"{stopped}{again(plugin)}", err=True)
         raise typer.Exit(stopped.exit_code) from None
-    typer.echo(f"run: {run.path}\nnext: drive-rl eval {run.path} --split test")
-    typer.echo(f"      drive-rl render {run.path} --split test --out drive.mp4")
+    typer.echo(f"run: {run.path}\nnext: drive-rl eval {run.path} --split test{again(plugin)}")
+    typer.echo(f"      drive-rl render {run.path} --split test --out drive.mp4{again(plugin)}")
 
 
 def evaluate(

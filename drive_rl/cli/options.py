@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, TextIO
@@ -53,6 +54,11 @@ def _load_plugins(files: list[Path] | None) -> list[Path] | None:
     for file in files or []:
         load_file(file)
     return files
+
+
+def again(files: list[Path] | None) -> str:
+    """Return the words that a printed command needs to name the same plugins."""
+    return "".join(f" --plugin {shlex.quote(str(file))}" for file in files or [])
 
 
 def _trust(trusts: bool) -> bool:

@@ -18,6 +18,7 @@ from drive_rl.cli.options import (
     SplitOption,
     TrackOption,
     Trust,
+    again,
     changes_of,
     check_out,
     longer,
@@ -82,10 +83,10 @@ def fit(
         with FitDisplay() as display:
             run = fit_model(spec, runs, display, display.echo, device, resume, sys.argv, samples)
     except TrainingInterrupted as stopped:
-        typer.echo(str(stopped), err=True)
+        typer.echo(f"{stopped}{again(plugin)}", err=True)
         raise typer.Exit(stopped.exit_code) from None
-    typer.echo(f"run: {run.path}\nnext: drive-rl perception explain {run.path}")
-    typer.echo(f"      drive-rl bench perception {run.path}")
+    typer.echo(f"run: {run.path}\nnext: drive-rl perception explain {run.path}{again(plugin)}")
+    typer.echo(f"      drive-rl bench perception {run.path}{again(plugin)}")
 
 
 @perception.command()

@@ -13,6 +13,7 @@ from drive_rl.cli.options import (
     Runs,
     TrackOption,
     Trust,
+    again,
     check_out,
     import_bullet,
     named,
@@ -114,4 +115,4 @@ def export(
     from drive_rl.learn.checkpoint.export import export_driver
 
     export_driver(found, folder, overwrite)
-    typer.echo(f"driver: {folder}\nnext: drive-rl eval {name} --split test")
+    typer.echo(f"driver: {folder}\nnext: drive-rl eval {name} --split test{again(plugin)}")

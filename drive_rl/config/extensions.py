@@ -58,10 +58,14 @@ class Extension(NamedTuple):
     about: Any = None  # what its decorator was given beside the name
 
 
+Measured = Literal["episodes", "accuracy", "latency", "robustness", "closed_loop"]
+"""What a metric is taken of."""
+
+
 class MetricAbout(NamedTuple):
     """What a metric's decorator was given."""
 
-    of: Literal["episodes", "accuracy", "latency", "robustness", "closed_loop"]
+    of: Measured
     label: str
     unit: str
     better: int

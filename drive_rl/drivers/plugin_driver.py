@@ -29,10 +29,17 @@ class PluginDriver:
         """Return one action for each row.
 
         Raises:
-            DriveRLError: they are not as many, or of another shape.
+            DriveRLError: the plugin fails, or its actions are not as many, or of another shape.
         """
         rows = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
-        actions, expected = np.asarray(self._driver.act(observations)), (rows, *_WIDTH[self.actions])
+        expected = (rows, *_WIDTH[self.actions])
+        try:
+            actions = np.asarray(self._driver.act(observations))
+        except Exception as error:
+            raise DriveRLError(
+                f"{self._plugin}: driver {self.name}: act fails: {type(error).__name__}: {error};"
+                " fix: correct the plugin"
+            ) from error
         if actions.shape != expected:
             raise DriveRLError(
                 f"{self._plugin}: driver {self.name}: act returned {actions.shape} for {rows} {self.actions} actions:"
@@ -77,7 +84,13 @@ def plugin_driver(spec: PluginDriverSpec, world: WorldSpec) -> Driver:
 
 def _check_options(spec: PluginDriverSpec, extension: Extension) -> None:
     """Refuse options that the plugin's class does not take, and leave none out that it needs."""
-    first, *others = inspect.signature(extension.make).parameters.values()
+    taken = list(inspect.signature(extension.make).parameters.values())
+    if not taken:
+        raise DriveRLError(
+            f"{extension.plugin}: driver {spec.algorithm}: takes nothing, but is made for a world; fix: make its first"
+            " parameter the world"
+        )
+    first, *others = taken
     if any(each.kind is each.VAR_KEYWORD for each in (first, *others)):
         return
     known = [each.name for each in others]

@@ -214,6 +214,45 @@ def test_a_driver_of_another_shape(here: Path, refused: Cli) -> None:
     assert "driver ahead: act returned (16, 1) for 16 continuous actions: expected (16, 2)" in said
 
 
+BROKEN_DRIVERS = {
+    "act": (
+        "np.float32([0, self.pedal])",
+        "self.pdal",
+        "driver ahead: act fails: AttributeError: 'Ahead' object has no",
+    ),
+    "init": (
+        "self, world, pedal: float = 0.5",
+        "self",
+        "driver ahead: takes nothing, but is made for a world",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_DRIVERS)
+def test_a_driver_that_fails(case: str, here: Path, refused: Cli) -> None:
+    right, wrong, expected = BROKEN_DRIVERS[case]
+    (here / "bad.py").write_text(PLUGIN.replace(right, wrong))
+    (here / "ahead.yaml").write_text("algorithm: ahead\n")
+    assert expected in refused("eval", "ahead.yaml", "engine=batch", "--episodes", "1", "--plugin", "bad.py")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("@extend.metric('m', of='episode')", "metric 'm': of = 'episode'"),
+        ("@extend.metric", 'fix: write @extend.metric("NAME")'),
+    ],
+)
+def test_a_decorator_that_is_not_used_right(line: str, expected: str, here: Path, refused: Cli) -> None:
+    (here / "bad.py").write_text(f"from drive_rl import extend\n{line}\ndef found(rows): return 1.0\n")
+    assert expected in refused("list", "--plugin", "bad.py")
+
+
+def test_the_next_commands_name_the_plugin(here: Path, done: Cli) -> None:
+    said = done("train", "--resume", "runs/quickstart", "budget_steps=320", "--no-film", "--plugin", "mine.py")
+    assert said.count(" --plugin ") == 2
+
+
 def test_a_recipe_of_a_plugin_does_not_learn(here: Path, refused: Cli) -> None:
     (here / "ahead.yaml").write_text("algorithm: ahead\n")
     assert "expected one of 'ppo', 'dqn'" in refused("train", "quickstart", "agent=ahead.yaml", "--plugin", "mine.py")
