@@ -4,18 +4,16 @@ A verb's `Uses` say what to type for a name that is something else than the verb
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal, get_args
 
 from drive_rl.config.overrides import swapped
 from drive_rl.config.reader import change_world, load_agent, load_part, load_world, read_perception, read_run
-from drive_rl.config.reader import is_perception_spec as is_perception
-from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, Uses, entries, find, home, nearest, unknown
+from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, Uses, entries, find, nearest
 from drive_rl.config.specs.base import Engine
 from drive_rl.config.specs.driver import DqnSpec, PpoSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.run.folder import RunFolder, is_run, runs_in
+from drive_rl.run.resolve import ForeignZip, Recipe, resolve
 
 LearningVerb = Literal["train", "perception fit"]
 
@@ -53,21 +51,18 @@ def check_driver(verb: str, name: str) -> None:
     Raises:
         DriveRLError: with the fix that suits `verb`.
     """
-    path, shelf = home(name), entries("agents")
-    if path.suffix == ".zip":
-        if not path.is_file():
-            raise DriveRLError(f"{name}: file not found; fix: check the path")
-    elif name in shelf or path.suffix in (".yaml", ".yml"):
-        _check_recipe_drives(name, shelf)
-    elif not path.exists():
-        uses: Uses = {
-            "a world": f"drive-rl {verb} DRIVER world={{}}",
-            "an experiment": "name a run of it, such as runs/{}",
-            "a perception recipe": "name a run of it, such as runs/{}",
-        }
-        raise unknown("driver", name, [*shelf, *known_runs()], uses)
-    elif path.is_dir() and not (path / "manifest.json").is_file():
-        RunFolder.open(path)
+    uses: Uses = {
+        "a world": f"drive-rl {verb} DRIVER world={{}}",
+        "an experiment": "name a run of it, such as runs/{}",
+        "a perception recipe": "name a run of it, such as runs/{}",
+    }
+    found = resolve(name, uses=uses)
+    if isinstance(found, ForeignZip) and not found.path.is_file():
+        raise DriveRLError(f"{name}: file not found; fix: check the path")
+    if isinstance(found, Recipe) and isinstance(load_agent(name), PpoSpec | DqnSpec):
+        trained = ", ".join(other for other, path in entries("agents").items() if path.is_dir())
+        fix = f"name a run of it, or a trained driver: {trained}"
+        raise DriveRLError(f"driver {name!r} is a recipe and has no weights; fix: {fix}")
 
 
 def check_changes(name: str, changes: list[str]) -> None:
@@ -99,30 +94,11 @@ def choose_engine(changes: list[str]) -> tuple[Engine, list[str]]:
     raise DriveRLError(f"command line: engine = {name!r}: unknown engine; {nearest(name, known)}")
 
 
-def known_runs(root: Path = Path("runs")) -> list[str]:
-    """Return the folders of runs below `root`."""
-    return [str(folder) for folder in sorted(root.iterdir()) if runs_in(folder)] if root.is_dir() else []
-
-
-def _check_recipe_drives(name: str, shelf: Mapping[str, Path]) -> None:
-    """Refuse a recipe of a driver that must learn first; a trained driver's folder is left to its loader."""
-    if name in shelf and shelf[name].is_dir():
-        return
-    if isinstance(load_agent(name), PpoSpec | DqnSpec):
-        trained = ", ".join(other for other, path in shelf.items() if path.is_dir())
-        fix = f"name a run of it, or a trained driver: {trained}"
-        raise DriveRLError(f"driver {name!r} is a recipe and has no weights; fix: {fix}")
-
-
 def _own_world(name: str) -> WorldSpec | None:
-    """Return the world that a driver learned in; None where only its loader can find out."""
-    path = entries("agents").get(name, home(name))
-    if path.suffix in (".yaml", ".yml"):
+    """Return the world that a driver drives in of itself; None where only its loader can find out."""
+    found = resolve(name)
+    if isinstance(found, ForeignZip):
+        return None
+    if isinstance(found, Recipe):
         return load_world(DEFAULT_WORLD)
-    if not path.is_dir():
-        return None
-    folder = RunFolder.open(path).path if is_run(path) or runs_in(path) else path
-    spec = folder / "spec.yaml"
-    if not spec.is_file():  # a checkpoint in a run
-        return None
-    return (read_perception(spec) if is_perception(spec) else read_run(spec)).world
+    return (read_perception(found.spec) if found.is_perception else read_run(found.spec)).world

@@ -97,7 +97,7 @@ def register(kind: Kind, name: str, make: Callable[..., Any], about: Any = None)
     Raises:
         DriveRLError: the name is taken or is not a name, or `make` cannot be called.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name):
         raise DriveRLError(
             f"{kind} {name!r}: expected a name of lower-case letters, digits and '_', such as my_{kind}; fix: rename it"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from drive_rl.config.reader import is_perception_spec
-from drive_rl.config.shelf import entries, home, unknown
+from drive_rl.config.shelf import NO_USES, Uses, entries, home, unknown
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 
@@ -63,13 +63,14 @@ class TrainedFolder:
 Resolved = Recipe | ForeignZip | TrainedFolder
 
 
-def resolve(name: str, kind: Literal["driver", "perception model"] = "driver") -> Resolved:
+def resolve(name: str, kind: Literal["driver", "perception model"] = "driver", uses: Uses = NO_USES) -> Resolved:
     """Return what a name or path stands for.
 
     Args:
         name: An entry of the shelf `agents/`, its folder, a YAML file, a zip, a run folder, a folder of runs (its
             newest), or a checkpoint in a run. Of a run it is the best checkpoint, or else the last.
         kind: What is expected, for messages.
+        uses: What to do with a name that is something else, as `unknown` takes it.
 
     Raises:
         DriveRLError: nothing of that name, with the nearest match; or a run without a checkpoint.
@@ -89,7 +90,7 @@ def resolve(name: str, kind: Literal["driver", "perception model"] = "driver") -
         return checkpoint
     if path.is_dir():
         RunFolder.open(path)  # its error says what is missing
-    raise unknown(kind, name, [*shelf, *_known_runs()] if kind == "driver" else known_models())
+    raise unknown(kind, name, [*shelf, *_known_runs()] if kind == "driver" else known_models(), uses)
 
 
 def known_models() -> list[str]:

@@ -1,8 +1,7 @@
 """Reward terms of plugins: Python functions of an episode's metrics, compiled, and combined with our own terms.
 
-A world without any has no part in this: engines score a step as before. Where a world has extra
-terms, one more compiled function runs over the rows of metrics afterwards and weighs all terms again. It knows no
-engine.
+A world without any has no part in this. Where a world has extra terms, one more compiled function runs over the rows of
+metrics after each step and weighs all terms again. It knows no engine.
 """
 
 import inspect
@@ -22,10 +21,12 @@ from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.outcome import METRICS, TERMS, rules_of
 from drive_rl.sim.task.reward import combine
 
-_RANGES = (
-    (-5, 5), (-3, 3), (-5, 60), (1, 60), (0, 1), (-15, 15), (-15, 15), (-1, 1), (0, 5000), (-5000, 5000),
-    (-5000, 5000), (-math.pi, math.pi), (0, 3600),
-)  # fmt: skip
+_RANGES = {
+    "offset_m": (-5, 5), "heading_error_rad": (-3, 3), "speed_mps": (-5, 60), "target_speed_mps": (1, 60),
+    "route_completion": (0, 1), "lateral_accel_mps2": (-15, 15), "longitudinal_accel_mps2": (-15, 15),
+    "steer_rad": (-1, 1), "s_m": (0, 5000), "x_m": (-5000, 5000), "y_m": (-5000, 5000), "yaw_rad": (-math.pi, math.pi),
+    "time_s": (0, 3600),
+}  # fmt: skip
 """Where each of METRICS can be: a term is tried there when it is compiled."""
 _TRIES = 200
 
@@ -145,9 +146,9 @@ def _compiled(extension: Extension) -> Any:
 
 def _try(extension: Extension, of_row: Any) -> None:
     """Refuse a term that leaves [0, 1] where cars can be, before anything is learned from it."""
-    low, high = np.array(_RANGES).T
-    rows = np.random.default_rng(0).uniform(low, high, (_TRIES, len(_RANGES)))
-    for row in (np.zeros(len(_RANGES)), low, high, *rows):
+    low, high = np.array([_RANGES[name] for name in METRICS]).T
+    rows = np.random.default_rng(0).uniform(low, high, (_TRIES, len(METRICS)))
+    for row in (np.zeros(len(METRICS)), low, high, *rows):
         if not 0 <= (value := of_row(row)) <= 1:
             names = inspect.signature(_plain(extension)).parameters
             found = ", ".join(f"{name} = {row[METRICS.index(name)]:.4g}" for name in names)
