@@ -10,14 +10,14 @@ A name registered here goes wherever one of ours does: into YAML, onto the comma
 `drive_rl.testing.check_plugin("FILE.py")` holds it to the contract that our own keep. Worked examples: docs/extend/.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, get_args
 
 from drive_rl.config.extensions import FormatAbout, Kind, Measured, MetricAbout, load_file, register
 from drive_rl.config.shelf import nearest
 from drive_rl.errors import DriveRLError
 
-__all__ = ["data_format", "driver", "encoder", "load", "metric", "reward_term"]
+__all__ = ["data_format", "driver", "encoder", "head", "load", "metric", "reward_term"]
 
 load = load_file
 """Run a plugin file; a script's `--plugin FILE.py`."""
@@ -33,6 +33,34 @@ def encoder(name: str) -> _Decorator:
     float pictures in [0, 1] to (B, n), for any n. An `nn.Sequential` serves heads that need feature maps, too.
     """
     return _registering("encoder", name)
+
+
+def head(name: str, scores: Mapping[str, Literal[1, -1, 0]]) -> _Decorator:
+    """Register a head of perception models, `model.heads: [lane, NAME]`.
+
+    It is a class `(world)` with four methods; what is not known of a picture is NaN in its target:
+
+    - `build(shape) -> torch.nn.Module` maps (B, n) features, shape = (n,), to float predictions (B, ...). With
+      `reads = "map"` in the class it maps the decoder's map (B, channels, h, w), shape = (channels, h, w).
+    - `target(samples)` returns the truth (B, ...) of `drive_rl.perception.data.samples.Samples`, as numpy arrays.
+    - `loss(predicted, target)` returns one number, of tensors of the pictures whose target is known.
+    - `score(predicted, target)` returns each of `scores`, of arrays of those pictures; None where it is not defined.
+
+    Args:
+        name: Its name; that of its predictions, its loss, and the beginning of its scores' names, too.
+        scores: Each score's name, which ends in its unit, such as `mae_m`; 1: higher is better, -1: lower, 0: neither.
+
+    Raises:
+        DriveRLError: `scores` is not such a mapping.
+    """
+    known = isinstance(scores, Mapping) and all(
+        isinstance(score, str) and score.isidentifier() and better in (1, -1, 0) for score, better in scores.items()
+    )
+    if not known:
+        raise DriveRLError(
+            f"head {name!r}: scores = {scores!r}: expected names and 1, -1 or 0; fix: such as scores={{'mae_m': -1}}"
+        )
+    return _registering("head", name, dict(scores))
 
 
 def reward_term(name: str) -> _Decorator:

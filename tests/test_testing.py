@@ -7,6 +7,7 @@ import pytest
 
 from drive_rl.config.extensions import Kind, forgotten
 from drive_rl.config.specs.driver import ENCODERS
+from drive_rl.config.specs.perception import HEADS
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.outcome import TERMS
 from drive_rl.testing import ContractError, check, check_data_folder, check_plugin
@@ -15,6 +16,7 @@ OURS: list[tuple[Kind, str]] = [
     *(("encoder", name) for name in ENCODERS),
     *(("reward_term", name) for name in TERMS),
     ("driver", "reference"),
+    *(("head", name) for name in HEADS),
 ]
 
 
@@ -37,6 +39,21 @@ class Bad:
     observation, actions = "state", "continuous"
     def __init__(self, world): self.count = itertools.count()
     def act(self, state): return {act}
+"""
+HEAD_OF = """
+class Noise(nn.Module):
+    def forward(self, x): return x + torch.rand(1)
+class Mean(nn.Module):
+    def forward(self, x): return x - x.mean()
+class Half(nn.Linear):
+    def forward(self, x): return x @ self.weight.T
+@extend.head("bad", scores={{"e": -1}})
+class Bad:
+    def __init__(self, world): pass
+    def build(self, shape): {build}
+    def target(self, samples): return samples.lane[:, :1]
+    def loss(self, p, t): return {loss}
+    def score(self, p, t): return {{'e': abs(p - t).mean()}}
 """
 BAD = {
     "a draw in eval mode": (
@@ -70,6 +87,26 @@ BAD = {
         "the same value again",
     ),
     "a metric of nothing": ("@extend.metric('bad')\ndef bad(episodes): return sum(1 for _ in episodes) / 0\n", "fails"),
+    "a head with a draw in eval mode": (
+        HEAD_OF.format(build="return nn.Sequential(nn.Linear(shape[0], 1), Noise())", loss="(p - t).abs().mean()"),
+        "the same predictions of the same pictures|do not depend on the rest of the batch",
+    ),
+    "a head that cannot learn": (
+        HEAD_OF.format(build="return nn.Linear(shape[0], 1)", loss="1 + 0 * (p - t).mean()"),
+        "a loss that falls as it learns",
+    ),
+    "a head of a part of its weights": (
+        HEAD_OF.format(build="return Half(shape[0], 1)", loss="(p - t).abs().mean()"),
+        "a gradient for every weight; none for network.bias",
+    ),
+    "a head that counts the batch": (
+        HEAD_OF.format(build="return nn.Sequential(nn.Linear(shape[0], 1), Mean())", loss="(p - t).abs().mean()"),
+        "do not depend on the rest of the batch",
+    ),
+    "a head whose score is of no use": (
+        HEAD_OF.format(build="return nn.Linear(shape[0], 1)", loss="(p - t).abs().mean()").replace("'e': ", "'f': "),
+        r"score returned \['f'\]: expected \['e'\]",
+    ),
     "a format of everything": (
         "@extend.data_format('bad', files='any')\nclass Bad:\n    @staticmethod\n"
         "    def detect(folder): return {'train': [folder]}\n    @staticmethod\n    def read(*_): return []\n",

@@ -49,12 +49,26 @@ def add_metric(
 
 
 def add_plugin_metrics() -> None:
-    """Add the metrics of loaded plugins; those that are there already stay."""
+    """Add the metrics of loaded plugins, and the scores of their heads; those that are there already stay.
+
+    Raises:
+        DriveRLError: a head's score has the name of another metric.
+    """
     for name, extension in registered("metric").items():
         about: MetricAbout = extension.about
         if about.of != "episodes" and name not in METRICS:
             value = partial(metric_value, extension)
             METRICS[name] = Metric(about.of, about.label, about.unit, about.better, value)
+    for head, extension in registered("head").items():
+        for score, better in extension.about.items():
+            _add_score(head, score, better, f"{extension.plugin}: head {head}: score {score}")
+
+
+def _add_score(head: str, score: str, better: int, what: str) -> None:
+    name, label = f"{head}_{score}", f"{head}: {score}".replace("_", " ")
+    if name in METRICS and METRICS[name].label != label:
+        raise DriveRLError(f"{what}: the benchmark has a metric {name} already; fix: another name")
+    METRICS[name] = Metric("accuracy", label, "", better, lambda it: it.heads.get(head, {}).get(score))
 
 
 def predictors() -> list[str]:

@@ -10,8 +10,8 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 from drive_rl.benchmark.closed_loop import Drive
 from drive_rl.perception.data.samples import Samples
-from drive_rl.perception.evaluation.lane_benchmarks import Truths
 from drive_rl.perception.evaluation.robustness import Progress
+from drive_rl.perception.heads.lane_benchmarks import Truths
 from drive_rl.perception.models.load import Trained
 
 R = TypeVar("R")

@@ -22,7 +22,7 @@ from drive_rl.config.shelf import nearest
 from drive_rl.errors import DriveRLError
 from drive_rl.plain_files import read_plain
 
-Kind = Literal["encoder", "reward_term", "metric", "driver", "data_format"]
+Kind = Literal["encoder", "reward_term", "metric", "driver", "data_format", "head"]
 GROUP = "drive_rl"
 """The entry-point group in which a package names its plugin modules."""
 

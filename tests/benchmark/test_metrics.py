@@ -8,8 +8,8 @@ from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.parts.closed_loop import ClosedLoop
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.evaluation.accuracy import Accuracy
-from drive_rl.perception.evaluation.head_metrics import LaneScores
 from drive_rl.perception.evaluation.latency import Latency, RuntimeLatency
+from drive_rl.perception.heads.measures import LaneScores
 
 NAN = float("nan")
 DRIVEN = Driven(0.9, 0.95, 1.0, 0.3, 0.5)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from drive_rl.benchmark.part import BATCH, Metric, Number, Part, Subject
 from drive_rl.perception.evaluation.accuracy import Accuracy, evaluate_accuracy
-from drive_rl.perception.evaluation.head_metrics import LaneScores, LinesScores, SceneScores, SegmentationResult
+from drive_rl.perception.heads.measures import LaneScores, LinesScores, SceneScores, SegmentationResult
 
 NAME = "accuracy"
 
@@ -20,8 +20,7 @@ class AccuracySetting:
 def measure(subject: Subject, setting: AccuracySetting) -> Accuracy:
     """Score a model's predictions for pictures."""
     samples, truths = subject.pictures(setting.pictures)
-    tiers = tuple(sorted(subject.trained.spec.world.road.tiers))
-    return evaluate_accuracy(subject.trained.model, samples, BATCH, truths, tiers)
+    return evaluate_accuracy(subject.trained.model, samples, BATCH, truths)
 
 
 def _lane(

@@ -1,20 +1,18 @@
 """Robustness: how much of a score is left on corrupted and on attacked pictures."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from drive_rl.benchmark.part import BATCH, Metric, Number, Part, Subject
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.samples import Samples, labels_known
+from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.evaluation.attacks import Loss
 from drive_rl.perception.evaluation.corruptions import CORRUPTIONS, SEVERITIES
-from drive_rl.perception.evaluation.head_metrics import SegmentationMeasure
 from drive_rl.perception.evaluation.robustness import (
     AttackScores,
     AttackSetting,
@@ -23,8 +21,9 @@ from drive_rl.perception.evaluation.robustness import (
     measure_attacks,
     measure_corruptions,
 )
+from drive_rl.perception.heads.head import Labels
+from drive_rl.perception.heads.measures import SegmentationMeasure
 from drive_rl.perception.models.load import Trained
-from drive_rl.perception.training.losses import Labels, label_losses
 
 NAME = "robustness"
 OFFSET_WITHIN_M, HEADING_WITHIN_RAD = 0.2, 0.035
@@ -75,8 +74,8 @@ def measure(subject: Subject, setting: RobustnessSetting) -> Robustness:
         DriveRLError: the model has neither a segmentation nor a lane head, or the pictures have no such label.
     """
     samples = subject.pictures(setting.pictures).samples
-    known, heads = labels_known(samples), subject.trained.spec.model.heads
-    names = [name for name, score in _SCORES.items() if score.head in heads and known[score.head]]
+    known = {name for name, head in subject.trained.model.heads.items() if head.known(samples)}
+    names = [name for name, score in _SCORES.items() if score.head in known]
     if not names:
         raise DriveRLError(
             "robustness needs masks or the lane state, which the model does not predict or the labels do not hold"
@@ -98,7 +97,8 @@ def _measure(
 
     def loss_of(part: slice) -> Loss:
         labels = Labels(samples.take(part), torch.device("cpu"))
-        return lambda outputs: _loss(outputs, labels, score.loss)
+        head = trained.model.heads[score.head]
+        return lambda outputs: head.losses(dict(outputs), labels, "l1")[score.loss]
 
     corrupted = measure_corruptions(
         score_of,
@@ -123,11 +123,6 @@ def _measure(
 def _from(progress: Progress, before: int, total: int) -> Progress:
     """Return the progress of one of several measurements."""
     return lambda done, _, what: progress(before + done, total, what)
-
-
-def _loss(outputs: Mapping[str, Tensor], labels: Labels, name: str) -> Tensor:
-    heads = ("lane", "lane_std") if name == "lane" else (name,)
-    return label_losses({head: outputs[head] for head in heads}, labels)[name]
 
 
 def _ego_lane_iou(trained: Trained, images: NDArray[Any], samples: Samples) -> float:

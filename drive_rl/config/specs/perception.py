@@ -16,14 +16,19 @@ from drive_rl.config.specs.world import WorldSpec
 DATA_FORMATS = ("ours", "tusimple", "culane", "coco")
 reserve("data_format", DATA_FORMATS)
 
-Head = Literal["lane", "segmentation", "lines", "scene"]
+HEADS = ("lane", "segmentation", "lines", "scene")
+"""Ours, in the order in which their losses are added up."""
+_OUTPUTS = ("lane_std", "classes", "lines_std", "lines_there", "line_places", "tier", "weather")
+reserve("head", (*HEADS, *_OUTPUTS, "lane_of_lines", "loss"))  # a head's name is its prediction's and its loss's, too
 
 
 class ModelSpec(Spec):
     """A perception model: an image encoder, and heads on top of it."""
 
     encoder: EncoderSpec = Field(default=EncoderSpec(), description="The image encoder.")
-    heads: tuple[Head, ...] = Field(default=("lane",), min_length=1, description="What the model predicts.")
+    heads: Annotated[tuple[str, ...], Extends("head")] = Field(
+        default=("lane",), min_length=1, description=f"What the model predicts: {', '.join(HEADS)}, or plugins' heads."
+    )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="Dropout before lane and scene heads."
     )
@@ -32,7 +37,10 @@ class ModelSpec(Spec):
     )
 
     @model_validator(mode="after")
-    def _each_head_once(self) -> Self:
+    def _known_heads(self) -> Self:
+        for name in self.heads:
+            if name not in HEADS and find("head", name) is None:
+                raise ValueError(f"heads = {list(self.heads)}: {name!r}: {unknown('head', name, HEADS)}")
         if len(set(self.heads)) < len(self.heads):
             raise ValueError(f"heads = {list(self.heads)}: one is listed twice; fix: list each once")
         return self

@@ -17,7 +17,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.decode import decode
 from drive_rl.perception.data.formats.detect import DataFolder, spread, why
 from drive_rl.perception.data.records import BadRecord, LaneTruth, Part, Record, Skipped
-from drive_rl.perception.data.samples import Samples, labels_known
+from drive_rl.perception.data.samples import Samples
 
 _DECODERS = 2
 
@@ -111,7 +111,7 @@ class FolderSamples:
         pictures to learn from, the share `data.labelled` is used, spread evenly.
 
         Raises:
-            DriveRLError: no data set, nothing usable in it, or none of the labels that a head learns from.
+            DriveRLError: no data set, or nothing usable in it.
         """
         assert spec.data.folder is not None, "the recipe renders its pictures"
         folder = DataFolder.open(Path(spec.data.folder), spec.data.format)
@@ -122,7 +122,6 @@ class FolderSamples:
             f" {len(val)} to validate on ({own})"
         )
         validation = decoded(folder, "val", val, spec.world, spec.fit.val_samples)
-        _check_labels(spec, validation.samples)
         for line in folder.skipped.report():
             echo(line)
         train = spread(train, max(1, round(len(train) * spec.data.labelled)))
@@ -168,15 +167,3 @@ class FolderSamples:
             except BadRecord as error:
                 self._skipped.add(record.where, error)
         raise DriveRLError(f"none of {len(self._records)} pictures can be used: {'; '.join(self._skipped.report(3))}")
-
-
-def _check_labels(spec: PerceptionSpec, samples: Samples) -> None:
-    """Refuse heads that the data set has no labels for."""
-    known = labels_known(samples)
-    missing = [head for head in spec.model.heads if not known[head]] if spec.fit.task == "labels" else []
-    if missing:
-        labelled = ", ".join(head for head, is_known in known.items() if is_known)
-        raise DriveRLError(
-            f"{spec.data.folder}: model.heads = {list(spec.model.heads)}: the data set has no labels for"
-            f" {', '.join(missing)}; fix: {f'heads among {labelled}' if labelled else 'another data set'}"
-        )

@@ -80,13 +80,3 @@ class Samples:
 def anchor_rows(height: int) -> NDArray[np.float64]:
     """Return the anchor rows [px] of a picture, (ROWS,), top to bottom: below any horizon of a car's camera."""
     return np.linspace(_HIGHEST_ROW * height, height - 0.5, ROWS)
-
-
-def labels_known(samples: Samples) -> dict[str, bool]:
-    """Return for each head whether any picture has a label that it learns from."""
-    return {
-        "lane": bool(np.isfinite(samples.lane).any()),
-        "segmentation": bool((samples.classes != UNKNOWN_CLASS).any()),
-        "lines": bool(samples.lined.any()),
-        "scene": bool((samples.scene != UNKNOWN_SCENE).any()),
-    }

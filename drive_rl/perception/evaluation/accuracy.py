@@ -3,29 +3,17 @@
 It knows models and labelled pictures. It knows nothing of where either came from, nor of tables or pages.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.samples import Samples, labels_known
-from drive_rl.perception.evaluation.head_metrics import (
-    LaneMeasure,
-    LaneScores,
-    LinesMeasure,
-    LinesScores,
-    Measure,
-    Ratios,
-    SceneMeasure,
-    SceneScores,
-    SegmentationMeasure,
-    SegmentationResult,
-    scene_measures,
-)
-from drive_rl.perception.evaluation.lane_benchmarks import Truths, lane_scores
+from drive_rl.perception.data.samples import Samples
+from drive_rl.perception.heads.head import Measure, Ratios
+from drive_rl.perception.heads.lane_benchmarks import Truths, lane_scores
+from drive_rl.perception.heads.measures import LaneScores, LinesMeasure, LinesScores, SceneScores, SegmentationResult
 from drive_rl.perception.models.perception_model import PerceptionModel
 
 
@@ -47,22 +35,12 @@ class Accuracy:
     lines: LinesScores | None = None
     tier: SceneScores | None = None
     weather: SceneScores | None = None
+    heads: dict[str, dict[str, float | None]] = field(default_factory=dict)  # of plugins, by name: their own scores
     by_road: RoadCounts | None = None  # None in files: it serves intervals alone
 
 
-@dataclass(frozen=True)
-class _Measures:
-    """A measure for each head that some label can score; the fields are those of `Accuracy`."""
-
-    lane: LaneMeasure | None = None
-    segmentation: SegmentationMeasure | None = None
-    lines: LinesMeasure | None = None
-    tier: SceneMeasure | None = None
-    weather: SceneMeasure | None = None
-
-    def used(self) -> list[Measure]:
-        every = (self.lane, self.segmentation, self.lines, self.tier, self.weather)
-        return [measure for measure in every if measure is not None]
+OURS = ("lane", "segmentation", "lines", "tier", "weather")
+"""The results of our own heads: fields of `Accuracy`."""
 
 
 def evaluate_accuracy(
@@ -70,7 +48,6 @@ def evaluate_accuracy(
     samples: Samples,
     batch: int = 32,
     truths: Truths | None = None,
-    tiers: tuple[str, ...] = (),
 ) -> Accuracy:
     """Score what `model`, in evaluation mode, predicts for `samples`.
 
@@ -79,22 +56,21 @@ def evaluate_accuracy(
         samples: N pictures of the model's shape.
         batch: Pictures at a time.
         truths: Each picture's lanes as its data set has them, for the lane benchmarks (`lane_benchmarks.lane_scores`).
-        tiers: Names of the road tiers that the scene head distinguishes.
 
     Raises:
-        DriveRLError: no pictures, or of another shape than the model's.
+        DriveRLError: no pictures, or of another shape than the model's; or a plugin's head breaks its contract.
     """
     _check(model, samples)
-    measures = _measures(model, samples, tiers)
-    _count(model, samples, batch, measures.used())
+    measures = _measures(model, samples)
+    _count(model, samples, batch, list(measures.values()))
+    scores = {name: measure.scores() for name, measure in measures.items()}
+    if isinstance(lines := measures.get("lines"), LinesMeasure):
+        scores["lines"] = _lines_scores(lines, samples, truths)
     return Accuracy(
         pictures=len(samples),
-        by_road=_by_road(measures.used(), samples.seeds),
-        lane=None if measures.lane is None else measures.lane.scores(),
-        segmentation=None if measures.segmentation is None else measures.segmentation.scores(),
-        lines=None if measures.lines is None else _lines_scores(measures.lines, samples, truths),
-        tier=None if measures.tier is None else measures.tier.scores(),
-        weather=None if measures.weather is None else measures.weather.scores(),
+        heads={name: scores[name] for name in scores if name not in OURS},
+        by_road=_by_road(list(measures.values()), samples.seeds),
+        **{name: scores[name] for name in OURS if name in scores},
     )
 
 
@@ -116,19 +92,10 @@ def _lines_scores(measure: LinesMeasure, samples: Samples, truths: Truths | None
     return replace(measure.scores(), tusimple=benchmarks.tusimple, culane=benchmarks.culane)
 
 
-def _measures(model: PerceptionModel, samples: Samples, tiers: tuple[str, ...]) -> _Measures:
-    known = labels_known(samples)
-    scored = {head for head in model.spec.heads if known[head]}
-    scene: Mapping[str, SceneMeasure] = {}
-    if "scene" in scored and model.scene_head is not None:
-        count = model.scene_head.tier.out_features
-        scene = scene_measures(tiers or tuple(f"tier {i}" for i in range(count)))
-    return _Measures(
-        lane=LaneMeasure() if "lane" in scored else None,
-        segmentation=SegmentationMeasure() if "segmentation" in scored else None,
-        lines=LinesMeasure() if "lines" in scored else None,
-        **scene,
-    )
+def _measures(model: PerceptionModel, samples: Samples) -> dict[str, Measure]:
+    """Return a measure of each result that a label can score."""
+    scored = [head for head in model.heads.values() if head.known(samples)]
+    return {name: measure for head in scored for name, measure in head.measures().items()}
 
 
 def _check(model: PerceptionModel, samples: Samples) -> None:

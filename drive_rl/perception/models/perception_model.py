@@ -9,8 +9,12 @@ from torch import Tensor, nn
 
 from drive_rl.config.specs.perception import ModelSpec, PerceptionSpec
 from drive_rl.config.specs.world import WorldSpec
+from drive_rl.perception.heads.head import Parts, Predictions
+from drive_rl.perception.heads.networks import LaneHead, LaneOfLines
+from drive_rl.perception.heads.ours import HEADS
+from drive_rl.perception.heads.registry import heads_of
+from drive_rl.perception.models.decoder import Decoder
 from drive_rl.perception.models.encoders import Encoder
-from drive_rl.perception.models.heads import HEADS, Decoder, Head, LaneHead, LaneOfLines, Parts, Predictions, SceneHead
 
 
 class PerceptionModel(nn.Module):
@@ -21,7 +25,7 @@ class PerceptionModel(nn.Module):
         world: Whose pictures it takes: its camera, its lanes, its tiers of roads.
 
     Raises:
-        DriveRLError: the pictures are too small for the encoder.
+        DriveRLError: the pictures are too small for the encoder, or a plugin's head cannot be used.
     """
 
     def __init__(self, spec: ModelSpec, world: WorldSpec) -> None:
@@ -31,25 +35,23 @@ class PerceptionModel(nn.Module):
         self.shape = camera.planes * camera.frame_stack, camera.height_px, camera.width_px
         self.encoder = Encoder(spec.encoder, self.shape, camera.frame_stack)
         self.dropout = nn.Dropout(spec.dropout)
-        self.decoder = Decoder(self.encoder, self.shape) if {"segmentation", "lines"} & set(spec.heads) else None
-        parts = Parts(spec, world, self.shape, self.decoder)
-        for name in self.heads:
-            self.add_module(name, HEADS[name](parts))
-
-    @property
-    def heads(self) -> list[str]:
-        """The names of its heads, in the order in which they run."""
-        return [name for name in HEADS if name in self.spec.heads]
+        self.heads = heads_of(spec.heads, world)
+        """By name, in the order in which they run."""
+        reads_map = any(head.reads == "map" for head in self.heads.values())
+        self.decoder = Decoder(self.encoder, self.shape) if reads_map else None
+        parts = Parts(self.shape, spec.encoder.features, self.decoder.shape if self.decoder is not None else None)
+        self._networks = {name: name if name in HEADS else f"plugin_{name}" for name in self.heads}
+        for name, head in self.heads.items():
+            self.add_module(self._networks[name], head.network(parts))
 
     @property
     def lane_head(self) -> LaneHead | LaneOfLines | None:
-        """The lane head, if it has one."""
+        """The network of the lane head, if it has one."""
         return cast("LaneHead | LaneOfLines | None", self._modules.get("lane"))
 
-    @property
-    def scene_head(self) -> SceneHead | None:
-        """The scene head, if it has one."""
-        return cast("SceneHead | None", self._modules.get("scene"))
+    def network(self, head: str) -> nn.Module:
+        """Return the network of one of its heads."""
+        return cast(nn.Module, self._modules[self._networks[head]])
 
     def forward(self, images: Tensor) -> Predictions:
         """Return what is on the pictures."""
@@ -58,9 +60,8 @@ class PerceptionModel(nn.Module):
         inputs: dict[str, Tensor | Predictions] = {"features": self.dropout(features), "predictions": predictions}
         if self.decoder is not None:
             inputs["map"] = self.decoder(maps)
-        for name in self.heads:
-            head = cast(Head, self._modules[name])
-            predictions |= head(inputs[head.reads])
+        for name, head in self.heads.items():
+            predictions |= self.network(name)(inputs[head.reads])
         return predictions
 
 

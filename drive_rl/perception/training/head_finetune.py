@@ -12,9 +12,10 @@ from torch import Tensor
 
 from drive_rl.config.specs.perception import FitSpec
 from drive_rl.perception.data.samples import Samples
-from drive_rl.perception.models.heads import LaneOfLines, Predictions
+from drive_rl.perception.heads.head import Predictions
+from drive_rl.perception.heads.losses import lane_losses
+from drive_rl.perception.heads.networks import LaneOfLines
 from drive_rl.perception.models.perception_model import PerceptionModel
-from drive_rl.perception.training.losses import lane_losses
 
 _BATCH, _EPOCHS, _LEARNING_RATE = 256, 60, 4e-3
 _READ = ("lines", "lines_std", "lines_there")

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from drive_rl.config.specs.perception import FitSpec
 from drive_rl.perception.data.augment import augmented, make_augmentation
 from drive_rl.perception.data.samples import Samples
-from drive_rl.perception.models.heads import LaneOfLines, Predictions
+from drive_rl.perception.heads.head import Labels, Predictions
+from drive_rl.perception.heads.losses import lane_losses
+from drive_rl.perception.heads.networks import LaneOfLines
+from drive_rl.perception.heads.registry import in_order_of_losses
 from drive_rl.perception.models.perception_model import PerceptionModel
-from drive_rl.perception.training.losses import Labels, label_losses, lane_losses
 
 _LINE_NOISE = 0.003  # columns / width
 _LINE_DROP = 0.15  # chance that an anchor is hidden
@@ -47,11 +49,13 @@ class FromLabels:
     def losses(
         self, model: PerceptionModel, images: Tensor, samples: Samples, training: bool
     ) -> tuple[Losses, Predictions]:
-        """Return a loss for each head, and the heads' predictions."""
+        """Return the losses of each head, and the heads' predictions."""
         if training and self._augmentation is not None:
             images = augmented(self._augmentation, images)
         labels, predictions = Labels(samples, images.device), model(images)
-        losses = label_losses(predictions, labels, self._fit.lane_loss)
+        losses = Losses()
+        for name in in_order_of_losses(model.spec.heads):
+            losses |= model.heads[name].losses(predictions, labels, self._fit.lane_loss)
         head = model.lane_head
         if training and isinstance(head, LaneOfLines) and samples.lined.all():
             # a head that reads lines learns from true ones, too: predicted ones are wrong at first

@@ -19,14 +19,15 @@ from drive_rl.config.reader import dump, read_perception
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import Samples
-from drive_rl.perception.models.heads import LaneOfLines
+from drive_rl.perception.heads.networks import LaneOfLines
+from drive_rl.perception.heads.plugin_head import PluginHead
 from drive_rl.perception.models.load import init_encoder
 from drive_rl.perception.models.perception_model import PerceptionModel, build_perception
 from drive_rl.perception.training.batches import Batches, load_batches
 from drive_rl.perception.training.head_finetune import finetune_head
 from drive_rl.perception.training.objectives import Objective, make_objective, total
 from drive_rl.perception.training.optimizer import learning_rate, make_optimizer
-from drive_rl.perception.training.validation import ValidationHistory
+from drive_rl.perception.training.validation import ValidationHistory, validate
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.storage.atomic import read_json, write_directory, write_json, write_text
 from drive_rl.run.storage.manifest import FIX, Count, verify_model, write_manifest
@@ -82,8 +83,19 @@ class Session:
         model.to(device).to(memory_format=_LAYOUT)  # pyright: ignore[reportCallIssue] - missing in its stub
         objective.extra.to(device)
         learned = [p for part in (model, objective.extra) for p in part.parameters() if p.requires_grad]
-        batches, val = load_batches(spec, echo)
-        return cls(spec, device, model, objective, make_optimizer(spec.fit, learned), batches, val, FitState())
+        batches, val = load_batches(spec, model.heads if spec.fit.task == "labels" else {}, echo)
+        session = cls(spec, device, model, objective, make_optimizer(spec.fit, learned), batches, val, FitState())
+        session._try_plugins()
+        return session
+
+    def _try_plugins(self) -> None:
+        """Validate on two pictures before anything is written: a plugin's head that breaks its contract fails here."""
+        if any(isinstance(head, PluginHead) for head in self.model.heads.values()):
+            try:
+                validate(self.model, self.objective, self.val.take(slice(0, 2)), 0)
+            except DriveRLError:
+                self.batches.close()
+                raise
 
     @property
     def total_batches(self) -> int:

@@ -12,7 +12,8 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import LANE_FIELDS, UNKNOWN_CLASS, Samples
-from drive_rl.perception.models.heads import Predictions
+from drive_rl.perception.heads.head import Predictions
+from drive_rl.perception.heads.plugin_head import PluginHead, PluginMeasure
 from drive_rl.perception.models.perception_model import PerceptionModel
 from drive_rl.perception.training.objectives import Losses, Objective, total
 from drive_rl.run.storage.manifest import Count
@@ -73,6 +74,7 @@ class _Sums:
     """Sums over the validation pictures."""
 
     total: int
+    plugins: dict[str, PluginMeasure]  # of heads
     losses: dict[str, float] = field(default_factory=dict)
     lane_errors: list[NDArray[np.float32]] = field(default_factory=list)
     inter: int = 0
@@ -84,6 +86,9 @@ class _Sums:
             self.losses[name] = self.losses.get(name, 0.0) + float(value) * len(part) / self.total
         if "lane" in predictions:
             self.lane_errors.append(predictions["lane"].cpu().numpy() - part.lane)
+        arrays = {name: predictions[name].float().cpu().numpy() for name in self.plugins if name in predictions}
+        for name in arrays:
+            self.plugins[name].add(arrays, part)
         if "classes" in predictions:
             ego_lane = predictions["classes"].argmax(1).cpu().numpy() == EGO_LANE
             true, known = part.classes == EGO_LANE, part.classes != UNKNOWN_CLASS
@@ -91,7 +96,7 @@ class _Sums:
             self.union += int(((ego_lane | true) & known).sum())
 
     def scores(self) -> dict[str, float]:
-        """Return the losses, and for people errors of the lane and the ego lane's IoU."""
+        """Return the losses, and for people errors of the lane, the ego lane's IoU, and scores of plugins' heads."""
         losses = dict(self.losses)
         scores = {"loss": losses.pop("loss")}
         scores |= {} if len(losses) == 1 else {f"{name}_loss": value for name, value in losses.items()}
@@ -100,11 +105,13 @@ class _Sums:
             scores |= {f"{name}_mae": float(value) for name, value in zip(LANE_FIELDS[:3], errors[:3], strict=True)}
         if self.union:
             scores["ego_lane_iou"] = self.inter / self.union
+        for head, measure in self.plugins.items():
+            scores |= {f"{head}_{name}": value for name, value in measure.scores().items() if value is not None}
         return scores
 
 
 def validate(model: PerceptionModel, objective: Objective, val: Samples, samples: int) -> Validation:
-    """Return a model's losses on held-out pictures, and for people errors of the lane and the ego lane's IoU.
+    """Return a model's losses on held-out pictures, and for people some of its scores.
 
     Args:
         model: The model; it is left in evaluation mode.
@@ -113,11 +120,12 @@ def validate(model: PerceptionModel, objective: Objective, val: Samples, samples
         samples: Pictures that it has learned from.
 
     Raises:
-        DriveRLError: its loss is not a number.
+        DriveRLError: its loss is not a number, or a plugin's head breaks its contract.
     """
     device = next(model.parameters()).device
     model.eval()
-    sums = _Sums(len(val))
+    plugins = {name: PluginMeasure(head) for name, head in model.heads.items() if isinstance(head, PluginHead)}
+    sums = _Sums(len(val), plugins)
     with torch.no_grad():
         for first in range(0, len(val), _BATCH):
             part = val.take(slice(first, first + _BATCH))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from drive_rl.perception.data.augment import augmented, make_augmentation
 from drive_rl.perception.data.samples import Samples
-from drive_rl.perception.models.heads import Predictions
+from drive_rl.perception.heads.head import Predictions
 from drive_rl.perception.models.perception_model import PerceptionModel
 
 _WIDTH = 512

@@ -9,6 +9,8 @@ from small_sets import cars, rendered, write
 from drive_rl.config.specs.perception import DataSpec, FitSpec, ModelSpec, PerceptionSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.folder_dataset import FolderSamples
+from drive_rl.perception.heads.registry import heads_of
+from drive_rl.perception.training.batches import load_batches
 from drive_rl.perception.training.trainer import fit
 
 WORLD = cars()
@@ -73,12 +75,16 @@ def test_nothing_to_learn_from(folder):
     batches.close()
 
 
+def load(spec):
+    return load_batches(spec, heads_of(spec.model.heads, WORLD), lambda line: None)
+
+
 def test_heads_without_labels_are_refused(folder, tmp_path):
     (tmp_path / "lanes.json").write_text((folder / "train/lanes.json").read_text())
     (tmp_path / "images").symlink_to(folder / "train/images")
     with pytest.raises(DriveRLError, match="has no labels for lane, scene; fix: heads among lines"):
-        FolderSamples.of(recipe(tmp_path, ("lane", "lines", "scene")))
-    batches, val = FolderSamples.of(recipe(tmp_path, ("lines",)))
+        load(recipe(tmp_path, ("lane", "lines", "scene")))
+    batches, val = load(recipe(tmp_path, ("lines",)))
     batches.close()
     assert len(val) == 1
 

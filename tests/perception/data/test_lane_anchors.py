@@ -1,6 +1,6 @@
 """Lanes of data sets as columns at anchor rows, and what a model predicts of them, back in the data set's form.
 
-Covers lane_anchors and evaluation.predicted_lanes.
+Covers lane_anchors and heads.predicted_lanes.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from drive_rl.perception.data.formats.coco_masks import area_of, filled, paint
 from drive_rl.perception.data.lane_anchors import line_columns
 from drive_rl.perception.data.records import LaneTruth
 from drive_rl.perception.data.samples import anchor_rows
-from drive_rl.perception.evaluation.predicted_lanes import predicted_columns, predicted_points
+from drive_rl.perception.heads.predicted_lanes import predicted_columns, predicted_points
 from drive_rl.perception.scores.culane import LaneCounts, count_lanes
 from drive_rl.perception.scores.tusimple import mean_score, score_picture
 from drive_rl.sim.sensors.lane_labels import lane_polylines

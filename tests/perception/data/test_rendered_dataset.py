@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from drive_rl.config.reader import load_world
-from drive_rl.config.specs.perception import DataSpec
+from drive_rl.config.specs.perception import HEADS, DataSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import RenderedSamples, along_road, held_out
-from drive_rl.perception.data.samples import LANE_FIELDS, LINES, Samples, anchor_rows, labels_known
+from drive_rl.perception.data.samples import LANE_FIELDS, LINES, Samples, anchor_rows
 from drive_rl.perception.data.weather import weather
+from drive_rl.perception.heads.registry import heads_of
 from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.sensors.renderer import LINE
 from drive_rl.sim.task.outcome import STATE_FIELDS
@@ -136,5 +137,6 @@ def test_each_weather_looks_different_and_clear_changes_nothing() -> None:
 
 def test_what_labels_are_known() -> None:
     samples = held_out(WORLD, DataSpec(), "val", 1)
-    assert set(labels_known(samples).values()) == {True}
-    assert set(labels_known(Samples.unlabelled(samples.images)).values()) == {False}
+    for head in heads_of(HEADS, WORLD).values():
+        assert head.known(samples)
+        assert not head.known(Samples.unlabelled(samples.images))

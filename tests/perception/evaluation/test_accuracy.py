@@ -1,10 +1,9 @@
 """Accuracy: scores by hand, against torchmetrics, and by the rules of the lane benchmarks.
 
-Covers accuracy, head_metrics, lane_benchmarks and run.storage.json_values.
+Covers accuracy, heads.measures, heads.lane_benchmarks and run.storage.json_values.
 """
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,19 @@ import torch
 import torchmetrics.functional.classification as theirs
 from torch import Tensor, nn
 
+from drive_rl.config.reader import load_world
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.records import LaneTruth
 from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Samples
 from drive_rl.perception.evaluation.accuracy import evaluate_accuracy
-from drive_rl.perception.evaluation.head_metrics import LinesScores
-from drive_rl.perception.evaluation.lane_benchmarks import CULaneResult, TuSimpleResult, lane_scores
+from drive_rl.perception.heads.lane_benchmarks import CULaneResult, TuSimpleResult, lane_scores
+from drive_rl.perception.heads.measures import LinesScores
+from drive_rl.perception.heads.registry import heads_of
 from drive_rl.run.storage.json_values import plain
 from drive_rl.stats import pooled
 
 COUNT, HEIGHT, WIDTH, TIERS = 6, 20, 40, 3
+WORLD = load_world("lane_follow")
 RNG = np.random.default_rng(0)
 
 
@@ -33,8 +35,7 @@ class Fixed(nn.Module):
 
     def __init__(self, outputs: dict[str, np.ndarray], heads: tuple[str, ...]) -> None:
         super().__init__()
-        self.spec = SimpleNamespace(heads=heads)
-        self.scene_head = SimpleNamespace(tier=SimpleNamespace(out_features=TIERS))
+        self.heads = heads_of(heads, WORLD)
         self.outputs = nn.ParameterDict({name: torch.tensor(value) for name, value in outputs.items()})
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -152,7 +153,8 @@ def test_only_heads_with_labels_are_scored():
     unknown.lane[:3] = TRUTH.lane[:3]
     model = Fixed(PREDICTED, ("lane", "segmentation"))
     found = plain(evaluate_accuracy(model, unknown))  # pyright: ignore[reportArgumentType]
-    assert set(found) == {"pictures", "lane", "by_road"}
+    assert set(found) == {"pictures", "lane", "heads", "by_road"}
+    assert not found["heads"]
     assert found["lane"]["offset_m"]["n"] == 3
 
 

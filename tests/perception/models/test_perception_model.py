@@ -1,10 +1,9 @@
 """The networks: shapes, the outputs of each head, and the curves through lines. Encoders and heads included.
 
-Covers perception_model, heads, encoders, lane_fit and training.losses; load and export: tests/drivers/test_modular.py.
+Covers perception_model, decoder, encoders and the room heads; load and export: tests/drivers/test_modular.py.
 """
 
 import math
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,24 +11,30 @@ import small_recipes
 import torch
 
 from drive_rl.config.reader import load_world
+from drive_rl.config.specs import perception
 from drive_rl.config.specs.driver import ENCODERS
-from drive_rl.config.specs.perception import DataSpec, Head
+from drive_rl.config.specs.perception import DataSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import along_road, held_out
-from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Samples, labels_known
+from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Samples
+from drive_rl.perception.heads.head import Labels, Predictions
+from drive_rl.perception.heads.lane_fit import RoadFit
+from drive_rl.perception.heads.ours import HEADS
+from drive_rl.perception.heads.registry import heads_of
 from drive_rl.perception.models import encoders
-from drive_rl.perception.models.heads import HEADS
-from drive_rl.perception.models.lane_fit import RoadFit
 from drive_rl.perception.models.perception_model import build_perception
-from drive_rl.perception.training.losses import LOSSES, Labels, label_losses
 
-NO_PICTURE = np.zeros((1, 3, 8, 8), np.uint8)
 ALL = "model.heads=[lane, segmentation, lines, scene]"
 
 
 def test_registries_and_specs_name_the_same() -> None:
     assert tuple(encoders.ENCODERS) == ENCODERS
-    assert set(HEADS) == set(LOSSES) == set(get_args(Head)) == set(labels_known(Samples.unlabelled(NO_PICTURE)))
+    assert set(HEADS) == set(perception.HEADS)
+
+
+def all_losses(predictions: Predictions, labels: Labels) -> dict[str, torch.Tensor]:
+    heads = heads_of(perception.HEADS, small_recipes.recipe().world)
+    return {name: loss for head in heads.values() for name, loss in head.losses(predictions, labels, "l1").items()}
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
@@ -133,7 +138,7 @@ def test_losses_by_hand() -> None:
         "tier": torch.zeros(2, 3),
         "weather": torch.zeros(2, 4),
     }
-    losses = {name: float(value) for name, value in label_losses(predictions, labels).items()}
+    losses = {name: float(value) for name, value in all_losses(predictions, labels).items()}
     assert losses["lane"] == pytest.approx(1 / 6, rel=1e-5)
     assert losses["lane_std"] == pytest.approx(0.5 / 6, rel=1e-5)
     assert losses["classes"] == pytest.approx(math.log(5), rel=1e-5)
@@ -144,7 +149,7 @@ def test_losses_by_hand() -> None:
 def test_unknown_labels_add_no_loss() -> None:
     samples = Samples.unlabelled(np.zeros((2, 3, 40, 64), np.uint8))
     model = build_perception(small_recipes.recipe(ALL))
-    losses = label_losses(model(torch.as_tensor(samples.images)), Labels(samples, torch.device("cpu")))
+    losses = all_losses(model(torch.as_tensor(samples.images)), Labels(samples, torch.device("cpu")))
     assert [loss.item() for loss in losses.values()] == [0.0] * len(losses)
 
 

@@ -14,7 +14,7 @@ from small_sets import cars, write
 from benchmarks.mutations import mutate_data_folder
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.folder_dataset import read_folder
-from drive_rl.perception.evaluation.lane_benchmarks import lane_scores
+from drive_rl.perception.heads.lane_benchmarks import lane_scores
 
 WORLD = cars(frame_stack=2)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drive_rl.perception.data.records import Floats, LaneTruth
 from drive_rl.perception.data.samples import Samples
-from drive_rl.perception.evaluation.predicted_lanes import predicted_columns, predicted_points
+from drive_rl.perception.heads.predicted_lanes import predicted_columns, predicted_points
 from drive_rl.perception.scores.culane import FARTHEST_PX, LaneCounts, count_lanes
 from drive_rl.perception.scores.tusimple import TuSimpleScore, mean_score, score_picture
 

@@ -5,15 +5,15 @@ of sums, and its interval comes from resampling the pictures. It knows outputs a
 no file and no table.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.perception.data.samples import LANE_FIELDS, UNKNOWN_CLASS, UNKNOWN_SCENE, WEATHER, Samples
-from drive_rl.perception.evaluation.lane_benchmarks import CULaneResult, TuSimpleResult
+from drive_rl.perception.data.samples import LANE_FIELDS, UNKNOWN_CLASS, UNKNOWN_SCENE, Samples
+from drive_rl.perception.heads.head import Arrays, Ratios
+from drive_rl.perception.heads.lane_benchmarks import CULaneResult, TuSimpleResult
 from drive_rl.perception.scores.calibration import (
     BINS,
     expected_calibration_error,
@@ -25,23 +25,6 @@ from drive_rl.perception.scores.confusion import ClassScores
 from drive_rl.perception.scores.lane_state import lane_errors
 from drive_rl.perception.scores.segmentation import pixel_confusion, segmentation_scores
 from drive_rl.sim.sensors.renderer import CLASSES, EGO_LANE
-
-Arrays = Mapping[str, NDArray[Any]]
-"""What a model predicts for B pictures: `perception_model.Predictions` as arrays."""
-Ratios = dict[str, NDArray[np.float64]]
-"""Score name -> (P, N, 2): numerator and denominator of each of N pictures; a score is the mean of its P ratios."""
-
-
-class Measure(Protocol):
-    """Counts over the predictions of one head."""
-
-    def add(self, predictions: Arrays, samples: Samples) -> None:
-        """Count a batch of pictures."""
-        ...
-
-    def ratios(self) -> Ratios:
-        """Return the counts of each picture."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -236,11 +219,6 @@ class SceneMeasure:
         each = np.stack(self._each)
         right = np.stack([np.trace(each, axis1=1, axis2=2), each.sum(axis=(1, 2))], axis=1).astype(np.float64)
         return {f"{self._output}_accuracy": right[None]}
-
-
-def scene_measures(tiers: tuple[str, ...]) -> dict[str, SceneMeasure]:
-    """Return a measure of each of the scene head's two outputs."""
-    return {"tier": SceneMeasure("tier", 0, tiers), "weather": SceneMeasure("weather", 1, WEATHER)}
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -20,6 +20,8 @@ import numpy as np
 from drive_rl.config.extensions import Kind, load_file, registered
 from drive_rl.config.reader import load_world
 from drive_rl.config.specs.world import WorldSpec
+from drive_rl.testing.contract import SMALL, ContractError, expect
+from drive_rl.testing.heads import check_head
 
 __all__ = [
     "ContractError",
@@ -27,18 +29,14 @@ __all__ = [
     "check_data_folder",
     "check_driver",
     "check_encoder",
+    "check_head",
     "check_metric",
     "check_plugin",
     "check_reward_term",
 ]
 
-_SMALL = ("road.length_m=60", "task.time_limit_s=4", "camera.width_px=48", "camera.height_px=32")
 _STEPS = 30
 _CARS = 3
-
-
-class ContractError(AssertionError):
-    """An extension does not keep its contract."""
 
 
 def check_plugin(file: Path | str) -> list[str]:
@@ -86,19 +84,19 @@ def check_encoder(name: str) -> None:
     pictures = torch.randint(0, 256, (4, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     encoder, again = make(), make()
     features = encoder(pictures)
-    _expect(tuple(features.shape) == (4, 16), what, f"features (4, 16) of 4 pictures, found {tuple(features.shape)}")
-    _expect(bool(torch.isfinite(features).all()), what, "finite features")
-    _expect(torch.equal(features, encoder(pictures)), what, "the same features of the same pictures (in eval mode)")
-    _expect(torch.equal(features, again(pictures)), what, "the same weights after the same torch.manual_seed")
+    expect(tuple(features.shape) == (4, 16), what, f"features (4, 16) of 4 pictures, found {tuple(features.shape)}")
+    expect(bool(torch.isfinite(features).all()), what, "finite features")
+    expect(torch.equal(features, encoder(pictures)), what, "the same features of the same pictures (in eval mode)")
+    expect(torch.equal(features, again(pictures)), what, "the same weights after the same torch.manual_seed")
     apart = torch.cat([encoder(picture[None]) for picture in pictures])
-    _expect(torch.allclose(features, apart, atol=1e-4), what, "features that do not depend on the rest of the batch")
+    expect(torch.allclose(features, apart, atol=1e-4), what, "features that do not depend on the rest of the batch")
     encoder.train()(pictures).square().sum().backward()
     without = [key for key, weights in encoder.named_parameters() if weights.grad is None]
-    _expect(not without, what, f"a gradient for every weight; none for {', '.join(without)}")
+    expect(not without, what, f"a gradient for every weight; none for {', '.join(without)}")
     for weights in again.parameters():
         weights.data.add_(1.0)
     again.load_state_dict(make().state_dict())
-    _expect(torch.equal(features, again(pictures)), what, "the same features after its state_dict is loaded")
+    expect(torch.equal(features, again(pictures)), what, "the same features after its state_dict is loaded")
 
 
 def check_reward_term(name: str) -> None:
@@ -112,14 +110,14 @@ def check_reward_term(name: str) -> None:
     ours = name not in registered("reward_term", installed=False)
     key = f"reward.{name}=1" if ours else f"reward.extra.{name}=1"
     for combine in ("product", "sum"):
-        world = load_world("lane_follow", (*_SMALL, key, f"reward.combine={combine}"))
+        world = load_world("lane_follow", (*SMALL, key, f"reward.combine={combine}"))
         bullet, batch, again = _bullet_terms(world, name), _batch_terms(world, name), _batch_terms(world, name)
-        _expect(batch == again, what, "the same values of the same drive: a pure function")
+        expect(batch == again, what, "the same values of the same drive: a pure function")
         for engine, values in (("bullet", bullet), ("batch", batch)):
             inside = all(0 <= term <= 1 and 0 <= reward <= 1 for term, reward in values)
-            _expect(inside, what, f"terms and rewards in [0, 1] (engine = {engine})")
+            expect(inside, what, f"terms and rewards in [0, 1] (engine = {engine})")
         first = np.array(bullet[0]), np.array(batch[0])
-        _expect(bool(np.allclose(*first, atol=1e-3)), what, f"the same in every engine, found {first}")
+        expect(bool(np.allclose(*first, atol=1e-3)), what, f"the same in every engine, found {first}")
 
 
 def check_driver(name: str, options: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -134,7 +132,7 @@ def check_driver(name: str, options: Mapping[str, Any] = MappingProxyType({})) -
     from drive_rl.sim.engines.batch import Batch
     from drive_rl.sim.task.spaces import action_space
 
-    what, world = f"driver {name}", load_world("lane_follow", _SMALL)
+    what, world = f"driver {name}", load_world("lane_follow", SMALL)
     driver, again = _driver(name, options, world), _driver(name, options, world)
     batch, rows = Batch(world, _CARS, driver.observation), list(range(_CARS))
     batch.begin(rows, rows)
@@ -142,17 +140,17 @@ def check_driver(name: str, options: Mapping[str, Any] = MappingProxyType({})) -
     for each in (driver, again):
         begin_episodes(each, rows)
     actions = np.asarray(driver.act(seen))
-    _expect(all(space.contains(row) for row in actions.astype(space.dtype)), what, f"actions in {space}")
-    _expect(np.array_equal(actions, again.act(seen)), what, "the same actions for the same observations")
+    expect(all(space.contains(row) for row in actions.astype(space.dtype)), what, f"actions in {space}")
+    expect(np.array_equal(actions, again.act(seen)), what, "the same actions for the same observations")
     begin_episodes(driver, rows)
-    _expect(np.array_equal(actions, driver.act(seen)), what, "the same actions in an episode that begins alike")
+    expect(np.array_equal(actions, driver.act(seen)), what, "the same actions in an episode that begins alike")
     begin_episodes(again, rows)
     turned = np.asarray(again.act(_taken(seen, rows[::-1])))[::-1]
-    _expect(np.allclose(actions, turned, atol=1e-5), what, "an action that depends on its own row alone")
+    expect(np.allclose(actions, turned, atol=1e-5), what, "an action that depends on its own row alone")
     batch.close()
     for engine in ("bullet", "batch"):
         first, second = (evaluate(_driver(name, options, world), world, "val", 2, engine=engine)[1] for _ in range(2))
-        _expect(first == second, what, f"the same episodes again (engine = {engine})")
+        expect(first == second, what, f"the same episodes again (engine = {engine})")
 
 
 def check_metric(name: str) -> None:
@@ -167,12 +165,12 @@ def check_metric(name: str) -> None:
     from drive_rl.drivers.plugin_metrics import metric_value
 
     extension, what = registered("metric", installed=False)[name], f"metric {name}"
-    _expect(extension.about.better in (1, -1, 0), what, "better = 1, -1 or 0")
+    expect(extension.about.better in (1, -1, 0), what, "better = 1, -1 or 0")
     if extension.about.of not in ("episodes", "accuracy"):
         return
     measured = _episodes() if extension.about.of == "episodes" else _accuracy()
     first, again = metric_value(extension, measured), metric_value(extension, measured)
-    _expect(first == again, what, f"the same value again, found {first} and {again}")
+    expect(first == again, what, f"the same value again, found {first} and {again}")
     if extension.about.of == "episodes":
         metric_value(extension, [])
 
@@ -189,9 +187,9 @@ def check_data_folder(name: str, folder: Path | str) -> None:
 
     what, folders = f"data format {name}", [DataFolder.open(Path(folder), name) for _ in range(2)]
     found = [[(part, each.where, each.image) for part in data.parts for each in data.parts[part]] for data in folders]
-    _expect(found[0] == found[1], what, "the same records in the same order again")
+    expect(found[0] == found[1], what, "the same records in the same order again")
     data = read_folder(Path(folder), load_world("lane_follow"), name, limit=8)
-    _expect(not len(data.skipped), what, f"every picture to decode, skipped {data.skipped.report(3)}")
+    expect(not len(data.skipped), what, f"every picture to decode, skipped {data.skipped.report(3)}")
 
 
 def _check_data_format(name: str) -> None:
@@ -201,13 +199,13 @@ def _check_data_format(name: str) -> None:
     detect = of_plugin(registered("data_format", installed=False)[name])[0]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "notes.txt").write_text("nothing\n")
-        _expect(not detect(Path(folder)), f"data format {name}", "an empty mapping for a folder of something else")
+        expect(not detect(Path(folder)), f"data format {name}", "an empty mapping for a folder of something else")
 
 
 def _episodes() -> Any:
     from drive_rl.drivers.evaluate import evaluate
 
-    world = load_world("lane_follow", _SMALL)
+    world = load_world("lane_follow", SMALL)
     return evaluate(_driver("reference", {}, world), world, "val", 3, engine="batch")[1]
 
 
@@ -220,7 +218,7 @@ def _accuracy() -> Any:
     world = load_world("lane_follow", ("camera.width_px=64", "camera.height_px=32"))
     model = PerceptionModel(ModelSpec(heads=("lane", "segmentation", "lines", "scene")), world).eval()
     samples = held_out(world, DataSpec(per_road=1), "val", 8)
-    return evaluate_accuracy(model, samples, 8, None, tuple(sorted(world.road.tiers)))
+    return evaluate_accuracy(model, samples, 8)
 
 
 def _driver(name: str, options: Mapping[str, Any], world: WorldSpec) -> Any:
@@ -272,15 +270,11 @@ def _taken(seen: Any, rows: list[int]) -> Any:
     return {key: part[rows] for key, part in seen.items()} if isinstance(seen, dict) else seen[rows]
 
 
-def _expect(kept: bool, what: str, expected: str) -> None:
-    if not kept:
-        raise ContractError(f"{what}: expected {expected}")
-
-
 _CHECKS: dict[Kind, Callable[[str], None]] = {
     "encoder": check_encoder,
     "reward_term": check_reward_term,
     "driver": check_driver,
     "metric": check_metric,
     "data_format": _check_data_format,
+    "head": check_head,
 }

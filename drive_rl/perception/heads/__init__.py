@@ -1,0 +1,1 @@
+"""Heads: what each reads, its network, the labels that it learns from, its losses and its scores."""
