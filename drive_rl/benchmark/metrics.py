@@ -68,7 +68,7 @@ def _add_score(head: str, score: str, better: int, what: str) -> None:
     name, label = f"{head}_{score}", f"{head}: {score}".replace("_", " ")
     if name in METRICS and METRICS[name].label != label:
         raise DriveRLError(f"{what}: the benchmark has a metric {name} already; fix: another name")
-    METRICS[name] = Metric("accuracy", label, "", better, lambda it: it.heads.get(head, {}).get(score))
+    METRICS[name] = Metric("accuracy", label, "", better, lambda it: (it.heads or {}).get(head, {}).get(score))
 
 
 def predictors() -> list[str]:

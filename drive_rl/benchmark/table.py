@@ -65,7 +65,8 @@ def _lines(results: BenchResults) -> Iterator[str]:
     if on := results.comparison.pareto.models:
         yield f"Pareto front of accuracy, latency and driving: {', '.join(on)}"
     for model in results.models:
-        for head, scores in model.parts.accuracy.heads.items() if model.parts.accuracy else ():
+        accuracy = model.parts.accuracy
+        for head, scores in (accuracy.heads or {}).items() if accuracy else ():
             yield f"{model.name}: {head}: {', '.join(f'{name} {number(value)}' for name, value in scores.items())}"
     for model in results.models:
         for part, reason in model.errors.items():

@@ -310,3 +310,17 @@ def test_a_fit_records_the_format_of_its_pictures(here: Path, done: Cli, refused
     assert (run / "plugins" / "data_format.py").read_text() == page.read_text()
     with forgotten():
         assert "plugins/data_format.py (SHA-256" in refused("perception", "explain", "runs/unet")
+
+
+def test_a_head_that_breaks_its_contract_leaves_no_run(here: Path, refused: Cli) -> None:
+    page = Path(__file__).parents[2] / "docs" / "extend" / "head.py"
+    (here / "bad.py").write_text(page.read_text().replace(".abs().mean()", ".abs()"))
+    words = ["perception", "fit", "unet", "model.heads=[lane,line_distance]", "fit.val_samples=2", "track=none"]
+    words += ["world.camera.width_px=64", "world.camera.height_px=40"]
+    said = refused(*words, "--plugin", "bad.py")
+    assert "bad.py: head line_distance: loss returned a tensor (2, 1)" in said
+    with forgotten():
+        assert (
+            "'line_distance': expected one of lane, segmentation, lines, scene; did you mean 'lines'? fix: one"
+            in refused(*words)
+        )

@@ -3,7 +3,7 @@
 It knows models and labelled pictures. It knows nothing of where either came from, nor of tables or pages.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ class Accuracy:
     lines: LinesScores | None = None
     tier: SceneScores | None = None
     weather: SceneScores | None = None
-    heads: dict[str, dict[str, float | None]] = field(default_factory=dict)  # of plugins, by name: their own scores
+    heads: dict[str, dict[str, float | None]] | None = None  # plugins' heads by name: their own scores
     by_road: RoadCounts | None = None  # None in files: it serves intervals alone
 
 
@@ -68,7 +68,7 @@ def evaluate_accuracy(
         scores["lines"] = _lines_scores(lines, samples, truths)
     return Accuracy(
         pictures=len(samples),
-        heads={name: scores[name] for name in scores if name not in OURS},
+        heads={name: scores[name] for name in scores if name not in OURS} or None,
         by_road=_by_road(list(measures.values()), samples.seeds),
         **{name: scores[name] for name in OURS if name in scores},
     )

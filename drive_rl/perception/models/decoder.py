@@ -23,7 +23,7 @@ class Decoder(nn.Module):
         encoder.train(training)
         if not maps:
             raise DriveRLError(
-                "encoder: gives no feature maps, which the heads segmentation and lines read; fix: make it an"
+                "encoder: gives no feature maps, which heads such as segmentation and lines read; fix: make it an"
                 " nn.Sequential of its layers, or model.heads=[lane]"
             )
         widths = [min(each.shape[1], _CHANNELS) for each in maps]

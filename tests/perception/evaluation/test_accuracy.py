@@ -153,8 +153,7 @@ def test_only_heads_with_labels_are_scored():
     unknown.lane[:3] = TRUTH.lane[:3]
     model = Fixed(PREDICTED, ("lane", "segmentation"))
     found = plain(evaluate_accuracy(model, unknown))  # pyright: ignore[reportArgumentType]
-    assert set(found) == {"pictures", "lane", "heads", "by_road"}
-    assert not found["heads"]
+    assert set(found) == {"pictures", "lane", "by_road"}
     assert found["lane"]["offset_m"]["n"] == 3
 
 
