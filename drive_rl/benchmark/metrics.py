@@ -48,11 +48,17 @@ def add_metric(
     return add
 
 
+_OF_PLUGINS = set[str]()
+
+
 def add_plugin_metrics() -> None:
-    """Add the metrics of loaded plugins; those that are there already stay."""
+    """Add the metrics of the plugins that are loaded now; those that users added otherwise stay."""
+    while _OF_PLUGINS:
+        METRICS.pop(_OF_PLUGINS.pop(), None)
     for name, extension in registered("metric").items():
         about: MetricAbout = extension.about
         if about.of != "episodes" and name not in METRICS:
+            _OF_PLUGINS.add(name)
             value = partial(metric_value, extension)
             METRICS[name] = Metric(about.of, about.label, about.unit, about.better, value)
 

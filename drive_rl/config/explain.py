@@ -27,7 +27,7 @@ _EXPECTED: Mapping[str, str] = {
     "bool_type": "true or false",
     "string_type": "text",
     "tuple_type": "a list",
-    "dict_type": "a mapping",
+    "dict_type": "a mapping; fix: such as {{NAME: VALUE}}",
     "none_required": "null",
     "literal_error": "{expected}",
     "greater_than": "> {gt}",

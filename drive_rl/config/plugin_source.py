@@ -1,4 +1,4 @@
-"""The source of a plugin: reading it, running it as a module, and what went wrong. It knows nothing of registrations."""
+"""The source of a plugin: reading it, running it as a module, and what went wrong. It knows no registry."""
 
 import hashlib
 import importlib.util

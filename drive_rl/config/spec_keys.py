@@ -4,9 +4,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
 
+from drive_rl.config.extensions import registered
 from drive_rl.config.shelf import nearest
 from drive_rl.config.specs.driver import PLUGIN_DRIVER
+from drive_rl.config.specs.plugin import Extends
 
 Loc = tuple[str | int, ...]
 """A place in a spec as pydantic gives it: keys, indices, and the algorithm that picks a driver's spec."""
@@ -28,7 +31,10 @@ def fields(adapter: TypeAdapter[Any], loc: Loc) -> list[str]:
 
 
 def nearest_key(adapter: TypeAdapter[Any], loc: Loc, prefix: str) -> str:
-    """Return the fix for an unknown key: the nearest one beside it, or one of that name elsewhere in the spec."""
+    """Return the fix for an unknown key: the nearest one beside it, or one of that name elsewhere in the spec.
+
+    Keys that name what plugins register, such as the terms in `reward.extra`, are known, too.
+    """
     beside = fields(adapter, loc[:-1])
     elsewhere: dict[str, str] = {}
     for dotted in sorted(_dotted(_top(adapter)), key=len):
@@ -44,8 +50,15 @@ def _dotted(models: Iterable[type[BaseModel]], above: str = "") -> Iterator[str]
     for model in models:
         for key, field in model.model_fields.items():
             yield f"{above}{key}"
+            yield from (f"{above}{key}.{name}" for name in _extensions(field))
             if get_origin(field.annotation) is not dict:  # whose keys are the user's own
                 yield from _dotted(_models(field.annotation), f"{above}{key}.")
+
+
+def _extensions(field: FieldInfo) -> Iterable[str]:
+    """Return the keys of a mapping that names extensions."""
+    marks = [mark for mark in field.metadata if isinstance(mark, Extends)]
+    return registered(marks[0].kind) if marks and get_origin(field.annotation) is dict else ()
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

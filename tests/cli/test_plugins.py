@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command_line import check, run_main
+from command_line import run_main
 from small_runs import SMALL
 
 from drive_rl.config.extensions import forgotten, plugins
@@ -55,46 +55,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def refused(here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command that must be refused and leave every file as it was; return its paragraph."""
-
-    def refuse(*words: str) -> str:
-        before = listing(here)
-        capfd.readouterr()
-        code = run_main(list(words), monkeypatch)
-        said = check(code, capfd.readouterr().err.removeprefix("compiling the simulator once (10 to 30 s) ...\n"))
-        assert listing(here) == before, "something was written"
-        return said
-
-    return refuse
-
-
-@pytest.fixture
-def done(here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command that must succeed; return what it printed."""
-
-    def do(*words: str) -> str:
-        capfd.readouterr()
-        code = run_main(list(words), monkeypatch)
-        out = capfd.readouterr()
-        assert code == 0, out.err
-        return out.out
-
-    return do
-
-
-def listing(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def the_run(here: Path) -> Path:
     (run,) = (here / "runs" / "quickstart").iterdir()
     return run
@@ -136,7 +96,10 @@ def test_another_file_of_the_same_name_is_refused(here: Path, refused: Cli) -> N
 def test_an_edited_copy_is_not_run_even_if_trusted(here: Path, refused: Cli) -> None:
     copy = the_run(here) / "plugins" / "mine.py"
     copy.write_text("open('ran', 'w')\n")
-    assert "it was edited; fix: restore it" in refused("eval", "runs/quickstart", "--trust")
+    for words in (["--trust"], []):
+        assert "fix: restore it" in refused("eval", "runs/quickstart", *words)
+    copy.write_text(PLUGIN + "# edited\n")
+    assert "fix: restore it" in refused("eval", "runs/quickstart", "--plugin", str(copy))
 
 
 def test_with_its_plugin_a_run_goes_on_and_drives_alike(here: Path, done: Cli) -> None:

@@ -44,7 +44,10 @@ def test_a_file_registers_its_names_once(mine: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "wrong"),
     [
-        ("import nowhere_at_all\n", r"line 1: ModuleNotFoundError: No module named 'nowhere_at_all'; it is .*; fix: install"),
+        (
+            "import nowhere_at_all\n",
+            r"line 1: ModuleNotFoundError: No module named 'nowhere_at_all'; it is .*; fix: install",
+        ),
         ("x = (\n", "line 1: SyntaxError: '\\(' was never closed; fix"),
         ("import sys\nsys.exit(0)\n", "line 2: SystemExit: 0; fix"),
         ("x = 1\n", r"registers nothing; expected a decorator of drive_rl\.extend; fix"),
@@ -95,7 +98,9 @@ def test_a_script_that_runs_again_registers_anew(mine: Path) -> None:
     found = find("encoder", "mine")
     assert found is not None
     assert found.plugin.source == mine.read_bytes()
-    assert copies(recorded(load_run("quickstart", ["agent.encoder.kind=mine"]))) == {"plugins/mine.py": mine.read_bytes()}
+    assert copies(recorded(load_run("quickstart", ["agent.encoder.kind=mine"]))) == {
+        "plugins/mine.py": mine.read_bytes()
+    }
 
 
 def test_two_plugins_may_not_share_a_name(mine: Path, tmp_path: Path) -> None:
@@ -182,7 +187,9 @@ def test_trust_runs_what_a_spec_names(mine: Path, tmp_path: Path) -> None:
 def test_trust_does_not_run_an_edited_file(mine: Path, tmp_path: Path) -> None:
     demand = f"base: lane_follow\nplugins: [{{file: mine.py, sha256: {'0' * 64}}}]\n"
     extensions.trust_specs()
-    with pytest.raises(DriveRLError, match=r"\(SHA-256 0{12}\): .*mine\.py was edited \(SHA-256 \w{12}\); fix: restore it"):
+    with pytest.raises(
+        DriveRLError, match=r"\(SHA-256 0{12}\): .*mine\.py was edited \(SHA-256 \w{12}\); fix: restore it"
+    ):
         load_world(str(write(tmp_path / "w.yaml", demand)))
     assert not plugins()
 

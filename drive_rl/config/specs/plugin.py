@@ -223,7 +223,7 @@ def _demand_file(needed: PluginSpec, spec: Path) -> None:
 
 
 def _lost(needed: PluginSpec, shown: Path, found: str | None) -> str:
-    """Return why a plugin cannot be had from the file that a spec names, and the fix; `found` is that file's SHA-256."""
+    """Return why the file that a spec names, whose SHA-256 is `found`, is not the plugin; and the fix."""
     if needed.sha256 is None:
         return f"there is no Python file {shown} to read; fix: correct the path, or leave it out"
     state = f"{shown} was edited (SHA-256 {_brief(found)})" if found else f"{shown} is missing"
