@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from drive_rl.config.kinds import FOUND, SHELF, Kind, kind_of
+from drive_rl.config.kinds import SHELF, Kind, kind_of
 from drive_rl.config.reader import (
     Part,
     is_perception_spec,
@@ -28,7 +28,8 @@ from drive_rl.config.reader import (
     read_perception,
     read_run,
 )
-from drive_rl.config.shelf import entries, home, shelf_folders, unknown
+from drive_rl.config.shelf import DEFAULT_WORLD, entries, home, shelf_folders, unknown
+from drive_rl.config.specs.driver import PluginDriverSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.errors import DriveRLError
@@ -126,7 +127,7 @@ def _find(name: str, overrides: list[str], kind: Kind | None) -> tuple[list[str]
     kinds: list[Kind] = [each for each in _PRECEDENCE if kind in (None, each) and name in entries(SHELF[each])]
     if kinds:
         what, spec = _on_shelf(kinds[0], name, overrides)
-        others = [f"also the name of {FOUND[each]}: drive-rl show {each}:{name}" for each in kinds[1:]]
+        others = [f"also the name of {_a(each)}: drive-rl show {each}:{name}" for each in kinds[1:]]
         return [what, *others], spec
     if kind is not None:
         raise unknown(_TITLE.get(kind, f"{kind}s")[:-1], name, entries(SHELF[kind]))
@@ -162,7 +163,16 @@ def _on_shelf(kind: Kind, name: str, overrides: list[str]) -> tuple[str, BaseMod
 def _loaded(kind: Kind, name: str, overrides: list[str]) -> BaseModel:
     """Return a spec with overrides, which are written as in `drive-rl train` for every kind."""
     part: Part | None = {"world": "world", "driver": "agent"}.get(kind)  # pyright: ignore[reportAssignmentType]
-    return load_part(part, name, overrides) if part else _LOAD[kind](name, overrides)
+    return _usable(load_part(part, name, overrides) if part else _LOAD[kind](name, overrides))
+
+
+def _usable(spec: BaseModel) -> Any:
+    """Return a spec; refuse a plugin's driver that cannot be made, as driving with it would."""
+    if isinstance(spec, PluginDriverSpec):
+        from drive_rl.drivers.plugin_driver import plugin_driver
+
+        plugin_driver(spec, load_world(DEFAULT_WORLD))
+    return spec
 
 
 def _print_runs(console: Console, root: Path) -> None:
@@ -201,9 +211,13 @@ def _between(kind: Kind, name: str, path: Path, files: Mapping[str, list[Path]])
     return ["trained" if path.is_dir() else "recipe"] if kind == "driver" else []
 
 
+def _a(kind: Kind) -> str:
+    return f"{'an' if kind == 'experiment' else 'a'} {_TITLE.get(kind, f'{kind}s')[:-1]}"
+
+
 def _described(kind: Kind, name: str, path: Path) -> str:
     try:
-        spec = recorded(path) if path.is_dir() else _LOAD[kind](name)
+        spec = recorded(path) if path.is_dir() else _usable(_LOAD[kind](name))
     except (DriveRLError, OSError) as error:
         return f"BROKEN: {error}"
     if not path.is_dir():

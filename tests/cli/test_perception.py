@@ -39,7 +39,7 @@ def test_fit_leaves_a_run_folder_that_resumes_with_more_samples(tiny: Path, run:
     call(tiny, "perception", "fit", "--resume", str(run), "fit.samples=192")
     assert "192," in (run / "metrics.csv").read_text()
     usage = " ".join(call(tiny, "perception", "fit", "--help").stdout.split())
-    assert "Resume a stopped run; only fit.samples=... may be changed." in usage
+    assert "Resume a stopped run; only fit.samples=... may change." in usage
 
 
 def test_a_fit_is_tracked_by_wandb(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

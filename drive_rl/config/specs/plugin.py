@@ -70,7 +70,7 @@ Plugins = Annotated[
     Field(
         default=(),
         exclude_if=lambda found: not found,  # a spec that needs none is as it always was
-        description="Plugins that it needs; they run only if named by --plugin, or with --trust.",
+        description="Plugins that it needs, such as [mine.py]; they run only if named by --plugin, or with --trust.",
     ),
 ]
 
