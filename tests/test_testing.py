@@ -127,6 +127,20 @@ def test_a_check_can_fail(case: str, tmp_path: Path) -> None:
         check_plugin(tmp_path / "bad.py")
 
 
+def test_drivers_are_checked_with_options(tmp_path: Path) -> None:
+    code = DRIVER.format(act="np.full((len(state), 2), self.pedal)").replace(
+        "world): ", "world, pedal): self.pedal = pedal; "
+    )
+    (tmp_path / "mine.py").write_text(HEAD + code)
+    with pytest.raises(DriveRLError, match=r"options\.pedal: is missing; fix: add it"):
+        check_plugin(tmp_path / "mine.py")
+    assert check_plugin(tmp_path / "mine.py", {"bad": {"pedal": 0.5}}) == ["driver bad"]
+    with pytest.raises(ContractError, match="actions in Box"):
+        check_plugin(tmp_path / "mine.py", {"bad": {"pedal": 1.5}})
+    with pytest.raises(DriveRLError, match="registers no driver 'worse'; fix: one of bad"):
+        check_plugin(tmp_path / "mine.py", {"worse": {}})
+
+
 def test_a_data_folder_with_a_broken_picture(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(
         "from drive_rl import extend\nfrom drive_rl.perception.data.records import Record\n"

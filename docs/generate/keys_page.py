@@ -10,9 +10,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from drive_rl.config.specs.base import Spec
-from drive_rl.config.specs.driver import DqnSpec, PpoSpec, ReferenceSpec
+from drive_rl.config.specs.driver import DqnSpec, PluginDriverSpec, PpoSpec, ReferenceSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
+from drive_rl.config.specs.plugin import PluginSpec
 from drive_rl.config.specs.world import WorldSpec
 
 ROOTS: tuple[tuple[str, type[Spec]], ...] = (
@@ -20,9 +21,12 @@ ROOTS: tuple[tuple[str, type[Spec]], ...] = (
     ("PPO drivers: `agents/NAME.yaml` with `algorithm: ppo`", PpoSpec),
     ("DQN drivers: `algorithm: dqn`", DqnSpec),
     ("Reference drivers: `algorithm: reference`", ReferenceSpec),
+    ("Drivers of plugins: `algorithm:` the name that a [plugin](../extend/driver.md) registers", PluginDriverSpec),
     ("Experiments: `configs/NAME.yaml`", RunSpec),
     ("Perception recipes: `configs/perception/NAME.yaml`", PerceptionSpec),
 )
+SHORT = {PluginSpec: "file name or mapping"} | dict.fromkeys((WorldSpec, PpoSpec, DqnSpec), "name or mapping")
+"""What a file may hold in place of a whole spec."""
 SIGNS = {Ge: ("ge", ">="), Gt: ("gt", ">"), Le: ("le", "<="), Lt: ("lt", "<")}
 
 
@@ -59,12 +63,12 @@ def _type(kind: Any) -> str:
     if origin is Literal:
         return ", ".join(f"`{part}`" for part in parts)
     if origin in (Union, types.UnionType):
-        return " or ".join("null" if part is type(None) else _type(part) for part in parts)
+        return " or ".join(dict.fromkeys("null" if part is type(None) else _type(part) for part in parts))
     if origin is tuple:
         return f"list of {_type(parts[0])}"
     if origin is dict:
         return "mapping" if _specs_in(kind) else f"mapping of {_type(parts[1])}"
-    return kind.__name__ if not _specs_in(kind) else "mapping"
+    return SHORT.get(kind, "mapping") if _specs_in(kind) else kind.__name__
 
 
 def _specs_in(kind: Any) -> list[type[Spec]]:

@@ -48,15 +48,23 @@ def add_metric(
     return add
 
 
+_OF_PLUGINS = set[str]()
+
+
 def add_plugin_metrics() -> None:
-    """Add the metrics of loaded plugins, and the scores of their heads; those that are there already stay.
+    """Add the metrics of the plugins that are loaded now, and the scores of their heads.
+
+    Those that users added otherwise stay.
 
     Raises:
         DriveRLError: a head's score has the name of another metric.
     """
+    while _OF_PLUGINS:
+        METRICS.pop(_OF_PLUGINS.pop(), None)
     for name, extension in registered("metric").items():
         about: MetricAbout = extension.about
         if about.of != "episodes" and name not in METRICS:
+            _OF_PLUGINS.add(name)
             value = partial(metric_value, extension)
             METRICS[name] = Metric(about.of, about.label, about.unit, about.better, value)
     for head, extension in registered("head").items():
@@ -66,8 +74,9 @@ def add_plugin_metrics() -> None:
 
 def _add_score(head: str, score: str, better: int, what: str) -> None:
     name, label = f"{head}_{score}", f"{head}: {score}".replace("_", " ")
-    if name in METRICS and METRICS[name].label != label:
+    if name in METRICS:
         raise DriveRLError(f"{what}: the benchmark has a metric {name} already; fix: another name")
+    _OF_PLUGINS.add(name)
     METRICS[name] = Metric("accuracy", label, "", better, lambda it: (it.heads or {}).get(head, {}).get(score))
 
 

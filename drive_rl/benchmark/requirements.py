@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from drive_rl.benchmark.metrics import METRICS, add_plugin_metrics
 from drive_rl.benchmark.part import Number
+from drive_rl.config.extensions import registered
 from drive_rl.config.shelf import nearest
 from drive_rl.errors import DriveRLError
 
@@ -35,11 +36,12 @@ def parse_requirement(text: str) -> Requirement:
     """
     found = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*(\S+)\s*", text)
     if found is None:
-        raise DriveRLError(f"--require {text!r}: expected METRIC>=NUMBER or METRIC<=NUMBER, such as ego_lane_iou>=0.9")
+        expected = "METRIC>=NUMBER or METRIC<=NUMBER; fix: such as ego_lane_iou>=0.9"
+        raise DriveRLError(f"--require {text!r}: expected {expected}")
     name, sign, number = found.groups()
     add_plugin_metrics()
     if name not in METRICS:
-        raise DriveRLError(f"--require {text!r}: unknown metric {name!r}; {nearest(name, METRICS)}")
+        raise DriveRLError(f"--require {text!r}: {_unknown(name)}")
     try:
         bound = float(number)
     except ValueError:
@@ -47,6 +49,15 @@ def parse_requirement(text: str) -> Requirement:
     if math.isnan(bound):
         raise DriveRLError(f"--require {text!r}: {number!r} is not a number; fix: such as {name}{sign}0.9")
     return Requirement(name, sign == ">=", bound)
+
+
+def _unknown(name: str) -> str:
+    """Return what is wrong with a name that no metric of the benchmark has, and the fix."""
+    if name in registered("metric"):
+        return f"{name} is a metric of episodes, which `drive-rl eval` shows; fix: a metric of the benchmark"
+    near = nearest(name, METRICS)
+    one = f"{near} fix: that" if near.endswith("?") else near
+    return f"unknown metric {name!r}; {one}, or --plugin FILE.py with the plugin that registers {name!r}"
 
 
 def missed_requirements(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from drive_rl.cli.completion import drive_changes, drivers_and_runs, experiment_changes, experiments, runs_here
+from drive_rl.cli.completion import drive_changes, drivers_and_runs, experiment_changes, experiments
 from drive_rl.cli.names import check_changes, check_driver, choose_engine
 from drive_rl.cli.options import (
     Device,
@@ -29,6 +29,7 @@ from drive_rl.cli.options import (
     named,
     own_stdout,
     path_of,
+    resume_option,
 )
 from drive_rl.errors import DriveRLError
 
@@ -60,16 +61,11 @@ def train(
     device: Device = "auto",
     track: TrackOption = None,
     runs: Runs = Path("runs"),
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            parser=path_of,
-            metavar="RUN",
-            help="Resume a stopped run; only budget_steps=... may change.",
-            autocompletion=runs_here,
-        ),
+    resume: Annotated[Path | None, resume_option("budget_steps=... and --film may change")] = None,
+    film: Annotated[
+        bool | None,
+        typer.Option("--film/--no-film", help="Film one held-out road at the end, or not.", show_default=False),
     ] = None,
-    film: Annotated[bool, typer.Option(help="Film one held-out road at the end.")] = True,
     plugin: PluginOption = None,
     trust: Trust = False,
     old_world: OldWorld = None,
@@ -82,16 +78,17 @@ def train(
     changes = changes_of("train", experiment, "quickstart", overrides, resume, seed, track)
     from drive_rl.config.reader import load_run
 
-    spec = load_run(str(experiment), changes) if resume is None else None
     budget = longer("train", "budget_steps", changes) if resume is not None else None
+    filming = [] if film is None else [f"film={str(film).lower()}"]
+    spec = load_run(str(experiment), changes + filming) if resume is None else None
+    longer_run = filming + ([] if budget is None else [f"budget_steps={budget}"])
     import_bullet()
     from drive_rl.learn.train import train as learn
     from drive_rl.report.film.film_run import film_run
     from drive_rl.run.process.signals import TrainingInterrupted
 
     try:
-        filmer = film_run if film else None
-        run = learn(spec, runs, device, resume, command=sys.argv, film=filmer, budget_steps=budget)
+        run = learn(spec, runs, device, resume, command=sys.argv, film=film_run, changes=longer_run)
     except TrainingInterrupted as stopped:
         typer.echo(f"{stopped}{again(plugin)}", err=True)
         raise typer.Exit(stopped.exit_code) from None

@@ -4,8 +4,10 @@ A verb's `Uses` say what to type for a name that is something else than the verb
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, get_args
 
+from drive_rl.config.kinds import FOUND, Kind, kind_of
 from drive_rl.config.overrides import swapped
 from drive_rl.config.reader import change_world, load_agent, load_part, load_world, read_perception, read_run
 from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, Uses, entries, find, nearest
@@ -18,6 +20,7 @@ from drive_rl.run.resolve import ForeignZip, Recipe, resolve
 LearningVerb = Literal["train", "perception fit"]
 
 _SHELF: Mapping[LearningVerb, Shelf] = {"train": "configs", "perception fit": "configs/perception"}
+_KIND: Mapping[LearningVerb, Kind] = {"train": "experiment", "perception fit": "perception"}
 _USES: Mapping[LearningVerb, Uses] = {
     "train": {
         "a world": "drive-rl train quickstart world={}",
@@ -42,7 +45,18 @@ def check_recipe(verb: LearningVerb, name: str) -> None:
     Raises:
         DriveRLError: with the command that takes the name, if there is one.
     """
-    find(_SHELF[verb], name, _USES[verb])
+    path, kind = find(_SHELF[verb], name, _USES[verb]), _KIND[verb]
+    if kind_of(path) == "driver" and not isinstance(load_agent(name), PpoSpec | DqnSpec):
+        raise DriveRLError(f"{name}: is a driver that does not learn; fix: drive-rl eval {name}")
+    _check_kind(name, path, kind, _USES[verb])
+
+
+def _check_kind(name: str, path: Path, kind: Kind, uses: Uses) -> None:
+    """Refuse a YAML file of another kind, with what takes it."""
+    if (found := kind_of(path)) not in (None, kind):
+        use = uses[FOUND[found]]
+        shown = Path(name).stem if "runs/" in use else name
+        raise DriveRLError(f"{name}: is {FOUND[found]}; expected {FOUND[kind]}; fix: {use.format(shown)}")
 
 
 def check_driver(verb: str, name: str) -> None:
@@ -59,6 +73,8 @@ def check_driver(verb: str, name: str) -> None:
     found = resolve(name, uses=uses)
     if isinstance(found, ForeignZip) and not found.path.is_file():
         raise DriveRLError(f"{name}: file not found; fix: check the path")
+    if isinstance(found, Recipe) and found.path.is_file():
+        _check_kind(name, found.path, "driver", uses)
     if isinstance(found, Recipe) and isinstance(load_agent(name), PpoSpec | DqnSpec):
         trained = ", ".join(other for other, path in entries("agents").items() if path.is_dir())
         fix = f"name a run of it, or a trained driver: {trained}"

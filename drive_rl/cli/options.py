@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Literal, TextIO
 
 import typer
+from typer.models import OptionInfo
 
-from drive_rl.cli.completion import world_changes
+from drive_rl.cli.completion import runs_here, world_changes
 from drive_rl.cli.names import LearningVerb, check_recipe
-from drive_rl.config.extensions import load_file, trust_specs
+from drive_rl.config.extensions import load_file, registered, trust_specs
 from drive_rl.config.shelf import home
 from drive_rl.config.specs.base import Track
 from drive_rl.errors import DriveRLError
@@ -53,7 +54,17 @@ def _load_plugins(files: list[Path] | None) -> list[Path] | None:
     """Run the plugins that the command line names, before the verb reads any spec."""
     for file in files or []:
         load_file(file)
+    _refuse_taken_metrics()
     return files
+
+
+def _refuse_taken_metrics() -> None:
+    """Refuse metrics by names of our own, in every verb: the rooms that know these names are heavy to import."""
+    measured = {extension.about.of for extension in registered("metric", installed=False).values()}
+    if measured:
+        import drive_rl.drivers.plugin_metrics
+    if measured - {"episodes"}:
+        import drive_rl.benchmark.metrics  # noqa: F401
 
 
 def again(files: list[Path] | None) -> str:
@@ -103,6 +114,15 @@ WorldChanges = Annotated[
         autocompletion=world_changes,
     ),
 ]
+
+
+def resume_option(changes: str) -> OptionInfo:
+    """Return the option that resumes a stopped run; `changes` says what may change meanwhile."""
+    return typer.Option(
+        parser=path_of, metavar="RUN", help=f"Resume a stopped run; only {changes}.", autocompletion=runs_here
+    )
+
+
 SeedOption = Annotated[int | None, typer.Option(help="Seed, instead of the file's.", show_default=False)]
 TrackOption = Annotated[Track | None, typer.Option(help="Tracker, beside metrics.csv.", show_default=False)]
 Runs = Annotated[Path, typer.Option(parser=path_of, metavar="DIR", help="Folder of the run folders.")]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from drive_rl.cli.completion import models_and_runs, recipes, runs_here, world_changes, worlds
+from drive_rl.cli.completion import models_and_runs, recipes, world_changes, worlds
 from drive_rl.cli.options import (
     MODEL_HELP,
     Device,
@@ -24,6 +24,7 @@ from drive_rl.cli.options import (
     longer,
     named,
     path_of,
+    resume_option,
 )
 from drive_rl.errors import DriveRLError
 
@@ -54,15 +55,7 @@ def fit(
     device: Device = "auto",
     track: TrackOption = None,
     runs: Runs = Path("runs"),
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            parser=path_of,
-            metavar="RUN",
-            help="Resume a stopped run; only fit.samples=... may be changed.",
-            autocompletion=runs_here,
-        ),
-    ] = None,
+    resume: Annotated[Path | None, resume_option("fit.samples=... may change")] = None,
     plugin: PluginOption = None,
     trust: Trust = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from drive_rl.config.extensions import unknown
+from drive_rl.config.extensions import find, unknown
 from drive_rl.config.old_names import renamed
 from drive_rl.config.spec_keys import Loc, fields, is_agent, nearest_key
 from drive_rl.config.specs.driver import ALGORITHMS, PLUGIN_DRIVER
@@ -27,7 +27,7 @@ _EXPECTED: Mapping[str, str] = {
     "bool_type": "true or false",
     "string_type": "text",
     "tuple_type": "a list",
-    "dict_type": "a mapping",
+    "dict_type": "a mapping; fix: such as {{NAME: VALUE}}",
     "none_required": "null",
     "literal_error": "{expected}",
     "greater_than": "> {gt}",
@@ -121,6 +121,9 @@ def _message(given: Given, item: ErrorDetails) -> str:
 def _unknown_algorithm(name: str, expected: str) -> str:
     if repr(PLUGIN_DRIVER) in expected:
         return f"algorithm = {name!r}: {unknown('driver', name, ALGORITHMS)}"
+    if name in ALGORITHMS or find("driver", name) is not None:
+        fix = "fix: agent=ppo, or drive it as it is, with drive-rl eval"
+        return f"algorithm = {name!r}: does not learn; expected one of {expected}; {fix}"
     return f"algorithm = {name!r}: expected one of {expected}"
 
 

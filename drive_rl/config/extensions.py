@@ -5,47 +5,22 @@ run only where the caller names it; modules of packages are imported once a name
 What an encoder or a driver must be is known by the rooms that use them (`drive_rl.testing` checks it).
 """
 
-import hashlib
 import inspect
 import re
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args
 
+from drive_rl.config.plugin_source import GROUP, Plugin, as_module, packaged_plugin, read_plugin, why
 from drive_rl.config.shelf import nearest
 from drive_rl.errors import DriveRLError
-from drive_rl.plain_files import read_plain
 
 Kind = Literal["encoder", "reward_term", "metric", "driver", "data_format", "head"]
-GROUP = "drive_rl"
-"""The entry-point group in which a package names its plugin modules."""
 
-_LARGEST = 4_000_000  # bytes of a plugin file
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """A source file whose code ran, and where it came from."""
-
-    file: Path
-    source: bytes = field(repr=False)  # as it was run
-    package: str = ""  # such as "my-package 1.2"; empty: a file that the user named
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the source, in hexadecimal."""
-        return hashlib.sha256(self.source).hexdigest()
-
-    def __str__(self) -> str:
-        """Return what error messages call it."""
-        return f"{self.package} ({self.file})" if self.package else str(self.file)
 
 
 class Extension(NamedTuple):
@@ -107,7 +82,7 @@ def register(kind: Kind, name: str, make: Callable[..., Any], about: Any = None)
     extension = Extension(kind, name, make, plugin, about)
     if name in _loaded.reserved[kind]:
         raise _taken(extension, "drive-rl itself")
-    if (other := _loaded.extensions.get((kind, name))) is not None:
+    if (other := _loaded.extensions.get((kind, name))) is not None and not _is_again(extension, other):
         raise _taken(extension, str(other.plugin))
     _loaded.extensions[kind, name] = extension
 
@@ -169,42 +144,24 @@ def specs_are_trusted() -> bool:
 
 
 def load_file(file: Path | str, sha256: str | None = None) -> Plugin:
-    """Run a plugin file; the same file again does nothing.
+    """Run a plugin file; the same code again does nothing, and an edited file replaces what it registered before.
 
     Args:
         file: The file.
         sha256: Run it only if this is its SHA-256.
 
     Raises:
-        DriveRLError: it cannot be read or run, or registers nothing; then nothing of it stays registered.
+        DriveRLError: it cannot be read or run, or registers nothing; then all is as it was before.
     """
-    file = Path(file)
-    if file.suffix != ".py":
-        raise DriveRLError(f"{file}: expected a Python file, FILE.py; fix: name the plugin's file")
-    try:
-        plugin = Plugin(file.absolute(), read_plain(file, _LARGEST))
-    except OSError as error:
-        raise DriveRLError(f"{file}: plugin cannot be read ({error.strerror}); fix: check the path") from error
+    plugin = read_plugin(Path(file))
     if sha256 not in (None, plugin.sha256):
         raise DriveRLError(
             f"{file}: plugin has SHA-256 {plugin.sha256[:12]}, expected {str(sha256)[:12]}: it was edited; fix: restore"
             " it, or --plugin FILE.py with the file as it was"
         )
-    if any(plugin.sha256 == other.sha256 for other in _loaded.plugins):
-        return plugin
-    name = f"drive_rl_plugin_{re.sub(r'[^a-zA-Z0-9]', '_', file.stem)}_{plugin.sha256[:8]}"
-    module = ModuleType(name)
-    module.__file__ = str(plugin.file)
-
-    def run() -> None:
-        sys.modules[name] = module  # dataclasses look their module up
-        exec(compile(plugin.source, str(plugin.file), "exec"), module.__dict__)
-
-    try:
-        _run(plugin, run)
-    except BaseException:
-        sys.modules.pop(name, None)
-        raise
+    if not any(plugin.sha256 == other.sha256 for other in _loaded.plugins):
+        with as_module(plugin) as run:
+            _run(plugin, run)
     return plugin
 
 
@@ -220,7 +177,7 @@ def load_installed() -> None:
         package = f"{point.dist.name} {point.dist.version}" if point.dist else point.module
         if any(plugin.package == package and point.module in sys.modules for plugin in _loaded.plugins):
             continue
-        plugin = Plugin(*_source_of(point.module, package), package)
+        plugin = packaged_plugin(point.module, package)
         if not any(plugin.sha256 == other.sha256 for other in _loaded.plugins):
             _run(plugin, lambda module=point.module: import_module(module))
     _loaded.asked.append(True)
@@ -244,12 +201,15 @@ def forgotten() -> Iterator[None]:
 
 
 def _run(plugin: Plugin, run: Callable[[], object]) -> None:
-    """Run a plugin's code; whatever goes wrong, nothing of it stays registered."""
-    before = dict(_loaded.extensions)
+    """Run a plugin's code in place of an older version of the same file; if it goes wrong, all is as before."""
+    before, old = dict(_loaded.extensions), [each for each in _loaded.plugins if _is_same_file(each, plugin)]
+    for key in [key for key, extension in before.items() if extension.plugin in old]:
+        del _loaded.extensions[key]
+    kept = len(_loaded.extensions)
     _loaded.running.append(plugin)
     try:
         run()
-        if _loaded.extensions.keys() == before.keys():
+        if len(_loaded.extensions) == kept:
             raise DriveRLError(
                 f"{plugin}: plugin registers nothing; expected a decorator of drive_rl.extend; fix: such as"
                 ' @extend.encoder("my_encoder")'
@@ -259,37 +219,14 @@ def _run(plugin: Plugin, run: Callable[[], object]) -> None:
         _loaded.extensions.update(before)
         if isinstance(error, DriveRLError | KeyboardInterrupt):
             raise
-        why = _why(plugin, error)
-        fix = "update or uninstall the package" if plugin.package else "correct the file"
-        raise DriveRLError(f"{plugin}: plugin cannot be loaded: {why}; fix: {fix}") from error
+        raise DriveRLError(f"{plugin}: plugin cannot be loaded: {why(plugin, error)}") from error
     finally:
         _loaded.running.pop()
-    _loaded.plugins.append(plugin)
+    _loaded.plugins[:] = [each for each in _loaded.plugins if each not in old] + [plugin]
 
 
-def _why(plugin: Plugin, error: BaseException) -> str:
-    """Return an error's line in the plugin, its type and its message."""
-    if isinstance(error, SyntaxError):
-        return f"line {error.lineno}: SyntaxError: {error.msg}"
-    lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(plugin.file)]
-    where = f"line {lines[-1]}: " if lines else ""
-    return f"{where}{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-
-
-def _source_of(module: str, package: str) -> tuple[Path, bytes]:
-    from importlib.util import find_spec  # which imports parent packages: the package's own code
-
-    try:
-        spec = find_spec(module)
-        file = Path(str(spec.origin)) if spec is not None else None
-        if file is None:
-            raise ImportError(f"no module {module}")
-        return file, file.read_bytes()
-    except Exception as error:
-        raise DriveRLError(
-            f"{package}: its plugin {module} (entry-point group {GROUP}) cannot be imported:"
-            f" {type(error).__name__}: {error}; fix: update or uninstall the package"
-        ) from error
+def _is_same_file(plugin: Plugin, other: Plugin) -> bool:
+    return not plugin.package and not other.package and plugin.file.resolve() == other.file.resolve()
 
 
 def _defined_in(kind: Kind, name: str, make: Callable[..., Any]) -> Plugin:
@@ -302,9 +239,16 @@ def _defined_in(kind: Kind, name: str, make: Callable[..., Any]) -> Plugin:
             f"{kind} {name!r}: is defined in no file, and a run could not record it; fix: write it into a file, and"
             " load that"
         ) from error
-    if not any(plugin.file == other.file for other in _loaded.plugins):
+    known = next((each for each in _loaded.plugins if (each.file, each.sha256) == (plugin.file, plugin.sha256)), None)
+    if known is None:
         _loaded.plugins.append(plugin)
-    return plugin
+    return known or plugin
+
+
+def _is_again(new: Extension, old: Extension) -> bool:
+    """Whether a running script, or a module that is reloaded, registers the same thing anew."""
+    names = [getattr(each.make, "__qualname__", each.make) for each in (new, old)]
+    return new.plugin.file == old.plugin.file and names[0] == names[1] and not _loaded.running
 
 
 def _taken(extension: Extension, owner: str) -> DriveRLError:

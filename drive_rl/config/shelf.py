@@ -139,4 +139,6 @@ def nearest(name: str, known: Iterable[str], elsewhere: Mapping[str, str] = Mapp
     close = difflib.get_close_matches(name, [*known, *elsewhere], n=1, cutoff=0.5)
     if close and close[0] not in known and difflib.SequenceMatcher(None, close[0], name).ratio() < 0.8:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {elsewhere.get(close[0], close[0])!r}?" if close else f"known: {', '.join(known) or 'none'}"
+    if close:
+        return f"did you mean {elsewhere.get(close[0], close[0])!r}?"
+    return f"fix: one of {', '.join(known)}" if known else "fix: leave it out, for there is none"

@@ -4,9 +4,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
 
+from drive_rl.config.extensions import Kind, registered
 from drive_rl.config.shelf import nearest
 from drive_rl.config.specs.driver import PLUGIN_DRIVER
+from drive_rl.config.specs.plugin import Extends
 
 Loc = tuple[str | int, ...]
 """A place in a spec as pydantic gives it: keys, indices, and the algorithm that picks a driver's spec."""
@@ -28,12 +31,18 @@ def fields(adapter: TypeAdapter[Any], loc: Loc) -> list[str]:
 
 
 def nearest_key(adapter: TypeAdapter[Any], loc: Loc, prefix: str) -> str:
-    """Return the fix for an unknown key: the nearest one beside it, or one of that name elsewhere in the spec."""
+    """Return the fix for an unknown key: the nearest one beside it, or one of that name elsewhere in the spec.
+
+    Keys that name what plugins register, such as the terms in `reward.extra`, are known, too.
+    """
     beside = fields(adapter, loc[:-1])
     elsewhere: dict[str, str] = {}
     for dotted in sorted(_dotted(_top(adapter)), key=len):
         elsewhere.setdefault(dotted.rpartition(".")[2], f"{prefix}{dotted}")
-    return nearest(str(loc[-1]), beside, {leaf: dotted for leaf, dotted in elsewhere.items() if leaf not in beside})
+    near = nearest(str(loc[-1]), beside, {leaf: dotted for leaf, dotted in elsewhere.items() if leaf not in beside})
+    parent = ".".join(map(str, loc[:-1]))
+    own = next((dotted for dotted in _open_mappings(_top(adapter)) if dotted.rpartition(".")[0] == parent), None)
+    return near if own is None or near.endswith("?") else f"{near}; or, of a plugin, {prefix}{own}.{loc[-1]}"
 
 
 def _top(adapter: TypeAdapter[Any]) -> list[type[BaseModel]]:
@@ -44,8 +53,29 @@ def _dotted(models: Iterable[type[BaseModel]], above: str = "") -> Iterator[str]
     for model in models:
         for key, field in model.model_fields.items():
             yield f"{above}{key}"
+            yield from (f"{above}{key}.{name}" for name in _extensions(field))
             if get_origin(field.annotation) is not dict:  # whose keys are the user's own
                 yield from _dotted(_models(field.annotation), f"{above}{key}.")
+
+
+def _open_mappings(models: Iterable[type[BaseModel]], above: str = "") -> Iterator[str]:
+    """Yield the keys of mappings whose own keys name extensions."""
+    for model in models:
+        for key, field in model.model_fields.items():
+            if _kind(field) is not None:
+                yield f"{above}{key}"
+            yield from _open_mappings(_models(field.annotation), f"{above}{key}.")
+
+
+def _extensions(field: FieldInfo) -> Iterable[str]:
+    """Return the keys of a mapping that names extensions."""
+    return () if (kind := _kind(field)) is None else registered(kind)
+
+
+def _kind(field: FieldInfo) -> Kind | None:
+    """Return which extensions the keys of a mapping name; None where they name none."""
+    marks: list[Kind] = [mark.kind for mark in field.metadata if isinstance(mark, Extends)]
+    return marks[0] if marks and get_origin(field.annotation) is dict else None
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

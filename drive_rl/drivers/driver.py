@@ -8,6 +8,7 @@ import numpy as np
 from drive_rl.config.specs.base import Actions, Observation
 from drive_rl.drivers.lane_state import LaneStateSource
 from drive_rl.drivers.observations import Batch
+from drive_rl.errors import DriveRLError
 
 
 class Driver(Protocol):
@@ -29,6 +30,37 @@ class Stateful(Protocol):
     def begin(self, rows: Sequence[int]) -> None:
         """Forget some rows: an episode begins there."""
         ...
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """A driver that refuses actions of its own, and says whose mistake they are."""
+
+    def check(self, actions: np.ndarray) -> None:
+        """Refuse actions that its contract does not allow."""
+        ...
+
+
+def actions_of(driver: Driver, observations: Batch, rows: Sequence[int]) -> np.ndarray:
+    """Return one action for each row of a batch of observations.
+
+    Args:
+        driver: The driver.
+        observations: (B, ...).
+        rows: The rows in which a car drives; the others' actions are 0, whatever the driver makes of them.
+
+    Raises:
+        DriveRLError: an action is NaN or infinite, or beyond what the driver's contract allows.
+    """
+    given = driver.act(observations)
+    chosen = given[list(rows)]
+    if isinstance(driver, Checking):
+        driver.check(chosen)
+    if not np.isfinite(chosen).all():
+        raise DriveRLError(f"driver {driver.name}: gave a NaN or infinite action; fix: use another checkpoint")
+    actions = np.zeros_like(given)
+    actions[list(rows)] = chosen
+    return actions
 
 
 def begin_episodes(driver: Driver, rows: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from drive_rl.config.specs.base import SPLITS, Engine, Split
 from drive_rl.config.specs.world import WorldSpec
-from drive_rl.drivers.driver import Driver, begin_episodes
+from drive_rl.drivers.driver import Driver, actions_of, begin_episodes
 from drive_rl.drivers.observations import stacked
 from drive_rl.drivers.plugin_metrics import episode_metrics
 from drive_rl.errors import DriveRLError
@@ -205,7 +205,8 @@ def drive_batch(
     begin_episodes(driver, first)
     done: dict[int, EpisodeMetrics] = {}
     while batch.drives.any():
-        ended = batch.step(commands_of(_finite(driver, batch.observe()), batch.num_cars, grid))
+        actions = actions_of(driver, batch.observe(), batch.drives.nonzero()[0].tolist())
+        ended = batch.step(commands_of(actions, batch.num_cars, grid))
         for row in ended.tolist():
             episode = batch.last_info(row)["episode_metrics"]
             done[episode.road_seed] = episode
@@ -217,18 +218,6 @@ def drive_batch(
     return [done[seed] for seed in order]
 
 
-def _finite(driver: Driver, observations: Any) -> np.ndarray:
-    """Return a driver's actions.
-
-    Raises:
-        DriveRLError: one of them is NaN or infinite.
-    """
-    actions = driver.act(observations)
-    if not np.isfinite(actions).all():
-        raise DriveRLError(f"driver {driver.name}: gave a NaN or infinite action; fix: use another checkpoint")
-    return actions
-
-
 def _drive_rows(driver: Driver, envs: Sequence["LaneEnv"], queues: dict[int, deque[int]]) -> Iterator[EpisodeMetrics]:
     """Drive the roads of some rows of the batch, one environment a row; yield each episode as it ends."""
     space = envs[0].observation_space
@@ -238,7 +227,7 @@ def _drive_rows(driver: Driver, envs: Sequence["LaneEnv"], queues: dict[int, deq
         rows[row] = _start(env, queues[row].popleft())
     begin_episodes(driver, list(active))
     while active:
-        actions = _finite(driver, stacked(rows, space))
+        actions = actions_of(driver, stacked(rows, space), list(active))
         for row, env in list(active.items()):
             rows[row], _, terminated, truncated, info = env.step(actions[row])
             if terminated or truncated:

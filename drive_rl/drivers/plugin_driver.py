@@ -1,6 +1,8 @@
 """Drivers of plugins: a recipe's options -> a `Driver`. It knows the protocol alone."""
 
 import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, get_args
 
 import numpy as np
@@ -13,47 +15,86 @@ from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver
 from drive_rl.drivers.observations import Batch
 from drive_rl.errors import DriveRLError
+from drive_rl.sim.task.spaces import action_space
 
-_WIDTH: dict[Actions, tuple[int, ...]] = {"continuous": (2,), "discrete": ()}
+_KINDS: dict[Actions, str] = {"continuous": "fiu", "discrete": "iu"}
+"""NumPy's kinds of numbers."""
 
 
 class PluginDriver:
     """A plugin's driver, its actions checked (a `Driver`)."""
 
-    def __init__(self, name: str, driver: Any, extension: Extension) -> None:
-        self.name, self._driver, self._plugin = name, driver, extension.plugin
+    def __init__(self, name: str, driver: Any, extension: Extension, world: WorldSpec) -> None:
+        self.name, self._driver = name, driver
         self.observation: Observation = driver.observation
         self.actions: Actions = driver.actions
+        self._what, self._space = f"{extension.plugin}: driver {name}", action_space(world, self.actions)
 
     def act(self, observations: Batch) -> np.ndarray:
         """Return one action for each row.
 
         Raises:
-            DriveRLError: the plugin fails, or its actions are not as many, or of another shape.
+            DriveRLError: the plugin fails, or its actions are not as many, or of another shape or type.
         """
         rows = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
-        expected = (rows, *_WIDTH[self.actions])
-        try:
+        expected = (rows, *(self._space.shape or ()))
+        with _called(self._what, "act"):
             actions = np.asarray(self._driver.act(observations))
-        except Exception as error:
-            raise DriveRLError(
-                f"{self._plugin}: driver {self.name}: act fails: {type(error).__name__}: {error};"
-                " fix: correct the plugin"
-            ) from error
         if actions.shape != expected:
             raise DriveRLError(
-                f"{self._plugin}: driver {self.name}: act returned {actions.shape} for {rows} {self.actions} actions:"
-                f" expected {expected}; fix: one action a row"
+                f"{self._what}: act returned {actions.shape} for {rows} {self.actions} actions: expected {expected};"
+                " fix: one action a row"
+            )
+        if actions.dtype.kind not in _KINDS[self.actions]:
+            numbers = "integers" if self.actions == "discrete" else "numbers"
+            raise DriveRLError(
+                f"{self._what}: act returned {actions.dtype}: expected {numbers}; fix: return an array of them"
             )
         return actions
+
+    def check(self, actions: np.ndarray) -> None:
+        """Refuse actions outside the action space: clipped, they would hide the plugin's mistake.
+
+        Raises:
+            DriveRLError: with the first of them.
+        """
+        kind = np.float32 if self.actions == "continuous" else np.int64
+        for action in actions.astype(kind):
+            if not self._space.contains(action):
+                raise DriveRLError(
+                    f"{self._what}: act returned {action.tolist()}: expected an action in {self._space}; fix: correct"
+                    f" the plugin, {_hint(action, self.actions)}"
+                )
 
 
 class RememberingPluginDriver(PluginDriver):
     """A plugin's driver that keeps something of each row."""
 
-    def begin(self, rows: Any) -> None:
-        """Forget what is kept of some rows."""
-        self._driver.begin(rows)
+    def begin(self, rows: Sequence[int]) -> None:
+        """Forget what is kept of some rows.
+
+        Raises:
+            DriveRLError: the plugin fails.
+        """
+        with _called(self._what, "begin"):
+            self._driver.begin(rows)
+
+
+def _hint(action: np.ndarray, actions: Actions) -> str:
+    if actions == "discrete":
+        return "such as with the world's task.steer_grid and task.pedal_grid"
+    return "such as with np.clip(actions, -1, 1)" if np.isfinite(action).all() else "which divides by 0 or the like"
+
+
+@contextmanager
+def _called(what: str, method: str) -> Iterator[None]:
+    """Turn an error of the plugin's own method into one paragraph."""
+    try:
+        yield
+    except Exception as error:
+        raise DriveRLError(
+            f"{what}: {method} fails: {type(error).__name__}: {error}; fix: correct the plugin"
+        ) from error
 
 
 def plugin_driver(spec: PluginDriverSpec, world: WorldSpec) -> Driver:
@@ -79,7 +120,7 @@ def plugin_driver(spec: PluginDriverSpec, world: WorldSpec) -> Driver:
     if not callable(getattr(driver, "act", None)):
         raise DriveRLError(f"{what}: has no act(observations); fix: add it, as drive_rl.drivers.driver.Driver has it")
     kind = RememberingPluginDriver if callable(getattr(driver, "begin", None)) else PluginDriver
-    return kind(spec.name, driver, extension)
+    return kind(spec.name, driver, extension, world)
 
 
 def _check_options(spec: PluginDriverSpec, extension: Extension) -> None:
@@ -90,7 +131,7 @@ def _check_options(spec: PluginDriverSpec, extension: Extension) -> None:
             f"{extension.plugin}: driver {spec.algorithm}: takes nothing, but is made for a world; fix: make its first"
             " parameter the world"
         )
-    first, *others = taken
+    first, *others = [each for each in taken if each.kind is not each.VAR_POSITIONAL] or taken
     if any(each.kind is each.VAR_KEYWORD for each in (first, *others)):
         return
     known = [each.name for each in others]
@@ -101,4 +142,6 @@ def _check_options(spec: PluginDriverSpec, extension: Extension) -> None:
             )
     for each in others:
         if each.default is each.empty and each.name not in spec.options:
-            raise DriveRLError(f"{spec.name}: options.{each.name}: is missing; fix: add it")
+            raise DriveRLError(
+                f"{spec.name}: options.{each.name}: is missing; fix: add it, as in options: {{{each.name}: VALUE}}"
+            )

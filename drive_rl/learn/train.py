@@ -5,7 +5,7 @@ line, and no algorithm.
 """
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -58,7 +58,7 @@ def train(
     command: list[str] | None = None,
     console: Console | None = None,
     film: Film | None = None,
-    budget_steps: int | None = None,
+    changes: Sequence[str] = (),
 ) -> RunFolder:
     """Train a driver; return its run folder.
 
@@ -69,8 +69,8 @@ def train(
         resume: A run to continue exactly where it stopped.
         command: The command line, for the record.
         console: Where progress is shown.
-        film: Makes a film once training has ended.
-        budget_steps: When resuming, another budget than the run's own.
+        film: Makes a film once training has ended, unless the spec wants none.
+        changes: When resuming, changes to the run's own spec: another budget, a film or none.
 
     Raises:
         TrainingInterrupted: SIGINT, SIGTERM or SIGHUP came, and a resumable checkpoint is written.
@@ -83,7 +83,7 @@ def train(
     with ExitStack() as held:
         run = held.enter_context(stopped_run(resume, "train its experiment again"))
         if run is not None:
-            spec = read_run(run.spec, [] if budget_steps is None else [f"budget_steps={budget_steps}"])
+            spec = read_run(run.spec, changes)
         assert spec is not None, "train needs a spec or a run to resume"
         check_tracker(spec.track, spec.project)
         estimator = load_perception_model(spec, run.path if run else None, chosen)
@@ -102,7 +102,7 @@ def train(
             history = History.load(run.history)
             _refuse_finished(run, spec, history, model.num_timesteps)
         echo(f"run: {run.path}")
-        _Session(spec, run, model, history, console, film, estimator).run_to_end(echo)
+        _Session(spec, run, model, history, console, film if spec.film else None, estimator).run_to_end(echo)
         return run
 
 
@@ -132,7 +132,7 @@ class _Session:
     def _learn(self, history: History, save: Save, stop: StopRequest) -> None:
         save.settle(self.model)
         if self.spec != read_run(self.run.spec):
-            write_text(self.run.spec, dump(self.spec))  # another budget
+            write_text(self.run.spec, dump(self.spec))  # as changed
         if bar_held(self.spec.evaluation, history):
             return
         begin = self.model.num_timesteps

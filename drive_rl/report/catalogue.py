@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import BaseModel
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from drive_rl.config.raw import read_yaml
+from drive_rl.config.kinds import SHELF, Kind, kind_of
 from drive_rl.config.reader import (
     Part,
     is_perception_spec,
@@ -28,23 +28,16 @@ from drive_rl.config.reader import (
     read_perception,
     read_run,
 )
-from drive_rl.config.shelf import Shelf, entries, home, shelf_folders, unknown
+from drive_rl.config.shelf import DEFAULT_WORLD, entries, home, shelf_folders, unknown
+from drive_rl.config.specs.driver import PluginDriverSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.plain_text import plain
 from drive_rl.registration import gym_id, worlds_of_ids
 from drive_rl.report.run_list import newest_runs
-from drive_rl.run.folder import RunFolder, is_run, runs_in
+from drive_rl.run.resolve import TrainedFolder, resolve
 
-Kind = Literal["world", "driver", "experiment", "perception"]
-
-_SHELF: dict[Kind, Shelf] = {
-    "world": "envs",
-    "driver": "agents",
-    "experiment": "configs",
-    "perception": "configs/perception",
-}
 _LOAD: dict[Kind, Any] = {
     "world": load_world,
     "driver": load_agent,
@@ -64,7 +57,7 @@ def print_catalogue(console: Console | None = None, runs: Path = Path("runs")) -
     """
     console = console or Console()
     files = worlds_of_ids()
-    for kind, shelf in _SHELF.items():
+    for kind, shelf in SHELF.items():
         table = Table(
             box=SIMPLE, pad_edge=False, title=_TITLE.get(kind, f"{kind}s"), title_justify="left", show_header=False
         )
@@ -90,7 +83,7 @@ def explained(name: str, overrides: list[str]) -> str:
         DriveRLError: nothing has the name, or its file or the overrides are wrong.
     """
     head, colon, tail = name.partition(":")
-    kinds: dict[str, Kind] = {kind: kind for kind in _SHELF}
+    kinds: dict[str, Kind] = {kind: kind for kind in SHELF}
     kind = kinds.get(head) if colon else None
     heading, spec = _find(tail if kind else name, overrides, kind)
     return "\n".join([*(f"# {plain(line)}" for line in heading), *_lines(spec, "")])
@@ -129,27 +122,38 @@ def _find(name: str, overrides: list[str], kind: Kind | None) -> tuple[list[str]
     """Return lines that describe what was found, and its spec."""
     path = home(name)
     if name.endswith((".yaml", ".yml")) and path.is_file():
-        kind = kind or _kind_of(path)
+        kind = kind or _known_kind(path)
         return [f"{kind} {path}"], _loaded(kind, name, overrides)
-    kinds: list[Kind] = [each for each in _PRECEDENCE if kind in (None, each) and name in entries(_SHELF[each])]
+    kinds: list[Kind] = [each for each in _PRECEDENCE if kind in (None, each) and name in entries(SHELF[each])]
     if kinds:
         what, spec = _on_shelf(kinds[0], name, overrides)
         others = [f"also the name of {_a(each)}: drive-rl show {each}:{name}" for each in kinds[1:]]
         return [what, *others], spec
-    if kind is None and (is_run(path) or runs_in(path)):
-        run = RunFolder.open(path)
-        return [f"run {run.path}"], _as_made(run.path, overrides)
-    if kind is None and path.is_dir() and (path / "spec.yaml").is_file():
-        spec = _as_made(path, overrides)
-        return [f"{_trained(spec)} {path}"], spec
     if kind is not None:
-        raise unknown(_TITLE.get(kind, f"{kind}s")[:-1], name, entries(_SHELF[kind]))
-    known = {entry for shelf in _SHELF.values() for entry in entries(shelf)}
-    raise unknown("world, driver, experiment or run", name, known)
+        raise unknown(_TITLE.get(kind, f"{kind}s")[:-1], name, entries(SHELF[kind]))
+    found = resolve(name, "world, driver, experiment or run", needs_weights=False)
+    if not isinstance(found, TrainedFolder):
+        raise DriveRLError(f"{name}: holds no spec to show; fix: name a YAML file or a run folder that is there")
+    spec = _as_made(found.home, overrides)
+    return [f"{'run' if found.run else _trained(spec)} {found.home}"], spec
+
+
+def _known_kind(path: Path) -> Kind:
+    """Return the kind of a YAML file.
+
+    Raises:
+        DriveRLError: it could be of several.
+    """
+    if (kind := kind_of(path)) is None:
+        raise DriveRLError(
+            f"{path}: could be a world, a driver, an experiment or a perception recipe; fix: name the kind, as in"
+            f" world:{path} ({', '.join(SHELF)})"
+        )
+    return kind
 
 
 def _on_shelf(kind: Kind, name: str, overrides: list[str]) -> tuple[str, BaseModel]:
-    found = entries(_SHELF[kind])[name]
+    found = entries(SHELF[kind])[name]
     if found.is_dir():
         spec = _as_made(found, overrides)
         return f"{_trained(spec)} {name}, from {found}", spec
@@ -159,7 +163,16 @@ def _on_shelf(kind: Kind, name: str, overrides: list[str]) -> tuple[str, BaseMod
 def _loaded(kind: Kind, name: str, overrides: list[str]) -> BaseModel:
     """Return a spec with overrides, which are written as in `drive-rl train` for every kind."""
     part: Part | None = {"world": "world", "driver": "agent"}.get(kind)  # pyright: ignore[reportAssignmentType]
-    return load_part(part, name, overrides) if part else _LOAD[kind](name, overrides)
+    return _usable(load_part(part, name, overrides) if part else _LOAD[kind](name, overrides))
+
+
+def _usable(spec: BaseModel) -> Any:
+    """Return a spec; refuse a plugin's driver that cannot be made, as driving with it would."""
+    if isinstance(spec, PluginDriverSpec):
+        from drive_rl.drivers.plugin_driver import plugin_driver
+
+        plugin_driver(spec, load_world(DEFAULT_WORLD))
+    return spec
 
 
 def _print_runs(console: Console, root: Path) -> None:
@@ -198,31 +211,13 @@ def _between(kind: Kind, name: str, path: Path, files: Mapping[str, list[Path]])
     return ["trained" if path.is_dir() else "recipe"] if kind == "driver" else []
 
 
-def _kind_of(path: Path) -> Kind:
-    """Return a YAML file's kind, by its keys or by its base."""
-    raw = read_yaml(path)
-    if {"model", "data", "fit"} & raw.keys():
-        return "perception"
-    if {"world", "agent"} & raw.keys():
-        return "experiment"
-    if "algorithm" in raw or "road" in raw:
-        return "driver" if "algorithm" in raw else "world"
-    kinds: list[Kind] = [kind for kind, shelf in _SHELF.items() if raw.get("base") in entries(shelf)]
-    if len(kinds) != 1:
-        raise DriveRLError(
-            f"{path}: could be a world, a driver, an experiment or a perception recipe; fix: name the kind, as in"
-            f" world:{path} ({', '.join(_SHELF)})"
-        )
-    return kinds[0]
-
-
 def _a(kind: Kind) -> str:
     return f"{'an' if kind == 'experiment' else 'a'} {_TITLE.get(kind, f'{kind}s')[:-1]}"
 
 
 def _described(kind: Kind, name: str, path: Path) -> str:
     try:
-        spec = recorded(path) if path.is_dir() else _LOAD[kind](name)
+        spec = recorded(path) if path.is_dir() else _usable(_LOAD[kind](name))
     except (DriveRLError, OSError) as error:
         return f"BROKEN: {error}"
     if not path.is_dir():

@@ -12,7 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TypedDict
 
-from drive_rl.config.extensions import Plugin, plugins
+from drive_rl.config.extensions import plugins
+from drive_rl.config.plugin_source import Plugin
 
 PACKAGES = (
     "drive-rl",

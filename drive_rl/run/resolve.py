@@ -5,10 +5,10 @@ It knows the shelf `agents/`, run folders and exported folders. It reads no weig
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from drive_rl.config.reader import is_perception_spec
-from drive_rl.config.shelf import NO_USES, Uses, entries, home, unknown
+from drive_rl.config.shelf import NO_USES, Shelf, Uses, entries, home, unknown
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 
@@ -63,7 +63,10 @@ class TrainedFolder:
 Resolved = Recipe | ForeignZip | TrainedFolder
 
 
-def resolve(name: str, kind: Literal["driver", "perception model"] = "driver", uses: Uses = NO_USES) -> Resolved:
+Expected = Literal["driver", "perception model", "world, driver, experiment or run"]
+
+
+def resolve(name: str, kind: Expected = "driver", uses: Uses = NO_USES, needs_weights: bool = True) -> Resolved:
     """Return what a name or path stands for.
 
     Args:
@@ -71,6 +74,7 @@ def resolve(name: str, kind: Literal["driver", "perception model"] = "driver", u
             newest), or a checkpoint in a run. Of a run it is the best checkpoint, or else the last.
         kind: What is expected, for messages.
         uses: What to do with a name that is something else, as `unknown` takes it.
+        needs_weights: Refuse a run without a checkpoint.
 
     Raises:
         DriveRLError: nothing of that name, with the nearest match; or a run without a checkpoint.
@@ -85,12 +89,19 @@ def resolve(name: str, kind: Literal["driver", "perception model"] = "driver", u
         own = name if name in shelf else path.resolve().name
         return TrainedFolder(own, path / "spec.yaml", path, path, None, name in shelf)
     if is_run(path) or runs_in(path):
-        return _run(RunFolder.open(path))
+        return _run(RunFolder.open(path), needs_weights)
     if (checkpoint := _checkpoint(path)) is not None:
         return checkpoint
     if path.is_dir():
         RunFolder.open(path)  # its error says what is missing
-    raise unknown(kind, name, [*shelf, *_known_runs()] if kind == "driver" else known_models(), uses)
+    raise unknown(kind, name, _known(kind), uses)
+
+
+def _known(kind: Expected) -> list[str]:
+    if kind == "perception model":
+        return known_models()
+    shelves: tuple[Shelf, ...] = ("agents",) if kind == "driver" else get_args(Shelf)
+    return [*{name for shelf in shelves for name in entries(shelf)}, *_known_runs()]
 
 
 def known_models() -> list[str]:
@@ -103,8 +114,8 @@ def is_export(path: Path) -> bool:
     return (path / "manifest.json").is_file() and (path / "spec.yaml").is_file()
 
 
-def _run(run: RunFolder) -> TrainedFolder:
-    if not (run.shipped / "manifest.json").is_file():
+def _run(run: RunFolder, needs_weights: bool) -> TrainedFolder:
+    if needs_weights and not (run.shipped / "manifest.json").is_file():
         raise DriveRLError(f"{run.path}: holds no checkpoint yet (neither best/ nor last/); fix: train it further")
     return TrainedFolder(_run_name(run), run.spec, run.shipped, run.path, run, False)
 

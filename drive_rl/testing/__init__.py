@@ -17,9 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from drive_rl.config.extensions import Kind, load_file, registered
+from drive_rl.config.extensions import Extension, Kind, load_file, registered
+from drive_rl.config.plugin_source import Plugin
 from drive_rl.config.reader import load_world
+from drive_rl.config.shelf import nearest
 from drive_rl.config.specs.world import WorldSpec
+from drive_rl.errors import DriveRLError
 from drive_rl.testing.contract import SMALL, ContractError, expect
 from drive_rl.testing.heads import check_head
 
@@ -39,20 +42,34 @@ _STEPS = 30
 _CARS = 3
 
 
-def check_plugin(file: Path | str) -> list[str]:
+def check_plugin(file: Path | str, options: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> list[str]:
     """Check everything that a plugin file registers; return what was checked, such as `encoder mine`.
 
+    Args:
+        file: The plugin.
+        options: Options of its drivers, by their names: `{"stanley": {"gain": 2.0}}`.
+
     Raises:
-        DriveRLError: it cannot be loaded.
+        DriveRLError: it cannot be loaded, or registers no driver that `options` name.
         ContractError: something in it does not keep its contract.
     """
     plugin, checked = load_file(file), list[str]()
+    drivers = [name for name, each in registered("driver", installed=False).items() if _is_of(each, plugin)]
+    if unknown := [name for name in options if name not in drivers]:
+        raise DriveRLError(f"{file}: options: registers no driver {unknown[0]!r}; {nearest(unknown[0], drivers)}")
     for kind, one in _CHECKS.items():
         for name, extension in registered(kind, installed=False).items():
-            if extension.plugin.sha256 == plugin.sha256:
-                one(name)
+            if _is_of(extension, plugin):
+                if kind == "driver":
+                    check_driver(name, options.get(name, {}))
+                else:
+                    one(name)
                 checked.append(f"{kind} {name}")
     return checked
+
+
+def _is_of(extension: Extension, plugin: Plugin) -> bool:
+    return extension.plugin.sha256 == plugin.sha256
 
 
 def check(kind: Kind, name: str) -> None:

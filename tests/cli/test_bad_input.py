@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import check, run_main
+from command_line import check, listing, run_main
 
 TINY = """\
 world: {base: lane_follow, road: {length_m: 60}, task: {time_limit_s: 4}}
@@ -30,10 +30,6 @@ track: none
 Refused = Callable[..., str]
 
 
-def listing(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds tiny.yaml and runs/tiny with one run."""
@@ -44,29 +40,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         assert run_main(["train", "tiny.yaml", "--no-film"], patch) == 0
     return folder
-
-
-@pytest.fixture
-def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of `trained` to spoil; it is the current folder."""
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def refused(here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Refused:
-    """Run a command that must be refused and leave every file as it was; return its paragraph."""
-
-    def refuse(*words: str) -> str:
-        before = listing(here)
-        capfd.readouterr()
-        code = run_main(list(words), monkeypatch)
-        shown = check(code, capfd.readouterr().err)
-        assert listing(here) == before, "something was written"
-        return shown
-
-    return refuse
 
 
 def the_run(here: Path) -> Path:
@@ -90,13 +63,18 @@ def the_run(here: Path) -> Path:
         (["train", "unet"], "fix: drive-rl perception fit unet"),
         (["train", "unet-160"], "it is a trained driver; fix: drive-rl eval unet-160"),
         (["train", "runs/tiny"], "fix: drive-rl train --resume runs/tiny"),
+        (["train", "easy.yaml"], "is a world; expected an experiment; fix: drive-rl train quickstart world=easy.yaml"),
+        (["eval", "easy.yaml"], "is a world; expected a driver recipe; fix: drive-rl eval DRIVER world=easy.yaml"),
+        (["eval", "tiny.yaml"], "is an experiment; expected a driver recipe; fix: name a run of it, such as runs/tiny"),
+        (["perception", "fit", "tiny.yaml"], "is an experiment; expected a perception recipe; fix: drive-rl train t"),
+        (["train", "reference"], "it is a driver recipe"),
         (["train", "quickstart.yaml"], "no such file; did you mean 'quickstart'?"),
         (["perception", "fit", "quickstart"], "fix: drive-rl train quickstart"),
         (["perception", "fit", "parked_cars"], "fix: drive-rl perception fit unet world=parked_cars"),
         (["eval", "quickstart"], "it is an experiment; fix: name a run of it, such as runs/quickstart"),
         (["render", "lane_follow"], "it is a world; fix: drive-rl render DRIVER world=lane_follow"),
         (["render", "unet"], "it is a perception recipe; fix: name a run of it, such as runs/unet"),
-        (["train", "quickstart", "world=ppo"], "unknown world 'ppo': it is a driver recipe; known: "),
+        (["train", "quickstart", "world=ppo"], "unknown world 'ppo': it is a driver recipe; fix: one of "),
         (["eval", "/tmp/no/such/run"], "/tmp/no/such/run: no such file or folder; fix: check the path"),
         (["eval", "reference", "world.camera.width_px=3"], "world.camera.width_px = 3: expected >= 16"),
         (["eval", "runs/tiny", "world.raod.length_m=70"], "raod: unknown key; did you mean 'road'?"),
@@ -276,7 +254,7 @@ def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
         (["eval", "reference", "engine=bath"], "unknown engine; did you mean 'batch'?"),
         (["render", "reference", "engine=batch"], "expected world.KEY=VALUE"),
         (["show", "lane_follow", "world.lane_width_m=3"], "unknown key; did you mean 'world.road.lane_width_m'?"),
-        (["train", "tiny.yaml", "agent=reference"], "algorithm = 'reference': expected one of 'ppo', 'dqn'"),
+        (["train", "tiny.yaml", "agent=reference"], "algorithm = 'reference': does not learn; expected one of"),
         (["train", "tiny.yaml", "--seed", "-1"], "seed = -1"),
         (["train", "dqn-lane-follow", "world=easy.yaml"], "command line: train_tiers.hard = 8: expected a tier"),
         (["eval", "reference", "world.camera.width_px=3"], "width_px = 3"),

@@ -29,22 +29,14 @@ track: csv
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny experiment and one trained run."""
-    folder = tmp_path_factory.mktemp("cli")
-    (folder / "tiny.yaml").write_text(TINY)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run(here: Path) -> Path:
-    shown = call(here, "train", "tiny.yaml", "--seed", "3", "agent.learning_rate=1e-4").stdout
+def run(tiny: Path) -> Path:
+    shown = call(tiny, "train", "tiny.yaml", "--seed", "3", "agent.learning_rate=1e-4").stdout
     found = re.search(r"^run: (.+)$", shown, re.MULTILINE)
     assert found
     assert "best held-out success" in shown
     assert f"next: drive-rl eval {found[1]}" in shown
     assert f"drive-rl render {found[1]}" in shown
-    return here / found[1]
+    return tiny / found[1]
 
 
 def test_train_leaves_a_run_folder(run: Path) -> None:
@@ -59,8 +51,8 @@ def test_train_leaves_a_run_folder(run: Path) -> None:
     assert b"ftyp" in (run / "films" / "val.mp4").read_bytes()[:12]
 
 
-def test_eval_writes_scores_into_the_run(here: Path, run: Path) -> None:
-    shown = call(here, "eval", "runs/tiny", "--split", "test", "--episodes", "3", "--device", "cpu")
+def test_eval_writes_scores_into_the_run(tiny: Path, run: Path) -> None:
+    shown = call(tiny, "eval", "runs/tiny", "--split", "test", "--episodes", "3", "--device", "cpu")
     kept = json.loads((run / "eval-test-3.json").read_text())
     assert kept["split"] == "test"
     assert json.loads((run / "eval.json").read_text())["split"] == "val", "the run's own score stays"
@@ -71,49 +63,49 @@ def test_eval_writes_scores_into_the_run(here: Path, run: Path) -> None:
     assert shown.stderr == ""
 
 
-def test_json_stands_alone_on_stdout_whatever_libraries_print(here: Path, run: Path) -> None:
+def test_json_stands_alone_on_stdout_whatever_libraries_print(tiny: Path, run: Path) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*.json")}
     words = ("eval", str(run), "world.camera.renderer=tiny", "world.road.length_m=80", "--episodes", "1", "--json")
-    found = json.loads(call(here, *words).stdout)
+    found = json.loads(call(tiny, *words).stdout)
     assert found["score"]["success"].keys() == {"value", "low", "high"}
     after = {path: path.read_bytes() for path in run.rglob("*.json")}
     assert after == before, "another world's scores are not the run's own"
 
 
-def test_reference_driver_is_scored_into_a_named_file(here: Path) -> None:
-    out = here / "reference.json"
-    call(here, "eval", "reference", "world.road.length_m=60", "--episodes", "2", "--out", str(out))
+def test_reference_driver_is_scored_into_a_named_file(tiny: Path) -> None:
+    out = tiny / "reference.json"
+    call(tiny, "eval", "reference", "world.road.length_m=60", "--episodes", "2", "--out", str(out))
     assert json.loads(out.read_text())["score"]["success"]["value"] == 1
-    refused = call(here, "eval", "reference", "--out", str(out), expect=2)
+    refused = call(tiny, "eval", "reference", "--out", str(out), expect=2)
     assert "--overwrite" in refused.stderr
 
 
-def test_render_films_the_roads_asked_for(here: Path, run: Path) -> None:
-    shown = call(here, "render", str(run), "world.task.time_limit_s=2", "--seeds", "20003,20007").stdout
+def test_render_films_the_roads_asked_for(tiny: Path, run: Path) -> None:
+    shown = call(tiny, "render", str(run), "world.task.time_limit_s=2", "--seeds", "20003,20007").stdout
     assert "road 20003" in shown
     assert "road 20007" in shown
     assert "film: drive.mp4" in shown
-    assert b"ftyp" in (here / "drive.mp4").read_bytes()[:12]
+    assert b"ftyp" in (tiny / "drive.mp4").read_bytes()[:12]
 
 
-def test_track_records_a_run_afterwards(here: Path, run: Path) -> None:
-    assert "recorded: runs/tiny/" in call(here, "track", "runs/tiny", "--track", "tensorboard").stdout
+def test_track_records_a_run_afterwards(tiny: Path, run: Path) -> None:
+    assert "recorded: runs/tiny/" in call(tiny, "track", "runs/tiny", "--track", "tensorboard").stdout
     assert len(list((run / "tensorboard").glob("events.out.tfevents.*"))) == 1
-    assert "track = csv: nothing to record in" in " ".join(call(here, "track", str(run), expect=2).stderr.split())
+    assert "track = csv: nothing to record in" in " ".join(call(tiny, "track", str(run), expect=2).stderr.split())
 
 
-def test_resume_continues_to_a_longer_budget(here: Path, run: Path) -> None:
-    shown = call(here, "train", "--resume", str(run), "budget_steps=128", "--no-film").stdout
+def test_resume_continues_to_a_longer_budget(tiny: Path, run: Path) -> None:
+    shown = call(tiny, "train", "--resume", str(run), "budget_steps=128", "--no-film").stdout
     assert "128 of 128 steps" in shown
     assert yaml.safe_load((run / "spec.yaml").read_text())["budget_steps"] == 128
     assert json.loads((run / "last" / "manifest.json").read_text())["num_timesteps"] == 128
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_prints_how_to_resume(here: Path, number: signal.Signals) -> None:
+def test_a_signal_saves_and_prints_how_to_resume(tiny: Path, number: signal.Signals) -> None:
     words = ("train", "tiny.yaml", "budget_steps=1000000", "evaluation.every_steps=1000000", "--runs", number.name)
     process = subprocess.Popen(
-        [*DRIVE_RL, *words], cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+        [*DRIVE_RL, *words], cwd=tiny, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
     )
     assert process.stdout
     while not (line := process.stdout.readline()).startswith("run: "):
@@ -122,24 +114,24 @@ def test_a_signal_saves_and_prints_how_to_resume(here: Path, number: signal.Sign
     process.send_signal(number)
     _, shown = process.communicate(timeout=120)
     assert process.returncode == 128 + number
-    (stopped,) = (here / number.name / "tiny").iterdir()
-    assert f"drive-rl train --resume {stopped.relative_to(here)}" in shown
+    (stopped,) = (tiny / number.name / "tiny").iterdir()
+    assert f"drive-rl train --resume {stopped.relative_to(tiny)}" in shown
     assert json.loads((stopped / "last" / "manifest.json").read_text())["num_timesteps"] > 0
 
 
-def test_export_puts_a_driver_on_the_users_shelf(here: Path, run: Path) -> None:
-    shelf = here / "shelf"
+def test_export_puts_a_driver_on_the_users_shelf(tiny: Path, run: Path) -> None:
+    shelf = tiny / "shelf"
     shelf.mkdir()
-    call(here, "export", str(run), "mine", shelf=shelf)
+    call(tiny, "export", str(run), "mine", shelf=shelf)
     folder = shelf / "agents" / "mine"
     assert {"weights.safetensors", "spec.yaml", "manifest.json", "README.md"} <= {p.name for p in folder.iterdir()}
-    assert "trained" in call(here, "list", shelf=shelf).stdout
-    assert call(here, "show", "mine", shelf=shelf).stdout.startswith("# trained driver mine")
-    call(here, "eval", "mine", "--episodes", "1", shelf=shelf)
+    assert "trained" in call(tiny, "list", shelf=shelf).stdout
+    assert call(tiny, "show", "mine", shelf=shelf).stdout.startswith("# trained driver mine")
+    call(tiny, "eval", "mine", "--episodes", "1", shelf=shelf)
 
 
-def test_list_names_what_is_on_the_shelves(here: Path) -> None:
-    shown = call(here, "list").stdout
+def test_list_names_what_is_on_the_shelves(tiny: Path) -> None:
+    shown = call(tiny, "list").stdout
     for word in (
         "lane_follow",
         "drive_rl/LaneFollow-v0",
@@ -154,25 +146,25 @@ def test_list_names_what_is_on_the_shelves(here: Path) -> None:
         assert word in shown
 
 
-def test_show_explains_every_value_and_reads_back(here: Path, tmp_path: Path) -> None:
-    shown = call(here, "show", "lane_follow", "world.road.lane_width_m=3.2").stdout
+def test_show_explains_every_value_and_reads_back(tiny: Path, tmp_path: Path) -> None:
+    shown = call(tiny, "show", "lane_follow", "world.road.lane_width_m=3.2").stdout
     assert re.search(r"lane_width_m: 3\.2 +# Width of each lane \[m\]\.", shown)
     copy = tmp_path / "lane_follow.yaml"
     copy.write_text(shown)
     assert load_world(str(copy)) == load_world("lane_follow", ["road.lane_width_m=3.2"])
     copy = tmp_path / "dqn-batch.yaml"
-    copy.write_text(call(here, "show", "dqn-batch").stdout)
+    copy.write_text(call(tiny, "show", "dqn-batch").stdout)
     assert load_run(str(copy)) == load_run("dqn-batch")
 
 
-def test_doctor_measures_and_always_ends_well(here: Path) -> None:
-    shown = call(here, "doctor").stdout
+def test_doctor_measures_and_always_ends_well(tiny: Path) -> None:
+    shown = call(tiny, "doctor").stdout
     for topic in ("drive-rl", "Python", "packages", "CPU", "GPU", "field", "tiny", "egl", "W&B", "shelf"):
         assert re.search(rf"^{re.escape(topic)} +\S", shown, re.MULTILINE), topic
     assert re.search(r"^field +software.* ms a frame", shown, re.MULTILINE)
 
 
-def test_help_and_version_load_nothing_heavy(here: Path) -> None:
+def test_help_and_version_load_nothing_heavy(tiny: Path) -> None:
     script = (
         "import sys; sys.argv = ['drive-rl', '--help']\n"
         "from drive_rl.cli.main import main\n"
@@ -181,10 +173,10 @@ def test_help_and_version_load_nothing_heavy(here: Path) -> None:
         "heavy = {'torch', 'pybullet', 'numba', 'stable_baselines3', 'wandb', 'cv2', 'scipy', 'rich'}\n"
         "assert not heavy & set(sys.modules)\n"
     )
-    shown = subprocess.run([sys.executable, "-c", script], cwd=here, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run([sys.executable, "-c", script], cwd=tiny, capture_output=True, text=True, check=True).stdout
     for verb in ("train", "eval", "render", "list", "show", "doctor", "track", "export"):
         assert re.search(rf"^  {verb} +[A-Z]", shown, re.MULTILINE)
-    assert re.fullmatch(r"drive-rl \d+\.\d+\.\d+\S*\n", call(here, "--version").stdout)
+    assert re.fullmatch(r"drive-rl \d+\.\d+\.\d+\S*\n", call(tiny, "--version").stdout)
 
 
 @pytest.mark.parametrize(

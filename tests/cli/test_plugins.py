@@ -5,8 +5,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from command_line import check, run_main
+from command_line import run_main
 from small_runs import SMALL
 
 from drive_rl.config.extensions import forgotten, plugins
@@ -32,6 +33,7 @@ class Ahead:
     def act(self, state):
         return np.tile(np.float32([0, self.pedal]), (len(state), 1))
 """
+METRIC = "from drive_rl import extend\n@extend.metric('bad'{of})\ndef bad(measured): return {value}\n"
 USES = ["agent.encoder.kind=two_conv", "world.reward.extra.gentle=0.5", "agent.guidance=null"]
 TRAIN = ["train", "quickstart", *(word for word in SMALL if "guidance" not in word)]
 
@@ -53,46 +55,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         assert run_main([*TRAIN, *USES, "--plugin", "mine.py"], patch) == 0
     return folder
-
-
-@pytest.fixture
-def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def refused(here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command that must be refused and leave every file as it was; return its paragraph."""
-
-    def refuse(*words: str) -> str:
-        before = listing(here)
-        capfd.readouterr()
-        code = run_main(list(words), monkeypatch)
-        said = check(code, capfd.readouterr().err.removeprefix("compiling the simulator once (10 to 30 s) ...\n"))
-        assert listing(here) == before, "something was written"
-        return said
-
-    return refuse
-
-
-@pytest.fixture
-def done(here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Run a command that must succeed; return what it printed."""
-
-    def do(*words: str) -> str:
-        capfd.readouterr()
-        code = run_main(list(words), monkeypatch)
-        out = capfd.readouterr()
-        assert code == 0, out.err
-        return out.out
-
-    return do
-
-
-def listing(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def the_run(here: Path) -> Path:
@@ -136,7 +98,10 @@ def test_another_file_of_the_same_name_is_refused(here: Path, refused: Cli) -> N
 def test_an_edited_copy_is_not_run_even_if_trusted(here: Path, refused: Cli) -> None:
     copy = the_run(here) / "plugins" / "mine.py"
     copy.write_text("open('ran', 'w')\n")
-    assert "it was edited; fix: restore it" in refused("eval", "runs/quickstart", "--trust")
+    for words in (["--trust"], []):
+        assert "fix: restore it" in refused("eval", "runs/quickstart", *words)
+    copy.write_text(PLUGIN + "# edited\n")
+    assert "fix: restore it" in refused("eval", "runs/quickstart", "--plugin", str(copy))
 
 
 def test_with_its_plugin_a_run_goes_on_and_drives_alike(here: Path, done: Cli) -> None:
@@ -191,6 +156,34 @@ def test_a_term_of_something_else_than_metrics(here: Path, refused: Cli) -> None
     )
     said = refused(*TRAIN, "world.reward.extra.bad=1", "--plugin", "bad.py", "agent.guidance=null")
     assert "parameter 'speed': expected the name of a metric; did you mean 'speed_mps'?" in said
+    (here / "bad.py").write_text("from drive_rl import extend\n@extend.reward_term('bad')\ndef bad(qqq): return 1.0\n")
+    said = refused(*TRAIN, "world.reward.extra.bad=1", "--plugin", "bad.py", "agent.guidance=null")
+    assert "parameter 'qqq': expected the name of a metric; fix: one of heading_error_rad" in said
+
+
+WEIGHTS = {
+    "reward.gentle=1": "world.reward.gentle = 1: unknown key; did you mean 'world.reward.extra.gentle'?",
+    "reward.slow=1": "extra, heading, lane, speed; or, of a plugin, world.reward.extra.slow",
+    "reward.extra.gentle=0": "world.reward.extra.gentle = 0: expected a weight > 0, <= 100; fix: such as 1, or null",
+    "reward.extra={gentle: 101}": "world.reward.extra.gentle = 101: expected a weight > 0, <= 100; fix",
+    "reward.extra.speed=1": "world.reward.extra.speed = 1: is a term of our own; fix: write it as reward.speed",
+    "reward.extra=[gentle]": "expected a mapping; fix: such as {NAME: VALUE}",
+}
+
+
+@pytest.mark.parametrize("change", WEIGHTS)
+def test_a_weight_that_a_term_cannot_have(change: str, refused: Cli) -> None:
+    assert WEIGHTS[change] in refused("show", "lane_follow", f"world.{change}", "--plugin", "mine.py")
+
+
+def test_a_run_remembers_whether_it_is_filmed(here: Path, done: Cli) -> None:
+    resume, film = ("train", "--resume", "runs/quickstart", "--trust"), the_run(here) / "films" / "val.mp4"
+    done(*resume, "budget_steps=320")
+    assert not film.exists(), "it was begun with --no-film"
+    done(*resume, "budget_steps=384", "--film")
+    film.unlink()
+    done(*resume, "budget_steps=448")
+    assert film.exists()
 
 
 DRIVERS = {
@@ -212,6 +205,75 @@ def test_a_driver_of_another_shape(here: Path, refused: Cli) -> None:
     (here / "ahead.yaml").write_text("algorithm: ahead\n")
     said = refused("eval", "ahead.yaml", "engine=batch", "--episodes", "1", "--plugin", "bad.py")
     assert "driver ahead: act returned (16, 1) for 16 continuous actions: expected (16, 2)" in said
+
+
+ACTIONS = {
+    "beyond": (
+        "np.float32([0, 3])",
+        "returned [0.0, 3.0]: expected an action in Box(-1.0, 1.0, (2,), float32); fix: correct the plugin, such as"
+        " with np.clip(actions, -1, 1)",
+    ),
+    "nan": ("np.float32([0, np.nan])", "returned [0.0, nan]: expected an action in Box"),
+    "text": ("np.array(['a', 'b'])", "returned <U1: expected numbers; fix"),
+    "discrete": ("7 * 3", "returned 21: expected an action in Discrete(21); fix: correct the plugin"),
+    "fraction": ("0.5", "returned float64: expected integers; fix"),
+}
+
+
+@pytest.mark.parametrize("case", ACTIONS)
+@pytest.mark.parametrize("words", [["eval", "--episodes", "1", "engine=batch"], ["render", "--out", "x.gif"]])
+def test_a_driver_whose_actions_break_its_contract(case: str, words: list[str], here: Path, refused: Cli) -> None:
+    action, expected = ACTIONS[case]
+    code = PLUGIN.replace("np.float32([0, self.pedal])", action)
+    if case in ("discrete", "fraction"):
+        code = code.replace('"continuous"', '"discrete"').replace(", (len(state), 1)", ", len(state)")
+    (here / "bad.py").write_text(code)
+    (here / "ahead.yaml").write_text("algorithm: ahead\n")
+    said = refused(words[0], "ahead.yaml", *words[1:], "--plugin", "bad.py")
+    assert f"bad.py: driver ahead: act {expected}" in said
+    assert "checkpoint" not in said
+
+
+@pytest.mark.parametrize("engine", ["bullet", "batch"])
+def test_rows_without_a_car_do_not_matter(engine: str, here: Path, done: Cli) -> None:
+    """They are all 0 where no episode began: a target speed that a driver may divide by is not."""
+    action = "np.float32([0, 1]) / state[:, [6]] * 5"
+    (here / "sure.py").write_text(PLUGIN.replace("np.tile(np.float32([0, self.pedal]), (len(state), 1))", action))
+    (here / "ahead.yaml").write_text("algorithm: ahead\n")
+    with np.errstate(all="ignore"):
+        done("eval", "ahead.yaml", "--episodes", "1", f"engine={engine}", "--plugin", "sure.py")
+
+
+SHOWN = {
+    "options: {pedel: 1}": "options.pedel = 1: unknown option of ahead; did you mean 'pedal'?",
+    "options: {x: 1}": "options.x = 1: unknown option of ahead; fix: one of pedal",
+    "options: {pedal: 9}": "cannot be made with options {'pedal': 9}: ValueError",
+}
+
+
+@pytest.mark.parametrize("line", SHOWN)
+def test_show_and_list_refuse_a_driver_as_eval_does(line: str, here: Path, refused: Cli, done: Cli) -> None:
+    strict = "        if pedal > 1: raise ValueError('pedal')\n        self.pedal = pedal"
+    (here / "strict.py").write_text(PLUGIN.replace("        self.pedal = pedal", strict))
+    (here / "agents").mkdir()
+    recipe = here / "agents" / "mine.yaml"
+    recipe.write_text(f"algorithm: ahead\n{line}\n")
+    for verb in ("show", "eval"):
+        assert SHOWN[line] in refused(verb, str(recipe), "--plugin", "strict.py")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DRIVE_RL_PATH", str(here))
+        patch.setenv("COLUMNS", "400")
+        said = done("list", "--plugin", "strict.py")
+        assert "BROKEN: " in said
+        assert SHOWN[line] in said
+
+
+@pytest.mark.parametrize(("of", "name"), [("episodes", "success"), ("accuracy", "miou")])
+def test_a_metric_of_a_name_of_ours_is_refused_by_every_verb(of: str, name: str, here: Path, refused: Cli) -> None:
+    (here / "m.py").write_text(METRIC.format(of=f", of='{of}'", value="1.0").replace("'bad'", f"'{name}'"))
+    for words in (["list"], ["show", "ppo"], ["eval", "reference", "--episodes", "1"]):
+        said = refused(*words, "--plugin", "m.py")
+        assert f"registers the metric '{name}', a name that drive-rl itself has; fix" in said
 
 
 BROKEN_DRIVERS = {
@@ -255,10 +317,10 @@ def test_the_next_commands_name_the_plugin(here: Path, done: Cli) -> None:
 
 def test_a_recipe_of_a_plugin_does_not_learn(here: Path, refused: Cli) -> None:
     (here / "ahead.yaml").write_text("algorithm: ahead\n")
-    assert "expected one of 'ppo', 'dqn'" in refused("train", "quickstart", "agent=ahead.yaml", "--plugin", "mine.py")
-
-
-METRIC = "from drive_rl import extend\n@extend.metric('bad'{of})\ndef bad(measured): return {value}\n"
+    said = refused("train", "quickstart", "agent=ahead.yaml", "--plugin", "mine.py")
+    assert "algorithm = 'ahead': does not learn; expected one of 'ppo', 'dqn'; fix: agent=ppo, or drive" in said
+    said = refused("train", "ahead.yaml", "--plugin", "mine.py")
+    assert "ahead.yaml: is a driver that does not learn; fix: drive-rl eval ahead.yaml" in said
 
 
 def test_a_metric_stands_beside_the_scores(here: Path, done: Cli) -> None:
@@ -291,10 +353,19 @@ def test_a_metric_that_is_no_number(of: str, value: str, expected: str, here: Pa
 def test_a_metric_of_the_benchmark_can_be_required(here: Path, refused: Cli) -> None:
     (here / "m.py").write_text(METRIC.format(of=", of='accuracy'", value="1.0"))
     words = ("bench", "perception", "nowhere", "--plugin", "m.py", "--require", "bda>=1")
-    assert "unknown metric 'bda'; did you mean 'bad'?" in refused(*words)
-    from drive_rl.benchmark.metrics import METRICS
+    assert "unknown metric 'bda'; did you mean 'bad'? fix: that, or --plugin FILE.py" in refused(*words)
+    from drive_rl.benchmark.metrics import METRICS, add_plugin_metrics
 
-    assert METRICS.pop("bad").part == "accuracy"
+    assert METRICS["bad"].part == "accuracy"
+    (here / "m.py").write_text(METRIC.format(of=", of='latency'", value="1.0"))
+    assert "did you mean 'bad'?" in refused(*words)
+    assert METRICS["bad"].part == "latency", "an edited plugin's own"
+    with forgotten():
+        add_plugin_metrics()
+    assert "bad" not in METRICS
+    said = refused(*words[:3], "--require", "slowest>=1")
+    assert "unknown metric 'slowest'; fix: one of " in said
+    assert said.endswith("or --plugin FILE.py with the plugin that registers 'slowest'")
 
 
 def test_a_fit_records_the_format_of_its_pictures(here: Path, done: Cli, refused: Cli) -> None:

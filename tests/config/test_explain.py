@@ -18,7 +18,7 @@ from drive_rl.errors import DriveRLError
     [
         ("agent.hidden=7", "agent.hidden = 7: expected a list"),
         ("agent.hidden=[1.5]", "agent.hidden.0 = 1.5: expected a whole number"),
-        ("train_tiers=3", "train_tiers = 3: expected a mapping"),
+        ("train_tiers=3", "train_tiers = 3: expected a mapping; fix: such as {NAME: VALUE}"),
         ("track=paper", "track = 'paper': expected 'wandb', 'tensorboard', 'csv' or 'none'"),
         ("seed=many", "seed = 'many': expected a whole number"),
         ("agent.gamma=.nan", "agent.gamma = nan: expected a finite number"),

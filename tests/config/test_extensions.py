@@ -44,7 +44,10 @@ def test_a_file_registers_its_names_once(mine: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "wrong"),
     [
-        ("import nowhere_at_all\n", r"line 1: ModuleNotFoundError: No module named 'nowhere_at_all'; fix"),
+        (
+            "import nowhere_at_all\n",
+            r"line 1: ModuleNotFoundError: No module named 'nowhere_at_all'; it is .*; fix: install",
+        ),
         ("x = (\n", "line 1: SyntaxError: '\\(' was never closed; fix"),
         ("import sys\nsys.exit(0)\n", "line 2: SystemExit: 0; fix"),
         ("x = 1\n", r"registers nothing; expected a decorator of drive_rl\.extend; fix"),
@@ -62,6 +65,42 @@ def test_a_plugin_that_cannot_be_used_leaves_nothing(code: str, wrong: str, tmp_
     assert not plugins()
     assert not registered("encoder", installed=False)
     assert not [name for name in set(sys.modules) - modules if name.startswith("drive_rl_plugin")]
+
+
+@pytest.mark.parametrize("code", ["import beside_it\n", "import beside_it.part\n", "from . import beside_it\n"])
+def test_a_module_beside_a_plugin_is_not_imported(code: str, tmp_path: Path) -> None:
+    write(tmp_path / "beside_it.py", "")
+    with pytest.raises(DriveRLError) as caught:
+        load_file(write(tmp_path / "bad.py", code))
+    assert f"a plugin file stands alone: its folder, {tmp_path}, is not searched" in str(caught.value)
+    assert "fix: move that code into the plugin file" in str(caught.value)
+
+
+def test_an_edited_file_replaces_what_it_registered(mine: Path, tmp_path: Path) -> None:
+    load_file(mine)
+    two = write(tmp_path / "mine.py", ENCODER.format(name="mine") + TERM)
+    load_file(two)
+    assert [plugin.source for plugin in plugins()] == [two.read_bytes()]
+    assert find("reward_term", "gentle") is not None
+    load_file(write(mine, TERM))
+    assert not registered("encoder", installed=False), "the file registers it no more"
+    for wrong in ("x = (\n", "x = 1\n", ENCODER.format(name="small")):
+        with pytest.raises(DriveRLError, match="fix"):
+            load_file(write(mine, wrong))
+        assert find("reward_term", "gentle") is not None, "the last that could be loaded stays"
+    load_file(write(mine, TERM))
+    assert [plugin.source for plugin in plugins()] == [TERM.encode()]
+
+
+def test_a_script_that_runs_again_registers_anew(mine: Path) -> None:
+    for code in (mine.read_text(), mine.read_text(), mine.read_text() + "# edited\n"):
+        exec(compile(write(mine, code).read_text(), str(mine), "exec"), {"__name__": "script"})
+    found = find("encoder", "mine")
+    assert found is not None
+    assert found.plugin.source == mine.read_bytes()
+    assert copies(recorded(load_run("quickstart", ["agent.encoder.kind=mine"]))) == {
+        "plugins/mine.py": mine.read_bytes()
+    }
 
 
 def test_two_plugins_may_not_share_a_name(mine: Path, tmp_path: Path) -> None:
@@ -99,6 +138,43 @@ def test_a_spec_demands_and_runs_nothing(mine: Path, tmp_path: Path) -> None:
     assert not load_run("quickstart", [f"world={world}"]).world.plugins
 
 
+@pytest.mark.parametrize("name", ["mine.py", "renamed.py"])
+def test_the_same_code_under_another_name_meets_a_demand(name: str, mine: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    load_file(write(tmp_path / "elsewhere" / name, mine.read_text()))
+    world = write(tmp_path / "w.yaml", "base: lane_follow\nplugins: [mine.py]\n")
+    spec = recorded(load_world(str(world)))
+    assert list(copies(spec).values()) == [mine.read_bytes()]
+
+
+@pytest.mark.parametrize("state", ["edited", "missing"])
+@pytest.mark.parametrize("is_given", [False, True])
+def test_a_recorded_plugin_that_is_lost(state: str, is_given: bool, mine: Path, tmp_path: Path) -> None:
+    load_file(mine)
+    home = write(tmp_path / "run" / "spec.yaml", dump(recorded(load_run("quickstart", ["agent.encoder.kind=mine"]))))
+    copy = write(home.parent / "plugins" / "mine.py", mine.read_text() + "# edited\n")
+    with forgotten():
+        if is_given:
+            load_file(copy)
+        if state == "missing":
+            copy.unlink()
+        with pytest.raises(DriveRLError) as caught:
+            read_run(home)
+        said = str(caught.value)
+        assert f"{copy} {'is missing' if state == 'missing' else 'was edited (SHA-256'}" in said
+        assert f"--plugin {copy}" not in said, "the very file that does not do"
+        assert "fix: restore it, or --plugin FILE.py with the code of that SHA-256, under any name" in said
+    with forgotten():
+        load_file(write(tmp_path / "kept.py", mine.read_text()))
+        assert read_run(home).agent.encoder.kind == "mine"
+
+
+def test_a_plugin_that_a_spec_names_is_not_there(tmp_path: Path) -> None:
+    world = write(tmp_path / "w.yaml", "base: lane_follow\nplugins: [nowhere.py]\n")
+    with pytest.raises(DriveRLError, match=r"nowhere\.py to read; fix: correct the path"):
+        load_world(str(world))
+
+
 def test_trust_runs_what_a_spec_names(mine: Path, tmp_path: Path) -> None:
     run = write(
         tmp_path / "r.yaml", "base: quickstart\nagent: {base: ppo, encoder: {kind: mine}}\nplugins: [mine.py]\n"
@@ -111,7 +187,9 @@ def test_trust_runs_what_a_spec_names(mine: Path, tmp_path: Path) -> None:
 def test_trust_does_not_run_an_edited_file(mine: Path, tmp_path: Path) -> None:
     demand = f"base: lane_follow\nplugins: [{{file: mine.py, sha256: {'0' * 64}}}]\n"
     extensions.trust_specs()
-    with pytest.raises(DriveRLError, match=r"mine\.py: plugin has SHA-256 \w{12}, expected 0{12}: it was edited"):
+    with pytest.raises(
+        DriveRLError, match=r"\(SHA-256 0{12}\): .*mine\.py was edited \(SHA-256 \w{12}\); fix: restore it"
+    ):
         load_world(str(write(tmp_path / "w.yaml", demand)))
     assert not plugins()
 

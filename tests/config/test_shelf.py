@@ -109,11 +109,11 @@ def test_a_shelf_that_cannot_be_read_is_refused(own: Path, which: str) -> None:
         ("envs", "lane_folow", "unknown world 'lane_folow'; did you mean 'lane_follow'?"),
         ("agents", "pppo", "unknown driver 'pppo'; did you mean 'ppo'?"),
         ("configs", "quickstar", "unknown experiment 'quickstar'; did you mean 'quickstart'?"),
-        ("envs", "quickstart", "unknown world 'quickstart': it is an experiment; known: "),
+        ("envs", "quickstart", "unknown world 'quickstart': it is an experiment; fix: one of "),
         ("agents", "unet", "unknown driver 'unet': it is a perception recipe; did you mean 'unet-160'?"),
         ("configs", "/nowhere/at/all", "/nowhere/at/all: no such file or folder; fix: check the path"),
-        ("envs", "zzz", "unknown world 'zzz'; known: "),
-        ("envs", "", "unknown world ''; known: "),
+        ("envs", "zzz", "unknown world 'zzz'; fix: one of "),
+        ("envs", "", "unknown world ''; fix: one of "),
         ("envs", "none/such.yaml", "none/such.yaml: no such file; fix:"),
         ("envs", "x" * 5000 + ".yaml", "no such file; fix:"),
         ("envs", "nul\0.yaml", "no such file; fix:"),
@@ -126,8 +126,8 @@ def test_unknown_names_are_refused_with_the_nearest(shelf, name: str, shown: str
 
 
 def test_nearest_lists_all_when_nothing_is_near() -> None:
-    assert nearest("xyz", ["b", "a"]) == "known: a, b"
-    assert nearest("xyz", []) == "known: none"
+    assert nearest("xyz", ["b", "a"]) == "fix: one of a, b"
+    assert nearest("xyz", []) == "fix: leave it out, for there is none"
 
 
 def test_one_id_a_world() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from drive_rl.config.extensions import forgotten
+from drive_rl.sim.task.extra_terms import RANGES
 from drive_rl.testing import check_plugin
 
 PAGES = Path(__file__).parents[2] / "docs" / "extend"
@@ -59,6 +60,17 @@ def test_its_plugin_keeps_the_contract(name: str) -> None:
     with forgotten():
         checked = check_plugin(PAGES / f"{name}.py")
         assert {what.split()[0] for what in checked} == {name}
+
+
+def test_the_ranges_of_metrics_are_those_that_terms_are_tried_at() -> None:
+    text = (PAGES / "reward_term.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| `(\w+)` \| ([^|]*) \| (\S+) \| (\S+) \| ([^|]*) \|$", text, re.MULTILINE)
+    assert [(name, low, high) for name, _, low, high, _ in shown] == [
+        (name, f"{low:.4g}", f"{high:.4g}") for name, (low, high) in RANGES.items()
+    ]
+    page = (PAGES.parent / "environments" / "lane_follow.md").read_text(encoding="utf-8")
+    for name, unit, _, _, meaning in shown:
+        assert f"| `{name}` | {unit} | {meaning} |" in page
 
 
 def test_every_decorator_has_a_page() -> None:

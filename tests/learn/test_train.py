@@ -130,13 +130,13 @@ def test_training_stops_once_the_bar_is_held(tmp_path: Path) -> None:
 def test_a_finished_run_resumes_only_with_a_larger_budget(tmp_path: Path) -> None:
     run = go(small_specs.run("ppo"), tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    for budget in (None, 256, 100):
+    for changes in ([], ["budget_steps=256"], ["budget_steps=100"]):
         with pytest.raises(DriveRLError, match=r"has trained for 256 steps already; fix: .* budget_steps=512"):
-            go(None, tmp_path, resume=run.path, budget_steps=budget)
+            go(None, tmp_path, resume=run.path, changes=changes)
     with pytest.raises(DriveRLError, match="command line: budget_steps = -1"):
-        go(None, tmp_path, resume=run.path, budget_steps=-1)
+        go(None, tmp_path, resume=run.path, changes=["budget_steps=-1"])
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    again = go(None, tmp_path, resume=run.path, budget_steps=320)
+    again = go(None, tmp_path, resume=run.path, changes=["budget_steps=320"])
     assert again == run
     assert read_run(run.spec) == small_specs.run("ppo", "budget_steps=320")
     assert read_json(run.last / "counters.json", "")["num_timesteps"] == 320
@@ -221,7 +221,7 @@ def test_training_ends_at_its_budget(algorithm: str, changes: tuple[str, ...], t
     run = go(small_specs.run(algorithm, *changes, "budget_steps=170"), tmp_path)
     assert read_json(run.last / "counters.json", "")["num_timesteps"] == 170
     assert read_json(run.last / "manifest.json", "")["exact"]
-    go(None, tmp_path, resume=run.path, budget_steps=240)
+    go(None, tmp_path, resume=run.path, changes=["budget_steps=240"])
     assert read_json(run.last / "counters.json", "")["num_timesteps"] == 240
 
 
@@ -253,7 +253,7 @@ def test_a_stop_before_anything_is_learned_leaves_nothing(tmp_path: Path, monkey
 def test_numbered_checkpoints_do_not_outlive_a_rollback(tmp_path: Path) -> None:
     run = go(small_specs.run("ppo"), tmp_path)
     shutil.copytree(run.checkpoint(128), run.checkpoint(4096))
-    go(None, tmp_path, resume=run.path, budget_steps=320)
+    go(None, tmp_path, resume=run.path, changes=["budget_steps=320"])
     assert max(run.steps()) <= 320
 
 
@@ -268,13 +268,13 @@ def test_the_best_driver_is_made_again_from_its_numbered_checkpoint_or_missed(
     best = read_tensors(run.best / "weights.safetensors")
     assert run.steps() == [128]
     shutil.rmtree(run.best)
-    go(None, tmp_path, resume=run.path, budget_steps=320)
+    go(None, tmp_path, resume=run.path, changes=["budget_steps=320"])
     again = read_tensors(run.best / "weights.safetensors")
     assert all(torch.equal(again[name], best[name]) for name in best)
     shutil.rmtree(run.best)
     shutil.rmtree(run.checkpoint(128), ignore_errors=True)
     with pytest.raises(DriveRLError, match=r"best: expected the checkpoint of step 128.*put it back"):
-        go(None, tmp_path, resume=run.path, budget_steps=384)
+        go(None, tmp_path, resume=run.path, changes=["budget_steps=384"])
     assert "384" not in run.spec.read_text()
 
 

@@ -73,3 +73,10 @@ def test_what_stands_for_nothing_is_refused(run: RunFolder, tmp_path: Path) -> N
         (folder / "manifest.json").unlink()
     with pytest.raises(DriveRLError, match="holds no checkpoint yet"):
         resolve(str(run.path))
+    shown = resolve(str(run.path), "world, driver, experiment or run", needs_weights=False)
+    assert isinstance(shown, TrainedFolder)
+    assert shown.home == run.path
+    with pytest.raises(
+        DriveRLError, match="unknown world, driver, experiment or run 'lane_folow'; did you mean 'lane_"
+    ):
+        resolve("lane_folow", "world, driver, experiment or run")

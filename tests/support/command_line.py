@@ -39,6 +39,11 @@ def check(code: object, stderr: str) -> str:
     return " ".join(stderr.split())
 
 
+def listing(folder: Path) -> dict[str, bytes]:
+    """Return every path below a folder, and what each file holds."""
+    return {str(path): path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
+
+
 def run_main(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
     before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr(sys, "argv", ["drive-rl", *words])

@@ -57,6 +57,7 @@ class RunSpec(Spec):
     evaluation: EvalSpec = Field(default=EvalSpec(), description="Held-out evaluation.")
     track: Track = Field(default="wandb", description="Tracker of metrics, beside metrics.csv.")
     project: str = Field(default="drive-rl", description="The tracker's project.")
+    film: bool = Field(default=True, description="Film one held-out road at the end.")
     plugins: Plugins = ()
 
     @model_validator(mode="after")

@@ -16,7 +16,6 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_valid
 from drive_rl.config.extensions import (
     Extension,
     Kind,
-    Plugin,
     find,
     load_file,
     load_installed,
@@ -24,6 +23,7 @@ from drive_rl.config.extensions import (
     registered,
     specs_are_trusted,
 )
+from drive_rl.config.plugin_source import Plugin, read_plugin
 from drive_rl.config.specs.base import Spec
 from drive_rl.errors import DriveRLError
 
@@ -70,7 +70,7 @@ Plugins = Annotated[
     Field(
         default=(),
         exclude_if=lambda found: not found,  # a spec that needs none is as it always was
-        description="Plugins that it needs; they run only if named by --plugin, or with --trust.",
+        description="Plugins that it needs, such as [mine.py]; they run only if named by --plugin, or with --trust.",
     ),
 ]
 
@@ -165,15 +165,25 @@ def _record(plugin: Plugin, taken: dict[str, str]) -> PluginSpec:
 
 
 def _met(needed: PluginSpec, folder: Path) -> Plugin | None:
-    """Return the loaded plugin that meets a demand, if there is one."""
+    """Return the loaded plugin that meets a demand, if there is one; a file of the same code meets it, too."""
+    file = folder / needed.file if needed.file else None
+    sha256 = needed.sha256 or (_sha256_of(file) if file else None)
     for plugin in plugins():
-        if needed.sha256 is not None and plugin.sha256 == needed.sha256:
+        if plugin.sha256 == sha256:
             return plugin
-        if needed.sha256 is None and needed.file and plugin.file.resolve() == (folder / needed.file).resolve():
+        if needed.sha256 is None and file and plugin.file.resolve() == file.resolve():
             return plugin
         if needed.sha256 is None and needed.package and plugin.package == needed.package:
             return plugin
     return None
+
+
+def _sha256_of(file: Path) -> str | None:
+    """Return the SHA-256 of a plugin file; None where there is none to read."""
+    try:
+        return read_plugin(file).sha256
+    except DriveRLError:
+        return None
 
 
 def _demand_package(needed: PluginSpec, spec: Path) -> None:
@@ -196,6 +206,9 @@ def _demand_file(needed: PluginSpec, spec: Path) -> None:
     path = folder / str(needed.file)
     shown = path if Path(str(needed.file)).is_absolute() else spec.parent / str(needed.file)
     what = f"{spec}: plugins: {needed.file}" + (f" (SHA-256 {_brief(needed.sha256)})" if needed.sha256 else "")
+    found = _sha256_of(path)
+    if found is None or needed.sha256 not in (None, found):
+        raise DriveRLError(f"{what}: this plugin is needed, and {_lost(needed, shown, found)}")
     if other := next((each for each in plugins() if each.file.name == path.name), None):
         raise DriveRLError(
             f"{what}: {other.file} was given, and its code is not the same (SHA-256 {_brief(other.sha256)}); fix:"
@@ -206,8 +219,15 @@ def _demand_file(needed: PluginSpec, spec: Path) -> None:
             f"{what}: this plugin is needed; it is Python code, and runs only if you name it; fix: read it, then"
             f" --plugin {shown}, or --trust to run whatever this spec names"
         )
-    loaded = load_file(shown, needed.sha256)
-    assert needed.sha256 in (None, loaded.sha256)
+    load_file(shown, needed.sha256)
+
+
+def _lost(needed: PluginSpec, shown: Path, found: str | None) -> str:
+    """Return why the file that a spec names, whose SHA-256 is `found`, is not the plugin; and the fix."""
+    if needed.sha256 is None:
+        return f"there is no Python file {shown} to read; fix: correct the path, or leave it out"
+    state = f"{shown} was edited (SHA-256 {_brief(found)})" if found else f"{shown} is missing"
+    return f"{state}; fix: restore it, or --plugin FILE.py with the code of that SHA-256, under any name"
 
 
 def _brief(sha256: str | None) -> str:

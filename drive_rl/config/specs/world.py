@@ -13,6 +13,9 @@ from drive_rl.config.specs.plugin import Extends, Plugins
 FREE_CAR_LENGTHS = 6
 """Car lengths at the start of a road without parked cars."""
 
+_TERMS = ("lane", "speed", "heading", "comfort")
+reserve("reward_term", _TERMS)
+
 _LEAST_WEIGHT = 0.001
 """Smallest useful value of the largest weight: t^w of a smaller one is 1 whatever the driver does."""
 
@@ -136,17 +139,24 @@ class RewardSpec(Spec):
     speed: NonNegative = Field(default=1, le=100, description="Weight of driving near the target speed.")
     heading: NonNegative = Field(default=0, le=100, description="Weight of pointing along the road.")
     comfort: NonNegative = Field(default=0, le=100, description="Weight of gentle cornering and steering.")
-    extra: Annotated[dict[str, Annotated[float, Field(gt=0, le=100)]], Extends("reward_term")] = Field(
+    extra: Annotated[dict[str, float], Extends("reward_term")] = Field(
         default={},
         exclude_if=lambda extra: not extra,
-        description="Weights of plugins' terms by name, beside those above.",
+        description="Weights of plugins' terms by name, beside those above: > 0, <= 100.",
     )
 
     @model_validator(mode="after")
     def _known_terms(self) -> Self:
         for name, weight in self.extra.items():
+            if name in _TERMS:
+                raise ValueError(f"extra.{name} = {weight:g}: is a term of our own; fix: write it as reward.{name}")
             if find("reward_term", name) is None:
                 raise ValueError(f"extra.{name} = {weight:g}: {unknown('reward_term', name, ())}")
+            if not 0 < weight <= 100:
+                raise ValueError(
+                    f"extra.{name} = {weight:g}: expected a weight > 0, <= 100; fix: such as 1, or null to leave the"
+                    " term out"
+                )
         return self
 
     @model_validator(mode="after")
@@ -160,9 +170,6 @@ class RewardSpec(Spec):
                 f" term a weight of {_LEAST_WEIGHT:g} or more"
             )
         return self
-
-
-reserve("reward_term", ("lane", "speed", "heading", "comfort"))
 
 
 class AppearanceSpec(Spec):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from drive_rl.config.specs.base import Split
 from drive_rl.config.specs.world import WorldSpec
-from drive_rl.drivers.driver import Driver, begin_episodes
+from drive_rl.drivers.driver import Driver, actions_of, begin_episodes
 from drive_rl.drivers.evaluate import split_seeds
 from drive_rl.drivers.observations import stacked
 from drive_rl.report.film.canvas import Picture
@@ -104,7 +104,7 @@ def _film_episode(driver: Driver, env: LaneEnv, layout: Layout, film: _Film, num
     layout.open(env.episode, number)
     film.begin_episode(number)
     while True:
-        action = driver.act(stacked([observation], env.observation_space))[0]
+        action = actions_of(driver, stacked([observation], env.observation_space), [0])[0]
         observation, reward, terminated, truncated, info = env.step(action)
         picture = newest_picture(observation, env.world)
         frame = layout.frame(Step(env.car, info["metrics"], reward, picture))

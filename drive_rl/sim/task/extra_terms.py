@@ -21,7 +21,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.outcome import METRICS, TERMS, rules_of
 from drive_rl.sim.task.reward import combine
 
-_RANGES = {
+RANGES = {
     "offset_m": (-5, 5), "heading_error_rad": (-3, 3), "speed_mps": (-5, 60), "target_speed_mps": (1, 60),
     "route_completion": (0, 1), "lateral_accel_mps2": (-15, 15), "longitudinal_accel_mps2": (-15, 15),
     "steer_rad": (-1, 1), "s_m": (0, 5000), "x_m": (-5000, 5000), "y_m": (-5000, 5000), "yaw_rad": (-math.pi, math.pi),
@@ -146,7 +146,7 @@ def _compiled(extension: Extension) -> Any:
 
 def _try(extension: Extension, of_row: Any) -> None:
     """Refuse a term that leaves [0, 1] where cars can be, before anything is learned from it."""
-    low, high = np.array([_RANGES[name] for name in METRICS]).T
+    low, high = np.array([RANGES[name] for name in METRICS]).T
     rows = np.random.default_rng(0).uniform(low, high, (_TRIES, len(METRICS)))
     for row in (np.zeros(len(METRICS)), low, high, *rows):
         if not 0 <= (value := of_row(row)) <= 1:
