@@ -48,7 +48,6 @@ BACKGROUND, ROAD, EGO_LANE, LINE, VEHICLE = range(5)
 
 _NO_CLASSES = np.empty((0, 0), np.uint8)
 _NO_DEPTH = np.empty((0, 0), np.float32)
-_FAST = {"contract", "arcp", "nsz", "reassoc"}
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ class _Covers(NamedTuple):
     light: NDArray[np.float32]
 
 
-@njit(error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", nogil=True)
 def paint_picture(view, at, picture):
     """Fill a `Picture` with what the camera of a vehicle at a viewpoint sees."""
     rays, ground, solids = view.rays, view.ground, view.solids
@@ -165,7 +164,7 @@ def paint_picture(view, at, picture):
         _add_solids(view, Viewpoint(local.x + x0, local.y + y0, local.cos, local.sin), picture)
 
 
-@njit(error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", nogil=True)
 def _meet(rays, first, last, at, points):
     """Find where a band's pixels meet the ground."""
     rows, bearings, wx, wy = rays.rows, rays.bearings, points.wx, points.wy
@@ -175,7 +174,7 @@ def _meet(rays, first, last, at, points):
             wx[r, c], wy[r, c] = meet(forward, depth, bearings[c], at)
 
 
-@njit(error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", nogil=True)
 def _find(rows, first, last, size, points, places):
     """Find the texels and the field's cells of a band's pixels."""
     (height, width), wx, wy = size, points.wx, points.wy
@@ -188,7 +187,7 @@ def _find(rows, first, last, size, points, places):
             cell[r, c], fu[r, c], fv[r, c] = cell_of(wx[r, c], wy[r, c], height, width)
 
 
-@njit(error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", nogil=True)
 def _read(count, texels, d_cells, columns, places, samples):
     """Read a band's grain, and the road's d and its gradient; unsigned indices need no test for negative ones."""
     texel, cell, fu, fv = places.texel, places.cell, places.fu, places.fv
@@ -201,7 +200,7 @@ def _read(count, texels, d_cells, columns, places, samples):
             d[r, c], nx[r, c], ny[r, c] = road_at(d_cells, columns, np.uint32(cell[r, c]), fu[r, c], fv[r, c])
 
 
-@njit(error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", nogil=True)
 def _cover(rays, first, last, at, packed, wear, samples, covers):
     """Find how much of a band's pixels is asphalt, how much is a line, as if none were dashed, and their light."""
     rows, bearings, markings = rays.rows, rays.bearings, unpack_markings(packed)
@@ -217,7 +216,7 @@ def _cover(rays, first, last, at, packed, wear, samples, covers):
             marking[r, c], light[r, c] = covered.marking, covered.light
 
 
-@njit(error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", nogil=True)
 def _dash(count, s_cells, columns, packed, places, covers):
     """Take the gaps of dashed lines out of a band's markings."""
     markings, along, marking = unpack_markings(packed), covers.along, covers.marking
@@ -229,7 +228,7 @@ def _dash(count, s_cells, columns, packed, places, covers):
                 marking[r, c] *= dash_part(s, along[r, c], markings.dash, markings.period)
 
 
-@njit(error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", nogil=True)
 def _shade(count, x0, y0, solids, points, light):
     """Cast the solids' shadows on a band."""
     wx, wy = points.wx, points.wy
@@ -238,7 +237,7 @@ def _shade(count, x0, y0, solids, points, light):
             light[r, c] *= shadow(solids, wx[r, c] + x0, wy[r, c] + y0)
 
 
-@njit(error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", nogil=True)
 def _blend(first, last, covers, colours, channel, image):
     """Fill a band of one channel."""
     asphalt, marking, light = covers.asphalt, covers.marking, covers.light
@@ -247,7 +246,7 @@ def _blend(first, last, covers, colours, channel, image):
             image[channel, first + r, c] = blend(light[r, c], asphalt[r, c], marking[r, c], colours)
 
 
-@njit(error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", nogil=True)
 def _label(rows, first, last, ground, places, d, picture):
     """Fill a band of classes and depth, solids left out."""
     markings, classes, depth = unpack_markings(ground.markings), picture.classes, picture.depth
@@ -270,7 +269,7 @@ def _label(rows, first, last, ground, places, d, picture):
                     classes[r, c] = LINE
 
 
-@njit(error_model="numpy", fastmath=_FAST, nogil=True)
+@njit(error_model="numpy", nogil=True)
 def _add_solids(view, at, picture):
     """Paint the solids over a picture."""
     _, height, width = picture.image.shape

@@ -14,6 +14,7 @@ import numpy as np
 from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.distance_field import CELL_M
+from drive_rl.sim.sensors.fma import fma
 from drive_rl.sim.sensors.pinhole import (
     ASIDE,
     BACK,
@@ -72,7 +73,8 @@ def floor(z):
 def meet(forward, depth, bearing, at):
     """Return the ground point [m] that a ray meets, from the corner that the viewpoint counts from."""
     left = depth * bearing
-    return at.x + at.cos * forward - at.sin * left, at.y + at.sin * forward + at.cos * left
+    x, y = fma(at.cos, forward, at.x), fma(at.sin, forward, at.y)  # the same all along a row
+    return fma(-at.sin, left, x), fma(at.cos, left, y)
 
 
 @njit(inline="always")
@@ -103,25 +105,26 @@ def road_at(cells, columns, k, fu, fv):
     low, rise = cells[k], cells[k + columns] - cells[k]
     run = cells[k + 1] - cells[k]
     twist = cells[k + columns + 1] - cells[k + columns] - run
-    return low + run * fu + (rise + twist * fu) * fv, run + twist * fv, rise + twist * fu
+    ny = fma(twist, fu, rise)
+    return fma(ny, fv, fma(run, fu, low)), fma(twist, fv, run), ny
 
 
 @njit(inline="always")
 def turned(nx, ny, at):
     """Return a vector of the world in the vehicle's frame."""
-    return at.cos * nx + at.sin * ny, at.cos * ny - at.sin * nx
+    return fma(at.cos, nx, at.sin * ny), fma(at.cos, ny, -at.sin * nx)
 
 
 @njit(inline="always")
 def extent(nf, nl, footprint):
     """Return how far a pixel's footprint reaches along a direction (nf, nl) of the vehicle's frame [m]."""
-    return abs(nf * footprint.back + nl * footprint.drift) + abs(nl) * footprint.aside
+    return fma(abs(nl), footprint.aside, abs(fma(nf, footprint.back, nl * footprint.drift)))
 
 
 @njit(inline="always")
-def asphalt_part(d, across, middle, half_paved):
+def asphalt_part(d, per_across, middle, half_paved):
     """Return how much of a footprint `across` wide lies on the pavement, in [0, 1]; a NaN d is away from the road."""
-    part = min(max((half_paved - abs(d - middle)) / across + HALF, NOTHING), ONE)
+    part = min(max((half_paved - abs(d - middle)) * per_across + HALF, NOTHING), ONE)
     return part if d == d else NOTHING
 
 
@@ -135,10 +138,10 @@ def nearest_line(d, markings):
 
 
 @njit(inline="always")
-def line_part(beside, across, line):
+def line_part(beside, across, per_across, line):
     """Return how much of a footprint `across` wide a line covers whose middle is `beside` away, in [0, 1]."""
     reach = HALF * (across + line)
-    return min(reach - beside, min(line, across)) / across if beside < reach else NOTHING
+    return min(reach - beside, min(line, across)) * per_across if beside < reach else NOTHING
 
 
 @njit(inline="always")
@@ -170,8 +173,8 @@ def sky_light(elevation):
 def blend(light, asphalt, marking, colours):
     """Return a pixel's value from its light, what covers it, and the colours of surroundings, road and line."""
     around, road, line = colours
-    value = around + asphalt * (road - around)
-    value += marking * (line - value)
+    value = fma(asphalt, road - around, around)
+    value = fma(marking, line - value, value)
     return np.uint8(min(np.float32(255.0) * light * value, np.float32(255.0)))
 
 
@@ -187,10 +190,11 @@ def cover(sample, grain, footprint, at, markings, wear):
     """Return the `Cover` of a ground pixel, from the distance field and the grain there."""
     nf, nl = turned(sample.nx, sample.ny, at)
     across = extent(nf, nl, footprint)
-    asphalt = asphalt_part(sample.d, across, markings.middle, markings.half_paved)
+    per_across = ONE / across
+    asphalt = asphalt_part(sample.d, per_across, markings.middle, markings.half_paved)
     nearest = nearest_line(sample.d, markings)
     beside = abs(sample.d - nearest * markings.lane_width)
-    marking = line_part(beside, across, markings.line_width) * paint_left(grain, wear)
+    marking = line_part(beside, across, per_across, markings.line_width) * paint_left(grain, wear)
     dashed = (marking > 0) & (nearest > markings.first_line) & (nearest < markings.last_line)
     along = extent(nl, -nf, footprint) if dashed else NOTHING
     return Cover(asphalt, marking, along, ground_light(asphalt, grain, wear))

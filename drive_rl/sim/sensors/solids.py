@@ -114,20 +114,20 @@ def hit_solids(
     ox, oy, oz = x + cos * origin[0] - sin * origin[1], y + sin * origin[0] + cos * origin[1], origin[2]
     dx, dy = cos * direction[0] - sin * direction[1], sin * direction[0] + cos * direction[1]
     dz = direction[2]
+    per_norm2, shape = 1.0 / (dx * dx + dy * dy + dz * dz), solids.shape
     best, part, light, is_top = farthest, -1, 1.0, False
     for n in range(solids.size):
-        kind, cx, cy, cz, hl, hw, hh, c, s = solids.shape[n]
-        rx, ry = ox - cx, oy - cy
-        # a ball around the solid rules out most solids at once
-        along = rx * dx + ry * dy + (oz - cz) * dz
-        norm2 = dx * dx + dy * dy + dz * dz
-        apart2 = rx * rx + ry * ry + (oz - cz) ** 2 - along * along / norm2
-        if apart2 > hl * hl + hw * hw + hh * hh:
+        # a ball around the solid rules out most solids at once; columns are read one by one, for a row is a slice
+        rx, ry, rz = ox - shape[n, CENTRE_X], oy - shape[n, CENTRE_Y], oz - shape[n, CENTRE_Z]
+        hl, hw, hh = shape[n, HALF_LENGTH], shape[n, HALF_WIDTH], shape[n, HALF_HEIGHT]
+        along = rx * dx + ry * dy + rz * dz
+        if rx * rx + ry * ry + rz * rz - along * along * per_norm2 > hl * hl + hw * hw + hh * hh:
             continue
         # the ray in the solid's frame
-        start = c * rx + s * ry, c * ry - s * rx, oz - cz
+        c, s = shape[n, COS], shape[n, SIN]
+        start = c * rx + s * ry, c * ry - s * rx, rz
         along_it = c * dx + s * dy, c * dy - s * dx, dz
-        if kind == BOX:
+        if shape[n, KIND] == BOX:
             t, axis = _box(start, along_it, (hl, hw, hh))
             face = (0.7, 0.85, 1.0)[axis] if axis >= 0 else 1.0
             upper = axis == 2 and dz < 0
