@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from drive_rl.config.specs.base import SPLITS
 from drive_rl.config.specs.world import RewardSpec, TaskSpec, WorldSpec
 from drive_rl.registration import gym_id
+from drive_rl.sim.task.info import SUMMARY
 from drive_rl.sim.task.outcome import END_REASONS, METRICS, STATE_FIELDS, TERMS
 from drive_rl.sim.task.spaces import action_grid, action_space, observation_space
 
@@ -167,20 +168,20 @@ def _ends(task: TaskSpec) -> str:
 def _info() -> str:
     rows = [(f"`{name}`", *METRIC[name]) for name in _same(METRIC, METRICS)]
     keys = [
-        ("`metrics`", "`reset`, every step", "the values below"),
-        ("`reward_terms`", "every step", "each term in [0, 1], unweighted"),
-        ("`road_seed`", "`reset`, the last step", "the seed of the road"),
-        ("`is_success`, `end_reason`, `tier`", "the last step", "how it ended, and the road's tier"),
-        (
-            "`episode_metrics`",
-            "the last step",
-            "[`EpisodeMetrics`](../reference/environments.md): what a score is made of",
-        ),
+        ("`reward_lane`, ...", "float64", "each term in [0, 1], unweighted"),
+        ("`road_seed`", "int64", "the seed of the road"),
+        ("`tier`", "int64", '`env.metadata["tiers"][info["tier"]]` is the name of the road\'s tier'),
+        ("`end_reason`", "int64", '`env.metadata["end_reasons"][info["end_reason"]]` is its name; 0 while it runs'),
+        ("`is_success`", "bool", "false while it runs"),
     ]
     return joined(
-        table(("key", "when", "value"), keys),
-        '`info["metrics"]`:',
-        table(("key", "unit", "meaning"), rows),
+        "A flat dictionary of NumPy scalars and arrays, with the same keys after `reset` and every step, so that tools"
+        " that turn it into arrays need nothing special:",
+        table(("key", "type", "value"), [*keys, ("the metrics below", "float64", "of the car now")]),
+        table(("metric", "unit", "meaning"), rows),
+        "The last step adds the episode's "
+        + ", ".join(f"`{name}`" for name in SUMMARY)
+        + "; [`EpisodeMetrics`](../reference/environments.md) describes them.",
     )
 
 

@@ -79,7 +79,7 @@ class BatchVecEnv(VecEnv):
             info["terminal_observation"] = self.batch.observe_one(car)
             info["TimeLimit.truncated"] = bool(cars.end[car] == TIMEOUT)
             self._returns[car] = 0
-            self._curricula[car].record(info["road_seed"], info["is_success"])
+            self._curricula[car].record(int(info["road_seed"]), bool(info["is_success"]))
         if len(ended):
             self.batch.begin(ended, map(self._next_road, ended.tolist()))
         return self.batch.observe(), rewards, dones, infos

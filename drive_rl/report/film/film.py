@@ -107,11 +107,11 @@ def _film_episode(driver: Driver, env: LaneEnv, layout: Layout, film: _Film, num
         action = driver.act(stacked([observation], env.observation_space))[0]
         observation, reward, terminated, truncated, info = env.step(action)
         picture = newest_picture(observation, env.world)
-        frame = layout.frame(Step(env.car, info["metrics"], reward, picture))
-        film.add(frame, info["metrics"]["route_completion"])
+        frame = layout.frame(Step(env.car, info, reward, picture))
+        film.add(frame, float(info["route_completion"]))
         if terminated or truncated:
             break
-    episode: EpisodeMetrics = info["episode_metrics"]
+    episode = env.episode_metrics()
     card = outcome_card(frame, episode, env.world.road.lane_width_m / 2)
     for _ in range(card_frames(env.world)):
         film.add(card, 1.0)

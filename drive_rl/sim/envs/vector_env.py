@@ -11,7 +11,6 @@ import numpy as np
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
-from numpy.typing import NDArray
 
 from drive_rl.config.reader import load_world
 from drive_rl.config.specs.base import SPLITS, Actions, Observation, Split
@@ -20,7 +19,8 @@ from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.envs.road_sampler import RoadSampler, check_samplers, name_samplers, split_samplers
 from drive_rl.sim.state import State
-from drive_rl.sim.task.outcome import METRICS, RUNNING, TIMEOUT
+from drive_rl.sim.task.info import code_names
+from drive_rl.sim.task.outcome import RUNNING, TIMEOUT
 from drive_rl.sim.task.scoring import Info
 from drive_rl.sim.task.spaces import (
     ROAD_SEEDS,
@@ -96,6 +96,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.batch = _make_batch(world, num_envs, observation, **engine)
         known("copy", copy, (True, False))
         self.world, self.num_envs, self._copy = world, num_envs, copy
+        self.metadata = {**self.metadata, "render_fps": world.task.control_hz, **code_names(world)}
         self._grid = action_grid(world.task) if actions == "discrete" else None
         self._samplers = [RoadSampler(split, seeding.np_random(None)[0]) for _ in range(num_envs)]
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -119,8 +120,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
                 sampler.rng = seeding.np_random(own)[0]
         drawn = [sampler.next() for sampler in self._samplers]
         self.batch.begin(range(self.num_envs), drawn if named is None else named)
-        everyone = np.ones(self.num_envs, bool)
-        return self._observe(), self._infos(everyone)
+        return self._observe(), self._infos()
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Info]:
         """Drive each car one control step; where an episode ends, return the next one's first observation.
@@ -136,17 +136,12 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         ended = batch.step(commands_of(batch.to_numpy(actions), self.num_envs, self._grid))
         cars = batch.cars
         rewards, over, truncated = batch.copy(cars.reward), cars.end != RUNNING, cars.end == TIMEOUT
-        dones = batch.to_numpy(over)
         infos: Info = {}
         for car in ended.tolist():
-            last = {"final_obs": self._final(car), "final_info": batch.last_info(car)}
-            infos = self._add_info(infos, last, car)
-        if not dones.all():
-            terms = _masked(batch.term_names, np.where(dones[:, None], 0.0, batch.to_numpy(cars.terms)), ~dones)
-            infos |= {"reward_terms": terms, "_reward_terms": ~dones}
+            infos = self._add_info(infos, {"final_obs": self._final(car), "final_info": batch.last_info(car)}, car)
         if len(ended):
             batch.begin(ended, [self._samplers[car].next() for car in ended.tolist()])
-        return self._observe(), rewards, over & ~truncated, truncated, infos | self._infos(dones)
+        return self._observe(), rewards, over & ~truncated, truncated, infos | self._infos()
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the threads."""
@@ -188,17 +183,14 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         seen, host = self.batch.observe_one(car), self.batch.to_numpy
         return {key: host(part) for key, part in seen.items()} if isinstance(seen, dict) else host(seen)
 
-    def _infos(self, started: NDArray[np.bool_]) -> Info:
-        """Return the metrics of all cars, and the road seeds of those whose episodes have just started."""
+    def _infos(self) -> Info:
+        """Return the `info` of all cars, and a mask beside each value, as Gymnasium's vector environments do."""
         everyone = np.ones(self.num_envs, bool)
-        infos = {
-            "metrics": _masked(METRICS, self.batch.to_numpy(self.batch.cars.metrics), everyone),
-            "_metrics": everyone,
+        return {
+            key: part
+            for name, array in self.batch.info().items()
+            for key, part in ((name, array), (f"_{name}", everyone))
         }
-        if not started.any():
-            return infos
-        seeds = np.where(started, self.batch.maps.seeds[self.batch.slot], 0)
-        return infos | {"road_seed": seeds, "_road_seed": started}
 
 
 def _make_batch(
@@ -211,12 +203,6 @@ def _make_batch(
     from drive_rl.sim.engines.cuda import CudaBatch  # imports torch
 
     return CudaBatch(world, num_envs, observation, device)
-
-
-def _masked(names: tuple[str, ...], values: NDArray[np.float64], mask: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-    """Return columns by name, and the mask beside each, as Gymnasium's vector environments do."""
-    columns = {name: values[:, i].copy() for i, name in enumerate(names)}
-    return {key: array for name in names for key, array in ((name, columns[name]), (f"_{name}", mask.copy()))}
 
 
 def _road_seeds(options: Info, count: int) -> list[int] | None:

@@ -14,7 +14,6 @@ from drive_rl.config.shelf import entries
 from drive_rl.errors import DriveRLError
 from drive_rl.registration import gym_id
 from drive_rl.sim.envs.vector_env import BatchVectorEnv
-from drive_rl.sim.task.scoring import EpisodeMetrics
 
 MODES = list(
     itertools.product(sorted(entries("envs")), ("camera", "camera+state", "state"), ("continuous", "discrete"))
@@ -43,8 +42,6 @@ def assert_same(ours: Any, theirs: Any, at: str) -> None:
             assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6), at
         else:
             assert np.array_equal(ours, theirs), at
-    elif isinstance(theirs, EpisodeMetrics):
-        assert ours.to_dict() == pytest.approx(theirs.to_dict(), abs=1e-9), at
     elif isinstance(theirs, float):
         assert ours == pytest.approx(theirs, abs=1e-9), at
     else:
