@@ -82,10 +82,8 @@ class Soak:
         self.blank += int(np.count_nonzero(pictures.min(axis=1) == pictures.max(axis=1)))
         if not np.any(terminated | truncated):
             return
-        if self.cars > 1:
-            self.ends.update(self._names[code] for code in info["final_info"]["end_reason"] if code)
-        else:
-            self.ends[self._names[info["end_reason"]]] += 1
+        self.ends.update(self._names[code] for code in np.atleast_1d(info["end_reason"]) if code)
+        if self.cars == 1:
             self._seen, _ = self._env.reset()
 
     def close(self) -> None:

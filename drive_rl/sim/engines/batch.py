@@ -274,6 +274,10 @@ class Batch:
         """Return a copy of one of the batch's arrays."""
         return array.copy()
 
+    def channels_last(self, pictures: Any) -> Any:
+        """Return a view (..., H, W, C) of pictures (..., C, H, W)."""
+        return np.moveaxis(pictures, -3, -1)
+
     def of_numpy(self, array: NDArray[Any]) -> Any:
         """Return a NumPy array where the batch keeps its arrays."""
         return array

@@ -135,6 +135,10 @@ class CudaBatch(Batch):
         """Return a copy of a tensor."""
         return array.clone()
 
+    def channels_last(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Return a view (..., H, W, C) of pictures (..., C, H, W)."""
+        return pictures.movedim(-3, -1)
+
     def of_numpy(self, array: NDArray[Any]) -> torch.Tensor:
         """Return an array as a tensor on the device."""
         return torch.tensor(array, device=self.device)

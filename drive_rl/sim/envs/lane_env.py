@@ -11,17 +11,18 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.reader import load_world
 from drive_rl.config.specs.base import SPLITS, Actions, Observation, Split
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.bullet import BulletWorld
+from drive_rl.sim.envs.env_state import check_env_state
 from drive_rl.sim.envs.frame_stack import FrameStack
+from drive_rl.sim.envs.parts import take_world
 from drive_rl.sim.envs.road_sampler import generator_state, set_generator_state
 from drive_rl.sim.sensors.lane_labels import lane_polylines
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.renderer import Scene, Truth, render_truth
-from drive_rl.sim.state import FARTHEST, Expected, State, check_generator, check_state
+from drive_rl.sim.state import State
 from drive_rl.sim.task.episode import Episode, draw_episode
 from drive_rl.sim.task.extra_terms import extra_terms, term_names
 from drive_rl.sim.task.info import code_names, end_info, step_info
@@ -51,8 +52,14 @@ from drive_rl.sim.vehicle import CarState
 
 
 def make_env(world: str | WorldSpec, **kwargs: Any) -> "LaneEnv":
-    """Return the environment of a world, by name, YAML path or spec; Gymnasium's entry point."""
-    return LaneEnv(world if isinstance(world, WorldSpec) else load_world(world), **kwargs)
+    """Return the environment of a world, by name, YAML path or spec; Gymnasium's entry point.
+
+    Args:
+        world: The world.
+        **kwargs: `LaneEnv`'s, and changes of the world's parts, such as `camera={"width_px": 84}`.
+    """
+    spec = take_world(world, kwargs)
+    return LaneEnv(spec, **kwargs)
 
 
 class LaneEnv(gymnasium.Env[Any, Any]):
@@ -71,6 +78,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         actions: what the driver returns.
         split: where road seeds are drawn from, unless `reset` gets one.
         render_mode: `rgb_array` (a film frame), `human` (a window), or None.
+        channels_last: whether pictures are (H, W, channels x frame_stack), as Gymnasium's image wrappers expect.
 
     Raises:
         DriveRLError: an unknown mode.
@@ -85,16 +93,17 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         actions: Actions = "continuous",
         split: Split = "train",
         render_mode: str | None = None,
+        channels_last: bool = False,
     ) -> None:
         known("split", split, tuple(SPLITS))
         known("render_mode", render_mode, (None, "rgb_array", "human"))
-        self.observation_space = observation_space(world, observation)
+        self.observation_space = observation_space(world, observation, channels_last)
         self.action_space = action_space(world, actions)
         task = world.task
         self.world = world
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": task.control_hz, **code_names(world)}
-        self._observation, self._split = observation, split
+        self._observation, self._split, self._channels_last = observation, split, channels_last
         self._grid = action_grid(task) if actions == "discrete" else None
         self._rules = rules_of(world)
         self._term_names, self._extra, self._tiers = term_names(world), extra_terms(world), tuple(world.road.tiers)
@@ -237,7 +246,8 @@ class LaneEnv(gymnasium.Env[Any, Any]):
             DriveRLError: it is of another one, or a car cannot be in it; nothing has changed.
         """
         self._need_open("set_state")
-        self._check_state(state)
+        frames = self._frame_stack.frames.shape if self._frame_stack else None
+        check_env_state(state, self._rules.max_steps, frames)
         self._begin(int(state["seed"]))
         self._bullet.set_state(CarState(*(float(value) for value in state["car"])))
         self._steer, steps, over, self._row[S] = (float(value) for value in state["control"])
@@ -248,27 +258,6 @@ class LaneEnv(gymnasium.Env[Any, Any]):
             self._frame_stack.start(self.episode, self._car)
             self._frame_stack.frames[:] = state["frames"]
         set_generator_state(self.np_random, state["random"])
-
-    def _check_state(self, state: State) -> None:
-        f8, most = np.float64, self._rules.max_steps
-        expected = {
-            "seed": Expected((), np.int64, 0),
-            "car": Expected((7,), f8, -FARTHEST, FARTHEST),
-            "control": Expected((4,), f8, -FARTHEST, FARTHEST),
-            "trace": Expected((None, len(TRACE)), f8, -1e9, 1e9),
-            "random": Expected((6,), np.uint64),
-        }
-        check_state(
-            state,
-            expected | ({"frames": Expected(self._frame_stack.frames.shape, np.uint8)} if self._frame_stack else {}),
-        )
-        check_generator("state: random", state["random"])
-        steer, steps, over, _ = control = state["control"].tolist()
-        if not (-1 <= steer <= 1 and steps == len(state["trace"]) <= most - (not over) and over in (0, 1)):
-            raise DriveRLError(
-                f"state: control = {control} after {len(state['trace'])} steps: expected steering in [-1, 1], as many"
-                f" steps, at most {most}, and 0, or 1 for an episode that is over; fix: use the world it was saved with"
-            )
 
     # --- the parts of a step ------------------------------------------------------------------------------------
 
@@ -303,12 +292,19 @@ class LaneEnv(gymnasium.Env[Any, Any]):
 
     def _observe(self) -> Any:
         if self._observation == "camera":
-            return cast(FrameStack, self._frame_stack).observation()
+            return self._pictures()
         if self._observation == "state":
             return self._state()
-        return {"camera": cast(FrameStack, self._frame_stack).observation(), "state": self._state()}
+        return {"camera": self._pictures(), "state": self._state()}
+
+    def _pictures(self) -> NDArray[np.uint8]:
+        stack = cast(FrameStack, self._frame_stack).observation()
+        return np.ascontiguousarray(np.moveaxis(stack, 0, -1)) if self._channels_last else stack
 
     def _state(self) -> NDArray[np.float32]:
         state = np.empty(len(STATE_FIELDS), np.float32)
         lane_state(self._route.knots, self._row, self._car, self._rules.lane_d, state)
         return state
+
+
+make_env.metadata = LaneEnv.metadata  # pyright: ignore[reportFunctionMemberAccess] - where Gymnasium looks for modes

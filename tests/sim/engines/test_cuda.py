@@ -138,6 +138,7 @@ def test_make_vec_gives_tensors_and_the_same_infos() -> None:
             vectorization_mode="vector_entry_point",
             world=tiny("lane_follow"),
             observation="camera+state",
+            autoreset_mode="SameStep",
             **device,
         )
         for device in modes
