@@ -6,7 +6,7 @@ from drive_rl.sb3 import make_vec_env
 PPO("CnnPolicy", make_vec_env("drive_rl/LaneFollow-v0", 64, seed=0)).learn(100_000)
 """
 
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import gymnasium
 
@@ -14,7 +14,7 @@ from drive_rl.config.specs.base import Actions, Observation, Split
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
 from drive_rl.sim.engines.batch import Batch
-from drive_rl.sim.envs.parts import take_world
+from drive_rl.sim.envs.parts import Keywords, Part, take_world
 
 
 class VecEnvOptions(TypedDict, total=False):
@@ -22,12 +22,12 @@ class VecEnvOptions(TypedDict, total=False):
 
     threads: int | None
     render_mode: str | None
-    road: dict[str, Any]
-    car: dict[str, Any]
-    camera: dict[str, Any]
-    task: dict[str, Any]
-    reward: dict[str, Any]
-    appearance: dict[str, Any]
+    road: Part
+    car: Part
+    camera: Part
+    task: Part
+    reward: Part
+    appearance: Part
 
 
 def make_vec_env(
@@ -58,7 +58,7 @@ def make_vec_env(
     Raises:
         DriveRLError: there is no such world, mode or key, `n_envs` is not positive, or memory does not suffice.
     """
-    keywords: dict[str, Any] = {**options}
+    keywords: Keywords = {**options}
     registered = gymnasium.registry.get(world) if isinstance(world, str) else None
     spec = take_world(registered.kwargs["world"] if registered and "world" in registered.kwargs else world, keywords)
     batch = Batch(spec, n_envs, observation, keywords.pop("threads", None))

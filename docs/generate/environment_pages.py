@@ -73,7 +73,15 @@ def _summary(world: WorldSpec) -> str:
         ("Action space", f"`{continuous}`, or `{action_space(world, 'discrete')}`"),
         ("Observation space", f"`{camera}`"),
         ("Step", f"{1 / world.task.control_hz:g} s"),
-        ("Import", f'`gymnasium.make("{gym_id(world.name)}")`'),
+        ("Longest episode", f"{world.task.max_steps} steps (`max_episode_steps`)"),
+        (
+            "Solved",
+            f"mean return of {world.reward_threshold:g} (`reward_threshold`)" if world.reward_threshold else "-",
+        ),
+        (
+            "Import",
+            f'`gymnasium.make("drive_rl:{gym_id(world.name)}")`, or without `drive_rl:` after `import drive_rl`',
+        ),
     ]
     return table(("interface", "value"), rows)
 
@@ -190,7 +198,23 @@ def _options() -> str:
         ("`observation`", '`"camera"`', '`"camera"`, `"state"` or `"camera+state"`'),
         ("`actions`", '`"continuous"`', '`"continuous"` or `"discrete"`'),
         ("`split`", '`"train"`', "where `reset` draws road seeds from"),
-        ("`render_mode`", "`None`", '`"rgb_array"`: the view from behind; `"human"`: a window (`make` only)'),
+        ("`channels_last`", "`False`", "`True`: pictures are (H, W, channels), as Gymnasium's image wrappers expect"),
+        (
+            "`road`, `car`, `camera`, `task`, `reward`, `appearance`",
+            "`{}`",
+            'changes of the values below, such as `camera={"width_px": 84, "height_px": 84}`',
+        ),
+        (
+            "`render_mode`",
+            "`None`",
+            '`"rgb_array"`: the view from behind; `make` only: `"rgb_array_list"`, all so far, `"human"`, a window',
+        ),
+        ("`max_episode_steps`", "the world's", "a shorter limit; with a longer `task`, it must be given, too"),
+        (
+            "`autoreset_mode`",
+            '`"NextStep"`',
+            'when a car begins its next episode: `"NextStep"`, `"SameStep"` or `"Disabled"` (`make_vec` only)',
+        ),
         ("`threads`", "`None`", "cores that the cars are spread over (`make_vec` only)"),
         ("`device`", "`None`", "a CUDA device; observations and rewards are torch tensors there (`make_vec` only)"),
         ("`copy`", "`True`", "`False`: observations are views, valid for two steps (`make_vec` only)"),
@@ -198,7 +222,8 @@ def _options() -> str:
     return joined(
         "Of `gymnasium.make` and `gymnasium.make_vec`:",
         table(("keyword", "default", "values"), rows),
-        '`reset(options={"road_seed": n})` names the road; nothing else may be given.',
+        '`reset(options={"road_seed": n})` names the road. `make_vec` takes `reset_mask`, too: N booleans, for the cars'
+        " that are reset. Nothing else may be given.",
     )
 
 

@@ -103,7 +103,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         known("render_mode", render_mode, (None, "rgb_array"))
         known("split", split, tuple(SPLITS))
         known("copy", options.get("copy", True), (True, False))
-        self._mode = _autoreset_mode(options.get("autoreset_mode", AutoresetMode.NEXT_STEP))
+        self.autoreset_mode = _autoreset_mode(options.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         world = _limited(world, options.get("max_episode_steps"))
         self.single_observation_space = observation_space(world, observation, channels_last)
         self.single_action_space = action_space(world, actions)
@@ -112,7 +112,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self._copy, self._channels_last = options.get("copy", True), channels_last
         self.metadata = {
             **self.metadata,
-            "autoreset_mode": self._mode,
+            "autoreset_mode": self.autoreset_mode,
             "render_fps": world.task.control_hz,
             **code_names(world),
         }
@@ -163,12 +163,12 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         rewards, over, truncated = batch.copy(cars.reward), cars.end != RUNNING, cars.end == TIMEOUT
         rewards[waiting] = 0.0
         final: Info = {}
-        if self._mode is AutoresetMode.SAME_STEP:
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
             for car in ended.tolist():
                 final = self._add_info(final, {"final_obs": self._final(car), "final_info": batch.last_info(car)}, car)
             self._begin(ended)
         infos = final | self._infos(np.ones(self.num_envs, bool))
-        if self._mode is not AutoresetMode.SAME_STEP:
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
             for car in ended.tolist():
                 infos = self._add_info(infos, end_info(batch.episode_metrics(car)), car)
         return self._observe(), rewards, over & ~truncated, truncated, infos
@@ -196,7 +196,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """Return the cars that begin an episode in this step, instead of driving."""
         self._need_begun("step")
         over = np.flatnonzero(~self.batch.drives)
-        if len(over) and self._mode is not AutoresetMode.NEXT_STEP:
+        if len(over) and self.autoreset_mode is not AutoresetMode.NEXT_STEP:
             raise DriveRLError(
                 f"step: the episodes of cars {shown(over.tolist())} are over; fix:"
                 " reset(options={'reset_mask': terminated | truncated})"

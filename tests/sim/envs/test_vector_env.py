@@ -221,8 +221,9 @@ def test_a_state_of_another_batch_is_refused() -> None:
 def test_a_car_whose_episode_is_over_is_not_driven_on(autoreset: AutoresetMode) -> None:
     env = make(autoreset_mode=AutoresetMode.DISABLED, max_episode_steps=3, observation="state")
     env.reset(seed=0)
-    for _ in range(3):
-        *_, truncated, info = env.step(np.zeros((N, 2)))
+    env.step(np.zeros((N, 2)))
+    env.step(np.zeros((N, 2)))
+    *_, truncated, info = env.step(np.zeros((N, 2)))
     assert truncated.all()
     assert [env.metadata["end_reasons"][code] for code in info["end_reason"]] == ["timeout"] * N
     with pytest.raises(DriveRLError, match=r"episodes of cars \[0, 1, 2, 3\] are over; fix: reset\(options="):
