@@ -39,8 +39,6 @@ def wrong_numbers(values: Any) -> int:
     """Return how many of some numbers are NaN or infinite; `values` may be nested dictionaries."""
     if isinstance(values, Mapping):
         return sum(wrong_numbers(value) for value in values.values())
-    if hasattr(values, "to_dict"):
-        return wrong_numbers(values.to_dict())
     array = np.asarray(values)
     if array.dtype == object:
         return sum(wrong_numbers(value) for value in array.flat if value is not None)
@@ -64,6 +62,7 @@ class Soak:
         else:
             self._env = gymnasium.make(env_id, observation="camera+state", disable_env_checker=True)
             world = cast(LaneEnv, self._env.unwrapped).world
+        self._names = self._env.metadata["end_reasons"]
         self.cars = CARS if engine == "batch" else 1
         self.ends: Counter[str] = Counter()
         self.wrong = self.blank = 0
@@ -78,15 +77,13 @@ class Soak:
         actions = self._rng.uniform(-1, 1, (self.cars, 2)) if wild else self._driver.act(many)
         self._seen, reward, terminated, truncated, info = self._env.step(actions if self.cars > 1 else actions[0])
         self.wrong += wrong_numbers(self._seen["state"]) + wrong_numbers(reward) + wrong_numbers(info)
-        self.wrong += beyond({k: v for k, v in info.get("reward_terms", {}).items() if not k.startswith("_")})
+        self.wrong += beyond({key: value for key, value in info.items() if key.startswith("reward_")})
         pictures = self._seen["camera"].reshape(self.cars, -1)
         self.blank += int(np.count_nonzero(pictures.min(axis=1) == pictures.max(axis=1)))
         if not np.any(terminated | truncated):
             return
-        if self.cars > 1:
-            self.ends.update(reason for reason in info["final_info"]["end_reason"] if reason)
-        else:
-            self.ends[info["end_reason"]] += 1
+        self.ends.update(self._names[code] for code in np.atleast_1d(info["end_reason"]) if code)
+        if self.cars == 1:
             self._seen, _ = self._env.reset()
 
     def close(self) -> None:

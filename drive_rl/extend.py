@@ -67,7 +67,7 @@ def reward_term(name: str) -> _Decorator:
     """Register a reward term, `reward.extra: {NAME: WEIGHT}`.
 
     It is a function of floats to a float in [0, 1], pure, which numba can compile, for it runs within every engine, on
-    a GPU too. Its parameters are named as in `info["metrics"]`, such as `speed_mps` and `offset_m`.
+    a GPU too. Its parameters are named as in `info`, such as `speed_mps` and `offset_m`.
     """
     return _registering("reward_term", name)
 

@@ -3,12 +3,51 @@
 import re
 import warnings
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import gymnasium
+from gymnasium.envs.registration import EnvSpec
 
 from drive_rl.config.shelf import entries
 from drive_rl.errors import DriveRLError
+
+if TYPE_CHECKING:
+    from drive_rl.config.specs.world import WorldSpec
+
+
+class WorldEnvSpec(EnvSpec):
+    """Gymnasium's spec of a world. Its file is read when the length of an episode or the threshold is asked for.
+
+    So importing is quick and cannot fail, and a file that changes later counts.
+    """
+
+    def __init__(self, name: str, file: Path) -> None:
+        super().__init__(
+            name,
+            entry_point="drive_rl.sim.envs.lane_env:make_env",
+            vector_entry_point="drive_rl.sim.envs.vector_env:make_vector_env",
+            kwargs={"world": str(file)},
+            disable_env_checker=True,
+            order_enforce=False,
+        )
+        self._file = str(file)
+
+    def _set(self, value: object) -> None:
+        """Ignore what the base class sets: None."""
+
+    def _steps(self) -> int:
+        return self._world().task.max_steps
+
+    def _threshold(self) -> float | None:
+        return self._world().reward_threshold
+
+    max_episode_steps = property(_steps, _set)  # pyright: ignore[reportAssignmentType]
+    reward_threshold = property(_threshold, _set)  # pyright: ignore[reportAssignmentType]
+
+    def _world(self) -> "WorldSpec":
+        from drive_rl.config.reader import load_world  # it takes a while to import
+
+        return load_world(self._file)
 
 
 def gym_id(name: str) -> str:
@@ -34,14 +73,7 @@ def register_worlds() -> None:
             refusal, named = "drive_rl.registration:refuse", {"files": [str(file) for file in files]}
             gymnasium.register(name, entry_point=refusal, vector_entry_point=refusal, kwargs=named)
         elif name not in gymnasium.registry:
-            gymnasium.register(
-                name,
-                entry_point="drive_rl.sim.envs.lane_env:make_env",
-                vector_entry_point="drive_rl.sim.envs.vector_env:make_vector_env",
-                kwargs={"world": str(files[0])},
-                disable_env_checker=True,
-                order_enforce=False,
-            )
+            gymnasium.registry[name] = WorldEnvSpec(name, files[0])
 
 
 def worlds_of_ids() -> dict[str, list[Path]]:

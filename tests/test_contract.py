@@ -23,11 +23,14 @@ WORLDS = sorted(entries("envs"))
 OBSERVATIONS: tuple[Observation, ...] = ("camera", "camera+state", "state")
 ACTIONS: tuple[Actions, ...] = ("continuous", "discrete")
 MODES = list(itertools.product(WORLDS, OBSERVATIONS, ACTIONS))
-ENDS = {"arrived", "off_road", "wrong_way", "collision", "timeout"}
+ENDS = {"running", "arrived", "off_road", "wrong_way", "collision", "timeout"}
 METRICS = {
     "offset_m", "heading_error_rad", "speed_mps", "target_speed_mps", "route_completion", "lateral_accel_mps2",
     "longitudinal_accel_mps2", "steer_rad", "s_m", "x_m", "y_m", "yaw_rad", "time_s",
 }  # fmt: skip
+REWARD_TERMS = {"reward_lane", "reward_speed", "reward_heading", "reward_comfort"}
+CODES = {"road_seed", "tier", "is_success", "end_reason"}
+SUMMARY = {"mean_speed_mps", "max_offset_m", "median_abs_offset_m", "outside_lane", "comfort", "driving_score"}
 
 
 def _env(world: str, observation: Observation = "camera", actions: Actions = "continuous", **kwargs: Any) -> LaneEnv:
@@ -46,28 +49,36 @@ def test_both_checkers_pass_without_a_warning(world: str, observation: Observati
         again.close()
 
 
+def assert_keeps_the_contract(info: dict[str, Any], over: bool) -> None:
+    """Every info has the same keys, and more at the end; every value is a NumPy scalar or array of numbers."""
+    assert set(info) == METRICS | REWARD_TERMS | CODES | (SUMMARY if over else set())
+    assert all(isinstance(value, np.ndarray | np.number) and np.isfinite(value) for value in info.values())
+    assert all(0 <= info[term] <= 1 for term in REWARD_TERMS)
+
+
 @pytest.mark.parametrize(("world", "observation", "actions"), MODES)
 def test_every_step_keeps_the_contract(world: str, observation: Observation, actions: Actions) -> None:
     env = _env(world, observation, actions)
     env.action_space.seed(1)
     seen, info = env.reset(seed=3)
     assert info["road_seed"] in SPLITS["train"]
+    assert env.metadata["tiers"][info["tier"]] == env.episode.road.tier
+    assert set(env.metadata["end_reasons"]) == ENDS
+    assert_keeps_the_contract(info, over=False)
     assert env.observation_space.contains(seen)
     for _ in range(40):
         seen, reward, terminated, truncated, info = env.step(env.action_space.sample())
         assert env.observation_space.contains(seen)
         assert isinstance(reward, float)
         assert 0 <= reward <= 1
-        assert set(info["reward_terms"]) == {"lane", "speed", "heading", "comfort"}
-        assert all(0 <= term <= 1 for term in info["reward_terms"].values())
-        assert set(info["metrics"]) == METRICS
-        assert all(np.isfinite(value) for value in info["metrics"].values())
+        assert_keeps_the_contract(info, over=terminated or truncated)
         assert not (terminated and truncated)
-        assert ("is_success" in info) == ("end_reason" in info) == (terminated or truncated)
+        end = env.metadata["end_reasons"][info["end_reason"]]
+        assert (end != "running") == (terminated or truncated)
+        assert truncated == (end == "timeout")
         if terminated or truncated:
-            assert info["end_reason"] in ENDS
-            assert truncated == (info["end_reason"] == "timeout")
-            seen, _ = env.reset()
+            seen, info = env.reset()
+            assert_keeps_the_contract(info, over=False)
     env.close()
 
 
@@ -79,12 +90,12 @@ def test_the_reference_driver_arrives(world: str) -> None:
     successes = 0
     for seed in range(10_000, 10_010):
         seen, _ = env.reset(options={"road_seed": seed})
-        info: dict[str, Any] = {}
-        while "end_reason" not in info:
-            seen, *_, info = env.step(driver.act(seen[None])[0])
-        successes += info["is_success"]
-        assert info["end_reason"] == "arrived"
-        assert info["episode_metrics"].route_completion == 1
+        terminated, truncated, info = False, False, {}
+        while not (terminated or truncated):
+            seen, _, terminated, truncated, info = env.step(driver.act(seen[None])[0])
+        successes += int(info["is_success"])
+        assert env.metadata["end_reasons"][info["end_reason"]] == env.episode_metrics().end_reason == "arrived"
+        assert info["route_completion"] == info["driving_score"] == 1
         assert info["road_seed"] == seed
     assert successes >= 9
     env.close()
@@ -95,13 +106,13 @@ def test_the_state_is_named_and_in_si_units() -> None:
     env.reset(seed=1)
     state, _, _, _, info = env.step([0.3, 0.5])
     named = dict(zip(STATE_FIELDS, state.tolist(), strict=True))
-    assert named["offset_m"] == pytest.approx(info["metrics"]["offset_m"], rel=1e-6)
-    assert named["heading_error_rad"] == pytest.approx(info["metrics"]["heading_error_rad"], rel=1e-6)
+    assert named["offset_m"] == pytest.approx(info["offset_m"], rel=1e-6)
+    assert named["heading_error_rad"] == pytest.approx(info["heading_error_rad"], rel=1e-6)
     assert named["speed_mps"] == pytest.approx(env.car.vx_mps, rel=1e-6)
     assert named["steer_rad"] == pytest.approx(env.car.steer_rad, rel=1e-6)
     # the lane's curvature 10 m ahead: the turn of its centre line there, per metre driven on it
     road = env.episode.road
-    s = info["metrics"]["s_m"] + 10
+    s = info["s_m"] + 10
     points = [np.array(road.place(s + step, -1.75)[:2]) for step in (-0.1, 0.1)]
     turn = road.place(s + 0.1, 0)[2] - road.place(s - 0.1, 0)[2]
     assert named["curvature_10m"] == pytest.approx(turn / float(np.hypot(*(points[1] - points[0]))), abs=1e-4)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from drive_rl.config.specs.base import SPLITS
 from drive_rl.config.specs.world import RewardSpec, TaskSpec, WorldSpec
 from drive_rl.registration import gym_id
+from drive_rl.sim.task.info import SUMMARY
 from drive_rl.sim.task.outcome import END_REASONS, METRICS, STATE_FIELDS, TERMS
 from drive_rl.sim.task.spaces import action_grid, action_space, observation_space
 
@@ -72,7 +73,15 @@ def _summary(world: WorldSpec) -> str:
         ("Action space", f"`{continuous}`, or `{action_space(world, 'discrete')}`"),
         ("Observation space", f"`{camera}`"),
         ("Step", f"{1 / world.task.control_hz:g} s"),
-        ("Import", f'`gymnasium.make("{gym_id(world.name)}")`'),
+        ("Longest episode", f"{world.task.max_steps} steps (`max_episode_steps`)"),
+        (
+            "Solved",
+            f"mean return of {world.reward_threshold:g} (`reward_threshold`)" if world.reward_threshold else "-",
+        ),
+        (
+            "Import",
+            f'`gymnasium.make("drive_rl:{gym_id(world.name)}")`, or without `drive_rl:` after `import drive_rl`',
+        ),
     ]
     return table(("interface", "value"), rows)
 
@@ -167,20 +176,20 @@ def _ends(task: TaskSpec) -> str:
 def _info() -> str:
     rows = [(f"`{name}`", *METRIC[name]) for name in _same(METRIC, METRICS)]
     keys = [
-        ("`metrics`", "`reset`, every step", "the values below"),
-        ("`reward_terms`", "every step", "each term in [0, 1], unweighted"),
-        ("`road_seed`", "`reset`, the last step", "the seed of the road"),
-        ("`is_success`, `end_reason`, `tier`", "the last step", "how it ended, and the road's tier"),
-        (
-            "`episode_metrics`",
-            "the last step",
-            "[`EpisodeMetrics`](../reference/environments.md): what a score is made of",
-        ),
+        ("`reward_lane`, ...", "float64", "each term in [0, 1], unweighted"),
+        ("`road_seed`", "int64", "the seed of the road"),
+        ("`tier`", "int64", '`env.metadata["tiers"][info["tier"]]` is the name of the road\'s tier'),
+        ("`end_reason`", "int64", '`env.metadata["end_reasons"][info["end_reason"]]` is its name; 0 while it runs'),
+        ("`is_success`", "bool", "false while it runs"),
     ]
     return joined(
-        table(("key", "when", "value"), keys),
-        '`info["metrics"]`:',
-        table(("key", "unit", "meaning"), rows),
+        "A flat dictionary of NumPy scalars and arrays, with the same keys after `reset` and every step, so that tools"
+        " that turn it into arrays need nothing special:",
+        table(("key", "type", "value"), [*keys, ("the metrics below", "float64", "of the car now")]),
+        table(("metric", "unit", "meaning"), rows),
+        "The last step adds the episode's "
+        + ", ".join(f"`{name}`" for name in SUMMARY)
+        + "; [`EpisodeMetrics`](../reference/environments.md) describes them.",
     )
 
 
@@ -189,7 +198,23 @@ def _options() -> str:
         ("`observation`", '`"camera"`', '`"camera"`, `"state"` or `"camera+state"`'),
         ("`actions`", '`"continuous"`', '`"continuous"` or `"discrete"`'),
         ("`split`", '`"train"`', "where `reset` draws road seeds from"),
-        ("`render_mode`", "`None`", '`"rgb_array"`: the view from behind; `"human"`: a window (`make` only)'),
+        ("`channels_last`", "`False`", "`True`: pictures are (H, W, channels), as Gymnasium's image wrappers expect"),
+        (
+            "`road`, `car`, `camera`, `task`, `reward`, `appearance`",
+            "`{}`",
+            'changes of the values below, such as `camera={"width_px": 84, "height_px": 84}`',
+        ),
+        (
+            "`render_mode`",
+            "`None`",
+            '`"rgb_array"`: the view from behind; `make` only: `"rgb_array_list"`, all so far, `"human"`, a window',
+        ),
+        ("`max_episode_steps`", "the world's", "a shorter limit; with a longer `task`, it must be given, too"),
+        (
+            "`autoreset_mode`",
+            '`"NextStep"`',
+            'when a car begins its next episode: `"NextStep"`, `"SameStep"` or `"Disabled"` (`make_vec` only)',
+        ),
         ("`threads`", "`None`", "cores that the cars are spread over (`make_vec` only)"),
         ("`device`", "`None`", "a CUDA device; observations and rewards are torch tensors there (`make_vec` only)"),
         ("`copy`", "`True`", "`False`: observations are views, valid for two steps (`make_vec` only)"),
@@ -197,7 +222,8 @@ def _options() -> str:
     return joined(
         "Of `gymnasium.make` and `gymnasium.make_vec`:",
         table(("keyword", "default", "values"), rows),
-        '`reset(options={"road_seed": n})` names the road; nothing else may be given.',
+        '`reset(options={"road_seed": n})` names the road. `make_vec` takes `reset_mask`, too: N booleans, for the cars'
+        " that are reset. Nothing else may be given.",
     )
 
 

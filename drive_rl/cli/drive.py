@@ -24,7 +24,6 @@ from drive_rl.cli.options import (
     again,
     changes_of,
     check_out,
-    import_bullet,
     longer,
     named,
     own_stdout,
@@ -82,7 +81,6 @@ def train(
     filming = [] if film is None else [f"film={str(film).lower()}"]
     spec = load_run(str(experiment), changes + filming) if resume is None else None
     longer_run = filming + ([] if budget is None else [f"budget_steps={budget}"])
-    import_bullet()
     from drive_rl.learn.train import train as learn
     from drive_rl.report.film.film_run import film_run
     from drive_rl.run.process.signals import TrainingInterrupted
@@ -137,7 +135,6 @@ def evaluate(
     check_driver("eval", driver)
     check_changes(driver, changes)
     stdout = own_stdout() if as_json else sys.stdout
-    import_bullet()
     from drive_rl.drivers.evaluate import evaluate, results, split_seeds
     from drive_rl.learn.choose_driver import choose, newest
     from drive_rl.report.progress import episodes_bar
@@ -190,7 +187,6 @@ def render(
     chosen = _seeds(seeds) if seeds is not None else None
     check_driver("render", driver)
     check_changes(driver, changes or [])
-    import_bullet()
     from drive_rl.learn.choose_driver import choose, newest
     from drive_rl.report.film.film import render_film
     from drive_rl.report.film.writers import check_out as check_film

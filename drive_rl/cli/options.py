@@ -187,15 +187,3 @@ def longer(verb: str, key: str, changes: list[str]) -> int | None:
             f" give {key}=NUMBER"
         )
     return int(changes[-1].partition("=")[2].replace("_", "")) if changes else None
-
-
-def import_bullet() -> None:
-    """Import PyBullet without the line that it writes to stderr, which is for our errors only."""
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    try:
-        import pybullet  # noqa: F401
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)

@@ -15,7 +15,6 @@ from drive_rl.cli.options import (
     Trust,
     again,
     check_out,
-    import_bullet,
     named,
     path_of,
 )
@@ -75,7 +74,6 @@ def doctor() -> None:
 
     Versions, cores, GPU, renderers, W&B login, shelves.
     """
-    import_bullet()
     from drive_rl.report.doctor import examine
 
     examine()

@@ -114,13 +114,14 @@ def _rebase(shelf: Shelf, raw: Raw, where: str, depth: int) -> Raw:
     path = find(shelf, base)
     if path.is_dir():
         raise DriveRLError(f"{where}: base = {base!r} is a trained driver; expected a recipe (a YAML file)")
-    return _merged(with_base(shelf, path, depth + 1), raw)
+    return merged(with_base(shelf, path, depth + 1), raw)
 
 
-def _merged(base: Raw, change: Raw) -> Raw:
+def merged(base: Raw, change: Mapping[str, Any]) -> Raw:
+    """Return a mapping with the keys of another on top; null removes a key."""
     out = dict(base)
     for key, value in change.items():
-        both = isinstance(value, dict) and isinstance(out.get(key), dict)
-        out[key] = _merged(out[key], cast(Raw, value)) if both else value
+        both = isinstance(value, Mapping) and isinstance(out.get(key), dict)
+        out[key] = merged(out[key], cast(Raw, value)) if both else value
     # null removes a key of the base
     return {key: value for key, value in out.items() if value is not None or key not in base}

@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from drive_rl.config.explain import Given, explain
 from drive_rl.config.overrides import override, parse_value, swapped
-from drive_rl.config.raw import Raw, hoist_plugins, parse_mapping, part, read_yaml, with_base
+from drive_rl.config.raw import Raw, hoist_plugins, merged, parse_mapping, part, read_yaml, with_base
 from drive_rl.config.shelf import Shelf, find
 from drive_rl.config.spec_keys import fields
 from drive_rl.config.specs.driver import AgentSpec, AnyDriverSpec
@@ -112,6 +112,21 @@ def change_world(world: WorldSpec, changes: Iterable[str]) -> WorldSpec:
     """
     raw = world.model_dump(mode="json")
     return cast(WorldSpec, _validate(_WORLD, raw, {"": world.name}, _of_part("world", changes), prefix="world."))
+
+
+def with_parts(world: WorldSpec, parts: Mapping[str, Any], source: str) -> WorldSpec:
+    """Return a world with changes as a file that has it as its base would give them: `{"camera": {"width_px": 84}}`.
+
+    Args:
+        world: The world.
+        parts: Values by key; below a part, keys that are not named keep their values, and null removes one.
+        source: Where they came from, for errors.
+
+    Raises:
+        DriveRLError: an unknown key, or the world cannot be so.
+    """
+    raw = merged(world.model_dump(mode="json"), parts)
+    return cast(WorldSpec, _validate(_WORLD, raw, {"": source}, []))
 
 
 def dump(spec: BaseModel) -> str:

@@ -208,7 +208,7 @@ def drive_batch(
         actions = actions_of(driver, batch.observe(), batch.drives.nonzero()[0].tolist())
         ended = batch.step(commands_of(actions, batch.num_cars, grid))
         for row in ended.tolist():
-            episode = batch.last_info(row)["episode_metrics"]
+            episode = batch.episode_metrics(row)
             done[episode.road_seed] = episode
             if progress is not None:
                 progress(episode)
@@ -229,9 +229,9 @@ def _drive_rows(driver: Driver, envs: Sequence["LaneEnv"], queues: dict[int, deq
     while active:
         actions = actions_of(driver, stacked(rows, space), list(active))
         for row, env in list(active.items()):
-            rows[row], _, terminated, truncated, info = env.step(actions[row])
+            rows[row], _, terminated, truncated, _ = env.step(actions[row])
             if terminated or truncated:
-                yield info["episode_metrics"]
+                yield env.episode_metrics()
                 if queues[row]:
                     rows[row] = _start(env, queues[row].popleft())
                     begin_episodes(driver, [row])

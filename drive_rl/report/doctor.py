@@ -55,8 +55,7 @@ def _findings() -> Iterator[tuple[str, str]]:
     yield "CPU", f"{cpu_model()}, {usable_cores()} cores usable"
     yield from _devices()
     for renderer, where in _IN_PROCESS.items():
-        ms, size = measure(renderer)
-        yield renderer, f"{where}, {ms:.2f} ms a frame of {size}"
+        yield renderer, _measured(renderer, where)
     yield "egl", _probed(probe)
     for name in entries("envs"):
         yield "world", _world(name)
@@ -105,6 +104,14 @@ def _packages() -> Iterator[tuple[str, str]]:
         absent = [name for name in names if package_version(name) is None]
         missing = f"{', '.join(absent)} not installed (pip install 'drive-rl[{extra}]')" if absent else ""
         yield f"[{extra}]", ", ".join(filter(None, [*there, missing]))
+
+
+def _measured(renderer: Renderer, where: str) -> str:
+    try:
+        ms, size = measure(renderer)
+    except DriveRLError as error:  # no PyBullet on this Python
+        return f"not usable: {error}"
+    return f"{where}, {ms:.2f} ms a frame of {size}"
 
 
 def _start_probe(name: Renderer) -> subprocess.Popen[str]:

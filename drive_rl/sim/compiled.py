@@ -11,6 +11,7 @@ Every compiled function of this package is made by `njit` from here.
 import hashlib
 import os
 import sys
+import threading
 import time
 import warnings
 from functools import partial
@@ -60,30 +61,46 @@ _NOTICE_AFTER_S = 0.5
 
 
 class CompileNotice(event.Listener):
-    """Prints once on stderr that the simulator is being compiled, once numba has begun and it takes a while.
+    """Prints once on stderr that the simulator is being compiled, once that takes a while.
 
-    numba reports a compilation only if it found nothing in its cache. It compiles the callees of a function within it,
-    so many more begin soon after the first.
+    numba reports a compilation only if it found nothing in its cache. Many short ones may follow each other, and a
+    single one may take the whole time, so a timer looks as well.
     """
 
     def __init__(self) -> None:
         self._first_s: float | None = None
+        self._running = 0
         self._printed = False
 
     def on_start(self, event: event.Event) -> None:
         """Note that a compilation begins."""
         if self._printed or not _is_ours(event):
             return
+        self._running += 1
         now_s = time.perf_counter()
         if self._first_s is None:
             self._first_s = now_s
-        elif now_s - self._first_s >= _NOTICE_AFTER_S:
+        if now_s - self._first_s >= _NOTICE_AFTER_S:
+            self._print()
+        elif self._running == 1:
+            timer = threading.Timer(_NOTICE_AFTER_S, self._print_if_running)
+            timer.daemon = True
+            timer.start()
+
+    def on_end(self, event: event.Event) -> None:
+        """Note that a compilation ends."""
+        if _is_ours(event):
+            self._running = max(0, self._running - 1)
+
+    def _print_if_running(self) -> None:
+        if self._running:
+            self._print()
+
+    def _print(self) -> None:
+        if not self._printed:
             self._printed = True
             often = "once" if CACHED else "in each process"
             print(f"compiling the simulator {often} (10 to 30 s) ...", file=sys.stderr, flush=True)
-
-    def on_end(self, event: event.Event) -> None:
-        """Do nothing: the next start shows how long it has taken."""
 
 
 def _is_ours(event: event.Event) -> bool:

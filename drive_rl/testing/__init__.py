@@ -251,12 +251,13 @@ def _driver(name: str, options: Mapping[str, Any], world: WorldSpec) -> Any:
 def _bullet_terms(world: WorldSpec, name: str) -> list[tuple[float, float]]:
     """Return a term and the reward of each step of a drive in PyBullet."""
     from drive_rl.sim.envs.lane_env import LaneEnv
+    from drive_rl.sim.task.info import reward_key
 
     env, found = LaneEnv(world, "state"), list[tuple[float, float]]()
     env.reset(options={"road_seed": 0})
     for action in _actions():
         _, reward, terminated, truncated, info = env.step(action)
-        found.append((info["reward_terms"][name], float(reward)))
+        found.append((float(info[reward_key(name)]), float(reward)))
         if terminated or truncated:
             break
     env.close()

@@ -7,6 +7,7 @@ import numpy as np
 
 from drive_rl.config.reader import load_world
 from drive_rl.sim.envs.lane_env import LaneEnv
+from drive_rl.sim.task.outcome import METRICS
 
 
 def commands(seed: int, steps: int) -> np.ndarray:
@@ -21,7 +22,7 @@ def fingerprint(env: LaneEnv, actions: np.ndarray) -> str:
         seen, reward, terminated, truncated, info = env.step(action)
         for part in seen.values() if isinstance(seen, dict) else (seen,):
             digest.update(part.tobytes())
-        digest.update(np.array([reward, terminated, truncated, *info["metrics"].values()]).tobytes())
+        digest.update(np.array([reward, terminated, truncated, *(info[name] for name in METRICS)]).tobytes())
         if terminated or truncated:
             break
     return digest.hexdigest()
@@ -44,4 +45,4 @@ def resumed(state: dict[str, Any], actions: np.ndarray) -> tuple[str, int]:
     print_of = fingerprint(env, actions)
     _, info = env.reset()
     env.close()
-    return print_of, info["road_seed"]
+    return print_of, int(info["road_seed"])

@@ -103,6 +103,12 @@ class TaskSpec(Spec):
         """Control steps after which an episode is truncated."""
         return math.ceil(self.time_limit_s * self.control_hz)
 
+    def limited(self, max_steps: int) -> Self:
+        """Return the task with a time limit of so many control steps, if that is shorter."""
+        if max_steps >= self.max_steps:
+            return self
+        return self.model_copy(update={"time_limit_s": math.nextafter(max_steps / self.control_hz, 0)})
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _ordered("start_speed_mps", self.start_speed_mps, 0, 60)
@@ -204,6 +210,12 @@ class WorldSpec(Spec):
     task: TaskSpec = Field(default=TaskSpec(), description="The task.")
     reward: RewardSpec = Field(default=RewardSpec(), description="The reward.")
     appearance: AppearanceSpec = Field(default=AppearanceSpec(), description="The appearance.")
+    reward_threshold: float | None = Field(
+        default=None,
+        gt=0,
+        exclude_if=lambda threshold: threshold is None,
+        description="Mean return at which the world counts as solved, in Gymnasium's spec; null: none.",
+    )
     plugins: Plugins = ()
 
     @model_validator(mode="after")

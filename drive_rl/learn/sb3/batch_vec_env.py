@@ -4,29 +4,43 @@ Pictures stay unchanged until the step after the next, which is as long as stabl
 a GPU, observations, rewards and dones are torch tensors on the GPU, which only `DevicePPO` accepts.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.utils import seeding
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
-from drive_rl.config.specs.base import Actions, Split
+from drive_rl.config.specs.base import SPLITS, Actions, Split
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.curriculum import Curriculum
 from drive_rl.sim.engines.batch import Batch
+from drive_rl.sim.envs.chase_views import ChaseViews
 from drive_rl.sim.envs.road_sampler import WORDS, RoadSampler, check_samplers, name_samplers, split_samplers
 from drive_rl.sim.state import Expected, check_array
+from drive_rl.sim.task.info import code_names
 from drive_rl.sim.task.outcome import RUNNING, TIMEOUT
-from drive_rl.sim.task.spaces import action_grid, action_space, commands_of, observation_space
+from drive_rl.sim.task.spaces import (
+    action_grid,
+    action_space,
+    commands_of,
+    known,
+    observation_space,
+    reset_options,
+    road_seed_of,
+)
 
 _FIX = "fix: the run's own spec.yaml"
 _FAILED = Expected((None,), np.uint64, 0, 2**63 - 1)
 
 
 class BatchVecEnv(VecEnv):
-    """N cars of the batch engine. The same seeds give the same roads as in `SerialVecEnv`.
+    """N cars of the batch engine. The same seeds and options give the same roads as in `SerialVecEnv`.
+
+    A car's info is empty until its episode ends; then it is `LaneEnv`'s, with what stable-baselines3's `Monitor` adds.
 
     Args:
         batch: The cars.
@@ -34,14 +48,22 @@ class BatchVecEnv(VecEnv):
         split: Where road seeds are drawn from.
         reward_scale: Factor on the learner's rewards.
         retry: Chance that an episode takes place on a road that was failed before.
+        render_mode: `rgb_array` (frames of all cars), or None.
     """
 
-    render_mode: str | None = None
-
     def __init__(
-        self, batch: Batch, actions: Actions, split: Split, reward_scale: float = 1.0, retry: float = 0.0
+        self,
+        batch: Batch,
+        actions: Actions,
+        split: Split,
+        reward_scale: float = 1.0,
+        retry: float = 0.0,
+        render_mode: str | None = None,
     ) -> None:
-        self.batch, self.world = batch, batch.world
+        known("render_mode", render_mode, (None, "rgb_array"))
+        known("split", split, tuple(SPLITS))
+        self.batch, self.world, self.render_mode = batch, batch.world, render_mode
+        self._views = ChaseViews(batch)
         n = batch.num_cars
         self._grid = action_grid(self.world.task) if actions == "discrete" else None
         self._scale = reward_scale
@@ -50,15 +72,25 @@ class BatchVecEnv(VecEnv):
         self._returns = batch.zeros((n,), np.float64)
         self._commands = np.zeros((n, 2))
         super().__init__(n, observation_space(self.world, batch.observation), action_space(self.world, actions))
+        self.metadata |= {"render_fps": self.world.task.control_hz, **code_names(self.world)}
 
     def reset(self) -> Any:
-        """Begin every car's episode, with the seeds set before."""
+        """Begin every car's episode, with the seeds and options set before.
+
+        Raises:
+            DriveRLError: an option is not a road seed; no episode has begun.
+        """
+        named = [reset_options(each).get("road_seed") for each in self._options]
+        named = [None if road is None else road_seed_of(road) for road in named]
         for sampler, seed in zip(self._samplers, self._seeds, strict=True):
             if seed is not None:
                 sampler.rng = seeding.np_random(seed)[0]
         self._reset_seeds()
+        self._reset_options()
         self._returns[:] = 0
-        self.batch.begin(range(self.num_envs), map(self._next_road, range(self.num_envs)))
+        drawn = map(self._next_road, range(self.num_envs), named)
+        self.batch.begin(range(self.num_envs), list(drawn))
+        self._note_starts(range(self.num_envs))
         return self.batch.observe()
 
     def step_async(self, actions: np.ndarray) -> None:
@@ -79,14 +111,23 @@ class BatchVecEnv(VecEnv):
             info["terminal_observation"] = self.batch.observe_one(car)
             info["TimeLimit.truncated"] = bool(cars.end[car] == TIMEOUT)
             self._returns[car] = 0
-            self._curricula[car].record(info["road_seed"], info["is_success"])
+            self._curricula[car].record(int(info["road_seed"]), bool(info["is_success"]))
         if len(ended):
             self.batch.begin(ended, map(self._next_road, ended.tolist()))
+            self._note_starts(ended.tolist())
         return self.batch.observe(), rewards, dones, infos
 
-    def _next_road(self, car: int) -> int:
+    def _note_starts(self, cars: Iterable[int]) -> None:
+        """Keep the infos of starts where stable-baselines3 looks for them."""
+        infos = self.batch.info()
+        for car in cars:
+            self.reset_infos[car] = {name: array[car] for name, array in infos.items()}
+
+    def _next_road(self, car: int, named: int | None = None) -> int:
+        """Return the road of a car's next episode; a named one takes the place of the one drawn."""
         sampler = self._samplers[car]
-        failed, drawn = self._curricula[car].replay(sampler.rng), sampler.next()
+        failed = self._curricula[car].replay(sampler.rng) if named is None else named
+        drawn = sampler.next()
         return drawn if failed is None else failed
 
     def get_state(self) -> dict[str, np.ndarray]:
@@ -120,6 +161,10 @@ class BatchVecEnv(VecEnv):
         """End the threads."""
         self.batch.close()
 
+    def get_images(self) -> list[np.ndarray]:
+        """Return the chase view of each car, (H, W, 3) RGB uint8."""
+        return [self._views.frame(car) for car in range(self.num_envs)]
+
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         """Return an attribute, which is the same for every car."""
         return [getattr(self, attr_name)] * len(list(self._get_indices(indices)))
@@ -133,5 +178,5 @@ class BatchVecEnv(VecEnv):
         raise NotImplementedError("the cars of a batch have no methods of their own")
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
-        """Return False for every car."""
-        return [False] * len(list(self._get_indices(indices)))
+        """Return True for `Monitor`, whose part this takes (`info["episode"]`), and False for any other wrapper."""
+        return [issubclass(wrapper_class, Monitor)] * len(list(self._get_indices(indices)))

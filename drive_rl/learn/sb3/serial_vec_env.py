@@ -57,7 +57,7 @@ class EnvSlot:
             info["terminal_observation"] = copied(observation)
             info["TimeLimit.truncated"] = bool(truncated and not terminated)
             if self.curriculum.retry:  # environments of other makers need not name roads
-                self.curriculum.record(info["road_seed"], info["is_success"])
+                self.curriculum.record(int(info["road_seed"]), bool(info["is_success"]))
             observation = self.reset()
         return observation, self.reward_scale * float(reward), done, info
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from drive_rl.config.specs.base import Split
 from drive_rl.config.specs.world import WorldSpec
@@ -15,8 +15,10 @@ from drive_rl.report.film.layout import Layout, Step, newest_picture
 from drive_rl.report.film.outcome_card import outcome_card
 from drive_rl.report.film.writers import FilmWriter, film_writer
 from drive_rl.run.process.threads import driving
-from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.task.scoring import EpisodeMetrics
+
+if TYPE_CHECKING:
+    from drive_rl.sim.envs.lane_env import LaneEnv
 
 CARD_S = 1.2
 """How long the outcome of an episode is shown [s]."""
@@ -63,6 +65,8 @@ def render_film(
         DriveRLError: the split has fewer roads; `out` has another suffix, exists or cannot be written. Nothing
             half-written remains, neither then nor after an interrupt.
     """
+    from drive_rl.sim.envs.lane_env import LaneEnv  # a run that is not filmed needs no PyBullet
+
     roads = split_seeds(split, episodes) if seeds is None else seeds
     layout = Layout(world, driver.name, driver.observation, len(roads))
     rows: list[EpisodeMetrics] = []
@@ -98,7 +102,9 @@ class _Film:
             self._progress(FilmProgress(self._frames / self._frames_per_s, self._number, route_completion))
 
 
-def _film_episode(driver: Driver, env: LaneEnv, layout: Layout, film: _Film, number: int, seed: int) -> EpisodeMetrics:
+def _film_episode(
+    driver: Driver, env: "LaneEnv", layout: Layout, film: _Film, number: int, seed: int
+) -> EpisodeMetrics:
     observation, _ = env.reset(seed=seed, options={"road_seed": seed})
     begin_episodes(driver, [0])
     layout.open(env.episode, number)
@@ -107,11 +113,11 @@ def _film_episode(driver: Driver, env: LaneEnv, layout: Layout, film: _Film, num
         action = actions_of(driver, stacked([observation], env.observation_space), [0])[0]
         observation, reward, terminated, truncated, info = env.step(action)
         picture = newest_picture(observation, env.world)
-        frame = layout.frame(Step(env.car, info["metrics"], reward, picture))
-        film.add(frame, info["metrics"]["route_completion"])
+        frame = layout.frame(Step(env.car, info, reward, picture))
+        film.add(frame, float(info["route_completion"]))
         if terminated or truncated:
             break
-    episode: EpisodeMetrics = info["episode_metrics"]
+    episode = env.episode_metrics()
     card = outcome_card(frame, episode, env.world.road.lane_width_m / 2)
     for _ in range(card_frames(env.world)):
         film.add(card, 1.0)

@@ -55,7 +55,7 @@ class Step(NamedTuple):
 
     car: CarState
     metrics: dict[str, float]
-    """`info["metrics"]` of the environment."""
+    """The environment's `info`, which holds the metrics by name."""
     reward: float
     picture: NDArray[np.uint8] | None
     """The newest picture in the driver's observation, (C, H, W) uint8; None if it holds none."""

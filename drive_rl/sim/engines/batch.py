@@ -17,18 +17,19 @@ from numpy.typing import NDArray
 from drive_rl.config.specs.base import Observation
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.memory import free_bytes, require_memory
-from drive_rl.sim.engines.batch_state import check_batch_state
+from drive_rl.memory import free_bytes
+from drive_rl.sim.engines.batch_state import check_batch, check_batch_state
 from drive_rl.sim.engines.car_step import Cars, plan_of
 from drive_rl.sim.engines.cpu_loop import SHARE, begin_cars, step_cars, weighing
-from drive_rl.sim.engines.map_cache import Lens, MapCache, slot_bytes
+from drive_rl.sim.engines.map_cache import Lens, MapCache
 from drive_rl.sim.engines.work_queue import new_counter
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.view import TEXELS, pack_markings
 from drive_rl.sim.state import State
 from drive_rl.sim.task.extra_terms import ExtraTerms, extra_terms, term_names
+from drive_rl.sim.task.info import end_info, step_info
 from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, STATE_FIELDS
-from drive_rl.sim.task.scoring import TRACE, Info, summarise
+from drive_rl.sim.task.scoring import TRACE, EpisodeMetrics, Info, summarise
 
 _SPARE_ROADS = 64
 """Slots beyond one a car, for roads that are used again."""
@@ -89,6 +90,7 @@ class Batch:
             slot=self.zeros((n,), np.int64),
             drives=self.zeros((n,), np.bool_),
         )
+        self.road_seeds, self.tiers = np.full(n, -1, np.int64), np.zeros(n, np.int64)
         self.slot, self.drives = self.to_numpy(self.cars.slot), self.to_numpy(self.cars.drives)
         pictures = (n, camera.frame_stack, camera.planes, camera.height_px, camera.width_px)
         shape = (n, 0, 0, 0, 0) if observation == "state" else pictures
@@ -125,9 +127,9 @@ class Batch:
         self._need_open("reset")
         for car, seed in zip(cars, seeds, strict=True):
             self.idle(car)
-            self.slot[car] = self.maps.take(int(seed))
-            self.drives[car] = True
+            self._place(car, int(seed))
         self._begin(np.asarray(cars, np.int64))
+        self._weigh_extra()
 
     def step(self, commands: Any) -> NDArray[np.int64]:
         """Drive each car one control step; return which episodes ended.
@@ -143,9 +145,7 @@ class Batch:
         self._need_open("step")
         self.frames, self._frames_before = self._frames_before, self.frames
         self._step(commands)
-        if self._extra and self._weigh:
-            self._weigh()
-            self._extra.check(self.cars.terms)
+        self._weigh_extra()
         ended = np.flatnonzero(self.drives & (self.to_numpy(self.cars.end) != RUNNING))
         for car in ended.tolist():
             self.idle(car)
@@ -165,24 +165,30 @@ class Batch:
             return picture[0]
         return state if self.observation == "state" else {"camera": picture[0], "state": state}
 
+    def info(self) -> Info:
+        """Return the `info` of all cars, (N,) arrays, as `LaneEnv` returns it while an episode runs."""
+        metrics, terms = (self.to_numpy(rows).copy() for rows in (self.cars.metrics, self.cars.terms))
+        return step_info(metrics, self.term_names, terms, self.road_seeds.copy(), self.tiers.copy())
+
     def last_info(self, car: int) -> Info:
         """Return the `info` of the step that ended a car's episode, as `LaneEnv` returns it."""
-        cars, slot = self.cars, int(self.slot[car])
+        metrics, terms = (self.to_numpy(rows[car]) for rows in (self.cars.metrics, self.cars.terms))
+        running = step_info(metrics, self.term_names, terms, self.road_seeds[car], self.tiers[car])
+        return running | end_info(self.episode_metrics(car))
+
+    def episode_metrics(self, car: int) -> EpisodeMetrics:
+        """Return the metrics of a car's episode that has just ended."""
+        cars, rules = self.cars, self._plan.rules
         trace, reason = self.to_numpy(cars.trace[car, : int(cars.steps[car])]), END_REASONS[int(cars.end[car]) - 1]
-        min_speed_mps = self.world.task.min_mean_speed_mps
-        seed, tier = int(self.maps.seeds[slot]), self.maps.tiers[slot]
-        return {
-            "reward_terms": dict(zip(self.term_names, cars.terms[car].tolist(), strict=True)),
-            "metrics": dict(zip(METRICS, cars.metrics[car].tolist(), strict=True)),
-            **summarise(trace, self._plan.rules.half_lane, min_speed_mps, reason, seed, tier).summary(),
-        }
+        seed, tier = int(self.road_seeds[car]), tuple(self.world.road.tiers)[int(self.tiers[car])]
+        return summarise(trace, rules.half_lane, self.world.task.min_mean_speed_mps, reason, seed, tier)
 
     def get_state(self) -> State:
         """Return NumPy arrays from which `set_state` resumes exactly, in this or another process."""
         longest = int(self.cars.steps.max())
         kept = self.cars._asdict() | {"trace": self.cars.trace[:, :longest], "frames": self.frames}
         arrays = {name: self.to_numpy(array) for name, array in kept.items()}
-        arrays |= {"slot": self.maps.seeds[self.slot], "drives": self.drives}
+        arrays |= {"slot": self.road_seeds, "drives": self.drives}
         return {name: array.copy() for name, array in arrays.items()}
 
     def set_state(self, state: State) -> None:
@@ -195,9 +201,10 @@ class Batch:
         seeds = state["slot"].tolist()
         for car in range(self.num_cars):
             self.idle(car)
-        for car in np.flatnonzero(state["drives"]).tolist():
-            self.slot[car] = self.maps.take(seeds[car])
-        self.drives[:] = state["drives"]
+        for car in np.flatnonzero(state["slot"] >= 0).tolist():
+            self._place(car, seeds[car])
+            if not state["drives"][car]:
+                self.idle(car)
         for name, array in self.cars._asdict().items():
             if name == "trace":
                 array[:, : state["trace"].shape[1]] = self.of_numpy(state["trace"])
@@ -224,6 +231,16 @@ class Batch:
         if self.drives[car]:
             self.drives[car] = False
             self.maps.release(int(self.slot[car]))
+
+    def _place(self, car: int, seed: int) -> None:
+        self.slot[car] = slot = self.maps.take(seed)
+        self.drives[car], self.road_seeds[car] = True, seed
+        self.tiers[car] = tuple(self.world.road.tiers).index(self.maps.tiers[slot])
+
+    def _weigh_extra(self) -> None:
+        if self._extra and self._weigh:
+            self._weigh()
+            self._extra.check(self.cars.terms)
 
     def _begin(self, chosen: NDArray[np.int64]) -> None:
         shared = self.cars, self.maps.roads, self._plan, self._lens, self.frames
@@ -257,6 +274,10 @@ class Batch:
         """Return a copy of one of the batch's arrays."""
         return array.copy()
 
+    def channels_last(self, pictures: Any) -> Any:
+        """Return a view (..., H, W, C) of pictures (..., C, H, W)."""
+        return np.moveaxis(pictures, -3, -1)
+
     def of_numpy(self, array: NDArray[Any]) -> Any:
         """Return a NumPy array where the batch keeps its arrays."""
         return array
@@ -272,29 +293,3 @@ def _copy(kind: type[Batch], made: tuple[Any, ...], state: State, closed: bool) 
     if closed:
         batch.close()
     return batch
-
-
-def check_batch(world: WorldSpec, num_cars: int, free: int) -> None:
-    """Refuse what the batch engine cannot run, before anything is allocated.
-
-    Args:
-        world: The world.
-        num_cars: N.
-        free: Free memory [bytes].
-
-    Raises:
-        DriveRLError: N is not a positive integer, memory does not suffice, or only PyBullet can run this world.
-    """
-    if isinstance(num_cars, bool) or not isinstance(num_cars, int | np.integer) or num_cars < 1:
-        raise DriveRLError(f"num_envs = {num_cars!r}: expected an integer >= 1")
-    if world.camera.renderer != "field":
-        raise DriveRLError(
-            f"world.camera.renderer = {world.camera.renderer}: only engine = bullet has Bullet's renderers;"
-            " fix: world.camera.renderer=field, or engine=bullet"
-        )
-    camera, task = world.camera, world.task
-    pictures = 2 * camera.frame_stack * camera.planes * camera.height_px * camera.width_px
-    trace = 8 * len(TRACE) * task.time_limit_s * task.control_hz
-    needed = num_cars * (pictures + trace + slot_bytes(world))
-    fix = f"num_envs <= {int(num_cars * free / needed)}, a shorter road or a smaller camera"
-    require_memory(f"num_envs = {num_cars}", needed, free, fix)

@@ -1,8 +1,11 @@
-"""What a saved state of the batch engine must be, on a CPU or a GPU."""
+"""What a batch and its saved state must be, on a CPU or a GPU."""
 
 import numpy as np
 
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
+from drive_rl.memory import require_memory
+from drive_rl.sim.engines.map_cache import slot_bytes
 from drive_rl.sim.state import FARTHEST, Expected, State, check_array, check_state
 from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, STATE_FIELDS, S
 from drive_rl.sim.task.scoring import TRACE
@@ -10,6 +13,32 @@ from drive_rl.sim.task.scoring import TRACE
 _MOST = 1e9
 """Largest size of a measured value, so that sums over an episode stay finite."""
 _FIX = "fix: use the world and num_envs that it was saved with"
+
+
+def check_batch(world: WorldSpec, num_cars: int, free: int) -> None:
+    """Refuse what the batch engine cannot run, before anything is allocated.
+
+    Args:
+        world: The world.
+        num_cars: N.
+        free: Free memory [bytes].
+
+    Raises:
+        DriveRLError: N is not a positive integer, memory does not suffice, or only PyBullet can run this world.
+    """
+    if isinstance(num_cars, bool) or not isinstance(num_cars, int | np.integer) or num_cars < 1:
+        raise DriveRLError(f"num_envs = {num_cars!r}: expected an integer >= 1")
+    if world.camera.renderer != "field":
+        raise DriveRLError(
+            f"world.camera.renderer = {world.camera.renderer}: only engine = bullet has Bullet's renderers;"
+            " fix: world.camera.renderer=field, or engine=bullet"
+        )
+    camera, task = world.camera, world.task
+    pictures = 2 * camera.frame_stack * camera.planes * camera.height_px * camera.width_px
+    trace = 8 * len(TRACE) * task.time_limit_s * task.control_hz
+    needed = num_cars * (pictures + trace + slot_bytes(world))
+    fix = f"num_envs <= {int(num_cars * free / needed)}, a shorter road or a smaller camera"
+    require_memory(f"num_envs = {num_cars}", needed, free, fix)
 
 
 def check_batch_state(state: State, frames: tuple[int, ...], max_steps: int, terms: int) -> None:

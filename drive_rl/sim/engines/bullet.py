@@ -7,10 +7,8 @@ Bullet integrates them and detects contacts. Gravity is off, since the formula c
 import math
 from typing import NamedTuple
 
-import pybullet
-
 from drive_rl.config.specs.car import CarSpec
-from drive_rl.sim.engines.bullet_client import BulletClient
+from drive_rl.sim.engines.bullet_client import BulletClient, pybullet
 from drive_rl.sim.map.geometry import wrap
 from drive_rl.sim.vehicle import CarState, car_params, push
 

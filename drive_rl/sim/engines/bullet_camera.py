@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pybullet
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.car import CameraSpec
 from drive_rl.config.specs.world import RoadSpec, WorldSpec
 from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE, Appearance
 from drive_rl.sim.engines.bullet import Pose
-from drive_rl.sim.engines.bullet_client import BulletClient
+from drive_rl.sim.engines.bullet_client import BulletClient, pybullet
 from drive_rl.sim.engines.egl import EglContext
 from drive_rl.sim.map.geometry import Road
 from drive_rl.sim.sensors.renderer import BACKGROUND, EGO_LANE, LINE, ROAD, VEHICLE

@@ -1,15 +1,50 @@
-"""One PyBullet client that cannot leak: `close` frees it, or the end of the last reference to it.
+"""PyBullet, imported in silence, and one client of it that cannot leak.
 
-It knows no world. PyBullet itself frees a client only on request, and a client holds about 30 MB.
+`close` frees a client, or the end of the last reference to it. It knows no world. PyBullet itself frees a client only
+on request, and a client holds about 30 MB. Other modules take `pybullet` from here.
 """
 
+import importlib
 import os
+import sys
 import weakref
 from collections.abc import Callable
-
-import pybullet
+from typing import Any
 
 from drive_rl.errors import DriveRLError
+
+
+def import_bullet() -> Any:
+    """Return PyBullet's module, imported without the line that it writes to standard error.
+
+    Raises:
+        DriveRLError: it is not installed, as on a Python without wheels of it.
+    """
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed: there is nothing to keep silent
+        kept = None
+    if kept is not None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        os.close(null)
+    try:
+        return importlib.import_module("pybullet")
+    except ImportError as error:
+        raise DriveRLError(
+            f"engine = bullet: PyBullet cannot be imported ({error}); the Python here is"
+            f" {sys.version_info.major}.{sys.version_info.minor}, and PyBullet has wheels for 3.11 and older; fix:"
+            " Python 3.11, or the batch engine: engine=batch, or gymnasium.make_vec(ID,"
+            ' vectorization_mode="vector_entry_point")'
+        ) from error
+    finally:
+        if kept is not None:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+pybullet: Any = import_bullet()
 
 MAX_CLIENTS = 1024
 """PyBullet opens no more clients in one process."""

@@ -18,7 +18,8 @@ from drive_rl.config.specs.base import SPLITS, Observation
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.compiled import CACHED, njit
-from drive_rl.sim.engines.batch import Batch, check_batch
+from drive_rl.sim.engines.batch import Batch
+from drive_rl.sim.engines.batch_state import check_batch
 from drive_rl.sim.engines.car_step import Cars, begin_car, body_of, position_before, step_car
 from drive_rl.sim.engines.map_cache import Lens, Roads, slot_bytes, view_of
 from drive_rl.sim.sensors.pinhole import Viewpoint
@@ -133,6 +134,10 @@ class CudaBatch(Batch):
     def copy(self, array: torch.Tensor) -> torch.Tensor:
         """Return a copy of a tensor."""
         return array.clone()
+
+    def channels_last(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Return a view (..., H, W, C) of pictures (..., C, H, W)."""
+        return pictures.movedim(-3, -1)
 
     def of_numpy(self, array: NDArray[Any]) -> torch.Tensor:
         """Return an array as a tensor on the device."""

@@ -8,9 +8,8 @@ import ctypes
 import importlib.util
 import os
 
-import pybullet
-
 from drive_rl.errors import DriveRLError
+from drive_rl.sim.engines.bullet_client import pybullet
 
 _DRAW = 0x3059  # EGL_DRAW, egl.h
 

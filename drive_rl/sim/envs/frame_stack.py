@@ -1,17 +1,20 @@
 """The driver's camera over an episode: pictures, stacked into observations."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.world import WorldSpec
-from drive_rl.sim.engines.bullet_camera import BulletCamera
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.renderer import Scene, render_view
 from drive_rl.sim.sensors.view import View
 from drive_rl.sim.task.episode import Episode
 from drive_rl.sim.vehicle import CarState
+
+if TYPE_CHECKING:
+    from drive_rl.sim.engines.bullet_camera import BulletCamera
 
 
 class FrameStack:
@@ -27,7 +30,7 @@ class FrameStack:
             (camera.frame_stack, camera.planes, camera.height_px, camera.width_px), np.uint8
         )
         self._world = world
-        self._bullet = None if camera.renderer == "field" else BulletCamera(world)
+        self._bullet = _bullet_camera(world) if camera.renderer != "field" else None
         self._view: View | None = None
 
     def close(self) -> None:
@@ -60,3 +63,9 @@ class FrameStack:
     def observation(self) -> NDArray[np.uint8]:
         """Return the stack, oldest first, as (frame_stack x channels, H, W) uint8."""
         return self.frames.reshape(-1, *self.frames.shape[2:]).copy()
+
+
+def _bullet_camera(world: WorldSpec) -> "BulletCamera":
+    from drive_rl.sim.engines.bullet_camera import BulletCamera  # our own renderer needs no PyBullet
+
+    return BulletCamera(world)

@@ -11,31 +11,34 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.reader import load_world
 from drive_rl.config.specs.base import SPLITS, Actions, Observation, Split
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.bullet import BulletWorld
+from drive_rl.sim.envs.env_state import check_env_state
 from drive_rl.sim.envs.frame_stack import FrameStack
+from drive_rl.sim.envs.parts import take_world
 from drive_rl.sim.envs.road_sampler import generator_state, set_generator_state
 from drive_rl.sim.sensors.lane_labels import lane_polylines
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.renderer import Scene, Truth, render_truth
-from drive_rl.sim.state import FARTHEST, Expected, State, check_generator, check_state
+from drive_rl.sim.state import State
 from drive_rl.sim.task.episode import Episode, draw_episode
 from drive_rl.sim.task.extra_terms import extra_terms, term_names
+from drive_rl.sim.task.info import code_names, end_info, step_info
 from drive_rl.sim.task.outcome import (
     END_REASONS,
     METRICS,
     STATE_FIELDS,
     TRACE_METRICS,
     Route,
+    S,
     Step,
     lane_state,
     outcome,
     rules_of,
 )
-from drive_rl.sim.task.scoring import TRACE, EndReason, Info, summarise
+from drive_rl.sim.task.scoring import TRACE, EndReason, EpisodeMetrics, Info, summarise
 from drive_rl.sim.task.spaces import (
     action_grid,
     action_space,
@@ -49,8 +52,14 @@ from drive_rl.sim.vehicle import CarState
 
 
 def make_env(world: str | WorldSpec, **kwargs: Any) -> "LaneEnv":
-    """Return the environment of a world, by name, YAML path or spec; Gymnasium's entry point."""
-    return LaneEnv(world if isinstance(world, WorldSpec) else load_world(world), **kwargs)
+    """Return the environment of a world, by name, YAML path or spec; Gymnasium's entry point.
+
+    Args:
+        world: The world.
+        **kwargs: `LaneEnv`'s, and changes of the world's parts, such as `camera={"width_px": 84}`.
+    """
+    spec = take_world(world, kwargs)
+    return LaneEnv(spec, **kwargs)
 
 
 class LaneEnv(gymnasium.Env[Any, Any]):
@@ -69,6 +78,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         actions: what the driver returns.
         split: where road seeds are drawn from, unless `reset` gets one.
         render_mode: `rgb_array` (a film frame), `human` (a window), or None.
+        channels_last: whether pictures are (H, W, channels x frame_stack), as Gymnasium's image wrappers expect.
 
     Raises:
         DriveRLError: an unknown mode.
@@ -83,24 +93,26 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         actions: Actions = "continuous",
         split: Split = "train",
         render_mode: str | None = None,
+        channels_last: bool = False,
     ) -> None:
         known("split", split, tuple(SPLITS))
         known("render_mode", render_mode, (None, "rgb_array", "human"))
-        self.observation_space = observation_space(world, observation)
+        self.observation_space = observation_space(world, observation, channels_last)
         self.action_space = action_space(world, actions)
         task = world.task
         self.world = world
         self.render_mode = render_mode
-        self.metadata = {**self.metadata, "render_fps": task.control_hz}
-        self._observation, self._split = observation, split
+        self.metadata = {**self.metadata, "render_fps": task.control_hz, **code_names(world)}
+        self._observation, self._split, self._channels_last = observation, split, channels_last
         self._grid = action_grid(task) if actions == "discrete" else None
         self._rules = rules_of(world)
-        self._term_names, self._extra = term_names(world), extra_terms(world)
+        self._term_names, self._extra, self._tiers = term_names(world), extra_terms(world), tuple(world.road.tiers)
         self._row, self._terms = np.zeros(len(METRICS)), np.zeros(len(self._term_names))
         self._frame_stack = None if observation == "state" else FrameStack(world)
         self._bullet = BulletWorld(world.car, 1 / task.physics_hz)
         self._closed = False
         self._trace: list[list[float]] = []
+        self._end: EndReason | None = None
         self._window: Any = None
         self._episode: Episode | None = None
 
@@ -122,7 +134,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
             self._frame_stack.start(self.episode, self._car)
         if self.render_mode == "human":
             self.render()
-        return self._observe(), {"metrics": self._metrics, "road_seed": self.episode.seed}
+        return self._observe(), self._info()
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, Info]:
         """Drive one control step.
@@ -137,12 +149,10 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         reward, end = self._take_in(self._bullet.state(), steer, touched)
         self._trace.append([self._row[i] for i in TRACE_METRICS])
         self._steer, self._over = steer, end is not None
-        info: Info = {
-            "reward_terms": dict(zip(self._term_names, self._terms.tolist(), strict=True)),
-            "metrics": self._metrics,
-        }
+        self._end = end
+        info = self._info()
         if end:
-            info.update(self._summary(end))
+            info |= end_info(self.episode_metrics())
         if self._frame_stack:
             self._frame_stack.append(self._car)
         if self.render_mode == "human":
@@ -193,6 +203,18 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         """The car's state."""
         return self._car
 
+    def episode_metrics(self) -> EpisodeMetrics:
+        """Return the metrics of the episode that has just ended.
+
+        Raises:
+            DriveRLError: it has not ended.
+        """
+        if self._end is None:
+            raise DriveRLError("episode_metrics: no episode has ended; fix: call it after terminated or truncated")
+        episode, rules = self.episode, self._rules
+        trace, min_speed_mps = np.array(self._trace), self.world.task.min_mean_speed_mps
+        return summarise(trace, rules.half_lane, min_speed_mps, self._end, episode.seed, episode.road.tier)
+
     def truth(self) -> Truth:
         """Return the driver's current picture, by the `field` renderer, and its ground truth.
 
@@ -211,7 +233,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         return {
             "seed": np.array(self.episode.seed),
             "car": np.array(self._car),
-            "control": np.array([self._steer, self._steps, self._over, self._metrics["s_m"]]),
+            "control": np.array([self._steer, self._steps, self._over, self._row[S]]),
             "trace": np.array(self._trace).reshape(-1, len(TRACE)),
             "random": generator_state(self.np_random),
             **({"frames": self._frame_stack.frames.copy()} if self._frame_stack else {}),
@@ -224,10 +246,11 @@ class LaneEnv(gymnasium.Env[Any, Any]):
             DriveRLError: it is of another one, or a car cannot be in it; nothing has changed.
         """
         self._need_open("set_state")
-        self._check_state(state)
+        frames = self._frame_stack.frames.shape if self._frame_stack else None
+        check_env_state(state, self._rules.max_steps, frames)
         self._begin(int(state["seed"]))
         self._bullet.set_state(CarState(*(float(value) for value in state["car"])))
-        self._steer, steps, over, self._metrics["s_m"] = (float(value) for value in state["control"])
+        self._steer, steps, over, self._row[S] = (float(value) for value in state["control"])
         self._steps, self._over = int(steps), bool(over)
         self._take_in(self._bullet.state(), self._steer)
         self._trace = state["trace"].tolist()
@@ -236,37 +259,16 @@ class LaneEnv(gymnasium.Env[Any, Any]):
             self._frame_stack.frames[:] = state["frames"]
         set_generator_state(self.np_random, state["random"])
 
-    def _check_state(self, state: State) -> None:
-        f8, most = np.float64, self._rules.max_steps
-        expected = {
-            "seed": Expected((), np.int64, 0),
-            "car": Expected((7,), f8, -FARTHEST, FARTHEST),
-            "control": Expected((4,), f8, -FARTHEST, FARTHEST),
-            "trace": Expected((None, len(TRACE)), f8, -1e9, 1e9),
-            "random": Expected((6,), np.uint64),
-        }
-        check_state(
-            state,
-            expected | ({"frames": Expected(self._frame_stack.frames.shape, np.uint8)} if self._frame_stack else {}),
-        )
-        check_generator("state: random", state["random"])
-        steer, steps, over, _ = control = state["control"].tolist()
-        if not (-1 <= steer <= 1 and steps == len(state["trace"]) <= most - (not over) and over in (0, 1)):
-            raise DriveRLError(
-                f"state: control = {control} after {len(state['trace'])} steps: expected steering in [-1, 1], as many"
-                f" steps, at most {most}, and 0, or 1 for an episode that is over; fix: use the world it was saved with"
-            )
-
     # --- the parts of a step ------------------------------------------------------------------------------------
 
     def _begin(self, seed: int) -> None:
         self._episode = draw_episode(self.world, seed)
         self._bullet.place(self._episode.start, self._episode.parked)
         self._trace = []
-        self._steer, self._steps, self._over = 0.0, 0, False
+        self._steer, self._steps, self._over, self._end = 0.0, 0, False, None
         self._car, road = self._episode.start, self._episode.road
         self._route = Route(road.knots, self._episode.speed_profile_mps, road.start_s_m, road.end_s_m)
-        self._metrics: dict[str, float] = {"s_m": road.start_s_m}
+        self._row[S] = road.start_s_m
         self._take_in(self._bullet.state(), 0.0)
 
     def _command(self, action: Any) -> tuple[float, float]:
@@ -276,29 +278,33 @@ class LaneEnv(gymnasium.Env[Any, Any]):
 
     def _take_in(self, car: CarState, steer: float, touched: bool = False) -> tuple[float, EndReason | None]:
         """Work out metrics and reward terms of the car's new state; return the reward, and the end reason if any."""
-        step = Step(self._metrics["s_m"], self._car.vx_mps, steer - self._steer, self._steps, touched)
+        step = Step(float(self._row[S]), self._car.vx_mps, steer - self._steer, self._steps, touched)
         self._car = car
         reward, code = outcome(self._route, self._rules, car, step, self._row, self._terms)
         if self._extra:
             reward = self._extra.weigh(self._row, self._terms)
             self._extra.check(self._terms)
-        self._metrics = dict(zip(METRICS, self._row.tolist(), strict=True))
         return reward, END_REASONS[code - 1] if code else None
 
-    def _summary(self, end: EndReason) -> Info:
-        episode, min_speed_mps = self.episode, self.world.task.min_mean_speed_mps
-        trace = np.array(self._trace)
-        driven = summarise(trace, self._rules.half_lane, min_speed_mps, end, episode.seed, episode.road.tier)
-        return driven.summary()
+    def _info(self) -> Info:
+        road_seed, tier = np.int64(self.episode.seed), np.int64(self._tiers.index(self.episode.road.tier))
+        return step_info(self._row, self._term_names, self._terms, road_seed, tier)
 
     def _observe(self) -> Any:
         if self._observation == "camera":
-            return cast(FrameStack, self._frame_stack).observation()
+            return self._pictures()
         if self._observation == "state":
             return self._state()
-        return {"camera": cast(FrameStack, self._frame_stack).observation(), "state": self._state()}
+        return {"camera": self._pictures(), "state": self._state()}
+
+    def _pictures(self) -> NDArray[np.uint8]:
+        stack = cast(FrameStack, self._frame_stack).observation()
+        return np.ascontiguousarray(np.moveaxis(stack, 0, -1)) if self._channels_last else stack
 
     def _state(self) -> NDArray[np.float32]:
         state = np.empty(len(STATE_FIELDS), np.float32)
         lane_state(self._route.knots, self._row, self._car, self._rules.lane_d, state)
         return state
+
+
+make_env.metadata = LaneEnv.metadata  # pyright: ignore[reportFunctionMemberAccess] - where Gymnasium looks for modes

@@ -1,7 +1,7 @@
 """The Gymnasium vector environment: N cars of the batch engine behind `gymnasium.make_vec`.
 
 Observations, rewards, ends, infos and the roads of a seed are those of `gymnasium.vector.SyncVectorEnv` over
-`LaneEnv`s, with the autoreset mode SAME_STEP.
+`LaneEnv`s, in each autoreset mode.
 """
 
 from typing import Any, TypedDict, Unpack
@@ -13,38 +13,50 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from drive_rl.config.reader import load_world
 from drive_rl.config.specs.base import SPLITS, Actions, Observation, Split
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.batch import Batch
+from drive_rl.sim.envs.chase_views import ChaseViews
+from drive_rl.sim.envs.parts import take_world
 from drive_rl.sim.envs.road_sampler import RoadSampler, check_samplers, name_samplers, split_samplers
 from drive_rl.sim.state import State
-from drive_rl.sim.task.outcome import METRICS, RUNNING, TIMEOUT
+from drive_rl.sim.task.info import code_names, end_info
+from drive_rl.sim.task.outcome import RUNNING, TIMEOUT
 from drive_rl.sim.task.scoring import Info
 from drive_rl.sim.task.spaces import (
-    ROAD_SEEDS,
     action_grid,
     action_space,
-    array_of,
     commands_of,
     known,
     observation_space,
+    reset_mask_of,
     reset_options,
+    road_seeds_of,
     shown,
 )
 
 
 def make_vector_env(world: str | WorldSpec, num_envs: int = 1, **kwargs: Any) -> "BatchVectorEnv":
-    """Return the vector environment of a world, by name, YAML path or spec; Gymnasium's vector entry point."""
-    return BatchVectorEnv(world if isinstance(world, WorldSpec) else load_world(world), num_envs, **kwargs)
+    """Return the vector environment of a world, by name, YAML path or spec; Gymnasium's vector entry point.
+
+    Args:
+        world: The world.
+        num_envs: N.
+        **kwargs: `BatchVectorEnv`'s, and changes of the world's parts, such as `camera={"width_px": 84}`.
+    """
+    spec = take_world(world, kwargs)
+    return BatchVectorEnv(spec, num_envs, **kwargs)
 
 
-class EngineOptions(TypedDict, total=False):
-    """Where the cars are simulated."""
+class VectorOptions(TypedDict, total=False):
+    """How the cars are simulated, and what a step returns."""
 
     threads: int | None
     device: str | None
+    copy: bool
+    autoreset_mode: AutoresetMode | str
+    max_episode_steps: int | None
 
 
 class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
@@ -59,11 +71,13 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         observation: What the driver observes.
         actions: What the driver returns.
         split: Where road seeds are drawn from, unless `reset` gets some.
-        render_mode: None; use `LaneEnv` for pictures of one car.
-        copy: Whether observations are copies. False is faster: they are views, unchanged until the step after the
-            next.
-        engine: `threads`, the number of threads (None: one per core, if there are enough cars); `device`, a CUDA
-            device for torch (None: the CPU).
+        render_mode: `rgb_array` (a frame of each car), or None.
+        channels_last: Whether pictures are (H, W, channels x frame_stack), as Gymnasium's image wrappers expect.
+        **options: `autoreset_mode`, when an ended episode's car begins another: in the next step (`NextStep`, the
+            default, as in Gymnasium), in the same one (`SameStep`), or when `reset` says so (`Disabled`);
+            `max_episode_steps`, a shorter time limit; `copy`, whether observations are copies (False is faster: they
+            are views, unchanged until the step after the next); `threads`, the number of threads (None: one per core,
+            if there are enough cars); `device`, a CUDA device for torch (None: the CPU).
 
     Raises:
         DriveRLError: an unknown mode, N is not positive, memory does not suffice, only PyBullet can run this
@@ -71,8 +85,8 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium's
-        "render_modes": [],
-        "autoreset_mode": AutoresetMode.SAME_STEP,
+        "render_modes": ["rgb_array"],
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
     }
 
     def __init__(
@@ -83,70 +97,87 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         actions: Actions = "continuous",
         split: Split = "train",
         render_mode: str | None = None,
-        copy: bool = True,
-        **engine: Unpack[EngineOptions],
+        channels_last: bool = False,
+        **options: Unpack[VectorOptions],
     ) -> None:
-        if render_mode is not None:
-            raise DriveRLError(
-                f"render_mode = {render_mode!r}: a vector environment renders no frames; fix: use gymnasium.make"
-            )
+        known("render_mode", render_mode, (None, "rgb_array"))
         known("split", split, tuple(SPLITS))
-        self.single_observation_space = observation_space(world, observation)
+        known("copy", options.get("copy", True), (True, False))
+        self.autoreset_mode = _autoreset_mode(options.get("autoreset_mode", AutoresetMode.NEXT_STEP))
+        world = _limited(world, options.get("max_episode_steps"))
+        self.single_observation_space = observation_space(world, observation, channels_last)
         self.single_action_space = action_space(world, actions)
-        self.batch = _make_batch(world, num_envs, observation, **engine)
-        known("copy", copy, (True, False))
-        self.world, self.num_envs, self._copy = world, num_envs, copy
+        self.batch = _make_batch(world, num_envs, observation, options.get("threads"), options.get("device"))
+        self.world, self.num_envs, self.render_mode = world, num_envs, render_mode
+        self._copy, self._channels_last = options.get("copy", True), channels_last
+        self.metadata = {
+            **self.metadata,
+            "autoreset_mode": self.autoreset_mode,
+            "render_fps": world.task.control_hz,
+            **code_names(world),
+        }
         self._grid = action_grid(world.task) if actions == "discrete" else None
         self._samplers = [RoadSampler(split, seeding.np_random(None)[0]) for _ in range(num_envs)]
+        self._begun, self._views = False, ChaseViews(self.batch)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
     def reset(self, *, seed: int | list[int | None] | None = None, options: Info | None = None) -> tuple[Any, Info]:
-        """Start N episodes, on the roads `options["road_seed"]` (one, or N of them) or on ones drawn from the split.
+        """Start episodes, on the roads `options["road_seed"]` (one, or N of them) or on ones drawn from the split.
+
+        They start in every car, or in those that `options["reset_mask"]`, (N,) of bool, chooses.
 
         Raises:
             DriveRLError: the seeds or options do not fit, or the environment is closed; no episode has started.
         """
         self._need_open("reset")
-        seeds = (
-            [None if seed is None else seed + i for i in range(self.num_envs)] if not isinstance(seed, list) else seed
-        )
-        if len(seeds) != self.num_envs:
-            raise DriveRLError(f"reset: seed: {len(seeds)} given: expected one, or {self.num_envs}")
-        named = _road_seeds(reset_options(options), self.num_envs)
-        for sampler, own in zip(self._samplers, seeds, strict=True):
-            if own is not None:
+        n = self.num_envs
+        seeds = [None if seed is None else seed + i for i in range(n)] if not isinstance(seed, list) else seed
+        if len(seeds) != n:
+            raise DriveRLError(f"reset: seed: {len(seeds)} given: expected one, or {n}")
+        given = reset_options(options, ("road_seed", "reset_mask"))
+        named, chosen = road_seeds_of(given, n), reset_mask_of(given, n)
+        if not (self._begun or chosen.all()):
+            raise DriveRLError("reset: reset_mask: the first reset starts every car; fix: reset() without it")
+        for sampler, own, resets in zip(self._samplers, seeds, chosen, strict=True):
+            if own is not None and resets:
                 sampler.rng = seeding.np_random(own)[0]
-        drawn = [sampler.next() for sampler in self._samplers]
-        self.batch.begin(range(self.num_envs), drawn if named is None else named)
-        everyone = np.ones(self.num_envs, bool)
-        return self._observe(), self._infos(everyone)
+        cars = np.flatnonzero(chosen)
+        drawn = [self._samplers[car].next() for car in cars]
+        self.batch.begin(cars, drawn if named is None else [named[car] for car in cars])
+        self._begun = True
+        return self._observe(), self._infos(chosen)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Info]:
-        """Drive each car one control step; where an episode ends, return the next one's first observation.
+        """Drive each car one control step; a car whose episode has ended begins another as the autoreset mode says.
 
         Raises:
-            DriveRLError: the actions do not fit the action space, `reset` was not called, or the environment is closed;
-                no car has moved.
+            DriveRLError: the actions do not fit the action space, an episode is over or was never started, or the
+                environment is closed; no car has moved.
         """
         self._need_open("step")
-        if not self.batch.drives.all():
-            raise DriveRLError("step: no episode was started; fix: call reset() first")
-        batch = self.batch
+        batch, waiting = self.batch, self._waiting()
         ended = batch.step(commands_of(batch.to_numpy(actions), self.num_envs, self._grid))
+        self._begin(waiting)
         cars = batch.cars
         rewards, over, truncated = batch.copy(cars.reward), cars.end != RUNNING, cars.end == TIMEOUT
-        dones = batch.to_numpy(over)
-        infos: Info = {}
-        for car in ended.tolist():
-            last = {"final_obs": self._final(car), "final_info": batch.last_info(car)}
-            infos = self._add_info(infos, last, car)
-        if not dones.all():
-            terms = _masked(batch.term_names, np.where(dones[:, None], 0.0, batch.to_numpy(cars.terms)), ~dones)
-            infos |= {"reward_terms": terms, "_reward_terms": ~dones}
-        if len(ended):
-            batch.begin(ended, [self._samplers[car].next() for car in ended.tolist()])
-        return self._observe(), rewards, over & ~truncated, truncated, infos | self._infos(dones)
+        rewards[waiting] = 0.0
+        final: Info = {}
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            for car in ended.tolist():
+                final = self._add_info(final, {"final_obs": self._final(car), "final_info": batch.last_info(car)}, car)
+            self._begin(ended)
+        infos = final | self._infos(np.ones(self.num_envs, bool))
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
+            for car in ended.tolist():
+                infos = self._add_info(infos, end_info(batch.episode_metrics(car)), car)
+        return self._observe(), rewards, over & ~truncated, truncated, infos
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the chase view of each car, N of (H, W, 3) uint8, in `rgb_array` mode."""
+        self._need_open("render")
+        self._need_begun("render")
+        return tuple(map(self._views.frame, range(self.num_envs))) if self.render_mode else None
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the threads."""
@@ -157,13 +188,34 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         if self.closed:
             raise DriveRLError(f"{verb}: the environment is closed; fix: make a new one")
 
+    def _need_begun(self, verb: str) -> None:
+        if not self._begun:
+            raise DriveRLError(f"{verb}: no episode was started; fix: call reset() first")
+
+    def _waiting(self) -> NDArray[np.int64]:
+        """Return the cars that begin an episode in this step, instead of driving."""
+        self._need_begun("step")
+        over = np.flatnonzero(~self.batch.drives)
+        if len(over) and self.autoreset_mode is not AutoresetMode.NEXT_STEP:
+            raise DriveRLError(
+                f"step: the episodes of cars {shown(over.tolist())} are over; fix:"
+                " reset(options={'reset_mask': terminated | truncated})"
+            )
+        return over
+
+    def _begin(self, cars: NDArray[np.int64]) -> None:
+        if len(cars):
+            self.batch.begin(cars, [self._samplers[car].next() for car in cars.tolist()])
+
     def _observe(self) -> Any:
         seen = self.batch.observe()
-        if not self._copy or self.batch.observation == "state":
-            return seen
         if isinstance(seen, dict):
-            return {**seen, "camera": self.batch.copy(seen["camera"])}
-        return self.batch.copy(seen)
+            return {**seen, "camera": self._pictures(seen["camera"])}
+        return seen if self.batch.observation == "state" else self._pictures(seen)
+
+    def _pictures(self, pictures: Any) -> Any:
+        pictures = self.batch.channels_last(pictures) if self._channels_last else pictures
+        return self.batch.copy(pictures) if self._copy else pictures
 
     def get_state(self) -> State:
         """Return arrays from which `set_state` resumes exactly, in this or another process."""
@@ -180,29 +232,47 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.batch.check_state(rest)
         roads = check_samplers(samplers, self.num_envs)
         self.batch.set_state(rest)
+        self._begun = bool((rest["drives"] | (rest["steps"] > 0)).all())
         for sampler, words in zip(self._samplers, roads, strict=True):
             sampler.set_state(words)
 
     def _final(self, car: int) -> Any:
         """Return one car's last observation, as arrays."""
-        seen, host = self.batch.observe_one(car), self.batch.to_numpy
-        return {key: host(part) for key, part in seen.items()} if isinstance(seen, dict) else host(seen)
-
-    def _infos(self, started: NDArray[np.bool_]) -> Info:
-        """Return the metrics of all cars, and the road seeds of those whose episodes have just started."""
-        everyone = np.ones(self.num_envs, bool)
-        infos = {
-            "metrics": _masked(METRICS, self.batch.to_numpy(self.batch.cars.metrics), everyone),
-            "_metrics": everyone,
+        seen, batch = self.batch.observe_one(car), self.batch
+        shown = {
+            key: batch.channels_last(part) if key == "camera" and self._channels_last else part
+            for key, part in (seen if isinstance(seen, dict) else {batch.observation: seen}).items()
         }
-        if not started.any():
-            return infos
-        seeds = np.where(started, self.batch.maps.seeds[self.batch.slot], 0)
-        return infos | {"road_seed": seeds, "_road_seed": started}
+        arrays = {key: batch.to_numpy(part) for key, part in shown.items()}
+        return arrays if isinstance(seen, dict) else arrays[batch.observation]
+
+    def _infos(self, chosen: NDArray[np.bool_]) -> Info:
+        """Return the `info` of some cars, and a mask beside each value, as Gymnasium's vector environments do."""
+        infos: Info = {}
+        for name, array in self.batch.info().items():
+            infos |= {name: array if chosen.all() else np.where(chosen, array, array.dtype.type(0)), f"_{name}": chosen}
+        return infos
+
+
+def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        names = ", ".join(each.value for each in AutoresetMode)
+        raise DriveRLError(f"autoreset_mode = {mode!r}: expected one of {names}") from None
+
+
+def _limited(world: WorldSpec, max_episode_steps: int | None) -> WorldSpec:
+    """Return a world with a time limit of so many steps, if that is shorter; None or -1: its own."""
+    if max_episode_steps is None or max_episode_steps == -1:
+        return world
+    if isinstance(max_episode_steps, bool) or not isinstance(max_episode_steps, int) or max_episode_steps < 1:
+        raise DriveRLError(f"max_episode_steps = {max_episode_steps!r}: expected an integer >= 1, or -1 for no limit")
+    return world.model_copy(update={"task": world.task.limited(max_episode_steps)})
 
 
 def _make_batch(
-    world: WorldSpec, num_envs: int, observation: Observation, threads: int | None = None, device: str | None = None
+    world: WorldSpec, num_envs: int, observation: Observation, threads: int | None, device: str | None
 ) -> Batch:
     if device is None:
         return Batch(world, num_envs, observation, threads)
@@ -211,26 +281,3 @@ def _make_batch(
     from drive_rl.sim.engines.cuda import CudaBatch  # imports torch
 
     return CudaBatch(world, num_envs, observation, device)
-
-
-def _masked(names: tuple[str, ...], values: NDArray[np.float64], mask: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-    """Return columns by name, and the mask beside each, as Gymnasium's vector environments do."""
-    columns = {name: values[:, i].copy() for i, name in enumerate(names)}
-    return {key: array for name in names for key, array in ((name, columns[name]), (f"_{name}", mask.copy()))}
-
-
-def _road_seeds(options: Info, count: int) -> list[int] | None:
-    if "road_seed" not in options:
-        return None
-    seeds = options["road_seed"]
-    given = array_of(seeds)
-    if (
-        given is None
-        or given.dtype.kind not in "iu"
-        or given.shape not in ((), (count,))
-        or not ((given >= 0) & (given < ROAD_SEEDS)).all()
-    ):
-        raise DriveRLError(
-            f"reset: options: road_seed = {shown(seeds)}: expected an integer >= 0, or {count} of them, below 2^63"
-        )
-    return np.broadcast_to(given, (count,)).tolist()

@@ -33,14 +33,14 @@ METRICS = (
     "yaw_rad",
     "time_s",
 )
-"""What `info["metrics"]` holds, in the order of a row of metrics."""
+"""The metrics in `info`, in the order of a row of metrics."""
 OFFSET, HEADING_ERROR, SPEED, TARGET_SPEED, COMPLETION, LATERAL, LONGITUDINAL, STEER, S, X, Y, YAW, TIME = range(13)
 
 TRACE_METRICS = tuple(METRICS.index(name) for name in TRACE)
 """Where a row of metrics holds those of a row of the trace."""
 
 TERMS = ("lane", "speed", "heading", "comfort")
-"""What `info["reward_terms"]` holds, in the order of a row of terms."""
+"""The reward terms in `info` (`reward_lane`, ...), in the order of a row of terms."""
 LANE_TERM, SPEED_TERM, HEADING_TERM, COMFORT_TERM = range(4)
 
 STATE_FIELDS = (

@@ -1,6 +1,6 @@
 """How well an episode was driven, and how well many were: metrics and scores.
 
-It reads the `metrics` in the environment's `info`. It knows nothing of rewards, learning or runs: changing a reward
+It reads the metrics in the environment's `info`. It knows nothing of rewards, learning or runs: changing a reward
 never changes a score.
 
 Sources:
@@ -69,16 +69,6 @@ class EpisodeMetrics:
         """
         penalty = (1 - self.outside_lane) / (1 + COLLISION_COEFFICIENT * self.collisions)
         return self.route_completion * penalty
-
-    def summary(self) -> Info:
-        """Return what `info` adds to metrics and reward terms when an episode ends."""
-        return {
-            "is_success": self.success,
-            "end_reason": self.end_reason,
-            "road_seed": self.road_seed,
-            "tier": self.tier,
-            "episode_metrics": self,
-        }
 
     def to_dict(self) -> dict[str, Any]:  # JSON
         """Return the fields and the driving score as plain values, ready for JSON."""

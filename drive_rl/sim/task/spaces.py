@@ -25,15 +25,17 @@ Grid = NDArray[np.float64]
 """(actions, 2): steering and pedal in [-1, 1] of each discrete action."""
 
 
-def observation_space(world: WorldSpec, observation: Observation) -> spaces.Space[Any]:
-    """Return the space of one car's observations.
+def observation_space(world: WorldSpec, observation: Observation, channels_last: bool = False) -> spaces.Space[Any]:
+    """Return the space of one car's observations: pictures (channels, H, W), or channels last.
 
     Raises:
         DriveRLError: an unknown mode.
     """
     known("observation", observation, get_args(Observation))
+    known("channels_last", channels_last, (True, False))
     camera = world.camera
-    image = spaces.Box(0, 255, (camera.planes * camera.frame_stack, camera.height_px, camera.width_px), np.uint8)
+    channels, size = camera.planes * camera.frame_stack, (camera.height_px, camera.width_px)
+    image = spaces.Box(0, 255, (*size, channels) if channels_last else (channels, *size), np.uint8)
     state = spaces.Box(-_STATE_LIMIT, _STATE_LIMIT, (len(STATE_FIELDS),), np.float32)
     if observation == "camera+state":
         return spaces.Dict({"camera": image, "state": state})
@@ -62,19 +64,21 @@ def known(key: str, value: object, values: tuple[object, ...]) -> None:
         raise DriveRLError(f"{key} = {value!r}: expected one of {', '.join(str(name) for name in values)}")
 
 
-def reset_options(options: object) -> Info:
+def reset_options(options: object, keys: tuple[str, ...] = ("road_seed",)) -> Info:
     """Return the options of a reset.
 
     Raises:
-        DriveRLError: they are not a dictionary, or hold anything but a road seed.
+        DriveRLError: they are not a dictionary, or hold another key.
     """
     if options is None:
         return {}
     if not isinstance(options, dict):
         raise DriveRLError(f"reset: options = {shown(options)}: expected a dictionary, such as {{'road_seed': 7}}")
-    unknown = [key for key in options if key != "road_seed"]
+    unknown = [key for key in options if key not in keys]
     if unknown:
-        raise DriveRLError(f"reset: options: unknown key {shown(unknown[0])}; expected only 'road_seed'")
+        raise DriveRLError(
+            f"reset: options: unknown key {shown(unknown[0])}; expected only {' or '.join(map(repr, keys))}"
+        )
     return options
 
 
@@ -133,6 +137,41 @@ def road_seed_of(value: object) -> int:
     if not _is_integer(value) or not 0 <= int(cast(Any, value)) < ROAD_SEEDS:
         raise DriveRLError(f"reset: options: road_seed = {shown(value)}: expected an integer >= 0, below 2^63")
     return int(cast(Any, value))
+
+
+def road_seeds_of(options: Info, count: int) -> list[int] | None:
+    """Return the road seeds of N cars that the options of a reset name; None: none.
+
+    Raises:
+        DriveRLError: they are neither one integer in [0, 2^63) nor N of them.
+    """
+    if "road_seed" not in options:
+        return None
+    seeds = options["road_seed"]
+    given = array_of(seeds)
+    if (
+        given is None
+        or given.dtype.kind not in "iu"
+        or given.shape not in ((), (count,))
+        or not ((given >= 0) & (given < ROAD_SEEDS)).all()
+    ):
+        raise DriveRLError(
+            f"reset: options: road_seed = {shown(seeds)}: expected an integer >= 0, or {count} of them, below 2^63"
+        )
+    return np.broadcast_to(given, (count,)).tolist()
+
+
+def reset_mask_of(options: Info, count: int) -> NDArray[np.bool_]:
+    """Return which of N cars the options of a reset choose, (N,); all, if they choose none.
+
+    Raises:
+        DriveRLError: the mask is not (N,) of bool, or chooses no car.
+    """
+    mask = options.get("reset_mask", np.ones(count, bool))
+    given = array_of(mask)
+    if given is None or given.shape != (count,) or given.dtype != np.bool_ or not given.any():
+        raise DriveRLError(f"reset: options: reset_mask = {shown(mask)}: expected {count} booleans, one of them true")
+    return given.copy()
 
 
 def shown(value: object) -> str:

@@ -22,8 +22,6 @@ def assert_alike(ours: Any, theirs: Any) -> None:
         assert np.array_equal(ours, theirs)
     elif isinstance(theirs, np.ndarray | float):
         assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
-    elif hasattr(theirs, "to_dict"):
-        assert ours.to_dict() == pytest.approx(theirs.to_dict(), abs=1e-9)
     else:
         assert ours == theirs
 

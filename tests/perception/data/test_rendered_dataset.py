@@ -45,7 +45,7 @@ def test_pictures_and_labels_are_what_the_environment_says_at_that_pose() -> Non
             assert np.array_equal(truth.image, samples.images[i])
             assert np.array_equal(truth.classes, samples.classes[i])
             _, _, _, _, info = env.step(np.zeros(2, np.float32))
-            assert abs(info["metrics"]["offset_m"]) < 0.5  # the pose is on the lane
+            assert abs(info["offset_m"]) < 0.5  # the pose is on the lane
     finally:
         env.close()
 

@@ -156,7 +156,7 @@ def test_the_inset_is_the_newest_picture_the_driver_was_given() -> None:
     np.testing.assert_array_equal(newest, observation[-1:])
     marked = newest.copy()
     marked[0, 10:30, 20:40] = 255 - marked[0, 10:30, 20:40]
-    one, other = (layout.frame(Step(env.car, info["metrics"], 0.5, picture)) for picture in (newest, marked))
+    one, other = (layout.frame(Step(env.car, info, 0.5, picture)) for picture in (newest, marked))
     rows, columns = np.nonzero((one != other).any(axis=-1) & inset_region(one.shape))
     scale = (np.ptp(columns) + 1) // 20
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (20 * scale, 20 * scale)
@@ -173,7 +173,7 @@ def test_any_road_and_camera_can_be_filmed(lanes: tuple[int, int], size: tuple[i
     observation, info = env.reset(seed=0)
     layout = Layout(world, "pusher", "camera", 1)
     layout.open(env.episode, 1)
-    frame = layout.frame(Step(env.car, info["metrics"], 0.5, newest_picture(observation, world)))
+    frame = layout.frame(Step(env.car, info, 0.5, newest_picture(observation, world)))
     assert frame.shape == (HEIGHT_PX, WIDTH_PX, 3)
     env.close()
 

@@ -11,7 +11,7 @@ from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.envs.lane_env import LaneEnv
-from drive_rl.sim.task.outcome import END_REASONS
+from drive_rl.sim.task.outcome import END_REASONS, TIMEOUT
 
 STEPS = 100  # 10 s
 
@@ -37,7 +37,7 @@ class Drive:
             self.rewards.append(reward)
             self.pictures.append(seen["camera"])
             if terminated or truncated:
-                self.end = info["end_reason"]
+                self.end = END_REASONS[info["end_reason"] - 1]
                 break
 
 
@@ -88,7 +88,7 @@ def test_a_car_whose_episode_ended_stands_idle_until_it_begins_another() -> None
     for _ in range(9):
         assert not len(batch.step(np.zeros((2, 2))))
     assert batch.step(np.zeros((2, 2))).tolist() == [0]
-    assert batch.last_info(0)["end_reason"] == "timeout"
+    assert batch.last_info(0)["end_reason"] == TIMEOUT
     kept = batch.cars.body.copy()
     assert not len(batch.step(np.ones((2, 2))))
     assert np.array_equal(batch.cars.body, kept)

@@ -71,9 +71,8 @@ def test_cars_drive_and_see_as_on_the_cpu(make: Make, name: str, changes: list[s
         assert_alike(ours, theirs, np.ones(2, bool))
         for car in ended.tolist():
             found, expected = ours.last_info(car), theirs.last_info(car)
-            assert found.pop("episode_metrics").to_dict() == pytest.approx(expected.pop("episode_metrics").to_dict())
-            assert found["end_reason"] == expected["end_reason"]
-            assert found["metrics"] == pytest.approx(expected["metrics"])
+            assert found.keys() == expected.keys()
+            assert list(found.values()) == pytest.approx(list(expected.values()))
         again = [next(seeds) for _ in ended]
         episodes += len(again)
         for batch in (ours, theirs):
@@ -139,6 +138,7 @@ def test_make_vec_gives_tensors_and_the_same_infos() -> None:
             vectorization_mode="vector_entry_point",
             world=tiny("lane_follow"),
             observation="camera+state",
+            autoreset_mode="SameStep",
             **device,
         )
         for device in modes

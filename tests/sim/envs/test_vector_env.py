@@ -14,11 +14,15 @@ from drive_rl.config.shelf import entries
 from drive_rl.errors import DriveRLError
 from drive_rl.registration import gym_id
 from drive_rl.sim.envs.vector_env import BatchVectorEnv
-from drive_rl.sim.task.scoring import EpisodeMetrics
 
-MODES = list(
-    itertools.product(sorted(entries("envs")), ("camera", "camera+state", "state"), ("continuous", "discrete"))
-)
+MODES = [
+    (*modes, autoreset)
+    for modes, autoreset in zip(
+        itertools.product(sorted(entries("envs")), ("camera", "camera+state", "state"), ("continuous", "discrete")),
+        itertools.cycle(AutoresetMode),
+        strict=False,
+    )
+]
 N = 4
 
 
@@ -43,23 +47,23 @@ def assert_same(ours: Any, theirs: Any, at: str) -> None:
             assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6), at
         else:
             assert np.array_equal(ours, theirs), at
-    elif isinstance(theirs, EpisodeMetrics):
-        assert ours.to_dict() == pytest.approx(theirs.to_dict(), abs=1e-9), at
     elif isinstance(theirs, float):
         assert ours == pytest.approx(theirs, abs=1e-9), at
     else:
         assert ours == theirs, at
 
 
-@pytest.mark.parametrize(("world", "observation", "actions"), MODES)
-def test_it_is_what_gymnasium_makes_of_single_environments(world: str, observation: str, actions: str) -> None:
-    modes: dict[str, Any] = {"observation": observation, "actions": actions}
-    ours = make(world, **modes)
+@pytest.mark.parametrize(("world", "observation", "actions", "autoreset"), MODES)
+def test_it_is_what_gymnasium_makes_of_single_environments(
+    world: str, observation: str, actions: str, autoreset: AutoresetMode
+) -> None:
+    modes: dict[str, Any] = {"observation": observation, "actions": actions, "channels_last": actions == "discrete"}
+    ours = make(world, autoreset_mode=autoreset, **modes)
     one = partial(gymnasium.make, gym_id(world), disable_env_checker=True, **modes)
-    theirs = SyncVectorEnv([one] * N, autoreset_mode=AutoresetMode.SAME_STEP)
+    theirs = SyncVectorEnv([one] * N, autoreset_mode=autoreset)
     assert ours.observation_space == theirs.observation_space
     assert ours.action_space == theirs.action_space
-    assert ours.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
+    assert {**theirs.metadata, "render_modes": ["rgb_array"]} == ours.metadata
     for own, their in zip(ours.reset(seed=3), theirs.reset(seed=3), strict=True):
         assert_same(own, their, "reset")
     ours.action_space.seed(0)
@@ -73,7 +77,12 @@ def test_it_is_what_gymnasium_makes_of_single_environments(world: str, observati
             found, expected, ("seen", "reward", "terminated", "truncated", "info"), strict=True
         ):
             assert_same(own, their, f"{step}: {name}")
-        ended += int((found[2] | found[3]).sum())
+        over = found[2] | found[3]
+        ended += int(over.sum())
+        if autoreset is AutoresetMode.DISABLED and over.any():
+            resets = (env.reset(options={"reset_mask": over.copy()}) for env in (ours, theirs))
+            for own, their in zip(*resets, strict=True):
+                assert_same(own, their, f"{step}: reset")
     assert ended > 3, "episodes must end for the autoreset to be seen"
     ours.close()
     theirs.close()
@@ -165,6 +174,10 @@ def test_what_cannot_run_is_refused() -> None:
         BatchVectorEnv(load_world("lane_follow", ["camera.renderer=tiny"]), 2)
     with pytest.raises(DriveRLError, match=r"render_mode = 'human'"):
         make(render_mode="human")
+    with pytest.raises(DriveRLError, match="autoreset_mode = 'Never': expected one of NextStep, SameStep, Disabled"):
+        make(autoreset_mode="Never")
+    with pytest.raises(DriveRLError, match="max_episode_steps = 0: expected an integer >= 1"):
+        make(max_episode_steps=0)
     with pytest.raises(DriveRLError, match="threads = 0: expected at least 1"):
         make(threads=0)
     with pytest.raises(DriveRLError, match="observation = 'lidar'"):
@@ -177,6 +190,9 @@ def test_what_cannot_run_is_refused() -> None:
         ({"options": {"weather": "rain"}}, "unknown key 'weather'"),
         ({"options": {"road_seed": [1, 2]}}, r"road_seed = \[1, 2\]: expected an integer >= 0, or 4 of them"),
         ({"options": {"road_seed": -1}}, "road_seed = -1"),
+        ({"options": {"reset_mask": np.zeros(N, bool)}}, "reset_mask = .*: expected 4 booleans, one of them true"),
+        ({"options": {"reset_mask": np.ones(N)}}, "reset_mask = .*: expected 4 booleans"),
+        ({"options": {"reset_mask": np.eye(N, dtype=bool)[0]}}, "reset_mask: the first reset starts every car"),
         ({"seed": [1, 2]}, "seed: 2 given: expected one, or 4"),
     ],
 )
@@ -199,3 +215,60 @@ def test_a_state_of_another_batch_is_refused() -> None:
     assert all(np.array_equal(before[name], array) for name, array in env.get_state().items())
     env.close()
     other.close()
+
+
+@pytest.mark.parametrize("autoreset", [AutoresetMode.SAME_STEP, AutoresetMode.DISABLED])
+def test_a_car_whose_episode_is_over_is_not_driven_on(autoreset: AutoresetMode) -> None:
+    env = make(autoreset_mode=AutoresetMode.DISABLED, max_episode_steps=3, observation="state")
+    env.reset(seed=0)
+    env.step(np.zeros((N, 2)))
+    env.step(np.zeros((N, 2)))
+    *_, truncated, info = env.step(np.zeros((N, 2)))
+    assert truncated.all()
+    assert [env.metadata["end_reasons"][code] for code in info["end_reason"]] == ["timeout"] * N
+    with pytest.raises(DriveRLError, match=r"episodes of cars \[0, 1, 2, 3\] are over; fix: reset\(options="):
+        env.step(np.zeros((N, 2)))
+    other = make(autoreset_mode=autoreset, max_episode_steps=3, observation="state")
+    other.set_state(env.get_state())
+    with pytest.raises(DriveRLError, match="are over"):
+        other.step(np.zeros((N, 2)))
+    other.reset(options={"reset_mask": truncated})
+    assert not other.step(np.zeros((N, 2)))[3].any()
+    env.close()
+    other.close()
+
+
+def test_a_state_between_an_end_and_the_next_start_goes_on_exactly() -> None:
+    first, second = (make(observation="camera+state", max_episode_steps=3) for _ in range(2))
+    first.reset(seed=1)
+    for _ in range(3):
+        first.step(np.zeros((N, 2)))
+    second.reset(seed=2)
+    second.set_state(first.get_state())
+    for _ in range(5):
+        own, their = first.step(np.zeros((N, 2))), second.step(np.zeros((N, 2)))
+        for ours, theirs in zip(own, their, strict=True):
+            assert_same(ours, theirs, "step")
+    first.close()
+    second.close()
+
+
+def test_it_renders_what_a_single_environment_renders() -> None:
+    ours, theirs = (
+        make("parked_cars", render_mode="rgb_array"),
+        gymnasium.make("drive_rl/ParkedCars-v0", render_mode="rgb_array"),
+    )
+    ours.reset(options={"road_seed": [3, 4, 5, 6]})
+    theirs.reset(options={"road_seed": 5})
+    for _ in range(4):
+        ours.step(np.tile([0.1, 1.0], (N, 1)))
+        theirs.step([0.1, 1.0])
+    frames, frame = ours.render(), theirs.render()
+    assert frames is not None
+    assert len(frames) == N
+    assert isinstance(frame, np.ndarray)
+    assert (np.abs(frames[2].astype(int) - frame) > 1).mean() < 0.001
+    assert not np.array_equal(frames[2], frames[1])
+    assert make().render_mode is None
+    ours.close()
+    theirs.close()

@@ -57,7 +57,8 @@ def test_terms_and_reward_are_those_of_the_formula(combine: str) -> None:
     for _ in range(10):
         _, reward, _, _, info = env.step(COMMAND[0].astype(np.float32))
         batch.step(COMMAND)
-        terms, metrics = info["reward_terms"], info["metrics"]
+        metrics = info
+        terms = {key.removeprefix("reward_"): float(value) for key, value in info.items() if key.startswith("reward_")}
         assert list(terms) == ["lane", "speed", "heading", "comfort", "gentle", "near"] == list(term_names(world()))
         force = metrics["lateral_accel_mps2"] ** 2 + metrics["longitudinal_accel_mps2"] ** 2
         assert terms["gentle"] == pytest.approx(math.exp(-0.1 * force))
