@@ -133,7 +133,10 @@ class TaskSpec(Spec):
 
 
 class RewardSpec(Spec):
-    """Reward = weighted product (or sum) of terms in [0, 1]; the score does not depend on it."""
+    """Reward of a step = weighted product (or sum) of terms in [0, 1], and a bonus or a cost at the end.
+
+    The score does not depend on it, but the defaults rank drivers as scores do.
+    """
 
     combine: Literal["product", "sum"] = Field(
         default="product", description="product: prod(t^w); sum: sum(w t) / sum(w)."
@@ -142,6 +145,10 @@ class RewardSpec(Spec):
     speed: NonNegative = Field(default=1, le=100, description="Weight of driving near the target speed.")
     heading: NonNegative = Field(default=0, le=100, description="Weight of pointing along the road.")
     comfort: NonNegative = Field(default=0, le=100, description="Weight of gentle cornering and steering.")
+    arrival: NonNegative = Field(default=10, le=1000, description="Added to the reward of the step that arrives.")
+    failure: NonNegative = Field(
+        default=10, le=1000, description="Taken from it where an episode ends off the road, the wrong way or by contact."
+    )
     extra: Annotated[dict[str, Annotated[float, Field(gt=0, le=100)]], Extends("reward_term")] = Field(
         default={},
         exclude_if=lambda extra: not extra,

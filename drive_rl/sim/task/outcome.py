@@ -14,7 +14,7 @@ from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.geometry import KNOT_M, Knots, pose_at, project, wrap
 from drive_rl.sim.map.speed_profile import lane_curvature
 from drive_rl.sim.task.episode import lane_centre_d_m
-from drive_rl.sim.task.reward import combine, comfort_term, heading_term, lane_term, speed_term
+from drive_rl.sim.task.reward import RewardRules, combine, comfort_term, heading_term, lane_term, speed_term
 from drive_rl.sim.task.scoring import TRACE, EndReason
 from drive_rl.sim.vehicle import CarState
 
@@ -76,8 +76,7 @@ class Rules(NamedTuple):
     oncoming: bool
     control_hz: float
     max_steps: int
-    product: bool
-    weights: tuple[float, float, float, float]
+    reward: RewardRules
 
 
 def rules_of(world: WorldSpec) -> Rules:
@@ -90,8 +89,12 @@ def rules_of(world: WorldSpec) -> Rules:
         road.lanes_oncoming > 0,
         float(task.control_hz),
         task.max_steps,
-        reward.combine == "product",
-        (float(reward.lane), float(reward.speed), float(reward.heading), float(reward.comfort)),
+        RewardRules(
+            reward.combine == "product",
+            (float(reward.lane), float(reward.speed), float(reward.heading), float(reward.comfort)),
+            float(reward.arrival),
+            float(reward.failure),
+        ),
     )
 
 
@@ -151,7 +154,18 @@ def outcome(
         end = ARRIVED
     elif step.steps >= rules.max_steps:
         end = TIMEOUT
-    return combine(terms, rules.weights, rules.product), end
+    return step_reward(terms, end, rules.reward), end
+
+
+@njit
+def step_reward(terms: NDArray[np.float64], end: int, rules: RewardRules) -> float:
+    """Return the reward of a step: its terms, combined, and what the end of the episode adds or costs."""
+    reward = combine(terms, rules.weights, rules.product)
+    if end == ARRIVED:
+        return reward + rules.arrival
+    if end == OFF_ROAD or end == WRONG_WAY or end == COLLISION:
+        return reward - rules.failure
+    return reward
 
 
 @njit
