@@ -82,6 +82,12 @@ class TaskSpec(Spec):
     braking_mps2: float = Field(default=2, ge=0.2, le=10, description="Deceleration ahead of a bend [m/s^2].")
     min_mean_speed_mps: float = Field(default=5, ge=0, le=60, description="Mean speed required for success [m/s].")
     time_limit_s: float = Field(default=90, ge=1, le=3600, description="Time limit; an episode is truncated there [s].")
+    blocked_s: float | None = Field(
+        default=5,
+        ge=1,
+        le=3600,
+        description="An episode ends where the car drives less than 1 m/s on average over this time [s] (null: never).",
+    )
     start_offset_m: float = Field(default=0.5, ge=0, le=2, description="Start: offset from the lane centre, +- [m].")
     start_heading_rad: float = Field(default=0.08, ge=0, le=0.5, description="Start: heading error, +- [rad].")
     start_speed_mps: Bounds = Field(default=(0, 12), description="Start: lowest and highest speed [m/s].")
@@ -99,6 +105,11 @@ class TaskSpec(Spec):
     def max_steps(self) -> int:
         """Control steps after which an episode is truncated."""
         return math.ceil(self.time_limit_s * self.control_hz)
+
+    @property
+    def blocked_steps(self) -> int:
+        """Control steps over which a car that hardly moves counts as blocked; 0: never."""
+        return 0 if self.blocked_s is None else math.ceil(self.blocked_s * self.control_hz)
 
     def limited(self, max_steps: int) -> Self:
         """Return the task with a time limit of so many control steps, if that is shorter."""
@@ -147,7 +158,7 @@ class RewardSpec(Spec):
     comfort: NonNegative = Field(default=0, le=100, description="Weight of gentle cornering and steering.")
     arrival: NonNegative = Field(default=10, le=1000, description="Added to the reward of the step that arrives.")
     failure: NonNegative = Field(
-        default=10, le=1000, description="Taken from it where an episode ends off the road, the wrong way or by contact."
+        default=10, le=1000, description="Taken from it where an episode ends off the road, the wrong way, by contact or blocked."
     )
     extra: Annotated[dict[str, Annotated[float, Field(gt=0, le=100)]], Extends("reward_term")] = Field(
         default={},
