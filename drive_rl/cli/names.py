@@ -10,7 +10,7 @@ from drive_rl.config.overrides import swapped
 from drive_rl.config.reader import change_world, load_agent, load_part, load_world, read_perception, read_run
 from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, Uses, entries, find, nearest
 from drive_rl.config.specs.base import Engine
-from drive_rl.config.specs.driver import DqnSpec, PpoSpec
+from drive_rl.config.specs.driver import LearnerSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.run.resolve import ForeignZip, Recipe, resolve
@@ -59,7 +59,7 @@ def check_driver(verb: str, name: str) -> None:
     found = resolve(name, uses=uses)
     if isinstance(found, ForeignZip) and not found.path.is_file():
         raise DriveRLError(f"{name}: file not found; fix: check the path")
-    if isinstance(found, Recipe) and isinstance(load_agent(name), PpoSpec | DqnSpec):
+    if isinstance(found, Recipe) and isinstance(load_agent(name), LearnerSpec):
         trained = ", ".join(other for other, path in entries("agents").items() if path.is_dir())
         fix = f"name a run of it, or a trained driver: {trained}"
         raise DriveRLError(f"driver {name!r} is a recipe and has no weights; fix: {fix}")

@@ -13,7 +13,7 @@ import torch
 from drive_rl.config.reader import load_agent, load_world, read_run
 from drive_rl.config.shelf import DEFAULT_WORLD
 from drive_rl.config.specs.base import Actions, Observation
-from drive_rl.config.specs.driver import PluginDriverSpec, ReferenceSpec
+from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PluginDriverSpec, ReferenceSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver, PolicyDriver
@@ -101,6 +101,23 @@ def modular_driver(
     """
     world = world or trained.spec.world
     return ModularDriver(LaneEstimator(trained, world.task, device), world.car)
+
+
+def load_teacher(agent: LearnerSpec, world: WorldSpec) -> Driver | None:
+    """Return the driver that an agent imitates, for a world; None for an agent that learns from rewards.
+
+    Raises:
+        DriveRLError: as `load_driver`; or the teacher has discrete actions.
+    """
+    if not isinstance(agent, DaggerSpec):
+        return None
+    teacher, _ = load_driver(agent.teacher, world)
+    if teacher.actions != agent.actions:
+        raise DriveRLError(
+            f"agent.teacher = {agent.teacher}: has {teacher.actions} actions, but agent.actions = {agent.actions}; fix:"
+            " a teacher that steers continuously, such as reference"
+        )
+    return teacher
 
 
 def restore_driver(
