@@ -157,7 +157,7 @@ def build_policy(spec: LearnerSpec, world: WorldSpec, device: torch.device) -> B
     policy = _policy_class(spec)
     if isinstance(policy, str):
         policy = (PerEnvDQN if isinstance(spec, DqnSpec) else PPO).policy_aliases[policy]
-    space = LANE_STATE if spec.help == "guided" else observed["camera"] if isinstance(spec, DaggerSpec) else observed
+    space = LANE_STATE if spec.help == "guided" else cast(spaces.Dict, observed)["camera"] if isinstance(spec, DaggerSpec) else observed
     schedule = LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0)
     return policy(space, action_space(world, spec.actions), schedule, **_policy(spec, world, observed)).to(device)
 
@@ -201,6 +201,7 @@ def _reinforced(spec: PpoSpec | DqnSpec, envs: VecEnv, common: _Kwargs, seed: in
 
 
 def _dagger(spec: DaggerSpec, envs: TeacherWrapper, common: _Kwargs) -> Dagger:
+    common["policy_kwargs"]["ortho_init"] = False  # with it, the encoder's units die at this learning rate
     common["batch_size"] = envs.num_envs * spec.steps_per_update  # PPO's own, of which nothing is learned
     model = Dagger("CnnPolicy", envs, n_steps=spec.steps_per_update, **common)
     noise = model.policy.log_std
