@@ -157,7 +157,9 @@ def build_policy(spec: LearnerSpec, world: WorldSpec, device: torch.device) -> B
     policy = _policy_class(spec)
     if isinstance(policy, str):
         policy = (PerEnvDQN if isinstance(spec, DqnSpec) else PPO).policy_aliases[policy]
-    space = LANE_STATE if spec.help == "guided" else cast(spaces.Dict, observed)["camera"] if isinstance(spec, DaggerSpec) else observed
+    space = LANE_STATE if spec.help == "guided" else observed
+    if spec.help == "imitation":
+        space = cast(spaces.Dict, observed)["camera"]
     schedule = LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0)
     return policy(space, action_space(world, spec.actions), schedule, **_policy(spec, world, observed)).to(device)
 

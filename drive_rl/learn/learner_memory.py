@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, LearnerSpec, PpoSpec
+from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PpoSpec
 from drive_rl.memory import free_bytes, require_memory
 
 

@@ -115,7 +115,9 @@ class _LearnerSpec(_TrainedSpec):
     )
     gamma: Fraction = Field(default=0.95, description="Discount.")
     reward_scale: Positive = Field(
-        default=1, le=1000, description="Factor on the rewards that the learner gets; scores and returns are without it."
+        default=1,
+        le=1000,
+        description="Factor on the rewards that the learner gets; returns are logged without it.",
     )
 
     @property
@@ -238,9 +240,7 @@ class DaggerSpec(_TrainedSpec):
     samples: int = Field(default=32_768, ge=1, le=10_000_000, description="Latest pictures kept for training.")
     passes: Positive = Field(default=2, le=100, description="Passes over each picture, on average.")
     batch_size: int = Field(default=64, ge=1, le=100_000, description="Pictures in a minibatch.")
-    steps_per_update: int = Field(
-        default=8, ge=2, le=100_000, description="Steps of each environment between updates."
-    )
+    steps_per_update: int = Field(default=8, ge=2, le=100_000, description="Steps of each environment between updates.")
 
     @property
     def help(self) -> Help:

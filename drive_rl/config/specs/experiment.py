@@ -75,7 +75,8 @@ class RunSpec(Spec):
             _dqn_learns(self.agent, self.budget_steps)
         key = "agent" if isinstance(self.agent, DaggerSpec) else "agent.guidance"
         recipe = self.agent if isinstance(self.agent, DaggerSpec) else self.agent.guidance
-        if self.agent.help in ("guided", "imitation") and recipe and recipe.batch_size > recipe.passes * self.budget_steps:
+        learns = self.agent.help in ("guided", "imitation")
+        if learns and recipe and recipe.batch_size > recipe.passes * self.budget_steps:
             raise ValueError(
                 f"{key}.batch_size = {recipe.batch_size} is more than the {recipe.passes:g} passes over"
                 f" budget_steps = {self.budget_steps} images make: the CNN would never learn; fix: a smaller"

@@ -158,7 +158,9 @@ class RewardSpec(Spec):
     comfort: NonNegative = Field(default=0, le=100, description="Weight of gentle cornering and steering.")
     arrival: NonNegative = Field(default=10, le=1000, description="Added to the reward of the step that arrives.")
     failure: NonNegative = Field(
-        default=10, le=1000, description="Taken from it where an episode ends off the road, the wrong way, by contact or blocked."
+        default=10,
+        le=1000,
+        description="Taken from it where an episode ends off the road, the wrong way, by contact or blocked.",
     )
     extra: Annotated[dict[str, Annotated[float, Field(gt=0, le=100)]], Extends("reward_term")] = Field(
         default={},

@@ -2,8 +2,8 @@
 
 A checkpoint is a folder: `weights.safetensors`, `optimizer.safetensors` and `.json`, `counters.json`, `rng.json`,
 `last_step.npz`, `env.npz`; for DQN `replay.npz`; for drivers that are guided or imitate `samples.json`,
-`samples_optimizer.*` and `samples.npz`; where a run resumes from it `training.json`; and `manifest.json` with the SHA-256 of each. It knows
-where stable-baselines3 2.9 keeps its state. It does not build models, or decide when to save.
+`samples_optimizer.*` and `samples.npz`; where a run resumes from it `training.json`; and `manifest.json` with the
+SHA-256 of each. It knows where stable-baselines3 2.9 keeps its state. It does not build models, or decide when to save.
 
 **When to save.** Save in a callback's `_on_rollout_start`, or after `learn` has ended by itself: only there is
 stable-baselines3 between two steps. In a step, the environment moves before the model gets the result; after a rollout,
