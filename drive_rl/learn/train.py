@@ -33,7 +33,7 @@ from drive_rl.learn.callbacks import (
     guard_loss,
 )
 from drive_rl.learn.checkpoint import checkpoint
-from drive_rl.learn.load_driver import load_teacher
+from drive_rl.learn.own_drivers import load_teacher
 from drive_rl.learn.pretrained import init_encoders, keep_perception_model, load_perception_model
 from drive_rl.learn.progress import Display
 from drive_rl.learn.sb3.logging import make_logger

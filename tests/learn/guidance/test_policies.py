@@ -18,7 +18,7 @@ from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.guidance.lane_net import LANE_STATE
 from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ
 from drive_rl.learn.guidance.wrapper import TRUE_AND_SHOWN
-from drive_rl.learn.load_driver import restore_driver
+from drive_rl.learn.own_drivers import restore_driver
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.feature_extractors import ImageEncoder
 from drive_rl.sim.task.outcome import STATE_FIELDS

@@ -11,7 +11,7 @@ from drive_rl.config.reader import load_world
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.imitation.dagger import Actor, Dagger
-from drive_rl.learn.load_driver import load_teacher
+from drive_rl.learn.own_drivers import load_teacher
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ from torch import nn
 from drive_rl.config.specs.driver import DaggerSpec
 from drive_rl.learn.build import make_envs
 from drive_rl.learn.imitation.wrapper import TeacherWrapper
-from drive_rl.learn.load_driver import load_teacher
+from drive_rl.learn.own_drivers import load_teacher
 
 STILL = np.tile(np.float32([0, -1]), (2, 1))
 """Actions of a learner that brakes."""
@@ -49,7 +49,8 @@ def taught(spec: DaggerSpec, states: np.ndarray) -> np.ndarray:
 def test_the_teacher_drives_at_first_and_its_actions_are_the_samples() -> None:
     spec = small_specs.dagger("noise=0")
     wrapper, twins = wrapped(spec)
-    observed, expected = wrapper.reset(), twins.reset()
+    observed: Any = wrapper.reset()
+    expected: Any = twins.reset()
     for _ in range(5):
         actions = taught(spec, expected["state"])
         np.testing.assert_array_equal(observed, expected["camera"])
@@ -64,7 +65,8 @@ def test_the_learner_drives_once_the_teacher_has_left() -> None:
     wrapper.reset()
     twins.reset()
     for _ in range(5):
-        observed, expected = wrapper.step(STILL)[0], twins.step(STILL)[0]
+        observed: Any = wrapper.step(STILL)[0]
+        expected: Any = twins.step(STILL)[0]
         np.testing.assert_array_equal(observed, expected["camera"])
         np.testing.assert_array_equal(wrapper._memory.newest_targets(2).numpy(), taught(spec, expected["state"]))
 
@@ -88,4 +90,6 @@ def test_noise_is_driven_and_not_learned() -> None:
     first: Any = twins.reset()
     actions = taught(spec, first["state"])
     np.testing.assert_array_equal(wrapper._memory.newest_targets(2).numpy(), actions)
-    assert not np.array_equal(wrapper.step(STILL)[0], twins.step(actions)[0]["camera"])
+    observed: Any = wrapper.step(STILL)[0]
+    expected: Any = twins.step(actions)[0]
+    assert not np.array_equal(observed, expected["camera"])
