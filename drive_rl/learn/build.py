@@ -192,7 +192,7 @@ def _reinforced(spec: PpoSpec | DqnSpec, envs: VecEnv, common: _Kwargs, seed: in
     """Return a model that learns from rewards, guided or not."""
     common |= {"gamma": spec.gamma, "max_grad_norm": spec.max_grad_norm}
     guidance = None
-    if spec.is_guided and spec.guidance:
+    if spec.help == "guided" and spec.guidance:
         guidance = GuidanceWrapper(envs, spec.guidance, seed, isinstance(spec, DqnSpec))
     model = _ppo(spec, guidance or envs, common) if isinstance(spec, PpoSpec) else _dqn(spec, guidance or envs, common)
     if isinstance(model, GuidedPPO | GuidedDQN):

@@ -13,6 +13,7 @@ from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver, PolicyDriver
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint.sb3_zip import load_foreign
+from drive_rl.learn.own_drivers import LoadedDriver, open_own
 from drive_rl.run.resolve import ForeignZip, resolve
 from drive_rl.sim.task.spaces import action_space, observation_space
 

@@ -7,7 +7,7 @@ import pytest
 from drive_rl.cli.names import choose_engine
 from drive_rl.config.reader import load_world
 from drive_rl.errors import DriveRLError
-from drive_rl.learn import load_driver as loading
+from drive_rl.learn import own_drivers as loading
 from drive_rl.learn.choose_driver import choose, newest
 
 

@@ -129,11 +129,6 @@ class _LearnerSpec(_TrainedSpec):
             return "state"
         return "pixels" if self.guidance is None else "guided"
 
-    @property
-    def is_guided(self) -> bool:
-        """Whether the driver observes the camera only and is guided by the true lane state during training."""
-        return self.help == "guided"
-
     @model_validator(mode="after")
     def _sees_what_it_learns_from(self) -> Self:
         if self.perception_model is not None and self.observation != "camera+state":

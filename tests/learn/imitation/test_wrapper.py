@@ -13,7 +13,7 @@ from drive_rl.learn.build import make_envs
 from drive_rl.learn.imitation.wrapper import TeacherWrapper
 from drive_rl.learn.own_drivers import load_teacher
 
-STILL = np.tile(np.float32([0, -1]), (2, 1))
+STILL = np.tile(np.array([0, -1], np.float32), (2, 1))
 """Actions of a learner that brakes."""
 
 
