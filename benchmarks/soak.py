@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="default: 1,000,000, or 10,000,000 with the batch engine")
     parser.add_argument("--warm-up", type=int, help="steps before memory is first sampled at: a twentieth")
     parser.add_argument("--every", type=int, help="steps between two looks at memory: a hundredth")
-    parser.add_argument("--env", default="drive_rl/LaneFollow-v0")
+    parser.add_argument("--env", default="drive_rl/LaneFollow-v1")
     engine = parser.parse_known_args()[0].engine
     whole = STEPS[engine]
     parser.set_defaults(engine=engine, steps=whole, warm_up=whole // 20, every=whole // 100)

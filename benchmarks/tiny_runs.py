@@ -70,7 +70,7 @@ def jobs(length: int = 1) -> list[Job]:
 
 def warm_up() -> None:
     """Load compiled code once, for all processes forked later."""
-    for env in (gymnasium.make("drive_rl/LaneFollow-v0"), gymnasium.make_vec("drive_rl/LaneFollow-v0", num_envs=2)):
+    for env in (gymnasium.make("drive_rl/LaneFollow-v1"), gymnasium.make_vec("drive_rl/LaneFollow-v1", num_envs=2)):
         env.reset(seed=0)
         env.step(env.action_space.sample())
         env.close()

@@ -1,4 +1,4 @@
-"""One Gymnasium id for each world on the shelf: `envs/lane_follow.yaml` -> `drive_rl/LaneFollow-v0`."""
+"""One Gymnasium id for each world on the shelf: `envs/lane_follow.yaml` -> `drive_rl/LaneFollow-v1`."""
 
 import re
 import warnings
@@ -50,9 +50,13 @@ class WorldEnvSpec(EnvSpec):
         return load_world(self._file)
 
 
+VERSION = 1
+"""The version of every id: raised where what a world returns changes, so that scores are not compared across it."""
+
+
 def gym_id(name: str) -> str:
     """Return the Gymnasium id of a world's name."""
-    return f"drive_rl/{''.join(part.capitalize() for part in re.split(r'[^A-Za-z0-9]+', name))}-v0"
+    return f"drive_rl/{''.join(part.capitalize() for part in re.split(r'[^A-Za-z0-9]+', name))}-v{VERSION}"
 
 
 def register_worlds() -> None:

@@ -3,7 +3,7 @@
 from stable_baselines3 import PPO
 from drive_rl.sb3 import make_vec_env
 
-PPO("CnnPolicy", make_vec_env("drive_rl/LaneFollow-v0", 64, seed=0)).learn(100_000)
+PPO("CnnPolicy", make_vec_env("drive_rl/LaneFollow-v1", 64, seed=0)).learn(100_000)
 """
 
 from typing import TypedDict, Unpack

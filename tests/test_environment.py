@@ -56,7 +56,7 @@ def test_empty_and_allowed_values_and_no_terminal_do_no_harm(tmp_path: Path) -> 
         done = run(tmp_path, variables, "list")
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
-        assert "drive_rl/LaneFollow-v0" in done.stdout
+        assert "drive_rl/LaneFollow-v1" in done.stdout
 
 
 @pytest.mark.parametrize(("name", "value"), [("TORCH_LOGS", "x"), ("NUMBA_DEBUG", "abc")])

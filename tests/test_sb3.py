@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
 from drive_rl.errors import DriveRLError
 from drive_rl.sb3 import make_vec_env
 
-ID = "drive_rl/LaneFollow-v0"
+ID = "drive_rl/LaneFollow-v1"
 SHORT: dict[str, Any] = {
     "road": {"length_m": 60},
     "camera": {"width_px": 36, "height_px": 36},

@@ -141,12 +141,13 @@ def _actions(world: WorldSpec) -> str:
 
 def _reward(reward: RewardSpec) -> str:
     formula = {
-        "product": "The reward of a step is the product of `term ** weight`, in [0, 1].",
-        "sum": "The reward of a step is the weighted mean of the terms, in [0, 1].",
+        "product": "The reward of a step is the product of `term ** weight`, in [0, 1]",
+        "sum": "The reward of a step is the weighted mean of the terms, in [0, 1]",
     }[reward.combine]
     rows = [(f"`{name}`", f"{getattr(reward, name):g}", TERM[name]) for name in _same(TERM, TERMS)]
     return joined(
-        formula,
+        f"{formula}; the last step of an episode gets {reward.arrival:g} more if the car arrives, and {reward.failure:g} less if the"
+        " episode ends otherwise than by the clock.",
         table(("term", "weight", "meaning"), rows),
         "The score (success, driving score) reads metrics and never the reward.",
     )
@@ -162,8 +163,9 @@ def _start(task: TaskSpec) -> str:
 
 
 def _ends(task: TaskSpec) -> str:
+    blocked = f"{task.blocked_s:g} s" if task.blocked_s else "`task.blocked_s`, which is null here: never"
     rows = [
-        (f"`{name}`", how, what.format(limit=task.time_limit_s, steps=task.max_steps))
+        (f"`{name}`", how, what.format(limit=task.time_limit_s, steps=task.max_steps, blocked=blocked))
         for name, (how, what) in _in_order(END)
     ]
     return joined(

@@ -30,7 +30,7 @@ METRIC = {
 }
 TERM = {
     "lane": "1 on the lane's centre line, falling with the square of the offset to 0 at the lane's edge",
-    "speed": "1 at the speed asked for, 0 at standstill, exp(-4 e) at a relative excess e",
+    "speed": "(speed / speed asked for)^1.25 up to it, exp(-4 e) at a relative excess e",
     "heading": "1 along the lane, 0 at 0.6 rad from it",
     "comfort": "1 without side force and steering, 0 at 6 m/s^2 or at a command that jumps from lock to lock",
 }
@@ -43,4 +43,5 @@ END = {
     ),
     "collision": ("`terminated`", "the car touches another one"),
     "timeout": ("`truncated`", "the clock: {limit:g} s, {steps} steps"),
+    "blocked": ("`terminated`", "the car drives less than 1 m/s on average over {blocked}"),
 }

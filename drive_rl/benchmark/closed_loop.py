@@ -11,7 +11,7 @@ from drive_rl.config.specs.base import Engine, Split
 from drive_rl.drivers.driver import Driver
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.drivers.perturbed import CorruptedDriver, Corruption, PerturbedDriver
-from drive_rl.learn.load_driver import modular_driver
+from drive_rl.learn.own_drivers import modular_driver
 from drive_rl.perception.models.load import Trained
 
 

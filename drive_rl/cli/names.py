@@ -12,7 +12,7 @@ from drive_rl.config.overrides import swapped
 from drive_rl.config.reader import change_world, load_agent, load_part, load_world, read_perception, read_run
 from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, Uses, entries, find, nearest
 from drive_rl.config.specs.base import Engine
-from drive_rl.config.specs.driver import DqnSpec, PpoSpec
+from drive_rl.config.specs.driver import LearnerSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.run.resolve import ForeignZip, Recipe, resolve
@@ -46,7 +46,7 @@ def check_recipe(verb: LearningVerb, name: str) -> None:
         DriveRLError: with the command that takes the name, if there is one.
     """
     path, kind = find(_SHELF[verb], name, _USES[verb]), _KIND[verb]
-    if kind_of(path) == "driver" and not isinstance(load_agent(name), PpoSpec | DqnSpec):
+    if kind_of(path) == "driver" and not isinstance(load_agent(name), LearnerSpec):
         raise DriveRLError(f"{name}: is a driver that does not learn; fix: drive-rl eval {name}")
     _check_kind(name, path, kind, _USES[verb])
 
@@ -75,7 +75,7 @@ def check_driver(verb: str, name: str) -> None:
         raise DriveRLError(f"{name}: file not found; fix: check the path")
     if isinstance(found, Recipe) and found.path.is_file():
         _check_kind(name, found.path, "driver", uses)
-    if isinstance(found, Recipe) and isinstance(load_agent(name), PpoSpec | DqnSpec):
+    if isinstance(found, Recipe) and isinstance(load_agent(name), LearnerSpec):
         trained = ", ".join(other for other, path in entries("agents").items() if path.is_dir())
         fix = f"name a run of it, or a trained driver: {trained}"
         raise DriveRLError(f"driver {name!r} is a recipe and has no weights; fix: {fix}")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drive_rl.config.specs.world import TaskSpec
+from drive_rl.config.specs.task import TaskSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import CURVATURES_AHEAD_M, LANE_FIELDS
 from drive_rl.perception.models.load import Trained

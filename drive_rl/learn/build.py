@@ -1,5 +1,6 @@
 """Specs -> environments, stable-baselines3 models and drivers. It does not train, evaluate, save or print."""
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,9 +16,9 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.config.specs.base import Engine, Observation, Split
-from drive_rl.config.specs.driver import DqnSpec, PpoSpec
+from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, LearnerSpec, PpoSpec
 from drive_rl.config.specs.world import WorldSpec
-from drive_rl.drivers.driver import PolicyDriver
+from drive_rl.drivers.driver import Driver, PolicyDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.budget import BudgetPPO
@@ -25,12 +26,14 @@ from drive_rl.learn.guidance.device_ppo import DevicePPO, DeviceRolloutBuffer, G
 from drive_rl.learn.guidance.lane_net import LANE_STATE
 from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ, LaneStatePolicy
 from drive_rl.learn.guidance.wrapper import GuidanceWrapper
+from drive_rl.learn.imitation.dagger import Dagger
+from drive_rl.learn.imitation.wrapper import TeacherWrapper
 from drive_rl.learn.learner_memory import check_learner
 from drive_rl.learn.pretrained import freeze_encoders
 from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder, ImageEncoder, StateEncoder
-from drive_rl.learn.sb3.lane_state_wrapper import LaneStateWrapper
+from drive_rl.learn.sb3.observation_wrapper import LaneStateWrapper
 from drive_rl.learn.sb3.serial_vec_env import SerialVecEnv
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.task.spaces import action_space, observation_space
@@ -42,6 +45,8 @@ _Kwargs = dict[str, Any]  # of stable-baselines3's constructors
 
 CPU = torch.device("cpu")
 
+_LEAST_NOISE = 1e-3
+
 _POLICY: dict[Observation, str] = {
     "camera": "CnnPolicy",
     "camera+state": "MultiInputPolicy",
@@ -49,7 +54,7 @@ _POLICY: dict[Observation, str] = {
 }
 
 
-def make_env(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split) -> "LaneEnv":
+def make_env(world: WorldSpec, agent: LearnerSpec, split: Split) -> "LaneEnv":
     """Return one PyBullet environment with the observations that `agent` learns from."""
     from drive_rl.sim.envs.lane_env import LaneEnv  # the batch engine needs no PyBullet
 
@@ -58,7 +63,7 @@ def make_env(world: WorldSpec, agent: PpoSpec | DqnSpec, split: Split) -> "LaneE
 
 def make_envs(
     world: WorldSpec,
-    agent: PpoSpec | DqnSpec,
+    agent: LearnerSpec,
     split: Split,
     count: int,
     seed: int,
@@ -68,12 +73,12 @@ def make_envs(
 ) -> VecEnv:
     """Return `count` environments as a stable-baselines3 `VecEnv`, seeded but not yet reset.
 
-    Rewards are scaled by `reward_scale`, so learners need not be tuned to the reward's size. The batch engine runs on
-    the device that PPO learns on; for DQN it runs on the CPU, where stable-baselines3 keeps the replay buffer.
+    The batch engine runs on the device that PPO learns on; for other learners it runs on the CPU, where they keep what
+    they learn from.
 
     Args:
         world: The world.
-        agent: The learner: its observations, actions, discount and retries.
+        agent: The learner: its observations, actions, scale of rewards and retries.
         split: Where road seeds are drawn from.
         count: How many environments.
         seed: The run's.
@@ -85,7 +90,7 @@ def make_envs(
         DriveRLError: stable-baselines3 would mistake the image's rows for its channels; or the engine cannot run the
             world, on this device, or so many cars in this machine's memory.
     """
-    scale = reward_scale(agent.gamma, world.task.max_steps)
+    scale = 1.0 if isinstance(agent, DaggerSpec) else agent.reward_scale
     if engine == "batch":
         batch = _make_batch(world, count, _observed(agent), device if isinstance(agent, PpoSpec) else CPU)
         envs = BatchVecEnv(batch, agent.actions, split, scale, agent.retry)
@@ -104,45 +109,41 @@ def make_envs(
     return envs if estimator is None else _predicting(envs, world, estimator)
 
 
-def reward_scale(gamma: float, steps: int) -> float:
-    """Return the factor on rewards in [0, 1] that keeps the discounted return of an episode of `steps` in [0, 1].
-
-    It is 1 / (1 + gamma + ... + gamma^(steps - 1)): 1 - gamma for long episodes, 1 / steps without a discount.
-    """
-    return 1 / steps if gamma == 1 else (1 - gamma) / (1 - gamma**steps)
-
-
-def build_model(spec: PpoSpec | DqnSpec, envs: VecEnv, device: torch.device, seed: int) -> BaseAlgorithm:
+def build_model(
+    spec: LearnerSpec, envs: VecEnv, device: torch.device, seed: int, teacher: Driver | None = None
+) -> BaseAlgorithm:
     """Return an untrained model; like stable-baselines3, seed Python's, NumPy's and torch's generators.
+
+    Args:
+        spec: The learner.
+        envs: What `make_envs` returned.
+        device: The networks'.
+        seed: The run's.
+        teacher: The driver that an agent which imitates learns from.
 
     Raises:
         DriveRLError: its buffers do not fit into memory.
     """
     space = envs.observation_space
-    check_learner(spec, space, LANE_STATE if spec.is_guided else space, device)
+    check_learner(spec, space, LANE_STATE if spec.help == "guided" else space, device)
     common: _Kwargs = {
         "learning_rate": LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0),
-        "gamma": spec.gamma,
         "batch_size": spec.batch_size,
-        "max_grad_norm": spec.max_grad_norm,
         "policy_kwargs": _policy(spec, envs.get_attr("world")[0], space),
         "device": device,
         "seed": seed,
     }
-    guidance = None
-    if spec.is_guided and spec.guidance:
-        guidance = GuidanceWrapper(envs, spec.guidance, seed, isinstance(spec, DqnSpec))
-    model = _ppo(spec, guidance or envs, common) if isinstance(spec, PpoSpec) else _dqn(spec, guidance or envs, common)
+    if isinstance(spec, DaggerSpec):
+        assert teacher is not None, "an agent that imitates needs its teacher"
+        model = _dagger(spec, TeacherWrapper(envs, spec, seed, teacher), common)
+    else:
+        model = _reinforced(spec, envs, common, seed)
     if spec.encoder.frozen:
         freeze_encoders(model.policy)
-    if isinstance(model, GuidedPPO | GuidedDQN):
-        assert guidance is not None
-        guidance.attach_net(cast(LaneStatePolicy, model.policy).lane_net)
-        model.guidance = guidance
     return model
 
 
-def policy_driver(agent: PpoSpec | DqnSpec, policy: BasePolicy, estimator: LaneEstimator | None = None) -> PolicyDriver:
+def policy_driver(agent: LearnerSpec, policy: BasePolicy, estimator: LaneEstimator | None = None) -> PolicyDriver:
     """Return a driver that acts by a policy of `agent`'s; `estimator` is its perception model's, if it has one."""
     predict, source = policy.predict, estimator
     if isinstance(policy, LaneStatePolicy):
@@ -150,32 +151,32 @@ def policy_driver(agent: PpoSpec | DqnSpec, policy: BasePolicy, estimator: LaneE
     return PolicyDriver(agent.name, predict, agent.observation, agent.actions, source)
 
 
-def build_policy(spec: PpoSpec | DqnSpec, world: WorldSpec, device: torch.device) -> BasePolicy:
+def build_policy(spec: LearnerSpec, world: WorldSpec, device: torch.device) -> BasePolicy:
     """Return the untrained policy of a spec, for driving: `build_model` without the learner."""
-    observed = observation_space(world, "state" if spec.perception_model else _observed(spec))
+    observed = observation_space(world, "state" if spec.help == "perception model" else _observed(spec))
     policy = _policy_class(spec)
     if isinstance(policy, str):
-        policy = (PPO if isinstance(spec, PpoSpec) else PerEnvDQN).policy_aliases[policy]
-    space = LANE_STATE if spec.is_guided else observed
+        policy = (PerEnvDQN if isinstance(spec, DqnSpec) else PPO).policy_aliases[policy]
+    space = LANE_STATE if spec.help == "guided" else observed
+    if spec.help == "imitation":
+        space = cast(spaces.Dict, observed)["camera"]
     schedule = LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0)
     return policy(space, action_space(world, spec.actions), schedule, **_policy(spec, world, observed)).to(device)
 
 
 def _predicting(envs: VecEnv, world: WorldSpec, estimator: LaneEstimator) -> LaneStateWrapper:
     """Return environments of the lane state that an estimator predicts."""
-    wrapper = LaneStateWrapper(envs, cast(spaces.Box, observation_space(world, "state")))
-    wrapper.attach(estimator)
-    return wrapper
+    return LaneStateWrapper(envs, cast(spaces.Box, observation_space(world, "state")), estimator)
 
 
-def _observed(agent: PpoSpec | DqnSpec) -> Observation:
+def _observed(agent: LearnerSpec) -> Observation:
     """Return what a learner's environments return."""
-    return "camera+state" if agent.is_guided else agent.observation
+    return "camera+state" if agent.help in ("guided", "imitation") else agent.observation
 
 
-def _policy_input(agent: PpoSpec | DqnSpec) -> Observation:
+def _policy_input(agent: LearnerSpec) -> Observation:
     """Return what a policy without guidance reads."""
-    return "state" if agent.perception_model is not None else agent.observation
+    return "state" if agent.help == "perception model" else agent.observation
 
 
 def _make_batch(world: WorldSpec, count: int, observation: Observation, device: torch.device) -> Batch:
@@ -187,11 +188,35 @@ def _make_batch(world: WorldSpec, count: int, observation: Observation, device: 
     return CudaBatch(world, count, observation, device)
 
 
+def _reinforced(spec: PpoSpec | DqnSpec, envs: VecEnv, common: _Kwargs, seed: int) -> BaseAlgorithm:
+    """Return a model that learns from rewards, guided or not."""
+    common |= {"gamma": spec.gamma, "max_grad_norm": spec.max_grad_norm}
+    guidance = None
+    if spec.help == "guided" and spec.guidance:
+        guidance = GuidanceWrapper(envs, spec.guidance, seed, isinstance(spec, DqnSpec))
+    model = _ppo(spec, guidance or envs, common) if isinstance(spec, PpoSpec) else _dqn(spec, guidance or envs, common)
+    if isinstance(model, GuidedPPO | GuidedDQN):
+        assert guidance is not None
+        guidance.attach_net(cast(LaneStatePolicy, model.policy).lane_net)
+        model.guidance = guidance
+    return model
+
+
+def _dagger(spec: DaggerSpec, envs: TeacherWrapper, common: _Kwargs) -> Dagger:
+    common["policy_kwargs"]["ortho_init"] = False  # with it, the encoder's units die at this learning rate
+    common["batch_size"] = envs.num_envs * spec.steps_per_update  # PPO's own, of which nothing is learned
+    model = Dagger("CnnPolicy", envs, n_steps=spec.steps_per_update, **common)
+    noise = model.policy.log_std
+    noise.data.fill_(math.log(max(spec.noise, _LEAST_NOISE)))
+    model.learn_from(envs)
+    return model
+
+
 def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
     world = envs.unwrapped
     on_device = isinstance(world, BatchVecEnv) and isinstance(world.batch.frames, torch.Tensor)
     plain, guided = (DevicePPO, GuidedDevicePPO) if on_device else (BudgetPPO, GuidedPPO)
-    model = (guided if spec.is_guided else plain)(
+    model = (guided if spec.help == "guided" else plain)(
         _policy_class(spec),
         envs,
         rollout_buffer_class=DeviceRolloutBuffer if on_device else None,
@@ -210,7 +235,7 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
 
 
 def _dqn(spec: DqnSpec, envs: VecEnv, common: _Kwargs) -> PerEnvDQN:
-    return (GuidedDQN if spec.is_guided else PerEnvDQN)(
+    return (GuidedDQN if spec.help == "guided" else PerEnvDQN)(
         _policy_class(spec),
         envs,
         buffer_size=spec.buffer_size,
@@ -227,25 +252,25 @@ def _dqn(spec: DqnSpec, envs: VecEnv, common: _Kwargs) -> PerEnvDQN:
     )
 
 
-def _policy_class(spec: PpoSpec | DqnSpec) -> Any:
+def _policy_class(spec: LearnerSpec) -> Any:
     """Return the policy class of a spec, or stable-baselines3's name of it."""
-    if spec.is_guided:
-        return GuidedActorCritic if isinstance(spec, PpoSpec) else GuidedQ
+    if spec.help == "guided":
+        return GuidedQ if isinstance(spec, DqnSpec) else GuidedActorCritic
     return _POLICY[_policy_input(spec)]
 
 
-def _policy(spec: PpoSpec | DqnSpec, world: WorldSpec, space: gymnasium.Space) -> _Kwargs:
+def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> _Kwargs:
     """Return the keyword arguments of a policy for environments of `space`."""
     shared = {"net_arch": list(spec.hidden), "optimizer_kwargs": {"fused": True}}
     image = {"encoder": spec.encoder, "frames": world.camera.frame_stack}
-    if spec.is_guided:
+    if spec.help == "guided":
         return {**shared, **image, "camera": cast(spaces.Dict, space).spaces["camera"]}
-    extractor: dict[Observation, tuple[type, _Kwargs]] = {
+    extractors: dict[Observation, tuple[type, _Kwargs]] = {
         "camera": (ImageEncoder, image),
         "camera+state": (CameraStateEncoder, image),
         "state": (StateEncoder, {}),
     }
-    kind, kwargs = extractor[_policy_input(spec)]
+    kind, kwargs = extractors[_policy_input(spec)]
     return {
         **shared,
         "features_extractor_class": kind,

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from drive_rl.config.specs.driver import DqnSpec, PpoSpec
+from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PpoSpec
 from drive_rl.memory import free_bytes, require_memory
 
 
-def check_learner(spec: PpoSpec | DqnSpec, observed: spaces.Space, learned: spaces.Space, device: torch.device) -> None:
+def check_learner(spec: LearnerSpec, observed: spaces.Space, learned: spaces.Space, device: torch.device) -> None:
     """Refuse a learner whose buffers do not fit.
 
     Args:
@@ -27,9 +27,11 @@ def check_learner(spec: PpoSpec | DqnSpec, observed: spaces.Space, learned: spac
         DriveRLError: not enough memory, with the key that needs most.
     """
     there = free_bytes() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
-    if spec.guidance is not None and isinstance(observed, spaces.Dict) and not isinstance(learned, spaces.Dict):
+    if isinstance(spec, DaggerSpec):
+        _check("samples", spec.samples, size_bytes(observed), there)
+    elif spec.guidance is not None and isinstance(observed, spaces.Dict) and not isinstance(learned, spaces.Dict):
         _check("guidance.pictures", spec.guidance.pictures, size_bytes(observed), there)
-    if isinstance(spec, PpoSpec):
+    if isinstance(spec, PpoSpec | DaggerSpec):
         _check("steps_per_update", spec.steps_per_update, spec.num_envs * size_bytes(learned), there)
     else:
         _check("buffer_size", spec.buffer_size, 2 * size_bytes(learned), free_bytes())  # and the next one

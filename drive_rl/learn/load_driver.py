@@ -3,49 +3,19 @@
 It knows specs and weights. It does not know how drivers are trained or scored.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import gymnasium
 import torch
 
-from drive_rl.config.reader import load_agent, load_world, read_run
-from drive_rl.config.shelf import DEFAULT_WORLD
 from drive_rl.config.specs.base import Actions, Observation
-from drive_rl.config.specs.driver import PluginDriverSpec, ReferenceSpec
-from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver, PolicyDriver
-from drive_rl.drivers.lane_estimator import LaneEstimator
-from drive_rl.drivers.modular import ModularDriver
-from drive_rl.drivers.plugin_driver import plugin_driver
-from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.build import build_policy, policy_driver
-from drive_rl.learn.checkpoint.checkpoint import weights_only
-from drive_rl.learn.checkpoint.export import read_export
 from drive_rl.learn.checkpoint.sb3_zip import load_foreign
-from drive_rl.learn.pretrained import load_perception_model
-from drive_rl.perception.models.load import Trained, load_trained
-from drive_rl.run.resolve import ForeignZip, Recipe, TrainedFolder, resolve
-from drive_rl.run.storage.tensors import load_weights
+from drive_rl.learn.own_drivers import LoadedDriver, open_own
+from drive_rl.run.resolve import ForeignZip, resolve
 from drive_rl.sim.task.spaces import action_space, observation_space
-
-
-@dataclass(frozen=True)
-class LoadedDriver:
-    """A driver with its files read."""
-
-    own_world: WorldSpec | None
-    """The world it was trained in, if any."""
-    in_world: Callable[[WorldSpec], Driver]
-    """Returns the driver for a world, or raises a `DriveRLError` where the world does not fit."""
-
-    @property
-    def world(self) -> WorldSpec:
-        """The world it was trained in, or else the default one."""
-        return self.own_world or load_world(DEFAULT_WORLD)
 
 
 def load_driver(
@@ -74,14 +44,7 @@ def load_driver(
 def open_driver(name: str, device: torch.device, trust: bool = False) -> LoadedDriver:
     """Read a driver's files; arguments and errors as `load_driver`."""
     found = resolve(name)
-    if isinstance(found, Recipe):
-        loaded = _recipe(name)
-    elif isinstance(found, ForeignZip):
-        loaded = _foreign(found.path, device, trust)
-    elif found.is_perception:
-        loaded = _modular(name, device)
-    else:
-        loaded = _trained(found, device)
+    loaded = _foreign(found.path, device, trust) if isinstance(found, ForeignZip) else open_own(name, found, device)
 
     def in_world(world: WorldSpec) -> Driver:
         driver = loaded.in_world(world)
@@ -89,96 +52,6 @@ def open_driver(name: str, device: torch.device, trust: bool = False) -> LoadedD
         return driver
 
     return LoadedDriver(loaded.own_world, in_world)
-
-
-def modular_driver(
-    trained: Trained, world: WorldSpec | None = None, device: torch.device | str = "cpu"
-) -> ModularDriver:
-    """Return the modular driver of a perception model, for a world (its own by default).
-
-    Raises:
-        DriveRLError: the model does not predict the lane state.
-    """
-    world = world or trained.spec.world
-    return ModularDriver(LaneEstimator(trained, world.task, device), world.car)
-
-
-def restore_driver(
-    spec: RunSpec, weights: dict[str, torch.Tensor], path: Path, device: torch.device, home: Path | None = None
-) -> PolicyDriver:
-    """Return the driver of a run's spec with its weights.
-
-    Args:
-        spec: The run's.
-        weights: The policy's state dict.
-        path: Where the weights were read, for messages.
-        device: Torch device of the networks.
-        home: The folder that holds the driver's perception model, if it has one.
-
-    Raises:
-        DriveRLError: the weights do not fit the spec.
-    """
-    policy = build_policy(spec.agent, spec.world, device)
-    load_weights(policy, weights, path)
-    policy.set_training_mode(False)
-    return policy_driver(spec.agent, policy, load_perception_model(spec, home, device))
-
-
-def _recipe(name: str) -> LoadedDriver:
-    spec = load_agent(name)
-    if isinstance(spec, PluginDriverSpec):
-        return LoadedDriver(None, lambda world: plugin_driver(spec, world))
-    if not isinstance(spec, ReferenceSpec):
-        raise DriveRLError(
-            f"driver {name!r} is a recipe and has no weights; fix: `drive-rl train` an experiment with it and name the"
-            " run folder, or name a trained driver"
-        )
-    return LoadedDriver(None, lambda world: ReferenceDriver(spec, world.car))
-
-
-def _modular(name: str, device: torch.device) -> LoadedDriver:
-    trained = load_trained(name)
-    own = trained.spec.world
-    return LoadedDriver(
-        own, lambda world: _checked(modular_driver(trained, world, device), own, world, trained.weights)
-    )
-
-
-def _trained(found: TrainedFolder, device: torch.device) -> LoadedDriver:
-    if found.is_export:
-        spec, weights = read_export(found.home)
-    else:
-        spec, weights = read_run(found.spec), weights_only(found.weights)
-    driver = restore_driver(spec, weights, found.weights / "weights.safetensors", device, found.home)
-    return LoadedDriver(spec.world, lambda world: _checked(driver, spec.world, world, found.weights))
-
-
-def _checked(driver: Driver, own: WorldSpec, world: WorldSpec, path: Path) -> Driver:
-    """Refuse a world whose pictures or action grid the driver cannot use.
-
-    Args:
-        driver: The driver.
-        own: The world it was trained in.
-        world: The world to drive in.
-        path: The driver's folder, for messages.
-    """
-    theirs, wanted = _interface(own, driver), _interface(world, driver)
-    if theirs != wanted:
-        raise DriveRLError(
-            f"{path}: trained in {own.name} with {theirs}, but {world.name} has {wanted}; fix: choose a world with the"
-            " driver's own camera and action grid"
-        )
-    return driver
-
-
-def _interface(world: WorldSpec, driver: Driver) -> str:
-    """Return what the driver reads and does in a world, in words."""
-    camera, task = world.camera, world.task
-    pictures = f"{camera.frame_stack} {camera.channels} frames of {camera.width_px}x{camera.height_px} px"
-    parts = [pictures if "camera" in driver.observation else "the lane state"]
-    if driver.actions == "discrete":
-        parts.append(f"actions {list(task.steer_grid)} x {list(task.pedal_grid)}")
-    return ", ".join(parts)
 
 
 def _foreign(path: Path, device: torch.device, trust: bool) -> LoadedDriver:

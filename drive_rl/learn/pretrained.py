@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from drive_rl.config.specs.driver import DqnSpec, PpoSpec
+from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.lane_estimator import LaneEstimator
@@ -25,7 +25,7 @@ _SHAPE = ("width_px", "height_px", "channels", "frame_stack")
 _MOUNT = ("fov_rad", "forward_m", "height_m", "pitch_rad")
 
 
-def init_encoders(policy: nn.Module, agent: PpoSpec | DqnSpec, world: WorldSpec) -> None:
+def init_encoders(policy: nn.Module, agent: LearnerSpec, world: WorldSpec) -> None:
     """Load the weights that a spec's `encoder.init_from` names, if any, into a policy's image encoders.
 
     Raises:
@@ -58,7 +58,7 @@ def load_perception_model(spec: RunSpec, home: Path | None, device: torch.device
     Raises:
         DriveRLError: no such perception model, it predicts no lane state, or it has another camera.
     """
-    if spec.agent.perception_model is None:
+    if isinstance(spec.agent, DaggerSpec) or spec.agent.perception_model is None:
         return None
     trained = load_trained(spec.agent.perception_model if home is None else str(home / PERCEPTION_MODEL))
     _check(

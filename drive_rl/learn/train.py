@@ -33,6 +33,7 @@ from drive_rl.learn.callbacks import (
     guard_loss,
 )
 from drive_rl.learn.checkpoint import checkpoint
+from drive_rl.learn.own_drivers import load_teacher
 from drive_rl.learn.pretrained import init_encoders, keep_perception_model, load_perception_model
 from drive_rl.learn.progress import Display
 from drive_rl.learn.sb3.logging import make_logger
@@ -90,7 +91,7 @@ def train(
         world, agent = spec.training_world, spec.agent
         envs = make_envs(world, agent, "train", agent.num_envs, spec.seed, spec.engine, chosen, estimator)
         held.callback(envs.close)
-        model = build_model(spec.agent, envs, chosen, spec.seed)
+        model = build_model(agent, envs, chosen, spec.seed, load_teacher(agent, world))
         history = None
         if run is None:
             init_encoders(model.policy, spec.agent, spec.world)

@@ -134,7 +134,7 @@ def test_list_names_what_is_on_the_shelves(tiny: Path) -> None:
     shown = call(tiny, "list").stdout
     for word in (
         "lane_follow",
-        "drive_rl/LaneFollow-v0",
+        "drive_rl/LaneFollow-v1",
         "reference",
         "quickstart",
         "worlds",

@@ -131,7 +131,7 @@ def test_nearest_lists_all_when_nothing_is_near() -> None:
 
 
 def test_one_id_a_world() -> None:
-    assert gym_id("lane_follow") == "drive_rl/LaneFollow-v0"
+    assert gym_id("lane_follow") == "drive_rl/LaneFollow-v1"
     for name in entries("envs"):
         assert gym_id(name) in gymnasium.registry
 
@@ -140,11 +140,11 @@ def test_own_worlds_become_ids_whatever_their_file_is_called(own: Path) -> None:
     (own / "envs" / "my odd-world!.yaml").write_text("base: lane_follow\nroad: {length_m: 99}")
     register_worlds()
     try:
-        env = gymnasium.make("drive_rl/MyOddWorld-v0", observation="state")
+        env = gymnasium.make("drive_rl/MyOddWorld-v1", observation="state")
         assert env.unwrapped.world.road.length_m == 99  # pyright: ignore[reportAttributeAccessIssue]
         env.close()
     finally:
-        del gymnasium.registry["drive_rl/MyOddWorld-v0"]
+        del gymnasium.registry["drive_rl/MyOddWorld-v1"]
 
 
 def test_two_worlds_of_one_id_are_refused_with_both_names(own: Path) -> None:
@@ -155,9 +155,9 @@ def test_two_worlds_of_one_id_are_refused_with_both_names(own: Path) -> None:
     try:
         for make in (gymnasium.make, partial(gymnasium.make_vec, num_envs=2)):
             with pytest.raises(DriveRLError) as error:
-                make("drive_rl/TwinRoad-v0")
+                make("drive_rl/TwinRoad-v1")
             assert f"{own}/envs/twin-road.yaml and {own}/envs/twin_road.yaml; fix: rename one" in str(error.value)
         assert load_world("twin-road").road.length_m == 98, "by its name each is known"
         assert load_world("twin_road").road.length_m == 99
     finally:
-        del gymnasium.registry["drive_rl/TwinRoad-v0"]
+        del gymnasium.registry["drive_rl/TwinRoad-v1"]

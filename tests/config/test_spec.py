@@ -10,7 +10,8 @@ from drive_rl.config.specs.base import Spec
 from drive_rl.config.specs.car import CameraSpec, CarSpec
 from drive_rl.config.specs.driver import DqnSpec, PpoSpec, ReferenceSpec
 from drive_rl.config.specs.experiment import EvalSpec
-from drive_rl.config.specs.world import AppearanceSpec, RewardSpec, TaskSpec
+from drive_rl.config.specs.task import RewardSpec, TaskSpec
+from drive_rl.config.specs.world import AppearanceSpec
 from drive_rl.errors import DriveRLError
 
 

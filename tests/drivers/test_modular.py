@@ -17,7 +17,8 @@ from drive_rl.config.reader import load_world
 from drive_rl.config.specs.base import Actions, Observation
 from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.config.specs.perception import PerceptionSpec
-from drive_rl.config.specs.world import TaskSpec, WorldSpec
+from drive_rl.config.specs.task import TaskSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.drivers.lane_estimator import OWN_SENSORS, visible_target_speed
 from drive_rl.drivers.observations import Batch
@@ -25,7 +26,8 @@ from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint.export import export_driver
 from drive_rl.learn.choose_driver import newest
-from drive_rl.learn.load_driver import load_driver, modular_driver
+from drive_rl.learn.load_driver import load_driver
+from drive_rl.learn.own_drivers import modular_driver
 from drive_rl.perception.data.samples import LANE_FIELDS
 from drive_rl.perception.models.load import Trained, load_trained
 from drive_rl.report.catalogue import explained, print_catalogue

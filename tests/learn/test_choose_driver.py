@@ -7,14 +7,14 @@ import pytest
 from drive_rl.cli.names import choose_engine
 from drive_rl.config.reader import load_world
 from drive_rl.errors import DriveRLError
-from drive_rl.learn import load_driver as loading
+from drive_rl.learn import load_driver, own_drivers
 from drive_rl.learn.choose_driver import choose, newest
 
 
 def test_changes_apply_to_the_drivers_own_world_and_rename_it() -> None:
     lines: list[object] = []
     driver, world = choose("dqn-lane-follow", ["world.road.lane_width_m=3.2"], "cpu", False, lines.append)
-    own = loading.load_driver("dqn-lane-follow")[1]
+    own = load_driver.load_driver("dqn-lane-follow")[1]
     assert driver.name == "dqn-lane-follow"
     assert world.road.lane_width_m == 3.2 != own.road.lane_width_m
     assert world.name == f"{own.name} (changed)"
@@ -30,8 +30,8 @@ def test_without_changes_the_world_keeps_its_name() -> None:
 
 def test_a_driver_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[Any] = []
-    original = loading.read_export
-    monkeypatch.setattr(loading, "read_export", lambda folder: (reads.append(folder), original(folder))[1])
+    original = own_drivers.read_export
+    monkeypatch.setattr(own_drivers, "read_export", lambda folder: (reads.append(folder), original(folder))[1])
     choose("dqn-lane-follow", ["world.road.lane_width_m=3.2"], "cpu", False, str)
     assert len(reads) == 1
 

@@ -44,5 +44,5 @@ def test_a_learner_that_would_keep_more_than_fits_is_refused(agent: PpoSpec | Dq
 
 def test_a_vector_environment_that_is_refused_leaves_nothing_behind(recwarn: pytest.WarningsRecorder) -> None:
     with pytest.raises(DriveRLError):
-        gymnasium.make_vec("drive_rl/LaneFollow-v0", num_envs=10**8, vectorization_mode="vector_entry_point")
+        gymnasium.make_vec("drive_rl/LaneFollow-v1", num_envs=10**8, vectorization_mode="vector_entry_point")
     assert not [each for each in recwarn if "unraisable" in str(each.category).lower()]

@@ -43,6 +43,8 @@ def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
         ("dqn", ()),
         ("dqn", ("engine=batch",)),
         ("dqn", ("agent.guidance=null", "agent.n_steps=1")),
+        ("dagger", ()),
+        ("dagger", ("engine=bullet", "agent.algorithm=bc")),
     ],
 )
 def test_a_resumed_run_ends_where_an_unbroken_one_does(

@@ -18,7 +18,7 @@ def test_every_kind_is_listed(tmp_path: Path) -> None:
     console = Console(record=True, width=200, file=io.StringIO())
     print_catalogue(console, tmp_path)
     shown = console.export_text()
-    for entry in ("drive_rl/LaneFollow-v0", "ppo-batch", "perception recipes", "unet-160", "perception model: unet"):
+    for entry in ("drive_rl/LaneFollow-v1", "ppo-batch", "perception recipes", "unet-160", "perception model: unet"):
         assert entry in shown
     assert "BROKEN" not in shown
 

@@ -1,7 +1,7 @@
 """Worlds and experiments small enough for tests: a short road, a small camera, a few hundred steps."""
 
 from drive_rl.config.reader import load_agent, load_run, load_world
-from drive_rl.config.specs.driver import DqnSpec, PpoSpec
+from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, PpoSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.world import WorldSpec
 
@@ -33,6 +33,7 @@ _DQN = (
     "hidden=[8]",
     *_GUIDANCE,
 )
+_DAGGER = ("num_envs=2", "samples=100", "batch_size=16", "encoder.features=16", "hidden=[8]")
 
 
 def world(*changes: str) -> WorldSpec:
@@ -51,8 +52,18 @@ def dqn(*changes: str) -> DqnSpec:
     return spec
 
 
+def dagger(*changes: str) -> DaggerSpec:
+    spec = load_agent("dagger", [*_DAGGER, *changes])
+    assert isinstance(spec, DaggerSpec)
+    return spec
+
+
 def run(algorithm: str, *changes: str) -> RunSpec:
-    agent = _PPO if algorithm == "ppo" else _DQN
+    experiment, agent = {
+        "ppo": ("ppo-lane-follow", _PPO),
+        "dqn": ("dqn-lane-follow", _DQN),
+        "dagger": ("dagger", _DAGGER),
+    }[algorithm]
     common = ("track=none", "budget_steps=256", "evaluation.every_steps=128", "evaluation.episodes=2")
     prefixed = [f"world.{change}" for change in WORLD] + [f"agent.{change}" for change in agent]
-    return load_run(f"{algorithm}-lane-follow", [*prefixed, *common, "checkpoint_every=128", *changes])
+    return load_run(experiment, [*prefixed, *common, "checkpoint_every=128", *changes])

@@ -68,3 +68,13 @@ class Spec(BaseModel):
         schema = handler(source)
         _make_scalars_strict(schema)
         return schema
+
+
+def ordered(name: str, bounds: Bounds, low: float, high: float) -> None:
+    """Refuse bounds that are not two values in order, within a range.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if not low <= bounds[0] <= bounds[1] <= high:
+        raise ValueError(f"{name} = {list(bounds)}: expected two values, low <= high, within [{low:g}, {high:g}]")

@@ -1,4 +1,4 @@
-"""Specs of drivers: image encoder, guidance during training, PPO, DQN, and the reference driver."""
+"""Specs of drivers: image encoder, help during training, PPO, DQN, imitation, and the reference driver."""
 
 import re
 from typing import Annotated, Any, Literal, Self
@@ -10,13 +10,17 @@ from drive_rl.config.specs.base import Actions, Fraction, NonNegative, Observati
 from drive_rl.config.specs.plugin import Extends, Plugins
 
 ENCODERS = ("small", "nature", "impala", "pilotnet", "resnet18", "unet")
-ALGORITHMS = ("ppo", "dqn", "reference")
+ALGORITHMS = ("ppo", "dqn", "dagger", "bc", "reference")
 """Our own drivers; a plugin's has a recipe of its own (`PluginDriverSpec`)."""
 
 reserve("encoder", ENCODERS)
 reserve("driver", ALGORITHMS)
 
 LogStd = Annotated[float, Field(ge=-10, le=5)]
+
+Help = Literal["pixels", "guided", "imitation", "perception model", "state"]
+"""What a driver learned from, beside rewards: its pictures alone; the true lane state (`guided`); a teacher's actions
+(`imitation`); a perception model's predictions; or it observes the true state itself."""
 
 
 class EncoderSpec(Spec):
@@ -76,13 +80,30 @@ class GuidanceSpec(Spec):
     )
 
 
-class _LearnerSpec(Spec):
-    """What PPO and DQN share."""
+class _TrainedSpec(Spec):
+    """What all drivers that are trained share."""
 
     name: str = Field(description="The file's name.")
     description: str = Field(default="", description="One line for `drive-rl list`.")
-    observation: Observation = Field(default="camera", description="What the driver observes.")
     encoder: DriverEncoderSpec = Field(default=DriverEncoderSpec(), description="The image encoder.")
+    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        default=(64, 64), description="Hidden layers between features and actions or values."
+    )
+    num_envs: int = Field(default=8, ge=1, le=100_000, description="Environments stepped together.")
+    learning_rate: Positive = Field(default=5e-4, ge=1e-8, le=1, description="Adam step size.")
+    learning_rate_end: NonNegative = Field(
+        default=5e-5, le=1, description="Step size at the end of the budget (linear)."
+    )
+    retry: Fraction = Field(
+        default=0.5, description="Probability that an episode takes place on a road that was failed before."
+    )
+    plugins: Plugins = ()
+
+
+class _LearnerSpec(_TrainedSpec):
+    """What PPO and DQN share."""
+
+    observation: Observation = Field(default="camera", description="What the driver observes.")
     perception_model: str | None = Field(
         default=None,
         description="Perception run or model, frozen, whose predicted lane state is the policy's input; needs"
@@ -92,25 +113,21 @@ class _LearnerSpec(Spec):
         default=None,
         description="Guidance by the true lane state when training from `camera`; null: pixels and reward only.",
     )
-    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        default=(64, 64), description="Hidden layers between features and actions or values."
-    )
-    num_envs: int = Field(default=8, ge=1, le=100_000, description="Environments stepped together.")
-
-    learning_rate: Positive = Field(default=5e-4, ge=1e-8, le=1, description="Adam step size.")
-    learning_rate_end: NonNegative = Field(
-        default=5e-5, le=1, description="Step size at the end of the budget (linear)."
-    )
     gamma: Fraction = Field(default=0.95, description="Discount.")
-    retry: Fraction = Field(
-        default=0.5, description="Probability that an episode takes place on a road that was failed before."
+    reward_scale: Positive = Field(
+        default=1,
+        le=1000,
+        description="Factor on the rewards that the learner gets; returns are logged without it.",
     )
-    plugins: Plugins = ()
 
     @property
-    def is_guided(self) -> bool:
-        """Whether the driver observes the camera only and is guided by the true lane state during training."""
-        return self.observation == "camera" and self.guidance is not None
+    def help(self) -> Help:
+        """What the driver learns from, beside rewards."""
+        if self.perception_model is not None:
+            return "perception model"
+        if self.observation != "camera":
+            return "state"
+        return "pixels" if self.guidance is None else "guided"
 
     @model_validator(mode="after")
     def _sees_what_it_learns_from(self) -> Self:
@@ -195,6 +212,37 @@ class DqnSpec(_LearnerSpec):
         return self
 
 
+class DaggerSpec(_TrainedSpec):
+    """Imitation of a teacher: `dagger` learns its actions where the learner drives, `bc` where the teacher does.
+
+    DAgger: Ross et al. 2011, arXiv 1011.0686; behaviour cloning with noise: DART, Laskey et al. 2017, arXiv 1703.09327.
+    """
+
+    algorithm: Literal["dagger", "bc"]
+    observation: Literal["camera"] = Field(default="camera", description="The driver observes pictures only.")
+    actions: Literal["continuous"] = Field(default="continuous", description="Continuous steering and pedal.")
+    teacher: str = Field(
+        default="reference", description="A driver with continuous actions, by name or path; it may observe the state."
+    )
+    teacher_fraction: Fraction = Field(
+        default=0.3, description="dagger: share of the budget over which the teacher drives ever fewer episodes."
+    )
+    noise: NonNegative = Field(
+        default=0.2,
+        le=1,
+        description="Standard deviation of the noise on the actions driven; those learned are without it.",
+    )
+    samples: int = Field(default=32_768, ge=1, le=10_000_000, description="Latest pictures kept for training.")
+    passes: Positive = Field(default=2, le=100, description="Passes over each picture, on average.")
+    batch_size: int = Field(default=64, ge=1, le=100_000, description="Pictures in a minibatch.")
+    steps_per_update: int = Field(default=8, ge=2, le=100_000, description="Steps of each environment between updates.")
+
+    @property
+    def help(self) -> Help:
+        """What the driver learns from."""
+        return "imitation"
+
+
 class ReferenceSpec(Spec):
     """A privileged driver: pure-pursuit steering and proportional speed control (Coulter 1992; Snider 2009)."""
 
@@ -233,11 +281,13 @@ def _kind_of_driver(raw: Any) -> str | None:
     return None if algorithm is None else str(algorithm)
 
 
-LearnerSpec = PpoSpec | DqnSpec
-AnyDriverSpec = PpoSpec | DqnSpec | ReferenceSpec | PluginDriverSpec
+LearnerSpec = PpoSpec | DqnSpec | DaggerSpec
+AnyDriverSpec = LearnerSpec | ReferenceSpec | PluginDriverSpec
 AgentSpec = Annotated[
     Annotated[PpoSpec, Tag("ppo")]
     | Annotated[DqnSpec, Tag("dqn")]
+    | Annotated[DaggerSpec, Tag("dagger")]
+    | Annotated[DaggerSpec, Tag("bc")]
     | Annotated[ReferenceSpec, Tag("reference")]
     | Annotated[PluginDriverSpec, Tag(PLUGIN_DRIVER)],
     Discriminator(_kind_of_driver),

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from drive_rl.config.specs.base import Engine, Fraction, Spec, Track, Weight
-from drive_rl.config.specs.driver import DqnSpec, LearnerSpec
+from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, LearnerSpec
 from drive_rl.config.specs.plugin import Plugins
 from drive_rl.config.specs.world import WorldSpec
 
@@ -74,12 +74,14 @@ class RunSpec(Spec):
     def _learns_something(self) -> Self:
         if isinstance(self.agent, DqnSpec):
             _dqn_learns(self.agent, self.budget_steps)
-        guidance = self.agent.guidance if self.agent.observation == "camera" else None
-        if guidance is not None and guidance.batch_size > guidance.passes * self.budget_steps:
+        key = "agent" if isinstance(self.agent, DaggerSpec) else "agent.guidance"
+        recipe = self.agent if isinstance(self.agent, DaggerSpec) else self.agent.guidance
+        learns = self.agent.help in ("guided", "imitation")
+        if learns and recipe and recipe.batch_size > recipe.passes * self.budget_steps:
             raise ValueError(
-                f"agent.guidance.batch_size = {guidance.batch_size} is more than the {guidance.passes:g} passes over"
+                f"{key}.batch_size = {recipe.batch_size} is more than the {recipe.passes:g} passes over"
                 f" budget_steps = {self.budget_steps} images make: the CNN would never learn; fix: a smaller"
-                " agent.guidance.batch_size, or a larger budget_steps"
+                f" {key}.batch_size, or a larger budget_steps"
             )
         return self
 

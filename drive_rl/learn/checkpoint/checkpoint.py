@@ -1,9 +1,9 @@
 """Checkpoints of PPO and DQN without pickle, from which training resumes bit for bit.
 
 A checkpoint is a folder: `weights.safetensors`, `optimizer.safetensors` and `.json`, `counters.json`, `rng.json`,
-`last_step.npz`, `env.npz`; for DQN `replay.npz`; for guided drivers `guidance.json`, `guidance_optimizer.*` and
-`pictures.npz`; where a run resumes from it `training.json`; and `manifest.json` with the SHA-256 of each. It knows
-where stable-baselines3 2.9 keeps its state. It does not build models, or decide when to save.
+`last_step.npz`, `env.npz`; for DQN `replay.npz`; for drivers that are guided or imitate `samples.json`,
+`samples_optimizer.*` and `samples.npz`; where a run resumes from it `training.json`; and `manifest.json` with the
+SHA-256 of each. It knows where stable-baselines3 2.9 keeps its state. It does not build models, or decide when to save.
 
 **When to save.** Save in a callback's `_on_rollout_start`, or after `learn` has ended by itself: only there is
 stable-baselines3 between two steps. In a step, the environment moves before the model gets the result; after a rollout,
@@ -35,7 +35,8 @@ from drive_rl.learn.checkpoint.counters import Counters, DQNCounters
 from drive_rl.learn.checkpoint.env_state import capture_env, restore_env
 from drive_rl.learn.checkpoint.replay_state import fill_replay, read_replay, write_replay
 from drive_rl.learn.checkpoint.rng_state import capture_rng, read_rng, restore_rng
-from drive_rl.learn.guidance.policies import GuidedDQN, GuidedPPO
+from drive_rl.learn.imitation.dagger import Dagger
+from drive_rl.learn.samples.wrapper import SamplingWrapper
 from drive_rl.run.storage.arrays import read_arrays
 from drive_rl.run.storage.atomic import write_directory, write_json
 from drive_rl.run.storage.manifest import FIX, DriverManifest, verify, verify_driver, write_manifest
@@ -62,7 +63,7 @@ def save(
         model: A PPO or DQN with its environment.
         folder: The checkpoint folder to write.
         env_state: The state for `restore_env`; by default `capture_env` of the model's environment.
-        replay: Whether to write the learner's memory too (DQN's replay buffer, guidance's samples): needed to resume,
+        replay: Whether to write the learner's memory too (DQN's replay buffer, samples): needed to resume,
             not to evaluate.
         history: The run's history, for `training.json`.
 
@@ -73,7 +74,8 @@ def save(
     boundary = at_boundary(model)
     if env_state is None:
         env_state = capture_env(model.env) if boundary and model.env is not None else {}
-    exact = boundary and bool(env_state) and (replay or not isinstance(model, DQN | GuidedPPO))
+    samples = _samples(model)
+    exact = boundary and bool(env_state) and (replay or not (isinstance(model, DQN) or samples))
     with write_directory(folder) as new:
         write_tensors(new / "weights.safetensors", model.policy.state_dict())
         write_optimizer(new, model.policy.optimizer)
@@ -84,8 +86,8 @@ def save(
             np.savez(new / "env.npz", allow_pickle=False, **env_state)
         if isinstance(model, DQN) and replay and model.replay_buffer is not None:
             write_replay(new / "replay.npz", model.replay_buffer)
-        if isinstance(model, GuidedPPO | GuidedDQN):
-            model.guidance.write(new, pictures=replay)
+        if samples is not None:
+            samples.write(new, replay)
         if history is not None:
             write_json(new / "training.json", history.model_dump())
         head = {"algorithm": algorithm, "num_timesteps": _learned_steps(model), "exact": exact}
@@ -121,8 +123,8 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
         )
     buffer = model.replay_buffer if isinstance(model, DQN) and "replay.npz" in names else None
     replay = read_replay(folder / "replay.npz", buffer) if buffer is not None else {}
-    guidance = model.guidance if isinstance(model, GuidedPPO | GuidedDQN) else None
-    guided = guidance.read(folder, _rollout_steps(model), exact) if guidance is not None else None
+    samples = _samples(model)
+    sampled = samples.read(folder, _rollout_steps(model), exact) if samples is not None else None
     rng = read_rng(folder / "rng.json")
     last_step = _read_last_step(model.env, folder / "last_step.npz") if "env.npz" in names and model.env else None
     if last_step is not None and model.env is not None:
@@ -133,8 +135,8 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
     if buffer is not None:
         fill_replay(buffer, replay)
     _set_last_step(model, last_step)
-    if guidance is not None and guided is not None:
-        guidance.resume(guided)
+    if samples is not None and sampled is not None:
+        samples.resume(sampled)
     restore_rng(rng, model.action_space)
 
 
@@ -174,10 +176,15 @@ def _dqn_rollout(model: DQN) -> int:
 
 
 def _algorithm(model: BaseAlgorithm) -> str:
-    for algorithm in (PPO, DQN):
+    for algorithm in (Dagger, PPO, DQN):
         if isinstance(model, algorithm):
             return algorithm.__name__
-    raise DriveRLError(f"{type(model).__name__}: checkpoints are for PPO and DQN only; fix: choose one of them")
+    raise DriveRLError(f"{type(model).__name__}: checkpoints are for PPO, DQN and Dagger; fix: choose one of them")
+
+
+def _samples(model: BaseAlgorithm) -> SamplingWrapper | None:
+    """Return what keeps the samples of a driver that is guided or imitates."""
+    return getattr(model, "guidance", None)
 
 
 def _counters(model: BaseAlgorithm) -> dict[str, object]:
@@ -221,7 +228,7 @@ def _check_complete(folder: Path, manifest: DriverManifest, model: BaseAlgorithm
     needed = ["rng.json"]
     if manifest.exact:
         needed += ["env.npz", "replay.npz"] if isinstance(model, DQN) else ["env.npz"]
-        needed += ["pictures.npz"] if isinstance(model, GuidedPPO | GuidedDQN) else []
+        needed += ["samples.npz"] if _samples(model) is not None else []
     if "env.npz" in manifest.files:
         needed += ["last_step.npz"]
     if absent := [name for name in needed if name not in manifest.files]:

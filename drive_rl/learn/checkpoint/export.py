@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from drive_rl.config.reader import dump, is_perception_spec, read_run
-from drive_rl.config.specs.driver import LearnerSpec
+from drive_rl.config.specs.driver import DaggerSpec, Help, LearnerSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.plugin import copies
 from drive_rl.errors import DriveRLError
@@ -25,6 +25,13 @@ from drive_rl.run.storage.manifest import DriverManifest, verify_driver, write_m
 from drive_rl.run.storage.tensors import read_tensors, write_tensors
 
 _NEEDED = ("weights.safetensors", "spec.yaml")
+_HELP: dict[Help, str] = {
+    "pixels": "none (`pixels`): pictures and rewards alone",
+    "guided": "the true lane state (`guided`), never in driving",
+    "imitation": "a teacher's actions (`imitation`), never in driving",
+    "perception model": "a perception model, which it drives by",
+    "state": "none: it observes the true state (`state`)",
+}
 _FIX = "evaluate the run first: drive-rl eval RUN"
 
 
@@ -53,7 +60,7 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
         write_text(new / "README.md", _card(folder.name, spec, made, scores))
         write_manifest(new, {"algorithm": made.algorithm, "num_timesteps": made.num_timesteps})
         write_plugins(new, copies(spec))
-        if spec.agent.perception_model is not None:
+        if spec.agent.help == "perception model":
             write_model(load_trained(str(run.path / PERCEPTION_MODEL)), new / PERCEPTION_MODEL)
     return folder
 
@@ -81,12 +88,11 @@ def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any) -> str:
     agent, world = spec.agent, spec.world
     camera = f"{world.camera.frame_stack} {world.camera.channels} frames of"
     observes = f"{camera} {world.camera.width_px}x{world.camera.height_px} px"
-    if agent.perception_model is not None:
+    if agent.help == "perception model":
         observes = f"{observes}, its own speed, yaw rate and steering angle"
     elif agent.observation != "camera":
         observes = "the lane state" if agent.observation == "state" else f"{observes} and the lane state"
     steps = f"{made.num_timesteps:,} environment steps on the train roads, seed {spec.seed}"
-    guidance = "; the true lane state guided its training, never its driving" if agent.is_guided else ""
     lines = [
         f"# {name}",
         "",
@@ -95,7 +101,8 @@ def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any) -> str:
         f"- observes: {observes}",
         f"- controls: steering and pedal, {agent.actions}",
         f"- {_encoder(agent)}",
-        f"- trained: {steps}{guidance}",
+        f"- trained: {steps}",
+        f"- help in training: {_HELP[agent.help]}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
         "",
         *score_lines(scores, "Scores of"),
@@ -108,7 +115,7 @@ def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any) -> str:
 
 def _encoder(agent: LearnerSpec) -> str:
     """Return the card's line about the network that reads the pictures."""
-    if agent.perception_model is not None:
+    if not isinstance(agent, DaggerSpec) and agent.perception_model is not None:
         return f"perception: the model {Path(agent.perception_model).name}, in the folder `{PERCEPTION_MODEL}`"
     encoder = agent.encoder
     start = "" if encoder.init_from is None else f", from the perception model {Path(encoder.init_from).name}"

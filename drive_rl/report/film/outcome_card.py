@@ -10,6 +10,7 @@ _OUTCOMES: dict[EndReason, str] = {
     "wrong_way": "Wrong way",
     "collision": "Collision",
     "timeout": "Out of time",
+    "blocked": "Stood still",
 }
 
 

@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.geometry import wrap
-from drive_rl.sim.task.outcome import RUNNING, TRACE_METRICS, Route, Rules, S, Step, lane_state, outcome, rules_of
+from drive_rl.sim.task.outcome import (
+    RUNNING,
+    TRACE_COMPLETION,
+    TRACE_METRICS,
+    Route,
+    Rules,
+    S,
+    Step,
+    lane_state,
+    outcome,
+    rules_of,
+)
 from drive_rl.sim.vehicle import CarParams, CarState, car_params, push
 
 PARKED_X, PARKED_Y, PARKED_YAW = range(3)
@@ -96,7 +107,9 @@ def _take_in(i, cars, roads, rules, vx_before, turned, touched):
     """Work out car i's metrics, reward, end code and lane state from its new state."""
     slot, car = cars.slot[i], body_of(i, cars.body)
     route = Route(roads.knots[slot], roads.speed_profile[slot], roads.start_s[slot], roads.end_s[slot])
-    step = Step(cars.metrics[i, S], vx_before, turned, cars.steps[i], touched)
+    then = cars.steps[i] - 1 - rules.blocked_steps  # the row of the trace so many steps earlier
+    completion_then = cars.trace[i, then, TRACE_COMPLETION] if rules.blocked_steps > 0 and then >= 0 else -1.0
+    step = Step(cars.metrics[i, S], vx_before, turned, cars.steps[i], touched, completion_then)
     cars.reward[i], cars.end[i] = outcome(route, rules, car, step, cars.metrics[i], cars.terms[i])
     lane_state(route.knots, cars.metrics[i], car, rules.lane_d, cars.state[i])
 

@@ -56,7 +56,7 @@ def weighing(extra: ExtraTerms) -> Callable[[Cars], None]:
     def weigh_cars(cars):
         for i in range(cars.drives.size):
             if cars.drives[i]:
-                cars.reward[i] = weigh(cars.metrics[i], cars.terms[i])
+                cars.reward[i] = weigh(cars.metrics[i], cars.terms[i], cars.end[i])
 
     return weigh_cars
 

@@ -97,7 +97,7 @@ class CudaBatch(Batch):
         def weigh_cars(cars):
             i = cuda.grid(1)
             if i < cars.slot.shape[0] and cars.drives[i]:
-                cars.reward[i] = weigh(cars.metrics[i], cars.terms[i])
+                cars.reward[i] = weigh(cars.metrics[i], cars.terms[i], cars.end[i])
 
         return lambda: weigh_cars[_blocks(self.num_cars, _CARS_A_BLOCK), _CARS_A_BLOCK](self._cars)
 

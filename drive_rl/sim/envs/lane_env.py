@@ -30,6 +30,7 @@ from drive_rl.sim.task.outcome import (
     END_REASONS,
     METRICS,
     STATE_FIELDS,
+    TRACE_COMPLETION,
     TRACE_METRICS,
     Route,
     S,
@@ -278,11 +279,13 @@ class LaneEnv(gymnasium.Env[Any, Any]):
 
     def _take_in(self, car: CarState, steer: float, touched: bool = False) -> tuple[float, EndReason | None]:
         """Work out metrics and reward terms of the car's new state; return the reward, and the end reason if any."""
-        step = Step(float(self._row[S]), self._car.vx_mps, steer - self._steer, self._steps, touched)
+        before = self._rules.blocked_steps
+        then = self._trace[-before][TRACE_COMPLETION] if 0 < before <= len(self._trace) else -1.0
+        step = Step(float(self._row[S]), self._car.vx_mps, steer - self._steer, self._steps, touched, then)
         self._car = car
         reward, code = outcome(self._route, self._rules, car, step, self._row, self._terms)
         if self._extra:
-            reward = self._extra.weigh(self._row, self._terms)
+            reward = self._extra.weigh(self._row, self._terms, code)
             self._extra.check(self._terms)
         return reward, END_REASONS[code - 1] if code else None
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.specs.world import TaskSpec
+from drive_rl.config.specs.task import TaskSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.geometry import CURVATURE, KNOT_M, Knots
 

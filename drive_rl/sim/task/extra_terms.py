@@ -18,8 +18,8 @@ from drive_rl.config.extensions import Extension, find
 from drive_rl.config.shelf import nearest
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.sim.task.outcome import METRICS, TERMS, rules_of
-from drive_rl.sim.task.reward import combine
+from drive_rl.sim.task.outcome import METRICS, TERMS, rules_of, step_reward
+from drive_rl.sim.task.reward import RewardRules
 
 RANGES = {
     "offset_m": (-5, 5), "heading_error_rad": (-3, 3), "speed_mps": (-5, 60), "target_speed_mps": (1, 60),
@@ -38,17 +38,16 @@ compile_here = njit
 class ExtraTerms:
     """The extra terms of a world, compiled. A copy (`copy`, `pickle`) compiles them anew, where the plugin is loaded.
 
-    `weigh` takes a row of metrics and a row of all terms, our own first; it writes the extra ones and returns the
-    reward. CPU loops and CUDA kernels call it.
+    `weigh` takes a row of metrics, a row of all terms, our own first, and the step's end code; it writes the extra
+    terms and returns the reward. CPU loops and CUDA kernels call it.
     """
 
     names: tuple[str, ...]
-    weights: tuple[float, ...]  # of all terms, our own first
-    product: bool
+    rules: RewardRules  # its weights are those of all terms, our own first
     weigh: Any = field(repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _extra_terms, (self.names, self.weights, self.product)
+        return _extra_terms, (self.names, self.rules)
 
     def check(self, terms: Any) -> None:
         """Refuse extra terms beyond [0, 1] in rows of all terms, (..., n) of NumPy or torch.
@@ -76,17 +75,17 @@ def extra_terms(world: WorldSpec) -> ExtraTerms | None:
     Raises:
         DriveRLError: a term is not loaded, takes what is not a metric, or does not compile.
     """
-    extra, rules = world.reward.extra, rules_of(world)
+    extra, rules = world.reward.extra, rules_of(world).reward
     if not extra:
         return None
-    return _extra_terms(tuple(extra), (*rules.weights, *map(float, extra.values())), rules.product)
+    return _extra_terms(tuple(extra), rules._replace(weights=(*rules.weights, *map(float, extra.values()))))
 
 
-def _extra_terms(names: tuple[str, ...], weights: tuple[float, ...], product: bool) -> ExtraTerms:
+def _extra_terms(names: tuple[str, ...], rules: RewardRules) -> ExtraTerms:
     fill = _nothing
     for column, name in enumerate(names, len(TERMS)):
         fill = _then(fill, _compiled(_registered(name)), column)
-    return ExtraTerms(names, weights, product, _weighing(fill, weights, product))
+    return ExtraTerms(names, rules, _weighing(fill, rules))
 
 
 def _registered(name: str) -> Extension:
@@ -115,11 +114,11 @@ def _then(before: Any, term: Any, column: int) -> Any:
     return fill
 
 
-def _weighing(fill: Any, weights: tuple[float, ...], product: bool) -> Any:
+def _weighing(fill: Any, rules: RewardRules) -> Any:
     @njit
-    def weigh(metrics, terms):
+    def weigh(metrics, terms, end):
         fill(metrics, terms)
-        return combine(terms, weights, product)
+        return step_reward(terms, end, rules)
 
     return weigh
 

@@ -14,7 +14,7 @@ from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.geometry import KNOT_M, Knots, pose_at, project, wrap
 from drive_rl.sim.map.speed_profile import lane_curvature
 from drive_rl.sim.task.episode import lane_centre_d_m
-from drive_rl.sim.task.reward import combine, comfort_term, heading_term, lane_term, speed_term
+from drive_rl.sim.task.reward import RewardRules, combine, comfort_term, heading_term, lane_term, speed_term
 from drive_rl.sim.task.scoring import TRACE, EndReason
 from drive_rl.sim.vehicle import CarState
 
@@ -38,6 +38,7 @@ OFFSET, HEADING_ERROR, SPEED, TARGET_SPEED, COMPLETION, LATERAL, LONGITUDINAL, S
 
 TRACE_METRICS = tuple(METRICS.index(name) for name in TRACE)
 """Where a row of metrics holds those of a row of the trace."""
+TRACE_COMPLETION = TRACE.index("route_completion")
 
 TERMS = ("lane", "speed", "heading", "comfort")
 """The reward terms in `info` (`reward_lane`, ...), in the order of a row of terms."""
@@ -61,10 +62,11 @@ _FIRST_CURVATURE = STATE_FIELDS.index("curvature_0m")
 
 END_REASONS: tuple[EndReason, ...] = get_args(EndReason)
 """The reason of end code n is `END_REASONS[n - 1]`; code 0 is an episode that has not ended."""
-RUNNING, ARRIVED, OFF_ROAD, WRONG_WAY, COLLISION, TIMEOUT = range(6)
+RUNNING, ARRIVED, OFF_ROAD, WRONG_WAY, COLLISION, TIMEOUT, BLOCKED = range(7)
 
 _AHEAD_M = (0.0, 5.0, 10.0, 20.0)
 _WRONG_HEADING_RAD = math.pi / 2
+_BLOCKED_MPS = 1.0
 
 
 class Rules(NamedTuple):
@@ -76,8 +78,8 @@ class Rules(NamedTuple):
     oncoming: bool
     control_hz: float
     max_steps: int
-    product: bool
-    weights: tuple[float, float, float, float]
+    blocked_steps: int  # 0: a car may stand
+    reward: RewardRules
 
 
 def rules_of(world: WorldSpec) -> Rules:
@@ -90,8 +92,13 @@ def rules_of(world: WorldSpec) -> Rules:
         road.lanes_oncoming > 0,
         float(task.control_hz),
         task.max_steps,
-        reward.combine == "product",
-        (float(reward.lane), float(reward.speed), float(reward.heading), float(reward.comfort)),
+        task.blocked_steps,
+        RewardRules(
+            reward.combine == "product",
+            (float(reward.lane), float(reward.speed), float(reward.heading), float(reward.comfort)),
+            float(reward.arrival),
+            float(reward.failure),
+        ),
     )
 
 
@@ -112,6 +119,7 @@ class Step(NamedTuple):
     turned: float  # how far the steering command moved
     steps: int  # of the episode, this one included
     touched: bool  # whether a contact began
+    completion_then: float  # route completion `Rules.blocked_steps` earlier; -1 before there is one
 
 
 @njit
@@ -151,7 +159,22 @@ def outcome(
         end = ARRIVED
     elif step.steps >= rules.max_steps:
         end = TIMEOUT
-    return combine(terms, rules.weights, rules.product), end
+    elif step.completion_then >= 0:
+        driven_m = (metrics[COMPLETION] - step.completion_then) * (end_s - start_s)
+        if driven_m * rules.control_hz < _BLOCKED_MPS * rules.blocked_steps:
+            end = BLOCKED
+    return step_reward(terms, end, rules.reward), end
+
+
+@njit
+def step_reward(terms: NDArray[np.float64], end: int, rules: RewardRules) -> float:
+    """Return the reward of a step: its terms, combined, and what the end of the episode adds or costs."""
+    reward = combine(terms, rules.weights, rules.product)
+    if end == ARRIVED:
+        return reward + rules.arrival
+    if end != RUNNING and end != TIMEOUT:
+        return reward - rules.failure
+    return reward
 
 
 @njit

@@ -1,11 +1,22 @@
 """Reward terms, each pure and in [0, 1], and their weighted combination (as in dm_control's `rewards`). No score."""
 
 import math
+from typing import NamedTuple
 
 from drive_rl.sim.compiled import njit
 
+_SPEED_POWER = 1.25
 _HEADING_RAD = 0.6
 _LATERAL_ACCEL_MPS2 = 6.0
+
+
+class RewardRules(NamedTuple):
+    """The numbers of a `RewardSpec`; a world with extra terms has more weights."""
+
+    product: bool
+    weights: tuple[float, ...]
+    arrival: float
+    failure: float
 
 
 @njit
@@ -18,10 +29,12 @@ def lane_term(offset_m: float, half_lane_m: float) -> float:
 def speed_term(speed_mps: float, target_mps: float) -> float:
     """Return 1 at the target speed, 0 at standstill, and exp(-4 error) for a relative error above it.
 
-    However fast the car is, slower is better: a term that is flat far above the target speed teaches no braking.
+    Below, (speed / target)^1.25: a metre takes longer the slower the car is, so a linear term would earn the same a
+    metre at every speed. However fast the car is, slower is better: a term that is flat far above the target speed
+    teaches no braking.
     """
     error = speed_mps / target_mps - 1
-    return math.exp(-4 * error) if error > 0 else max(0.0, 1 + error)
+    return math.exp(-4 * error) if error > 0 else max(0.0, 1 + error) ** _SPEED_POWER
 
 
 @njit

@@ -24,7 +24,7 @@ from drive_rl.stats import Estimate, bootstrap_mean, bootstrap_median, bootstrap
 Info = dict[str, Any]
 """Gymnasium's `info` and `options`, whose values are of any type."""
 
-EndReason = Literal["arrived", "off_road", "wrong_way", "collision", "timeout"]
+EndReason = Literal["arrived", "off_road", "wrong_way", "collision", "timeout", "blocked"]
 
 COLLISION_COEFFICIENT = 0.7
 """Leaderboard 2.1, collision with a vehicle: here there is nothing but parked cars to hit."""
@@ -160,6 +160,8 @@ class Score:
     """Rate of episodes that ended against the driving direction."""
     timeout: Estimate
     """Rate of episodes that ran out of time."""
+    blocked: Estimate
+    """Rate of episodes that ended because the car stood."""
     survival_s: Estimate
     """Median duration of an episode [s]: for drivers that fail, longer is better."""
     lateral_deviation_m: Estimate
@@ -206,6 +208,7 @@ def score(episodes: Iterable[EpisodeMetrics], seed: int = 0) -> Score:
         off_road=ended("off_road"),
         wrong_way=ended("wrong_way"),
         timeout=ended("timeout"),
+        blocked=ended("blocked"),
         survival_s=bootstrap_median(column("time_s"), picks),
         lateral_deviation_m=bootstrap_median(column("median_abs_offset_m"), picks),
         mean_speed_mps=bootstrap_mean(column("mean_speed_mps"), picks),

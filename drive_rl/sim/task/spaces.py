@@ -10,7 +10,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import Actions, Observation
-from drive_rl.config.specs.world import TaskSpec, WorldSpec
+from drive_rl.config.specs.task import TaskSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.outcome import STATE_FIELDS
 from drive_rl.sim.task.scoring import Info

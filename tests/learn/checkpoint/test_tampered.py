@@ -177,14 +177,14 @@ EDITS: list[tuple[str, Callable[[Path], object], str]] = [
     (PPO, array("env.npz", "1/control", at(1, 10**5)), r"env\.npz: .*control = "),
     (PPO, array("env.npz", "1/frames", lambda a: a.astype(float)), r"env\.npz: .*frames: .*float64, but expected"),
     (PPO, array("last_step.npz", "obs/", at((0, 0), np.nan)), r"last_step\.npz: obs/: holds NaN"),
-    (PPO, table("guidance.json", at("owed", 1e308)), r"guidance\.json: owed = 1e\+308: expected at most"),
-    (PPO, table("guidance.json", at("seen", -1)), r"guidance\.json: seen = -1"),
-    (PPO, table("guidance.json", at(("random", "state", "inc"), 2**130)), r"guidance\.json: random\.state\.inc"),
-    (PPO, array("pictures.npz", "truths", at((0, 0), np.inf)), r"pictures\.npz: truths: holds NaN or infinity"),
+    (PPO, table("samples.json", at("owed", 1e308)), r"samples\.json: owed = 1e\+308: expected at most"),
+    (PPO, table("samples.json", at("seen", -1)), r"samples\.json: seen = -1"),
+    (PPO, table("samples.json", at(("random", "state", "inc"), 2**130)), r"samples\.json: random\.state\.inc"),
+    (PPO, array("samples.npz", "targets", at((0, 0), np.inf)), r"samples\.npz: targets: holds NaN or infinity"),
     (
         PPO,
-        tensor("guidance_optimizer.safetensors", "exp_avg", lambda t: t[:1]),
-        r"guidance_optimizer\.safetensors: tensor 0",
+        tensor("samples_optimizer.safetensors", "exp_avg", lambda t: t[:1]),
+        r"samples_optimizer\.safetensors: tensor 0",
     ),
     (PPO, tensor("optimizer.safetensors", "exp_avg_sq", lambda t: t - 1), r"exp_avg_sq: holds numbers below 0"),
     (PPO, tensor("weights.safetensors", "bias", lambda t: t * torch.nan), r"tensor \S+: holds NaN or infinity"),
@@ -199,10 +199,10 @@ EDITS: list[tuple[str, Callable[[Path], object], str]] = [
     (DQN_B, array("replay.npz", "actions", at((0, 0, 0), 10**6)), r"replay\.npz: actions: holds 1000000"),
     (DQN_B, array("replay.npz", "pos", lambda a: a - 200), r"replay\.npz: pos: holds -104"),
     (DQN, array("replay.npz", "rewards", at((0, 0), np.nan)), r"replay\.npz: rewards: holds NaN"),
-    (PPO, lambda f: (f / "guidance.json").write_text("[" * 100_000), r"guidance\.json: .*nested too deeply"),
-    (PPO, lambda f: (f / "guidance.json").write_text('{"seen": 1, "seen": 2}'), "key 'seen' appears twice"),
+    (PPO, lambda f: (f / "samples.json").write_text("[" * 100_000), r"samples\.json: .*nested too deeply"),
+    (PPO, lambda f: (f / "samples.json").write_text('{"seen": 1, "seen": 2}'), "key 'seen' appears twice"),
     (PPO, lambda f: (f / "env.npz").write_bytes(b""), r"env\.npz: cannot be read as npz"),
-    (PPO, lambda f: (f / "pictures.npz").unlink(), r"manifest\.json: files: pictures\.npz not listed"),
+    (PPO, lambda f: (f / "samples.npz").unlink(), r"manifest\.json: files: samples\.npz not listed"),
 ]
 
 
@@ -225,7 +225,7 @@ def test_what_is_wrong_is_named(
         (lambda m: m.pop("num_timesteps"), "num_timesteps: is missing"),
         (lambda m: at(("files", "rng.json", "bytes"), "12")(m), r"files\.rng\.json\.bytes = '12'"),
         (lambda m: at(("files", "/dev/zero"), m["files"]["rng.json"])(m), "expected file names"),
-        (lambda m: at("algorithm", ["PPO"])(m), r"algorithm = \['PPO'\]: expected PPO or DQN"),
+        (lambda m: at("algorithm", ["PPO"])(m), r"algorithm = \['PPO'\]: expected PPO, DQN or Dagger"),
     ],
 )
 def test_an_edited_manifest_is_refused(

@@ -12,13 +12,13 @@ from stable_baselines3.common.policies import ActorCriticCnnPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.dqn.policies import CnnPolicy
 
-from drive_rl.config.specs.driver import DqnSpec, PpoSpec
+from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, PpoSpec
 from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.guidance.lane_net import LANE_STATE
 from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ
 from drive_rl.learn.guidance.wrapper import TRUE_AND_SHOWN
-from drive_rl.learn.load_driver import restore_driver
+from drive_rl.learn.own_drivers import restore_driver
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.feature_extractors import ImageEncoder
 from drive_rl.sim.task.outcome import STATE_FIELDS
@@ -97,7 +97,8 @@ def test_the_policys_gradients_are_clipped_without_the_lane_networks(algorithm: 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_guided_driver_needs_pictures_only(algorithm: str, deterministic: bool) -> None:
     spec = small_specs.run(algorithm)
-    assert spec.agent.is_guided
+    assert spec.agent.help == "guided"
+    assert not isinstance(spec.agent, DaggerSpec)
     model, envs = model_of(spec.agent)
     envs.close()
     torch.manual_seed(0)
@@ -213,4 +214,4 @@ def test_without_guidance_it_is_stable_baselines3s_own(algorithm: str, kind: typ
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_an_agent_that_observes_the_state_is_not_guided(algorithm: str) -> None:
-    assert not MAKE[algorithm]("observation=state").is_guided
+    assert MAKE[algorithm]("observation=state").help == "state"

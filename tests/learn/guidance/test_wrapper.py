@@ -1,6 +1,6 @@
 """The wrapper between environments and a guided learner: what it returns, keeps and trains.
 
-It covers `lane_net`, `lane_trainer` and `state`, too.
+It covers `lane_net`, `samples.trainer` and `samples.state`, too.
 """
 
 from pathlib import Path
@@ -183,7 +183,7 @@ def test_the_latest_pictures_are_kept_however_few(room: int, tmp_path: Path) -> 
         seen = other.step(np.zeros((count, 2), np.float32))[0]
         if step < 3:
             wrapper.step(np.zeros((count, 2), np.float32))
-    wrapper.write(tmp_path, pictures=True)
-    assert np.array_equal(np.load(tmp_path / "pictures.npz")["pictures"], expected)
+    wrapper.write(tmp_path, samples=True)
+    assert np.array_equal(np.load(tmp_path / "samples.npz")["pictures"], expected)
     envs.close()
     other.close()

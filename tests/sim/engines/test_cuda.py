@@ -133,7 +133,7 @@ def test_make_vec_gives_tensors_and_the_same_infos() -> None:
     modes: list[dict[str, Any]] = [{"device": DEVICE}, {}]
     ours, theirs = (
         gymnasium.make_vec(
-            "drive_rl/LaneFollow-v0",
+            "drive_rl/LaneFollow-v1",
             num_envs=2,
             vectorization_mode="vector_entry_point",
             world=tiny("lane_follow"),

@@ -197,7 +197,7 @@ def test_what_is_no_road_seed_is_refused(seed: Any) -> None:
 @pytest.mark.parametrize("observation", ["camera", "camera+state", "state"])
 def test_observations_are_the_callers_own(observation: str) -> None:
     env = gymnasium.make_vec(
-        "drive_rl/LaneFollow-v0", num_envs=2, vectorization_mode="vector_entry_point", observation=observation
+        "drive_rl/LaneFollow-v1", num_envs=2, vectorization_mode="vector_entry_point", observation=observation
     )
     seen = [env.reset(seed=0)[0]]
     kept = copy.deepcopy(seen)

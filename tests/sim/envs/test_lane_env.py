@@ -332,7 +332,7 @@ def test_a_window_without_a_display_is_a_clear_error(monkeypatch: pytest.MonkeyP
 def test_gymnasium_makes_vectors_of_it(mode: Any) -> None:
     vector_kwargs = {"context": "spawn"} if mode == "async" else {}
     envs = gymnasium.make_vec(
-        "drive_rl/LaneFollow-v0", num_envs=2, vectorization_mode=mode, vector_kwargs=vector_kwargs
+        "drive_rl/LaneFollow-v1", num_envs=2, vectorization_mode=mode, vector_kwargs=vector_kwargs
     )
     seen, _ = envs.reset(seed=4)
     alone = [LaneEnv(load_world("lane_follow")) for _ in range(2)]

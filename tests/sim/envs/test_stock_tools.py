@@ -20,7 +20,7 @@ from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError
 from drive_rl.registration import gym_id
 
-ID = "drive_rl/LaneFollow-v0"
+ID = "drive_rl/LaneFollow-v1"
 SHORT: dict[str, Any] = {"length_m": 60}
 RGB: dict[str, Any] = {"channels": "rgb", "frame_stack": 1}
 N = 3
@@ -186,19 +186,19 @@ def test_frames_of_an_episode_are_collected() -> None:
 
 QUIET = """
 import gymnasium
-env = gymnasium.make("drive_rl:drive_rl/LaneFollow-v0", observation="state")
+env = gymnasium.make("drive_rl:drive_rl/LaneFollow-v1", observation="state")
 env.reset(seed=0)
 """
 WITHOUT_PYBULLET = """
 import sys
 sys.modules["pybullet"] = None  # as on Python 3.12, which has no wheels of it
 import gymnasium
-env = gymnasium.make_vec("drive_rl:drive_rl/LaneFollow-v0", num_envs=2, vectorization_mode="vector_entry_point")
+env = gymnasium.make_vec("drive_rl:drive_rl/LaneFollow-v1", num_envs=2, vectorization_mode="vector_entry_point")
 env.reset(seed=0)
 env.step(env.action_space.sample())
 import drive_rl.report.doctor, drive_rl.report.film.film_run, drive_rl.sb3
 try:
-    gymnasium.make("drive_rl/LaneFollow-v0")
+    gymnasium.make("drive_rl/LaneFollow-v1")
 except drive_rl.errors.DriveRLError as error:
     print(error)
 """

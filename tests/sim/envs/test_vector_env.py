@@ -256,7 +256,7 @@ def test_a_state_between_an_end_and_the_next_start_goes_on_exactly() -> None:
 def test_it_renders_what_a_single_environment_renders() -> None:
     ours, theirs = (
         make("parked_cars", render_mode="rgb_array"),
-        gymnasium.make("drive_rl/ParkedCars-v0", render_mode="rgb_array"),
+        gymnasium.make("drive_rl/ParkedCars-v1", render_mode="rgb_array"),
     )
     ours.reset(options={"road_seed": [3, 4, 5, 6]})
     theirs.reset(options={"road_seed": 5})

@@ -1,6 +1,6 @@
-"""The state of guidance in a checkpoint: `guidance.json`, `guidance_optimizer.*` and `pictures.npz`.
+"""The state of samples in a checkpoint: `samples.json`, `samples_optimizer.*` and `samples.npz`.
 
-It knows files and their limits. It does not know how guidance works.
+It knows files and their limits. It does not know what the samples are for.
 """
 
 from pathlib import Path
@@ -9,46 +9,46 @@ from typing import NamedTuple
 from pydantic import Field
 
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.guidance.sample_memory import Samples
+from drive_rl.learn.samples.memory import Samples
 from drive_rl.run.storage.json_values import JsonTable
 from drive_rl.run.storage.manifest import FIX, Count
 from drive_rl.run.storage.pcg64 import PCG64State
 from drive_rl.run.storage.schema import Table, read_table
 
-OPTIMIZER = "guidance_optimizer"
-COUNTERS = "guidance.json"
-PICTURES = "pictures.npz"
+OPTIMIZER = "samples_optimizer"
+COUNTERS = "samples.json"
+SAMPLES = "samples.npz"
 
 
-class GuidanceCounters(Table):
-    """`guidance.json`."""
+class SampleCounters(Table):
+    """`samples.json`."""
 
     seen: Count
     owed: float = Field(ge=0)
     remaining: float = Field(le=1)  # < 0 beyond the budget
-    shows_truth: list[bool]
+    helped: list[bool]
     random: PCG64State
 
 
-class GuidanceState(NamedTuple):
-    """All that guidance resumes from, read and checked."""
+class SampleState(NamedTuple):
+    """All that training on samples resumes from, read and checked."""
 
-    counters: GuidanceCounters
+    counters: SampleCounters
     owed: float  # minibatches
     optimizer: JsonTable  # torch's state dict
     samples: Samples | None  # None: none are kept
 
 
-def read_counters(folder: Path, num_envs: int) -> GuidanceCounters:
-    """Return the counters of guidance of so many environments.
+def read_counters(folder: Path, num_envs: int) -> SampleCounters:
+    """Return the counters of samples of so many environments.
 
     Raises:
         DriveRLError: the file is missing or damaged, or is of another number of environments.
     """
     path = folder / COUNTERS
-    counters = read_table(path, GuidanceCounters, FIX)
-    if (found := len(counters.shows_truth)) != num_envs:
-        raise DriveRLError(f"{path}: shows_truth: {found} values, but expected {num_envs}; {FIX}")
+    counters = read_table(path, SampleCounters, FIX)
+    if (found := len(counters.helped)) != num_envs:
+        raise DriveRLError(f"{path}: helped: {found} values, but expected {num_envs}; {FIX}")
     return counters
 
 

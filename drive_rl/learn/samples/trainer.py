@@ -1,9 +1,9 @@
-"""Training of the lane network: gradient steps on the samples kept, on an optimizer of its own.
+"""Training of a network on the samples kept: gradient steps on an optimizer of its own.
 
-It knows the network and the samples. It does not know environments or policies.
+It knows networks and samples. It does not know environments or policies.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import cast
@@ -12,43 +12,51 @@ import numpy as np
 import torch
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import update_learning_rate
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from drive_rl.config.specs.driver import GuidanceSpec
-from drive_rl.learn.guidance.lane_net import MOTION, LaneStateNet
-from drive_rl.learn.guidance.sample_memory import SampleMemory
-from drive_rl.learn.guidance.schedule import learning_rate, minibatches
+from drive_rl.learn.samples.memory import SampleMemory
+from drive_rl.learn.samples.schedule import Recipe, learning_rate, minibatches
 
 _MAX_GRAD_NORM = 5.0
 
 
-class LaneTrainer:
-    """Fits a lane network to the samples in a memory by mean squared error (Adam).
+Change = Callable[[Tensor, Tensor, np.random.Generator], None]
+"""Changes a minibatch of pictures and targets in place."""
+
+
+class SampleTrainer:
+    """Fits a network to the samples in a memory by mean squared error (Adam).
 
     Args:
-        lane_net: The network.
+        net: The network: pictures (B, C, H, W) uint8 -> targets (B, fields).
         memory: Its samples.
-        spec: The recipe.
+        recipe: How.
         rng: Draws the minibatches.
+        change: Applied to each minibatch.
     """
 
     def __init__(
-        self, lane_net: LaneStateNet, memory: SampleMemory, spec: GuidanceSpec, rng: np.random.Generator
+        self,
+        net: nn.Module,
+        memory: SampleMemory,
+        recipe: Recipe,
+        rng: np.random.Generator,
+        change: Change | None = None,
     ) -> None:
         self.owed = 0.0
         """Minibatches that the new samples call for."""
-        self._lane_net, self._memory, self._spec, self._rng = lane_net, memory, spec, rng
-        self._device = lane_net.scale.device
-        self._parameters = [parameter for parameter in lane_net.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(self._parameters, spec.learning_rate, fused=True)
+        self._net, self._memory, self._recipe, self._rng, self._change = net, memory, recipe, rng, change
+        self._parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+        self._device = self._parameters[0].device
+        self.optimizer = torch.optim.Adam(self._parameters, recipe.learning_rate, fused=True)
         self._thread = ThreadPoolExecutor(1) if self._device.type == "cpu" else None
 
-    def add(self, pictures: Tensor, truths: Tensor) -> None:
+    def add(self, pictures: Tensor, targets: Tensor) -> None:
         """Keep new samples, and owe the minibatches that they call for."""
-        self._memory.add(pictures, truths)
-        self.owed += minibatches(self._spec, len(pictures))
+        self._memory.add(pictures, targets)
+        self.owed += minibatches(self._recipe, len(pictures))
 
     @contextmanager
     def fitting(self, remaining: float, logger: Logger) -> Iterator[None]:
@@ -67,7 +75,7 @@ class LaneTrainer:
         Args:
             remaining: Part of the budget that is left, for the step size; the last steps may overshoot it.
         """
-        update_learning_rate(self.optimizer, learning_rate(self._spec, remaining))
+        update_learning_rate(self.optimizer, learning_rate(self._recipe, remaining))
         steps = int(self.owed)
         self.owed -= steps
         return float(torch.stack([self._step() for _ in range(steps)]).mean()) if steps else None
@@ -79,11 +87,11 @@ class LaneTrainer:
 
     def _step(self) -> Tensor:
         """Take one gradient step on a random minibatch; return the loss."""
-        drawn = self._rng.integers(0, len(self._memory), self._spec.batch_size)
-        pictures, truths = self._memory.take(self._tensor(drawn))
-        if self._spec.at_rest:
-            self._bring_to_rest(pictures, truths)
-        loss = F.mse_loss(self._lane_net(pictures), truths)
+        drawn = self._rng.integers(0, len(self._memory), self._recipe.batch_size)
+        pictures, targets = self._memory.take(torch.as_tensor(drawn, device=self._device))
+        if self._change is not None:
+            self._change(pictures, targets, self._rng)
+        loss = F.mse_loss(self._net(pictures), targets)
         for parameter in self._parameters:
             parameter.grad = None
         loss.backward()
@@ -93,14 +101,3 @@ class LaneTrainer:
             clip_grads_with_norm_(self._parameters, _MAX_GRAD_NORM, norm)
         self.optimizer.step()
         return loss.detach()
-
-    def _bring_to_rest(self, pictures: Tensor, truths: Tensor) -> None:
-        """Turn some samples into those of a car at rest, which cars that learn are seldom: one frame, repeated."""
-        rows = self._tensor(np.flatnonzero(self._rng.random(len(pictures)) < self._spec.at_rest))
-        stack = self._lane_net.frames
-        newest = pictures[rows][:, -(pictures.shape[1] // stack) :]
-        pictures[rows] = newest.repeat(1, stack, 1, 1)
-        truths[rows[:, None], MOTION] = 0
-
-    def _tensor(self, values: np.ndarray) -> Tensor:
-        return torch.as_tensor(values, device=self._device)

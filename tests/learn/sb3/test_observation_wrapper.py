@@ -7,7 +7,7 @@ import small_specs
 from gymnasium import spaces
 
 from drive_rl.learn.build import make_envs
-from drive_rl.learn.sb3.lane_state_wrapper import LaneStateWrapper
+from drive_rl.learn.sb3.observation_wrapper import LaneStateWrapper
 from drive_rl.sim.task.spaces import observation_space
 
 
@@ -21,8 +21,7 @@ class Twice:
 def test_every_observation_is_the_sources_prediction() -> None:
     world, agent = small_specs.world(), small_specs.ppo("observation=camera+state", "guidance=null")
     bare, inner = (make_envs(world, agent, "train", 2, 0, "batch") for _ in range(2))
-    wrapped = LaneStateWrapper(inner, cast(spaces.Box, observation_space(world, "state")))
-    wrapped.attach(Twice())
+    wrapped = LaneStateWrapper(inner, cast(spaces.Box, observation_space(world, "state")), Twice())
     first: Any = bare.reset()
     np.testing.assert_array_equal(wrapped.reset(), 2 * first["state"])
     ended = 0

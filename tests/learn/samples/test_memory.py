@@ -7,16 +7,15 @@ import pytest
 import torch
 
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.guidance.lane_net import LANE_STATE
-from drive_rl.learn.guidance.sample_memory import SampleMemory
+from drive_rl.learn.samples.memory import SampleMemory
 
 CPU = torch.device("cpu")
-FIELDS = LANE_STATE.shape[0]
+FIELDS = 3
 
 
 def memory_of(capacity: int, *batches: int) -> SampleMemory:
     """Return a memory that was given batches of these sizes; the n-th sample holds n."""
-    memory, first = SampleMemory(capacity, (1, 2, 2), CPU), 0
+    memory, first = SampleMemory(capacity, (1, 2, 2), FIELDS, CPU), 0
     for count in batches:
         numbers = torch.arange(first, first + count)
         memory.add(
@@ -52,12 +51,12 @@ def test_what_is_taken_is_a_copy() -> None:
 def test_what_is_written_is_restored(tmp_path: Path) -> None:
     path, memory = tmp_path / "pictures.npz", memory_of(4, 3, 3)
     memory.write(path)
-    other = SampleMemory(4, (1, 2, 2), CPU)
+    other = SampleMemory(4, (1, 2, 2), FIELDS, CPU)
     other.restore(other.read(path, memory.seen), memory.seen)
     assert held(other) == held(memory)
     assert other.seen == 6
     with pytest.raises(DriveRLError, match=r"pictures\.npz: holds .* but this driver keeps 2 of"):
-        SampleMemory(2, (1, 2, 2), CPU).read(path, memory.seen)
+        SampleMemory(2, (1, 2, 2), FIELDS, CPU).read(path, memory.seen)
     other.restore(None, 6)
     assert (len(other), other.seen) == (0, 0)
     assert np.load(path)["truths"].shape == (4, FIELDS)

@@ -1,16 +1,15 @@
-"""How guidance changes over the budget."""
+"""How the training on samples changes over the budget."""
 
 import pytest
 
 from drive_rl.config.specs.driver import GuidanceSpec
-from drive_rl.learn.guidance.schedule import learning_rate, minibatches, truth_share
+from drive_rl.learn.samples.schedule import helped_share, learning_rate, minibatches
 
 
-def test_the_truth_fades_within_its_part_of_the_budget() -> None:
-    spec = GuidanceSpec(truth_fraction=0.5)
-    shares = [truth_share(spec, remaining) for remaining in (1.0, 0.75, 0.5, 0.1, -0.1)]
+def test_help_fades_within_its_part_of_the_budget() -> None:
+    shares = [helped_share(0.5, remaining) for remaining in (1.0, 0.75, 0.5, 0.1, -0.1)]
     assert shares == pytest.approx([1, 0.5, 0, 0, 0])
-    assert truth_share(GuidanceSpec(truth_fraction=0), 1.0) == 0
+    assert helped_share(0, 1.0) == 0
 
 
 def test_the_step_size_falls_linearly() -> None:

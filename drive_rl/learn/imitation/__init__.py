@@ -1,0 +1,1 @@
+"""Imitation of a teacher: behaviour cloning and dataset aggregation."""

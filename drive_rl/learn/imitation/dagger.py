@@ -1,0 +1,44 @@
+"""Behaviour cloning and DAgger: a policy of pictures that learns a teacher's actions.
+
+It collects as PPO does, and learns from the samples that a `TeacherWrapper` keeps instead of from rewards.
+"""
+
+import torch
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch import Tensor, nn
+
+from drive_rl.learn.budget import BudgetPPO
+from drive_rl.learn.imitation.wrapper import TeacherWrapper
+
+
+class Actor(nn.Module):
+    """The layers of a policy that lead to its mean action: pictures (B, C, H, W) -> (B, actions)."""
+
+    def __init__(self, policy: ActorCriticPolicy) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList((policy.features_extractor, policy.mlp_extractor.policy_net, policy.action_net))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return the mean actions."""
+        for layer in self.layers:
+            pictures = layer(pictures)
+        return pictures
+
+
+class Dagger(BudgetPPO):
+    """Dataset aggregation (Ross et al. 2011, arXiv 1011.0686) on stable-baselines3's PPO, which collects."""
+
+    guidance: TeacherWrapper
+
+    def train(self) -> None:
+        """Fit the policy's mean action to the teacher's."""
+        self.policy.set_training_mode(True)
+        loss = self.guidance.fit(self._current_progress_remaining)
+        self._n_updates += 1
+        if loss is not None:
+            self.logger.record("train/loss", loss)
+
+    def learn_from(self, guidance: TeacherWrapper) -> None:
+        """Set the samples to learn from, before learning."""
+        self.guidance = guidance
+        guidance.attach_net(Actor(self.policy), torch.device(self.device))

@@ -1,0 +1,70 @@
+"""Between the environments and a learner that imitates: asks a teacher what it would do, and keeps that as samples.
+
+The environments return pictures and the true state, of which the teacher sees what it needs and the learner only the
+pictures. In a share of the episodes the teacher drives.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecEnv
+from torch import nn
+
+from drive_rl.config.specs.driver import DaggerSpec
+from drive_rl.drivers.driver import Driver, begin_episodes
+from drive_rl.learn.samples.memory import SampleMemory
+from drive_rl.learn.samples.schedule import helped_share
+from drive_rl.learn.samples.trainer import SampleTrainer
+from drive_rl.learn.samples.wrapper import SamplingWrapper
+
+
+class TeacherWrapper(SamplingWrapper):
+    """{camera, state} environments as environments of pictures, of which a teacher says what to do.
+
+    Args:
+        envs: The environments.
+        spec: How the learner is trained.
+        seed: Of the order of samples, of the noise, and of which episodes the teacher drives.
+        teacher: Its actions are learned.
+    """
+
+    def __init__(self, envs: VecEnv, spec: DaggerSpec, seed: int, teacher: Driver) -> None:
+        camera = cast(spaces.Dict, envs.observation_space).spaces["camera"]
+        super().__init__(envs, cast(spaces.Box, camera), spec, seed)
+        self._spec, self._teacher = spec, teacher
+
+    def attach_net(self, net: nn.Module, device: torch.device) -> None:
+        """Set the network that learns the teacher's actions, pictures -> (B, 2), before the first reset."""
+        shape = cast(tuple[int, ...], self.observation_space.shape)
+        memory = SampleMemory(self._spec.samples, shape, 2, device)
+        self.attach_trainer(memory, SampleTrainer(net, memory, self._spec, self._rng))
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Step by the teacher's actions, with noise, where it drives; by the learner's elsewhere."""
+        taught = self._memory.newest_targets(self.num_envs).cpu().numpy()
+        noisy = taught + self._rng.normal(0, self._spec.noise, taught.shape)
+        driven = np.where(self._helped[:, None], noisy, actions)
+        super().step_async(np.clip(driven, -1, 1).astype(np.float32))
+
+    def _begin(self, rows: Sequence[int]) -> None:
+        """Draw which of the beginning episodes the teacher drives, and tell it that they begin."""
+        super()._begin(rows)
+        begin_episodes(self._teacher, rows)
+
+    def _share(self) -> float:
+        if self._spec.algorithm == "bc":
+            return 1.0
+        return helped_share(self._spec.teacher_fraction, self._remaining)
+
+    def _observe(self, observations: Any) -> Any:
+        """Keep the samples; return the pictures."""
+        reads = self._teacher.observation
+        taught = self._teacher.act(observations if reads == "camera+state" else observations[reads])
+        self._trainer.add(torch.as_tensor(observations["camera"]), torch.as_tensor(taught, dtype=torch.float32))
+        return observations["camera"]
+
+    def _observe_last(self, row: int, observation: Any) -> Any:
+        return observation["camera"]

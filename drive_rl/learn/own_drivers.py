@@ -1,0 +1,167 @@
+"""Our own drivers: recipes, trained folders and perception models. Foreign files are for `load_driver`.
+
+It knows specs and weights. It does not know how drivers are trained or scored.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from drive_rl.config.reader import load_agent, load_world, read_run
+from drive_rl.config.shelf import DEFAULT_WORLD
+from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PluginDriverSpec, ReferenceSpec
+from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.world import WorldSpec
+from drive_rl.drivers.driver import Driver, PolicyDriver
+from drive_rl.drivers.lane_estimator import LaneEstimator
+from drive_rl.drivers.modular import ModularDriver
+from drive_rl.drivers.plugin_driver import plugin_driver
+from drive_rl.drivers.reference import ReferenceDriver
+from drive_rl.errors import DriveRLError
+from drive_rl.learn.build import build_policy, policy_driver
+from drive_rl.learn.checkpoint.checkpoint import weights_only
+from drive_rl.learn.checkpoint.export import read_export
+from drive_rl.learn.pretrained import load_perception_model
+from drive_rl.perception.models.load import Trained, load_trained
+from drive_rl.run.resolve import ForeignZip, Recipe, TrainedFolder, resolve
+from drive_rl.run.storage.tensors import load_weights
+
+
+@dataclass(frozen=True)
+class LoadedDriver:
+    """A driver with its files read."""
+
+    own_world: WorldSpec | None
+    """The world it was trained in, if any."""
+    in_world: Callable[[WorldSpec], Driver]
+    """Returns the driver for a world, or raises a `DriveRLError` where the world does not fit."""
+
+    @property
+    def world(self) -> WorldSpec:
+        """The world it was trained in, or else the default one."""
+        return self.own_world or load_world(DEFAULT_WORLD)
+
+
+def open_own(name: str, found: Recipe | TrainedFolder, device: torch.device) -> LoadedDriver:
+    """Read the files of one of our own drivers, `found` by its name.
+
+    Raises:
+        DriveRLError: it is damaged, or untrained.
+    """
+    if isinstance(found, Recipe):
+        return _recipe(name)
+    return _modular(name, device) if found.is_perception else _trained(found, device)
+
+
+def load_teacher(agent: LearnerSpec, world: WorldSpec) -> Driver | None:
+    """Return the driver that an agent imitates, for a world; None for an agent that learns from rewards.
+
+    Raises:
+        DriveRLError: no such driver; it is damaged, untrained, or does not fit the world; or it has discrete actions.
+    """
+    if not isinstance(agent, DaggerSpec):
+        return None
+    found = resolve(agent.teacher)
+    if isinstance(found, ForeignZip):
+        raise DriveRLError(
+            f"agent.teacher = {agent.teacher}: a file of stable-baselines3 is no teacher; fix: a driver of drive-rl"
+        )
+    teacher = open_own(agent.teacher, found, torch.device("cpu")).in_world(world)
+    if teacher.actions != agent.actions:
+        raise DriveRLError(
+            f"agent.teacher = {agent.teacher}: has {teacher.actions} actions, but agent.actions = {agent.actions}; fix:"
+            " a teacher that steers continuously, such as reference"
+        )
+    return teacher
+
+
+def modular_driver(
+    trained: Trained, world: WorldSpec | None = None, device: torch.device | str = "cpu"
+) -> ModularDriver:
+    """Return the modular driver of a perception model, for a world (its own by default).
+
+    Raises:
+        DriveRLError: the model does not predict the lane state.
+    """
+    world = world or trained.spec.world
+    return ModularDriver(LaneEstimator(trained, world.task, device), world.car)
+
+
+def restore_driver(
+    spec: RunSpec, weights: dict[str, torch.Tensor], path: Path, device: torch.device, home: Path | None = None
+) -> PolicyDriver:
+    """Return the driver of a run's spec with its weights.
+
+    Args:
+        spec: The run's.
+        weights: The policy's state dict.
+        path: Where the weights were read, for messages.
+        device: Torch device of the networks.
+        home: The folder that holds the driver's perception model, if it has one.
+
+    Raises:
+        DriveRLError: the weights do not fit the spec.
+    """
+    policy = build_policy(spec.agent, spec.world, device)
+    load_weights(policy, weights, path)
+    policy.set_training_mode(False)
+    return policy_driver(spec.agent, policy, load_perception_model(spec, home, device))
+
+
+def _recipe(name: str) -> LoadedDriver:
+    spec = load_agent(name)
+    if isinstance(spec, PluginDriverSpec):
+        return LoadedDriver(None, lambda world: plugin_driver(spec, world))
+    if not isinstance(spec, ReferenceSpec):
+        raise DriveRLError(
+            f"driver {name!r} is a recipe and has no weights; fix: `drive-rl train` an experiment with it and name the"
+            " run folder, or name a trained driver"
+        )
+    return LoadedDriver(None, lambda world: ReferenceDriver(spec, world.car))
+
+
+def _modular(name: str, device: torch.device) -> LoadedDriver:
+    trained = load_trained(name)
+    own = trained.spec.world
+    return LoadedDriver(
+        own, lambda world: _checked(modular_driver(trained, world, device), own, world, trained.weights)
+    )
+
+
+def _trained(found: TrainedFolder, device: torch.device) -> LoadedDriver:
+    if found.is_export:
+        spec, weights = read_export(found.home)
+    else:
+        spec, weights = read_run(found.spec), weights_only(found.weights)
+    driver = restore_driver(spec, weights, found.weights / "weights.safetensors", device, found.home)
+    return LoadedDriver(spec.world, lambda world: _checked(driver, spec.world, world, found.weights))
+
+
+def _checked(driver: Driver, own: WorldSpec, world: WorldSpec, path: Path) -> Driver:
+    """Refuse a world whose pictures or action grid the driver cannot use.
+
+    Args:
+        driver: The driver.
+        own: The world it was trained in.
+        world: The world to drive in.
+        path: The driver's folder, for messages.
+    """
+    theirs, wanted = _interface(own, driver), _interface(world, driver)
+    if theirs != wanted:
+        raise DriveRLError(
+            f"{path}: trained in {own.name} with {theirs}, but {world.name} has {wanted}; fix: choose a world with the"
+            " driver's own camera and action grid"
+        )
+    return driver
+
+
+def _interface(world: WorldSpec, driver: Driver) -> str:
+    """Return what the driver reads and does in a world, in words."""
+    camera, task = world.camera, world.task
+    pictures = f"{camera.frame_stack} {camera.channels} frames of {camera.width_px}x{camera.height_px} px"
+    parts = [pictures if "camera" in driver.observation else "the lane state"]
+    if driver.actions == "discrete":
+        parts.append(f"actions {list(task.steer_grid)} x {list(task.pedal_grid)}")
+    return ", ".join(parts)

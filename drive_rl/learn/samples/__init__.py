@@ -1,0 +1,1 @@
+"""Pictures with targets, kept while a learner drives, and a network that is trained on them."""

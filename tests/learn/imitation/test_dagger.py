@@ -1,0 +1,55 @@
+"""A policy that imitates; tests/learn/test_train.py trains, stops and resumes it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_specs
+import torch
+
+from drive_rl.config.reader import load_world
+from drive_rl.errors import DriveRLError
+from drive_rl.learn.build import build_model, make_envs
+from drive_rl.learn.imitation.dagger import Actor, Dagger
+from drive_rl.learn.own_drivers import load_teacher
+
+CPU = torch.device("cpu")
+
+
+def model_of(*changes: str) -> Dagger:
+    world, spec = small_specs.world(), small_specs.dagger(*changes)
+    envs = make_envs(world, spec, "train", spec.num_envs, 0, "batch")
+    model = build_model(spec, envs, CPU, 0, load_teacher(spec, world))
+    assert isinstance(model, Dagger)
+    return model
+
+
+def test_the_policys_actions_come_near_the_teachers() -> None:
+    model = model_of("num_envs=16", "samples=512", "learning_rate=3.0e-3", "passes=16")
+    model.learn(2048)
+    pictures, targets = model.guidance._memory.take(torch.arange(512))
+    with torch.no_grad():
+        left = (Actor(model.policy)(pictures) - targets).square().mean()
+    assert left < 0.5 * targets.var(0).mean()
+
+
+def test_a_prediction_is_the_mean_action_that_was_trained() -> None:
+    model = model_of()
+    pictures = np.asarray(model.guidance.reset())
+    with torch.no_grad():
+        mean = Actor(model.policy)(torch.as_tensor(pictures)).numpy()
+    found, _ = model.policy.predict(pictures, deterministic=True)
+    np.testing.assert_allclose(found, np.clip(mean, -1, 1), atol=1e-6)
+
+
+def test_a_teacher_with_discrete_actions_is_refused() -> None:
+    with pytest.raises(DriveRLError, match=r"agent\.teacher = dqn-lane-follow: has discrete actions"):
+        load_teacher(small_specs.dagger("teacher=dqn-lane-follow"), load_world("lane_follow"))
+
+
+def test_a_teacher_that_does_not_exist_is_refused_before_a_run_folder_is_made(tmp_path: Path) -> None:
+    from drive_rl.learn.train import train
+
+    with pytest.raises(DriveRLError, match=r"refrence.*reference"):
+        train(small_specs.run("dagger", "agent.teacher=refrence"), tmp_path, "cpu")
+    assert not any(tmp_path.iterdir())
