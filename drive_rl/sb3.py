@@ -34,7 +34,7 @@ def make_vec_env(
     world: str | WorldSpec,
     n_envs: int = 1,
     seed: int | None = None,
-    observation: Observation = "camera",
+    observation: Observation | None = None,
     actions: Actions = "continuous",
     split: Split = "train",
     **options: Unpack[VecEnvOptions],
@@ -49,7 +49,7 @@ def make_vec_env(
         world: A Gymnasium id, a world's name, a YAML path, or a spec.
         n_envs: How many cars.
         seed: Of the order in which roads are drawn; None: another each time.
-        observation: What the driver observes.
+        observation: What the driver observes; None: what the world says.
         actions: What the driver returns.
         split: Where road seeds are drawn from.
         **options: `threads` (None: one per core, if there are enough cars); `render_mode`, `rgb_array` for frames; and
@@ -61,7 +61,7 @@ def make_vec_env(
     keywords: Keywords = {**options}
     registered = gymnasium.registry.get(world) if isinstance(world, str) else None
     spec = take_world(registered.kwargs["world"] if registered and "world" in registered.kwargs else world, keywords)
-    batch = Batch(spec, n_envs, observation, keywords.pop("threads", None))
+    batch = Batch(spec, n_envs, observation or spec.observation, keywords.pop("threads", None))
     envs = BatchVecEnv(batch, actions, split, **keywords)
     envs.seed(seed)
     return envs

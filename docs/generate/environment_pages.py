@@ -146,8 +146,8 @@ def _reward(reward: RewardSpec) -> str:
     }[reward.combine]
     rows = [(f"`{name}`", f"{getattr(reward, name):g}", TERM[name]) for name in _same(TERM, TERMS)]
     return joined(
-        f"{formula}; the last step of an episode gets {reward.arrival:g} more if the car arrives, and {reward.failure:g} less if the"
-        " episode ends otherwise than by the clock.",
+        f"{formula}; the last step of an episode gets {reward.arrival:g} more if the car arrives, and"
+        f" {reward.failure:g} less if the episode ends otherwise than by the clock.",
         table(("term", "weight", "meaning"), rows),
         "The score (success, driving score) reads metrics and never the reward.",
     )

@@ -49,6 +49,7 @@ _LEAST_NOISE = 1e-3
 
 _POLICY: dict[Observation, str] = {
     "camera": "CnnPolicy",
+    "motion": "CnnPolicy",
     "camera+state": "MultiInputPolicy",
     "state": "MlpPolicy",
 }
@@ -267,6 +268,7 @@ def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> _Kwa
         return {**shared, **image, "camera": cast(spaces.Dict, space).spaces["camera"]}
     extractors: dict[Observation, tuple[type, _Kwargs]] = {
         "camera": (ImageEncoder, image),
+        "motion": (ImageEncoder, {"encoder": spec.encoder}),
         "camera+state": (CameraStateEncoder, image),
         "state": (StateEncoder, {}),
     }

@@ -57,13 +57,10 @@ def open_driver(name: str, device: torch.device, trust: bool = False) -> LoadedD
 def _foreign(path: Path, device: torch.device, trust: bool) -> LoadedDriver:
     model = load_foreign(path, trust, str(device))
     space = model.observation_space
-    flat = space.shape is not None and len(space.shape) == 1
-    observation: Observation = (
-        "camera+state" if isinstance(space, gymnasium.spaces.Dict) else "state" if flat else "camera"
-    )
     actions: Actions = "discrete" if isinstance(model.action_space, gymnasium.spaces.Discrete) else "continuous"
 
     def in_world(world: WorldSpec) -> Driver:
+        observation = _observed(space, world)
         for what, own, theirs in (
             ("observation", space, observation_space(world, observation)),
             ("action", model.action_space, action_space(world, actions)),
@@ -76,3 +73,12 @@ def _foreign(path: Path, device: torch.device, trust: bool) -> LoadedDriver:
         return PolicyDriver(path.stem, model.policy.predict, observation, actions)
 
     return LoadedDriver(None, in_world)
+
+
+def _observed(space: gymnasium.Space, world: WorldSpec) -> Observation:
+    """Return what a foreign driver observes: of pictures, those that a world returns by default."""
+    if isinstance(space, gymnasium.spaces.Dict):
+        return "camera+state"
+    if space.shape is not None and len(space.shape) == 1:
+        return "state"
+    return world.observation if world.observation in ("camera", "motion") else "camera"

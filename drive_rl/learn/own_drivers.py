@@ -161,7 +161,7 @@ def _interface(world: WorldSpec, driver: Driver) -> str:
     """Return what the driver reads and does in a world, in words."""
     camera, task = world.camera, world.task
     pictures = f"{camera.frame_stack} {camera.channels} frames of {camera.width_px}x{camera.height_px} px"
-    parts = [pictures if "camera" in driver.observation else "the lane state"]
+    parts = ["the lane state" if driver.observation == "state" else pictures]
     if driver.actions == "discrete":
         parts.append(f"actions {list(task.steer_grid)} x {list(task.pedal_grid)}")
     return ", ".join(parts)

@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema
 
 from drive_rl.plain_text import readable
 
-Observation = Literal["camera", "camera+state", "state"]
+Observation = Literal["camera", "motion", "camera+state", "state"]
 Actions = Literal["continuous", "discrete"]
 Renderer = Literal["field", "tiny", "egl"]
 Split = Literal["train", "val", "test"]

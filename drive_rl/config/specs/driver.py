@@ -125,9 +125,9 @@ class _LearnerSpec(_TrainedSpec):
         """What the driver learns from, beside rewards."""
         if self.perception_model is not None:
             return "perception model"
-        if self.observation != "camera":
+        if self.observation in ("state", "camera+state"):
             return "state"
-        return "pixels" if self.guidance is None else "guided"
+        return "guided" if self.observation == "camera" and self.guidance is not None else "pixels"
 
     @model_validator(mode="after")
     def _sees_what_it_learns_from(self) -> Self:

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from drive_rl.config.specs.base import Bounds, Spec, Weight, ordered
+from drive_rl.config.specs.base import Bounds, Observation, Spec, Weight, ordered
 from drive_rl.config.specs.car import CameraSpec, CarSpec
 from drive_rl.config.specs.plugin import Plugins
 from drive_rl.config.specs.task import RewardSpec, TaskSpec
@@ -92,6 +92,11 @@ class WorldSpec(Spec):
     task: TaskSpec = Field(default=TaskSpec(), description="The task.")
     reward: RewardSpec = Field(default=RewardSpec(), description="The reward.")
     appearance: AppearanceSpec = Field(default=AppearanceSpec(), description="The appearance.")
+    observation: Observation = Field(
+        default="motion",
+        description="What gymnasium.make returns unless told otherwise: frames (camera), the changes between them and"
+        " the newest (motion), the true lane state, or camera+state.",
+    )
     reward_threshold: float | None = Field(
         default=None,
         gt=0,

@@ -90,6 +90,8 @@ def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any) -> str:
     observes = f"{camera} {world.camera.width_px}x{world.camera.height_px} px"
     if agent.help == "perception model":
         observes = f"{observes}, its own speed, yaw rate and steering angle"
+    elif agent.observation == "motion":
+        observes = f"what changes in {observes}"
     elif agent.observation != "camera":
         observes = "the lane state" if agent.observation == "state" else f"{observes} and the lane state"
     steps = f"{made.num_timesteps:,} environment steps on the train roads, seed {spec.seed}"

@@ -5,6 +5,7 @@ and everything else (vehicle, outcome, pixels) is the very function that the PyB
 and no learner; its caller decides which road comes next.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from drive_rl.sim.engines.car_step import Cars, plan_of
 from drive_rl.sim.engines.cpu_loop import SHARE, begin_cars, step_cars, weighing
 from drive_rl.sim.engines.map_cache import Lens, MapCache
 from drive_rl.sim.engines.work_queue import new_counter
+from drive_rl.sim.sensors.motion import show_motion
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.view import TEXELS, pack_markings
 from drive_rl.sim.state import State
@@ -44,7 +46,7 @@ class Batch:
     Args:
         world: The world.
         num_cars: N.
-        observation: What drivers observe: pictures are rendered for `camera` and `camera+state` only.
+        observation: What drivers observe: no pictures are rendered for `state`.
         threads: Number of threads; None: one per core, if there are enough cars.
 
     Raises:
@@ -152,7 +154,9 @@ class Batch:
         return ended
 
     def observe(self) -> Any:
-        """Return the observations, (N, ...): pictures are a view of `frames`."""
+        """Return the observations, (N, ...): pictures of `camera` are a view of `frames`."""
+        if self.observation == "motion":
+            return self.motion(self.frames)
         if self.observation == "camera":
             return self.pictures
         state = self.copy(self.cars.state)
@@ -160,6 +164,8 @@ class Batch:
 
     def observe_one(self, car: int) -> Any:
         """Return a copy of one car's observation."""
+        if self.observation == "motion":
+            return self.motion(self.frames[car : car + 1])[0]
         picture, state = self.copy(self.pictures[car : car + 1]), self.copy(self.cars.state[car])
         if self.observation == "camera":
             return picture[0]
@@ -269,6 +275,12 @@ class Batch:
     def zeros(self, shape: tuple[int, ...], dtype: type[np.generic]) -> Any:
         """Return zeros where the batch keeps its arrays."""
         return np.zeros(shape, dtype)
+
+    def motion(self, frames: Any) -> Any:
+        """Return what changed in stacks of frames, (n, stack, C, H, W) -> (n, stack x C, H, W)."""
+        shown = np.empty((len(frames), math.prod(frames.shape[1:3]), *frames.shape[3:]), np.uint8)
+        show_motion(frames, shown)
+        return shown
 
     def copy(self, array: Any) -> Any:
         """Return a copy of one of the batch's arrays."""

@@ -57,17 +57,18 @@ def make_env(world: str | WorldSpec, **kwargs: Any) -> "LaneEnv":
 
     Args:
         world: The world.
-        **kwargs: `LaneEnv`'s, and changes of the world's parts, such as `camera={"width_px": 84}`.
+        **kwargs: `LaneEnv`'s, of which `observation` is the world's by default, and changes of the world's parts, such
+            as `camera={"width_px": 84}`.
     """
     spec = take_world(world, kwargs)
-    return LaneEnv(spec, **kwargs)
+    return LaneEnv(spec, **{"observation": spec.observation} | kwargs)
 
 
 class LaneEnv(gymnasium.Env[Any, Any]):
     """Keep the right-hand lane to the end of the road.
 
-    Observations: `camera`, uint8 (channels x frame_stack, H, W); `state`, float32 of `STATE_FIELDS`; `camera+state`, a
-    Dict of both. Actions: `continuous`, [steer, pedal] in [-1, 1] (steer +1 = full left, pedal -1 = full brake);
+    Observations: `camera`, uint8 (channels x frame_stack, H, W); `motion`, the changes between its frames and the
+    newest; `state`, float32 of `STATE_FIELDS`; `camera+state`, a Dict of both. Actions: `continuous`, [steer, pedal] in [-1, 1] (steer +1 = full left, pedal -1 = full brake);
     `discrete`, an index into the world's grid, steer-major.
 
     A copy (`copy.deepcopy`, or `pickle` in another process) resumes from the same state, and from then on the two are
@@ -294,14 +295,14 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         return step_info(self._row, self._term_names, self._terms, road_seed, tier)
 
     def _observe(self) -> Any:
-        if self._observation == "camera":
+        if self._observation in ("camera", "motion"):
             return self._pictures()
         if self._observation == "state":
             return self._state()
         return {"camera": self._pictures(), "state": self._state()}
 
     def _pictures(self) -> NDArray[np.uint8]:
-        stack = cast(FrameStack, self._frame_stack).observation()
+        stack = cast(FrameStack, self._frame_stack).observation(self._observation == "motion")
         return np.ascontiguousarray(np.moveaxis(stack, 0, -1)) if self._channels_last else stack
 
     def _state(self) -> NDArray[np.float32]:

@@ -43,10 +43,11 @@ def make_vector_env(world: str | WorldSpec, num_envs: int = 1, **kwargs: Any) ->
     Args:
         world: The world.
         num_envs: N.
-        **kwargs: `BatchVectorEnv`'s, and changes of the world's parts, such as `camera={"width_px": 84}`.
+        **kwargs: `BatchVectorEnv`'s, of which `observation` is the world's by default, and changes of the world's
+            parts, such as `camera={"width_px": 84}`.
     """
     spec = take_world(world, kwargs)
-    return BatchVectorEnv(spec, num_envs, **kwargs)
+    return BatchVectorEnv(spec, num_envs, **{"observation": spec.observation} | kwargs)
 
 
 class VectorOptions(TypedDict, total=False):

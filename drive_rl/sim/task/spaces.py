@@ -40,7 +40,7 @@ def observation_space(world: WorldSpec, observation: Observation, channels_last:
     state = spaces.Box(-_STATE_LIMIT, _STATE_LIMIT, (len(STATE_FIELDS),), np.float32)
     if observation == "camera+state":
         return spaces.Dict({"camera": image, "state": state})
-    return image if observation == "camera" else state
+    return state if observation == "state" else image
 
 
 def action_space(world: WorldSpec, actions: Actions) -> spaces.Space[Any]:
