@@ -61,15 +61,16 @@ def make_env(world: str | WorldSpec, **kwargs: Any) -> "LaneEnv":
             as `camera={"width_px": 84}`.
     """
     spec = take_world(world, kwargs)
-    return LaneEnv(spec, **{"observation": spec.observation} | kwargs)
+    kwargs.setdefault("observation", spec.observation)
+    return LaneEnv(spec, **kwargs)
 
 
 class LaneEnv(gymnasium.Env[Any, Any]):
     """Keep the right-hand lane to the end of the road.
 
     Observations: `camera`, uint8 (channels x frame_stack, H, W); `motion`, the changes between its frames and the
-    newest; `state`, float32 of `STATE_FIELDS`; `camera+state`, a Dict of both. Actions: `continuous`, [steer, pedal] in [-1, 1] (steer +1 = full left, pedal -1 = full brake);
-    `discrete`, an index into the world's grid, steer-major.
+    newest; `state`, float32 of `STATE_FIELDS`; `camera+state`, a Dict of both. Actions: `continuous`, [steer, pedal] in
+    [-1, 1] (steer +1 = full left, pedal -1 = full brake); `discrete`, an index into the world's grid, steer-major.
 
     A copy (`copy.deepcopy`, or `pickle` in another process) resumes from the same state, and from then on the two are
     independent. An environment dropped without `close` frees its memory, too.

@@ -47,7 +47,8 @@ def make_vector_env(world: str | WorldSpec, num_envs: int = 1, **kwargs: Any) ->
             parts, such as `camera={"width_px": 84}`.
     """
     spec = take_world(world, kwargs)
-    return BatchVectorEnv(spec, num_envs, **{"observation": spec.observation} | kwargs)
+    kwargs.setdefault("observation", spec.observation)
+    return BatchVectorEnv(spec, num_envs, **kwargs)
 
 
 class VectorOptions(TypedDict, total=False):
