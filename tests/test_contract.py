@@ -23,7 +23,7 @@ WORLDS = sorted(entries("envs"))
 OBSERVATIONS: tuple[Observation, ...] = ("camera", "camera+state", "state")
 ACTIONS: tuple[Actions, ...] = ("continuous", "discrete")
 MODES = list(itertools.product(WORLDS, OBSERVATIONS, ACTIONS))
-ENDS = {"running", "arrived", "off_road", "wrong_way", "collision", "timeout"}
+ENDS = {"running", "arrived", "off_road", "wrong_way", "collision", "timeout", "blocked"}
 METRICS = {
     "offset_m", "heading_error_rad", "speed_mps", "target_speed_mps", "route_completion", "lateral_accel_mps2",
     "longitudinal_accel_mps2", "steer_rad", "s_m", "x_m", "y_m", "yaw_rad", "time_s",
@@ -70,7 +70,7 @@ def test_every_step_keeps_the_contract(world: str, observation: Observation, act
         seen, reward, terminated, truncated, info = env.step(env.action_space.sample())
         assert env.observation_space.contains(seen)
         assert isinstance(reward, float)
-        assert 0 <= reward <= 1
+        assert -10 <= reward <= 11  # a step in [0, 1], and what its end adds or costs
         assert_keeps_the_contract(info, over=terminated or truncated)
         assert not (terminated and truncated)
         end = env.metadata["end_reasons"][info["end_reason"]]

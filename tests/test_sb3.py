@@ -93,4 +93,4 @@ def test_what_does_not_exist_is_refused() -> None:
         make_vec_env(ID, render_mode="human")
     with pytest.raises(DriveRLError, match=r"camera\.width = 3: unknown key"):
         make_vec_env(ID, camera={"width": 3})
-    assert gymnasium.spec(ID).reward_threshold == 300
+    assert gymnasium.spec(ID).reward_threshold == 310

@@ -136,12 +136,8 @@ def build_model(
     }
     if isinstance(spec, DaggerSpec):
         assert teacher is not None, "an agent that imitates needs its teacher"
-        model = _dagger(spec, TeacherWrapper(envs, spec, seed, teacher), common)
-    else:
-        model = _reinforced(spec, envs, common, seed)
-    if spec.encoder.frozen:
-        freeze_encoders(model.policy)
-    return model
+        return _dagger(spec, TeacherWrapper(envs, spec, seed, teacher), common)
+    return _reinforced(spec, envs, common, seed)
 
 
 def policy_driver(agent: LearnerSpec, policy: BasePolicy, estimator: LaneEstimator | None = None) -> PolicyDriver:
@@ -196,6 +192,7 @@ def _reinforced(spec: PpoSpec | DqnSpec, envs: VecEnv, common: _Kwargs, seed: in
     if spec.help == "guided" and spec.guidance:
         guidance = GuidanceWrapper(envs, spec.guidance, seed, isinstance(spec, DqnSpec))
     model = _ppo(spec, guidance or envs, common) if isinstance(spec, PpoSpec) else _dqn(spec, guidance or envs, common)
+    _freeze(spec, model)
     if isinstance(model, GuidedPPO | GuidedDQN):
         assert guidance is not None
         guidance.attach_net(cast(LaneStatePolicy, model.policy).lane_net)
@@ -209,8 +206,15 @@ def _dagger(spec: DaggerSpec, envs: TeacherWrapper, common: _Kwargs) -> Dagger:
     model = Dagger("CnnPolicy", envs, n_steps=spec.steps_per_update, **common)
     noise = model.policy.log_std
     noise.data.fill_(math.log(max(spec.noise, _LEAST_NOISE)))
+    _freeze(spec, model)
     model.learn_from(envs)
     return model
+
+
+def _freeze(spec: LearnerSpec, model: BaseAlgorithm) -> None:
+    """Freeze the encoders of a spec that asks for it, before an optimizer of samples takes what is left."""
+    if spec.encoder.frozen:
+        freeze_encoders(model.policy)
 
 
 def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:

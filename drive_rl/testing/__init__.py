@@ -127,7 +127,9 @@ def check_reward_term(name: str) -> None:
     ours = name not in registered("reward_term", installed=False)
     key = f"reward.{name}=1" if ours else f"reward.extra.{name}=1"
     for combine in ("product", "sum"):
-        world = load_world("lane_follow", (*SMALL, key, f"reward.combine={combine}"))
+        world = load_world(
+            "lane_follow", (*SMALL, key, f"reward.combine={combine}", "reward.arrival=0", "reward.failure=0")
+        )
         bullet, batch, again = _bullet_terms(world, name), _batch_terms(world, name), _batch_terms(world, name)
         expect(batch == again, what, "the same values of the same drive: a pure function")
         for engine, values in (("bullet", bullet), ("batch", batch)):

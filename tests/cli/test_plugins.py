@@ -163,7 +163,7 @@ def test_a_term_of_something_else_than_metrics(here: Path, refused: Cli) -> None
 
 WEIGHTS = {
     "reward.gentle=1": "world.reward.gentle = 1: unknown key; did you mean 'world.reward.extra.gentle'?",
-    "reward.slow=1": "extra, heading, lane, speed; or, of a plugin, world.reward.extra.slow",
+    "reward.slow=1": "extra, failure, heading, lane, speed; or, of a plugin, world.reward.extra.slow",
     "reward.extra.gentle=0": "world.reward.extra.gentle = 0: expected a weight > 0, <= 100; fix: such as 1, or null",
     "reward.extra={gentle: 101}": "world.reward.extra.gentle = 101: expected a weight > 0, <= 100; fix",
     "reward.extra.speed=1": "world.reward.extra.speed = 1: is a term of our own; fix: write it as reward.speed",
@@ -190,7 +190,7 @@ DRIVERS = {
     "options: {pedel: 1}": "options.pedel = 1: unknown option of ahead; did you mean 'pedal'?",
     "options: {pedal: {x: 1}}": "ahead.yaml: options.pedal",
     "option: 1": "ahead.yaml: option = 1: unknown key; did you mean 'options'?",
-    "algorithm: ahed": "algorithm = 'ahed': expected one of ppo, dqn, reference, ahead; did you mean 'ahead'?",
+    "algorithm: ahed": "algorithm = 'ahed': expected one of ppo, dqn, dagger, bc, reference, ahead; did you mean 'ahead'?",
 }
 
 
@@ -318,7 +318,10 @@ def test_the_next_commands_name_the_plugin(here: Path, done: Cli) -> None:
 def test_a_recipe_of_a_plugin_does_not_learn(here: Path, refused: Cli) -> None:
     (here / "ahead.yaml").write_text("algorithm: ahead\n")
     said = refused("train", "quickstart", "agent=ahead.yaml", "--plugin", "mine.py")
-    assert "algorithm = 'ahead': does not learn; expected one of 'ppo', 'dqn'; fix: agent=ppo, or drive" in said
+    assert (
+        "algorithm = 'ahead': does not learn; expected one of 'ppo', 'dqn', 'dagger', 'bc'; fix: agent=ppo, or drive"
+        in said
+    )
     said = refused("train", "ahead.yaml", "--plugin", "mine.py")
     assert "ahead.yaml: is a driver that does not learn; fix: drive-rl eval ahead.yaml" in said
 

@@ -49,7 +49,7 @@ def test_an_exported_driver_drives_as_the_run_does(
     card = (folder / "README.md").read_text()
     assert "PPO in the world" in card
     assert "- observes: 2 grey frames of 24x16 px\n" in card
-    assert "the true lane state guided its training, never its driving" in card
+    assert "help in training: the true lane state (`guided`), never in driving" in card
     monkeypatch.setenv("DRIVE_RL_PATH", str(tmp_path))
     assert [load_driver(name)[0].name for name in ("mine", str(folder), "reference")] == ["mine", "mine", "reference"]
     rows = [evaluate(*load_driver(name), "val", 2) for name in ("mine", str(folder), str(run.path))]

@@ -50,7 +50,7 @@ class TeacherWrapper(SamplingWrapper):
         super().step_async(np.clip(driven, -1, 1).astype(np.float32))
 
     def _begin(self, rows: Sequence[int]) -> None:
-        """Draw which of the beginning episodes the teacher drives, and tell it that they begin."""
+        """Draw which of the beginning episodes the teacher drives, and let it know."""
         super()._begin(rows)
         begin_episodes(self._teacher, rows)
 

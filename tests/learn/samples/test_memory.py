@@ -49,14 +49,14 @@ def test_what_is_taken_is_a_copy() -> None:
 
 
 def test_what_is_written_is_restored(tmp_path: Path) -> None:
-    path, memory = tmp_path / "pictures.npz", memory_of(4, 3, 3)
+    path, memory = tmp_path / "samples.npz", memory_of(4, 3, 3)
     memory.write(path)
     other = SampleMemory(4, (1, 2, 2), FIELDS, CPU)
     other.restore(other.read(path, memory.seen), memory.seen)
     assert held(other) == held(memory)
     assert other.seen == 6
-    with pytest.raises(DriveRLError, match=r"pictures\.npz: holds .* but this driver keeps 2 of"):
+    with pytest.raises(DriveRLError, match=r"samples\.npz: holds .* but this driver keeps 2 of"):
         SampleMemory(2, (1, 2, 2), FIELDS, CPU).read(path, memory.seen)
     other.restore(None, 6)
     assert (len(other), other.seen) == (0, 0)
-    assert np.load(path)["truths"].shape == (4, FIELDS)
+    assert np.load(path)["targets"].shape == (4, FIELDS)
