@@ -225,7 +225,7 @@ def _described(kind: Kind, name: str, path: Path) -> str:
     if isinstance(spec, PerceptionSpec):
         heads = ", ".join(spec.model.heads)
         return f"perception model: {spec.model.encoder.kind}, heads {heads}, trained in {spec.world.name}"
-    return f"{spec.agent.algorithm.upper()} trained in {spec.world.name}, seed {spec.seed}"
+    return f"{spec.agent.algorithm.upper()} trained in {spec.world.name}, seed {spec.seed}; help: {spec.agent.help}"
 
 
 def _lines(spec: BaseModel, pad: str) -> Iterator[str]:

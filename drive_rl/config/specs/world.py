@@ -94,7 +94,7 @@ class WorldSpec(Spec):
     appearance: AppearanceSpec = Field(default=AppearanceSpec(), description="The appearance.")
     observation: Observation = Field(
         default="motion",
-        description="What gymnasium.make returns where nothing else is asked for: frames (camera), the changes between them and"
+        description="What gymnasium.make returns by default: frames (camera), the changes between them and"
         " the newest (motion), the true lane state, or camera+state.",
     )
     reward_threshold: float | None = Field(
