@@ -13,8 +13,15 @@ from gymnasium import spaces
 from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PpoSpec
 from drive_rl.memory import free_bytes, require_memory
 
+_NUMBERS = 8 + 3 * 4 + 1
+"""Of a transition, beside its observations: action, reward, end, time-out, age of the stack [bytes]."""
+_EPISODE_STEPS = 40
+"""Steps of the episodes in a replay buffer, of each of which the first stack is kept whole. Random driving: 49 to 52."""
 
-def check_learner(spec: LearnerSpec, observed: spaces.Space, learned: spaces.Space, device: torch.device) -> None:
+
+def check_learner(
+    spec: LearnerSpec, observed: spaces.Space, learned: spaces.Space, device: torch.device, frame_stack: int
+) -> None:
     """Refuse a learner whose buffers do not fit.
 
     Args:
@@ -22,6 +29,7 @@ def check_learner(spec: LearnerSpec, observed: spaces.Space, learned: spaces.Spa
         observed: The environments' observations.
         learned: The policy's observations.
         device: The network's; the replay buffer is on the CPU.
+        frame_stack: Frames in a picture.
 
     Raises:
         DriveRLError: not enough memory, with the key that needs most.
@@ -34,7 +42,18 @@ def check_learner(spec: LearnerSpec, observed: spaces.Space, learned: spaces.Spa
     if isinstance(spec, PpoSpec | DaggerSpec):
         _check("steps_per_update", spec.steps_per_update, spec.num_envs * size_bytes(learned), there)
     else:
-        _check("buffer_size", spec.buffer_size, 2 * size_bytes(learned), free_bytes())  # and the next one
+        _check("buffer_size", spec.buffer_size, transition_bytes(learned, frame_stack), free_bytes())
+
+
+def transition_bytes(learned: spaces.Space, frame_stack: int) -> int:
+    """Return the memory that a transition takes in DQN's replay buffer [bytes].
+
+    Of pictures each frame is kept once (`sb3.frame_replay`), and the first stack of each episode whole.
+    """
+    size = size_bytes(learned)
+    if len(learned.shape or ()) == 3:
+        return size // frame_stack + size // _EPISODE_STEPS + _NUMBERS
+    return 2 * size + _NUMBERS  # and the next one
 
 
 def size_bytes(space: spaces.Space) -> int:
