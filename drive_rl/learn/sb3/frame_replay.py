@@ -54,7 +54,7 @@ class StackedFrames:
         begins = self._begins(before)
         self.ages[row] = np.where(begins, 0, np.minimum(self.ages[row - 1] + 1, self.stack))
         for env in np.flatnonzero(begins).tolist():
-            self.starts[row, env] = before[env].copy()
+            self.starts[row, env] = before[env].reshape(self.shape).copy()
         self.frames[row] = after[:, -1].reshape(self.frames.shape[1:])
         self.added += 1
 
@@ -84,7 +84,7 @@ class StackedFrames:
         stacks = self.frames.reshape(self.ring * self.envs, -1).take(ring * self.envs + envs[:, None], axis=0)
         ages = self.ages[numbers % self.ring, envs].astype(np.int64)
         for i in np.flatnonzero(ages + later < self.stack).tolist():  # the oldest frames are from before the episode
-            start = self.starts[(numbers[i] - ages[i]) % self.ring, envs[i]]
+            start = self.starts[(numbers[i] - ages[i]) % self.ring, envs[i]].reshape(self.stack, -1)
             age = ages[i] + later
             stacks[i, : self.stack - age] = start[age:]
         return stacks.reshape(len(rows), *self.shape)
