@@ -28,7 +28,7 @@ from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, Guide
 from drive_rl.learn.guidance.wrapper import GuidanceWrapper
 from drive_rl.learn.imitation.dagger import Dagger
 from drive_rl.learn.imitation.wrapper import TeacherWrapper
-from drive_rl.learn.learner_memory import check_learner
+from drive_rl.learn.learner_memory import check_learner, keeps_frames
 from drive_rl.learn.pretrained import freeze_encoders
 from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
 from drive_rl.learn.sb3.exploration import PerEnvDQN
@@ -255,8 +255,8 @@ def _dqn(spec: DqnSpec, envs: VecEnv, common: _Kwargs) -> PerEnvDQN:
 
 
 def _replay(spec: DqnSpec, envs: VecEnv) -> _Kwargs:
-    """Return the keyword arguments of DQN's replay: of pictures, with each frame once."""
-    if len(envs.observation_space.shape or ()) != 3:
+    """Return the keyword arguments of DQN's replay; of stacked frames, it keeps each once."""
+    if not keeps_frames(spec):
         return {"n_steps": spec.n_steps}
     kwargs: _Kwargs = {"frame_stack": envs.get_attr("world")[0].camera.frame_stack}
     if spec.n_steps == 1:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PpoSpec
+from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, LearnerSpec, PpoSpec
 from drive_rl.memory import free_bytes, require_memory
 
 _NUMBERS = 8 + 3 * 4 + 1
@@ -42,18 +42,24 @@ def check_learner(
     if isinstance(spec, PpoSpec | DaggerSpec):
         _check("steps_per_update", spec.steps_per_update, spec.num_envs * size_bytes(learned), there)
     else:
-        _check("buffer_size", spec.buffer_size, transition_bytes(learned, frame_stack), free_bytes())
+        stack = frame_stack if keeps_frames(spec) else None
+        _check("buffer_size", spec.buffer_size, transition_bytes(learned, stack), free_bytes())
 
 
-def transition_bytes(learned: spaces.Space, frame_stack: int) -> int:
+def keeps_frames(spec: DqnSpec) -> bool:
+    """Whether the replay buffer keeps each frame once (`sb3.frame_replay`)."""
+    return spec.help == "pixels" and spec.observation == "camera"
+
+
+def transition_bytes(learned: spaces.Space, stack: int | None) -> int:
     """Return the memory that a transition takes in DQN's replay buffer [bytes].
 
-    Of pictures each frame is kept once (`sb3.frame_replay`), and the first stack of each episode whole.
+    Args:
+        learned: The policy's observations.
+        stack: How many frames they are, if each frame is kept once; the first stack of an episode is kept whole.
     """
     size = size_bytes(learned)
-    if len(learned.shape or ()) == 3:
-        return size // frame_stack + size // _EPISODE_STEPS + _NUMBERS
-    return 2 * size + _NUMBERS  # and the next one
+    return _NUMBERS + (2 * size if stack is None else size // stack + size // _EPISODE_STEPS)
 
 
 def size_bytes(space: spaces.Space) -> int:

@@ -13,6 +13,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 
+from drive_rl.errors import DriveRLError
+
 _NO_PICTURE = spaces.Box(0, 255, (0,), np.uint8)
 
 
@@ -43,11 +45,14 @@ class StackedFrames:
         """Keep the stacks of one transition of each environment, both (envs, *shape).
 
         Raises:
-            ValueError: a stack after its transition is not the one before it, shifted by a frame.
+            DriveRLError: a stack after its transition is not the one before it, shifted by a frame.
         """
         before, after = (array.reshape(self.envs, self.stack, -1) for array in (before, after))
         if not np.array_equal(before[:, 1:], after[:, :-1]):
-            raise ValueError(f"expected next observations that are shifted by one of {self.stack} stacked frames")
+            raise DriveRLError(
+                f"replay: an observation is not the one before it with one of {self.stack} frames replaced; fix: another"
+                " checkpoint of the run"
+            )
         row = self.added % self.ring
         for env in range(self.envs):
             self.starts.pop((row, env), None)
@@ -119,7 +124,7 @@ class FrameReplayBuffer(ReplayBuffer):
         done: np.ndarray,
         infos: list[dict[str, Any]],
     ) -> None:
-        """Keep one transition of each environment; raises ValueError as `StackedFrames.add`."""
+        """Keep one transition of each environment; raises `DriveRLError` as `StackedFrames.add`."""
         self.frames.add(obs, next_obs)
         row = self.pos
         self.actions[row] = action.reshape(self.n_envs, self.action_dim)

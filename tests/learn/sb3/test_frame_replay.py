@@ -7,6 +7,7 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 
+from drive_rl.errors import DriveRLError
 from drive_rl.learn.sb3.frame_replay import FrameReplayBuffer, NStepFrameReplayBuffer
 
 ACTIONS = spaces.Discrete(5)
@@ -125,6 +126,6 @@ def test_a_reset_buffer_is_empty() -> None:
 def test_what_is_no_stack_of_frames_is_refused() -> None:
     _, ours = buffers(20, 2)
     before, _, *rest = Episodes(2, 3, 0).transition()
-    with pytest.raises(ValueError, match="shifted by one of 4 stacked frames"):
+    with pytest.raises(DriveRLError, match="with one of 4 frames replaced; fix: "):
         ours.add(before, before, *rest)
     assert (ours.pos, ours.frames.added) == (0, 0)
