@@ -16,7 +16,7 @@ from drive_rl.memory import free_bytes, require_memory
 _NUMBERS = 8 + 3 * 4 + 1
 """Of a transition, beside its observations: action, reward, end, time-out, age of the stack [bytes]."""
 _EPISODE_STEPS = 40
-"""Steps of the episodes in a replay buffer, of each of which the first stack is kept whole. Random driving: 49 to 52."""
+"""Of an episode in a replay buffer, which keeps its first stack whole. At random actions they last 49 to 52 steps."""
 
 
 def check_learner(

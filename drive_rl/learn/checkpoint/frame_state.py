@@ -1,5 +1,7 @@
 """The stacks of a replay buffer that keeps each frame once, as arrays of its npz file. It does not know the file."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +9,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn.sb3.frame_replay import StackedFrames
 from drive_rl.sim.state import Expected
 
-Arrays = dict[str, NDArray[np.generic]]
+Arrays = dict[str, NDArray[Any]]
 
 
 def frame_arrays(stacks: StackedFrames) -> Arrays:
@@ -28,8 +30,9 @@ def frame_arrays(stacks: StackedFrames) -> Arrays:
 def expected_frames(stacks: StackedFrames, arrays: Arrays) -> dict[str, Expected]:
     """Return what each of `frame_arrays` must be, for such stacks."""
     added, ages = arrays.get("added"), arrays.get("ages")
-    counts = added is not None and added.shape == () and added.dtype == np.int64
-    filled = min(int(added), stacks.ring) if counts else None
+    filled = None
+    if added is not None and added.shape == () and added.dtype == np.int64:
+        filled = min(int(added), stacks.ring)
     starts = None if ages is None else int(np.count_nonzero(ages == 0))
     return {
         "added": Expected((), np.int64, 0, 2**62),

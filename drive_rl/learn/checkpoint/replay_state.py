@@ -1,7 +1,7 @@
 """A replay buffer as one npz file: only the filled part, and each picture once.
 
-It knows the arrays of stable-baselines3's replay buffers; those of `FrameReplayBuffer` are in `frame_state`. It does not
-know what the observations are.
+It knows the arrays of stable-baselines3's replay buffers; those of `FrameReplayBuffer` are in `frame_state`. It does
+not know what the observations are.
 
 stable-baselines3 keeps the next observation of a transition, which is nearly always the observation of the transition
 after it. So the file holds `observations` in full and only the rows of `next_observations` that differ (an episode's

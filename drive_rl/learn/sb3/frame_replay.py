@@ -1,14 +1,15 @@
 """DQN's replay of stacked pictures with each frame kept once: the batches of stable-baselines3's buffers, bit for bit.
 
 A transition's next stack is its stack without the oldest frame, and with a new one: the new one is all that is stored.
-An episode's first stack, whose frames nothing else shows, is kept whole. So stacks are exact at both ends of an episode,
-and a time-out stays apart from an end, unlike with stable-baselines3's `optimize_memory_usage`.
+An episode's first stack, whose frames nothing else shows, is kept whole. So stacks are exact at both ends of an
+episode, and a time-out stays apart from an end, unlike with stable-baselines3's `optimize_memory_usage`.
 """
 
 from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
@@ -33,7 +34,7 @@ class StackedFrames:
     def __init__(self, rows: int, envs: int, shape: tuple[int, ...], stack: int) -> None:
         self.rows, self.envs, self.stack, self.shape = rows, envs, stack, shape
         self.added = 0
-        """Transitions of each environment ever added. Number n is in row n % rows, its last frame in ring row n % ring."""
+        """Transitions of each environment ever added: number n is in row n % rows, its new frame in n % ring."""
         self.ring = rows + stack
         self.frames: NDArray[np.uint8] = np.zeros((self.ring, envs, shape[0] // stack, *shape[1:]), np.uint8)
         self.ages: NDArray[np.uint8] = np.zeros((self.ring, envs), np.uint8)
@@ -50,8 +51,8 @@ class StackedFrames:
         before, after = (array.reshape(self.envs, self.stack, -1) for array in (before, after))
         if not np.array_equal(before[:, 1:], after[:, :-1]):
             raise DriveRLError(
-                f"replay: an observation is not the one before it with one of {self.stack} frames replaced; fix: another"
-                " checkpoint of the run"
+                f"replay: an observation is not the one before it with one of {self.stack} frames replaced; fix:"
+                " another checkpoint of the run"
             )
         row = self.added % self.ring
         for env in range(self.envs):
@@ -132,6 +133,11 @@ class FrameReplayBuffer(ReplayBuffer):
         self.timeouts[row] = [info.get("TimeLimit.truncated", False) for info in infos]
         self.pos = (row + 1) % self.buffer_size
         self.full = self.full or self.pos == 0
+
+    def to_torch(self, array: np.ndarray, copy: bool = True) -> torch.Tensor:
+        """Return an array as a tensor on the learner's device; batches are new arrays, which need no copy."""
+        del copy
+        return super().to_torch(array, copy=False)
 
     def reset(self) -> None:
         """Forget all transitions."""

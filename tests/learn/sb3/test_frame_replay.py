@@ -4,10 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small_specs
+import torch
 from gymnasium import spaces
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 
 from drive_rl.errors import DriveRLError
+from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.sb3.frame_replay import FrameReplayBuffer, NStepFrameReplayBuffer
 
 ACTIONS = spaces.Discrete(5)
@@ -129,3 +132,29 @@ def test_what_is_no_stack_of_frames_is_refused() -> None:
     with pytest.raises(DriveRLError, match="with one of 4 frames replaced; fix: "):
         ours.add(before, before, *rest)
     assert (ours.pos, ours.frames.added) == (0, 0)
+
+
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_dqn_learns_the_same_weights_as_with_stable_baselines3s_buffer(n_steps: int) -> None:
+    spec = small_specs.dqn("guidance=null", f"n_steps={n_steps}", "buffer_size=120", "exploration_end=0.5")
+    weights = []
+    for naive in (False, True):
+        envs = make_envs(small_specs.world(), spec, "train", 2, 0, "batch")
+        model: Any = build_model(spec, envs, torch.device("cpu"), 0)
+        assert type(model.replay_buffer) is (FrameReplayBuffer if n_steps == 1 else NStepFrameReplayBuffer)
+        if naive:
+            kwargs: dict[str, Any] = {"n_steps": n_steps, "gamma": spec.gamma} if n_steps > 1 else {}
+            buffer = NStepReplayBuffer if n_steps > 1 else ReplayBuffer
+            model.replay_buffer = buffer(120, envs.observation_space, envs.action_space, "cpu", 2, **kwargs)
+        weights.append(model.learn(300).policy.state_dict())
+        envs.close()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.parametrize("changes", [("observation=motion", "guidance=null"), ("observation=state",), ()])
+def test_what_is_not_stacked_frames_keeps_stable_baselines3s_buffer(changes: tuple[str, ...]) -> None:
+    spec = small_specs.dqn(*changes, "n_steps=1")
+    envs = make_envs(small_specs.world(), spec, "train", 2, 0, "batch")
+    model: Any = build_model(spec, envs, torch.device("cpu"), 0)
+    envs.close()
+    assert type(model.replay_buffer) is ReplayBuffer
