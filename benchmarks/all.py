@@ -16,6 +16,7 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "render_speed": ("render_speed.py", "--rounds 2 --seconds 0.2 --poses 32"),
     "batch_speed": ("batch_speed.py", "--rounds 2 --seconds 0.3 --cars 1 8"),
     "ppo_bound": ("ppo_bound.py", "--rounds 2 --updates 1"),
+    "replay_memory": ("replay_memory.py", "--frames 6400 --pairs 3200 --compared 3200 --rounds 2"),
     "soak": ("soak.py", "--steps 8000 --warm-up 4000 --every 1000"),
     "soak-batch": ("soak.py --engine batch", "--steps 16000 --warm-up 4000 --every 1000"),
     "soak-worlds": (

@@ -28,11 +28,12 @@ from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, Guide
 from drive_rl.learn.guidance.wrapper import GuidanceWrapper
 from drive_rl.learn.imitation.dagger import Dagger
 from drive_rl.learn.imitation.wrapper import TeacherWrapper
-from drive_rl.learn.learner_memory import check_learner
+from drive_rl.learn.learner_memory import check_learner, keeps_frames
 from drive_rl.learn.pretrained import freeze_encoders
 from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder, ImageEncoder, StateEncoder
+from drive_rl.learn.sb3.frame_replay import FrameReplayBuffer, NStepFrameReplayBuffer
 from drive_rl.learn.sb3.observation_wrapper import LaneStateWrapper
 from drive_rl.learn.sb3.serial_vec_env import SerialVecEnv
 from drive_rl.sim.engines.batch import Batch
@@ -125,12 +126,13 @@ def build_model(
     Raises:
         DriveRLError: its buffers do not fit into memory.
     """
-    space = envs.observation_space
-    check_learner(spec, space, LANE_STATE if spec.help == "guided" else space, device)
+    space, world = envs.observation_space, envs.get_attr("world")[0]
+    learned = LANE_STATE if spec.help == "guided" else space
+    check_learner(spec, space, learned, device, world.camera.frame_stack)
     common: _Kwargs = {
         "learning_rate": LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0),
         "batch_size": spec.batch_size,
-        "policy_kwargs": _policy(spec, envs.get_attr("world")[0], space),
+        "policy_kwargs": _policy(spec, world, space),
         "device": device,
         "seed": seed,
     }
@@ -244,17 +246,27 @@ def _dqn(spec: DqnSpec, envs: VecEnv, common: _Kwargs) -> PerEnvDQN:
         _policy_class(spec),
         envs,
         buffer_size=spec.buffer_size,
-        # `optimize_memory_usage` would keep each picture once, but treat every timeout as a terminal state
+        **_replay(spec, envs),
         learning_starts=spec.learning_starts,
         train_freq=(spec.train_every, "step"),
         gradient_steps=spec.gradient_steps,
-        n_steps=spec.n_steps,
         tau=spec.tau,
         target_update_interval=max(spec.target_update_every, envs.num_envs),
         exploration_fraction=spec.exploration_fraction,
         exploration_final_eps=spec.exploration_end,
         **common,
     )
+
+
+def _replay(spec: DqnSpec, envs: VecEnv) -> _Kwargs:
+    """Return the keyword arguments of DQN's replay; of stacked frames, it keeps each once."""
+    if not keeps_frames(spec):
+        return {"n_steps": spec.n_steps}
+    kwargs: _Kwargs = {"frame_stack": envs.get_attr("world")[0].camera.frame_stack}
+    if spec.n_steps == 1:
+        return {"replay_buffer_class": FrameReplayBuffer, "replay_buffer_kwargs": kwargs}
+    kwargs |= {"n_steps": spec.n_steps, "gamma": spec.gamma}
+    return {"replay_buffer_class": NStepFrameReplayBuffer, "replay_buffer_kwargs": kwargs}
 
 
 def _policy_class(spec: LearnerSpec) -> Any:

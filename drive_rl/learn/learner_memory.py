@@ -10,11 +10,18 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PpoSpec
+from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, LearnerSpec, PpoSpec
 from drive_rl.memory import free_bytes, require_memory
 
+_NUMBERS = 8 + 3 * 4 + 1
+"""Of a transition, beside its observations: action, reward, end, time-out, age of the stack [bytes]."""
+_EPISODE_STEPS = 40
+"""Of an episode in a replay buffer, which keeps its first stack whole. At random actions they last 49 to 52 steps."""
 
-def check_learner(spec: LearnerSpec, observed: spaces.Space, learned: spaces.Space, device: torch.device) -> None:
+
+def check_learner(
+    spec: LearnerSpec, observed: spaces.Space, learned: spaces.Space, device: torch.device, frame_stack: int
+) -> None:
     """Refuse a learner whose buffers do not fit.
 
     Args:
@@ -22,6 +29,7 @@ def check_learner(spec: LearnerSpec, observed: spaces.Space, learned: spaces.Spa
         observed: The environments' observations.
         learned: The policy's observations.
         device: The network's; the replay buffer is on the CPU.
+        frame_stack: Frames in a picture.
 
     Raises:
         DriveRLError: not enough memory, with the key that needs most.
@@ -34,7 +42,24 @@ def check_learner(spec: LearnerSpec, observed: spaces.Space, learned: spaces.Spa
     if isinstance(spec, PpoSpec | DaggerSpec):
         _check("steps_per_update", spec.steps_per_update, spec.num_envs * size_bytes(learned), there)
     else:
-        _check("buffer_size", spec.buffer_size, 2 * size_bytes(learned), free_bytes())  # and the next one
+        stack = frame_stack if keeps_frames(spec) else None
+        _check("buffer_size", spec.buffer_size, transition_bytes(learned, stack), free_bytes())
+
+
+def keeps_frames(spec: DqnSpec) -> bool:
+    """Whether the replay buffer keeps each frame once (`sb3.frame_replay`)."""
+    return spec.help == "pixels" and spec.observation == "camera"
+
+
+def transition_bytes(learned: spaces.Space, stack: int | None) -> int:
+    """Return the memory that a transition takes in DQN's replay buffer [bytes].
+
+    Args:
+        learned: The policy's observations.
+        stack: How many frames they are, if each frame is kept once; the first stack of an episode is kept whole.
+    """
+    size = size_bytes(learned)
+    return _NUMBERS + (2 * size if stack is None else size // stack + size // _EPISODE_STEPS)
 
 
 def size_bytes(space: spaces.Space) -> int:

@@ -7,7 +7,6 @@ import pytest
 import torch
 from gymnasium import spaces
 from small_specs import dqn, ppo, world
-from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 from stable_baselines3.common.vec_env import VecTransposeImage, is_vecenv_wrapped
 
@@ -115,7 +114,7 @@ def test_only_a_real_end_ends_what_dqn_expects(
     last = steps[-2]
     assert last["info"]["TimeLimit.truncated"] != ends
     buffer, row = model.replay_buffer, len(steps) - 2
-    observed = torch.as_tensor(buffer.observations[row])
+    observed = torch.as_tensor(buffer.observations[np.array([row]), np.array([0])])
     terminal = torch.as_tensor(last["info"]["terminal_observation"])[None]
     with torch.no_grad():
         value = model.q_net(observed)[0, int(last["action"])]
@@ -126,12 +125,9 @@ def test_only_a_real_end_ends_what_dqn_expects(
     assert model.logger.name_to_value["train/loss"] == pytest.approx(loss, rel=1e-4)
 
 
-def only_the_last(buffer: ReplayBuffer, row: int) -> None:
-    """Leave a buffer one transition."""
-    for name in ("observations", "next_observations", "actions", "rewards", "dones", "timeouts"):
-        array = getattr(buffer, name)
-        array[0] = array[row]
-    buffer.pos = 1
+def only_the_last(buffer: Any, row: int) -> None:
+    """Sample nothing but one transition."""
+    buffer.sample = lambda batch_size, env=None: buffer._get_samples(np.full(batch_size, row), env)
 
 
 def test_the_first_action_noise_is_the_specs_and_is_learned() -> None:

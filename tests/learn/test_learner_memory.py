@@ -42,6 +42,18 @@ def test_a_learner_that_would_keep_more_than_fits_is_refused(agent: PpoSpec | Dq
     envs.close()
 
 
+def test_a_million_transitions_of_four_frames_take_less_than_8_gb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """84 x 84 pixels: 7.06 GB of frames, 0.02 GB of numbers, and the first stacks of episodes of 40 steps."""
+    monkeypatch.setattr("drive_rl.learn.learner_memory.free_bytes", lambda: 7 * 10**9)
+    agent = dqn("guidance=null", "buffer_size=1000000")
+    views = "camera.width_px=84", "camera.height_px=84", "camera.frame_stack=4"
+    envs = make_envs(world(*views), agent, "train", agent.num_envs, 0, "batch")
+    message = r"buffer_size = 1000000: about 7\.8 GB are needed and 7\.0 GB are free; fix: agent\.buffer_size <= 899511"
+    with pytest.raises(DriveRLError, match=message):
+        build_model(agent, envs, torch.device("cpu"), 0)
+    envs.close()
+
+
 def test_a_vector_environment_that_is_refused_leaves_nothing_behind(recwarn: pytest.WarningsRecorder) -> None:
     with pytest.raises(DriveRLError):
         gymnasium.make_vec("drive_rl/LaneFollow-v1", num_envs=10**8, vectorization_mode="vector_entry_point")

@@ -43,6 +43,7 @@ def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
         ("dqn", ()),
         ("dqn", ("engine=batch",)),
         ("dqn", ("agent.guidance=null", "agent.n_steps=1")),
+        ("dqn", ("agent.guidance=null", "agent.n_steps=3", "agent.buffer_size=100", "engine=batch")),
         ("dagger", ()),
         ("dagger", ("engine=bullet", "agent.algorithm=bc")),
     ],

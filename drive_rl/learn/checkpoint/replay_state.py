@@ -1,10 +1,11 @@
 """A replay buffer as one npz file: only the filled part, and each picture once.
 
-It knows the arrays of stable-baselines3's replay buffers. It does not know what the observations are.
+It knows the arrays of stable-baselines3's replay buffers; those of `FrameReplayBuffer` are in `frame_state`. It does
+not know what the observations are.
 
-The next observation of a transition is nearly always the observation of the transition after it. So the file holds
-`observations` in full and only the rows of `next_observations` that differ (an episode's end, the newest row): half the
-size, and exact. Arrays are not compressed: see the figures in `docs/log.md`.
+stable-baselines3 keeps the next observation of a transition, which is nearly always the observation of the transition
+after it. So the file holds `observations` in full and only the rows of `next_observations` that differ (an episode's
+end, the newest row): half the size, and exact. Arrays are not compressed: see the figures in `docs/log.md`.
 """
 
 from pathlib import Path
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
 
 from drive_rl.errors import DriveRLError
+from drive_rl.learn.checkpoint.frame_state import check_frames, expected_frames, fill_frames, frame_arrays
+from drive_rl.learn.sb3.frame_replay import FrameReplayBuffer
 from drive_rl.run.storage.arrays import read_arrays
 from drive_rl.sim.state import Expected, check_array
 
@@ -25,13 +28,8 @@ _CHUNK = 1024  # rows compared at a time, so that the comparison needs little me
 
 
 def write_replay(path: Path, buffer: ReplayBuffer) -> None:
-    """Write the filled part of `buffer`.
-
-    Of a buffer with ``get_state() -> dict[str, np.ndarray]`` and ``set_state`` its own state is written instead.
-    """
-    own = getattr(buffer, "get_state", None)
-    arrays: dict[str, np.ndarray] = own() if own is not None else _arrays(buffer)
-    np.savez(path, allow_pickle=False, **arrays)
+    """Write the filled part of `buffer`."""
+    np.savez(path, allow_pickle=False, **_arrays(buffer))
 
 
 def read_replay(path: Path, buffer: ReplayBuffer) -> dict[str, np.ndarray]:
@@ -42,8 +40,6 @@ def read_replay(path: Path, buffer: ReplayBuffer) -> dict[str, np.ndarray]:
             or holds impossible values; with the array's name.
     """
     arrays = read_arrays(path)
-    if hasattr(buffer, "set_state"):
-        return arrays
     for name in ("rewards", "size", "pos", "full"):
         if name not in arrays:
             raise DriveRLError(f"{path}: {name}: is missing; {_FIX}")
@@ -62,16 +58,24 @@ def read_replay(path: Path, buffer: ReplayBuffer) -> dict[str, np.ndarray]:
     full, at = bool(arrays["full"]), int(arrays["pos"])
     if rows != (capacity if full else at):
         raise DriveRLError(f"{path}: {rows} rows with pos = {at} and full = {full}; {_FIX}")
+    if isinstance(buffer, FrameReplayBuffer):
+        added = int(arrays["added"])
+        if (at, full) != (added % capacity, added >= capacity):
+            raise DriveRLError(f"{path}: added = {added} with pos = {at} and full = {full}; {_FIX}")
+        check_frames(f"{path}: ages", buffer.frames, arrays, _FIX)
     return arrays
 
 
 def fill_replay(buffer: ReplayBuffer, arrays: dict[str, np.ndarray]) -> None:
-    """Fill `buffer` with what `read_replay` returned for it."""
-    own = getattr(buffer, "set_state", None)
-    if own is not None:
-        own(arrays)
+    """Fill `buffer` with what `read_replay` returned for it; the largest of those arrays may go into the buffer."""
+    rows = len(arrays["rewards"])
+    for name in _FLAT:
+        getattr(buffer, name)[:rows] = arrays[name]
+    if isinstance(buffer, FrameReplayBuffer):
+        fill_frames(buffer.frames, arrays)
     else:
-        _fill(buffer, arrays)
+        _fill_pairs(buffer, arrays, rows)
+    buffer.pos, buffer.full = int(arrays["pos"]), bool(arrays["full"])
 
 
 def _expected(buffer: ReplayBuffer, rows: int, arrays: dict[str, np.ndarray]) -> dict[str, Expected]:
@@ -88,6 +92,8 @@ def _expected(buffer: ReplayBuffer, rows: int, arrays: dict[str, np.ndarray]) ->
         if name == "actions":
             low, high = _action_range(buffer.action_space)
         expected[name] = Expected((rows, *own.shape[1:]), own.dtype.type, low, high)
+    if isinstance(buffer, FrameReplayBuffer):
+        return expected | expected_frames(buffer.frames, arrays)
     for key, own in _parts(buffer.observations).items():
         shape, dtype = own.shape[2:], own.dtype.type
         differs = arrays.get(f"next_differs/{key}")
@@ -113,6 +119,8 @@ def _arrays(buffer: ReplayBuffer) -> dict[str, np.ndarray]:
         "full": np.array(buffer.full),
         "size": np.array(buffer.buffer_size),
     }
+    if isinstance(buffer, FrameReplayBuffer):
+        return arrays | frame_arrays(buffer.frames)
     for key, observations in _parts(buffer.observations).items():
         following = _parts(buffer.next_observations)[key][:rows]
         differs = _differs(observations[:rows], following)
@@ -122,19 +130,15 @@ def _arrays(buffer: ReplayBuffer) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _fill(buffer: ReplayBuffer, arrays: dict[str, np.ndarray]) -> None:
-    rows = len(arrays["rewards"])
-    for name in _FLAT:
-        getattr(buffer, name)[:rows] = arrays[name]
+def _fill_pairs(buffer: ReplayBuffer, arrays: dict[str, np.ndarray], rows: int) -> None:
     for key, target in _parts(buffer.observations).items():
         observations = arrays[f"observations/{key}"]
-        target[: len(observations)] = observations
+        target[:rows] = observations
         if rows:
             following = _parts(buffer.next_observations)[key]
             following[: rows - 1] = observations[1:]
             following[rows - 1] = observations[0]
             following[:rows][arrays[f"next_differs/{key}"]] = arrays[f"next_observations/{key}"]
-    buffer.pos, buffer.full = int(arrays["pos"]), bool(arrays["full"])
 
 
 def _differs(observations: np.ndarray, following: np.ndarray) -> NDArray[np.bool_]:

@@ -8,7 +8,9 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 
+from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint.replay_state import fill_replay, read_replay, write_replay
+from drive_rl.learn.sb3.frame_replay import FrameReplayBuffer
 
 IMAGE = spaces.Box(0, 255, (2, 4, 6), np.uint8)
 MIXED = spaces.Dict({"camera": IMAGE, "state": spaces.Box(-1, 1, (3,), np.float32)})
@@ -76,3 +78,73 @@ def test_a_picture_is_written_once(mixed: bool, tmp_path: Path) -> None:
         buffer.add(observations[i], observations[i + 1], np.zeros(1), np.zeros(1), np.zeros(1), [{}])
     write_replay(tmp_path / "replay.npz", buffer)
     assert (tmp_path / "replay.npz").stat().st_size < 1.02 * pictures.nbytes
+
+
+def frames_after(steps: int) -> FrameReplayBuffer:
+    """Return a buffer of 10 rows of 2 environments, whose episodes last 2 to 5 steps; stacks are of 3 frames."""
+    buffer = FrameReplayBuffer(20, spaces.Box(0, 255, (3, 4, 6), np.uint8), spaces.Discrete(5), n_envs=2, frame_stack=3)
+    rng = np.random.default_rng(0)
+    continue_frames(buffer, rng.integers(0, 256, (2, 3, 4, 6), dtype=np.uint8), steps, rng)
+    return buffer
+
+
+def continue_frames(buffer: FrameReplayBuffer, last: np.ndarray, steps: int, rng: np.random.Generator) -> None:
+    for _ in range(steps):
+        following = np.concatenate([last[:, 1:], rng.integers(0, 256, (2, 1, 4, 6), dtype=np.uint8)], axis=1)
+        done = rng.random(2) < 0.3
+        buffer.add(last, following, rng.integers(5, size=2), rng.random(2), done, [{}, {}])
+        last = following.copy()
+        last[done] = rng.integers(0, 256, last[done].shape, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 7, 10, 12, 13, 14, 57])  # the ring of frames holds 13
+def test_frames_kept_once_come_back(steps: int, tmp_path: Path) -> None:
+    """What came back goes on like what was saved."""
+    buffer, copy, path = frames_after(steps), frames_after(3), tmp_path / "replay.npz"
+    write_replay(path, buffer)
+    fill_replay(copy, read_replay(path, copy))
+    assert copy.frames.frames.shape == buffer.frames.frames.shape
+    assert (copy.pos, copy.full) == (buffer.pos, buffer.full)
+    for more in (0, 4, 30):
+        for each in (buffer, copy):
+            last = np.random.default_rng(more).integers(0, 256, (2, 3, 4, 6), dtype=np.uint8)
+            continue_frames(each, last, more, np.random.default_rng(more))
+        rows, envs = (axis.ravel() for axis in np.indices((buffer.size(), 2)))
+        for name in ("observations", "next_observations", "actions", "rewards", "dones", "timeouts"):
+            expected, found = getattr(buffer, name)[rows, envs], getattr(copy, name)[rows, envs]
+            np.testing.assert_array_equal(found, expected, err_msg=name)
+    for each, name in ((buffer, "a.npz"), (copy, "b.npz")):
+        write_replay(tmp_path / name, each)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_frames_are_written_once(tmp_path: Path) -> None:
+    buffer = frames_after(100)
+    write_replay(tmp_path / "replay.npz", buffer)
+    with np.load(tmp_path / "replay.npz") as arrays:
+        assert arrays["frames"].shape == (13, 2, 1, 4, 6)
+        assert len(arrays["starts"]) == np.count_nonzero(arrays["ages"] == 0) < 26
+
+
+@pytest.mark.parametrize(("steps", "name", "change", "message"), [
+    (57, "added", lambda a: a + 1, r"added = 58 with pos = 7 and full = True"),
+    (57, "added", lambda a: a - 50, r"ages: \(13, 2\) uint8, but expected \(7, 2\)"),
+    (57, "added", lambda a: a.astype(np.float64) * np.nan, r"added: \(\) float64, but expected \(\) int64"),
+    (57, "ages", lambda a: np.maximum(a, 1), r"starts: \(\d+, 3, 4, 6\) uint8, but expected \(0, 3, 4, 6\)"),
+    (57, "ages", lambda a: np.where(a == 3, 2, a).astype(np.uint8), r"ages: do not count the steps since an episode"),
+    (57, "ages", lambda a: np.where(a == 3, 4, a).astype(np.uint8), r"ages: holds 4, but expected \[0, 3\]"),
+    (7, "ages", lambda a: np.where(np.arange(7)[:, None] < 1, 1, a).astype(np.uint8), r"starts: .*expected"),
+    (57, "frames", lambda a: a[:, :, :, :, :5], r"frames: \(13, 2, 1, 4, 5\) uint8, but expected \(13, 2, 1, 4, 6\)"),
+    (57, "starts", lambda a: a[:-1], r"starts: .*expected"),
+])  # fmt: skip
+def test_frames_that_do_not_fit_together_are_refused(
+    steps: int, name: str, change: Any, message: str, tmp_path: Path
+) -> None:
+    buffer, path = frames_after(steps), tmp_path / "replay.npz"
+    write_replay(path, buffer)
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files}
+    arrays[name] = change(arrays[name])
+    np.savez(path, allow_pickle=False, **arrays)
+    with pytest.raises(DriveRLError, match=rf"replay\.npz: {message}"):
+        read_replay(path, buffer)
