@@ -72,7 +72,8 @@ def _print(group: "SeedGroup", summary: "Summary") -> None:
     best = summary.best_success
     typer.echo(
         f"{len(summary.seeds)} seeds: best held-out success {best.value:.1%} (interquartile mean, 95 % interval"
-        f" {best.low:.1%} to {best.high:.1%}; {summary.roads} val roads), {summary.mean_train_s:.0f} s of training each"
+        f" {best.low:.1%} to {best.high:.1%}, on {summary.roads} val roads),"
+        f" {summary.mean_train_s:.0f} s of training each"
     )
     typer.echo(f"summary: {group.summary}\ncurves: {group.curves}")
     typer.echo(f"next: drive-rl compare {shlex.quote(str(group.path))} DRIVER --split test")

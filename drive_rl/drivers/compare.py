@@ -125,21 +125,19 @@ def _sentence(
     both: tuple[Driven, Driven], success: Estimate, verdict: Verdict, p: tuple[float, float], comparisons: int
 ) -> str:
     first, second = (_named(one) for one in both)
-    value, low, high = (100 * bound for bound in (success.value, success.low, success.high))
+    value, low, high = (round(100 * bound, 1) + 0.0 for bound in (success.value, success.low, success.high))
     if verdict == "no difference concluded":
-        why = "95 % interval"
-        after = ""
-        if p[0] <= ALPHA:
-            after = f", but p = {p[1]:.2g} after Holm's correction for {comparisons} comparisons"
+        corrected = (
+            f", but p = {p[1]:.2g} after Holm's correction for {comparisons} comparisons" if p[0] <= ALPHA else ""
+        )
         return (
             f"{first} and {second}: no difference can be concluded from {len(both[0].episodes[0])} roads (success"
-            f" {value:+.1f} points, {why} {low:+.1f} to {high:+.1f}{after})."
+            f" {value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}{corrected})."
         )
     less, more = sorted((abs(low), abs(high)))
-    word = "more" if value > 0 else "fewer"
     return (
-        f"{first} succeeds on {abs(value):.1f} points {word} roads than {second} (95 % interval {less:.1f} to"
-        f" {more:.1f}): {verdict}."
+        f"{first} succeeds on {abs(value):.1f} points {'more' if value > 0 else 'fewer'} roads than {second} (95 %"
+        f" interval {less:.1f} to {more:.1f}): {verdict}."
     )
 
 

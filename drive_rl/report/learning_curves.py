@@ -21,7 +21,8 @@ _GRID: Colour = (226, 229, 234)
 _BAND: Colour = (201, 221, 250)
 _LINE: Colour = (31, 99, 214)
 _SEED: Colour = (150, 160, 176)
-_MOST_TICKS = 6
+_MOST_TICKS = 8
+_HALF = np.array([6.0, 0.0])  # [px]
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,22 @@ class Curves:
 def draw(curves: Curves) -> Picture:
     """Return the picture, (HEIGHT, WIDTH, 3) RGB uint8."""
     picture = blank(WIDTH, HEIGHT, _PAPER)
-    steps = [step for step, _ in curves.band]
+    steps, values = [step for step, _ in curves.band], [value for _, value in curves.band]
     most = max(steps + [step for points in curves.each for step, _ in points])
+    low, mean, high = (
+        _points(steps, shares, most)
+        for shares in zip(*((value.low, value.value, value.high) for value in values), strict=True)
+    )
     write(picture, curves.title, _PLOT.x, 50, 26, _INK, 600)
-    if len(steps) > 1:
-        low, high = ([getattr(value, name) for _, value in curves.band] for name in ("low", "high"))
-        outline = np.concatenate([_points(steps, high, most), _points(steps, low, most)[::-1]])
-        draw_shape(picture, outline, _BAND)
+    if len(steps) == 1:  # a band of one evaluation would have no width
+        low, high = (np.concatenate([ends - _HALF, ends + _HALF]) for ends in (low, high))
+    draw_shape(picture, np.concatenate([high, low[::-1]]), _BAND)
     _axes(picture, most)
-    draw_lines(picture, [_points(*zip(*points, strict=True), most) for points in curves.each], _SEED, 1)
-    values = [value.value for _, value in curves.band]
-    draw_lines(picture, [_points(steps, values, most)], _LINE, 4)
-    for step, value in curves.band:
-        at = _points([step, step], [value.low, value.high], most)
-        draw_lines(picture, [at], _LINE, 2 if len(steps) == 1 else 1)
-        _dot(picture, _points([step], [value.value], most)[0])
+    for points in curves.each:
+        draw_lines(picture, [_points([step for step, _ in points], [share for _, share in points], most)], _SEED, 1)
+    draw_lines(picture, [mean], _LINE, 4)
+    for at in mean:
+        _dot(picture, at)
     _legend(picture, curves.label)
     return picture
 
@@ -62,12 +64,16 @@ def _axes(picture: Picture, most: int) -> None:
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         ends = _points([0, most], [share, share], most)
         draw_lines(picture, [ends], _GRID)
-        write(picture, f"{share:.0%}", _PLOT.x - 14, round(ends[0, 1]) + 6, 18, _DIM, align="right")
+        write(picture, f"{share:.0%}".replace("%", " %"), _PLOT.x - 14, round(ends[0, 1]) + 6, 18, _DIM, align="right")
     for step in _ticks(most):
         x = _points([step], [0], most)[0, 0]
         draw_lines(picture, [np.array([(x, _PLOT.y), (x, _PLOT.bottom)])], _GRID)
-        write(picture, f"{step:,}", round(x), _PLOT.bottom + 30, 18, _DIM, align="centre")
-    write(picture, "environment steps", _PLOT.x + _PLOT.width // 2, _PLOT.bottom + 64, 20, _INK, align="centre")
+        _centred(picture, f"{step:,}", round(x), _PLOT.bottom + 30, 18, _DIM)
+    _centred(picture, "environment steps", _PLOT.x + _PLOT.width // 2, _PLOT.bottom + 64, 20, _INK)
+
+
+def _centred(picture: Picture, text: str, x: int, baseline: int, size: int, colour: Colour) -> None:
+    write(picture, text, x - text_width(text, size) // 2, baseline, size, colour)
 
 
 def _legend(picture: Picture, label: str) -> None:
@@ -95,5 +101,5 @@ def _points(steps: Sequence[float], shares: Sequence[float], most: int) -> NDArr
 def _ticks(most: int) -> list[int]:
     """Return round steps from 0 up to `most`."""
     power = 10 ** max(len(str(most)) - 2, 0)
-    step = next(m * power for m in (1, 2, 5, 10, 20, 50, 100) if most / (m * power) <= _MOST_TICKS)
+    step = next(m * power for m in (1, 2, 5, 10, 20) if most / (m * power) <= _MOST_TICKS)
     return list(range(0, most + 1, step))

@@ -17,7 +17,7 @@ from drive_rl.run.folder import RunFolder
 from drive_rl.run.storage.atomic import write_bytes, write_json
 from drive_rl.run.storage.json_values import plain
 from drive_rl.run.tracking.tracker import record_all
-from drive_rl.run_stats import iqm_of_rates
+from drive_rl.run_stats import bootstrap_iqm, iqm_of_rates
 from drive_rl.scale.seed_group import SeedGroup, is_finished
 from drive_rl.stats import Estimate
 
@@ -62,7 +62,9 @@ class Summary:
     missing: list[int]
     """Seeds without a held-out evaluation."""
     best_success: Estimate
-    """The interquartile mean over seeds of the best held-out success."""
+    """The interquartile mean over seeds of the best held-out success; its interval is of other seeds and roads."""
+    best_success_on_these_roads: Estimate
+    """The same with the interval of other seeds alone, the stratified bootstrap of Agarwal et al. 2021."""
     mean_train_s: float
     curve: list[CurvePoint]
 
@@ -79,12 +81,14 @@ def summarise(group: SeedGroup, echo: Callable[[str], None]) -> Summary | None:
     spec = read_run(next(iter(found.values()))[0].spec)
     roads = spec.evaluation.episodes
     scores = [_score(seed, run, history) for seed, (run, history) in found.items()]
+    best = [score.success for score in scores]
     summary = Summary(
         experiment=spec.name,
         roads=roads,
         seeds=scores,
         missing=[seed for seed in group.names if seed not in found],
-        best_success=iqm_of_rates([score.success for score in scores], roads),
+        best_success=iqm_of_rates(best, roads),
+        best_success_on_these_roads=bootstrap_iqm([[rate] for rate in best]),
         mean_train_s=fmean(score.train_s for score in scores),
         curve=_curve(found, roads),
     )
