@@ -85,10 +85,11 @@ def train(
     filming = [] if film is None else [f"film={str(film).lower()}"]
     if seeds is not None or (resume is not None and is_group(resume)):
         plugins = [word for file in plugin or [] for word in ("--plugin", str(file))]
-        shared = ["--device", device, *plugins, *(["--trust"] if trust else [])]
+        shared = [*plugins, *(["--trust"] if trust else [])]
         if resume is not None and film is not None:
             shared.append("--film" if film else "--no-film")
-        train_seeds(str(experiment), changes if resume is not None else changes + filming, seeds, resume, runs, shared)
+        words = changes if resume is not None else changes + filming
+        train_seeds(str(experiment), words, seeds, resume, runs, device, shared)
         return
     from drive_rl.config.reader import load_run
 

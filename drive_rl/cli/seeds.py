@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 
 def train_seeds(
-    experiment: str, changes: list[str], seeds: int | None, resume: Path | None, runs: Path, shared: Sequence[str]
+    experiment: str,
+    changes: list[str],
+    seeds: int | None,
+    resume: Path | None,
+    runs: Path,
+    device: str,
+    shared: Sequence[str],
 ) -> None:
     """Train a new group of seeds, or resume one, and print what they say together.
 
@@ -26,7 +32,8 @@ def train_seeds(
         seeds: How many.
         resume: The folder of seeds to resume.
         runs: Where run folders are made.
-        shared: Options that every seed's command gets.
+        device: Where every seed's network runs.
+        shared: Other options that every seed's command gets, and one that resumes them again.
     """
     again = "".join(f" {shlex.quote(word)}" for word in shared)
     if resume is not None and seeds is not None:
@@ -37,7 +44,7 @@ def train_seeds(
     from drive_rl.scale.train_seeds import Shared, train_seeds
 
     budget = longer("train", "budget_steps", changes) if resume is not None else None
-    options = Shared(shared, [f"budget_steps={budget}"] if budget is not None else [])
+    options = Shared(["--device", device, *shared], [f"budget_steps={budget}"] if budget is not None else [])
     group = SeedGroup.open(resume) if resume is not None else _new(experiment, changes, seeds or 0, runs)
     try:
         with seed_lines(sorted(group.names)) as report:

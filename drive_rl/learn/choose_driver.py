@@ -12,7 +12,9 @@ from drive_rl.run.folder import RunFolder
 from drive_rl.run.process.device import choose_device, describe_device
 from drive_rl.run.resolve import TrainedFolder, resolve
 
-_OF_THE_DRIVER = (".name", ".description", ".camera")
+_OF_THE_DRIVER = (".name", ".description", ".camera", ".observation", ".reward", ".reward_threshold", ".plugins")
+"""Keys of a world that change neither its roads nor what counts as success."""
+
 _MOST_KEYS = 4
 
 
@@ -40,8 +42,8 @@ def choose_all(
 ) -> list[tuple[Driver, WorldSpec]]:
     """Return drivers that are to be compared, and the world that each drives in; arguments as `choose`.
 
-    All drive in the same world, where only the camera may be the driver's own. One that was trained in none drives in
-    the others'.
+    All drive the same roads, for the same score; camera and reward may be the driver's own. One that was trained in no
+    world drives in the others'.
 
     Raises:
         DriveRLError: as `choose`; or their worlds differ, and `changes` name none.
@@ -80,7 +82,7 @@ def _renamed(world: WorldSpec) -> WorldSpec:
 
 
 def _check_same(worlds: Mapping[str, WorldSpec]) -> None:
-    """Refuse worlds that differ in more than name and camera: their roads, or what counts as success, would differ."""
+    """Refuse worlds that differ in more than camera and reward: in their roads, or in what counts as success."""
     rest = iter(worlds.items())
     first, world = next(rest, ("", None))
     for name, other in rest:
@@ -94,7 +96,7 @@ def _check_same(worlds: Mapping[str, WorldSpec]) -> None:
 
 
 def _differences(one: object, other: object, key: str = "") -> list[str]:
-    """Return the keys at which two specs as plain values differ, without names and cameras."""
+    """Return the keys at which two specs as plain values differ, without those of the driver."""
     if not isinstance(one, dict) or not isinstance(other, dict):
         return [] if one == other else [key.removeprefix(".")]
     keys = [part for part in {**one, **other} if f"{key}.{part}" not in _OF_THE_DRIVER]

@@ -48,12 +48,12 @@ def print_comparison(found: Comparison, where: str, console: Console | None = No
     letters = {one.name: chr(ord("A") + i) if i < 26 else str(i + 1) for i, one in enumerate(found.drivers)}
     for one in found.drivers:
         print_line(f"{letters[one.name]}: {one.name}" + (f" ({len(one.seeds)} seeds)" if len(one.seeds) > 1 else ""))
-    table = _table("", "success %", "IQM of seeds %", "driving score %")
+    table = _table("", "success %", "driving score %", "IQM of seeds %")
     for one in found.drivers:
         iqm = f"{100 * one.success_iqm:.1f}" if len(one.seeds) > 1 else ""
-        table.add_row(letters[one.name], _points(one.success), iqm, _points(one.driving_score))
+        table.add_row(letters[one.name], _points(one.success), _points(one.driving_score), iqm)
     console.print(table)
-    table = _table("", "success, points", "driving score, points", "P(improvement) %", "p")
+    table = _table("", "success: points", "score: points", "P(improvement) %", "p")
     for pair in found.pairs:
         differences = (_points(value) for value in (pair.success, pair.driving_score, pair.probability_of_improvement))
         table.add_row(f"{letters[pair.first]} - {letters[pair.second]}", *differences, f"{pair.p_holm:.2g}")

@@ -51,7 +51,7 @@ def test_impossible_changes_are_refused(changes: list[str], message: str) -> Non
 
 
 def test_drivers_to_compare_share_a_world_and_keep_their_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = load_world("lane_follow", ["camera.width_px=84"])
+    own = load_world("lane_follow", ["camera.width_px=84", "reward_threshold=1"])
     wide = load_driver.LoadedDriver(own, lambda world: load_driver.load_driver("reference", world)[0])
     opened = load_driver.open_driver
     monkeypatch.setattr(

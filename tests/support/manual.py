@@ -130,7 +130,7 @@ def small(words: list[str]) -> list[str]:
             road = [] if rest[0].startswith("runs/") else [_SHORT_ROAD[0]]
             return [*words, *road, "--episodes", "2"]
         case "compare":
-            return [*words, *_SHORT_ROAD, *([] if "--episodes" in rest else ["--episodes", "2"])]
+            return [*words, *_SHORT_ROAD, "--episodes", "2"]
         case "render":
             return [
                 *words,
