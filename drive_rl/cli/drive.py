@@ -30,7 +30,9 @@ from drive_rl.cli.options import (
     path_of,
     resume_option,
 )
+from drive_rl.cli.seeds import train_seeds
 from drive_rl.errors import DriveRLError
+from drive_rl.scale.seed_group import is_group
 
 _RUN_OR_DRIVER = "A run folder, a folder of runs (its newest), a checkpoint in a run, or a driver on the shelf."
 
@@ -57,10 +59,14 @@ def train(
         ),
     ] = None,
     seed: SeedOption = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Train so many seeds, from the seed on, as many at once as cores allow.", show_default=False),
+    ] = None,
     device: Device = "auto",
     track: TrackOption = None,
     runs: Runs = Path("runs"),
-    resume: Annotated[Path | None, resume_option("budget_steps=... and --film may change")] = None,
+    resume: Annotated[Path | None, resume_option("budget_steps=... and --film may change", "RUN|SEEDS")] = None,
     film: Annotated[
         bool | None,
         typer.Option("--film/--no-film", help="Film one held-out road at the end, or not.", show_default=False),
@@ -72,13 +78,22 @@ def train(
 ) -> None:
     """Train a driver, or resume a stopped run.
 
-    Ctrl-C saves everything and prints the command that resumes the run.
+    Ctrl-C saves everything and prints the command that resumes the run. With --seeds, each seed is a run of its own,
+    and a folder beside them holds their interquartile mean, its interval and the learning curves.
     """
     changes = changes_of("train", experiment, "quickstart", overrides, resume, seed, track)
+    filming = [] if film is None else [f"film={str(film).lower()}"]
+    if seeds is not None or (resume is not None and is_group(resume)):
+        plugins = [word for file in plugin or [] for word in ("--plugin", str(file))]
+        shared = [*plugins, *(["--trust"] if trust else [])]
+        if resume is not None and film is not None:
+            shared.append("--film" if film else "--no-film")
+        words = changes if resume is not None else changes + filming
+        train_seeds(str(experiment), words, seeds, resume, runs, device, shared)
+        return
     from drive_rl.config.reader import load_run
 
     budget = longer("train", "budget_steps", changes) if resume is not None else None
-    filming = [] if film is None else [f"film={str(film).lower()}"]
     spec = load_run(str(experiment), changes + filming) if resume is None else None
     longer_run = filming + ([] if budget is None else [f"budget_steps={budget}"])
     from drive_rl.learn.train import train as learn

@@ -16,6 +16,7 @@ import drive_rl
 from drive_rl import environment
 from drive_rl.cli import drive, shelves
 from drive_rl.cli.benchmark import bench
+from drive_rl.cli.compare import compare
 from drive_rl.cli.perception import data, perception
 from drive_rl.errors import DriveRLError
 from drive_rl.memory import is_out_of_memory
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(drive.train)
 app.command("eval")(drive.evaluate)
+app.command()(compare)
 app.command()(drive.render)
 app.command("list")(shelves.list_all)
 app.command()(shelves.show)

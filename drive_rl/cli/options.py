@@ -116,10 +116,10 @@ WorldChanges = Annotated[
 ]
 
 
-def resume_option(changes: str) -> OptionInfo:
+def resume_option(changes: str, what: str = "RUN") -> OptionInfo:
     """Return the option that resumes a stopped run; `changes` says what may change meanwhile."""
     return typer.Option(
-        parser=path_of, metavar="RUN", help=f"Resume a stopped run; only {changes}.", autocompletion=runs_here
+        parser=path_of, metavar=what, help=f"Resume a stopped run; only {changes}.", autocompletion=runs_here
     )
 
 

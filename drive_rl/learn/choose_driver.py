@@ -1,15 +1,21 @@
 """The driver and the world that the command line asks for. It does not know what is done with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from drive_rl.config.overrides import swapped
 from drive_rl.config.reader import change_world, load_part
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver
+from drive_rl.errors import DriveRLError
 from drive_rl.learn.load_driver import open_driver
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.process.device import choose_device, describe_device
 from drive_rl.run.resolve import TrainedFolder, resolve
+
+_OF_THE_DRIVER = (".name", ".description", ".camera", ".observation", ".reward", ".reward_threshold", ".plugins")
+"""Keys of a world that change neither its roads nor what counts as success."""
+
+_MOST_KEYS = 4
 
 
 def choose(
@@ -28,17 +34,35 @@ def choose(
     Raises:
         DriveRLError: one of them is unknown, damaged, impossible, or does not fit another.
     """
+    return choose_all([name], changes, device, trust, echo)[0]
+
+
+def choose_all(
+    names: Sequence[str], changes: list[str], device: str, trust: bool, echo: Callable[[str], object]
+) -> list[tuple[Driver, WorldSpec]]:
+    """Return drivers that are to be compared, and the world that each drives in; arguments as `choose`.
+
+    All drive the same roads, for the same score; camera and reward may be the driver's own. One that was trained in no
+    world drives in the others'.
+
+    Raises:
+        DriveRLError: as `choose`; or their worlds differ, and `changes` name none.
+    """
     world, finer = swapped("world", changes)
     place = load_part("world", world, finer) if world is not None else None
     chosen = choose_device(device)
-    loaded = open_driver(name, chosen, trust)
+    loaded = [open_driver(name, chosen, trust) for name in names]
+    known = {name: own for name, one in zip(names, loaded, strict=True) if (own := one.own_world) is not None}
     if place is None:
-        place = change_world(loaded.world, finer)
-    if finer:
-        place = _renamed(place)
-    driver = loaded.in_world(place)
+        _check_same(known)
+    common = next(iter(known.values()), loaded[0].world)
+    found = []
+    for one in loaded:
+        own = place if place is not None else change_world(one.own_world or common, finer)
+        own = _renamed(own) if finer else own
+        found.append((one.in_world(own), own))
     echo(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
-    return driver, place
+    return found
 
 
 def newest(name: str) -> tuple[str, RunFolder | None]:
@@ -55,3 +79,25 @@ def newest(name: str) -> tuple[str, RunFolder | None]:
 def _renamed(world: WorldSpec) -> WorldSpec:
     """Return a changed world under a name that shows it: its scores, tables and films are of no other world."""
     return world.model_copy(update={"name": f"{world.name} (changed)"})
+
+
+def _check_same(worlds: Mapping[str, WorldSpec]) -> None:
+    """Refuse worlds that differ in more than camera and reward: in their roads, or in what counts as success."""
+    rest = iter(worlds.items())
+    first, world = next(rest, ("", None))
+    for name, other in rest:
+        assert world is not None
+        if keys := _differences(world.model_dump(), other.model_dump()):
+            shown = ", ".join(keys[:_MOST_KEYS]) + (", ..." if len(keys) > _MOST_KEYS else "")
+            raise DriveRLError(
+                f"{first} was trained in {world.name}, but {name} in {other.name}, which differs in {shown}; fix: name"
+                f" the world in which to compare them, such as world={world.name}"
+            )
+
+
+def _differences(one: object, other: object, key: str = "") -> list[str]:
+    """Return the keys at which two specs as plain values differ, without those of the driver."""
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return [] if one == other else [key.removeprefix(".")]
+    keys = [part for part in {**one, **other} if f"{key}.{part}" not in _OF_THE_DRIVER]
+    return [found for part in keys for found in _differences(one.get(part), other.get(part), f"{key}.{part}")]

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -71,6 +71,17 @@ def counted(label: str, total: int) -> Iterator[Callable[[int], None]]:
             show(done / total, f"{done:,} of {total:,}")
 
         yield advance
+
+
+@contextmanager
+def seed_lines(seeds: Iterable[int]) -> Iterator[Callable[[int, str], None]]:
+    """Show the newest line of each seed that trains, on stdout: one a seed on a terminal, else all as they come."""
+    if not can_redraw(sys.stdout):
+        yield lambda seed, words: print(f"seed {seed}: {words}", flush=True)
+        return
+    with Progress(TextColumn("{task.description}", markup=False), console=Console()) as progress:
+        tasks = {seed: progress.add_task(f"seed {seed}: waiting") for seed in seeds}
+        yield lambda seed, words: progress.update(tasks[seed], description=f"seed {seed}: {words}")
 
 
 def _lines(label: str, every_s: float) -> Show:

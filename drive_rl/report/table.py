@@ -1,11 +1,15 @@
 """Scores as tables on a terminal. It knows the contents of `eval.json`; it does not know who drove."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+
+from drive_rl.drivers.compare import Comparison
+from drive_rl.stats import Estimate
 
 _UNITS = {"survival_s": ("survival (median)", "s"), "lateral_deviation_m": ("lateral deviation (median)", "m")}
 _UNITS |= {"mean_speed_mps": ("mean speed", "m/s")}
@@ -34,6 +38,32 @@ def print_results(results: Mapping[str, Any], console: Console | None = None) ->
     for tier, values in results["tiers"].items():
         by_tier.add_row(tier, str(values["episodes"]), *(_percent(values[key]) for key in _BY_TIER))
     console.print(by_tier)
+
+
+def print_comparison(found: Comparison, where: str, console: Console | None = None) -> None:
+    """Print each driver's scores, each pair's differences, and a sentence for each pair."""
+    console = console or Console()
+    print_line = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    print_line(where)
+    letters = {one.name: chr(ord("A") + i) if i < 26 else str(i + 1) for i, one in enumerate(found.drivers)}
+    for one in found.drivers:
+        print_line(f"{letters[one.name]}: {one.name}" + (f" ({len(one.seeds)} seeds)" if len(one.seeds) > 1 else ""))
+    table = _table("", "success %", "driving score %", "IQM of seeds %")
+    for one in found.drivers:
+        iqm = f"{100 * one.success_iqm:.1f}" if len(one.seeds) > 1 else ""
+        table.add_row(letters[one.name], _points(one.success), _points(one.driving_score), iqm)
+    console.print(table)
+    table = _table("", "success: points", "score: points", "P(improvement) %", "p")
+    for pair in found.pairs:
+        differences = (_points(value) for value in (pair.success, pair.driving_score, pair.probability_of_improvement))
+        table.add_row(f"{letters[pair.first]} - {letters[pair.second]}", *differences, f"{pair.p_holm:.2g}")
+    console.print(table)
+    for pair in found.pairs:
+        print_line(pair.sentence)
+
+
+def _points(value: Estimate) -> str:
+    return "{:.1f} ({:.1f} to {:.1f})".format(*(round(100 * v, 1) + 0.0 for v in (value.value, value.low, value.high)))
 
 
 def _table(first: str, *others: str) -> Table:

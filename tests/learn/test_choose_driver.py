@@ -8,7 +8,7 @@ from drive_rl.cli.names import choose_engine
 from drive_rl.config.reader import load_world
 from drive_rl.errors import DriveRLError
 from drive_rl.learn import load_driver, own_drivers
-from drive_rl.learn.choose_driver import choose, newest
+from drive_rl.learn.choose_driver import choose, choose_all, newest
 
 
 def test_changes_apply_to_the_drivers_own_world_and_rename_it() -> None:
@@ -48,6 +48,26 @@ def test_a_driver_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_impossible_changes_are_refused(changes: list[str], message: str) -> None:
     with pytest.raises(DriveRLError, match=message):
         choose("dqn-lane-follow", changes, "cpu", False, str)
+
+
+def test_drivers_to_compare_share_a_world_and_keep_their_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = load_world("lane_follow", ["camera.width_px=84", "reward_threshold=1"])
+    wide = load_driver.LoadedDriver(own, lambda world: load_driver.load_driver("reference", world)[0])
+    opened = load_driver.open_driver
+    monkeypatch.setattr(
+        "drive_rl.learn.choose_driver.open_driver",
+        lambda name, device, trust: wide if name == "wide" else opened(name, device, trust),
+    )
+    found = choose_all(["reference", "wide", "dqn-lane-follow"], [], "cpu", False, str)
+    assert [world.camera.width_px for _, world in found] == [84, 84, 64]
+    hard = load_driver.LoadedDriver(load_world("lane_follow_hard"), wide.in_world)
+    monkeypatch.setattr("drive_rl.learn.choose_driver.open_driver", lambda name, *_: hard if name == "hard" else wide)
+    with pytest.raises(
+        DriveRLError, match=r"wide was trained in lane_follow, but hard in lane_follow_hard, which .*road"
+    ):
+        choose_all(["wide", "hard"], [], "cpu", False, str)
+    both = choose_all(["wide", "hard"], ["world=lane_follow"], "cpu", False, str)
+    assert both[0][1] == both[1][1] == load_world("lane_follow")
 
 
 def test_the_engine() -> None:

@@ -129,6 +129,8 @@ def small(words: list[str]) -> list[str]:
         case "eval":
             road = [] if rest[0].startswith("runs/") else [_SHORT_ROAD[0]]
             return [*words, *road, "--episodes", "2"]
+        case "compare":
+            return [*words, *_SHORT_ROAD, "--episodes", "2"]
         case "render":
             return [
                 *words,
