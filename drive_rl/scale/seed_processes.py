@@ -96,12 +96,12 @@ def _running() -> Iterator[dict[int, _Process]]:
 def _start(job: Job) -> _Process:
     own = Path(sys.argv[0])
     program = [str(own)] if own.name == "drive-rl" and own.is_file() else ["-m", "drive_rl"]
-    with job.log.open("ab") as log:
-        begin = log.tell()
+    with job.log.open("ab") as file:
+        begin = file.tell()
         process = subprocess.Popen(
             [sys.executable, *program, *job.words],
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
