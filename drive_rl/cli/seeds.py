@@ -76,10 +76,10 @@ def _print(group: "SeedGroup", summary: "Summary") -> None:
             f"seed {row.seed}: best held-out success {row.success:.0%} at step {row.best_step:,}, {row.train_s:.0f} s"
             f" of training: {group.path.parent / row.run}"
         )
-    best = summary.best_success
+    best, count = summary.best_success, len(summary.seeds)
     typer.echo(
-        f"{len(summary.seeds)} seeds: best held-out success {best.value:.1%} (interquartile mean, 95 % interval"
-        f" {best.low:.1%} to {best.high:.1%}, on {summary.roads} val roads),"
+        f"{count} seed{'s' if count > 1 else ''}: best held-out success {best.value:.1%} (interquartile mean, 95 %"
+        f" interval {best.low:.1%} to {best.high:.1%}, on {summary.roads} val roads),"
         f" {summary.mean_train_s:.0f} s of training each"
     )
     typer.echo(f"summary: {group.summary}\ncurves: {group.curves}")
