@@ -1,4 +1,7 @@
-"""The stacks of a replay buffer that keeps each frame once, as arrays of its npz file. It does not know the file."""
+"""The stacks of a replay buffer that keeps each frame once, as arrays of its npz file. It does not know the file.
+
+The frames are in pieces, each freed once it is back in the ring: there are never two rings in memory.
+"""
 
 from typing import Any
 
@@ -11,34 +14,39 @@ from drive_rl.sim.state import Expected
 
 Arrays = dict[str, NDArray[Any]]
 
+_PIECE_BYTES = 2**26
+
 
 def frame_arrays(stacks: StackedFrames) -> Arrays:
-    """Return the filled part of the ring (views), the number of transitions added, and a copy of the stacks kept whole.
+    """Return the filled part of the ring, the number of transitions added, and the stacks kept whole.
 
-    Those are in the order of their rows and environments, where `ages` is 0.
+    Those are copies, in the order of their rows and environments, where `ages` is 0; the rest are views.
     """
     filled = min(stacks.added, stacks.ring)
     kept = [stacks.starts[row, env] for row, env in _starts(stacks.ages[:filled])]
     return {
         "added": np.array(stacks.added),
-        "frames": stacks.frames[:filled],
         "ages": stacks.ages[:filled],
         "starts": np.array(kept, np.uint8).reshape(len(kept), *stacks.shape),
+        **{name: stacks.frames[rows] for name, rows in _pieces(stacks, filled).items()},
     }
 
 
 def expected_frames(stacks: StackedFrames, arrays: Arrays) -> dict[str, Expected]:
     """Return what each of `frame_arrays` must be, for such stacks."""
     added, ages = arrays.get("added"), arrays.get("ages")
-    filled = None
+    filled = 0
     if added is not None and added.shape == () and added.dtype == np.int64:
         filled = min(int(added), stacks.ring)
     starts = None if ages is None else int(np.count_nonzero(ages == 0))
     return {
         "added": Expected((), np.int64, 0, 2**62),
-        "frames": Expected((filled, *stacks.frames.shape[1:]), np.uint8),
         "ages": Expected((filled, stacks.envs), np.uint8, 0, stacks.stack),
         "starts": Expected((starts, *stacks.shape), np.uint8),
+        **{
+            name: Expected((rows.stop - rows.start, *stacks.frames.shape[1:]), np.uint8)
+            for name, rows in _pieces(stacks, filled).items()
+        },
     }
 
 
@@ -58,14 +66,19 @@ def check_frames(name: str, stacks: StackedFrames, arrays: Arrays, fix: str) -> 
 
 
 def fill_frames(stacks: StackedFrames, arrays: Arrays) -> None:
-    """Fill stacks with what was checked. The file's frames become the ring: there are never two of that size."""
+    """Fill stacks with what was checked; the frames are taken out of `arrays`."""
     filled = len(arrays["ages"])
-    frames: NDArray[np.uint8] = np.require(arrays.pop("frames"), np.uint8, ("C", "O"))
-    frames.resize(stacks.frames.shape, refcheck=False)
-    stacks.frames, stacks.added = frames, int(arrays["added"])
-    stacks.ages[:filled] = arrays["ages"]
+    stacks.added, stacks.ages[:filled] = int(arrays["added"]), arrays["ages"]
     places = _starts(stacks.ages[:filled])
-    stacks.starts = {at: start.copy() for at, start in zip(places, arrays["starts"], strict=True)}
+    stacks.starts = {at: start.copy() for at, start in zip(places, arrays.pop("starts"), strict=True)}
+    for name, rows in _pieces(stacks, filled).items():
+        stacks.frames[rows] = arrays.pop(name)
+
+
+def _pieces(stacks: StackedFrames, filled: int) -> dict[str, slice]:
+    """Return the rows of each piece of the filled ring, by its name in the file."""
+    step = max(1, _PIECE_BYTES // stacks.frames[0].nbytes)
+    return {f"frames/{first}": slice(first, min(first + step, filled)) for first in range(0, filled, step)}
 
 
 def _starts(ages: NDArray[np.uint8]) -> list[tuple[int, int]]:

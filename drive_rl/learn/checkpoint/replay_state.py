@@ -67,7 +67,7 @@ def read_replay(path: Path, buffer: ReplayBuffer) -> dict[str, np.ndarray]:
 
 
 def fill_replay(buffer: ReplayBuffer, arrays: dict[str, np.ndarray]) -> None:
-    """Fill `buffer` with what `read_replay` returned for it; the largest of those arrays may go into the buffer."""
+    """Fill `buffer` with what `read_replay` returned for it; large arrays are taken out of `arrays` and freed."""
     rows = len(arrays["rewards"])
     for name in _FLAT:
         getattr(buffer, name)[:rows] = arrays[name]
