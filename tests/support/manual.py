@@ -32,9 +32,20 @@ _FENCE = re.compile(
 )
 _HOWS = ("", "skip", "resolve", "as written", "output")
 _SHORT_ROAD = ("world.road.length_m=60", "world.task.time_limit_s=4")
-_LEARNER = ("agent.num_envs=2", "agent.guidance.pictures=100", "agent.guidance.batch_size=16")
-_PPO = ("agent.steps_per_update=32", "agent.batch_size=32", "agent.epochs=1")
-_DQN = ("agent.learning_starts=32", "agent.batch_size=8", "agent.buffer_size=400", "agent.target_update_every=64")
+_GUIDANCE = ("agent.num_envs=2", "agent.guidance.pictures=100", "agent.guidance.batch_size=16")
+_IMITATION = ("agent.num_envs=2", "agent.samples=100", "agent.batch_size=16")
+_LEARNER = {
+    "ppo": (*_GUIDANCE, "agent.steps_per_update=32", "agent.batch_size=32", "agent.epochs=1"),
+    "dqn": (
+        *_GUIDANCE,
+        "agent.learning_starts=32",
+        "agent.batch_size=8",
+        "agent.buffer_size=400",
+        "agent.target_update_every=64",
+    ),
+    "dagger": _IMITATION,
+    "bc": _IMITATION,
+}
 _RUN = ("budget_steps=256", "evaluation.every_steps=128", "evaluation.episodes=2", "checkpoint_every=128")
 _FIT = (
     "world.camera.width_px=64",
@@ -122,7 +133,7 @@ def small(words: list[str]) -> list[str]:
     match verb:
         case "train":
             algorithm = load_run(rest[0], [part for part in rest[1:] if "=" in part and part[0] != "-"]).agent.algorithm
-            budget = [*_SHORT_ROAD, *_LEARNER, *(_PPO if algorithm == "ppo" else _DQN), *_RUN]
+            budget = [*_SHORT_ROAD, *_LEARNER[algorithm], *_RUN]
             return [*words, *budget, *tracker, "--no-film"]
         case "perception fit":
             return [*words, *_FIT, *tracker]
