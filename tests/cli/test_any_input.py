@@ -114,14 +114,14 @@ def test_any_world_that_is_accepted_can_be_driven(changes: list[str]) -> None:
         assert env.observation_space.contains(observation)
         for _ in range(2):
             _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-            assert 0 <= reward <= 1
+            assert -10 <= reward <= 11
             if terminated or truncated:
                 break
         batch = BatchVectorEnv(world, 2)
         batch.reset(seed=0)
         for _ in range(2):
             rewards = batch.step(batch.action_space.sample())[1]
-            assert ((rewards >= 0) & (rewards <= 1)).all()
+            assert ((rewards >= -10) & (rewards <= 11)).all()
         batch.close()
     finally:
         env.close()

@@ -16,6 +16,7 @@ from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.envs.vector_env import BatchVectorEnv
+from drive_rl.sim.sensors.motion import show_motion
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -72,12 +73,24 @@ def test_cars_drive_and_see_as_on_the_cpu(make: Make, name: str, changes: list[s
         for car in ended.tolist():
             found, expected = ours.last_info(car), theirs.last_info(car)
             assert found.keys() == expected.keys()
-            assert list(found.values()) == pytest.approx(list(expected.values()))
+            for key, value in expected.items():
+                np.testing.assert_allclose(found[key], value, rtol=1e-6, atol=1e-9, err_msg=key)
         again = [next(seeds) for _ in ended]
         episodes += len(again)
         for batch in (ours, theirs):
             batch.begin(ended, again)
     assert episodes >= 4
+
+
+@on_device
+def test_motion_is_shown_as_on_the_cpu(make: Make) -> None:
+    batch = make(tiny("lane_follow"), 2, "motion")
+    batch.begin([0, 1], [1, 2])
+    batch.step(np.ones((2, 2)))
+    shown, frames = batch.observe().cpu().numpy(), batch.frames.cpu().numpy()
+    expected = np.empty_like(shown)
+    show_motion(frames, expected)
+    np.testing.assert_array_equal(shown, expected)
 
 
 @on_device

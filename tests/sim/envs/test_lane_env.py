@@ -335,7 +335,7 @@ def test_gymnasium_makes_vectors_of_it(mode: Any) -> None:
         "drive_rl/LaneFollow-v1", num_envs=2, vectorization_mode=mode, vector_kwargs=vector_kwargs
     )
     seen, _ = envs.reset(seed=4)
-    alone = [LaneEnv(load_world("lane_follow")) for _ in range(2)]
+    alone = [LaneEnv(load_world("lane_follow"), "motion") for _ in range(2)]
     for index, env in enumerate(alone):
         expected, _ = env.reset(seed=4 + index)
         assert np.array_equal(seen[index], expected)

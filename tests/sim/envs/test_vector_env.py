@@ -98,7 +98,7 @@ def test_roads_can_be_named() -> None:
 
 
 def test_borrowed_observations_stay_until_the_step_after_the_next() -> None:
-    env = make(copy=False)
+    env = make(copy=False, observation="camera")
     action = np.tile(np.array([0.1, 0.5], np.float32), (N, 1))
     first = env.reset(seed=0)[0]
     kept = first.copy()
