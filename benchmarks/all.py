@@ -28,6 +28,7 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "learn-dqn-lane-follow": ("learn.py --experiment dqn-lane-follow", f"{LEARN_QUICK}2048"),
     "learn-ppo-batch": ("learn.py --experiment ppo-batch", f"{LEARN_QUICK}4096"),
     "learn-dqn-batch": ("learn.py --experiment dqn-batch", f"{LEARN_QUICK}2048"),
+    "learn-dagger": ("learn.py --experiment dagger", f"{LEARN_QUICK}4096"),
     "see": (
         "see.py",
         "--seeds 0 --samples 40 --split val --seconds 1"

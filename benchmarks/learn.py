@@ -1,6 +1,7 @@
 """Claim: camera only, PPO drives >= 99 % of 200 unseen roads after 90 s of training, DQN >= 97 % after 180 s (2 cores).
 
-With the batch engine: >= 99 % of 500 unseen roads, for each of 5 seeds, 60 s and 120 s after the process started.
+With the batch engine: >= 99 % of 500 unseen roads, for each of 5 seeds, 60 s and 120 s after the process started; by
+imitation (DAgger) after 60 s.
 
 Trains from the command line, then evaluates each run's best checkpoint on roads of a split that training never uses,
 and on the hardest tier alone.
@@ -24,7 +25,7 @@ from drive_rl.stats import wilson
 
 CLI = [sys.executable, "-m", "drive_rl"]
 BARS = {"ppo-lane-follow": (0.99, 90), "dqn-lane-follow": (0.97, 180)}
-BATCH_BARS = {"ppo-batch": (0.99, 60), "dqn-batch": (0.99, 120)}
+BATCH_BARS = {"ppo-batch": (0.99, 60), "dqn-batch": (0.99, 120), "dagger": (0.99, 60)}
 HARDEST = "lane_follow_hard"
 
 
