@@ -113,7 +113,8 @@ def worlds(rng: random.Random, ground: Path, scratch: Path) -> int:
             env.reset(seed=rng.randrange(2**31))
             for _ in range(3):
                 _, reward, ended, cut, _ = env.step(env.action_space.sample())
-                assert ((np.asarray(reward) >= 0) & (np.asarray(reward) <= 1)).all(), f"reward {reward}"
+                low, high = -world.reward.failure, 1 + world.reward.arrival  # a step's, and that of an end
+                assert ((np.asarray(reward) >= low) & (np.asarray(reward) <= high)).all(), f"reward {reward}"
                 if np.any(ended) or np.any(cut):
                     break
             env.close()
