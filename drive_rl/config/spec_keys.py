@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 from drive_rl.config.extensions import Kind, registered
 from drive_rl.config.shelf import nearest
-from drive_rl.config.specs.driver import PLUGIN_DRIVER
+from drive_rl.config.specs.driver import ALGORITHMS, PLUGIN_DRIVER
 from drive_rl.config.specs.plugin import Extends
 
 Loc = tuple[str | int, ...]
@@ -17,14 +17,14 @@ Loc = tuple[str | int, ...]
 
 def is_agent(adapter: TypeAdapter[Any]) -> bool:
     """Whether the spec is a driver's, whose kind `algorithm` picks."""
-    return any(_tag(model) for model in _top(adapter))
+    return any(_tags(model) for model in _top(adapter))
 
 
 def fields(adapter: TypeAdapter[Any], loc: Loc) -> list[str]:
     """Return the keys known at a place of the spec."""
     models = _top(adapter)
     for part in loc:
-        tagged = [m for m in models if _tag(m) == part]
+        tagged = [m for m in models if part in _tags(m)]
         below = [m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields]
         models = tagged or [model for annotation in below for model in _models(annotation)]
     return sorted({key for model in models for key in model.model_fields})
@@ -36,9 +36,11 @@ def nearest_key(adapter: TypeAdapter[Any], loc: Loc, prefix: str) -> str:
     Keys that name what plugins register, such as the terms in `reward.extra`, are known, too.
     """
     beside = fields(adapter, loc[:-1])
+    here = ".".join(str(part) for part in loc if part not in (*ALGORITHMS, PLUGIN_DRIVER))
     elsewhere: dict[str, str] = {}
     for dotted in sorted(_dotted(_top(adapter)), key=len):
-        elsewhere.setdefault(dotted.rpartition(".")[2], f"{prefix}{dotted}")
+        if dotted != here:  # a key of another algorithm, which is unknown here
+            elsewhere.setdefault(dotted.rpartition(".")[2], f"{prefix}{dotted}")
     near = nearest(str(loc[-1]), beside, {leaf: dotted for leaf, dotted in elsewhere.items() if leaf not in beside})
     parent = ".".join(map(str, loc[:-1]))
     own = next((dotted for dotted in _open_mappings(_top(adapter)) if dotted.rpartition(".")[0] == parent), None)
@@ -84,6 +86,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return [model for argument in get_args(annotation) for model in _models(argument)]
 
 
-def _tag(model: type[BaseModel]) -> object:
+def _tags(model: type[BaseModel]) -> tuple[object, ...]:
+    """Return the algorithms of a driver's spec; none for another spec."""
     field = model.model_fields.get("algorithm")
-    return next(iter(get_args(field.annotation)), PLUGIN_DRIVER) if field else None
+    return (get_args(field.annotation) or (PLUGIN_DRIVER,)) if field else ()

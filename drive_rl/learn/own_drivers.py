@@ -63,12 +63,15 @@ def load_teacher(agent: LearnerSpec, world: WorldSpec) -> Driver | None:
     """
     if not isinstance(agent, DaggerSpec):
         return None
-    found = resolve(agent.teacher)
-    if isinstance(found, ForeignZip):
-        raise DriveRLError(
-            f"agent.teacher = {agent.teacher}: a file of stable-baselines3 is no teacher; fix: a driver of drive-rl"
-        )
-    teacher = open_own(agent.teacher, found, torch.device("cpu")).in_world(world)
+    try:
+        found = resolve(agent.teacher)
+        if isinstance(found, ForeignZip):
+            raise DriveRLError(
+                "a stable-baselines3 zip cannot teach; fix: a driver of drive-rl, such as reference"
+            )
+        teacher = open_own(agent.teacher, found, torch.device("cpu")).in_world(world)
+    except DriveRLError as error:
+        raise DriveRLError(f"agent.teacher = {agent.teacher}: {error}") from error
     if teacher.actions != agent.actions:
         raise DriveRLError(
             f"agent.teacher = {agent.teacher}: has {teacher.actions} actions, but agent.actions = {agent.actions}; fix:"

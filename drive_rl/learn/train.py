@@ -89,9 +89,10 @@ def train(
         check_tracker(spec.track, spec.project)
         estimator = load_perception_model(spec, run.path if run else None, chosen)
         world, agent = spec.training_world, spec.agent
+        teacher = load_teacher(agent, world)
         envs = make_envs(world, agent, "train", agent.num_envs, spec.seed, spec.engine, chosen, estimator)
         held.callback(envs.close)
-        model = build_model(agent, envs, chosen, spec.seed, load_teacher(agent, world))
+        model = build_model(agent, envs, chosen, spec.seed, teacher)
         history = None
         if run is None:
             init_encoders(model.policy, spec.agent, spec.world)

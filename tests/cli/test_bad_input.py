@@ -109,6 +109,7 @@ def test_unknown_names(refused: Refused, words: list[str], expected: str) -> Non
         ("world=3", "world = 3: expected a name"),
         ("agent=ppo-lane-follow", "agent = 'ppo-lane-follow' is a trained driver"),
         ("gamma=0.9", "unknown key; did you mean 'agent.gamma'?"),
+        ("agent.tau=0.5", "agent.tau = 0.5: unknown key; fix: one of actions, "),
         ("lane_width_m=3", "unknown key; did you mean 'world.road.lane_width_m'?"),
         ("name=x", "name: cannot be overridden"),
         ("agent.batch_size=9999999", "batch_size"),

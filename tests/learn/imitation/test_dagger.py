@@ -50,6 +50,6 @@ def test_a_teacher_with_discrete_actions_is_refused() -> None:
 def test_a_teacher_that_does_not_exist_is_refused_before_a_run_folder_is_made(tmp_path: Path) -> None:
     from drive_rl.learn.train import train
 
-    with pytest.raises(DriveRLError, match=r"refrence.*reference"):
+    with pytest.raises(DriveRLError, match=r"agent.teacher = refrence: .*'reference'"):
         train(small_specs.run("dagger", "agent.teacher=refrence"), tmp_path, "cpu")
     assert not any(tmp_path.iterdir())
