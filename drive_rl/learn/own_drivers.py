@@ -66,9 +66,7 @@ def load_teacher(agent: LearnerSpec, world: WorldSpec) -> Driver | None:
     try:
         found = resolve(agent.teacher)
         if isinstance(found, ForeignZip):
-            raise DriveRLError(
-                "a stable-baselines3 zip cannot teach; fix: a driver of drive-rl, such as reference"
-            )
+            raise DriveRLError("a stable-baselines3 zip cannot teach; fix: a driver of drive-rl, such as reference")
         teacher = open_own(agent.teacher, found, torch.device("cpu")).in_world(world)
     except DriveRLError as error:
         raise DriveRLError(f"agent.teacher = {agent.teacher}: {error}") from error
