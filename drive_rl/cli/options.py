@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Literal, TextIO
 
@@ -59,12 +60,12 @@ def _load_plugins(files: list[Path] | None) -> list[Path] | None:
 
 
 def _refuse_taken_metrics() -> None:
-    """Refuse metrics by names of our own, in every verb: the rooms that know these names are heavy to import."""
+    """Refuse metrics by names of our own, in every verb: importing a room, which is heavy, reserves its names."""
     measured = {extension.about.of for extension in registered("metric", installed=False).values()}
     if measured:
-        import drive_rl.drivers.plugin_metrics
+        import_module("drive_rl.drivers.plugin_metrics")
     if measured - {"episodes"}:
-        import drive_rl.benchmark.metrics  # noqa: F401
+        import_module("drive_rl.benchmark.metrics")
 
 
 def again(files: list[Path] | None) -> str:
