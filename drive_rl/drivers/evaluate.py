@@ -207,8 +207,7 @@ def drive_batch(
     while batch.drives.any():
         actions = actions_of(driver, batch.observe(), batch.drives.nonzero()[0].tolist())
         ended = batch.step(commands_of(actions, batch.num_cars, grid))
-        for row in ended.tolist():
-            episode = batch.episode_metrics(row)
+        for episode in batch.episode_metrics(ended):
             done[episode.road_seed] = episode
             if progress is not None:
                 progress(episode)

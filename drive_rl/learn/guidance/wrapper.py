@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
@@ -58,16 +59,17 @@ class GuidanceWrapper(SamplingWrapper):
         """Keep the samples; return the lane states."""
         pictures, truths = self._tensor(observations["camera"]), self._truth(observations["state"])
         self._trainer.add(pictures, truths)
-        predicted = self._lane_net.lane_state(pictures)
-        shown = torch.where(self._tensor(self._helped)[:, None], truths, predicted)
+        return self._returned(observations["state"], truths, self._shown(truths, pictures, self._helped))
+
+    def _observe_last(self, rows: list[int], observations: Any) -> Any:
+        """Return the last lane states of episodes; they are no samples."""
+        truths = self._truth(observations["state"])
+        shown = self._shown(truths, self._tensor(observations["camera"]), self._helped[rows])
         return self._returned(observations["state"], truths, shown)
 
-    def _observe_last(self, row: int, observation: Any) -> Any:
-        """Return the last lane state of an episode; it is no sample."""
-        truth = shown = self._truth(observation["state"])
-        if not self._helped[row]:
-            shown = self._lane_net.lane_state(self._tensor(observation["camera"])[None])[0]
-        return self._returned(observation["state"], truth, shown)
+    def _shown(self, truths: Tensor, pictures: Tensor, helped: NDArray[np.bool_]) -> Tensor:
+        """Return the lane states to act on: the truth where an episode is helped, else what the network predicts."""
+        return torch.where(self._tensor(helped)[:, None], truths, self._lane_net.lane_state(pictures))
 
     def _returned(self, given: Any, truth: Tensor, shown: Tensor) -> Any:
         """Return one or both lane states as arrays, unless the environments return tensors."""

@@ -66,5 +66,5 @@ class TeacherWrapper(SamplingWrapper):
         self._trainer.add(torch.as_tensor(observations["camera"]), torch.as_tensor(taught, dtype=torch.float32))
         return observations["camera"]
 
-    def _observe_last(self, row: int, observation: Any) -> Any:
-        return observation["camera"]
+    def _observe_last(self, rows: list[int], observations: Any) -> Any:
+        return observations["camera"]

@@ -97,7 +97,7 @@ class SampleTrainer:
         loss.backward()
         gradients = cast(list[Tensor], [parameter.grad for parameter in self._parameters])
         norm = get_total_norm(gradients)
-        if norm > _MAX_GRAD_NORM:
+        if norm.is_cuda or norm > _MAX_GRAD_NORM:  # to ask would be to wait for the GPU
             clip_grads_with_norm_(self._parameters, _MAX_GRAD_NORM, norm)
         self.optimizer.step()
         return loss.detach()

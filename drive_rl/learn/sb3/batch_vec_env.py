@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.utils import seeding
+from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
@@ -105,17 +106,24 @@ class BatchVecEnv(VecEnv):
         rewards, dones = self.batch.zeros((self.num_envs,), np.float32), cars.end != RUNNING
         rewards[:] = self._scale * cars.reward
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for car in ended.tolist():
-            infos[car] = info = self.batch.last_info(car)
-            info["episode"] = {"r": float(self._returns[car]), "l": int(cars.steps[car])}
-            info["terminal_observation"] = self.batch.observe_one(car)
-            info["TimeLimit.truncated"] = bool(cars.end[car] == TIMEOUT)
-            self._returns[car] = 0
-            self._curricula[car].record(int(info["road_seed"]), bool(info["is_success"]))
         if len(ended):
+            self._end_episodes(ended, infos)
             self.batch.begin(ended, map(self._next_road, ended.tolist()))
             self._note_starts(ended.tolist())
         return self.batch.observe(), rewards, dones, infos
+
+    def _end_episodes(self, ended: NDArray[np.int64], infos: list[dict[str, Any]]) -> None:
+        """Write the infos of the cars whose episodes have ended."""
+        rows = self.batch.of_numpy(ended)
+        returns, steps = (self.batch.to_numpy(of[rows]).tolist() for of in (self._returns, self.batch.cars.steps))
+        last, observations = self.batch.last_infos(ended), self.batch.observe_cars(ended)
+        for row, car in enumerate(ended.tolist()):
+            infos[car] = info = last[row]
+            info["episode"] = {"r": returns[row], "l": steps[row]}
+            info["terminal_observation"] = observations[row]
+            info["TimeLimit.truncated"] = bool(info["end_reason"] == TIMEOUT)
+            self._curricula[car].record(int(info["road_seed"]), bool(info["is_success"]))
+        self._returns[rows] = 0
 
     def _note_starts(self, cars: Iterable[int]) -> None:
         """Keep the infos of starts where stable-baselines3 looks for them."""

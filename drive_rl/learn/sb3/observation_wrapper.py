@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
@@ -34,9 +36,11 @@ class ObservationWrapper(VecEnvWrapper, ABC):
         """Step the environments; return observations (B, ...), rewards, dones, infos."""
         observations, rewards, dones, infos = self.venv.step_wait()
         ended = [row for row, info in enumerate(infos) if "terminal_observation" in info]
-        for row in ended:
-            infos[row]["terminal_observation"] = self._observe_last(row, infos[row]["terminal_observation"])
-        self._begin(ended)
+        if ended:
+            last = self._observe_last(ended, _stacked([infos[row]["terminal_observation"] for row in ended]))
+            for place, row in enumerate(ended):
+                infos[row]["terminal_observation"] = last[place]
+            self._begin(ended)
         return self._observe(observations), rewards, dones, infos
 
     def _begin(self, rows: Sequence[int]) -> None:
@@ -47,8 +51,8 @@ class ObservationWrapper(VecEnvWrapper, ABC):
         """Return (B, ...) for the observations of all environments."""
 
     @abstractmethod
-    def _observe_last(self, row: int, observation: Any) -> Any:
-        """Return (...) for the observation that ended the episode of environment `row`."""
+    def _observe_last(self, rows: list[int], observations: Any) -> Any:
+        """Return (n, ...) for the observations that ended the episodes of n environments."""
 
 
 class LaneStateWrapper(ObservationWrapper):
@@ -67,5 +71,12 @@ class LaneStateWrapper(ObservationWrapper):
     def _observe(self, observations: Any) -> Any:
         return self._source.lane_state(observations)
 
-    def _observe_last(self, row: int, observation: Any) -> Any:
-        return self._source.lane_state({key: part[None] for key, part in observation.items()})[0]
+    def _observe_last(self, rows: list[int], observations: Any) -> Any:
+        return self._source.lane_state(observations)
+
+
+def _stacked(rows: list[Any]) -> Any:
+    """Return observations of some environments as a batch, of tensors where they are tensors."""
+    if isinstance(rows[0], dict):
+        return {key: _stacked([row[key] for row in rows]) for key in rows[0]}
+    return torch.stack(rows) if isinstance(rows[0], torch.Tensor) else np.stack(rows)

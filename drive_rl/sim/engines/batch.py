@@ -136,7 +136,7 @@ class Batch:
     def step(self, commands: Any) -> NDArray[np.int64]:
         """Drive each car one control step; return which episodes ended.
 
-        Those cars stand idle until `begin`; until then `last_info` describes their episode.
+        Those cars stand idle until `begin`; until then `last_infos` describes their episodes.
 
         Args:
             commands: (N, 2) float64, steering and pedal in [-1, 1], as `spaces.commands_of` returns them.
@@ -162,32 +162,51 @@ class Batch:
         state = self.copy(self.cars.state)
         return state if self.observation == "state" else {"camera": self.pictures, "state": state}
 
-    def observe_one(self, car: int) -> Any:
-        """Return a copy of one car's observation."""
+    def observe_cars(self, cars: NDArray[np.int64]) -> list[Any]:
+        """Return copies of the observations of some cars, one each."""
+        rows = self.of_numpy(cars)
         if self.observation == "motion":
-            return self.motion(self.frames[car : car + 1])[0]
-        picture, state = self.copy(self.pictures[car : car + 1]), self.copy(self.cars.state[car])
+            return list(self.motion(self.frames[rows]))
         if self.observation == "camera":
-            return picture[0]
-        return state if self.observation == "state" else {"camera": picture[0], "state": state}
+            return list(self.pictures[rows])
+        states = list(self.cars.state[rows])
+        if self.observation == "state":
+            return states
+        return [{"camera": seen, "state": state} for seen, state in zip(self.pictures[rows], states, strict=True)]
 
     def info(self) -> Info:
         """Return the `info` of all cars, (N,) arrays, as `LaneEnv` returns it while an episode runs."""
         metrics, terms = (self.to_numpy(rows).copy() for rows in (self.cars.metrics, self.cars.terms))
         return step_info(metrics, self.term_names, terms, self.road_seeds.copy(), self.tiers.copy())
 
-    def last_info(self, car: int) -> Info:
-        """Return the `info` of the step that ended a car's episode, as `LaneEnv` returns it."""
-        metrics, terms = (self.to_numpy(rows[car]) for rows in (self.cars.metrics, self.cars.terms))
-        running = step_info(metrics, self.term_names, terms, self.road_seeds[car], self.tiers[car])
-        return running | end_info(self.episode_metrics(car))
+    def last_infos(self, cars: NDArray[np.int64]) -> list[Info]:
+        """Return the `info` of the steps that ended some cars' episodes, as `LaneEnv` returns it."""
+        metrics, terms = self._rows(self.cars.metrics, cars), self._rows(self.cars.terms, cars)
+        return [
+            step_info(values, self.term_names, weights, self.road_seeds[car], self.tiers[car]) | end_info(episode)
+            for car, values, weights, episode in zip(cars, metrics, terms, self.episode_metrics(cars), strict=True)
+        ]
 
-    def episode_metrics(self, car: int) -> EpisodeMetrics:
-        """Return the metrics of a car's episode that has just ended."""
-        cars, rules = self.cars, self._plan.rules
-        trace, reason = self.to_numpy(cars.trace[car, : int(cars.steps[car])]), END_REASONS[int(cars.end[car]) - 1]
-        seed, tier = int(self.road_seeds[car]), tuple(self.world.road.tiers)[int(self.tiers[car])]
-        return summarise(trace, rules.half_lane, self.world.task.min_mean_speed_mps, reason, seed, tier)
+    def episode_metrics(self, cars: NDArray[np.int64]) -> list[EpisodeMetrics]:
+        """Return the metrics of some cars' episodes that have just ended."""
+        steps, ends = self._rows(self.cars.steps, cars), self._rows(self.cars.end, cars)
+        traces = self._rows(self.cars.trace[:, : steps.max(initial=0)], cars)
+        half_lane_m, tiers = self._plan.rules.half_lane, tuple(self.world.road.tiers)
+        return [
+            summarise(
+                traces[row, : steps[row]],
+                half_lane_m,
+                self.world.task.min_mean_speed_mps,
+                END_REASONS[ends[row] - 1],
+                int(self.road_seeds[car]),
+                tiers[self.tiers[car]],
+            )
+            for row, car in enumerate(cars)
+        ]
+
+    def _rows(self, array: Any, cars: NDArray[np.int64]) -> NDArray[Any]:
+        """Return some cars' rows of one of the batch's arrays: from a GPU all at once."""
+        return self.to_numpy(array[self.of_numpy(cars)])
 
     def get_state(self) -> State:
         """Return NumPy arrays from which `set_state` resumes exactly, in this or another process."""

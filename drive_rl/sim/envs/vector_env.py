@@ -166,13 +166,12 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         rewards[waiting] = 0.0
         final: Info = {}
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
-            for car in ended.tolist():
-                final = self._add_info(final, {"final_obs": self._final(car), "final_info": batch.last_info(car)}, car)
+            final = self._final(ended)
             self._begin(ended)
         infos = final | self._infos(np.ones(self.num_envs, bool))
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:
-            for car in ended.tolist():
-                infos = self._add_info(infos, end_info(batch.episode_metrics(car)), car)
+            for car, episode in zip(ended.tolist(), batch.episode_metrics(ended), strict=True):
+                infos = self._add_info(infos, end_info(episode), car)
         return self._observe(), rewards, over & ~truncated, truncated, infos
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -210,14 +209,20 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             self.batch.begin(cars, [self._samplers[car].next() for car in cars.tolist()])
 
     def _observe(self) -> Any:
-        seen = self.batch.observe()
+        seen = self._shaped(self.batch.observe())
+        if not self._copy or self.batch.observation == "state":
+            return seen
         if isinstance(seen, dict):
-            return {**seen, "camera": self._pictures(seen["camera"])}
-        return seen if self.batch.observation == "state" else self._pictures(seen)
+            return {**seen, "camera": self.batch.copy(seen["camera"])}
+        return self.batch.copy(seen)
 
-    def _pictures(self, pictures: Any) -> Any:
-        pictures = self.batch.channels_last(pictures) if self._channels_last else pictures
-        return self.batch.copy(pictures) if self._copy else pictures
+    def _shaped(self, seen: Any) -> Any:
+        """Return observations of one or all cars with channels where the caller wants them."""
+        if not self._channels_last or self.batch.observation == "state":
+            return seen
+        if isinstance(seen, dict):
+            return {**seen, "camera": self.batch.channels_last(seen["camera"])}
+        return self.batch.channels_last(seen)
 
     def get_state(self) -> State:
         """Return arrays from which `set_state` resumes exactly, in this or another process."""
@@ -238,15 +243,18 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         for sampler, words in zip(self._samplers, roads, strict=True):
             sampler.set_state(words)
 
-    def _final(self, car: int) -> Any:
-        """Return one car's last observation, as arrays."""
-        seen, batch = self.batch.observe_one(car), self.batch
-        shown = {
-            key: batch.channels_last(part) if key == "camera" and self._channels_last else part
-            for key, part in (seen if isinstance(seen, dict) else {batch.observation: seen}).items()
-        }
-        arrays = {key: batch.to_numpy(part) for key, part in shown.items()}
-        return arrays if isinstance(seen, dict) else arrays[batch.observation]
+    def _final(self, ended: NDArray[np.int64]) -> Info:
+        """Return the last observations and infos of episodes, as arrays, as Gymnasium's vector environments do."""
+        final: Info = {}
+        last = zip(self.batch.observe_cars(ended), self.batch.last_infos(ended), strict=True)
+        for car, (seen, info) in zip(ended.tolist(), last, strict=True):
+            final = self._add_info(final, {"final_obs": self._arrays(self._shaped(seen)), "final_info": info}, car)
+        return final
+
+    def _arrays(self, observation: Any) -> Any:
+        if isinstance(observation, dict):
+            return {key: self._arrays(part) for key, part in observation.items()}
+        return self.batch.to_numpy(observation)
 
     def _infos(self, chosen: NDArray[np.bool_]) -> Info:
         """Return the `info` of some cars, and a mask beside each value, as Gymnasium's vector environments do."""

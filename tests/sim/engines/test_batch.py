@@ -88,7 +88,7 @@ def test_a_car_whose_episode_ended_stands_idle_until_it_begins_another() -> None
     for _ in range(9):
         assert not len(batch.step(np.zeros((2, 2))))
     assert batch.step(np.zeros((2, 2))).tolist() == [0]
-    assert batch.last_info(0)["end_reason"] == TIMEOUT
+    assert batch.last_infos(np.array([0]))[0]["end_reason"] == TIMEOUT
     kept = batch.cars.body.copy()
     assert not len(batch.step(np.ones((2, 2))))
     assert np.array_equal(batch.cars.body, kept)

@@ -70,8 +70,7 @@ def test_cars_drive_and_see_as_on_the_cpu(make: Make, name: str, changes: list[s
         given = commands if step % 2 else torch.tensor(commands, device=ours.device)
         assert ours.step(given).tolist() == ended.tolist()
         assert_alike(ours, theirs, np.ones(2, bool))
-        for car in ended.tolist():
-            found, expected = ours.last_info(car), theirs.last_info(car)
+        for found, expected in zip(ours.last_infos(ended), theirs.last_infos(ended), strict=True):
             assert found.keys() == expected.keys()
             for key, value in expected.items():
                 np.testing.assert_allclose(found[key], value, rtol=1e-6, atol=1e-9, err_msg=key)

@@ -18,7 +18,9 @@ from drive_rl.sim.envs.vector_env import BatchVectorEnv
 MODES = [
     (*modes, autoreset)
     for modes, autoreset in zip(
-        itertools.product(sorted(entries("envs")), ("camera", "camera+state", "state"), ("continuous", "discrete")),
+        itertools.product(
+            sorted(entries("envs")), ("motion", "camera", "camera+state", "state"), ("discrete", "continuous")
+        ),
         itertools.cycle(AutoresetMode),
         strict=False,
     )

@@ -54,7 +54,7 @@ def pictures(world: WorldSpec, observation: Any) -> np.ndarray:
     for _ in range(5):
         batch.step(ACTIONS)
         seen.append(batch.observe().copy())
-    np.testing.assert_array_equal(batch.observe_one(1), seen[-1][1])
+    np.testing.assert_array_equal(batch.observe_cars(np.array([1]))[0], seen[-1][1])
     return np.stack(seen)
 
 

@@ -40,7 +40,7 @@ def drive(world: WorldSpec, act: Act) -> Driven:
         driving = batch.drives.copy()
         ended = batch.step(act(batch.observe(), step).astype(np.float64))
         total += float(batch.cars.reward[driving].sum())
-        episodes += [batch.episode_metrics(car) for car in ended.tolist()]
+        episodes += batch.episode_metrics(ended)
         step += 1
     batch.close()
     means = [float(np.mean([getattr(e, name) for e in episodes])) for name in ("success", "route_completion")]
