@@ -1,6 +1,6 @@
 """Claim: on one H100 or H200 the batch engine makes >= 1,000,000 camera steps/s at 64x64, and PPO trains at >= 100,000.
 
-It needs only this repository and an image with torch, numba, numba-cuda and numpy. Carry the rest, some 40 MB: here,
+It needs only this repository and an image with torch, numba, numba-cuda and numpy below 2.5. Carry the rest: here,
 `pip install --no-deps --target gpu-deps` PACKAGES of `CARRY` below `-c constraints.txt`; there,
 `PYTHONPATH=.:gpu-deps python benchmarks/gpu.py`.
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numba import cuda as numba_cuda
 from numba.core import config
+from numba.cuda.core import config as numba_cuda_config  # pyright: ignore - of numba-cuda, not of numba
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import SPLITS, Observation
@@ -28,6 +29,7 @@ from drive_rl.sim.sensors.shading import paint_pixel
 from drive_rl.sim.task.extra_terms import ExtraTerms
 
 cuda: Any = numba_cuda  # its kernels have no types
+numba_cuda_config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # a few cars do not fill a GPU, and need not
 
 _CARS_A_BLOCK = 64
 _PIXELS_A_BLOCK = 256
