@@ -24,6 +24,7 @@ from drive_rl.sim.envs.road_sampler import WORDS, RoadSampler, check_samplers, n
 from drive_rl.sim.state import Expected, check_array
 from drive_rl.sim.task.info import code_names
 from drive_rl.sim.task.outcome import RUNNING, TIMEOUT
+from drive_rl.sim.task.scoring import Info
 from drive_rl.sim.task.spaces import (
     action_grid,
     action_space,
@@ -112,7 +113,7 @@ class BatchVecEnv(VecEnv):
             self._note_starts(ended.tolist())
         return self.batch.observe(), rewards, dones, infos
 
-    def _end_episodes(self, ended: NDArray[np.int64], infos: list[dict[str, Any]]) -> None:
+    def _end_episodes(self, ended: NDArray[np.int64], infos: list[Info]) -> None:
         """Write the infos of the cars whose episodes have ended."""
         rows = self.batch.of_numpy(ended)
         returns, steps = (self.batch.to_numpy(of[rows]).tolist() for of in (self._returns, self.batch.cars.steps))

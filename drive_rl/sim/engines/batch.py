@@ -191,17 +191,11 @@ class Batch:
         """Return the metrics of some cars' episodes that have just ended."""
         steps, ends = self._rows(self.cars.steps, cars), self._rows(self.cars.end, cars)
         traces = self._rows(self.cars.trace[:, : steps.max(initial=0)], cars)
-        half_lane_m, tiers = self._plan.rules.half_lane, tuple(self.world.road.tiers)
+        rules = self._plan.rules.half_lane, self.world.task.min_mean_speed_mps
+        seeds, tiers = self.road_seeds[cars].tolist(), [tuple(self.world.road.tiers)[at] for at in self.tiers[cars]]
         return [
-            summarise(
-                traces[row, : steps[row]],
-                half_lane_m,
-                self.world.task.min_mean_speed_mps,
-                END_REASONS[ends[row] - 1],
-                int(self.road_seeds[car]),
-                tiers[self.tiers[car]],
-            )
-            for row, car in enumerate(cars)
+            summarise(trace[:length], *rules, END_REASONS[end - 1], seed, tier)
+            for trace, length, end, seed, tier in zip(traces, steps, ends, seeds, tiers, strict=True)
         ]
 
     def _rows(self, array: Any, cars: NDArray[np.int64]) -> NDArray[Any]:
