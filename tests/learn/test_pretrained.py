@@ -142,7 +142,8 @@ def test_environments_return_the_predicted_lane_state(models: dict[str, RunFolde
         for info, theirs in zip(infos, predicted_infos, strict=True):
             if "terminal_observation" in info:
                 last = {key: part[None] for key, part in info["terminal_observation"].items()}
-                np.testing.assert_array_equal(theirs["terminal_observation"], estimator.lane_state(last)[0])
+                expected = estimator.lane_state(last)[0]  # alone, where the wrapper predicts all that ended at once
+                np.testing.assert_allclose(theirs["terminal_observation"], expected, rtol=1e-4, atol=1e-6)
                 ended += 1
     assert ended
     bare.close()
