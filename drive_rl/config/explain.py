@@ -27,6 +27,7 @@ _EXPECTED: Mapping[str, str] = {
     "bool_type": "true or false",
     "string_type": "text",
     "tuple_type": "a list",
+    "string_pattern_mismatch": "text of the form {pattern}",
     "dict_type": "a mapping; fix: such as {{NAME: VALUE}}",
     "none_required": "null",
     "literal_error": "{expected}",
@@ -110,7 +111,8 @@ def _message(given: Given, item: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         return f"unknown key; {nearest_key(given.adapter, item['loc'], given.prefix)}"
     if kind in ("model_type", "model_attributes_type"):
-        return f"is not a mapping; expected keys below it: {', '.join(fields(given.adapter, item['loc']))}"
+        known = fields(given.adapter, item["loc"])
+        return "is not a mapping" + (f"; expected keys below it: {', '.join(known)}" if known else "")
     if kind == "union_tag_invalid":
         return _unknown_algorithm(str(context["tag"]), str(context["expected_tags"]))
     if kind in _EXPECTED:

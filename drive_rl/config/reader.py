@@ -16,7 +16,7 @@ from drive_rl.config.spec_keys import fields
 from drive_rl.config.specs.driver import AgentSpec, AnyDriverSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
-from drive_rl.config.specs.plugin import demand
+from drive_rl.config.specs.plugin import check_recorded, demand
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.config.yaml_text import Dumper
 from drive_rl.errors import DriveRLError
@@ -172,6 +172,7 @@ def _whole(
 
 def _resolved(raw: Raw, path: Path) -> Raw:
     """Return a run's mapping, once the plugins that it recorded are loaded."""
+    check_recorded(raw, path)
     demand(raw, path)
     return raw
 

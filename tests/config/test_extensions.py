@@ -215,6 +215,35 @@ def test_a_run_records_what_it_uses_and_asks_for_it(mine: Path, tmp_path: Path) 
             read_run(home)
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "expected"),
+    [
+        ("plugins/mine.py", "../../mine.py", "file = '../../mine.py': expected a copy beside it, plugins/NAME.py"),
+        ("plugins/mine.py", "/etc/mine.py", "file = '/etc/mine.py': expected a copy beside it"),
+        ("plugins/mine.py", "spec.yaml", "file = 'spec.yaml': expected a copy beside it"),
+        ("plugins/mine.py", "plugins/a/mine.py", "expected a copy beside it"),
+        ("plugins/mine.py", "plugins/..py", "expected a copy beside it"),
+        ("  sha256: ", "# ", "plugins/mine.py: sha256 is missing"),
+        ("  sha256: ", "  sha256: x", r"plugins.0.sha256 = 'x\w*...': expected text of the form"),
+        (
+            "- file: plugins/mine.py\n",
+            "- 3\n#",
+            "plugins.0 = 3: expected a path, or a mapping of file, package, sha256",
+        ),
+    ],
+)
+def test_a_recorded_spec_names_copies_beside_it(
+    right: str, wrong: str, expected: str, mine: Path, tmp_path: Path
+) -> None:
+    """An export writes them under these names."""
+    load_file(mine)
+    text = dump(recorded(load_run("quickstart", ["agent.encoder.kind=mine"])))
+    assert right in text
+    spec = write(tmp_path / "spec.yaml", text.replace(right, wrong))
+    with pytest.raises(DriveRLError, match=f"spec.yaml: .*{expected}.*"):
+        read_run(spec)
+
+
 def test_a_spec_without_plugins_is_as_it_was() -> None:
     spec = load_run("quickstart")
     assert recorded(spec) is spec

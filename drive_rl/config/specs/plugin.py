@@ -30,6 +30,8 @@ from drive_rl.errors import DriveRLError
 FOLDER = "plugins"
 """Where a run, or an exported model, keeps copies of the plugin files that it needs."""
 
+_COPY = re.compile(rf"{FOLDER}/[\w-][\w.-]*\.py")
+
 _Any = TypeVar("_Any", bound=BaseModel)
 
 
@@ -56,6 +58,8 @@ class PluginSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _of_path(cls, value: Any) -> Any:
+        if not isinstance(value, str | Mapping | PluginSpec):
+            raise ValueError("expected a path, or a mapping of file, package, sha256; fix: file: PATH.py")
         return {"file": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
@@ -88,15 +92,30 @@ def demand(raw: Mapping[str, Any], spec: Path) -> None:
     Raises:
         DriveRLError: one is not loaded, is another than was recorded, or cannot be loaded.
     """
-    try:
-        needed = TypeAdapter(tuple[PluginSpec, ...]).validate_python(raw.get("plugins", ()))
-    except ValidationError:
-        return  # the spec's own validation explains it
-    for plugin in needed:
+    for plugin in _needed(raw):
         if plugin.package is not None:
             _demand_package(plugin, spec)
         else:
             _demand_file(plugin, spec)
+
+
+def check_recorded(raw: Mapping[str, Any], spec: Path) -> None:
+    """Check that a recorded spec names copies in its own folder: an export writes them under these names.
+
+    Raises:
+        DriveRLError: a file that is no such copy, or without its SHA-256: the spec was edited.
+    """
+    for plugin in _needed(raw):
+        if plugin.file is not None and not _COPY.fullmatch(plugin.file):
+            raise DriveRLError(
+                f"{spec}: plugins: file = {plugin.file!r}: expected a copy beside it, {FOLDER}/NAME.py; fix: restore"
+                f" {spec.name} as it was"
+            )
+        if plugin.sha256 is None:
+            raise DriveRLError(
+                f"{spec}: plugins: {plugin.file or plugin.package}: sha256 is missing; fix: restore {spec.name} as it"
+                " was"
+            )
 
 
 def anchored(raw: dict[str, Any], spec: Path) -> dict[str, Any]:
@@ -136,6 +155,14 @@ def used(spec: BaseModel) -> Iterator[Extension]:
                 yield from _named(mark.kind, value)
         if isinstance(value, BaseModel):
             yield from used(value)
+
+
+def _needed(raw: Mapping[str, Any]) -> tuple[PluginSpec, ...]:
+    """Return the plugins of a raw mapping; none where it is wrong, which the spec's own validation explains."""
+    try:
+        return TypeAdapter(tuple[PluginSpec, ...]).validate_python(raw.get("plugins", ()))
+    except ValidationError:
+        return ()
 
 
 def _named(kind: Kind, value: Any) -> Iterator[Extension]:
