@@ -1,4 +1,4 @@
-"""The one error that a user of drive-rl can cause."""
+"""The one error that a user of drive-rl can cause, and the end that a signal brings."""
 
 from drive_rl.plain_text import plain
 
@@ -15,3 +15,7 @@ class DriveRLError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(plain(message))
+
+
+class Stopped(SystemExit):
+    """A signal ends the command: no error of the code that ran when it came, though it passes through it."""

@@ -98,12 +98,15 @@ def metric(
         better: 1: higher, -1: lower, 0: neither.
 
     Raises:
-        DriveRLError: `of` is none of these.
+        DriveRLError: one of these is something else.
     """
     if of not in (known := get_args(Measured)):
         raise DriveRLError(
             f"metric {name!r}: of = {of!r}: expected one of {', '.join(known)}; {nearest(str(of), known)}"
         )
+    _check_words("metric", name, label=label, unit=unit)
+    if better not in (1, -1, 0):
+        raise DriveRLError(f"metric {name!r}: better = {better!r}: expected 1, -1 or 0; fix: 0 for neither")
     return _registering("metric", name, MetricAbout(of, label or str(name).replace("_", " "), unit, better))
 
 
@@ -117,8 +120,18 @@ def data_format(name: str, files: str) -> _Decorator:
     Args:
         name: Its name.
         files: The files by which it is recognised, in words.
+
+    Raises:
+        DriveRLError: `files` is not text.
     """
+    _check_words("data_format", name, files=files)
     return _registering("data_format", name, FormatAbout(files))
+
+
+def _check_words(kind: Kind, name: str, **words: object) -> None:
+    for key, value in words.items():
+        if not isinstance(value, str) or not value.isprintable():
+            raise DriveRLError(f"{kind} {name!r}: {key} = {value!r}: expected text on one line; fix: such as {key}='x'")
 
 
 def _registering(kind: Kind, name: str, about: Any = None) -> _Decorator:

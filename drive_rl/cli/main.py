@@ -18,7 +18,7 @@ from drive_rl.cli import drive, shelves
 from drive_rl.cli.benchmark import bench
 from drive_rl.cli.compare import compare
 from drive_rl.cli.perception import data, perception
-from drive_rl.errors import DriveRLError
+from drive_rl.errors import DriveRLError, Stopped
 from drive_rl.memory import is_out_of_memory
 from drive_rl.plain_text import plain
 from drive_rl.run.process.streams import cut_short, outlive_readers
@@ -70,7 +70,7 @@ def main() -> NoReturn:
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
+    raise Stopped(128 + number)
 
 
 @app.callback(invoke_without_command=True)

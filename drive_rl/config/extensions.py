@@ -14,6 +14,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+from drive_rl.config.plugin_call import is_of_plugin
 from drive_rl.config.plugin_source import GROUP, Plugin, as_module, packaged_plugin, read_plugin, why
 from drive_rl.config.shelf import nearest
 from drive_rl.errors import DriveRLError
@@ -77,7 +78,7 @@ def register(kind: Kind, name: str, make: Callable[..., Any], about: Any = None)
             f"{kind} {name!r}: expected a name of lower-case letters, digits and '_', such as my_{kind}; fix: rename it"
         )
     if not callable(make):
-        raise DriveRLError(f"{kind} {name!r}: is not callable; expected a function or a class")
+        raise DriveRLError(f"{kind} {name!r}: is not callable; expected a function or a class; fix: register one")
     plugin = _loaded.running[-1] if _loaded.running else _defined_in(kind, name, make)
     extension = Extension(kind, name, make, plugin, about)
     if name in _loaded.reserved[kind]:
@@ -202,7 +203,8 @@ def forgotten() -> Iterator[None]:
 
 def _run(plugin: Plugin, run: Callable[[], object]) -> None:
     """Run a plugin's code in place of an older version of the same file; if it goes wrong, all is as before."""
-    before, old = dict(_loaded.extensions), [each for each in _loaded.plugins if _is_same_file(each, plugin)]
+    before, others = dict(_loaded.extensions), list(_loaded.plugins)
+    old = [each for each in others if _is_same_file(each, plugin)]
     for key in [key for key, extension in before.items() if extension.plugin in old]:
         del _loaded.extensions[key]
     kept = len(_loaded.extensions)
@@ -217,7 +219,8 @@ def _run(plugin: Plugin, run: Callable[[], object]) -> None:
     except BaseException as error:
         _loaded.extensions.clear()
         _loaded.extensions.update(before)
-        if isinstance(error, DriveRLError | KeyboardInterrupt):
+        _loaded.plugins[:] = others  # without what it loaded itself
+        if isinstance(error, DriveRLError) or not is_of_plugin(error):
             raise
         raise DriveRLError(f"{plugin}: plugin cannot be loaded: {why(plugin, error)}") from error
     finally:

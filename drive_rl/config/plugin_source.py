@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+from drive_rl.config.plugin_call import brief
 from drive_rl.errors import DriveRLError
 from drive_rl.plain_files import read_plain
 
@@ -68,7 +69,7 @@ def packaged_plugin(module: str, package: str) -> Plugin:
     except Exception as error:
         raise DriveRLError(
             f"{package}: its plugin {module} (entry-point group {GROUP}) cannot be imported:"
-            f" {type(error).__name__}: {error}; fix: update or uninstall the package"
+            f" {brief(error)}; fix: update or uninstall the package"
         ) from error
 
 
@@ -93,11 +94,11 @@ def as_module(plugin: Plugin) -> Iterator[Callable[[], None]]:
 def why(plugin: Plugin, error: BaseException) -> str:
     """Return what went wrong in a plugin's code (line, type and message of the error), and the fix."""
     if isinstance(error, SyntaxError):
-        return f"line {error.lineno}: SyntaxError: {error.msg}; fix: {_correct(plugin)}"
+        line = f"line {error.lineno}: " if error.lineno else ""
+        return f"{line}SyntaxError: {error.msg}; fix: {_correct(plugin)}"
     lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(plugin.file)]
     where = f"line {lines[-1]}: " if lines else ""
-    text = f"{where}{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    return f"{text}; {_fix_of_import(plugin, error) or f'fix: {_correct(plugin)}'}"
+    return f"{where}{brief(error)}; {_fix_of_import(plugin, error) or f'fix: {_correct(plugin)}'}"
 
 
 def _correct(plugin: Plugin) -> str:

@@ -1,13 +1,12 @@
 """Drivers of plugins: a recipe's options -> a `Driver`. It knows the protocol alone."""
 
-import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import numpy as np
 
 from drive_rl.config.extensions import Extension, find
+from drive_rl.config.plugin_call import attribute, called, parameters_of
 from drive_rl.config.shelf import nearest
 from drive_rl.config.specs.base import Actions, Observation
 from drive_rl.config.specs.driver import PluginDriverSpec
@@ -38,7 +37,7 @@ class PluginDriver:
         """
         rows = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
         expected = (rows, *(self._space.shape or ()))
-        with _called(self._what, "act"):
+        with called(self._what, "act fails"):
             actions = np.asarray(self._driver.act(observations))
         if actions.shape != expected:
             raise DriveRLError(
@@ -59,7 +58,9 @@ class PluginDriver:
             DriveRLError: with the first of them.
         """
         kind = np.float32 if self.actions == "continuous" else np.int64
-        for action in actions.astype(kind):
+        with np.errstate(over="ignore"):  # beyond it is beyond the space
+            actions = actions.astype(kind)
+        for action in actions:
             if not self._space.contains(action):
                 raise DriveRLError(
                     f"{self._what}: act returned {action.tolist()}: expected an action in {self._space}; fix: correct"
@@ -76,7 +77,7 @@ class RememberingPluginDriver(PluginDriver):
         Raises:
             DriveRLError: the plugin fails.
         """
-        with _called(self._what, "begin"):
+        with called(self._what, "begin fails"):
             self._driver.begin(rows)
 
 
@@ -84,17 +85,6 @@ def _hint(action: np.ndarray, actions: Actions) -> str:
     if actions == "discrete":
         return "such as with the world's task.steer_grid and task.pedal_grid"
     return "such as with np.clip(actions, -1, 1)" if np.isfinite(action).all() else "which divides by 0 or the like"
-
-
-@contextmanager
-def _called(what: str, method: str) -> Iterator[None]:
-    """Turn an error of the plugin's own method into one paragraph."""
-    try:
-        yield
-    except Exception as error:
-        raise DriveRLError(
-            f"{what}: {method} fails: {type(error).__name__}: {error}; fix: correct the plugin"
-        ) from error
 
 
 def plugin_driver(spec: PluginDriverSpec, world: WorldSpec) -> Driver:
@@ -107,25 +97,20 @@ def plugin_driver(spec: PluginDriverSpec, world: WorldSpec) -> Driver:
     assert extension is not None, "the recipe's reader has checked it"
     _check_options(spec, extension)
     what = f"{extension.plugin}: driver {spec.algorithm}"
-    try:
+    with called(what, f"cannot be made with options {spec.options}", "other options, or correct the plugin"):
         driver = extension.make(world, **spec.options)
-    except Exception as error:
-        raise DriveRLError(
-            f"{what}: cannot be made with options {spec.options}: {type(error).__name__}: {error}; fix: other options,"
-            " or correct the plugin"
-        ) from error
+        acts, remembers = (callable(getattr(driver, method, None)) for method in ("act", "begin"))
     for key, known in (("observation", get_args(Observation)), ("actions", get_args(Actions))):
-        if (found := getattr(driver, key, None)) not in known:
-            raise DriveRLError(f"{what}: {key} = {found!r}: expected one of {', '.join(known)}; fix: set it")
-    if not callable(getattr(driver, "act", None)):
+        attribute(what, driver, key, known)
+    if not acts:
         raise DriveRLError(f"{what}: has no act(observations); fix: add it, as drive_rl.drivers.driver.Driver has it")
-    kind = RememberingPluginDriver if callable(getattr(driver, "begin", None)) else PluginDriver
+    kind = RememberingPluginDriver if remembers else PluginDriver
     return kind(spec.name, driver, extension, world)
 
 
 def _check_options(spec: PluginDriverSpec, extension: Extension) -> None:
     """Refuse options that the plugin's class does not take, and leave none out that it needs."""
-    taken = list(inspect.signature(extension.make).parameters.values())
+    taken = parameters_of(f"{extension.plugin}: driver {spec.algorithm}", extension.make)
     if not taken:
         raise DriveRLError(
             f"{extension.plugin}: driver {spec.algorithm}: takes nothing, but is made for a world; fix: make its first"

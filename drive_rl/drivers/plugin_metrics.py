@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from drive_rl.config.extensions import Extension, MetricAbout, registered, reserve
+from drive_rl.config.plugin_call import called
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.scoring import EpisodeMetrics, Score
 
@@ -40,11 +41,9 @@ def metric_value(extension: Extension, measured: object) -> float | None:
         DriveRLError: it fails, or returns something else than a finite number or None.
     """
     what = f"{extension.plugin}: metric {extension.name}"
-    try:
+    with called(what, "fails", "correct it"):
         value = extension.make(measured)
         number = None if value is None else float(value)
-    except Exception as error:
-        raise DriveRLError(f"{what}: fails: {type(error).__name__}: {error}; fix: correct it") from error
     if number is not None and not math.isfinite(number):
         raise DriveRLError(f"{what} = {number}: expected a finite number, or None where it is not defined; fix: None")
     return number

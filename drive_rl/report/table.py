@@ -7,6 +7,7 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from drive_rl.drivers.compare import Comparison
 from drive_rl.stats import Estimate
@@ -32,11 +33,11 @@ def print_results(results: Mapping[str, Any], console: Console | None = None) ->
             table.add_row(label, f"{_number(value['value'], unit)} {unit}", _interval(value, unit))
     for metric in results.get("metrics", {}).values():
         value = "not defined" if metric["value"] is None else f"{metric['value']:.3g} {metric['unit']}"
-        table.add_row(metric["label"], value, "")
+        table.add_row(Text(metric["label"]), Text(value), "")
     console.print(table)
     by_tier = _table("tier", "roads", "success %", "driving score %", "route completion %")
     for tier, values in results["tiers"].items():
-        by_tier.add_row(tier, str(values["episodes"]), *(_percent(values[key]) for key in _BY_TIER))
+        by_tier.add_row(Text(tier), str(values["episodes"]), *(_percent(values[key]) for key in _BY_TIER))
     console.print(by_tier)
 
 

@@ -77,9 +77,18 @@ def read_mask(path: Path, width: int, height: int) -> NDArray[np.uint8]:
     if mask.shape != (height, width) or mask.dtype != np.uint8:
         planes = mask.shape[2] if mask.ndim == 3 else 1
         raise BadRecord(f"mask of another kind: {path} is {planes} x {8 * mask.itemsize} bits, expected 1 x 8 bits")
-    if (strange := np.setdiff1d(mask, [*range(len(CLASSES)), UNKNOWN_CLASS])).size:
-        raise BadRecord(f"unknown class in a mask: {path} holds {strange[0]}, expected 0 to {len(CLASSES) - 1} or 255")
+    check_classes(mask, str(path))
     return mask
+
+
+def check_classes(mask: NDArray[np.uint8], where: str) -> None:
+    """Refuse a mask with other values than classes.
+
+    Raises:
+        BadRecord: with the first of them.
+    """
+    if (strange := np.setdiff1d(mask, [*range(len(CLASSES)), UNKNOWN_CLASS])).size:
+        raise BadRecord(f"unknown class in a mask: {where} holds {strange[0]}, expected 0 to {len(CLASSES) - 1} or 255")
 
 
 def _read(path: Path, flags: int, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:

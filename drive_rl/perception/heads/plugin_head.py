@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from drive_rl.config.extensions import Extension
+from drive_rl.config.plugin_call import attribute, called
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import Samples
@@ -36,11 +37,9 @@ class PluginHead:
         self._scores: Mapping[str, int] = extension.about
         self._head = self._call("cannot be made for a world", extension.make, world)
         for method in METHODS:
-            if not callable(getattr(self._head, method, None)):
+            if not callable(self._call(f"{method} cannot be read", getattr, self._head, method, None)):
                 raise self._wrong(f"has no {method}(); fix: add it, as docs/extend/head.md has it")
-        self.reads: Reads = getattr(self._head, "reads", "features")
-        if self.reads not in _READS:
-            raise self._wrong(f"reads = {self.reads!r}: expected one of {', '.join(_READS)}; fix: set it")
+        self.reads: Reads = cast(Reads, attribute(self._what, self._head, "reads", _READS, "features"))
 
     def network(self, parts: Parts) -> nn.Module:
         """Return its network, tried on two pictures' inputs.
@@ -121,7 +120,7 @@ class PluginHead:
 
     def _check_loss(self, loss: object, predicted: Tensor, target: Tensor) -> None:
         of = f"of predictions {tuple(predicted.shape)} and targets {tuple(target.shape)}"
-        if not isinstance(loss, Tensor) or loss.shape != ():
+        if not isinstance(loss, Tensor) or loss.shape != () or not loss.is_floating_point():
             raise self._wrong(f"loss returned {_kind(loss)} {of}: expected one number; fix: such as .mean()")
         if not torch.isfinite(loss):
             raise self._wrong(
@@ -140,11 +139,8 @@ class PluginHead:
         return number
 
     def _call(self, doing: str, function: Callable[..., Any], *values: object) -> Any:
-        try:
+        with called(self._what, doing):
             return function(*values)
-        except Exception as error:
-            why = " ".join(str(error).split())[:300]
-            raise self._wrong(f"{doing}: {type(error).__name__}: {why}; fix: correct the plugin") from error
 
     def _wrong(self, what: str) -> DriveRLError:
         return DriveRLError(f"{self._what}: {what}")

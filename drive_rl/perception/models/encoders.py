@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from drive_rl.config.extensions import Extension, find
+from drive_rl.config.plugin_call import called
 from drive_rl.config.specs.driver import EncoderSpec
 from drive_rl.errors import DriveRLError
 
@@ -90,19 +91,22 @@ def _of_plugin(extension: Extension, features: int, shape: tuple[int, int, int])
     Raises:
         DriveRLError: it raises, or does not map (B, C, H, W) to (B, n).
     """
-    what = f"{extension.plugin}: encoder {extension.name}"
-    try:
+    what, pictures = f"{extension.plugin}: encoder {extension.name}", f"pictures (B, {', '.join(map(str, shape))})"
+    with called(what, f"fails on {pictures}", "correct it, or another world.camera"):
         trunk = extension.make(*shape)
+        if not isinstance(trunk, nn.Module):
+            raise TypeError(f"made a {type(trunk).__name__}, expected a torch.nn.Module")
         with torch.no_grad():
             flat = trunk.eval()(torch.zeros(2, *shape))
-    except Exception as error:
-        raise DriveRLError(
-            f"{what}: fails on pictures (B, {', '.join(map(str, shape))}): {type(error).__name__}: {error}; fix:"
-            " correct it, or another world.camera"
-        ) from error
+        is_finite = not isinstance(flat, Tensor) or bool(torch.isfinite(flat).all())
     found = tuple(flat.shape) if isinstance(flat, Tensor) else type(flat).__name__
-    if not isinstance(flat, Tensor) or flat.dim() != 2 or len(flat) != 2:
+    if not isinstance(flat, Tensor) or flat.dim() != 2 or len(flat) != 2 or not flat.shape[1]:
         raise DriveRLError(f"{what}: returns {found} for two pictures, expected (2, n); fix: end in nn.Flatten()")
+    if flat.dtype != torch.float32 or not is_finite:
+        raise DriveRLError(
+            f"{what}: returns {flat.dtype}{'' if is_finite else ', not all finite,'} for two black pictures, expected finite"
+            " torch.float32; fix: correct it"
+        )
     return trunk.train(), _one_layer(flat.shape[1], features)
 
 

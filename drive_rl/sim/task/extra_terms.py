@@ -8,13 +8,14 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 from numba import float64, njit
-from numba.core.errors import NumbaError
 
 from drive_rl.config.extensions import Extension, find
+from drive_rl.config.plugin_call import called, parameters_of
 from drive_rl.config.shelf import nearest
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
@@ -129,15 +130,12 @@ def _compiled(extension: Extension) -> Any:
     try:
         function.compile((float64,) * len(columns))
         returns = function.overloads[(float64,) * len(columns)].signature.return_type
-    except NumbaError as error:
+    except Exception as error:
         raise DriveRLError(
-            f"{extension.plugin}: reward term {extension.name} does not compile: {_brief(error)}; fix: arithmetic and"
-            " `math` on floats alone"
+            f"{_what(extension)} does not compile: {_brief(error)}; fix: arithmetic and `math` on floats alone"
         ) from error
     if str(returns) not in ("float64", "float32", "int64", "bool"):
-        raise DriveRLError(
-            f"{extension.plugin}: reward term {extension.name} returns {returns}: expected a float; fix: return one"
-        )
+        raise DriveRLError(f"{_what(extension)} returns {returns}: expected a float; fix: return one")
     of_row = _of_row(function, columns)
     _try(extension, of_row)
     return of_row
@@ -148,37 +146,52 @@ def _try(extension: Extension, of_row: Any) -> None:
     low, high = np.array([RANGES[name] for name in METRICS]).T
     rows = np.random.default_rng(0).uniform(low, high, (_TRIES, len(METRICS)))
     for row in (np.zeros(len(METRICS)), low, high, *rows):
-        if not 0 <= (value := of_row(row)) <= 1:
-            names = inspect.signature(_plain(extension)).parameters
-            found = ", ".join(f"{name} = {row[METRICS.index(name)]:.4g}" for name in names)
+        names = inspect.signature(_plain(extension)).parameters
+        found = ", ".join(f"{name} = {row[METRICS.index(name)]:.4g}" for name in names)
+        with called(_what(extension), f"fails at {found}"):
+            value = of_row(row)
+        if not 0 <= value <= 1:
             raise _beyond(extension, value, f" at {found}")
 
 
 def _beyond(extension: Extension, value: float, where: str = "") -> DriveRLError:
     return DriveRLError(
-        f"{extension.plugin}: reward term {extension.name} = {value:g}{where}: expected a number in [0, 1]; fix: bound"
+        f"{_what(extension)} = {value:g}{where}: expected a number in [0, 1]; fix: bound"
         " it, such as min(max(..., 0.0), 1.0)"
     )
 
 
 def _plain(extension: Extension) -> Callable[..., Any]:
     """Return a term as a Python function, which a plugin may have compiled itself."""
-    return getattr(extension.make, "py_func", extension.make)
+    with called(_what(extension), "cannot be read"):
+        function = getattr(extension.make, "py_func", extension.make)
+    if not isinstance(function, FunctionType):
+        raise DriveRLError(
+            f"{_what(extension)}: is a {type(function).__name__}: expected a function; fix: write it with def"
+        )
+    return function
+
+
+def _what(extension: Extension) -> str:
+    return f"{extension.plugin}: reward term {extension.name}"
 
 
 def _columns_of(extension: Extension) -> tuple[int, ...]:
     """Return where a term's parameters lie in a row of metrics."""
-    parameters = inspect.signature(_plain(extension)).parameters.values()
+    parameters = parameters_of(_what(extension), _plain(extension))
     for parameter in parameters:
-        if parameter.name not in METRICS or parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+        if parameter.name in METRICS and parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             raise DriveRLError(
-                f"{extension.plugin}: reward term {extension.name}: parameter {parameter.name!r}: expected the name of"
+                f"{_what(extension)}: parameter {parameter.name!r} is {parameter.kind.description}; fix: name it alone,"
+                " without '*' or '/'"
+            )
+        if parameter.name not in METRICS:
+            raise DriveRLError(
+                f"{_what(extension)}: parameter {parameter.name!r}: expected the name of"
                 f" a metric; {nearest(parameter.name, METRICS)}"
             )
     if not parameters:
-        raise DriveRLError(
-            f"{extension.plugin}: reward term {extension.name} has no parameter; fix: name metrics, such as speed_mps"
-        )
+        raise DriveRLError(f"{_what(extension)} has no parameter; fix: name metrics, such as speed_mps")
     return tuple(METRICS.index(parameter.name) for parameter in parameters)
 
 
