@@ -46,6 +46,7 @@ def compare(
             f"--out {out}: is a folder; the comparison goes to a file; fix: --out {out / 'compare.json'}"
         )
     check_out(out, overwrite)
+    stdout = own_stdout() if as_json else sys.stdout
     names = [word for word in drivers if "=" not in word or home(word).exists()]
     engine, changes = choose_engine([word for word in drivers if word not in names])
     if len(names) < 2:
@@ -56,7 +57,6 @@ def compare(
     for seed in (seed for group in seeds.values() for seed in group):
         check_driver("compare", seed)
         check_changes(seed, changes)
-    stdout = own_stdout() if as_json else sys.stdout
     from drive_rl.drivers.compare import Driven
     from drive_rl.drivers.compare import compare as compare_driven
     from drive_rl.drivers.evaluate import evaluate, split_seeds

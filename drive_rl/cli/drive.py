@@ -146,10 +146,10 @@ def evaluate(
     if out is not None and out.is_dir():
         raise DriveRLError(f"--out {out}: is a folder; scores go to a file; fix: --out {out / 'scores.json'}")
     check_out(out, overwrite)
+    stdout = own_stdout() if as_json else sys.stdout
     engine, changes = choose_engine(changes or [])
     check_driver("eval", driver)
     check_changes(driver, changes)
-    stdout = own_stdout() if as_json else sys.stdout
     from drive_rl.drivers.evaluate import evaluate, results, split_seeds
     from drive_rl.learn.choose_driver import choose, newest
     from drive_rl.report.progress import episodes_bar

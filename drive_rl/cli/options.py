@@ -17,6 +17,7 @@ from drive_rl.config.extensions import load_file, registered, trust_specs
 from drive_rl.config.shelf import home
 from drive_rl.config.specs.base import Track
 from drive_rl.errors import DriveRLError
+from drive_rl.run.process.streams import printing_to_stderr
 
 
 def path_of(text: str | Path) -> Path:
@@ -53,8 +54,9 @@ def replaced(old: str, new: str) -> Callable[[str | None], None]:
 
 def _load_plugins(files: list[Path] | None) -> list[Path] | None:
     """Run the plugins that the command line names, before the verb reads any spec."""
-    for file in files or []:
-        load_file(file)
+    with printing_to_stderr():  # what a plugin prints is no part of a verb's output, such as JSON
+        for file in files or []:
+            load_file(file)
     _refuse_taken_metrics()
     return files
 

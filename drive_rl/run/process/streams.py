@@ -8,6 +8,8 @@ import io
 import os
 import select
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 _STREAMS = ("stdin", "stdout", "stderr")
@@ -53,6 +55,20 @@ def cut_short() -> OSError | None:
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     failure = raw.failure if isinstance(raw, _Unfailing) else None
     return None if failure is None or failure.errno == errno.EPIPE else failure
+
+
+@contextmanager
+def printing_to_stderr() -> Iterator[None]:
+    """Send what the block prints, and what libraries in it do, to standard error."""
+    sys.stdout.flush()
+    own = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(own, 1)
+        os.close(own)
 
 
 def _stream(number: int, old: TextIO | None) -> TextIO:
