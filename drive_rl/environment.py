@@ -52,6 +52,7 @@ _RULES: dict[str, _Rule] = {
     "GOMP_STACKSIZE": _STACK,
     "GOMP_CPU_AFFINITY": _list_of(r"[0-9]{1,5}(-[0-9]{1,5}(:[0-9]{1,5})?)?", "numbers of cores such as 0 2 or 0-3"),
     "NUMBA_NUM_THREADS": _THREADS,
+    "NUMBA_DISABLE_JIT": _Rule(lambda text: text.strip() == "0", "0: the simulator drives in compiled code alone"),
     "NUMBA_CPU_FEATURES": _list_of(r"[+-][\w.-]+", "features such as +avx2,-fma"),
     "NUMBA_CACHE_DIR": _Rule(lambda text: writable(Path(text)), "a folder that this user can write"),
     "NUMBA_CACHE_LOCATOR_CLASSES": _list_of(
