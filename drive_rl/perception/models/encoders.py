@@ -104,8 +104,8 @@ def _of_plugin(extension: Extension, features: int, shape: tuple[int, int, int])
         raise DriveRLError(f"{what}: returns {found} for two pictures, expected (2, n); fix: end in nn.Flatten()")
     if flat.dtype != torch.float32 or not is_finite:
         raise DriveRLError(
-            f"{what}: returns {flat.dtype}{'' if is_finite else ', not all finite,'} for two black pictures, expected finite"
-            " torch.float32; fix: correct it"
+            f"{what}: returns {flat.dtype}{'' if is_finite else ', not all finite,'} for two black pictures, expected"
+            " finite torch.float32; fix: correct it"
         )
     return trunk.train(), _one_layer(flat.shape[1], features)
 
