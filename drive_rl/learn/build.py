@@ -30,6 +30,7 @@ from drive_rl.learn.imitation.dagger import Dagger
 from drive_rl.learn.imitation.wrapper import TeacherWrapper
 from drive_rl.learn.learner_memory import check_learner, keeps_frames
 from drive_rl.learn.pretrained import freeze_encoders
+from drive_rl.learn.sb3.asymmetric_policy import AsymmetricActorCritic
 from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder, ImageEncoder, StateEncoder
@@ -170,11 +171,13 @@ def _predicting(envs: VecEnv, world: WorldSpec, estimator: LaneEstimator) -> Lan
 
 def _observed(agent: LearnerSpec) -> Observation:
     """Return what a learner's environments return."""
-    return "camera+state" if agent.help in ("guided", "imitation") else agent.observation
+    return "camera+state" if agent.help in ("guided", "imitation", "asymmetric") else agent.observation
 
 
 def _policy_input(agent: LearnerSpec) -> Observation:
-    """Return what a policy without guidance reads."""
+    """Return what a policy without guidance is made for."""
+    if agent.help == "asymmetric":
+        return "camera+state"
     return "state" if agent.help == "perception model" else agent.observation
 
 
@@ -273,6 +276,8 @@ def _policy_class(spec: LearnerSpec) -> Any:
     """Return the policy class of a spec, or stable-baselines3's name of it."""
     if spec.help == "guided":
         return GuidedQ if isinstance(spec, DqnSpec) else GuidedActorCritic
+    if spec.help == "asymmetric":
+        return AsymmetricActorCritic
     return _POLICY[_policy_input(spec)]
 
 
@@ -289,6 +294,8 @@ def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> _Kwa
         "state": (StateEncoder, {}),
     }
     kind, kwargs = extractors[_policy_input(spec)]
+    if spec.help == "asymmetric":
+        shared["ortho_init"] = False  # with it, the encoder's units die
     return {
         **shared,
         "features_extractor_class": kind,
