@@ -69,7 +69,9 @@ def test_every_encoder_of_a_policy_starts_from_the_model(
         assert all(torch.equal(value, expected[name]) for name, value in encoder.state_dict().items())
 
 
-@pytest.mark.parametrize(("algorithm", "changes"), [("ppo", ()), ("ppo", (UNGUIDED,)), ("asymmetric", ()), ("dqn", (UNGUIDED,))])
+@pytest.mark.parametrize(
+    ("algorithm", "changes"), [("ppo", ()), ("ppo", (UNGUIDED,)), ("asymmetric", ()), ("dqn", (UNGUIDED,))]
+)
 def test_a_frozen_encoder_stays_and_the_rest_learns(
     models: dict[str, RunFolder], tmp_path: Path, algorithm: str, changes: tuple[str, ...]
 ) -> None:

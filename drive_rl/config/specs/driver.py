@@ -19,9 +19,9 @@ reserve("driver", ALGORITHMS)
 LogStd = Annotated[float, Field(ge=-10, le=5)]
 
 Help = Literal["pixels", "asymmetric", "guided", "imitation", "perception model", "state"]
-"""What a driver learned from, beside rewards: its pictures alone; values of the true state (`asymmetric`); the true lane
-state (`guided`); a teacher's actions (`imitation`); a perception model's predictions; or it observes the true state
-itself."""
+"""What a driver learned from, beside rewards: its pictures alone; values of the true state (`asymmetric`); the true
+lane state (`guided`); a teacher's actions (`imitation`); a perception model's predictions; or it observes the true
+state itself."""
 
 
 class EncoderSpec(Spec):

@@ -85,8 +85,8 @@ def test_an_asymmetric_driver_needs_pictures_only(actions: str) -> None:
         ("ppo", ("critic=state", "guidance=null", "observation=state"), r"observes state, .*; fix: .*= camera"),
         ("ppo", ("critic=state", "guidance=null", "observation=motion"), r"observes motion, .*; fix: .*= camera"),
         ("ppo", ("critic=true",), r"critic = true: expected 'observation' or 'state'"),
-        ("dqn", ("critic=state",), r"critic: unknown key"),
-        ("dagger", ("critic=state",), r"critic: unknown key"),
+        ("dqn", ("critic=state",), r"critic = 'state': unknown key"),
+        ("dagger", ("critic=state",), r"critic = 'state': unknown key"),
     ],
 )
 def test_a_critic_that_cannot_be_is_refused(algorithm: str, changes: tuple[str, ...], message: str) -> None:
