@@ -22,7 +22,7 @@ from drive_rl.drivers.driver import Driver, PolicyDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.budget import BudgetPPO
-from drive_rl.learn.guidance.device_ppo import DevicePPO, DeviceRolloutBuffer, GuidedDevicePPO
+from drive_rl.learn.guidance.device_ppo import ON_DEVICE, DeviceRolloutBuffer
 from drive_rl.learn.guidance.lane_net import LANE_STATE
 from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ, LaneStatePolicy
 from drive_rl.learn.guidance.wrapper import GuidanceWrapper
@@ -30,7 +30,7 @@ from drive_rl.learn.imitation.dagger import Dagger
 from drive_rl.learn.imitation.wrapper import TeacherWrapper
 from drive_rl.learn.learner_memory import check_learner, keeps_frames
 from drive_rl.learn.pretrained import freeze_encoders
-from drive_rl.learn.sb3.asymmetric_policy import AsymmetricActorCritic
+from drive_rl.learn.sb3.asymmetric_policy import AsymmetricActorCritic, AsymmetricPPO
 from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder, ImageEncoder, StateEncoder
@@ -225,8 +225,8 @@ def _freeze(spec: LearnerSpec, model: BaseAlgorithm) -> None:
 def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
     world = envs.unwrapped
     on_device = isinstance(world, BatchVecEnv) and isinstance(world.batch.frames, torch.Tensor)
-    plain, guided = (DevicePPO, GuidedDevicePPO) if on_device else (BudgetPPO, GuidedPPO)
-    model = (guided if spec.help == "guided" else plain)(
+    kind = {"guided": GuidedPPO, "asymmetric": AsymmetricPPO}.get(spec.help, BudgetPPO)
+    model = (ON_DEVICE[kind] if on_device else kind)(
         _policy_class(spec),
         envs,
         rollout_buffer_class=DeviceRolloutBuffer if on_device else None,
@@ -238,6 +238,8 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
         vf_coef=spec.value_coef,
         **common,
     )
+    if isinstance(model, AsymmetricPPO):
+        model.critic_epochs = spec.critic_epochs
     if spec.actions == "continuous":
         noise = model.policy.log_std
         noise.data = torch.tensor(spec.log_std_init, dtype=noise.dtype, device=noise.device)

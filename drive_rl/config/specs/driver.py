@@ -165,9 +165,10 @@ class PpoSpec(_LearnerSpec):
     )
     critic: Literal["observation", "state"] = Field(
         default="observation",
-        description="What the value is estimated from in training: the driver's observation, or the true state while"
-        " the driver sees the camera only (asymmetric, Pinto et al. 2017, arXiv 1710.06542).",
+        description="What the value is of: the driver's observation, or, while the driver sees the camera only, the"
+        " true state (asymmetric, Pinto et al. 2017, arXiv 1710.06542).",
     )
+    critic_epochs: int = Field(default=0, ge=0, le=1000, description="Passes of critic = state beyond `epochs`.")
 
     @property
     def help(self) -> Help:
@@ -176,15 +177,13 @@ class PpoSpec(_LearnerSpec):
 
     @model_validator(mode="after")
     def _critic_sees_more(self) -> Self:
-        if self.critic == "state" and self.observation != "camera":
+        if self.critic == "observation" and self.critic_epochs:
+            raise ValueError(f"critic_epochs = {self.critic_epochs}: is for critic = state; fix: critic_epochs = 0")
+        if self.critic == "state" and (self.observation != "camera" or self.guidance is not None):
             raise ValueError(
-                f"critic = state: the driver observes {self.observation}, expected the camera alone; fix:"
-                " observation = camera, or critic = observation"
-            )
-        if self.critic == "state" and self.guidance is not None:
-            raise ValueError(
-                "critic = state: guidance has the policy and its value read the predicted lane state; fix:"
-                " guidance = null, or critic = observation"
+                f"critic = state: the driver has observation = {self.observation} and guidance ="
+                f" {'null' if self.guidance is None else 'its own'}, expected the camera alone; fix: observation ="
+                " camera and guidance = null, or critic = observation"
             )
         return self
 
