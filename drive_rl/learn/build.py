@@ -296,8 +296,9 @@ def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> _Kwa
         "state": (StateEncoder, {}),
     }
     kind, kwargs = extractors[_policy_input(spec)]
-    if spec.help == "asymmetric":
+    if isinstance(spec, PpoSpec) and spec.observation == "camera":
         shared["ortho_init"] = False  # with it, the encoder's units die
+        kwargs = kwargs | {"normed": True}
     return {
         **shared,
         "features_extractor_class": kind,
