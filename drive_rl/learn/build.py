@@ -22,7 +22,7 @@ from drive_rl.drivers.driver import Driver, PolicyDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.budget import BudgetPPO
-from drive_rl.learn.guidance.device_ppo import DevicePPO, DeviceRolloutBuffer, GuidedDevicePPO
+from drive_rl.learn.guidance.device_ppo import ON_DEVICE, DeviceRolloutBuffer
 from drive_rl.learn.guidance.lane_net import LANE_STATE
 from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ, LaneStatePolicy
 from drive_rl.learn.guidance.wrapper import GuidanceWrapper
@@ -30,6 +30,7 @@ from drive_rl.learn.imitation.dagger import Dagger
 from drive_rl.learn.imitation.wrapper import TeacherWrapper
 from drive_rl.learn.learner_memory import check_learner, keeps_frames
 from drive_rl.learn.pretrained import freeze_encoders
+from drive_rl.learn.sb3.asymmetric_policy import AsymmetricActorCritic, AsymmetricPPO
 from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder, ImageEncoder, StateEncoder
@@ -170,11 +171,13 @@ def _predicting(envs: VecEnv, world: WorldSpec, estimator: LaneEstimator) -> Lan
 
 def _observed(agent: LearnerSpec) -> Observation:
     """Return what a learner's environments return."""
-    return "camera+state" if agent.help in ("guided", "imitation") else agent.observation
+    return "camera+state" if agent.help in ("guided", "imitation", "asymmetric") else agent.observation
 
 
 def _policy_input(agent: LearnerSpec) -> Observation:
-    """Return what a policy without guidance reads."""
+    """Return what a policy without guidance is made for."""
+    if agent.help == "asymmetric":
+        return "camera+state"
     return "state" if agent.help == "perception model" else agent.observation
 
 
@@ -222,8 +225,8 @@ def _freeze(spec: LearnerSpec, model: BaseAlgorithm) -> None:
 def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
     world = envs.unwrapped
     on_device = isinstance(world, BatchVecEnv) and isinstance(world.batch.frames, torch.Tensor)
-    plain, guided = (DevicePPO, GuidedDevicePPO) if on_device else (BudgetPPO, GuidedPPO)
-    model = (guided if spec.help == "guided" else plain)(
+    kind = {"guided": GuidedPPO, "asymmetric": AsymmetricPPO}.get(spec.help, BudgetPPO)
+    model = (ON_DEVICE[kind] if on_device else kind)(
         _policy_class(spec),
         envs,
         rollout_buffer_class=DeviceRolloutBuffer if on_device else None,
@@ -235,6 +238,8 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
         vf_coef=spec.value_coef,
         **common,
     )
+    if isinstance(model, AsymmetricPPO):
+        model.critic_epochs = spec.critic_epochs
     if spec.actions == "continuous":
         noise = model.policy.log_std
         noise.data = torch.tensor(spec.log_std_init, dtype=noise.dtype, device=noise.device)
@@ -273,6 +278,8 @@ def _policy_class(spec: LearnerSpec) -> Any:
     """Return the policy class of a spec, or stable-baselines3's name of it."""
     if spec.help == "guided":
         return GuidedQ if isinstance(spec, DqnSpec) else GuidedActorCritic
+    if spec.help == "asymmetric":
+        return AsymmetricActorCritic
     return _POLICY[_policy_input(spec)]
 
 
@@ -289,6 +296,9 @@ def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> _Kwa
         "state": (StateEncoder, {}),
     }
     kind, kwargs = extractors[_policy_input(spec)]
+    if isinstance(spec, PpoSpec) and spec.observation == "camera":
+        shared["ortho_init"] = False  # with it, the encoder's units die
+        kwargs = kwargs | {"normed": True}
     return {
         **shared,
         "features_extractor_class": kind,

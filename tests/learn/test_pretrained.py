@@ -50,6 +50,7 @@ def start(models: dict[str, RunFolder], kind: str = "small", frozen: bool = Fals
         ("ppo", (UNGUIDED,), 1),
         ("ppo", (CAMERA_AND_STATE,), 1),
         ("dqn", (), 1),
+        ("asymmetric", (), 1),
         ("dqn", (UNGUIDED,), 2),  # the target network has one of its own
     ],
 )
@@ -68,7 +69,9 @@ def test_every_encoder_of_a_policy_starts_from_the_model(
         assert all(torch.equal(value, expected[name]) for name, value in encoder.state_dict().items())
 
 
-@pytest.mark.parametrize(("algorithm", "changes"), [("ppo", ()), ("ppo", (UNGUIDED,)), ("dqn", (UNGUIDED,))])
+@pytest.mark.parametrize(
+    ("algorithm", "changes"), [("ppo", ()), ("ppo", (UNGUIDED,)), ("asymmetric", ()), ("dqn", (UNGUIDED,))]
+)
 def test_a_frozen_encoder_stays_and_the_rest_learns(
     models: dict[str, RunFolder], tmp_path: Path, algorithm: str, changes: tuple[str, ...]
 ) -> None:

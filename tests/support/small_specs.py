@@ -63,6 +63,7 @@ def run(algorithm: str, *changes: str) -> RunSpec:
         "ppo": ("ppo-lane-follow", _PPO),
         "dqn": ("dqn-lane-follow", _DQN),
         "dagger": ("dagger", _DAGGER),
+        "asymmetric": ("asymmetric", _PPO[: -len(_GUIDANCE)]),
     }[algorithm]
     common = ("track=none", "budget_steps=256", "evaluation.every_steps=128", "evaluation.episodes=2")
     prefixed = [f"world.{change}" for change in WORLD] + [f"agent.{change}" for change in agent]

@@ -18,9 +18,10 @@ reserve("driver", ALGORITHMS)
 
 LogStd = Annotated[float, Field(ge=-10, le=5)]
 
-Help = Literal["pixels", "guided", "imitation", "perception model", "state"]
-"""What a driver learned from, beside rewards: its pictures alone; the true lane state (`guided`); a teacher's actions
-(`imitation`); a perception model's predictions; or it observes the true state itself."""
+Help = Literal["pixels", "asymmetric", "guided", "imitation", "perception model", "state"]
+"""What a driver learned from, beside rewards: its pictures alone; values of the true state (`asymmetric`); the true
+lane state (`guided`); a teacher's actions (`imitation`); a perception model's predictions; or it observes the true
+state itself."""
 
 
 class EncoderSpec(Spec):
@@ -162,6 +163,29 @@ class PpoSpec(_LearnerSpec):
     log_std_init: tuple[LogStd, LogStd] = Field(
         default=(-1.8, -0.7), description="Log of the first action noise of steering and pedal (continuous)."
     )
+    critic: Literal["observation", "state"] = Field(
+        default="observation",
+        description="What the value is of: the driver's observation, or, while the driver sees the camera only, the"
+        " true state (asymmetric, Pinto et al. 2017, arXiv 1710.06542).",
+    )
+    critic_epochs: int = Field(default=0, ge=0, le=1000, description="Passes of critic = state beyond `epochs`.")
+
+    @property
+    def help(self) -> Help:
+        """What the driver learns from, beside rewards."""
+        return "asymmetric" if self.critic == "state" else super().help
+
+    @model_validator(mode="after")
+    def _critic_sees_more(self) -> Self:
+        if self.critic == "observation" and self.critic_epochs:
+            raise ValueError(f"critic_epochs = {self.critic_epochs}: is for critic = state; fix: critic_epochs = 0")
+        if self.critic == "state" and (self.observation != "camera" or self.guidance is not None):
+            raise ValueError(
+                f"critic = state: the driver has observation = {self.observation} and guidance ="
+                f" {'null' if self.guidance is None else 'its own'}, expected the camera alone; fix: observation ="
+                " camera and guidance = null, or critic = observation"
+            )
+        return self
 
     @model_validator(mode="after")
     def _batch_fits(self) -> Self:

@@ -27,6 +27,7 @@ from drive_rl.run.storage.tensors import read_tensors, write_tensors
 _NEEDED = ("weights.safetensors", "spec.yaml")
 _HELP: dict[Help, str] = {
     "pixels": "none (`pixels`): pictures and rewards alone",
+    "asymmetric": "values of the true state (`asymmetric`), never in driving",
     "guided": "the true lane state (`guided`), never in driving",
     "imitation": "a teacher's actions (`imitation`), never in driving",
     "perception model": "a perception model, which it drives by",

@@ -4,7 +4,7 @@ Policy, update, logs and checkpoints are stable-baselines3's own; only where a r
 """
 
 from collections.abc import Generator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.guidance.policies import GuidedPPO
+from drive_rl.learn.sb3.asymmetric_policy import AsymmetricPPO
 
 
 class DeviceRolloutBuffer(RolloutBuffer):
@@ -54,6 +55,10 @@ class DeviceRolloutBuffer(RolloutBuffer):
         self._rows |= {"advantage": advantages, "return": advantages + values}
         # for stable-baselines3's log of the explained variance
         self.values, self.returns = values.cpu().numpy(), self._rows["return"].cpu().numpy()
+
+    def states_and_returns(self) -> tuple[Tensor, Tensor]:
+        """Return the states (N, fields) of {camera, state} and the returns (N, 1)."""
+        return self._rows["obs/state"].flatten(0, 1), self._rows["return"].reshape(-1, 1)
 
     def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:
         """Yield the rollout in minibatches, in an order drawn from torch's generator."""
@@ -130,8 +135,24 @@ class DevicePPO(BudgetPPO):
         return torch.as_tensor(observations, device=self.device)
 
 
+class AsymmetricDevicePPO(DevicePPO, AsymmetricPPO):
+    """`DevicePPO` whose critic learns from the states in extra passes."""
+
+    def states_and_returns(self) -> tuple[Tensor, Tensor]:
+        """Return the rollout's states (N, fields) and returns (N, 1)."""
+        return cast(DeviceRolloutBuffer, self.rollout_buffer).states_and_returns()
+
+
 class GuidedDevicePPO(DevicePPO, GuidedPPO):
     """`DevicePPO` that trains its policy's lane network with each update."""
+
+
+ON_DEVICE: dict[type[BudgetPPO], type[DevicePPO]] = {
+    BudgetPPO: DevicePPO,
+    GuidedPPO: GuidedDevicePPO,
+    AsymmetricPPO: AsymmetricDevicePPO,
+}
+"""What takes the place of a PPO whose environments return tensors."""
 
 
 def _parts(observations: Any) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import gymnasium
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from torch import Tensor
+from torch import Tensor, nn
 
 from drive_rl.config.specs.driver import EncoderSpec
 from drive_rl.errors import DriveRLError
@@ -27,15 +27,23 @@ class ImageEncoder(BaseFeaturesExtractor):
         observation_space: A channel-first image.
         encoder: Family and length of the feature vector.
         frames: How many frames are stacked along the channels.
+        normed: Whether the features are normalised before their ReLU (layer norm, Ba et al. 2016, arXiv 1607.06450),
+            so that none of them dies; it adds no weights.
 
     Raises:
         DriveRLError: the space is not an image, or one side is below 16 pixels.
     """
 
-    def __init__(self, observation_space: gymnasium.Space, encoder: EncoderSpec, frames: int = 1) -> None:
+    def __init__(
+        self, observation_space: gymnasium.Space, encoder: EncoderSpec, frames: int = 1, normed: bool = False
+    ) -> None:
         super().__init__(observation_space, encoder.features)
         self.frozen = False
         self.trunk, self.head = layers_of(encoder, _image_shape(observation_space), frames)
+        if normed:
+            *before, activation = cast(nn.Sequential, self.head)
+            norm = nn.LayerNorm(encoder.features, elementwise_affine=False)
+            self.head = nn.Sequential(*before, norm, activation)
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return the features of a batch of images."""
@@ -71,9 +79,11 @@ class StateEncoder(BaseFeaturesExtractor):
 class CameraStateEncoder(BaseFeaturesExtractor):
     """{camera, state} -> the image's features and the scaled state."""
 
-    def __init__(self, observation_space: gymnasium.Space, encoder: EncoderSpec, frames: int = 1) -> None:
+    def __init__(
+        self, observation_space: gymnasium.Space, encoder: EncoderSpec, frames: int = 1, normed: bool = False
+    ) -> None:
         parts = cast(spaces.Dict, observation_space).spaces
-        camera = ImageEncoder(parts["camera"], encoder, frames)
+        camera = ImageEncoder(parts["camera"], encoder, frames, normed)
         state = StateEncoder(parts["state"])
         super().__init__(observation_space, camera.features_dim + state.features_dim)
         self.camera, self.state = camera, state

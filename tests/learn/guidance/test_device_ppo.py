@@ -81,7 +81,12 @@ def test_advantages_are_those_of_stable_baselines3() -> None:
 @on_device
 @pytest.mark.parametrize(
     "changes",
-    [["guidance.truth_fraction=0.5"], ["guidance=null"], ["guidance=null", "observation=camera+state", "gamma=0.5"]],
+    [
+        ["guidance.truth_fraction=0.5"],
+        ["guidance=null"],
+        ["guidance=null", "critic=state"],
+        ["guidance=null", "observation=camera+state", "gamma=0.5"],
+    ],
 )
 def test_it_collects_what_stable_baselines3_collects(changes: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The same first rollouts as on the CPU, the ends of episodes and timeouts among them.

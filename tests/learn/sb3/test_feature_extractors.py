@@ -26,6 +26,18 @@ def test_every_family_takes_every_size(kind: str, height: int, width: int) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_normed_features_are_the_same_layers_with_a_mean_of_0_and_a_deviation_of_1_before_the_relu(kind: str) -> None:
+    spec = EncoderSpec.model_validate({"kind": kind, "features": 32})
+    plain, normed = ImageEncoder(image(3, 40, 64), spec), ImageEncoder(image(3, 40, 64), spec, normed=True)
+    normed.load_state_dict(plain.state_dict())
+    pictures = torch.randint(0, 256, (4, 3, 40, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    before = plain.head[:-1](plain.trunk(pictures / 255))  # type: ignore[index] - a Sequential
+    centred = before - before.mean(1, keepdim=True)
+    expected = torch.relu(centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt())
+    assert torch.allclose(normed(pictures), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_too_small_an_image_is_an_error_with_a_fix(kind: str) -> None:
     with pytest.raises(DriveRLError, match=r"image of 64x15 px: expected at least 16 .* fix"):
         ImageEncoder(image(3, 15, 64), EncoderSpec.model_validate({"kind": kind}))

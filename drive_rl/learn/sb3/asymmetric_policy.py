@@ -1,0 +1,111 @@
+"""PPO whose actor reads the pictures and whose critic reads the true state.
+
+It knows observations, networks and rollouts. It knows no worlds.
+"""
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.buffers import DictRolloutBuffer
+from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.policies import MultiInputActorCriticPolicy
+from stable_baselines3.common.torch_layers import create_mlp
+from stable_baselines3.common.utils import is_vectorized_observation
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from drive_rl.learn.budget import BudgetPPO
+from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder
+
+
+class SplitMlp(nn.Module):
+    """(B, picture features and state) -> hidden layers of the first for the actor, of the second for the critic."""
+
+    def __init__(self, features: int, fields: int, hidden: list[int], activation: type[nn.Module]) -> None:
+        super().__init__()
+        self.split = [features, fields]
+        self.policy_net = nn.Sequential(*create_mlp(features, -1, hidden, activation))
+        self.value_net = nn.Sequential(*create_mlp(fields, -1, hidden, activation))
+        self.latent_dim_pi = hidden[-1] if hidden else features
+        self.latent_dim_vf = hidden[-1] if hidden else fields
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the actor's and the critic's last hidden layer."""
+        pictures, state = features.split(self.split, dim=1)
+        return self.policy_net(pictures), self.value_net(state)
+
+    def forward_actor(self, pictures: Tensor) -> Tensor:
+        """Return the actor's last hidden layer, of features of pictures."""
+        return self.policy_net(pictures)
+
+    def forward_critic(self, state: Tensor) -> Tensor:
+        """Return the critic's last hidden layer, of the scaled state."""
+        return self.value_net(state)
+
+
+class AsymmetricActorCritic(MultiInputActorCriticPolicy):
+    """Asymmetric actor and critic (Pinto et al. 2017, arXiv 1710.06542), with nothing shared between them.
+
+    `forward` and `evaluate_actions` take {camera, state}, as in training; `predict` takes pictures alone.
+    """
+
+    features_extractor: CameraStateEncoder
+
+    def _build_mlp_extractor(self) -> None:
+        encoder = self.features_extractor
+        sizes = encoder.camera.features_dim, encoder.state.features_dim
+        split = SplitMlp(*sizes, cast(list[int], self.net_arch), self.activation_fn)
+        self.mlp_extractor = cast(Any, split.to(self.device))
+
+    def get_distribution(self, obs: Any) -> Distribution:
+        """Return the distribution of actions, of the pictures alone."""
+        features = self.features_extractor.camera(obs["camera"])
+        return self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(features))
+
+    def predict_values(self, obs: Any) -> Tensor:
+        """Return the values (B, 1), of the state alone."""
+        return self.value_net(self.mlp_extractor.forward_critic(self.features_extractor.state(obs["state"])))
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Return actions for pictures (B, C, H, W) uint8, or one action for one picture (C, H, W)."""
+        self.set_training_mode(False)
+        several = is_vectorized_observation(observation, cast(spaces.Dict, self.observation_space)["camera"])
+        pictures = torch.as_tensor(observation if several else observation[None], device=self.device)
+        with torch.no_grad():
+            chosen = self.get_distribution({"camera": pictures}).get_actions(deterministic=deterministic)
+        actions = chosen.cpu().numpy()
+        if isinstance(self.action_space, spaces.Box):
+            actions = np.clip(actions, self.action_space.low, self.action_space.high)
+        return (actions if several else actions[0]), state
+
+
+class AsymmetricPPO(BudgetPPO):
+    """PPO whose critic, a small network of its own, takes more passes over each rollout than the actor does."""
+
+    critic_epochs = 0
+    """Passes beyond the actor's."""
+
+    def train(self) -> None:
+        """Update both on the rollout, and then the critic alone."""
+        super().train()
+        states, returns = self.states_and_returns()
+        for _ in range(self.critic_epochs):
+            order = torch.as_tensor(np.random.permutation(len(states)), device=states.device)
+            for rows in order.split(self.batch_size):
+                self._fit_critic(states[rows], returns[rows])
+
+    def states_and_returns(self) -> tuple[Tensor, Tensor]:
+        """Return the rollout's states (N, fields) and returns (N, 1)."""
+        rollout = cast(DictRolloutBuffer, self.rollout_buffer)
+        return rollout.to_torch(rollout.observations["state"]), rollout.to_torch(rollout.returns)
+
+    def _fit_critic(self, states: Tensor, returns: Tensor) -> None:
+        """Take one step on the mean squared error of the values; the actor has no gradient, and stays."""
+        error = F.mse_loss(self.policy.predict_values({"state": states}), returns)
+        self.policy.optimizer.zero_grad()
+        error.backward()
+        self.policy.optimizer.step()

@@ -1,0 +1,115 @@
+"""Asymmetric drivers: the critic reads the true state alone, the actor the camera alone."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import small_specs
+import torch
+
+from drive_rl.config.specs.base import Engine
+from drive_rl.errors import DriveRLError
+from drive_rl.learn.build import build_model, make_envs
+from drive_rl.learn.own_drivers import restore_driver
+from drive_rl.learn.sb3.asymmetric_policy import AsymmetricActorCritic
+from drive_rl.sim.task.outcome import STATE_FIELDS
+
+CPU = torch.device("cpu")
+
+
+def observed(engine: Engine, *changes: str) -> tuple[Any, dict[str, torch.Tensor]]:
+    """Return a policy as lively as a trained one, and observations of 2 x 20 steps."""
+    spec = small_specs.run("asymmetric", *changes).agent
+    envs = make_envs(small_specs.world(), spec, "train", 2, 0, engine)
+    model = build_model(spec, envs, CPU, 0)
+    rows: list[Any] = [envs.reset()]
+    rows += [envs.step(np.array([envs.action_space.sample() for _ in range(2)]))[0] for _ in range(19)]
+    parts = {key: torch.as_tensor(np.concatenate([row[key] for row in rows])) for key in ("camera", "state")}
+    envs.close()
+    torch.manual_seed(0)
+    for part in model.policy.parameters():
+        part.data += 0.3 * torch.randn_like(part)
+    return model.policy, parts
+
+
+@pytest.mark.parametrize("engine", ["bullet", "batch"])
+def test_the_value_ignores_the_pictures_and_the_actions_the_state(engine: Engine) -> None:
+    policy, rows = observed(engine)
+    assert type(policy) is AsymmetricActorCritic
+    blind = rows | {"camera": torch.zeros_like(rows["camera"])}
+    lost = rows | {"state": torch.zeros_like(rows["state"])}
+    with torch.no_grad():
+        value, other_state, other_picture = (policy.predict_values(each) for each in (rows, lost, blind))
+        means = [policy.get_distribution(each).distribution.mean for each in (rows, lost, blind)]
+    assert torch.equal(value, other_picture)
+    assert torch.equal(means[0], means[1])
+    assert not torch.allclose(value, other_state)
+    assert not torch.allclose(means[0], means[2])
+
+
+def test_actor_and_critic_share_no_weight() -> None:
+    policy, rows = observed("batch")
+    reached = []
+    for loss in (policy.predict_values(rows).sum(), policy.get_distribution(rows).distribution.mean.sum()):
+        policy.zero_grad()
+        loss.backward()
+        reached.append({name for name, part in policy.named_parameters() if part.grad is not None})
+    assert not reached[0] & reached[1]
+    assert reached[0] | reached[1] | {"log_std"} == {name for name, _ in policy.named_parameters()}
+
+
+@pytest.mark.parametrize("actions", ["continuous", "discrete"])
+def test_an_asymmetric_driver_needs_pictures_only(actions: str) -> None:
+    spec = small_specs.run("asymmetric", f"agent.actions={actions}")
+    assert spec.agent.help == "asymmetric"
+    policy, rows = observed("batch", f"agent.actions={actions}")
+    squares = np.random.default_rng(0).integers(0, 256, (len(rows["camera"]), 2, 2, 3), np.uint8)
+    images = squares.repeat(8, axis=2).repeat(8, axis=3)  # each far from the others
+    rows["camera"] = torch.as_tensor(images)
+    both: Any = {key: part.numpy() for key, part in rows.items()}
+    with torch.no_grad():
+        expected = policy.get_distribution(policy.obs_to_tensor(both)[0]).get_actions(deterministic=True).numpy()
+    found, _ = policy.predict(images, deterministic=True)
+    np.testing.assert_allclose(found, np.clip(expected, -1, 1) if actions == "continuous" else expected, atol=1e-6)
+    assert len(np.unique(found, axis=0)) > 1
+    np.testing.assert_allclose(policy.predict(images[3], deterministic=True)[0], found[3], atol=1e-4)
+    driver = restore_driver(spec, policy.state_dict(), Path("weights.safetensors"), CPU)
+    assert driver.observation == "camera"
+    np.testing.assert_array_equal(driver.act(images), found)
+
+
+def test_extra_passes_fit_the_critic_and_leave_the_actor_alone() -> None:
+    models = []
+    for passes in (0, 20):
+        spec = small_specs.run("asymmetric", f"agent.critic_epochs={passes}").agent
+        envs = make_envs(small_specs.world(), spec, "train", 2, 0, "batch")
+        models.append(build_model(spec, envs, CPU, 0))
+        models[-1].learn(64)  # one update
+        envs.close()
+    weights = [model.policy.state_dict() for model in models]
+    moved = {name for name, part in weights[0].items() if not torch.equal(part, weights[1][name])}
+    assert moved == {name for name in weights[0] if "value" in name}
+    states, returns = models[1].states_and_returns()
+    assert states.shape == (64, len(STATE_FIELDS))
+    with torch.no_grad():
+        errors = [(model.policy.predict_values({"state": states}) - returns).square().mean() for model in models]
+    assert errors[1] < errors[0]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "changes", "message"),
+    [
+        ("ppo", ("critic=state",), r"critic = state: .* guidance = its own, expected .*; fix: .*guidance = null"),
+        ("ppo", ("critic=state", "guidance=null", "observation=state"), r"observation = state .*; fix: .*= camera"),
+        ("ppo", ("critic=state", "guidance=null", "observation=motion"), r"observation = motion .*; fix: .*= camera"),
+        ("ppo", ("critic=true",), r"critic = true: expected 'observation' or 'state'"),
+        ("ppo", ("critic_epochs=3",), r"critic_epochs = 3: is for critic = state; fix: critic_epochs = 0"),
+        ("dqn", ("critic=state",), r"critic = 'state': unknown key"),
+        ("dagger", ("critic=state",), r"critic = 'state': unknown key"),
+    ],
+)
+def test_a_critic_that_cannot_be_is_refused(algorithm: str, changes: tuple[str, ...], message: str) -> None:
+    make: dict[str, Any] = {"ppo": small_specs.ppo, "dqn": small_specs.dqn, "dagger": small_specs.dagger}
+    with pytest.raises(DriveRLError, match=message):
+        make[algorithm](*changes)
