@@ -142,10 +142,10 @@ def _compiled(extension: Extension) -> Any:
 
 
 def _try(extension: Extension, of_row: Any) -> None:
-    """Refuse a term that leaves [0, 1] where cars can be, before anything is learned from it."""
-    low, high = np.array([RANGES[name] for name in METRICS]).T
+    """Refuse a term that fails or leaves [0, 1] where cars can be, before anything is learned from it."""
+    low, high = np.array([RANGES[name] for name in METRICS], float).T
     rows = np.random.default_rng(0).uniform(low, high, (_TRIES, len(METRICS)))
-    for row in (np.zeros(len(METRICS)), low, high, *rows):
+    for row in (np.clip(0.0, low, high), low, high, *rows):
         names = inspect.signature(_plain(extension)).parameters
         found = ", ".join(f"{name} = {row[METRICS.index(name)]:.4g}" for name in names)
         with called(_what(extension), f"fails at {found}"):
