@@ -1,6 +1,6 @@
 """PPO whose value takes passes of its own over each rollout. It knows policies and rollouts, and no worlds."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ class CriticPPO(BudgetPPO):
         split = {key: torch.as_tensor(part, device=self.device).split(self.batch_size) for key, part in parts.items()}
         with torch.no_grad():
             batches = [dict(zip(split, batch, strict=True)) for batch in zip(*split.values(), strict=True)]
-            return torch.cat([self.policy.extract_features(batch.get("", batch)) for batch in batches])
+            return torch.cat([cast(Tensor, self.policy.extract_features(batch.get("", batch))) for batch in batches])
 
     def _fit(self, features: Tensor, returns: Tensor) -> None:
         """Take one step on the mean squared error of the values; nothing else has a gradient, and it stays."""

@@ -40,7 +40,7 @@ def test_the_value_ignores_the_pictures_and_the_actions_the_state(engine: Engine
     lost = rows | {"state": torch.zeros_like(rows["state"])}
     with torch.no_grad():
         value, other_state, other_picture = (policy.predict_values(each) for each in (rows, lost, blind))
-        means = [policy.get_distribution(each).distribution.mean for each in (rows, lost, blind)]
+        means = [policy.get_distribution(each).mode() for each in (rows, lost, blind)]
     assert torch.equal(value, other_picture)
     assert torch.equal(means[0], means[1])
     assert not torch.allclose(value, other_state)
@@ -50,7 +50,7 @@ def test_the_value_ignores_the_pictures_and_the_actions_the_state(engine: Engine
 def test_actor_and_critic_share_no_weight() -> None:
     policy, rows = observed("batch")
     reached = []
-    for loss in (policy.predict_values(rows).sum(), policy.get_distribution(rows).distribution.mean.sum()):
+    for loss in (policy.predict_values(rows).sum(), policy.get_distribution(rows).mode().sum()):
         policy.zero_grad()
         loss.backward()
         reached.append({name for name, part in policy.named_parameters() if part.grad is not None})
