@@ -30,8 +30,9 @@ from drive_rl.learn.imitation.dagger import Dagger
 from drive_rl.learn.imitation.wrapper import TeacherWrapper
 from drive_rl.learn.learner_memory import check_learner, keeps_frames
 from drive_rl.learn.pretrained import freeze_encoders
-from drive_rl.learn.sb3.asymmetric_policy import AsymmetricActorCritic, AsymmetricPPO
+from drive_rl.learn.sb3.asymmetric_policy import AsymmetricActorCritic
 from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
+from drive_rl.learn.sb3.critic_ppo import CriticPPO
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder, ImageEncoder, StateEncoder
 from drive_rl.learn.sb3.frame_replay import FrameReplayBuffer, NStepFrameReplayBuffer
@@ -225,7 +226,7 @@ def _freeze(spec: LearnerSpec, model: BaseAlgorithm) -> None:
 def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
     world = envs.unwrapped
     on_device = isinstance(world, BatchVecEnv) and isinstance(world.batch.frames, torch.Tensor)
-    kind = {"guided": GuidedPPO, "asymmetric": AsymmetricPPO}.get(spec.help, BudgetPPO)
+    kind = GuidedPPO if spec.help == "guided" else CriticPPO if spec.critic_epochs else BudgetPPO
     model = (ON_DEVICE[kind] if on_device else kind)(
         _policy_class(spec),
         envs,
@@ -238,7 +239,7 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
         vf_coef=spec.value_coef,
         **common,
     )
-    if isinstance(model, AsymmetricPPO):
+    if isinstance(model, CriticPPO):
         model.critic_epochs = spec.critic_epochs
     if spec.actions == "continuous":
         noise = model.policy.log_std

@@ -46,6 +46,8 @@ def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
         ("dqn", ("agent.guidance=null", "agent.n_steps=3", "agent.buffer_size=100", "engine=batch")),
         ("dagger", ()),
         ("dagger", ("engine=bullet", "agent.algorithm=bc")),
+        ("pixels", ()),
+        ("pixels", ("engine=bullet",)),
         ("asymmetric", ()),
         ("asymmetric", ("engine=bullet", "agent.actions=discrete")),
     ],

@@ -13,15 +13,15 @@ WORLD = (
     "camera.frame_stack=2",
 )
 _GUIDANCE = ("guidance.pictures=100", "guidance.batch_size=16")
-_PPO = (
+_UNGUIDED = (
     "num_envs=2",
     "steps_per_update=32",
     "batch_size=32",
     "epochs=1",
     "encoder.features=16",
     "hidden=[8]",
-    *_GUIDANCE,
 )
+_PPO = (*_UNGUIDED, *_GUIDANCE)
 _DQN = (
     "num_envs=2",
     "learning_starts=32",
@@ -63,7 +63,8 @@ def run(algorithm: str, *changes: str) -> RunSpec:
         "ppo": ("ppo-lane-follow", _PPO),
         "dqn": ("dqn-lane-follow", _DQN),
         "dagger": ("dagger", _DAGGER),
-        "asymmetric": ("asymmetric", _PPO[: -len(_GUIDANCE)]),
+        "asymmetric": ("asymmetric", _UNGUIDED),
+        "pixels": ("pixels", _UNGUIDED),
     }[algorithm]
     common = ("track=none", "budget_steps=256", "evaluation.every_steps=128", "evaluation.episodes=2")
     prefixed = [f"world.{change}" for change in WORLD] + [f"agent.{change}" for change in agent]

@@ -168,7 +168,7 @@ class PpoSpec(_LearnerSpec):
         description="What the value is of: the driver's observation, or, while the driver sees the camera only, the"
         " true state (asymmetric, Pinto et al. 2017, arXiv 1710.06542).",
     )
-    critic_epochs: int = Field(default=0, ge=0, le=1000, description="Passes of critic = state beyond `epochs`.")
+    critic_epochs: int = Field(default=0, ge=0, le=1000, description="Passes of the value's layers beyond `epochs`.")
 
     @property
     def help(self) -> Help:
@@ -177,8 +177,8 @@ class PpoSpec(_LearnerSpec):
 
     @model_validator(mode="after")
     def _critic_sees_more(self) -> Self:
-        if self.critic == "observation" and self.critic_epochs:
-            raise ValueError(f"critic_epochs = {self.critic_epochs}: is for critic = state; fix: critic_epochs = 0")
+        if self.critic_epochs and self.guidance is not None and self.observation == "camera":
+            raise ValueError(f"critic_epochs = {self.critic_epochs}: is for guidance = null; fix: critic_epochs = 0")
         if self.critic == "state" and (self.observation != "camera" or self.guidance is not None):
             raise ValueError(
                 f"critic = state: the driver has observation = {self.observation} and guidance ="

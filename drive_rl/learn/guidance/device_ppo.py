@@ -4,7 +4,7 @@ Policy, update, logs and checkpoints are stable-baselines3's own; only where a r
 """
 
 from collections.abc import Generator
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.guidance.policies import GuidedPPO
-from drive_rl.learn.sb3.asymmetric_policy import AsymmetricPPO
+from drive_rl.learn.sb3.critic_ppo import CriticPPO
 
 
 class DeviceRolloutBuffer(RolloutBuffer):
@@ -53,12 +53,9 @@ class DeviceRolloutBuffer(RolloutBuffer):
             advantages[step] = gain
             following, continues = values[step], 1 - starts[step]
         self._rows |= {"advantage": advantages, "return": advantages + values}
+        self.observations = _observations({name: rows.flatten(0, 1) for name, rows in self._rows.items()})
         # for stable-baselines3's log of the explained variance
         self.values, self.returns = values.cpu().numpy(), self._rows["return"].cpu().numpy()
-
-    def states_and_returns(self) -> tuple[Tensor, Tensor]:
-        """Return the states (N, fields) of {camera, state} and the returns (N, 1)."""
-        return self._rows["obs/state"].flatten(0, 1), self._rows["return"].reshape(-1, 1)
 
     def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:
         """Yield the rollout in minibatches, in an order drawn from torch's generator."""
@@ -66,9 +63,8 @@ class DeviceRolloutBuffer(RolloutBuffer):
         order = torch.randperm(len(flat["value"]), device=flat["value"].device)
         for drawn in order.split(batch_size or len(order)):
             picked = {name: rows[drawn] for name, rows in flat.items()}
-            observed = {name.removeprefix("obs/"): rows for name, rows in picked.items() if name.startswith("obs/")}
             yield RolloutBufferSamples(
-                observations=observed.get("", observed),  # pyright: ignore - a dictionary is what policies take
+                observations=_observations(picked),
                 actions=picked["action"].float(),
                 old_values=picked["value"],
                 old_log_prob=picked["log_prob"],
@@ -135,12 +131,8 @@ class DevicePPO(BudgetPPO):
         return torch.as_tensor(observations, device=self.device)
 
 
-class AsymmetricDevicePPO(DevicePPO, AsymmetricPPO):
-    """`DevicePPO` whose critic learns from the states in extra passes."""
-
-    def states_and_returns(self) -> tuple[Tensor, Tensor]:
-        """Return the rollout's states (N, fields) and returns (N, 1)."""
-        return cast(DeviceRolloutBuffer, self.rollout_buffer).states_and_returns()
+class CriticDevicePPO(DevicePPO, CriticPPO):
+    """`DevicePPO` whose value takes passes of its own over each rollout."""
 
 
 class GuidedDevicePPO(DevicePPO, GuidedPPO):
@@ -150,10 +142,16 @@ class GuidedDevicePPO(DevicePPO, GuidedPPO):
 ON_DEVICE: dict[type[BudgetPPO], type[DevicePPO]] = {
     BudgetPPO: DevicePPO,
     GuidedPPO: GuidedDevicePPO,
-    AsymmetricPPO: AsymmetricDevicePPO,
+    CriticPPO: CriticDevicePPO,
 }
 """What takes the place of a PPO whose environments return tensors."""
 
 
 def _parts(observations: Any) -> dict[str, Tensor]:
     return observations if isinstance(observations, dict) else {"": observations}
+
+
+def _observations(rows: dict[str, Tensor]) -> Any:
+    """Return the observations among a buffer's rows, as policies take them: a tensor, or a dictionary of them."""
+    parts = {name.removeprefix("obs/"): row for name, row in rows.items() if name.startswith("obs/")}
+    return parts.get("", parts)

@@ -1,6 +1,6 @@
-"""PPO whose actor reads the pictures and whose critic reads the true state.
+"""PPO's policy of {camera, state} whose actor reads the pictures and whose critic reads the true state.
 
-It knows observations, networks and rollouts. It knows no worlds.
+It knows observations and networks. It knows no environments and no learner.
 """
 
 from typing import Any, cast
@@ -8,15 +8,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import MultiInputActorCriticPolicy
 from stable_baselines3.common.torch_layers import create_mlp
 from stable_baselines3.common.utils import is_vectorized_observation
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder
 
 
@@ -81,31 +78,3 @@ class AsymmetricActorCritic(MultiInputActorCriticPolicy):
         if isinstance(self.action_space, spaces.Box):
             actions = np.clip(actions, self.action_space.low, self.action_space.high)
         return (actions if several else actions[0]), state
-
-
-class AsymmetricPPO(BudgetPPO):
-    """PPO whose critic, a small network of its own, takes more passes over each rollout than the actor does."""
-
-    critic_epochs = 0
-    """Passes beyond the actor's."""
-
-    def train(self) -> None:
-        """Update both on the rollout, and then the critic alone."""
-        super().train()
-        states, returns = self.states_and_returns()
-        for _ in range(self.critic_epochs):
-            order = torch.as_tensor(np.random.permutation(len(states)), device=states.device)
-            for rows in order.split(self.batch_size):
-                self._fit_critic(states[rows], returns[rows])
-
-    def states_and_returns(self) -> tuple[Tensor, Tensor]:
-        """Return the rollout's states (N, fields) and returns (N, 1)."""
-        rollout = cast(DictRolloutBuffer, self.rollout_buffer)
-        return rollout.to_torch(rollout.observations["state"]), rollout.to_torch(rollout.returns)
-
-    def _fit_critic(self, states: Tensor, returns: Tensor) -> None:
-        """Take one step on the mean squared error of the values; the actor has no gradient, and stays."""
-        error = F.mse_loss(self.policy.predict_values({"state": states}), returns)
-        self.policy.optimizer.zero_grad()
-        error.backward()
-        self.policy.optimizer.step()
