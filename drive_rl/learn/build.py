@@ -16,7 +16,8 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.config.specs.base import Engine, Observation, Split
-from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, LearnerSpec, PpoSpec
+from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PpoSpec
+from drive_rl.config.specs.off_policy import DqnSpec, ReplaySpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver, PolicyDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
@@ -28,12 +29,12 @@ from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, Guide
 from drive_rl.learn.guidance.wrapper import GuidanceWrapper
 from drive_rl.learn.imitation.dagger import Dagger
 from drive_rl.learn.imitation.wrapper import TeacherWrapper
-from drive_rl.learn.learner_memory import check_learner, keeps_frames
+from drive_rl.learn.learner_memory import check_learner
+from drive_rl.learn.off_policy import Kwargs, build_off_policy, own_policy, policy_options
 from drive_rl.learn.pretrained import freeze_encoders
 from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder, ImageEncoder, StateEncoder
-from drive_rl.learn.sb3.frame_replay import FrameReplayBuffer, NStepFrameReplayBuffer
 from drive_rl.learn.sb3.observation_wrapper import LaneStateWrapper
 from drive_rl.learn.sb3.serial_vec_env import SerialVecEnv
 from drive_rl.sim.engines.batch import Batch
@@ -41,8 +42,6 @@ from drive_rl.sim.task.spaces import action_space, observation_space
 
 if TYPE_CHECKING:
     from drive_rl.sim.envs.lane_env import LaneEnv
-
-_Kwargs = dict[str, Any]  # of stable-baselines3's constructors
 
 CPU = torch.device("cpu")
 
@@ -129,7 +128,7 @@ def build_model(
     space, world = envs.observation_space, envs.get_attr("world")[0]
     learned = LANE_STATE if spec.help == "guided" else space
     check_learner(spec, space, learned, device, world.camera.frame_stack)
-    common: _Kwargs = {
+    common: Kwargs = {
         "learning_rate": LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0),
         "batch_size": spec.batch_size,
         "policy_kwargs": _policy(spec, world, space),
@@ -187,13 +186,14 @@ def _make_batch(world: WorldSpec, count: int, observation: Observation, device: 
     return CudaBatch(world, count, observation, device)
 
 
-def _reinforced(spec: PpoSpec | DqnSpec, envs: VecEnv, common: _Kwargs, seed: int) -> BaseAlgorithm:
+def _reinforced(spec: PpoSpec | ReplaySpec, envs: VecEnv, common: Kwargs, seed: int) -> BaseAlgorithm:
     """Return a model that learns from rewards, guided or not."""
     common |= {"gamma": spec.gamma, "max_grad_norm": spec.max_grad_norm}
     guidance = None
     if spec.help == "guided" and spec.guidance:
         guidance = GuidanceWrapper(envs, spec.guidance, seed, isinstance(spec, DqnSpec))
-    model = _ppo(spec, guidance or envs, common) if isinstance(spec, PpoSpec) else _dqn(spec, guidance or envs, common)
+    build = partial(_ppo, spec) if isinstance(spec, PpoSpec) else partial(build_off_policy, spec, _policy_class(spec))
+    model = build(guidance or envs, common)
     _freeze(spec, model)
     if isinstance(model, GuidedPPO | GuidedDQN):
         assert guidance is not None
@@ -202,7 +202,7 @@ def _reinforced(spec: PpoSpec | DqnSpec, envs: VecEnv, common: _Kwargs, seed: in
     return model
 
 
-def _dagger(spec: DaggerSpec, envs: TeacherWrapper, common: _Kwargs) -> Dagger:
+def _dagger(spec: DaggerSpec, envs: TeacherWrapper, common: Kwargs) -> Dagger:
     common["policy_kwargs"]["ortho_init"] = False  # with it, the encoder's units die at this learning rate
     common["batch_size"] = envs.num_envs * spec.steps_per_update  # PPO's own, of which nothing is learned
     model = Dagger("CnnPolicy", envs, n_steps=spec.steps_per_update, **common)
@@ -219,7 +219,7 @@ def _freeze(spec: LearnerSpec, model: BaseAlgorithm) -> None:
         freeze_encoders(model.policy)
 
 
-def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
+def _ppo(spec: PpoSpec, envs: VecEnv, common: Kwargs) -> PPO:
     world = envs.unwrapped
     on_device = isinstance(world, BatchVecEnv) and isinstance(world.batch.frames, torch.Tensor)
     plain, guided = (DevicePPO, GuidedDevicePPO) if on_device else (BudgetPPO, GuidedPPO)
@@ -241,48 +241,20 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
     return model
 
 
-def _dqn(spec: DqnSpec, envs: VecEnv, common: _Kwargs) -> PerEnvDQN:
-    return (GuidedDQN if spec.help == "guided" else PerEnvDQN)(
-        _policy_class(spec),
-        envs,
-        buffer_size=spec.buffer_size,
-        **_replay(spec, envs),
-        learning_starts=spec.learning_starts,
-        train_freq=(spec.train_every, "step"),
-        gradient_steps=spec.gradient_steps,
-        tau=spec.tau,
-        target_update_interval=max(spec.target_update_every, envs.num_envs),
-        exploration_fraction=spec.exploration_fraction,
-        exploration_final_eps=spec.exploration_end,
-        **common,
-    )
-
-
-def _replay(spec: DqnSpec, envs: VecEnv) -> _Kwargs:
-    """Return the keyword arguments of DQN's replay; of stacked frames, it keeps each once."""
-    if not keeps_frames(spec):
-        return {"n_steps": spec.n_steps}
-    kwargs: _Kwargs = {"frame_stack": envs.get_attr("world")[0].camera.frame_stack}
-    if spec.n_steps == 1:
-        return {"replay_buffer_class": FrameReplayBuffer, "replay_buffer_kwargs": kwargs}
-    kwargs |= {"n_steps": spec.n_steps, "gamma": spec.gamma}
-    return {"replay_buffer_class": NStepFrameReplayBuffer, "replay_buffer_kwargs": kwargs}
-
-
 def _policy_class(spec: LearnerSpec) -> Any:
     """Return the policy class of a spec, or stable-baselines3's name of it."""
     if spec.help == "guided":
         return GuidedQ if isinstance(spec, DqnSpec) else GuidedActorCritic
-    return _POLICY[_policy_input(spec)]
+    return own_policy(spec) or _POLICY[_policy_input(spec)]
 
 
-def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> _Kwargs:
+def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> Kwargs:
     """Return the keyword arguments of a policy for environments of `space`."""
     shared = {"net_arch": list(spec.hidden), "optimizer_kwargs": {"fused": True}}
     image = {"encoder": spec.encoder, "frames": world.camera.frame_stack}
     if spec.help == "guided":
         return {**shared, **image, "camera": cast(spaces.Dict, space).spaces["camera"]}
-    extractors: dict[Observation, tuple[type, _Kwargs]] = {
+    extractors: dict[Observation, tuple[type, Kwargs]] = {
         "camera": (ImageEncoder, image),
         "motion": (ImageEncoder, {"encoder": spec.encoder}),
         "camera+state": (CameraStateEncoder, image),
@@ -291,6 +263,7 @@ def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> _Kwa
     kind, kwargs = extractors[_policy_input(spec)]
     return {
         **shared,
+        **policy_options(spec),
         "features_extractor_class": kind,
         "features_extractor_kwargs": kwargs,
         "normalize_images": False,  # the encoders scale to [0, 1]

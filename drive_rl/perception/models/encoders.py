@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from drive_rl.config.extensions import Extension, find
-from drive_rl.config.specs.driver import EncoderSpec
+from drive_rl.config.specs.learner import EncoderSpec
 from drive_rl.errors import DriveRLError
 
 SMALLEST_PX = 16
