@@ -1,4 +1,4 @@
-"""Specs -> learners with a replay buffer: DQN and QR-DQN, and their policies where those are not stable-baselines3's.
+"""Specs -> learners with a replay buffer: DQN, QR-DQN and SAC, and policies of their own.
 
 It does not know environments, or what the policies read.
 """
@@ -11,11 +11,12 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.config.specs.driver import LearnerSpec
-from drive_rl.config.specs.off_policy import DqnSpec, QrdqnSpec, ReplaySpec, ValueSpec
+from drive_rl.config.specs.off_policy import DqnSpec, QrdqnSpec, ReplaySpec, SacSpec
 from drive_rl.learn.guidance.policies import GuidedDQN
 from drive_rl.learn.learner_memory import keeps_frames
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.frame_replay import FrameReplayBuffer, NStepFrameReplayBuffer
+from drive_rl.learn.sb3.sac import EncodedSacPolicy, ShiftingSAC
 from drive_rl.perception.optional import need
 
 Kwargs = dict[str, Any]  # of stable-baselines3's constructors
@@ -40,7 +41,8 @@ def build_off_policy(spec: ReplaySpec, policy: Any, envs: VecEnv, common: Kwargs
         "train_freq": (spec.train_every, "step"),
         "gradient_steps": spec.gradient_steps,
     }
-    assert isinstance(spec, ValueSpec)
+    if isinstance(spec, SacSpec):
+        return ShiftingSAC(policy, envs, tau=spec.tau, random_shift_px=spec.random_shift_px, **common)
     return _algorithm(spec)(
         policy,
         envs,
@@ -63,7 +65,7 @@ def own_policy(spec: LearnerSpec) -> type[BasePolicy] | None:
         from sb3_contrib.qrdqn.policies import QRDQNPolicy
 
         return QRDQNPolicy
-    return None
+    return EncodedSacPolicy if isinstance(spec, SacSpec) else None
 
 
 def policy_options(spec: LearnerSpec) -> Kwargs:
@@ -71,10 +73,10 @@ def policy_options(spec: LearnerSpec) -> Kwargs:
     if isinstance(spec, QrdqnSpec):
         adam = {"fused": True, "eps": 0.01 / spec.batch_size}  # Dabney et al.
         return {"n_quantiles": spec.quantiles, "optimizer_class": torch.optim.Adam, "optimizer_kwargs": adam}
-    return {}
+    return {"entropy_coef_init": spec.entropy_coef_init} if isinstance(spec, SacSpec) else {}
 
 
-def _algorithm(spec: ValueSpec) -> type[Any]:
+def _algorithm(spec: DqnSpec | QrdqnSpec) -> type[Any]:
     if isinstance(spec, DqnSpec):
         return GuidedDQN if spec.help == "guided" else PerEnvDQN
     need("sb3_contrib", "contrib")

@@ -17,7 +17,7 @@ from drive_rl.learn.checkpoint.export import export_driver
 from drive_rl.learn.load_driver import load_driver
 from drive_rl.learn.train import train
 
-LEARNERS = {"qrdqn": ("QRDQN", "discrete")}
+LEARNERS = {"qrdqn": ("QRDQN", "discrete"), "sac": ("SAC", "continuous")}
 CPU = torch.device("cpu")
 
 
@@ -77,7 +77,7 @@ def test_a_missing_package_is_named(algorithm: str, monkeypatch: pytest.MonkeyPa
         build_policy(spec, small_specs.world(), CPU)
 
 
-@pytest.mark.parametrize(("made", "read"), [("dqn", "qrdqn"), ("qrdqn", "dqn")])
+@pytest.mark.parametrize(("made", "read"), [("dqn", "qrdqn"), ("qrdqn", "dqn"), ("sac", "ppo")])
 def test_a_checkpoint_of_another_algorithm_is_refused(made: str, read: str, tmp_path: Path) -> None:
     changes = {"ppo": ["guidance=null"], "dqn": ["guidance=null", "n_steps=1"]}
     models = []

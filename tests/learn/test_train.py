@@ -47,6 +47,8 @@ def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
         ("dqn", ("agent.guidance=null", "agent.n_steps=3", "agent.buffer_size=100", "engine=batch")),
         ("qrdqn", ("engine=bullet",)),
         ("qrdqn", ("agent.observation=state", "agent.n_steps=1")),
+        ("sac", ("engine=bullet", "agent.n_steps=1", "agent.buffer_size=100")),
+        ("sac", ("agent.observation=camera+state", "agent.n_steps=1")),
         ("dagger", ()),
         ("dagger", ("engine=bullet", "agent.algorithm=bc")),
     ],

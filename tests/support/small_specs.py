@@ -34,8 +34,9 @@ _REPLAY = (
 )
 _DQN = (*_REPLAY, "target_update_every=64", *_GUIDANCE)
 _QRDQN = (*_REPLAY, "target_update_every=64", "quantiles=4")
+_SAC = (*_REPLAY, "random_shift_px=2")
 _DAGGER = ("num_envs=2", "samples=100", "batch_size=16", "encoder.features=16", "hidden=[8]")
-_SMALL = {"ppo": _PPO, "dqn": _DQN, "qrdqn": _QRDQN, "dagger": _DAGGER}
+_SMALL = {"ppo": _PPO, "dqn": _DQN, "qrdqn": _QRDQN, "sac": _SAC, "dagger": _DAGGER}
 
 Rewarded = PpoSpec | ReplaySpec
 

@@ -7,10 +7,10 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from drive_rl.config.extensions import find, reserve
 from drive_rl.config.specs.base import Actions, Fraction, NonNegative, Positive, Spec
 from drive_rl.config.specs.learner import Help, RewardedSpec, TrainedSpec
-from drive_rl.config.specs.off_policy import DqnSpec, QrdqnSpec
+from drive_rl.config.specs.off_policy import DqnSpec, QrdqnSpec, SacSpec
 from drive_rl.config.specs.plugin import Extends, Plugins
 
-ALGORITHMS = ("ppo", "dqn", "qrdqn", "dagger", "bc", "reference")
+ALGORITHMS = ("ppo", "dqn", "qrdqn", "sac", "dagger", "bc", "reference")
 """Our own drivers; a plugin's has a recipe of its own (`PluginDriverSpec`)."""
 
 reserve("driver", ALGORITHMS)
@@ -117,12 +117,13 @@ def _kind_of_driver(raw: Any) -> str | None:
     return None if algorithm is None else str(algorithm)
 
 
-LearnerSpec = PpoSpec | DqnSpec | QrdqnSpec | DaggerSpec
+LearnerSpec = PpoSpec | DqnSpec | QrdqnSpec | SacSpec | DaggerSpec
 AnyDriverSpec = LearnerSpec | ReferenceSpec | PluginDriverSpec
 AgentSpec = Annotated[
     Annotated[PpoSpec, Tag("ppo")]
     | Annotated[DqnSpec, Tag("dqn")]
     | Annotated[QrdqnSpec, Tag("qrdqn")]
+    | Annotated[SacSpec, Tag("sac")]
     | Annotated[DaggerSpec, Tag("dagger")]
     | Annotated[DaggerSpec, Tag("bc")]
     | Annotated[ReferenceSpec, Tag("reference")]

@@ -1,4 +1,4 @@
-"""Specs of drivers that learn from a replay buffer: DQN and its relatives."""
+"""Specs of drivers that learn from a replay buffer: DQN, QR-DQN and SAC."""
 
 from typing import ClassVar, Literal, Self
 
@@ -65,5 +65,24 @@ class QrdqnSpec(ValueSpec):
     quantiles: int = Field(default=50, ge=2, le=1000, description="Quantiles of the return of each action.")
 
 
-ReplaySpec = DqnSpec | QrdqnSpec
+class SacSpec(OffPolicySpec):
+    """SAC (Haarnoja et al. 2018, arXiv 1812.05905) on stable-baselines3.
+
+    Sampled pictures are randomly shifted (DrQ: Kostrikov et al. 2020, arXiv 2004.13649).
+    """
+
+    takes_guidance: ClassVar[bool] = False
+
+    algorithm: Literal["sac"]
+    actions: Literal["continuous"] = Field(default="continuous", description="Continuous steering and pedal.")
+    tau: Fraction = Field(default=0.01, gt=0, description="Weight of the critics in each update of their targets.")
+    entropy_coef_init: Positive = Field(
+        default=0.1, ge=1e-6, le=10, description="First weight of the entropy, which is then learned."
+    )
+    random_shift_px: int = Field(
+        default=4, ge=0, le=64, description="Largest shift of sampled pictures, each way [px]; 0: none (DrQ)."
+    )
+
+
+ReplaySpec = DqnSpec | QrdqnSpec | SacSpec
 """Any of them."""
