@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from drive_rl.config.specs.base import Spec
-from drive_rl.config.specs.driver import LearnerSpec, PluginDriverSpec, PpoSpec, ReferenceSpec
+from drive_rl.config.specs.driver import LearnerSpec, PluginDriverSpec, PpoSpec, RecurrentPpoSpec, ReferenceSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.off_policy import DqnSpec, QrdqnSpec, SacSpec
 from drive_rl.config.specs.perception import PerceptionSpec
@@ -20,6 +20,7 @@ from drive_rl.config.specs.world import WorldSpec
 ROOTS: tuple[tuple[str, type[Spec]], ...] = (
     ("Worlds: `envs/NAME.yaml`", WorldSpec),
     ("PPO drivers: `agents/NAME.yaml` with `algorithm: ppo`", PpoSpec),
+    ("Recurrent PPO drivers: `algorithm: recurrent-ppo` (the extra `contrib`)", RecurrentPpoSpec),
     ("DQN drivers: `algorithm: dqn`", DqnSpec),
     ("QR-DQN drivers: `algorithm: qrdqn` (the extra `contrib`)", QrdqnSpec),
     ("SAC drivers: `algorithm: sac`", SacSpec),

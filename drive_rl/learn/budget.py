@@ -9,11 +9,12 @@ from typing import Any
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 
 
-class BudgetPPO(PPO):
-    """PPO (Schulman et al. 2017, arXiv 1707.06347) that ends at its budget, within one step of all environments."""
+class OnPolicyBudget(OnPolicyAlgorithm):
+    """An algorithm with rollouts that ends at its budget, within one step of all environments."""
 
     def collect_rollouts(self, env: Any, callback: Any, rollout_buffer: Any, n_rollout_steps: int) -> bool:
         """Collect no more steps than are left."""
@@ -25,6 +26,10 @@ class BudgetPPO(PPO):
             self.n_steps = rollout_buffer.buffer_size = left
             self._num_timesteps_at_start = self.num_timesteps  # rollouts are counted from here
         return self.n_steps
+
+
+class BudgetPPO(OnPolicyBudget, PPO):
+    """PPO (Schulman et al. 2017, arXiv 1707.06347) that ends at its budget, within one step of all environments."""
 
 
 class OffPolicyBudget(OffPolicyAlgorithm):

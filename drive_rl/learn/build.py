@@ -11,15 +11,23 @@ from gymnasium import spaces
 from numba.core import config
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.config.specs.base import Engine, Observation, Split
-from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PpoSpec
-from drive_rl.config.specs.off_policy import DqnSpec, ReplaySpec
+from drive_rl.config.specs.driver import (
+    DaggerSpec,
+    LearnerSpec,
+    OnPolicySpec,
+    PpoSpec,
+    RecurrentPpoSpec,
+    RewardedDriverSpec,
+)
+from drive_rl.config.specs.off_policy import DqnSpec
 from drive_rl.config.specs.world import WorldSpec
-from drive_rl.drivers.driver import Driver, PolicyDriver
+from drive_rl.drivers.driver import Driver, PolicyDriver, RecurrentDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.budget import BudgetPPO
@@ -30,13 +38,15 @@ from drive_rl.learn.guidance.wrapper import GuidanceWrapper
 from drive_rl.learn.imitation.dagger import Dagger
 from drive_rl.learn.imitation.wrapper import TeacherWrapper
 from drive_rl.learn.learner_memory import check_learner
-from drive_rl.learn.off_policy import Kwargs, build_off_policy, own_policy, policy_options
+from drive_rl.learn.off_policy import build_off_policy
+from drive_rl.learn.own_policies import Kwargs, own_policy, policy_options
 from drive_rl.learn.pretrained import freeze_encoders
 from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder, ImageEncoder, StateEncoder
 from drive_rl.learn.sb3.observation_wrapper import LaneStateWrapper
 from drive_rl.learn.sb3.serial_vec_env import SerialVecEnv
+from drive_rl.perception.optional import need
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.task.spaces import action_space, observation_space
 
@@ -146,7 +156,8 @@ def policy_driver(agent: LearnerSpec, policy: BasePolicy, estimator: LaneEstimat
     predict, source = policy.predict, estimator
     if isinstance(policy, LaneStatePolicy):
         predict, source = policy.predict_from_lane_state, policy.lane_net
-    return PolicyDriver(agent.name, predict, agent.observation, agent.actions, source)
+    kind = RecurrentDriver if isinstance(agent, RecurrentPpoSpec) else PolicyDriver
+    return kind(agent.name, predict, agent.observation, agent.actions, source)
 
 
 def build_policy(spec: LearnerSpec, world: WorldSpec, device: torch.device) -> BasePolicy:
@@ -186,14 +197,14 @@ def _make_batch(world: WorldSpec, count: int, observation: Observation, device: 
     return CudaBatch(world, count, observation, device)
 
 
-def _reinforced(spec: PpoSpec | ReplaySpec, envs: VecEnv, common: Kwargs, seed: int) -> BaseAlgorithm:
+def _reinforced(spec: RewardedDriverSpec, envs: VecEnv, common: Kwargs, seed: int) -> BaseAlgorithm:
     """Return a model that learns from rewards, guided or not."""
     common |= {"gamma": spec.gamma, "max_grad_norm": spec.max_grad_norm}
     guidance = None
     if spec.help == "guided" and spec.guidance:
         guidance = GuidanceWrapper(envs, spec.guidance, seed, isinstance(spec, DqnSpec))
-    build = partial(_ppo, spec) if isinstance(spec, PpoSpec) else partial(build_off_policy, spec, _policy_class(spec))
-    model = build(guidance or envs, common)
+    build = _ppo if isinstance(spec, OnPolicySpec) else build_off_policy
+    model = build(cast(Any, spec), _policy_class(spec), guidance or envs, common)
     _freeze(spec, model)
     if isinstance(model, GuidedPPO | GuidedDQN):
         assert guidance is not None
@@ -219,14 +230,14 @@ def _freeze(spec: LearnerSpec, model: BaseAlgorithm) -> None:
         freeze_encoders(model.policy)
 
 
-def _ppo(spec: PpoSpec, envs: VecEnv, common: Kwargs) -> PPO:
+def _ppo(spec: PpoSpec | RecurrentPpoSpec, policy: Any, envs: VecEnv, common: Kwargs) -> OnPolicyAlgorithm:
     world = envs.unwrapped
     on_device = isinstance(world, BatchVecEnv) and isinstance(world.batch.frames, torch.Tensor)
-    plain, guided = (DevicePPO, GuidedDevicePPO) if on_device else (BudgetPPO, GuidedPPO)
-    model = (guided if spec.help == "guided" else plain)(
-        _policy_class(spec),
+    if on_device:
+        common["rollout_buffer_class"] = DeviceRolloutBuffer
+    model = _on_policy(spec, on_device)(
+        policy,
         envs,
-        rollout_buffer_class=DeviceRolloutBuffer if on_device else None,
         n_steps=spec.steps_per_update,
         n_epochs=spec.epochs,
         gae_lambda=spec.gae_lambda,
@@ -239,6 +250,16 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: Kwargs) -> PPO:
         noise = model.policy.log_std
         noise.data = torch.tensor(spec.log_std_init, dtype=noise.dtype, device=noise.device)
     return model
+
+
+def _on_policy(spec: PpoSpec | RecurrentPpoSpec, on_device: bool) -> type[Any]:
+    if isinstance(spec, RecurrentPpoSpec):
+        need("sb3_contrib", "contrib")
+        from drive_rl.learn.contrib.recurrent_ppo import BudgetRecurrentPPO
+
+        return BudgetRecurrentPPO
+    plain, guided = (DevicePPO, GuidedDevicePPO) if on_device else (BudgetPPO, GuidedPPO)
+    return guided if spec.help == "guided" else plain
 
 
 def _policy_class(spec: LearnerSpec) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec
+from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, RecurrentPpoSpec
 from drive_rl.config.specs.off_policy import OffPolicySpec
 from drive_rl.memory import free_bytes, require_memory
 
@@ -44,7 +44,8 @@ def check_learner(
         stack = frame_stack if keeps_frames(spec) else None
         _check("buffer_size", spec.buffer_size, transition_bytes(learned, stack), free_bytes())
     else:
-        _check("steps_per_update", spec.steps_per_update, spec.num_envs * size_bytes(learned), there)
+        states = 4 * 4 * spec.lstm_units if isinstance(spec, RecurrentPpoSpec) else 0
+        _check("steps_per_update", spec.steps_per_update, spec.num_envs * (size_bytes(learned) + states), there)
 
 
 def keeps_frames(spec: OffPolicySpec) -> bool:

@@ -1,25 +1,21 @@
-"""Specs -> learners with a replay buffer: DQN, QR-DQN and SAC, and policies of their own.
+"""Specs -> learners with a replay buffer: DQN, QR-DQN and SAC.
 
 It does not know environments, or what the policies read.
 """
 
 from typing import Any
 
-import torch
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv
 
-from drive_rl.config.specs.driver import LearnerSpec
 from drive_rl.config.specs.off_policy import DqnSpec, QrdqnSpec, ReplaySpec, SacSpec
 from drive_rl.learn.guidance.policies import GuidedDQN
 from drive_rl.learn.learner_memory import keeps_frames
+from drive_rl.learn.own_policies import Kwargs
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.frame_replay import FrameReplayBuffer, NStepFrameReplayBuffer
-from drive_rl.learn.sb3.sac import EncodedSacPolicy, ShiftingSAC
+from drive_rl.learn.sb3.sac import ShiftingSAC
 from drive_rl.perception.optional import need
-
-Kwargs = dict[str, Any]  # of stable-baselines3's constructors
 
 
 def build_off_policy(spec: ReplaySpec, policy: Any, envs: VecEnv, common: Kwargs) -> OffPolicyAlgorithm:
@@ -52,28 +48,6 @@ def build_off_policy(spec: ReplaySpec, policy: Any, envs: VecEnv, common: Kwargs
         exploration_final_eps=spec.exploration_end,
         **common,
     )
-
-
-def own_policy(spec: LearnerSpec) -> type[BasePolicy] | None:
-    """Return the class of a policy that stable-baselines3 has no name for, for any observation; None: it has one.
-
-    Raises:
-        DriveRLError: sb3-contrib is needed, and not installed.
-    """
-    if isinstance(spec, QrdqnSpec):
-        need("sb3_contrib", "contrib")
-        from sb3_contrib.qrdqn.policies import QRDQNPolicy
-
-        return QRDQNPolicy
-    return EncodedSacPolicy if isinstance(spec, SacSpec) else None
-
-
-def policy_options(spec: LearnerSpec) -> Kwargs:
-    """Return the keyword arguments of a policy that only its algorithm has."""
-    if isinstance(spec, QrdqnSpec):
-        adam = {"fused": True, "eps": 0.01 / spec.batch_size}  # Dabney et al.
-        return {"n_quantiles": spec.quantiles, "optimizer_class": torch.optim.Adam, "optimizer_kwargs": adam}
-    return {"entropy_coef_init": spec.entropy_coef_init} if isinstance(spec, SacSpec) else {}
 
 
 def _algorithm(spec: DqnSpec | QrdqnSpec) -> type[Any]:

@@ -49,6 +49,8 @@ def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
         ("qrdqn", ("agent.observation=state", "agent.n_steps=1")),
         ("sac", ("engine=bullet", "agent.n_steps=1", "agent.buffer_size=100")),
         ("sac", ("agent.observation=camera+state", "agent.n_steps=1")),
+        ("recurrent-ppo", ()),
+        ("recurrent-ppo", ("engine=bullet", "agent.observation=state", "agent.actions=discrete")),
         ("dagger", ()),
         ("dagger", ("engine=bullet", "agent.algorithm=bc")),
     ],
@@ -222,6 +224,8 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         ("ppo", ("engine=batch", "agent.guidance=null")),
         ("dqn", ("agent.train_every=100000",)),
         ("dqn", ("agent.train_every=70",)),
+        ("recurrent-ppo", ("agent.num_envs=1", "agent.steps_per_update=13", "agent.batch_size=12")),
+        ("sac", ("agent.train_every=70",)),
     ],
 )
 def test_training_ends_at_its_budget(algorithm: str, changes: tuple[str, ...], tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Worlds and experiments small enough for tests: a short road, a small camera, a few hundred steps."""
 
 from drive_rl.config.reader import load_agent, load_run, load_world
-from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, PluginDriverSpec, PpoSpec, ReferenceSpec
+from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, PluginDriverSpec, PpoSpec, RecurrentPpoSpec, ReferenceSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.off_policy import ReplaySpec
 from drive_rl.config.specs.world import WorldSpec
@@ -14,15 +14,16 @@ WORLD = (
     "camera.frame_stack=2",
 )
 _GUIDANCE = ("guidance.pictures=100", "guidance.batch_size=16")
-_PPO = (
+_ROLLOUT = (
     "num_envs=2",
     "steps_per_update=32",
     "batch_size=32",
     "epochs=1",
     "encoder.features=16",
     "hidden=[8]",
-    *_GUIDANCE,
 )
+_RECURRENT = (*_ROLLOUT, "lstm_units=8")
+_PPO = (*_ROLLOUT, *_GUIDANCE)
 _REPLAY = (
     "num_envs=2",
     "learning_starts=32",
@@ -36,9 +37,9 @@ _DQN = (*_REPLAY, "target_update_every=64", *_GUIDANCE)
 _QRDQN = (*_REPLAY, "target_update_every=64", "quantiles=4")
 _SAC = (*_REPLAY, "random_shift_px=2")
 _DAGGER = ("num_envs=2", "samples=100", "batch_size=16", "encoder.features=16", "hidden=[8]")
-_SMALL = {"ppo": _PPO, "dqn": _DQN, "qrdqn": _QRDQN, "sac": _SAC, "dagger": _DAGGER}
+_SMALL = {"ppo": _PPO, "recurrent-ppo": _RECURRENT, "dqn": _DQN, "qrdqn": _QRDQN, "sac": _SAC, "dagger": _DAGGER}
 
-Rewarded = PpoSpec | ReplaySpec
+Rewarded = PpoSpec | RecurrentPpoSpec | ReplaySpec
 
 
 def world(*changes: str) -> WorldSpec:

@@ -1,6 +1,6 @@
 """Specs of drivers: any algorithm's; here PPO, imitation, the reference driver and plugins."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -10,7 +10,7 @@ from drive_rl.config.specs.learner import Help, RewardedSpec, TrainedSpec
 from drive_rl.config.specs.off_policy import DqnSpec, QrdqnSpec, SacSpec
 from drive_rl.config.specs.plugin import Extends, Plugins
 
-ALGORITHMS = ("ppo", "dqn", "qrdqn", "sac", "dagger", "bc", "reference")
+ALGORITHMS = ("ppo", "recurrent-ppo", "dqn", "qrdqn", "sac", "dagger", "bc", "reference")
 """Our own drivers; a plugin's has a recipe of its own (`PluginDriverSpec`)."""
 
 reserve("driver", ALGORITHMS)
@@ -18,10 +18,9 @@ reserve("driver", ALGORITHMS)
 LogStd = Annotated[float, Field(ge=-10, le=5)]
 
 
-class PpoSpec(RewardedSpec):
-    """PPO (Schulman et al. 2017, arXiv 1707.06347) on stable-baselines3."""
+class OnPolicySpec(RewardedSpec):
+    """What PPO and recurrent PPO share."""
 
-    algorithm: Literal["ppo"]
     actions: Actions = Field(default="continuous", description="Continuous steering and pedal, or the world's grid.")
     steps_per_update: int = Field(
         default=256, ge=2, le=100_000, description="Steps of each environment between updates."
@@ -46,6 +45,21 @@ class PpoSpec(RewardedSpec):
                 f" (num_envs x steps_per_update); fix: batch_size <= {samples}"
             )
         return self
+
+
+class PpoSpec(OnPolicySpec):
+    """PPO (Schulman et al. 2017, arXiv 1707.06347) on stable-baselines3."""
+
+    algorithm: Literal["ppo"]
+
+
+class RecurrentPpoSpec(OnPolicySpec):
+    """PPO with an LSTM (Hochreiter & Schmidhuber 1997) each for the policy and its values, on sb3-contrib."""
+
+    takes_guidance: ClassVar[bool] = False
+
+    algorithm: Literal["recurrent-ppo"]
+    lstm_units: int = Field(default=64, ge=1, le=4096, description="Units of each LSTM, between features and `hidden`.")
 
 
 class DaggerSpec(TrainedSpec):
@@ -117,10 +131,12 @@ def _kind_of_driver(raw: Any) -> str | None:
     return None if algorithm is None else str(algorithm)
 
 
-LearnerSpec = PpoSpec | DqnSpec | QrdqnSpec | SacSpec | DaggerSpec
+RewardedDriverSpec = PpoSpec | RecurrentPpoSpec | DqnSpec | QrdqnSpec | SacSpec
+LearnerSpec = RewardedDriverSpec | DaggerSpec
 AnyDriverSpec = LearnerSpec | ReferenceSpec | PluginDriverSpec
 AgentSpec = Annotated[
     Annotated[PpoSpec, Tag("ppo")]
+    | Annotated[RecurrentPpoSpec, Tag("recurrent-ppo")]
     | Annotated[DqnSpec, Tag("dqn")]
     | Annotated[QrdqnSpec, Tag("qrdqn")]
     | Annotated[SacSpec, Tag("sac")]

@@ -54,7 +54,7 @@ class EncodedSacPolicy(SACPolicy):
         self.critic_target.set_training_mode(False)
         self.log_entropy_coef = nn.Parameter(torch.tensor(self._entropy_coef_init).log())
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        self.optimizer = self.optimizer_class(trained, lr=lr_schedule(1), **self.optimizer_kwargs)
+        self.optimizer = torch.optim.Adam(trained, lr=lr_schedule(1), **self.optimizer_kwargs)
 
     def encoded(self, observations: PyTorchObs) -> Tensor:
         """Return the features of observations, (B, features)."""
@@ -81,7 +81,7 @@ class ShiftingSAC(OffPolicyBudget, SAC):
         kwargs: As `SAC`.
     """
 
-    policy: EncodedSacPolicy
+    policy: EncodedSacPolicy  # pyright: ignore - of ours, not any SACPolicy
     target_entropy: float
 
     def __init__(self, *args: Any, max_grad_norm: float, random_shift_px: int, **kwargs: Any) -> None:
