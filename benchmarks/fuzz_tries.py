@@ -18,8 +18,9 @@ from tamper import tamper
 from drive_rl.cli import main as cli
 from drive_rl.config.reader import load_world
 from drive_rl.config.shelf import entries
-from drive_rl.config.specs.driver import DqnSpec, GuidanceSpec, PpoSpec
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec
 from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.learner import GuidanceSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.world import WorldSpec
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from drive_rl.config.extensions import Kind, forgotten
-from drive_rl.config.specs.driver import ENCODERS
+from drive_rl.config.specs.learner import ENCODERS
 from drive_rl.config.specs.perception import HEADS
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.outcome import TERMS

@@ -10,8 +10,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from drive_rl.config.specs.base import Spec
-from drive_rl.config.specs.driver import DqnSpec, PluginDriverSpec, PpoSpec, ReferenceSpec
+from drive_rl.config.specs.driver import LearnerSpec, PluginDriverSpec, PpoSpec, RecurrentPpoSpec, ReferenceSpec
 from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.off_policy import DqnSpec, QrdqnSpec, SacSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.plugin import PluginSpec
 from drive_rl.config.specs.world import WorldSpec
@@ -19,13 +20,16 @@ from drive_rl.config.specs.world import WorldSpec
 ROOTS: tuple[tuple[str, type[Spec]], ...] = (
     ("Worlds: `envs/NAME.yaml`", WorldSpec),
     ("PPO drivers: `agents/NAME.yaml` with `algorithm: ppo`", PpoSpec),
+    ("Recurrent PPO drivers: `algorithm: recurrent-ppo` (the extra `contrib`)", RecurrentPpoSpec),
     ("DQN drivers: `algorithm: dqn`", DqnSpec),
+    ("QR-DQN drivers: `algorithm: qrdqn` (the extra `contrib`)", QrdqnSpec),
+    ("SAC drivers: `algorithm: sac`", SacSpec),
     ("Reference drivers: `algorithm: reference`", ReferenceSpec),
     ("Drivers of plugins: `algorithm:` the name that a [plugin](../extend/driver.md) registers", PluginDriverSpec),
     ("Experiments: `configs/NAME.yaml`", RunSpec),
     ("Perception recipes: `configs/perception/NAME.yaml`", PerceptionSpec),
 )
-SHORT = {PluginSpec: "file name or mapping"} | dict.fromkeys((WorldSpec, PpoSpec, DqnSpec), "name or mapping")
+SHORT = {PluginSpec: "file name or mapping"} | dict.fromkeys((WorldSpec, *get_args(LearnerSpec)), "name or mapping")
 """What a file may hold in place of a whole spec."""
 SIGNS = {Ge: ("ge", ">="), Gt: ("gt", ">"), Le: ("le", "<="), Lt: ("lt", "<")}
 

@@ -69,11 +69,15 @@ def begin_episodes(driver: Driver, rows: Sequence[int]) -> None:
         driver.begin(rows)
 
 
+State = tuple[np.ndarray, ...] | None
+"""A recurrent policy's, (layers, rows, units) each; None: every episode has just begun."""
+
+
 class Predict(Protocol):
     """The `predict` of a stable-baselines3 policy."""
 
-    def __call__(self, observation: Any, /, *, deterministic: bool) -> tuple[np.ndarray, Any]:
-        """Return actions, one a row, and a recurrent policy's state."""
+    def __call__(self, observation: Any, state: State = None, /, *, deterministic: bool) -> tuple[np.ndarray, State]:
+        """Return actions, one a row, and a recurrent policy's state after them."""
         ...
 
 
@@ -103,5 +107,27 @@ class PolicyDriver:
 
     def act(self, observations: Batch) -> np.ndarray:
         """Return the policy's best action for each row."""
-        read = observations if self._source is None else self._source.lane_state(observations)
-        return self._predict(read, deterministic=True)[0]
+        return self._predict(self._read(observations), deterministic=True)[0]
+
+    def _read(self, observations: Batch) -> Any:
+        return observations if self._source is None else self._source.lane_state(observations)
+
+
+class RecurrentDriver(PolicyDriver):
+    """A recurrent stable-baselines3 policy as a `Driver`, which remembers the episode of each row (`Stateful`)."""
+
+    _state: State = None
+
+    def begin(self, rows: Sequence[int]) -> None:
+        """Forget some rows: an episode begins there."""
+        for part in self._state or ():
+            part[:, [row for row in rows if row < part.shape[1]]] = 0
+
+    def act(self, observations: Batch) -> np.ndarray:
+        """Return the policy's best action for each row; in a batch of another size, every episode has just begun."""
+        read = self._read(observations)
+        rows = len(next(iter(read.values())) if isinstance(read, dict) else read)
+        if self._state is not None and self._state[0].shape[1] != rows:
+            self._state = None
+        actions, self._state = self._predict(read, self._state, deterministic=True)
+        return actions

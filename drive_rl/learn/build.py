@@ -11,14 +11,23 @@ from gymnasium import spaces
 from numba.core import config
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.config.specs.base import Engine, Observation, Split
-from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, LearnerSpec, PpoSpec
+from drive_rl.config.specs.driver import (
+    DaggerSpec,
+    LearnerSpec,
+    OnPolicySpec,
+    PpoSpec,
+    RecurrentPpoSpec,
+    RewardedDriverSpec,
+)
+from drive_rl.config.specs.off_policy import DqnSpec
 from drive_rl.config.specs.world import WorldSpec
-from drive_rl.drivers.driver import Driver, PolicyDriver
+from drive_rl.drivers.driver import Driver, PolicyDriver, RecurrentDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.budget import BudgetPPO
@@ -28,23 +37,23 @@ from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, Guide
 from drive_rl.learn.guidance.wrapper import GuidanceWrapper
 from drive_rl.learn.imitation.dagger import Dagger
 from drive_rl.learn.imitation.wrapper import TeacherWrapper
-from drive_rl.learn.learner_memory import check_learner, keeps_frames
+from drive_rl.learn.learner_memory import check_learner
+from drive_rl.learn.off_policy import build_off_policy
+from drive_rl.learn.own_policies import Kwargs, own_policy, policy_options
 from drive_rl.learn.pretrained import freeze_encoders
 from drive_rl.learn.sb3.asymmetric_policy import AsymmetricActorCritic
 from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
 from drive_rl.learn.sb3.critic_ppo import CriticPPO
 from drive_rl.learn.sb3.exploration import PerEnvDQN
 from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder, ImageEncoder, StateEncoder
-from drive_rl.learn.sb3.frame_replay import FrameReplayBuffer, NStepFrameReplayBuffer
 from drive_rl.learn.sb3.observation_wrapper import LaneStateWrapper
 from drive_rl.learn.sb3.serial_vec_env import SerialVecEnv
+from drive_rl.perception.optional import need
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.task.spaces import action_space, observation_space
 
 if TYPE_CHECKING:
     from drive_rl.sim.envs.lane_env import LaneEnv
-
-_Kwargs = dict[str, Any]  # of stable-baselines3's constructors
 
 CPU = torch.device("cpu")
 
@@ -131,7 +140,7 @@ def build_model(
     space, world = envs.observation_space, envs.get_attr("world")[0]
     learned = LANE_STATE if spec.help == "guided" else space
     check_learner(spec, space, learned, device, world.camera.frame_stack)
-    common: _Kwargs = {
+    common: Kwargs = {
         "learning_rate": LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0),
         "batch_size": spec.batch_size,
         "policy_kwargs": _policy(spec, world, space),
@@ -149,7 +158,8 @@ def policy_driver(agent: LearnerSpec, policy: BasePolicy, estimator: LaneEstimat
     predict, source = policy.predict, estimator
     if isinstance(policy, LaneStatePolicy):
         predict, source = policy.predict_from_lane_state, policy.lane_net
-    return PolicyDriver(agent.name, predict, agent.observation, agent.actions, source)
+    kind = RecurrentDriver if isinstance(agent, RecurrentPpoSpec) else PolicyDriver
+    return kind(agent.name, predict, agent.observation, agent.actions, source)
 
 
 def build_policy(spec: LearnerSpec, world: WorldSpec, device: torch.device) -> BasePolicy:
@@ -191,13 +201,14 @@ def _make_batch(world: WorldSpec, count: int, observation: Observation, device: 
     return CudaBatch(world, count, observation, device)
 
 
-def _reinforced(spec: PpoSpec | DqnSpec, envs: VecEnv, common: _Kwargs, seed: int) -> BaseAlgorithm:
+def _reinforced(spec: RewardedDriverSpec, envs: VecEnv, common: Kwargs, seed: int) -> BaseAlgorithm:
     """Return a model that learns from rewards, guided or not."""
     common |= {"gamma": spec.gamma, "max_grad_norm": spec.max_grad_norm}
     guidance = None
     if spec.help == "guided" and spec.guidance:
         guidance = GuidanceWrapper(envs, spec.guidance, seed, isinstance(spec, DqnSpec))
-    model = _ppo(spec, guidance or envs, common) if isinstance(spec, PpoSpec) else _dqn(spec, guidance or envs, common)
+    build = _ppo if isinstance(spec, OnPolicySpec) else build_off_policy
+    model = build(cast(Any, spec), _policy_class(spec), guidance or envs, common)
     _freeze(spec, model)
     if isinstance(model, GuidedPPO | GuidedDQN):
         assert guidance is not None
@@ -206,7 +217,7 @@ def _reinforced(spec: PpoSpec | DqnSpec, envs: VecEnv, common: _Kwargs, seed: in
     return model
 
 
-def _dagger(spec: DaggerSpec, envs: TeacherWrapper, common: _Kwargs) -> Dagger:
+def _dagger(spec: DaggerSpec, envs: TeacherWrapper, common: Kwargs) -> Dagger:
     common["policy_kwargs"]["ortho_init"] = False  # with it, the encoder's units die at this learning rate
     common["batch_size"] = envs.num_envs * spec.steps_per_update  # PPO's own, of which nothing is learned
     model = Dagger("CnnPolicy", envs, n_steps=spec.steps_per_update, **common)
@@ -223,14 +234,14 @@ def _freeze(spec: LearnerSpec, model: BaseAlgorithm) -> None:
         freeze_encoders(model.policy)
 
 
-def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
+def _ppo(spec: PpoSpec | RecurrentPpoSpec, policy: Any, envs: VecEnv, common: Kwargs) -> OnPolicyAlgorithm:
     world = envs.unwrapped
     on_device = isinstance(world, BatchVecEnv) and isinstance(world.batch.frames, torch.Tensor)
-    kind = GuidedPPO if spec.help == "guided" else CriticPPO if spec.critic_epochs else BudgetPPO
-    model = (ON_DEVICE[kind] if on_device else kind)(
-        _policy_class(spec),
+    if on_device:
+        common["rollout_buffer_class"] = DeviceRolloutBuffer
+    model = _on_policy(spec, on_device)(
+        policy,
         envs,
-        rollout_buffer_class=DeviceRolloutBuffer if on_device else None,
         n_steps=spec.steps_per_update,
         n_epochs=spec.epochs,
         gae_lambda=spec.gae_lambda,
@@ -239,7 +250,7 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
         vf_coef=spec.value_coef,
         **common,
     )
-    if isinstance(model, CriticPPO):
+    if isinstance(spec, PpoSpec) and isinstance(model, CriticPPO):
         model.critic_epochs = spec.critic_epochs
     if spec.actions == "continuous":
         noise = model.policy.log_std
@@ -247,32 +258,14 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
     return model
 
 
-def _dqn(spec: DqnSpec, envs: VecEnv, common: _Kwargs) -> PerEnvDQN:
-    return (GuidedDQN if spec.help == "guided" else PerEnvDQN)(
-        _policy_class(spec),
-        envs,
-        buffer_size=spec.buffer_size,
-        **_replay(spec, envs),
-        learning_starts=spec.learning_starts,
-        train_freq=(spec.train_every, "step"),
-        gradient_steps=spec.gradient_steps,
-        tau=spec.tau,
-        target_update_interval=max(spec.target_update_every, envs.num_envs),
-        exploration_fraction=spec.exploration_fraction,
-        exploration_final_eps=spec.exploration_end,
-        **common,
-    )
+def _on_policy(spec: PpoSpec | RecurrentPpoSpec, on_device: bool) -> type[Any]:
+    if isinstance(spec, RecurrentPpoSpec):
+        need("sb3_contrib", "contrib")
+        from drive_rl.learn.contrib.recurrent_ppo import BudgetRecurrentPPO
 
-
-def _replay(spec: DqnSpec, envs: VecEnv) -> _Kwargs:
-    """Return the keyword arguments of DQN's replay; of stacked frames, it keeps each once."""
-    if not keeps_frames(spec):
-        return {"n_steps": spec.n_steps}
-    kwargs: _Kwargs = {"frame_stack": envs.get_attr("world")[0].camera.frame_stack}
-    if spec.n_steps == 1:
-        return {"replay_buffer_class": FrameReplayBuffer, "replay_buffer_kwargs": kwargs}
-    kwargs |= {"n_steps": spec.n_steps, "gamma": spec.gamma}
-    return {"replay_buffer_class": NStepFrameReplayBuffer, "replay_buffer_kwargs": kwargs}
+        return BudgetRecurrentPPO
+    kind = GuidedPPO if spec.help == "guided" else CriticPPO if spec.critic_epochs else BudgetPPO
+    return ON_DEVICE[kind] if on_device else kind
 
 
 def _policy_class(spec: LearnerSpec) -> Any:
@@ -281,16 +274,16 @@ def _policy_class(spec: LearnerSpec) -> Any:
         return GuidedQ if isinstance(spec, DqnSpec) else GuidedActorCritic
     if spec.help == "asymmetric":
         return AsymmetricActorCritic
-    return _POLICY[_policy_input(spec)]
+    return own_policy(spec) or _POLICY[_policy_input(spec)]
 
 
-def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> _Kwargs:
+def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> Kwargs:
     """Return the keyword arguments of a policy for environments of `space`."""
     shared = {"net_arch": list(spec.hidden), "optimizer_kwargs": {"fused": True}}
     image = {"encoder": spec.encoder, "frames": world.camera.frame_stack}
     if spec.help == "guided":
         return {**shared, **image, "camera": cast(spaces.Dict, space).spaces["camera"]}
-    extractors: dict[Observation, tuple[type, _Kwargs]] = {
+    extractors: dict[Observation, tuple[type, Kwargs]] = {
         "camera": (ImageEncoder, image),
         "motion": (ImageEncoder, {"encoder": spec.encoder}),
         "camera+state": (CameraStateEncoder, image),
@@ -302,6 +295,7 @@ def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> _Kwa
         kwargs = kwargs | {"normed": True}
     return {
         **shared,
+        **policy_options(spec),
         "features_extractor_class": kind,
         "features_extractor_kwargs": kwargs,
         "normalize_images": False,  # the encoders scale to [0, 1]

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, LearnerSpec, PpoSpec
+from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, RecurrentPpoSpec
+from drive_rl.config.specs.off_policy import OffPolicySpec
 from drive_rl.memory import free_bytes, require_memory
 
 _NUMBERS = 8 + 3 * 4 + 1
@@ -39,20 +40,21 @@ def check_learner(
         _check("samples", spec.samples, size_bytes(observed), there)
     elif spec.guidance is not None and isinstance(observed, spaces.Dict) and not isinstance(learned, spaces.Dict):
         _check("guidance.pictures", spec.guidance.pictures, size_bytes(observed), there)
-    if isinstance(spec, PpoSpec | DaggerSpec):
-        _check("steps_per_update", spec.steps_per_update, spec.num_envs * size_bytes(learned), there)
-    else:
+    if isinstance(spec, OffPolicySpec):
         stack = frame_stack if keeps_frames(spec) else None
         _check("buffer_size", spec.buffer_size, transition_bytes(learned, stack), free_bytes())
+    else:
+        states = 4 * 4 * spec.lstm_units if isinstance(spec, RecurrentPpoSpec) else 0
+        _check("steps_per_update", spec.steps_per_update, spec.num_envs * (size_bytes(learned) + states), there)
 
 
-def keeps_frames(spec: DqnSpec) -> bool:
+def keeps_frames(spec: OffPolicySpec) -> bool:
     """Whether the replay buffer keeps each frame once (`sb3.frame_replay`)."""
     return spec.help == "pixels" and spec.observation == "camera"
 
 
 def transition_bytes(learned: spaces.Space, stack: int | None) -> int:
-    """Return the memory that a transition takes in DQN's replay buffer [bytes].
+    """Return the memory that a transition takes in a replay buffer [bytes].
 
     Args:
         learned: The policy's observations.

@@ -16,8 +16,8 @@ from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from drive_rl.config.reader import dump, read_run
-from drive_rl.config.specs.driver import DqnSpec
 from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.off_policy import OffPolicySpec
 from drive_rl.config.specs.plugin import recorded
 from drive_rl.drivers.evaluate import Evaluator
 from drive_rl.drivers.lane_estimator import LaneEstimator
@@ -48,7 +48,7 @@ Film = Callable[[Path], Path | None]
 """Makes a film of a run's best driver and returns its path."""
 
 _LOG_EPISODES = 8
-"""DQN logs once in so many episodes; PPO once an update."""
+"""With a replay buffer, a learner logs once in so many episodes; PPO once an update."""
 
 
 def train(
@@ -151,7 +151,7 @@ class _Session:
                 self.model.learn(
                     checkpoint.remaining_steps(self.model, self.spec.budget_steps),
                     callback=SafePoints(callbacks, display.at),
-                    log_interval=_LOG_EPISODES if isinstance(self.spec.agent, DqnSpec) else 1,
+                    log_interval=_LOG_EPISODES if isinstance(self.spec.agent, OffPolicySpec) else 1,
                     reset_num_timesteps=self.resumed is None,
                 )
                 guard_loss(self.model)

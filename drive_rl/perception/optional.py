@@ -1,4 +1,4 @@
-"""Packages that only some of perception needs: the extra `perception`."""
+"""Packages that are not always installed: those of the extras."""
 
 import importlib
 from types import ModuleType
@@ -6,8 +6,8 @@ from types import ModuleType
 from drive_rl.errors import DriveRLError
 
 
-def need(module: str) -> ModuleType:
-    """Return a module of the `perception` extra.
+def need(module: str, extra: str = "perception") -> ModuleType:
+    """Return a module of an extra.
 
     Raises:
         DriveRLError: it is not installed.
@@ -16,4 +16,4 @@ def need(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         package = (error.name or module).partition(".")[0]
-        raise DriveRLError(f"{package} is not installed; fix: pip install 'drive-rl[perception]'") from error
+        raise DriveRLError(f"{package} is not installed; fix: pip install 'drive-rl[{extra}]'") from error

@@ -34,11 +34,12 @@ _IN_PROCESS: dict[Renderer, str] = {
 }
 _EXTRAS = {
     "perception": ("captum", "imagecorruptions-imaug", "kornia", "mlcommons-loadgen", "onnx", "onnxruntime"),
+    "contrib": ("sb3-contrib",),
     "timm": ("timm",),
     "cuda": ("numba-cuda",),
 }
-_UNUSED = ("sb3-contrib", "scipy")
-"""Recorded in a run's provenance if installed; drive-rl does not need them."""
+_UNUSED = ("scipy",)
+"""Recorded in a run's provenance if installed; drive-rl does not need it."""
 
 
 def examine() -> None:

@@ -89,7 +89,7 @@ def check_encoder(name: str) -> None:
     """
     import torch
 
-    from drive_rl.config.specs.driver import EncoderSpec
+    from drive_rl.config.specs.learner import EncoderSpec
     from drive_rl.perception.models.encoders import Encoder
 
     what, spec, shape = f"encoder {name}", EncoderSpec(kind=name, features=16), (9, 64, 64)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from drive_rl.config.reader import load_perception, load_run, load_world
-from drive_rl.config.specs.driver import DqnSpec, GuidanceSpec, PpoSpec
+from drive_rl.config.specs.driver import DqnSpec, PpoSpec
 from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.learner import GuidanceSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError

@@ -194,7 +194,8 @@ DRIVERS = {
     "options: {pedel: 1}": "options.pedel = 1: unknown option of ahead; did you mean 'pedal'?",
     "options: {pedal: {x: 1}}": "ahead.yaml: options.pedal",
     "option: 1": "ahead.yaml: option = 1: unknown key; did you mean 'options'?",
-    "algorithm: ahed": "expected one of ppo, dqn, dagger, bc, reference, ahead; did you mean 'ahead'?",
+    "algorithm: ahed": "expected one of ppo, recurrent-ppo, dqn, qrdqn, sac, dagger, bc, reference, ahead; did you mean"
+    " 'ahead'?",
 }
 
 
@@ -323,8 +324,8 @@ def test_a_recipe_of_a_plugin_does_not_learn(here: Path, refused: Cli) -> None:
     (here / "ahead.yaml").write_text("algorithm: ahead\n")
     said = refused("train", "quickstart", "agent=ahead.yaml", "--plugin", "mine.py")
     assert (
-        "algorithm = 'ahead': does not learn; expected one of 'ppo', 'dqn', 'dagger', 'bc'; fix: agent=ppo, or drive"
-        in said
+        "algorithm = 'ahead': does not learn; expected one of 'ppo', 'recurrent-ppo', 'dqn', 'qrdqn', 'sac', 'dagger',"
+        " 'bc'; fix: agent=ppo, or drive" in said
     )
     said = refused("train", "ahead.yaml", "--plugin", "mine.py")
     assert "ahead.yaml: is a driver that does not learn; fix: drive-rl eval ahead.yaml" in said

@@ -28,6 +28,7 @@ from drive_rl.run.storage.tensors import read_tensors
 
 SILENT = Console(quiet=True)
 STOP_AT = 150
+REPLAYED = ("dqn", "qrdqn", "sac")
 
 
 def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
@@ -44,6 +45,12 @@ def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
         ("dqn", ("engine=batch",)),
         ("dqn", ("agent.guidance=null", "agent.n_steps=1")),
         ("dqn", ("agent.guidance=null", "agent.n_steps=3", "agent.buffer_size=100", "engine=batch")),
+        ("qrdqn", ("engine=bullet",)),
+        ("qrdqn", ("agent.observation=state", "agent.n_steps=1")),
+        ("sac", ("engine=bullet", "agent.n_steps=1", "agent.buffer_size=100")),
+        ("sac", ("agent.observation=camera+state", "agent.n_steps=1")),
+        ("recurrent-ppo", ()),
+        ("recurrent-ppo", ("engine=bullet", "agent.observation=state", "agent.actions=discrete")),
         ("dagger", ()),
         ("dagger", ("engine=bullet", "agent.algorithm=bc")),
         ("pixels", ()),
@@ -69,7 +76,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(
     assert resumed == stopped.value.run
     assert same(unbroken.last, resumed.last)
     files = ["optimizer.safetensors", "env.npz", "last_step.npz", "rng.json"]
-    for name in [*files, "replay.npz"] if algorithm == "dqn" else files:
+    for name in [*files, "replay.npz"] if algorithm in REPLAYED else files:
         assert (unbroken.last / name).read_bytes() == (resumed.last / name).read_bytes(), name
     rows = [read_json(run.history, "")["evaluations"] for run in (unbroken, resumed)]
     assert rows[0] == rows[1]
@@ -221,6 +228,8 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         ("ppo", ("engine=batch", "agent.guidance=null")),
         ("dqn", ("agent.train_every=100000",)),
         ("dqn", ("agent.train_every=70",)),
+        ("recurrent-ppo", ("agent.num_envs=1", "agent.steps_per_update=13", "agent.batch_size=12")),
+        ("sac", ("agent.train_every=70",)),
     ],
 )
 def test_training_ends_at_its_budget(algorithm: str, changes: tuple[str, ...], tmp_path: Path) -> None:

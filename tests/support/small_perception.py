@@ -5,7 +5,7 @@ from typing import Any
 
 import small_specs
 
-from drive_rl.config.specs.driver import EncoderSpec
+from drive_rl.config.specs.learner import EncoderSpec
 from drive_rl.config.specs.perception import FitSpec, ModelSpec, PerceptionSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.perception.training.trainer import fit

@@ -1,8 +1,9 @@
 """Worlds and experiments small enough for tests: a short road, a small camera, a few hundred steps."""
 
 from drive_rl.config.reader import load_agent, load_run, load_world
-from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, PpoSpec
+from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, PluginDriverSpec, PpoSpec, RecurrentPpoSpec, ReferenceSpec
 from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.off_policy import ReplaySpec
 from drive_rl.config.specs.world import WorldSpec
 
 WORLD = (
@@ -13,7 +14,7 @@ WORLD = (
     "camera.frame_stack=2",
 )
 _GUIDANCE = ("guidance.pictures=100", "guidance.batch_size=16")
-_UNGUIDED = (
+_ROLLOUT = (
     "num_envs=2",
     "steps_per_update=32",
     "batch_size=32",
@@ -21,19 +22,42 @@ _UNGUIDED = (
     "encoder.features=16",
     "hidden=[8]",
 )
-_PPO = (*_UNGUIDED, *_GUIDANCE)
-_DQN = (
+_RECURRENT = (*_ROLLOUT, "lstm_units=8")
+_PPO = (*_ROLLOUT, *_GUIDANCE)
+_REPLAY = (
     "num_envs=2",
     "learning_starts=32",
     "batch_size=8",
     "buffer_size=400",
     "gradient_steps=1",
-    "target_update_every=64",
     "encoder.features=16",
     "hidden=[8]",
-    *_GUIDANCE,
 )
+_DQN = (*_REPLAY, "target_update_every=64", *_GUIDANCE)
+_QRDQN = (*_REPLAY, "target_update_every=64", "quantiles=4")
+_SAC = (*_REPLAY, "random_shift_px=2")
 _DAGGER = ("num_envs=2", "samples=100", "batch_size=16", "encoder.features=16", "hidden=[8]")
+_SMALL = {
+    "ppo": _PPO,
+    "asymmetric": _ROLLOUT,
+    "pixels": _ROLLOUT,
+    "recurrent-ppo": _RECURRENT,
+    "dqn": _DQN,
+    "qrdqn": _QRDQN,
+    "sac": _SAC,
+    "dagger": _DAGGER,
+}
+    "ppo": _PPO,
+    "recurrent-ppo": _RECURRENT,
+    "dqn": _DQN,
+    "qrdqn": _QRDQN,
+    "sac": _SAC,
+    "dagger": _DAGGER,
+    "asymmetric": _UNGUIDED,
+    "pixels": _UNGUIDED,
+}
+
+Rewarded = PpoSpec | RecurrentPpoSpec | ReplaySpec
 
 
 def world(*changes: str) -> WorldSpec:
@@ -52,6 +76,12 @@ def dqn(*changes: str) -> DqnSpec:
     return spec
 
 
+def learner(algorithm: str, *changes: str) -> Rewarded:
+    spec = load_agent(algorithm, [*_SMALL[algorithm], *changes])
+    assert not isinstance(spec, DaggerSpec | ReferenceSpec | PluginDriverSpec)
+    return spec
+
+
 def dagger(*changes: str) -> DaggerSpec:
     spec = load_agent("dagger", [*_DAGGER, *changes])
     assert isinstance(spec, DaggerSpec)
@@ -59,13 +89,7 @@ def dagger(*changes: str) -> DaggerSpec:
 
 
 def run(algorithm: str, *changes: str) -> RunSpec:
-    experiment, agent = {
-        "ppo": ("ppo-lane-follow", _PPO),
-        "dqn": ("dqn-lane-follow", _DQN),
-        "dagger": ("dagger", _DAGGER),
-        "asymmetric": ("asymmetric", _UNGUIDED),
-        "pixels": ("pixels", _UNGUIDED),
-    }[algorithm]
+    experiment = f"{algorithm}-lane-follow" if algorithm in ("ppo", "dqn") else algorithm
     common = ("track=none", "budget_steps=256", "evaluation.every_steps=128", "evaluation.episodes=2")
-    prefixed = [f"world.{change}" for change in WORLD] + [f"agent.{change}" for change in agent]
+    prefixed = [f"world.{change}" for change in WORLD] + [f"agent.{change}" for change in _SMALL[algorithm]]
     return load_run(experiment, [*prefixed, *common, "checkpoint_every=128", *changes])

@@ -5,19 +5,21 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from drive_rl.config.specs.base import Engine, Fraction, Spec, Track, Weight
-from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, LearnerSpec
+from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec
+from drive_rl.config.specs.off_policy import OffPolicySpec, ReplaySpec, ValueSpec
 from drive_rl.config.specs.plugin import Plugins
 from drive_rl.config.specs.world import WorldSpec
 
 
-def _dqn_learns(agent: DqnSpec, budget_steps: int) -> None:
-    """Refuse a DQN whose budget ends before its first update, or before its target network's first."""
+def _replay_learns(agent: ReplaySpec, budget_steps: int) -> None:
+    """Refuse a learner whose budget ends before its first update, or before its target network's first."""
     if agent.learning_starts >= budget_steps:
         raise ValueError(
-            f"agent.learning_starts = {agent.learning_starts}: DQN would learn nothing within budget_steps ="
-            f" {budget_steps}; fix: a smaller agent.learning_starts, or budget_steps > {agent.learning_starts}"
+            f"agent.learning_starts = {agent.learning_starts}: {agent.algorithm.upper()} would learn nothing within"
+            f" budget_steps = {budget_steps}; fix: a smaller agent.learning_starts, or budget_steps >"
+            f" {agent.learning_starts}"
         )
-    if agent.target_update_every > budget_steps:
+    if isinstance(agent, ValueSpec) and agent.target_update_every > budget_steps:
         raise ValueError(
             f"agent.target_update_every = {agent.target_update_every} is more than budget_steps = {budget_steps}: the"
             f" target network would never learn; fix: agent.target_update_every <= {budget_steps}"
@@ -72,8 +74,8 @@ class RunSpec(Spec):
 
     @model_validator(mode="after")
     def _learns_something(self) -> Self:
-        if isinstance(self.agent, DqnSpec):
-            _dqn_learns(self.agent, self.budget_steps)
+        if isinstance(self.agent, OffPolicySpec):
+            _replay_learns(self.agent, self.budget_steps)
         key = "agent" if isinstance(self.agent, DaggerSpec) else "agent.guidance"
         recipe = self.agent if isinstance(self.agent, DaggerSpec) else self.agent.guidance
         learns = self.agent.help in ("guided", "imitation")

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from drive_rl.config.extensions import find, reserve, unknown
 from drive_rl.config.specs.base import NonNegative, Positive, Spec, Track
-from drive_rl.config.specs.driver import EncoderSpec
+from drive_rl.config.specs.learner import EncoderSpec
 from drive_rl.config.specs.plugin import Extends, Plugins
 from drive_rl.config.specs.world import WorldSpec
 

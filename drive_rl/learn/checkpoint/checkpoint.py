@@ -1,7 +1,7 @@
-"""Checkpoints of PPO and DQN without pickle, from which training resumes bit for bit.
+"""Checkpoints of learners without pickle, from which training resumes bit for bit.
 
 A checkpoint is a folder: `weights.safetensors`, `optimizer.safetensors` and `.json`, `counters.json`, `rng.json`,
-`last_step.npz`, `env.npz`; for DQN `replay.npz`; for drivers that are guided or imitate `samples.json`,
+`last_step.npz`, `env.npz`; with a replay buffer `replay.npz`; for drivers that are guided or imitate `samples.json`,
 `samples_optimizer.*` and `samples.npz`; where a run resumes from it `training.json`; and `manifest.json` with the
 SHA-256 of each. It knows where stable-baselines3 2.9 keeps its state. It does not build models, or decide when to save.
 
@@ -22,32 +22,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from gymnasium import spaces
-from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
-from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.checkpoint.counters import Counters, DQNCounters
+from drive_rl.learn.checkpoint.counters import Counters, ExploringCounters, ReplayCounters
 from drive_rl.learn.checkpoint.env_state import capture_env, restore_env
+from drive_rl.learn.checkpoint.last_step import last_step, read_last_step, set_last_step
 from drive_rl.learn.checkpoint.replay_state import fill_replay, read_replay, write_replay
 from drive_rl.learn.checkpoint.rng_state import capture_rng, read_rng, restore_rng
-from drive_rl.learn.imitation.dagger import Dagger
 from drive_rl.learn.samples.wrapper import SamplingWrapper
 from drive_rl.run.storage.arrays import read_arrays
 from drive_rl.run.storage.atomic import write_directory, write_json
-from drive_rl.run.storage.manifest import FIX, DriverManifest, verify, verify_driver, write_manifest
+from drive_rl.run.storage.manifest import DRIVERS, FIX, DriverManifest, verify, verify_driver, write_manifest
 from drive_rl.run.storage.schema import Table, read_table
 from drive_rl.run.storage.tensors import check_weights, read_optimizer, read_tensors, write_optimizer, write_tensors
-from drive_rl.sim.state import Expected, check_array
 
 __all__ = ["at_boundary", "remaining_steps", "restore", "save", "step_of", "verify", "verify_driver", "weights_only"]
 
 _COUNTERS = ("num_timesteps", "_total_timesteps", "_episode_num", "_n_updates", "_current_progress_remaining")
-_DQN_COUNTERS = ("exploration_rate", "_n_calls")
+_LEARNERS_OWN = ("exploration_rate", "_n_calls")
+"""Of some algorithms with a replay buffer."""
 
 
 def save(
@@ -60,10 +58,10 @@ def save(
     """Write `model` to `folder`, whole or not at all; an older checkpoint there is replaced.
 
     Args:
-        model: A PPO or DQN with its environment.
+        model: A learner with its environment.
         folder: The checkpoint folder to write.
         env_state: The state for `restore_env`; by default `capture_env` of the model's environment.
-        replay: Whether to write the learner's memory too (DQN's replay buffer, samples): needed to resume,
+        replay: Whether to write the learner's memory too (replay buffer, samples): needed to resume,
             not to evaluate.
         history: The run's history, for `training.json`.
 
@@ -75,16 +73,16 @@ def save(
     if env_state is None:
         env_state = capture_env(model.env) if boundary and model.env is not None else {}
     samples = _samples(model)
-    exact = boundary and bool(env_state) and (replay or not (isinstance(model, DQN) or samples))
+    exact = boundary and bool(env_state) and (replay or not (isinstance(model, OffPolicyAlgorithm) or samples))
     with write_directory(folder) as new:
         write_tensors(new / "weights.safetensors", model.policy.state_dict())
         write_optimizer(new, model.policy.optimizer)
         write_json(new / "counters.json", _counters(model))
         write_json(new / "rng.json", capture_rng(model.action_space))
         if boundary and env_state:
-            np.savez(new / "last_step.npz", allow_pickle=False, **_last_step(model))
+            np.savez(new / "last_step.npz", allow_pickle=False, **last_step(model))
             np.savez(new / "env.npz", allow_pickle=False, **env_state)
-        if isinstance(model, DQN) and replay and model.replay_buffer is not None:
+        if isinstance(model, OffPolicyAlgorithm) and replay and model.replay_buffer is not None:
             write_replay(new / "replay.npz", model.replay_buffer)
         if samples is not None:
             samples.write(new, replay)
@@ -115,26 +113,26 @@ def restore(model: BaseAlgorithm, folder: Path) -> None:
     weights = read_tensors(path)
     check_weights(policy, weights, path)
     optimizer = read_optimizer(folder, policy.optimizer)
-    counters = read_table(folder / "counters.json", DQNCounters if isinstance(model, DQN) else Counters, FIX)
+    counters = read_table(folder / "counters.json", _counters_of(model), FIX)
     if counters.num_timesteps != manifest.num_timesteps:
         raise DriveRLError(
             f"{folder / 'counters.json'}: num_timesteps = {counters.num_timesteps}, but manifest.json has"
             f" {manifest.num_timesteps}; {FIX}"
         )
-    buffer = model.replay_buffer if isinstance(model, DQN) and "replay.npz" in names else None
+    buffer = model.replay_buffer if isinstance(model, OffPolicyAlgorithm) and "replay.npz" in names else None
     replay = read_replay(folder / "replay.npz", buffer) if buffer is not None else {}
     samples = _samples(model)
     sampled = samples.read(folder, _rollout_steps(model), exact) if samples is not None else None
     rng = read_rng(folder / "rng.json")
-    last_step = _read_last_step(model.env, folder / "last_step.npz") if "env.npz" in names and model.env else None
-    if last_step is not None and model.env is not None:
+    last = read_last_step(model, folder / "last_step.npz") if "env.npz" in names and model.env else None
+    if last is not None and model.env is not None:
         restore_env(model.env, read_arrays(folder / "env.npz"), folder / "env.npz")
     policy.load_state_dict(weights)
     policy.optimizer.load_state_dict(optimizer)
     _set_counters(model, counters)
     if buffer is not None:
         fill_replay(buffer, replay)
-    _set_last_step(model, last_step)
+    set_last_step(model, last)
     if samples is not None and sampled is not None:
         samples.resume(sampled)
     restore_rng(rng, model.action_space)
@@ -161,25 +159,31 @@ def remaining_steps(model: BaseAlgorithm, total: int) -> int:
 def at_boundary(model: BaseAlgorithm) -> bool:
     """Whether `model` is between two rollouts, where a checkpoint is exact."""
     steps = (model.num_timesteps - model._num_timesteps_at_start) // model.n_envs
-    if isinstance(model, PPO):
+    if isinstance(model, OnPolicyAlgorithm):
         return steps % model.n_steps == 0
-    assert isinstance(model, DQN)
-    received = model._n_calls * model.n_envs  # one step fewer after a callback returned False
-    return received == model.num_timesteps and steps % _dqn_rollout(model) == 0
+    received = _received(model)  # one step fewer after a callback returned False
+    return received == model.num_timesteps and steps % _replay_rollout(model) == 0
 
 
-def _dqn_rollout(model: DQN) -> int:
+def _received(model: BaseAlgorithm) -> int:
+    """Return the steps that a learner with a replay buffer has in it."""
+    calls: int = getattr(model, "_n_calls")  # noqa: B009 - of DQN, QR-DQN and our SAC, not of their base
+    return calls * model.n_envs
+
+
+def _replay_rollout(model: BaseAlgorithm) -> int:
     """Return the environment steps of one rollout; 1 where rollouts are counted in episodes."""
+    assert isinstance(model, OffPolicyAlgorithm)
     frequency = model.train_freq
-    assert isinstance(frequency, TrainFreq)  # DQN makes it one when built
+    assert isinstance(frequency, TrainFreq)  # stable-baselines3 makes it one when built
     return frequency.frequency if frequency.unit is TrainFrequencyUnit.STEP else 1
 
 
 def _algorithm(model: BaseAlgorithm) -> str:
-    for algorithm in (Dagger, PPO, DQN):
-        if isinstance(model, algorithm):
-            return algorithm.__name__
-    raise DriveRLError(f"{type(model).__name__}: checkpoints are for PPO, DQN and Dagger; fix: choose one of them")
+    for kind in type(model).__mro__:
+        if kind.__name__ in DRIVERS:
+            return kind.__name__
+    raise DriveRLError(f"{type(model).__name__}: checkpoints are for {', '.join(DRIVERS)}; fix: choose one of them")
 
 
 def _samples(model: BaseAlgorithm) -> SamplingWrapper | None:
@@ -188,21 +192,27 @@ def _samples(model: BaseAlgorithm) -> SamplingWrapper | None:
 
 
 def _counters(model: BaseAlgorithm) -> dict[str, object]:
-    names = _COUNTERS + (_DQN_COUNTERS if isinstance(model, DQN) else ())
-    counters: dict[str, object] = {name: getattr(model, name) for name in names}
+    names = [name for name in _LEARNERS_OWN if hasattr(model, name)]
+    counters: dict[str, object] = {name: getattr(model, name) for name in (*_COUNTERS, *names)}
     counters["num_timesteps"] = _learned_steps(model)
     counters["ep_info_buffer"] = [_numbers(info) for info in model.ep_info_buffer or ()]
     counters["ep_success_buffer"] = [float(success) for success in model.ep_success_buffer or ()]
     return counters
 
 
+def _counters_of(model: BaseAlgorithm) -> type[Counters]:
+    """Return the table of a learner's counters."""
+    if hasattr(model, "exploration_rate"):
+        return ExploringCounters
+    return ReplayCounters if isinstance(model, OffPolicyAlgorithm) else Counters
+
+
 def _learned_steps(model: BaseAlgorithm) -> int:
-    """Return the steps that the model got: not those of an unfinished PPO rollout or a stopped DQN step."""
-    if isinstance(model, PPO):
+    """Return the steps that the model got: not those of an unfinished PPO rollout or a stopped step."""
+    if isinstance(model, OnPolicyAlgorithm):
         rollout = model.n_steps * model.n_envs
         return model.num_timesteps - (model.num_timesteps - model._num_timesteps_at_start) % rollout
-    assert isinstance(model, DQN)
-    received = model._n_calls * model.n_envs
+    received = _received(model)
     return received if received == model.num_timesteps - model.n_envs else model.num_timesteps
 
 
@@ -219,15 +229,17 @@ def _set_counters(model: BaseAlgorithm, counters: Counters) -> None:
     model._total_timesteps = counters.total_timesteps
     model._episode_num, model._n_updates = counters.episode_num, counters.n_updates
     model._current_progress_remaining = counters.current_progress_remaining
-    if isinstance(model, DQN) and isinstance(counters, DQNCounters):
-        model.exploration_rate, model._n_calls = counters.exploration_rate, counters.n_calls
+    if isinstance(counters, ReplayCounters):
+        setattr(model, "_n_calls", counters.n_calls)  # noqa: B010 - as in `_received`
+    if isinstance(counters, ExploringCounters):
+        setattr(model, "exploration_rate", counters.exploration_rate)  # noqa: B010
 
 
 def _check_complete(folder: Path, manifest: DriverManifest, model: BaseAlgorithm) -> None:
     """Refuse a manifest that does not list the files it must have."""
     needed = ["rng.json"]
     if manifest.exact:
-        needed += ["env.npz", "replay.npz"] if isinstance(model, DQN) else ["env.npz"]
+        needed += ["env.npz", "replay.npz"] if isinstance(model, OffPolicyAlgorithm) else ["env.npz"]
         needed += ["samples.npz"] if _samples(model) is not None else []
     if "env.npz" in manifest.files:
         needed += ["last_step.npz"]
@@ -237,46 +249,7 @@ def _check_complete(folder: Path, manifest: DriverManifest, model: BaseAlgorithm
 
 def _rollout_steps(model: BaseAlgorithm) -> int:
     """Return the most environment steps between two updates, two resets included."""
-    if isinstance(model, PPO):
+    if isinstance(model, OnPolicyAlgorithm):
         return (model.n_steps + 2) * model.n_envs
-    assert isinstance(model, DQN)
-    return (_dqn_rollout(model) + 2) * model.n_envs + model.learning_starts
-
-
-def _last_step(model: BaseAlgorithm) -> dict[str, np.ndarray]:
-    """Return the model's last observations and, for PPO, whether an episode has just begun."""
-    last = model._last_obs
-    assert last is not None, "the model has not begun to learn"
-    starts = model._last_episode_starts
-    arrays = {"episode_starts": starts if starts is not None else np.zeros(model.n_envs, dtype=bool)}
-    parts = last if isinstance(last, dict) else {"": last}
-    arrays |= {f"obs/{key}": value for key, value in parts.items()}
-    return {name: torch.as_tensor(value).cpu().numpy() for name, value in arrays.items()}
-
-
-def _read_last_step(env: VecEnv, path: Path) -> dict[str, np.ndarray]:
-    """Return what `_last_step` wrote for such environments."""
-    arrays, n = read_arrays(path), env.num_envs
-    space = env.observation_space
-    parts = space.spaces if isinstance(space, spaces.Dict) else {"": space}
-    expected = {f"obs/{key}": (n, *(part.shape or ())) for key, part in parts.items()} | {"episode_starts": (n,)}
-    if arrays.keys() != expected.keys():
-        raise DriveRLError(f"{path}: holds {', '.join(arrays)}, but expected {', '.join(expected)}; {FIX}")
-    if (found := arrays["episode_starts"].size) != n:
-        raise DriveRLError(
-            f"{path}: the checkpoint holds {found} environments and this run has {n}; fix: resume with the same number"
-            " of environments"
-        )
-    for name, shape in expected.items():
-        dtype = np.dtype(bool if name == "episode_starts" else parts[name.removeprefix("obs/")].dtype).type
-        check_array(f"{path}: {name}", arrays[name], Expected(shape, dtype), FIX)
-    return arrays
-
-
-def _set_last_step(model: BaseAlgorithm, arrays: dict[str, np.ndarray] | None) -> None:
-    model._last_obs = None  # `learn` then resets the environments
-    if arrays is None:
-        return
-    model._last_episode_starts = arrays["episode_starts"]
-    parts = {name.removeprefix("obs/"): value for name, value in arrays.items() if name.startswith("obs/")}
-    model._last_obs = parts[""] if "" in parts else parts  # noqa: SIM401
+    assert isinstance(model, OffPolicyAlgorithm)
+    return (_replay_rollout(model) + 2) * model.n_envs + model.learning_starts

@@ -20,7 +20,7 @@ class EpisodeRecord(Table):
 
 
 class Counters(Table):
-    """The counters of PPO, which DQN has, too."""
+    """The counters of every learner."""
 
     num_timesteps: Count
     total_timesteps: Count = Field(alias="_total_timesteps")
@@ -31,8 +31,13 @@ class Counters(Table):
     ep_success_buffer: list[Annotated[float, Field(ge=0, le=1)]]
 
 
-class DQNCounters(Counters):
-    """The counters of DQN."""
+class ReplayCounters(Counters):
+    """The counters of learners with a replay buffer."""
+
+    n_calls: Count = Field(alias="_n_calls")
+
+
+class ExploringCounters(ReplayCounters):
+    """The counters of DQN and QR-DQN."""
 
     exploration_rate: float = Field(ge=0, le=1)
-    n_calls: Count = Field(alias="_n_calls")

@@ -52,7 +52,7 @@ _BY_SETTINGS: tuple[tuple[str, frozenset[str]], ...] = (
 """Settings that distinguish an algorithm from those after it."""
 
 _REASONS = {
-    "RecurrentPPO": "its LSTM has a state, and drive-rl's drivers act on one observation at a time",
+    "RecurrentPPO": "its LSTM has a state, which is kept for drivers that drive-rl has trained only",
     "MaskablePPO": "it needs a mask of valid actions, which these worlds do not provide",
 }
 
@@ -95,7 +95,7 @@ def _algorithm_of(path: Path) -> type[BaseAlgorithm]:
         if name == algorithm.__name__:
             return algorithm
     what = f"saved by {name}" if name else "saved by an unknown algorithm"
-    reason = _REASONS.get(name, "drive-rl drives with PPO and DQN")
+    reason = _REASONS.get(name, "of zips, drive-rl reads those of PPO and DQN")
     raise DriveRLError(f"{path}: neither PPO nor DQN, but {what}: {reason}; fix: train PPO or DQN and save that")
 
 

@@ -8,7 +8,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from drive_rl.config.specs.driver import EncoderSpec
+from drive_rl.config.specs.learner import EncoderSpec
 from drive_rl.learn.sb3.feature_extractors import STATE_SCALE, ImageEncoder
 from drive_rl.sim.task.outcome import STATE_FIELDS
 

@@ -18,7 +18,7 @@ from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from drive_rl.config.specs.driver import EncoderSpec
+from drive_rl.config.specs.learner import EncoderSpec
 from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.guidance.lane_net import LANE_STATE, LaneStateNet
 from drive_rl.learn.guidance.wrapper import GuidanceWrapper

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from drive_rl.config.specs.driver import GuidanceSpec
+from drive_rl.config.specs.learner import GuidanceSpec
 from drive_rl.learn.guidance.lane_net import LANE_STATE, MOTION, LaneStateNet
 from drive_rl.learn.samples.memory import SampleMemory
 from drive_rl.learn.samples.schedule import helped_share

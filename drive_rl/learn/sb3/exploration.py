@@ -1,14 +1,17 @@
-"""Exploration of several environments at once, for stable-baselines3's DQN."""
+"""Exploration of several environments at once, for stable-baselines3's DQN and its relatives."""
 
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from drive_rl.learn.budget import BudgetDQN
 
 
-class PerEnvDQN(BudgetDQN):
-    """DQN whose environments explore independently; stable-baselines3 tosses one coin for all of them."""
+class PerEnvExploration(OffPolicyAlgorithm):
+    """Environments explore independently; stable-baselines3 tosses one coin for all of them."""
+
+    exploration_rate: float
 
     def predict(
         self,
@@ -30,3 +33,7 @@ class PerEnvDQN(BudgetDQN):
     def best_actions(self, observation: Any, *args: Any) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
         """Return the policy's actions without exploration, and its state."""
         return self.policy.predict(observation, *args, deterministic=True)
+
+
+class PerEnvDQN(PerEnvExploration, BudgetDQN):
+    """DQN whose environments explore independently."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from drive_rl.config.extensions import Extension, find
 from drive_rl.config.plugin_call import called
-from drive_rl.config.specs.driver import EncoderSpec
+from drive_rl.config.specs.learner import EncoderSpec
 from drive_rl.errors import DriveRLError
 
 SMALLEST_PX = 16

@@ -15,7 +15,7 @@ from drive_rl.run.storage.atomic import read_json, require_file, settle, write_j
 from drive_rl.run.storage.schema import Table, check_table
 
 FORMAT = 1
-DRIVERS = ("PPO", "DQN", "Dagger")
+DRIVERS = ("PPO", "RecurrentPPO", "DQN", "QRDQN", "SAC", "Dagger")
 ALGORITHMS = (*DRIVERS, "perception")
 """The algorithms that weights may come from."""
 Count = Annotated[int, Field(ge=0, le=10**15)]

@@ -13,7 +13,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
-from drive_rl.config.specs.driver import GuidanceSpec
+from drive_rl.config.specs.learner import GuidanceSpec
 from drive_rl.learn.build import make_envs
 from drive_rl.learn.guidance.lane_net import LaneStateNet
 from drive_rl.learn.guidance.wrapper import GuidanceWrapper

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drive_rl.config.specs.driver import GuidanceSpec
+from drive_rl.config.specs.learner import GuidanceSpec
 from drive_rl.learn.samples.schedule import helped_share, learning_rate, minibatches
 
 

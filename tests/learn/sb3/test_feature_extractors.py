@@ -3,7 +3,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from drive_rl.config.specs.driver import EncoderSpec
+from drive_rl.config.specs.learner import EncoderSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.sb3.feature_extractors import STATE_SCALE, CameraStateEncoder, ImageEncoder, StateEncoder
 from drive_rl.perception.models.encoders import Contrast

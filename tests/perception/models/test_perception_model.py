@@ -12,7 +12,7 @@ import torch
 
 from drive_rl.config.reader import load_world
 from drive_rl.config.specs import perception
-from drive_rl.config.specs.driver import ENCODERS
+from drive_rl.config.specs.learner import ENCODERS
 from drive_rl.config.specs.perception import DataSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import along_road, held_out
