@@ -237,7 +237,7 @@ def _ppo(spec: PpoSpec, envs: VecEnv, common: _Kwargs) -> PPO:
     )
     if spec.actions == "continuous":
         noise = model.policy.log_std
-        noise.data = torch.tensor(spec.log_std_init, dtype=noise.dtype, device=noise.device)
+        noise.data = torch.tensor(spec.log_std_init[: len(noise)], dtype=noise.dtype, device=noise.device)
     return model
 
 
