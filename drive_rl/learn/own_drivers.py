@@ -164,7 +164,7 @@ def _interface(world: WorldSpec, driver: Driver) -> str:
     pictures = f"{camera.frame_stack} {camera.channels} frames of {camera.width_px}x{camera.height_px} px"
     parts = ["the lane state" if driver.observation == "state" else pictures]
     if isinstance(driver, PolicyDriver):  # what has learned one set of controls does not know another
-        parts.append(f"controls {task.controls}")
+        parts.insert(0, f"controls {task.controls}")
     if driver.actions == "discrete":
         grids = [task.steer_grid, task.pedal_grid][: len(task.command_names)]
         parts.append(f"actions {' x '.join(str(list(grid)) for grid in grids)}")

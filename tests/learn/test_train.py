@@ -46,6 +46,9 @@ def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
         ("dqn", ("agent.guidance=null", "agent.n_steps=3", "agent.buffer_size=100", "engine=batch")),
         ("dagger", ()),
         ("dagger", ("engine=bullet", "agent.algorithm=bc")),
+        ("ppo", ("world.task.controls=steering", "engine=batch")),
+        ("dqn", ("world.task.controls=steering",)),
+        ("dagger", ("world.task.controls=steering",)),
     ],
 )
 def test_a_resumed_run_ends_where_an_unbroken_one_does(

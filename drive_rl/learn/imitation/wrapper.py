@@ -38,8 +38,8 @@ class TeacherWrapper(SamplingWrapper):
 
     def attach_net(self, net: nn.Module, device: torch.device) -> None:
         """Set the network that learns the teacher's actions, pictures -> (B, actions), before the first reset."""
-        shape, (numbers,) = (cast(tuple[int, ...], space.shape) for space in (self.observation_space, self.action_space))
-        memory = SampleMemory(self._spec.samples, shape, numbers, device)
+        shape, targets = (cast(spaces.Box, space).shape for space in (self.observation_space, self.action_space))
+        memory = SampleMemory(self._spec.samples, shape, targets[0], device)
         self.attach_trainer(memory, SampleTrainer(net, memory, self._spec, self._rng))
 
     def step_async(self, actions: np.ndarray) -> None:
