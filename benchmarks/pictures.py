@@ -25,7 +25,13 @@ IMG = Path(__file__).resolve().parents[1] / "docs" / "img"
 FILM_PX = (480, 270)
 FASTER = 5  # every fifth frame of ten a second, shown at ten a second
 WORLDS_PX = (480, 300)
-MOMENTS = {"lane_follow": (20_002, 20.0), "lane_follow_hard": (20_001, 11.0), "parked_cars": (20_000, 7.3)}
+MOMENTS = {
+    "lane_keep": (20_002, 16.0),
+    "lane_follow_plain": (20_002, 24.0),
+    "lane_follow": (20_002, 20.0),
+    "lane_follow_hard": (20_001, 11.0),
+    "parked_cars": (20_000, 7.3),
+}
 """World -> (test road, seconds driven): where each shows what it is about."""
 
 
@@ -68,7 +74,7 @@ def _photograph(name: str, road_seed: int, steps: int) -> NDArray[np.uint8]:
     with closing(LaneEnv(world, "camera+state", split="test")) as env:
         spec = load_agent("reference")
         assert isinstance(spec, ReferenceSpec)
-        driver = ReferenceDriver(spec, world.car)
+        driver = ReferenceDriver(spec, world.car, world.task.controls)
         observation, _ = env.reset(options={"road_seed": road_seed})
         for _ in range(steps):
             observation, *_ = env.step(driver.act(observation["state"][None])[0])

@@ -85,7 +85,7 @@ def test_every_step_keeps_the_contract(world: str, observation: Observation, act
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_reference_driver_arrives(world: str) -> None:
     spec = load_world(world)
-    driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), spec.car)
+    driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), spec.car, spec.task.controls)
     env = _env(world, "state", split="val")
     successes = 0
     for seed in range(10_000, 10_010):

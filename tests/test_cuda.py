@@ -31,7 +31,7 @@ def test_the_tests_of_the_gpu_pass_in_the_simulator() -> None:
     assert "passed, 1 skipped" in done.stdout, done.stdout[-400:]
 
 
-@pytest.mark.parametrize("world", ["lane_follow", "parked_cars"])
+@pytest.mark.parametrize("world", ["lane_follow", "parked_cars", "lane_keep"])
 def test_kernels_compile_for_a_gpu(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By NVIDIA's own compiler: the simulator takes what a GPU would not."""
     from numba.cuda import dispatcher
@@ -42,7 +42,8 @@ def test_kernels_compile_for_a_gpu(world: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(dispatcher, "get_current_device", lambda: SimpleNamespace(compute_capability=(9, 0)))
     batch = Batch(load_world(world), 2)
     cars, roads, plan, lens = batch.cars, batch.maps.roads, batch._plan, batch._lens
-    chosen, commands = on_gpu._Chosen(np.zeros(2, np.int64)), on_gpu._Commands(np.zeros((2, 2)))
+    numbers = len(batch.world.task.command_names)
+    chosen, commands = on_gpu._Chosen(np.zeros(2, np.int64)), on_gpu._Commands(np.zeros((2, numbers)))
     frames = on_gpu._Frames(batch.frames, batch.frames)
     for kernel, arguments in (
         (on_gpu._begin, (chosen, cars, roads, plan)),

@@ -18,10 +18,11 @@ class Stanley:
 
     def __init__(self, world: WorldSpec, gain: float = 1.0) -> None:
         self.max_steer_rad = world.car.max_steer_rad
+        self.numbers = len(world.task.command_names)  # 1 where the car holds its speed by itself
         self.gain = gain
 
     def act(self, state: np.ndarray) -> np.ndarray:
         speed = np.maximum(state[:, SPEED], 1.0)
         steer_rad = -state[:, HEADING] - np.arctan(self.gain * state[:, OFFSET] / speed)
         pedal = 0.6 * (state[:, TARGET] - state[:, SPEED])
-        return np.clip(np.stack([steer_rad / self.max_steer_rad, pedal], axis=1), -1, 1)
+        return np.clip(np.stack([steer_rad / self.max_steer_rad, pedal], axis=1), -1, 1)[:, : self.numbers]

@@ -14,6 +14,7 @@ from drive_rl.registration import gym_id
 from drive_rl.sim.task.info import SUMMARY
 from drive_rl.sim.task.outcome import END_REASONS, METRICS, STATE_FIELDS, TERMS
 from drive_rl.sim.task.spaces import action_grid, action_space, observation_space
+from drive_rl.sim.vehicle import CRUISE_GAIN_SPM
 
 
 def environments_index(worlds: list[WorldSpec]) -> str:
@@ -23,6 +24,9 @@ def environments_index(worlds: list[WorldSpec]) -> str:
         "# Environments",
         "Each world is one YAML file in `envs/` and one Gymnasium id, registered by `import drive_rl`.",
         table(("world", "id", "in a line"), rows),
+        "They make a ladder, the easiest first: `lane_keep` steers alone, `lane_follow_plain` adds the pedal,"
+        " `lane_follow` changes the look from episode to episode, `lane_follow_hard` has tight bends alone. Roads,"
+        " camera and reward are the same on the first three.",
         "Every world speaks the same interface: `gymnasium.make` for one car in PyBullet,"
         ' `gymnasium.make_vec(id, num_envs=N, vectorization_mode="vector_entry_point")` for N cars in the'
         " [batch engine](../howto/batch-engine.md), with the same roads, pictures, rewards and ends.",
@@ -126,29 +130,25 @@ def _observations(world: WorldSpec) -> str:
 
 
 def _actions(world: WorldSpec) -> str:
-    task, grid = world.task, action_grid(world.task)
+    task, car, names = world.task, world.car, world.task.command_names
+    full = {
+        "steer": ("full right", "straight on", f"full left: {car.max_steer_rad:g} rad"),
+        "pedal": (f"full brake: {car.brake_force_n:g} N", "rolls", f"full throttle: {car.drive_force_n:g} N"),
+    }
+    values = {"steer": _numbers(task.steer_grid), "pedal": _numbers(task.pedal_grid)}
+    index = f", steering first: `index = i_steer * {len(task.pedal_grid)} + i_pedal`" if "pedal" in names else ""
+    held = (
+        "There is no pedal (`task.controls`): the car holds the target speed by itself, slower in bends, with a"
+        f" proportional controller, `pedal = {CRUISE_GAIN_SPM:g} s/m * (target speed - speed)` in [-1, 1]."
+    )
     return joined(
-        '`actions="continuous"` (the default): float32 of shape `(2,)` in [-1, 1]; values beyond are clipped.',
-        table(
-            ("index", "action", "-1", "0", "+1"),
-            [
-                (0, "steer", "full right", "straight on", f"full left: {world.car.max_steer_rad:g} rad"),
-                (
-                    1,
-                    "pedal",
-                    f"full brake: {world.car.brake_force_n:g} N",
-                    "rolls",
-                    f"full throttle: {world.car.drive_force_n:g} N",
-                ),
-            ],
-        ),
-        f"The wheels turn at {world.car.steer_rate_radps:g} rad/s at most, so a command takes time to arrive.",
-        f'`actions="discrete"`: `Discrete({len(grid)})`, an index into a grid, steering first:'
-        f" `index = i_steer * {len(task.pedal_grid)} + i_pedal`.",
-        table(
-            ("action", "values"),
-            [("steer", _numbers(task.steer_grid)), ("pedal", _numbers(task.pedal_grid))],
-        ),
+        f'`actions="continuous"` (the default): float32 of shape `({len(names)},)` in [-1, 1]; values beyond are'
+        " clipped.",
+        table(("index", "action", "-1", "0", "+1"), [(i, name, *full[name]) for i, name in enumerate(names)]),
+        *([] if "pedal" in names else [held]),
+        f"The wheels turn at {car.steer_rate_radps:g} rad/s at most, so a command takes time to arrive.",
+        f'`actions="discrete"`: `Discrete({len(action_grid(task))})`, an index into a grid{index}.',
+        table(("action", "values"), [(name, values[name]) for name in names]),
     )
 
 

@@ -19,7 +19,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.run.process.threads import driving
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.task.scoring import EpisodeMetrics, Score, score, score_tiers
-from drive_rl.sim.task.spaces import action_grid, commands_of
+from drive_rl.sim.task.spaces import action_decoder, commands_of
 
 if TYPE_CHECKING:
     from drive_rl.sim.envs.lane_env import LaneEnv
@@ -196,7 +196,7 @@ def drive_batch(
     The k-th road is always in row k mod N of a batch of N, so that the same roads get the same score.
     """
     order = tuple(seeds)
-    grid = action_grid(batch.world.task) if driver.actions == "discrete" else None
+    decoder = action_decoder(batch.world.task, driver.actions)
     queues = [deque(order[row :: batch.num_cars]) for row in range(batch.num_cars)]
     for row in range(batch.num_cars):
         batch.idle(row)
@@ -206,7 +206,7 @@ def drive_batch(
     done: dict[int, EpisodeMetrics] = {}
     while batch.drives.any():
         actions = actions_of(driver, batch.observe(), batch.drives.nonzero()[0].tolist())
-        ended = batch.step(commands_of(actions, batch.num_cars, grid))
+        ended = batch.step(commands_of(actions, batch.num_cars, decoder))
         for episode in batch.episode_metrics(ended):
             done[episode.road_seed] = episode
             if progress is not None:

@@ -6,8 +6,8 @@ It knows the lane estimator and the reference driver's geometry. It knows nothin
 import numpy as np
 
 from drive_rl.config.specs.base import Actions, Observation
-from drive_rl.config.specs.car import CarSpec
 from drive_rl.config.specs.driver import ReferenceSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.drivers.observations import Batch
 from drive_rl.drivers.reference import ReferenceDriver
@@ -18,18 +18,19 @@ class ModularDriver:
 
     Args:
         estimator: Predicts the lane state.
-        car: The car's axles and steering range.
+        world: Its car and controls.
     """
 
     observation: Observation = "camera+state"
     actions: Actions = "continuous"
 
-    def __init__(self, estimator: LaneEstimator, car: CarSpec) -> None:
+    def __init__(self, estimator: LaneEstimator, world: WorldSpec) -> None:
         self.name = estimator.trained.name
         self._estimator = estimator
-        self._geometry = ReferenceDriver(ReferenceSpec(name=self.name, algorithm="reference"), car)
+        spec = ReferenceSpec(name=self.name, algorithm="reference")
+        self._geometry = ReferenceDriver(spec, world.car, world.task.controls)
 
     def act(self, observations: Batch) -> np.ndarray:
-        """Return (B, 2) steering and pedal in [-1, 1] for B pictures and the car's own measurements."""
+        """Return (B, 2) steering and pedal, or (B, 1) steering, for B pictures and the car's own measurements."""
         assert isinstance(observations, dict), "camera+state is a dictionary"
         return self._geometry.act(self._estimator.lane_state(observations))

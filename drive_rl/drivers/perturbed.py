@@ -44,26 +44,27 @@ class PerturbedDriver:
         self._driver = driver
         whole, self._part = divmod(delay_s * control_hz, 1.0)
         self._kept = int(whole) + 2  # commands: the newest, those in the pipeline, and the one in effect before
-        self._commands = np.empty((self._kept, 0, 2), np.float32)  # newest first
+        self._commands = np.empty((self._kept, 0, 0), np.float32)  # newest first; (kept, rows, numbers of a command)
 
     def begin(self, rows: Sequence[int]) -> None:
         """Drop the pending commands of some rows of the batch: an episode begins there."""
-        self._widen(max(rows, default=-1) + 1)
+        self._widen(max(rows, default=-1) + 1, 0)
         self._commands[:, list(rows)] = 0
         begin_episodes(self._driver, rows)
 
     def act(self, observations: Batch) -> np.ndarray:
-        """Return the commands for the next step, (B, 2)."""
+        """Return the commands for the next step, as the driver gives them."""
         new = np.clip(self._driver.act(observations), -1, 1)
-        self._widen(len(new))
+        self._widen(*new.shape)
         self._commands = np.roll(self._commands, 1, axis=0)
         self._commands[0, : len(new)] = new
         before, now = self._commands[-1, : len(new)], self._commands[-2, : len(new)]
         return (self._part * before + (1 - self._part) * now).astype(np.float32)
 
-    def _widen(self, rows: int) -> None:
-        missing = max(0, rows - self._commands.shape[1])
-        self._commands = np.pad(self._commands, ((0, 0), (0, missing), (0, 0)))
+    def _widen(self, rows: int, numbers: int) -> None:
+        _, known_rows, known = self._commands.shape
+        missing = (0, 0), (0, max(0, rows - known_rows)), (0, max(0, numbers - known))
+        self._commands = np.pad(self._commands, missing)
 
 
 class CorruptedDriver:

@@ -28,6 +28,8 @@ class PluginDriver:
         self.observation: Observation = driver.observation
         self.actions: Actions = driver.actions
         self._what, self._space = f"{extension.plugin}: driver {name}", action_space(world, self.actions)
+        numbers = f"[{', '.join(world.task.command_names)}]"
+        self._each = numbers if self.actions == "continuous" else "an index into the world's grid"
 
     def act(self, observations: Batch) -> np.ndarray:
         """Return one action for each row.
@@ -42,7 +44,7 @@ class PluginDriver:
         if actions.shape != expected:
             raise DriveRLError(
                 f"{self._what}: act returned {actions.shape} for {rows} {self.actions} actions: expected {expected};"
-                " fix: one action a row"
+                f" fix: one action a row, {self._each}"
             )
         if actions.dtype.kind not in _KINDS[self.actions]:
             numbers = "integers" if self.actions == "discrete" else "numbers"

@@ -8,7 +8,7 @@ Sources: Coulter 1992, Implementation of the Pure Pursuit Path Tracking Algorith
 
 import numpy as np
 
-from drive_rl.config.specs.base import Actions, Observation
+from drive_rl.config.specs.base import Actions, Controls, Observation
 from drive_rl.config.specs.car import CarSpec
 from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.drivers.observations import Batch
@@ -25,21 +25,23 @@ class ReferenceDriver:
     Args:
         spec: Lookahead and gain.
         car: The car's axles and steering range.
+        controls: What the world's actions control.
     """
 
     observation: Observation = "state"
     actions: Actions = "continuous"
 
-    def __init__(self, spec: ReferenceSpec, car: CarSpec) -> None:
+    def __init__(self, spec: ReferenceSpec, car: CarSpec, controls: Controls = "steering+pedal") -> None:
         self.name = spec.name
-        self._spec = spec
-        self._car = car
+        self._spec, self._car, self._controls = spec, car, controls
 
     def act(self, observations: Batch) -> np.ndarray:
-        """Return (B, 2) steering and pedal in [-1, 1] for (B, F) lane states."""
+        """Return (B, 2) steering and pedal in [-1, 1], or (B, 1) steering, for (B, F) lane states."""
         state = np.asarray(observations, np.float64)  # (B, F)
         fields = {name: state[:, i] for i, name in enumerate(STATE_FIELDS)}
         steer = np.clip(self._steer_rad(fields) / self._car.max_steer_rad, -1, 1)
+        if self._controls == "steering":
+            return steer[:, None].astype(np.float32)
         pedal = np.clip(self._spec.speed_gain * (fields["target_speed_mps"] - fields["speed_mps"]), -1, 1)
         return np.stack([steer, pedal], axis=1).astype(np.float32)
 

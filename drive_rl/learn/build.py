@@ -254,7 +254,7 @@ def _ppo(spec: PpoSpec | RecurrentPpoSpec, policy: Any, envs: VecEnv, common: Kw
         model.critic_epochs = spec.critic_epochs
     if spec.actions == "continuous":
         noise = model.policy.log_std
-        noise.data = torch.tensor(spec.log_std_init, dtype=noise.dtype, device=noise.device)
+        noise.data = torch.tensor(spec.log_std_init[: len(noise)], dtype=noise.dtype, device=noise.device)
     return model
 
 

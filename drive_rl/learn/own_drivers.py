@@ -88,7 +88,7 @@ def modular_driver(
         DriveRLError: the model does not predict the lane state.
     """
     world = world or trained.spec.world
-    return ModularDriver(LaneEstimator(trained, world.task, device), world.car)
+    return ModularDriver(LaneEstimator(trained, world.task, device), world)
 
 
 def restore_driver(
@@ -121,7 +121,7 @@ def _recipe(name: str) -> LoadedDriver:
             f"driver {name!r} is a recipe and has no weights; fix: `drive-rl train` an experiment with it and name the"
             " run folder, or name a trained driver"
         )
-    return LoadedDriver(None, lambda world: ReferenceDriver(spec, world.car))
+    return LoadedDriver(None, lambda world: ReferenceDriver(spec, world.car, world.task.controls))
 
 
 def _modular(name: str, device: torch.device) -> LoadedDriver:
@@ -142,7 +142,7 @@ def _trained(found: TrainedFolder, device: torch.device) -> LoadedDriver:
 
 
 def _checked(driver: Driver, own: WorldSpec, world: WorldSpec, path: Path) -> Driver:
-    """Refuse a world whose pictures or action grid the driver cannot use.
+    """Refuse a world whose pictures or actions the driver cannot use.
 
     Args:
         driver: The driver.
@@ -154,7 +154,7 @@ def _checked(driver: Driver, own: WorldSpec, world: WorldSpec, path: Path) -> Dr
     if theirs != wanted:
         raise DriveRLError(
             f"{path}: trained in {own.name} with {theirs}, but {world.name} has {wanted}; fix: choose a world with the"
-            f" driver's own camera and action grid, or {_changes(own, world, driver)}"
+            f" driver's own camera, controls and action grid, or {_changes(own, world, driver)}"
         )
     return driver
 
@@ -162,8 +162,10 @@ def _checked(driver: Driver, own: WorldSpec, world: WorldSpec, path: Path) -> Dr
 def _changes(own: WorldSpec, world: WorldSpec, driver: Driver) -> str:
     """Return the KEY=VALUE that give a world the driver's pictures and actions."""
     keys = ["camera.frame_stack", "camera.channels", "camera.width_px", "camera.height_px"]
-    keys = ([] if driver.observation == "state" else keys) + (
-        ["task.steer_grid", "task.pedal_grid"] if driver.actions == "discrete" else []
+    keys = (
+        ([] if driver.observation == "state" else keys)
+        + ["task.controls"] * isinstance(driver, PolicyDriver)
+        + (["task.steer_grid", "task.pedal_grid"] if driver.actions == "discrete" else [])
     )
     pairs = [(key, attrgetter(key)(own), attrgetter(key)(world)) for key in keys]
     return " ".join(
@@ -178,6 +180,9 @@ def _interface(world: WorldSpec, driver: Driver) -> str:
     camera, task = world.camera, world.task
     pictures = f"{camera.frame_stack} {camera.channels} frames of {camera.width_px}x{camera.height_px} px"
     parts = ["the lane state" if driver.observation == "state" else pictures]
+    if isinstance(driver, PolicyDriver):  # what has learned one set of controls does not know another
+        parts.insert(0, f"controls {task.controls}")
     if driver.actions == "discrete":
-        parts.append(f"actions {list(task.steer_grid)} x {list(task.pedal_grid)}")
+        grids = [task.steer_grid, task.pedal_grid][: len(task.command_names)]
+        parts.append(f"actions {' x '.join(str(list(grid)) for grid in grids)}")
     return ", ".join(parts)

@@ -21,6 +21,9 @@ DYNAMIC_ABOVE_MPS = 4.0
 _FASTEST_SPIN_RADPS = 100.0
 """Far beyond what tyres can do to a car; only an impossible car reaches it."""
 
+CRUISE_GAIN_SPM = 0.6
+"""Pedal over speed error of a car that holds its speed by itself [s/m]."""
+
 _SETTLE_S = 0.05  # time constant of the approach to kinematic motion
 
 
@@ -84,6 +87,12 @@ def steer_towards(steer: float, command: float, dt: float, car: CarParams) -> fl
     change = car.steer_rate * dt
     target = command * car.max_steer
     return min(max(target, steer - change), steer + change)
+
+
+@njit
+def cruise_pedal(speed: float, target: float) -> float:
+    """Return the pedal in [-1, 1] that brings a speed [m/s] to its target: proportional control."""
+    return min(max(CRUISE_GAIN_SPM * (target - speed), -1.0), 1.0)
 
 
 @njit

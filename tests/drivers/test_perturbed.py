@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import small_specs
 
-from drive_rl.config.specs.base import Actions, Engine, Observation
+from drive_rl.config.specs.base import Actions, Controls, Engine, Observation
 from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.drivers.driver import begin_episodes
 from drive_rl.drivers.evaluate import evaluate
@@ -72,10 +72,11 @@ def test_whoever_wraps_a_driver_hands_on_that_an_episode_begins() -> None:
     assert driver.act(shown)[0, 0] == 0
 
 
+@pytest.mark.parametrize("controls", get_args(Controls))
 @pytest.mark.parametrize("engine", get_args(Engine))
-def test_each_road_is_driven_the_same_whoever_drove_in_its_row_before(engine: Engine) -> None:
-    world = small_specs.world()
-    reference = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), world.car)
+def test_each_road_is_driven_the_same_whoever_drove_in_its_row_before(engine: Engine, controls: Controls) -> None:
+    world = small_specs.world(f"task.controls={controls}")
+    reference = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), world.car, controls)
     driver = PerturbedDriver(reference, 0.15, world.task.control_hz)
     _, rows = evaluate(driver, world, "val", 18, engine=engine)
     again = evaluate(driver, world, "val", 18, engine=engine, num_envs=3)[1]

@@ -57,6 +57,9 @@ def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
         ("pixels", ("engine=bullet",)),
         ("asymmetric", ()),
         ("asymmetric", ("engine=bullet", "agent.actions=discrete")),
+        ("ppo", ("world.task.controls=steering", "engine=batch")),
+        ("dqn", ("world.task.controls=steering",)),
+        ("dagger", ("world.task.controls=steering",)),
     ],
 )
 def test_a_resumed_run_ends_where_an_unbroken_one_does(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import fsolve
 
 from drive_rl.config.specs.car import CarSpec
-from drive_rl.sim.vehicle import GRAVITY_MPS2, car_params, forces, side_force, steer_towards
+from drive_rl.sim.vehicle import GRAVITY_MPS2, car_params, cruise_pedal, forces, side_force, steer_towards
 
 SPEC = CarSpec()
 CAR = car_params(SPEC)
@@ -118,3 +118,10 @@ def test_at_walking_speed_the_car_is_kinematic(speed: float) -> None:
     _, left, moment = forces(speed, SPEC.cg_to_rear_m * rate, rate, steer, 0.0, CAR)
     assert moment == pytest.approx(0, abs=1e-6)
     assert left == pytest.approx(SPEC.mass_kg * speed * rate)
+
+
+@pytest.mark.parametrize(
+    ("speed", "target", "pedal"), [(12, 12, 0), (11, 12, 0.6), (12, 11.5, -0.3), (0, 12, 1), (12, 3, -1)]
+)
+def test_a_car_that_holds_its_speed_is_proportional_and_bounded(speed: float, target: float, pedal: float) -> None:
+    assert cruise_pedal(float(speed), float(target)) == pytest.approx(pedal)

@@ -47,15 +47,6 @@ _SMALL = {
     "sac": _SAC,
     "dagger": _DAGGER,
 }
-    "ppo": _PPO,
-    "recurrent-ppo": _RECURRENT,
-    "dqn": _DQN,
-    "qrdqn": _QRDQN,
-    "sac": _SAC,
-    "dagger": _DAGGER,
-    "asymmetric": _UNGUIDED,
-    "pixels": _UNGUIDED,
-}
 
 Rewarded = PpoSpec | RecurrentPpoSpec | ReplaySpec
 

@@ -21,7 +21,7 @@ LogStd = Annotated[float, Field(ge=-10, le=5)]
 class OnPolicySpec(RewardedSpec):
     """What PPO and recurrent PPO share."""
 
-    actions: Actions = Field(default="continuous", description="Continuous steering and pedal, or the world's grid.")
+    actions: Actions = Field(default="continuous", description="Continuous commands, or the world's grid.")
     steps_per_update: int = Field(
         default=256, ge=2, le=100_000, description="Steps of each environment between updates."
     )
@@ -33,7 +33,7 @@ class OnPolicySpec(RewardedSpec):
     value_coef: NonNegative = Field(default=0.5, le=10, description="Weight of the value loss.")
     max_grad_norm: Positive = Field(default=0.5, ge=1e-6, le=1000, description="Gradient clip.")
     log_std_init: tuple[LogStd, LogStd] = Field(
-        default=(-1.8, -0.7), description="Log of the first action noise of steering and pedal (continuous)."
+        default=(-1.8, -0.7), description="Log of the first action noise of steering and pedal (continuous actions)."
     )
 
     @model_validator(mode="after")
@@ -93,7 +93,7 @@ class DaggerSpec(TrainedSpec):
 
     algorithm: Literal["dagger", "bc"]
     observation: Literal["camera"] = Field(default="camera", description="The driver observes pictures only.")
-    actions: Literal["continuous"] = Field(default="continuous", description="Continuous steering and pedal.")
+    actions: Literal["continuous"] = Field(default="continuous", description="Continuous commands.")
     teacher: str = Field(
         default="reference", description="A driver with continuous actions, by name or path; it may observe the state."
     )
@@ -123,7 +123,7 @@ class ReferenceSpec(Spec):
     description: str = Field(default="", description="One line for `drive-rl list`.")
     algorithm: Literal["reference"]
     observation: Literal["state"] = Field(default="state", description="It observes the true lane state.")
-    actions: Literal["continuous"] = Field(default="continuous", description="Continuous steering and pedal.")
+    actions: Literal["continuous"] = Field(default="continuous", description="Continuous commands.")
     lookahead_s: Positive = Field(default=0.6, le=10, description="Look-ahead distance over speed [s].")
     min_lookahead_m: Positive = Field(default=4.0, le=100, description="Smallest look-ahead distance [m].")
     speed_gain: Positive = Field(default=0.6, le=100, description="Pedal over speed error [s/m].")

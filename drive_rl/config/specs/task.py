@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from drive_rl.config.extensions import find, reserve, unknown
-from drive_rl.config.specs.base import Bounds, NonNegative, Spec, ordered
+from drive_rl.config.specs.base import Bounds, Controls, NonNegative, Spec, ordered
 from drive_rl.config.specs.plugin import Extends
 
 _TERMS = ("lane", "speed", "heading", "comfort")
@@ -39,6 +39,10 @@ class TaskSpec(Spec):
     start_offset_m: float = Field(default=0.5, ge=0, le=2, description="Start: offset from the lane centre, +- [m].")
     start_heading_rad: float = Field(default=0.08, ge=0, le=0.5, description="Start: heading error, +- [rad].")
     start_speed_mps: Bounds = Field(default=(0, 12), description="Start: lowest and highest speed [m/s].")
+    controls: Controls = Field(
+        default="steering+pedal",
+        description="What actions control; with `steering` alone, the car holds the target speed by itself.",
+    )
     steer_grid: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
         default=(-0.8, -0.35, -0.12, 0.0, 0.12, 0.35, 0.8),
         min_length=1,
@@ -46,13 +50,21 @@ class TaskSpec(Spec):
         description="Discrete steering.",
     )
     pedal_grid: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
-        default=(-0.5, 0.05, 0.6), min_length=1, max_length=64, description="Discrete pedal; actions = steer x pedal."
+        default=(-0.5, 0.05, 0.6),
+        min_length=1,
+        max_length=64,
+        description="Discrete pedal; actions = steer x pedal, or steer where controls = steering.",
     )
 
     @property
     def max_steps(self) -> int:
         """Control steps after which an episode is truncated."""
         return math.ceil(self.time_limit_s * self.control_hz)
+
+    @property
+    def command_names(self) -> tuple[str, ...]:
+        """Names of the numbers of a continuous action."""
+        return ("steer",) if self.controls == "steering" else ("steer", "pedal")
 
     @property
     def blocked_steps(self) -> int:

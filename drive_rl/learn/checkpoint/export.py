@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from drive_rl.config.reader import dump, is_perception_spec, read_run
+from drive_rl.config.specs.base import Controls
 from drive_rl.config.specs.driver import DaggerSpec, Help, LearnerSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.plugin import copies
@@ -24,6 +25,10 @@ from drive_rl.run.storage.json_values import JsonTable
 from drive_rl.run.storage.manifest import DriverManifest, verify_driver, write_manifest
 from drive_rl.run.storage.tensors import read_tensors, write_tensors
 
+_CONTROLS: dict[Controls, str] = {
+    "steering": "steering, at a speed that the world holds",
+    "steering+pedal": "steering and pedal",
+}
 _NEEDED = ("weights.safetensors", "spec.yaml")
 _HELP: dict[Help, str] = {
     "pixels": "none (`pixels`): pictures and rewards alone",
@@ -102,7 +107,7 @@ def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any) -> str:
         f"{made.algorithm} in the world `{world.name}` ({world.description}).",
         "",
         f"- observes: {observes}",
-        f"- controls: steering and pedal, {agent.actions}",
+        f"- controls: {_CONTROLS[world.task.controls]}, {agent.actions}",
         f"- {_encoder(agent)}",
         f"- trained: {steps}",
         f"- help in training: {_HELP[agent.help]}",

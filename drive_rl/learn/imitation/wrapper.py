@@ -37,9 +37,9 @@ class TeacherWrapper(SamplingWrapper):
         self._spec, self._teacher = spec, teacher
 
     def attach_net(self, net: nn.Module, device: torch.device) -> None:
-        """Set the network that learns the teacher's actions, pictures -> (B, 2), before the first reset."""
-        shape = cast(tuple[int, ...], self.observation_space.shape)
-        memory = SampleMemory(self._spec.samples, shape, 2, device)
+        """Set the network that learns the teacher's actions, pictures -> (B, actions), before the first reset."""
+        shape, targets = (cast(spaces.Box, space).shape for space in (self.observation_space, self.action_space))
+        memory = SampleMemory(self._spec.samples, shape, targets[0], device)
         self.attach_trainer(memory, SampleTrainer(net, memory, self._spec, self._rng))
 
     def step_async(self, actions: np.ndarray) -> None:

@@ -26,7 +26,7 @@ from drive_rl.sim.task.info import code_names
 from drive_rl.sim.task.outcome import RUNNING, TIMEOUT
 from drive_rl.sim.task.scoring import Info
 from drive_rl.sim.task.spaces import (
-    action_grid,
+    action_decoder,
     action_space,
     commands_of,
     known,
@@ -67,12 +67,12 @@ class BatchVecEnv(VecEnv):
         self.batch, self.world, self.render_mode = batch, batch.world, render_mode
         self._views = ChaseViews(batch)
         n = batch.num_cars
-        self._grid = action_grid(self.world.task) if actions == "discrete" else None
+        self._decoder = action_decoder(self.world.task, actions)
         self._scale = reward_scale
         self._samplers = [RoadSampler(split, seeding.np_random(None)[0]) for _ in range(n)]
         self._curricula = [Curriculum(retry) for _ in range(n)]
         self._returns = batch.zeros((n,), np.float64)
-        self._commands = np.zeros((n, 2))
+        self._commands = np.zeros((n, len(self.world.task.command_names)))
         super().__init__(n, observation_space(self.world, batch.observation), action_space(self.world, actions))
         self.metadata |= {"render_fps": self.world.task.control_hz, **code_names(self.world)}
 
@@ -97,7 +97,7 @@ class BatchVecEnv(VecEnv):
 
     def step_async(self, actions: np.ndarray) -> None:
         """Keep the actions for `step_wait`."""
-        self._commands = commands_of(actions, self.num_envs, self._grid)
+        self._commands = commands_of(actions, self.num_envs, self._decoder)
 
     def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
         """Step every car; where an episode ends, return the first observation of the next."""

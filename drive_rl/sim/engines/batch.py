@@ -139,7 +139,7 @@ class Batch:
         Those cars stand idle until `begin`; until then `last_infos` describes their episodes.
 
         Args:
-            commands: (N, 2) float64, steering and pedal in [-1, 1], as `spaces.commands_of` returns them.
+            commands: (N, 1 or 2) float64, a `task.command_names` each, as `spaces.commands_of` returns them.
 
         Raises:
             DriveRLError: the batch is closed.

@@ -16,6 +16,8 @@ from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.geometry import wrap
 from drive_rl.sim.task.outcome import (
     RUNNING,
+    SPEED,
+    TARGET_SPEED,
     TRACE_COMPLETION,
     TRACE_METRICS,
     Route,
@@ -26,7 +28,7 @@ from drive_rl.sim.task.outcome import (
     outcome,
     rules_of,
 )
-from drive_rl.sim.vehicle import CarParams, CarState, car_params, push
+from drive_rl.sim.vehicle import CarParams, CarState, car_params, cruise_pedal, push
 
 PARKED_X, PARKED_Y, PARKED_YAW = range(3)
 """Columns of `map_cache.Roads.parked`."""
@@ -56,13 +58,15 @@ class Plan(NamedTuple):
     half_length: float
     half_width: float
     substeps: int
+    cruise: bool  # commands have no pedal: the car holds the target speed
 
 
 def plan_of(world: WorldSpec) -> Plan:
     """Return the plan of a world; each field has one type, since numba compiles a function once per type."""
     task, half = world.task, (float(world.car.length_m / 2), float(world.car.width_m / 2))
     substeps = task.physics_hz // task.control_hz
-    return Plan(rules_of(world), car_params(world.car, 1 / task.physics_hz), *half, substeps)
+    cruise = task.controls == "steering"
+    return Plan(rules_of(world), car_params(world.car, 1 / task.physics_hz), *half, substeps, cruise)
 
 
 @njit
@@ -91,9 +95,10 @@ def position_before(i, cars, plan, pictures):
 
 
 @njit
-def step_car(i, cars, roads, plan, steer, pedal):
-    """Drive car i one control step, with commands in [-1, 1]."""
-    slot, vx_before = cars.slot[i], body_of(i, cars.body).vx_mps
+def step_car(i, cars, roads, plan, command):
+    """Drive car i one control step, with a command in [-1, 1]: steering, and the pedal unless it holds its speed."""
+    slot, vx_before, steer = cars.slot[i], body_of(i, cars.body).vx_mps, command[0]
+    pedal = cruise_pedal(cars.metrics[i, SPEED], cars.metrics[i, TARGET_SPEED]) if plan.cruise else command[1]
     touched = _drive(i, cars.body, steer, pedal, plan, roads.parked[slot], roads.parked_count[slot])
     cars.steps[i] += 1
     _take_in(i, cars, roads, plan.rules, vx_before, steer - cars.steer[i], touched)

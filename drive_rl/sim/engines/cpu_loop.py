@@ -39,8 +39,7 @@ def step_cars(counter, cars, roads, plan, lens, commands, before, after):
         for i in range(first, min(first + SHARE, cars.drives.size)):
             if not cars.drives[i]:
                 continue
-            steer, pedal = commands[i]
-            step_car(i, cars, roads, plan, steer, pedal)
+            step_car(i, cars, roads, plan, commands[i])
             if after.shape[1] > 0:
                 _shift(before[i].reshape(-1), after[i].reshape(-1), after[i, 0].size)
                 car = body_of(i, cars.body)

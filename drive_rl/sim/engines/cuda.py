@@ -199,7 +199,7 @@ class _Chosen(NamedTuple):
 
 
 class _Commands(NamedTuple):
-    values: NDArray[np.float64]  # (N, 2)
+    values: NDArray[np.float64]  # (N, 1 or 2), as `task.command_names`
 
 
 class _Frames(NamedTuple):
@@ -227,8 +227,7 @@ def _begin(chosen, cars, roads, plan):
 def _step(cars, roads, plan, commands):
     i = cuda.grid(1)
     if i < cars.slot.shape[0] and cars.drives[i]:
-        steer, pedal = commands.values[i]
-        step_car(i, cars, roads, plan, steer, pedal)
+        step_car(i, cars, roads, plan, commands.values[i])
 
 
 @cuda.jit(cache=CACHED)

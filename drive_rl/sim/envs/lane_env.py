@@ -29,7 +29,9 @@ from drive_rl.sim.task.info import code_names, end_info, step_info
 from drive_rl.sim.task.outcome import (
     END_REASONS,
     METRICS,
+    SPEED,
     STATE_FIELDS,
+    TARGET_SPEED,
     TRACE_COMPLETION,
     TRACE_METRICS,
     Route,
@@ -41,7 +43,7 @@ from drive_rl.sim.task.outcome import (
 )
 from drive_rl.sim.task.scoring import TRACE, EndReason, EpisodeMetrics, Info, summarise
 from drive_rl.sim.task.spaces import (
-    action_grid,
+    action_decoder,
     action_space,
     command_of,
     known,
@@ -49,7 +51,7 @@ from drive_rl.sim.task.spaces import (
     reset_options,
     road_seed_of,
 )
-from drive_rl.sim.vehicle import CarState
+from drive_rl.sim.vehicle import CarState, cruise_pedal
 
 
 def make_env(world: str | WorldSpec, **kwargs: Any) -> "LaneEnv":
@@ -70,7 +72,8 @@ class LaneEnv(gymnasium.Env[Any, Any]):
 
     Observations: `camera`, uint8 (channels x frame_stack, H, W); `motion`, the changes between its frames and the
     newest; `state`, float32 of `STATE_FIELDS`; `camera+state`, a Dict of both. Actions: `continuous`, [steer, pedal] in
-    [-1, 1] (steer +1 = full left, pedal -1 = full brake); `discrete`, an index into the world's grid, steer-major.
+    [-1, 1] (steer +1 = full left, pedal -1 = full brake); `discrete`, an index into the world's grid, steer-major. With
+    `task.controls` = steering there is no pedal: the car holds the target speed.
 
     A copy (`copy.deepcopy`, or `pickle` in another process) resumes from the same state, and from then on the two are
     independent. An environment dropped without `close` frees its memory, too.
@@ -107,7 +110,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": task.control_hz, **code_names(world)}
         self._observation, self._split, self._channels_last = observation, split, channels_last
-        self._grid = action_grid(task) if actions == "discrete" else None
+        self._decoder = action_decoder(task, actions)
         self._rules = rules_of(world)
         self._term_names, self._extra, self._tiers = term_names(world), extra_terms(world), tuple(world.road.tiers)
         self._row, self._terms = np.zeros(len(METRICS)), np.zeros(len(self._term_names))
@@ -277,7 +280,8 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     def _command(self, action: Any) -> tuple[float, float]:
         if self._episode is None or self._over:
             raise DriveRLError("step: the episode is over or was never started; fix: call reset() first")
-        return command_of(action, self._grid)
+        steer, *pedal = command_of(action, self._decoder)
+        return steer, pedal[0] if pedal else cruise_pedal(self._row[SPEED], self._row[TARGET_SPEED])
 
     def _take_in(self, car: CarState, steer: float, touched: bool = False) -> tuple[float, EndReason | None]:
         """Work out metrics and reward terms of the car's new state; return the reward, and the end reason if any."""

@@ -25,7 +25,7 @@ from drive_rl.sim.task.info import code_names, end_info
 from drive_rl.sim.task.outcome import RUNNING, TIMEOUT
 from drive_rl.sim.task.scoring import Info
 from drive_rl.sim.task.spaces import (
-    action_grid,
+    action_decoder,
     action_space,
     commands_of,
     known,
@@ -118,7 +118,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             "render_fps": world.task.control_hz,
             **code_names(world),
         }
-        self._grid = action_grid(world.task) if actions == "discrete" else None
+        self._decoder = action_decoder(world.task, actions)
         self._samplers = [RoadSampler(split, seeding.np_random(None)[0]) for _ in range(num_envs)]
         self._begun, self._views = False, ChaseViews(self.batch)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -159,7 +159,7 @@ class BatchVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """
         self._need_open("step")
         batch, waiting = self.batch, self._waiting()
-        ended = batch.step(commands_of(batch.to_numpy(actions), self.num_envs, self._grid))
+        ended = batch.step(commands_of(batch.to_numpy(actions), self.num_envs, self._decoder))
         self._begin(waiting)
         cars = batch.cars
         rewards, over, truncated = batch.copy(cars.reward), cars.end != RUNNING, cars.end == TIMEOUT

@@ -1,9 +1,10 @@
-"""The spaces of a world, and the checks of what callers pass: modes, options, actions -> steering and pedal.
+"""The spaces of a world, and the checks of what callers pass: modes, options, actions -> commands.
 
 It knows specs and spaces; it knows no engine.
 """
 
-from typing import Any, cast, get_args
+from itertools import product
+from typing import Any, NamedTuple, cast, get_args
 
 import numpy as np
 from gymnasium import spaces
@@ -23,7 +24,16 @@ ROAD_SEEDS = 2**63
 """Road seeds are smaller."""
 
 Grid = NDArray[np.float64]
-"""(actions, 2): steering and pedal in [-1, 1] of each discrete action."""
+"""(actions, 1 or 2): the command of each discrete action, `task.command_names` in [-1, 1]."""
+
+
+class ActionDecoder(NamedTuple):
+    """How actions become commands."""
+
+    names: tuple[str, ...]
+    """Of a command's numbers."""
+    grid: Grid | None
+    """Of discrete actions."""
 
 
 def observation_space(world: WorldSpec, observation: Observation, channels_last: bool = False) -> spaces.Space[Any]:
@@ -52,7 +62,7 @@ def action_space(world: WorldSpec, actions: Actions) -> spaces.Space[Any]:
     known("actions", actions, get_args(Actions))
     if actions == "discrete":
         return spaces.Discrete(len(action_grid(world.task)))
-    return spaces.Box(-1, 1, (2,), np.float32)
+    return spaces.Box(-1, 1, (len(world.task.command_names),), np.float32)
 
 
 def known(key: str, value: object, values: tuple[object, ...]) -> None:
@@ -85,35 +95,42 @@ def reset_options(options: object, keys: tuple[str, ...] = ("road_seed",)) -> In
 
 def action_grid(task: TaskSpec) -> Grid:
     """Return the world's discrete actions, steer-major."""
-    return np.array([(steer, pedal) for steer in task.steer_grid for pedal in task.pedal_grid], np.float64)
+    grids = {"steer": task.steer_grid, "pedal": task.pedal_grid}
+    return np.array(list(product(*(grids[name] for name in task.command_names))), np.float64)
 
 
-def command_of(action: Any, grid: Grid | None) -> tuple[float, float]:
-    """Return steering and pedal in [-1, 1] of one action: a pair of numbers, or with a grid an index into it.
-
-    Raises:
-        DriveRLError: another shape or type, a NaN, or an index beyond the grid.
-    """
-    given = _checked(action, (), grid)
-    steer, pedal = (given if grid is None else grid[given]).tolist()
-    return min(max(float(steer), -1.0), 1.0), min(max(float(pedal), -1.0), 1.0)
+def action_decoder(task: TaskSpec, actions: Actions) -> ActionDecoder:
+    """Return how a world's actions become commands."""
+    return ActionDecoder(task.command_names, action_grid(task) if actions == "discrete" else None)
 
 
-def commands_of(actions: Any, num_cars: int, grid: Grid | None) -> NDArray[np.float64]:
-    """Return steering and pedal (N, 2) of N actions: pairs in [-1, 1], or with a grid indices into it.
+def command_of(action: Any, decoder: ActionDecoder) -> list[float]:
+    """Return the command in [-1, 1] of one action: its numbers, or with a grid an index into it.
 
     Raises:
         DriveRLError: another shape or type, a NaN, or an index beyond the grid.
     """
-    given = _checked(actions, (num_cars,), grid)
+    given = _checked(action, (), decoder)
+    command = given if decoder.grid is None else decoder.grid[given]
+    return [min(max(float(number), -1.0), 1.0) for number in command.tolist()]
+
+
+def commands_of(actions: Any, num_cars: int, decoder: ActionDecoder) -> NDArray[np.float64]:
+    """Return the commands (N, 1 or 2) of N actions: numbers in [-1, 1], or with a grid indices into it.
+
+    Raises:
+        DriveRLError: another shape or type, a NaN, or an index beyond the grid.
+    """
+    given, grid = _checked(actions, (num_cars,), decoder), decoder.grid
     return np.clip(given, -1.0, 1.0).astype(np.float64) if grid is None else grid[given]
 
 
-def _checked(actions: Any, cars: tuple[int, ...], grid: Grid | None) -> NDArray[Any]:
+def _checked(actions: Any, cars: tuple[int, ...], decoder: ActionDecoder) -> NDArray[Any]:
     """Return actions of the shape `cars` (of one car: ()) as an array, once they are known to fit."""
-    given = array_of(actions)
+    given, (names, grid) = array_of(actions), decoder
     if grid is None:
-        shape, kinds, expected = (*cars, 2), "fiu", "finite numbers [steer, pedal] in [-1, 1]"
+        shape, kinds = (*cars, len(names)), "fiu"
+        expected = f"finite numbers [{', '.join(names)}] in [-1, 1]"
     else:
         shape, kinds, expected = cars, "iu", f"an integer in [0, {len(grid)})"
     if given is None or given.shape != shape or given.dtype.kind not in kinds:

@@ -17,7 +17,7 @@ STEPS = 100  # 10 s
 
 
 def wandering(rng: np.random.Generator, spread: float) -> np.ndarray:
-    """Return smooth noise (STEPS, 2): one random value a second, straight lines between them."""
+    """Return smooth noise (STEPS, 2), steering first: one random value a second, straight lines between them."""
     values = rng.uniform(-spread, spread, (STEPS // 10 + 1, 2))
     return np.stack([np.interp(np.arange(STEPS) / 10, np.arange(len(values)), column) for column in values.T], axis=1)
 
@@ -28,10 +28,11 @@ class Drive:
     def __init__(self, env: LaneEnv, driver: ReferenceDriver, seed: int, spread: float) -> None:
         noise = wandering(np.random.default_rng(seed), spread)
         seen, _ = env.reset(options={"road_seed": seed})
-        self.actions, self.end = np.zeros((STEPS, 2)), ""
+        numbers = len(env.world.task.command_names)
+        self.actions, self.end = np.zeros((STEPS, numbers)), ""
         self.poses, self.rewards, self.pictures = [], [], [seen["camera"]]
         for step in range(STEPS):
-            self.actions[step] = np.clip(driver.act(seen["state"][None])[0] + noise[step], -1, 1)
+            self.actions[step] = np.clip(driver.act(seen["state"][None])[0] + noise[step, :numbers], -1, 1)
             seen, reward, terminated, truncated, info = env.step(self.actions[step])
             self.poses.append((env.car.x_m, env.car.y_m, env.car.yaw_rad))
             self.rewards.append(reward)
@@ -43,7 +44,7 @@ class Drive:
 
 def drives(world: WorldSpec, count: int, spread: float) -> list[Drive]:
     env = LaneEnv(world, "camera+state")
-    driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), world.car)
+    driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), world.car, world.task.controls)
     made = [Drive(env, driver, seed, spread) for seed in range(count)]
     env.close()
     return made
@@ -52,7 +53,7 @@ def drives(world: WorldSpec, count: int, spread: float) -> list[Drive]:
 # the issue's bounds are 5 cm, 0.5 degrees and 0.01; measured: 3e-12 m, 7e-14 rad and 1e-12
 @pytest.mark.parametrize(
     ("world", "count", "spread"),
-    [("lane_follow", 200, 0.25), ("lane_follow_hard", 40, 0.4), ("parked_cars", 40, 0.5)],
+    [("lane_follow", 200, 0.25), ("lane_follow_hard", 40, 0.4), ("parked_cars", 40, 0.5), ("lane_keep", 40, 0.25)],
 )
 def test_the_same_actions_give_the_same_drive(world: str, count: int, spread: float) -> None:
     spec = load_world(world)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from drive_rl.config.reader import load_world
+from drive_rl.config.specs.driver import ReferenceSpec
+from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.envs.lane_env import LaneEnv
 
@@ -55,6 +57,55 @@ def test_choices_are_the_grid_steer_major() -> None:
         assert np.array_equal(choose.step(choice)[0], steer.step(action)[0])
     choose.close()
     steer.close()
+
+
+def test_a_car_that_steers_alone_holds_its_target_speed_in_bends_too() -> None:
+    env = LaneEnv(load_world("lane_keep", ["road.tiers.easy.weight=0.001", "road.tiers.medium.weight=0.001"]), "state")
+    driver = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), env.world.car, "steering")
+    assert env.action_space == gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+    seen, info = env.reset(options={"road_seed": 1})
+    speeds = []
+    while info["end_reason"] == 0:
+        seen, _, _, _, info = env.step(driver.act(seen[None])[0])
+        speeds.append((info["time_s"], info["speed_mps"], info["target_speed_mps"]))
+    assert env.metadata["end_reasons"][info["end_reason"]] == "arrived"
+    held = np.array([row[1:] for row in speeds if row[0] > 5])
+    assert held[:, 1].min() < 0.7 * held[:, 1].max(), "the road must have a tight bend"
+    # a target that falls by 2 m/s^2 takes half the brakes, 0.5 / (0.6 s/m) = 0.83 m/s beyond it, and it falls on a step
+    assert (held[:, 0] - held[:, 1]).max() < 0.5 / 0.6 + 0.2
+    assert held[held[:, 1] == 12, 0].max() == pytest.approx(12, abs=0.1)  # air and tyres hold it back a little
+    env.close()
+
+
+def test_an_action_that_steers_alone_has_one_number() -> None:
+    env = LaneEnv(load_world("lane_keep"), "state")
+    env.reset(options={"road_seed": 1})
+    with pytest.raises(DriveRLError, match=r"action \[0\.1, 0\.1\]: expected finite numbers \[steer\] in \[-1, 1\]"):
+        env.step([0.1, 0.1])
+    env.step([0.1])
+    env.close()
+    choose = LaneEnv(load_world("lane_keep"), "state", "discrete")
+    assert choose.action_space == gymnasium.spaces.Discrete(7)
+    choose.reset(options={"road_seed": 1})
+    steered, chosen = LaneEnv(load_world("lane_keep"), "state"), choose.step(1)[0]
+    steered.reset(options={"road_seed": 1})
+    assert np.array_equal(steered.step([-0.35])[0], chosen)
+    choose.close()
+    steered.close()
+
+
+def test_a_car_that_holds_its_speed_resumes_exactly() -> None:
+    """Its pedal depends on the last step's metrics alone."""
+    first, second = (LaneEnv(load_world("lane_keep"), "state") for _ in range(2))
+    first.reset(options={"road_seed": 1})
+    for _ in range(10):
+        first.step([0.01])
+    second.reset(options={"road_seed": 2})
+    second.set_state(first.get_state())
+    for _ in range(5):
+        assert np.array_equal(first.step([0.01])[0], second.step([0.01])[0])
+    first.close()
+    second.close()
 
 
 def test_commands_beyond_one_are_full_commands(env: LaneEnv) -> None:
