@@ -185,7 +185,7 @@ def test_help_and_version_load_nothing_heavy(tiny: Path) -> None:
         (["train", "quick"], ["quickstart"]),
         (["train", "quickstart", "world=park"], ["world=parked_cars"]),
         (["train", "quickstart", "world", "=", "park"], ["parked_cars"]),  # as Bash parts it
-        (["train", "quickstart", "agent", "="], ["asymmetric", "dagger", "dqn", "ppo"]),
+        (["train", "quickstart", "agent", "="], ["asymmetric", "dagger", "dqn", "pixels", "ppo"]),
         (["eval", "ref"], ["reference"]),
         (["eval", "runs/ti"], ["runs/tiny", "runs/tiny/20260101T000000Z-s0"]),
         (["perception", "explain", "une"], ["unet-160"]),

@@ -131,8 +131,9 @@ def small(words: list[str]) -> list[str]:
     tracker = [] if "--track" in rest else ["--track", "none"]
     match verb:
         case "train":
-            algorithm = load_run(rest[0], [part for part in rest[1:] if "=" in part and part[0] != "-"]).agent.algorithm
-            budget = [*_SHORT_ROAD, *_LEARNER[algorithm], *_RUN]
+            agent = load_run(rest[0], [part for part in rest[1:] if "=" in part and part[0] != "-"]).agent
+            own = [word for word in _LEARNER[agent.algorithm] if agent.help == "guided" or "guidance" not in word]
+            budget = [*_SHORT_ROAD, *own, *_RUN]
             return [*words, *budget, *tracker, "--no-film"]
         case "perception fit":
             return [*words, *_FIT, *tracker]
