@@ -179,6 +179,18 @@ def test_help_and_version_load_nothing_heavy(tiny: Path) -> None:
     assert re.fullmatch(r"drive-rl \d+\.\d+\.\d+\S*\n", call(tiny, "--version").stdout)
 
 
+def test_a_driver_that_steers_alone_is_trained_scored_exported_and_kept_to_its_worlds(tiny: Path) -> None:
+    shorter = ("world=lane_keep", "world.road.length_m=60", "world.task.time_limit_s=4")
+    call(tiny, "train", "tiny.yaml", *shorter, "--seed", "9", "--runs", "steers")
+    assert len(list((tiny / "steers").rglob("films/val.mp4"))) == 1
+    shelf = tiny / "steering"
+    call(tiny, "export", "steers/tiny", "steers", shelf=shelf)
+    assert "- controls: steering, at a speed" in (shelf / "agents" / "steers" / "README.md").read_text()
+    refused = call(tiny, "eval", "steers", "world=lane_follow", expect=2, shelf=shelf)
+    assert " ".join(refused.stderr.split()).count("controls steering") == 2
+    assert "fix: " in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -103,6 +103,8 @@ def test_a_run_is_a_driver_in_its_own_world(run: RunFolder) -> None:
         assert (driver.observation, driver.actions) == ("camera+state", "continuous")
         _, rows = evaluate(driver, world, "val", 3)
         assert [row.road_seed for row in rows] == [10_000, 10_001, 10_002]
+    steering, _ = load_driver(str(run.path), small_specs.world("task.controls=steering"))
+    assert evaluate(steering, small_specs.world("task.controls=steering"), "val", 3)[0].episodes == 3
     near = small_specs.world("road.length_m=80")
     assert load_driver(str(run.path), near)[1] == near
     with pytest.raises(DriveRLError, match=r"2 grey frames of 24x16 px, but lane_follow has .*32x16"):

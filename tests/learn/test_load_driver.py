@@ -74,6 +74,17 @@ def test_a_world_with_another_camera_is_refused(run: RunFolder) -> None:
     assert load_driver(str(run.path), near)[1] == near
 
 
+def test_a_world_with_other_controls_is_refused(run: RunFolder) -> None:
+    steering = small_specs.world("task.controls=steering")
+    with pytest.raises(DriveRLError, match=r"with controls steering\+pedal, .* has controls steering, .*; fix: "):
+        load_driver(str(run.path), steering)
+    with pytest.raises(DriveRLError, match=r"0\.8\] x \[-0\.5, 0\.05, 0\.6\], but lane_keep has .*0\.8\]; fix: "):
+        load_driver("dqn-lane-follow", load_world("lane_keep"))
+    for world, numbers in ((steering, 1), (small_specs.world(), 2)):
+        driver, _ = load_driver("reference", world)
+        assert driver.act(np.zeros((3, 11), np.float32)).shape == (3, numbers)
+
+
 def test_the_reference_driver_drives_anywhere() -> None:
     driver, world = load_driver("reference")
     assert world == load_world("lane_follow")
