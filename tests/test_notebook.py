@@ -18,5 +18,7 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     manager = KernelManager()
     manager._kernel_spec = KernelSpec(argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
     NotebookClient(notebook, km=manager, timeout=SECONDS, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    driven = next(cell for cell in notebook.cells if "driver.act(" in cell.source).outputs[0]["text"]
+    assert driven.startswith("arrived True"), driven  # on other observations than the driver's own it would not
     last = notebook.cells[-2].outputs[-1]["data"]["text/plain"]
     assert last.startswith("(Estimate(value=")

@@ -1,14 +1,14 @@
 """One page for each world, in Gymnasium's order, read off its spec and spaces; and the page that lists them."""
 
 from collections.abc import Iterable
-from typing import cast
+from typing import cast, get_args
 
 from gymnasium import spaces
 from interface_words import END, METRIC, STATE, TERM
 from markdown_text import HEADER, joined, table
 from pydantic import BaseModel
 
-from drive_rl.config.specs.base import SPLITS
+from drive_rl.config.specs.base import SPLITS, Observation
 from drive_rl.config.specs.world import RewardSpec, TaskSpec, WorldSpec
 from drive_rl.registration import gym_id
 from drive_rl.sim.task.info import SUMMARY
@@ -26,7 +26,8 @@ def environments_index(worlds: list[WorldSpec]) -> str:
         "Every world speaks the same interface: `gymnasium.make` for one car in PyBullet,"
         ' `gymnasium.make_vec(id, num_envs=N, vectorization_mode="vector_entry_point")` for N cars in the'
         " [batch engine](../howto/batch-engine.md), with the same roads, pictures, rewards and ends.",
-        "Both of Gymnasium's and stable-baselines3's `check_env` pass on every world.",
+        "Both of Gymnasium's and stable-baselines3's `check_env` pass on every world; on a machine without a display,"
+        " Gymnasium's with `skip_render_check=True`, for it opens a window.",
         "## Seeds and splits",
         _splits(),
     )
@@ -53,7 +54,7 @@ def environment_page(world: WorldSpec) -> str:
         "## `info`",
         _info(),
         "## Options",
-        _options(),
+        _options(world),
         "## Seeds and splits",
         _splits(),
         "## Values",
@@ -102,13 +103,25 @@ def _observations(world: WorldSpec) -> str:
     picture = "RGB pictures" if camera.planes == 3 else "grey pictures"
     rows = [(i, f"`{name}`", *STATE[name]) for i, name in enumerate(_same(STATE, STATE_FIELDS))]
     return joined(
-        '`observation="camera"` (the default): uint8 of shape'
-        f" `{image.shape}`, the latest {camera.frame_stack} {picture} of {camera.width_px}x{camera.height_px}, newest"
-        " last; row 0 is the top. At the start they show the way to it, at the same speed.",
-        f'`observation="state"`: float32 of shape `({len(STATE_FIELDS)},)`, the true lane state. It is privileged:'
-        " a real car does not have it.",
+        f"Uint8 pictures of shape `{image.shape}`, row 0 at the top, made of the latest {camera.frame_stack} {picture}"
+        f" of {camera.width_px}x{camera.height_px}, oldest first; at the start these show the way to it, at the same"
+        f" speed. What an id returns by default is the world's `observation`, here `{world.observation}`:",
+        table(
+            ("`observation`", "the observation"),
+            [
+                ("`camera`", "the frames as they are"),
+                (
+                    "`motion`",
+                    "the changes from each frame to the next, and the newest frame less its mean, all over the newest"
+                    " frame's standard deviation, centred on 128: it shows speed, and neither light nor shade",
+                ),
+                ("`state`", f"float32 of shape `({len(STATE_FIELDS)},)`, the true lane state"),
+                ("`camera+state`", "a `Dict` of both, `camera` and `state`"),
+            ],
+        ),
+        "A driver observes what its recipe says, whatever the default of the id."
+        " The true lane state is privileged, for a real car does not have it:",
         table(("index", "field", "unit", "meaning"), rows),
-        '`observation="camera+state"`: a `Dict` of both, `camera` and `state`.',
     )
 
 
@@ -195,9 +208,9 @@ def _info() -> str:
     )
 
 
-def _options() -> str:
+def _options(world: WorldSpec) -> str:
     rows = [
-        ("`observation`", '`"camera"`', '`"camera"`, `"state"` or `"camera+state"`'),
+        ("`observation`", f'`"{world.observation}"`', " or ".join(f'`"{name}"`' for name in get_args(Observation))),
         ("`actions`", '`"continuous"`', '`"continuous"` or `"discrete"`'),
         ("`split`", '`"train"`', "where `reset` draws road seeds from"),
         ("`channels_last`", "`False`", "`True`: pictures are (H, W, channels), as Gymnasium's image wrappers expect"),
