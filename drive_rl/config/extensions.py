@@ -124,7 +124,10 @@ def unknown(kind: Kind, name: str, ours: Iterable[str]) -> str:
     """Return what is wrong with a name that neither we nor a plugin has, and the fix."""
     known = [*ours, *registered(kind)]
     if not known:
-        return f"no plugin registers such a {_words(kind)}; fix: --plugin FILE.py with the one that does"
+        return (
+            f"no plugin registers such a {_words(kind)}; fix: --plugin FILE.py with the one that does, or in Python"
+            " drive_rl.extend.load(FILE)"
+        )
     close = nearest(name, known)
     guess = f"{close} " if close.startswith("did") else ""
     return (

@@ -1,6 +1,7 @@
 """Plugins on the command line: what is wrong with one is one paragraph and exit code 2, and nothing is half-written."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -123,6 +124,8 @@ def test_an_exported_driver_carries_its_plugin(here: Path, done: Cli, monkeypatc
         assert not plugins()
     with forgotten():
         assert "two_conv" in done("show", "driver:mine", "--trust")
+    with forgotten():
+        assert re.search(r"^ two_conv +encoder ", done("list", "--plugin", "mine.py"), re.MULTILINE)
         done("eval", "mine", "--episodes", "1", "engine=batch", "--plugin", "mine.py")
 
 
@@ -131,6 +134,7 @@ WRONG = {
     "raises": ("encoder", "raise KeyError('no')", "KeyError: 'no'"),
     "range": ("reward_term", "return speed_mps + 2", "expected a number in [0, 1]; fix: bound it"),
     "nan": ("reward_term", "return speed_mps * math.nan", "bad = nan at speed_mps = 0: expected a number in [0, 1]"),
+    "fails": ("reward_term", "return 1 / speed_mps", "bad fails at speed_mps = 0: ZeroDivisionError"),
     "compile": ("reward_term", "return sorted([speed_mps], key=str)[0].name", "does not compile"),
     "returns": ("reward_term", "return 'x'", "expected a float"),
 }
@@ -378,7 +382,7 @@ def test_a_fit_records_the_format_of_its_pictures(here: Path, done: Cli, refused
     words = ["perception", "fit", "unet", "data.folder=pictures", "model.heads=[segmentation]", "track=none"]
     words += ["fit.samples=8", "fit.batch_size=4", "fit.val_samples=2", "fit.evaluate_every=8"]
     words += ["world.camera.width_px=64", "world.camera.height_px=40"]
-    assert "no plugin" in (said := refused(*words, "data.format=pairs")) or "expected one of ours" in said
+    assert "no plugin" in (said := refused(*words, "data.format=pairs")) or "expected one of drive_rl" in said
     done(*words, "data.format=image_mask_pairs", "--plugin", "data_format.py")
     (run,) = (here / "runs" / "unet").iterdir()
     assert (run / "plugins" / "data_format.py").read_text() == page.read_text()

@@ -144,14 +144,21 @@ def _compiled(extension: Extension) -> Any:
 
 
 def _try(extension: Extension, of_row: Any) -> None:
-    """Refuse a term that leaves [0, 1] where cars can be, before anything is learned from it."""
-    low, high = np.array([RANGES[name] for name in METRICS]).T
+    """Refuse a term that fails or leaves [0, 1] where cars can be, before anything is learned from it."""
+    low, high = np.array([RANGES[name] for name in METRICS], float).T
     rows = np.random.default_rng(0).uniform(low, high, (_TRIES, len(METRICS)))
-    for row in (np.zeros(len(METRICS)), low, high, *rows):
-        if not 0 <= (value := of_row(row)) <= 1:
-            names = inspect.signature(_plain(extension)).parameters
-            found = ", ".join(f"{name} = {row[METRICS.index(name)]:.4g}" for name in names)
-            raise _beyond(extension, value, f" at {found}")
+    for row in (np.clip(0.0, low, high), low, high, *rows):
+        names = inspect.signature(_plain(extension)).parameters
+        where = "at " + ", ".join(f"{name} = {row[METRICS.index(name)]:.4g}" for name in names)
+        try:
+            value = of_row(row)
+        except Exception as error:
+            raise DriveRLError(
+                f"{extension.plugin}: reward term {extension.name} fails {where}: {type(error).__name__}: {error}; fix:"
+                " a number in [0, 1] there, too"
+            ) from error
+        if not 0 <= value <= 1:
+            raise _beyond(extension, value, f" {where}")
 
 
 def _beyond(extension: Extension, value: float, where: str = "") -> DriveRLError:

@@ -73,6 +73,15 @@ def test_terms_and_reward_are_those_of_the_formula(combine: str) -> None:
     batch.close()
 
 
+def test_a_term_is_tried_where_cars_can_be(tmp_path: Path) -> None:
+    (tmp_path / "pace.py").write_text(
+        "from drive_rl import extend\n@extend.reward_term('pace')\ndef pace(speed_mps, target_speed_mps):\n"
+        "    return min(max(speed_mps / target_speed_mps, 0.0), 1.0)\n"
+    )
+    load_file(tmp_path / "pace.py")
+    assert extra_terms(load_world("lane_follow", ["reward.extra={pace: 1}"])) is not None
+
+
 def test_a_world_without_any_has_none() -> None:
     assert extra_terms(load_world("lane_follow")) is None
 
