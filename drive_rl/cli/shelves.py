@@ -33,8 +33,8 @@ RunArg = Annotated[
 def list_all(runs: Runs = Path("runs"), plugin: PluginOption = None, trust: Trust = False) -> None:
     """List worlds, drivers, experiments and runs.
 
-    Perception recipes, too. A run's line holds its last step, its best held-out result and its state; the newest run
-    comes last.
+    Perception recipes, too, and what plugins register. A run's line holds its last step, its best held-out result and
+    its state; the newest run comes last.
     """
     from drive_rl.report.catalogue import print_catalogue
 

@@ -5,6 +5,7 @@ It knows specs and weights. It does not know how drivers are trained or scored.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import torch
@@ -153,9 +154,23 @@ def _checked(driver: Driver, own: WorldSpec, world: WorldSpec, path: Path) -> Dr
     if theirs != wanted:
         raise DriveRLError(
             f"{path}: trained in {own.name} with {theirs}, but {world.name} has {wanted}; fix: choose a world with the"
-            " driver's own camera and action grid"
+            f" driver's own camera and action grid, or {_changes(own, world, driver)}"
         )
     return driver
+
+
+def _changes(own: WorldSpec, world: WorldSpec, driver: Driver) -> str:
+    """Return the KEY=VALUE that give a world the driver's pictures and actions."""
+    keys = ["camera.frame_stack", "camera.channels", "camera.width_px", "camera.height_px"]
+    keys = ([] if driver.observation == "state" else keys) + (
+        ["task.steer_grid", "task.pedal_grid"] if driver.actions == "discrete" else []
+    )
+    pairs = [(key, attrgetter(key)(own), attrgetter(key)(world)) for key in keys]
+    return " ".join(
+        f"world.{key}={list(value) if isinstance(value, tuple) else value}".replace(" ", "")
+        for key, value, here in pairs
+        if value != here
+    )
 
 
 def _interface(world: WorldSpec, driver: Driver) -> str:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from drive_rl.config import extensions
 from drive_rl.config.kinds import SHELF, Kind, kind_of
 from drive_rl.config.reader import (
     Part,
@@ -51,7 +52,7 @@ _COMMENT_COLUMN = 36
 
 
 def print_catalogue(console: Console | None = None, runs: Path = Path("runs")) -> None:
-    """Print worlds with their ids, drivers, experiments, perception recipes, and the newest runs below `runs`.
+    """Print worlds with their ids, drivers, experiments, perception recipes, loaded plugins, and the newest runs.
 
     A broken file is listed with its error.
     """
@@ -69,6 +70,7 @@ def print_catalogue(console: Console | None = None, runs: Path = Path("runs")) -
             cells = (name, *_between(kind, name, path, files), _described(kind, name, path))
             table.add_row(*(Text(plain(cell)) for cell in cells))
         console.print(table)
+    _print_plugins(console)
     _print_runs(console, runs)
     console.print("drive-rl show NAME prints one with every value explained.", highlight=False)
 
@@ -173,6 +175,16 @@ def _usable(spec: BaseModel) -> Any:
 
         plugin_driver(spec, load_world(DEFAULT_WORLD))
     return spec
+
+
+def _print_plugins(console: Console) -> None:
+    """Print what the plugins that are loaded have registered."""
+    table = Table(box=SIMPLE, pad_edge=False, title="plugins", title_justify="left", show_header=False)
+    for kind in get_args(extensions.Kind):
+        for name, extension in extensions.registered(kind, installed=False).items():
+            table.add_row(*(Text(plain(cell)) for cell in (name, kind.replace("_", " "), str(extension.plugin))))
+    if table.row_count:
+        console.print(table)
 
 
 def _print_runs(console: Console, root: Path) -> None:

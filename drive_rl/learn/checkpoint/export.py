@@ -15,7 +15,7 @@ from drive_rl.config.specs.plugin import copies
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint.checkpoint import weights_only
 from drive_rl.learn.pretrained import PERCEPTION_MODEL
-from drive_rl.perception.models.export import export_model, score_lines, write_model
+from drive_rl.perception.models.export import export_model, plugin_lines, score_lines, write_model
 from drive_rl.perception.models.load import load_trained
 from drive_rl.run.folder import RunFolder, write_plugins
 from drive_rl.run.scores import asked_scores, own_scores
@@ -106,6 +106,7 @@ def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any) -> str:
         f"- trained: {steps}",
         f"- help in training: {_HELP[agent.help]}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
+        *plugin_lines(copies(spec)),
         "",
         *score_lines(scores, "Scores of"),
         f"Drive it: `drive-rl eval {name} --split test`, `drive-rl render {name} --out drive.mp4`.",

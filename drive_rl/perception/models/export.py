@@ -3,7 +3,7 @@
 It knows the folder's files, the same as a driver's; none is a pickle. It does not know training or scoring.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -83,6 +83,7 @@ def _card(name: str, trained: Trained, measured: Mapping[str, Any]) -> str:
         f"- encoder: {model.encoder.kind}, {model.encoder.features} features; {weights:,} weights in all",
         f"- learned from: {_learned(spec, _samples(trained))}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
+        *plugin_lines(copies(spec)),
         "",
         *_validation_lines(measured.get("eval.json")),
         *score_lines(measured.get(DRIVES), "Scores of a car driven by it, of"),
@@ -106,6 +107,12 @@ def _validation_lines(scores: Any) -> list[str]:
     rows = [f"| {key} | {value:.4g} |" for key, value in scores.items() if isinstance(value, float)]
     head = f"On held-out pictures of the {scores.get('split')} split (SI units):"
     return [head, "", "| what | value |", "|---|---|", *rows, ""]
+
+
+def plugin_lines(files: Iterable[str]) -> list[str]:
+    """Return a card's line about the plugin files that are kept in its folder; none without."""
+    named = " ".join(f"--plugin {file}" for file in files)
+    return [f"- needs the code in this folder, to read and then to name: `{named}`"] if named else []
 
 
 def score_lines(scores: Any, what: str) -> list[str]:

@@ -66,9 +66,10 @@ def explain(
         DriveRLError: the model does not predict the scalar, or `out` has another suffix or exists.
     """
     if _NEEDS[scalar] not in trained.spec.model.heads:
+        able = "".join(f"--scalar {name}, or " for name, head in _NEEDS.items() if head in trained.spec.model.heads)
         raise DriveRLError(
             f"{trained.name}: has the heads {', '.join(trained.spec.model.heads)}, and {scalar} needs"
-            f" {_NEEDS[scalar]}; fix: --scalar {'ego_lane' if scalar != 'ego_lane' else 'offset'}, or another model"
+            f" {_NEEDS[scalar]}; fix: {able}a model that predicts {_NEEDS[scalar]}"
         )
     if out.suffix not in (".png", ".mp4", ".gif"):
         raise DriveRLError(f"{out}: expected .png for stills, or .mp4 or .gif for a film")
