@@ -13,7 +13,7 @@ from drive_rl.config.specs.driver import EncoderSpec
 from drive_rl.config.specs.plugin import Extends, Plugins
 from drive_rl.config.specs.world import WorldSpec
 
-DATA_FORMATS = ("ours", "tusimple", "culane", "coco")
+DATA_FORMATS = ("drive_rl", "tusimple", "culane", "coco")
 reserve("data_format", DATA_FORMATS)
 
 HEADS = ("lane", "segmentation", "lines", "scene")
@@ -50,7 +50,8 @@ class DataSpec(Spec):
     """The labelled pictures: rendered during training, or read from a folder."""
 
     folder: str | None = Field(
-        default=None, description="A data set on disk (ours, TuSimple, CULane or COCO); null: rendered during training."
+        default=None,
+        description="A data set on disk (drive-rl, TuSimple, CULane or COCO); null: rendered during training.",
     )
     format: Annotated[str | None, Extends("data_format")] = Field(
         default=None,

@@ -36,7 +36,7 @@ class Format(NamedTuple):
 
 
 FORMATS: dict[str, Format] = {
-    "ours": Format(drive_rl_format.detect, drive_rl_format.read, drive_rl_format.FILES, names_its_part=True),
+    "drive_rl": Format(drive_rl_format.detect, drive_rl_format.read, drive_rl_format.FILES, names_its_part=True),
     "tusimple": Format(tusimple_format.detect, tusimple_format.read, tusimple_format.FILES),
     "culane": Format(culane_format.detect, culane_format.read, culane_format.FILES),
     "coco": Format(coco_format.detect, coco_format.read, coco_format.FILES),

@@ -17,7 +17,7 @@ from drive_rl.perception.data.samples import LANE_FIELDS, WEATHER
 
 KIND = "drive-rl pictures"
 FORMAT = 1
-FILES = f"ours (manifest.json of {KIND})"
+FILES = f"drive_rl (manifest.json of {KIND})"
 _FARTHEST = 1e6  # metres, radians and 1/m beyond this are a mistake
 _FIX = "write the data set again with drive-rl data make"
 

@@ -46,7 +46,7 @@ def test_ours_is_what_the_renderer_says(tmp_path, camera):
             )
         else:
             assert np.array_equal(found.samples.arrays()[name], array, equal_nan=array.dtype.kind == "f"), name
-    assert (found.format, found.part, len(found.skipped)) == ("ours", "train", 0)
+    assert (found.format, found.part, len(found.skipped)) == ("drive_rl", "train", 0)
 
 
 def test_as_tusimple_and_as_coco(written):
@@ -228,7 +228,7 @@ def test_a_bad_annotation_of_coco_leaves_out_its_picture(written, tmp_path, chan
 def test_folders_without_anything(written, tmp_path):
     with pytest.raises(DriveRLError, match="no such folder"):
         read_folder(tmp_path / "none", WORLD)
-    with pytest.raises(DriveRLError, match=r"ours .*TuSimple .*CULane .*COCO"):
+    with pytest.raises(DriveRLError, match=r"drive_rl .*TuSimple .*CULane .*COCO"):
         read_folder(tmp_path, WORLD)
     with pytest.raises(DriveRLError, match="for: CULane"):
         read_folder(written, WORLD, "culane")

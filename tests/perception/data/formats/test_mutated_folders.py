@@ -23,7 +23,7 @@ WORLD = cars(frame_stack=2)
 def sets(tmp_path_factory) -> Path:
     """A folder of each kind, of two pictures."""
     root = tmp_path_factory.mktemp("sets")
-    ours = write(root / "ours", WORLD, samples=2)
+    ours = write(root / "drive_rl", WORLD, samples=2)
     for kind, labels in (("tusimple", "lanes.json"), ("coco", "boxes.json"), ("culane", "README.md")):
         shutil.copytree(ours / "images", root / kind / "images")
         shutil.copy(ours / labels, root / kind / labels)
@@ -39,7 +39,7 @@ def sets(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("kind", ["ours", "tusimple", "culane", "coco"])
+@pytest.mark.parametrize("kind", ["drive_rl", "tusimple", "culane", "coco"])
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=60, deadline=None)
 def test_a_mutated_data_set_is_read_in_part_or_explained(sets: Path, kind: str, seed: int) -> None:

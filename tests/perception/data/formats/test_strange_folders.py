@@ -22,7 +22,7 @@ from drive_rl.perception.data.records import BadRecord
 WORLD = cars()
 FRAMES = 3
 SECOND = "images/000001.png"
-KINDS: list[str] = ["ours", "tusimple", "culane", "coco"]
+KINDS: list[str] = ["drive_rl", "tusimple", "culane", "coco"]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def folder(written, tmp_path) -> Path:
 
 def name_second(folder: Path, kind: str, name: str) -> None:
     """Make a data set of a kind whose second picture has another name in its labels."""
-    if kind == "ours":
+    if kind == "drive_rl":
         states = folder / "states.csv"
         quoted = '"' + name.replace('"', '""') + '"'
         states.write_text(states.read_text().replace(SECOND, quoted), errors="surrogateescape")
@@ -89,7 +89,7 @@ def test_a_name_that_climbs_out_is_left_out(folder, kind, name):
     assert "leads out of the data set: " in left_out(folder, kind)
 
 
-@pytest.mark.parametrize("kind", ["ours", "tusimple", "coco"])
+@pytest.mark.parametrize("kind", ["drive_rl", "tusimple", "coco"])
 @pytest.mark.parametrize("name", ["/dev/zero", "/dev/stdin"])
 def test_an_absolute_name_is_left_out(folder, kind, name):
     name_second(folder, kind, name)
@@ -114,8 +114,8 @@ def test_what_is_no_name_is_left_out(folder, kind, name):
 
 @pytest.mark.parametrize("name", ["a\0b.png", "\x1b[2J.png", "x" * 5000, "ü" * 200])
 def test_what_is_no_name_in_lines_of_text_is_left_out(folder, name):
-    name_second(folder, "ours", name)
-    assert "not a file's name" in left_out(folder, "ours")
+    name_second(folder, "drive_rl", name)
+    assert "not a file's name" in left_out(folder, "drive_rl")
     name_second(folder, "culane", name)
     assert "not a file's name" in left_out(folder, "culane")
 
@@ -154,15 +154,15 @@ ODD = [
 def test_a_picture_that_is_no_regular_file_is_left_out(folder, place, make: Callable[[Path], None], why):
     (folder / place).unlink()
     make(folder / place)
-    assert f"cannot be read: {folder / place} ({why}" in left_out(folder, "ours")
+    assert f"cannot be read: {folder / place} ({why}" in left_out(folder, "drive_rl")
 
 
 @pytest.mark.parametrize(("make", "why"), ODD)
 @pytest.mark.parametrize(
     ("kind", "file"),
     [
-        ("ours", "manifest.json"),
-        ("ours", "states.csv"),
+        ("drive_rl", "manifest.json"),
+        ("drive_rl", "states.csv"),
         ("tusimple", "lanes.json"),
         ("coco", "boxes.json"),
         ("culane", "list/test.txt"),
@@ -200,7 +200,7 @@ def test_linked_folders_and_files_are_read(written, tmp_path):
     for path in written.iterdir():
         (tmp_path / "set" / path.name).symlink_to(path)
     (tmp_path / "link").symlink_to(tmp_path / "set")
-    for kind in ("ours", "tusimple", "coco"):
+    for kind in ("drive_rl", "tusimple", "coco"):
         assert len(read_folder(tmp_path / "link", WORLD, kind).samples) == FRAMES
 
 
@@ -212,7 +212,7 @@ def test_a_small_file_of_a_huge_picture_is_not_decoded(folder, place):
     pixels = cv2.imencode(".png", np.zeros((1, 1), np.uint8))[1].tobytes()
     side = (20_000).to_bytes(4, "big")
     (folder / place).write_bytes(pixels[:16] + side + side + pixels[24:])
-    said = left_out(folder, "ours")
+    said = left_out(folder, "drive_rl")
     assert "is 20000 x 20000 px, expected" in said
     assert ("too many pixels" in said) == (place == SECOND)
 
@@ -281,11 +281,11 @@ def state(folder: Path, **changes: str) -> None:
 )
 def test_a_broken_state_is_left_out(folder, changes, why):
     state(folder, **changes)
-    assert why in left_out(folder, "ours")
+    assert why in left_out(folder, "drive_rl")
 
 
 @pytest.mark.parametrize(
-    ("kind", "file"), [("ours", "states.csv"), ("tusimple", "lanes.json"), ("culane", "list/test.txt")]
+    ("kind", "file"), [("drive_rl", "states.csv"), ("tusimple", "lanes.json"), ("culane", "list/test.txt")]
 )
 def test_a_line_that_is_not_utf8_is_left_out(folder, kind, file):
     name_second(folder, "culane", SECOND)
@@ -294,7 +294,7 @@ def test_a_line_that_is_not_utf8_is_left_out(folder, kind, file):
     assert "not UTF-8: " in left_out(folder, kind)
 
 
-@pytest.mark.parametrize("kind", ["ours", "tusimple", "culane"])
+@pytest.mark.parametrize("kind", ["drive_rl", "tusimple", "culane"])
 def test_a_label_file_may_begin_with_a_byte_order_mark(folder, kind):
     name_second(folder, "culane", SECOND)
     for file in ("states.csv", "lanes.json", "list/test.txt"):
@@ -465,7 +465,7 @@ def test_a_file_of_coco_that_is_no_json_is_reported(folder, text):
 def test_a_manifest_that_is_none_is_reported(folder, text):
     (folder / "manifest.json").write_text(text, errors="surrogatepass")
     with pytest.raises(DriveRLError, match=r"manifest\.json: .*fix: write the data set again"):
-        read_folder(folder, WORLD, "ours")
+        read_folder(folder, WORLD, "drive_rl")
 
 
 def test_work_for_one_picture_has_an_end():
