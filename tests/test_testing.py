@@ -87,6 +87,10 @@ BAD = {
         "the same value again",
     ),
     "a metric of nothing": ("@extend.metric('bad')\ndef bad(episodes): return sum(1 for _ in episodes) / 0\n", "fails"),
+    "a metric of some episodes alone": (
+        "@extend.metric('bad')\ndef bad(episodes): return 1 / len(episodes)\n",
+        "a number or None of no episodes, too",
+    ),
     "a head with a draw in eval mode": (
         HEAD_OF.format(build="return nn.Sequential(nn.Linear(shape[0], 1), Noise())", loss="(p - t).abs().mean()"),
         "the same predictions of the same pictures|do not depend on the rest of the batch",

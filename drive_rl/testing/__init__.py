@@ -173,7 +173,7 @@ def check_driver(name: str, options: Mapping[str, Any] = MappingProxyType({})) -
 
 
 def check_metric(name: str) -> None:
-    """Check a metric: pure, a finite number or None, and for episodes of none of them too.
+    """Check a metric: pure, a finite number or None, of no episodes too.
 
     A metric of a part of the benchmark other than `accuracy` is checked by the benchmark itself.
 
@@ -191,7 +191,10 @@ def check_metric(name: str) -> None:
     first, again = metric_value(extension, measured), metric_value(extension, measured)
     expect(first == again, what, f"the same value again, found {first} and {again}")
     if extension.about.of == "episodes":
-        metric_value(extension, [])
+        try:
+            metric_value(extension, ())
+        except DriveRLError as error:
+            raise ContractError(f"{what}: expected a number or None of no episodes, too: {error}") from error
 
 
 def check_data_folder(name: str, folder: Path | str) -> None:
