@@ -1,4 +1,4 @@
-"""Metrics of one's own: the slowest road of an evaluation, and the worse of two errors of a perception model."""
+"""Metrics of one's own: the slowest road of an evaluation, and the worse of two accuracies of a perception model."""
 
 from collections.abc import Sequence
 

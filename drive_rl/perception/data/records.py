@@ -75,11 +75,15 @@ class LaneTruth:
     Coordinates count from the centre of the top left pixel, as those of TuSimple, CULane and OpenCV do.
     """
 
-    lanes: tuple[Floats, ...]  # with h_samples (R,) columns, negative where the lane is not; else (P, 2) column, row
-    h_samples: Floats | None  # (R,) rows that TuSimple's columns belong to; None: CULane's points
+    lanes: tuple[Floats, ...]
+    """Painted lines: (P, 2) columns and rows; with `h_samples`, (R,) columns, negative where the line is not."""
+    h_samples: Floats | None
+    """(R,) rows that TuSimple's columns belong to; None: points, as CULane has them."""
     width: int
+    """Of the picture that the coordinates count in [px]."""
     height: int
-    slots: tuple[int, ...] | None = None  # which of `Samples.lines` each lane is, where the data set has that
+    slots: tuple[int, ...] | None = None
+    """Which of `Samples.lines` each lane is, where the data set has that."""
 
     def points(self) -> list[Floats]:
         """Return the lanes as (P, 2) points (column, row), as CULane has them; a lane has at least two points."""
@@ -116,13 +120,16 @@ class State:
 class Record:
     """One picture, and how to get its labels.
 
-    `lanes` and `classes` take the picture's width and height [px], and raise BadRecord. `classes` gives
-    (height, width) uint8 indices of CLASSES, UNKNOWN_CLASS where unknown.
+    `lanes` and `classes` take the picture's width and height [px], and raise BadRecord.
     """
 
-    where: str  # file and record, for people
+    where: str
+    """File and record, for people."""
     image: Path
     lanes: Callable[[int, int], LaneTruth] | None = None
+    """Its painted lines; None: without this label."""
     classes: Callable[[int, int], NDArray[np.uint8]] | None = None
+    """Its mask, (height, width) indices as in `Samples.classes`; None: without this label."""
     state: State | None = None
-    earlier: tuple[Path, ...] = ()  # the pictures before, newest first
+    earlier: tuple[Path, ...] = ()
+    """The pictures before, newest first."""

@@ -24,9 +24,12 @@ ROWS = 24
 """Anchor rows at which a line's column is given."""
 
 WEATHER = ("clear", "fog", "dusk", "rain")
+"""What a picture's weather can be."""
 
 UNKNOWN_CLASS = 255
+"""In masks: a pixel without a label."""
 UNKNOWN_SCENE = -1
+"""Of a picture whose tier or weather has no label."""
 
 _HIGHEST_ROW = 0.2
 
@@ -37,13 +40,20 @@ assert set(LANE_FIELDS) <= set(STATE_FIELDS)
 class Samples:
     """B labelled pictures."""
 
-    images: NDArray[np.uint8]  # (B, C, H, W), grey or RGB, oldest picture of a stack first
-    lane: NDArray[np.float32]  # (B, 6), LANE_FIELDS in SI units; NaN where unknown
-    classes: NDArray[np.uint8]  # (B, H, W), indices into render.CLASSES; UNKNOWN_CLASS where unknown
-    lines: NDArray[np.float32]  # (B, LINES, ROWS), column / width where a line meets an anchor row; NaN: it does not
-    lined: NDArray[np.bool_]  # (B,), whether the lines are labelled at all
-    scene: NDArray[np.int64]  # (B, 2), index of the road's tier and of WEATHER; UNKNOWN_SCENE where unknown
-    seeds: NDArray[np.int64]  # (B,), road seeds; -1 where unknown
+    images: NDArray[np.uint8]
+    """(B, C, H, W), grey or RGB, oldest picture of a stack first."""
+    lane: NDArray[np.float32]
+    """(B, 6), LANE_FIELDS in SI units; NaN where unknown."""
+    classes: NDArray[np.uint8]
+    """(B, H, W): 0 background, 1 road, 2 ego lane, 3 marking, 4 vehicle; UNKNOWN_CLASS (255) where unknown."""
+    lines: NDArray[np.float32]
+    """(B, LINES, ROWS), column / width where a line meets an anchor row; NaN: it does not."""
+    lined: NDArray[np.bool_]
+    """(B,), whether the lines are labelled at all."""
+    scene: NDArray[np.int64]
+    """(B, 2), index of the road's tier and of WEATHER; UNKNOWN_SCENE (-1) where unknown."""
+    seeds: NDArray[np.int64]
+    """(B,), road seeds; -1 where unknown."""
 
     def __len__(self) -> int:
         """Return B."""

@@ -31,12 +31,19 @@ class Accuracy:
 
     pictures: int
     lane: dict[str, LaneScores] | None = None
+    """Of each of LANE_FIELDS: `mae`, `calibration_error`, `nll`."""
     segmentation: SegmentationResult | None = None
+    """Masks: `miou`, `pixel_accuracy`, `ego_lane_iou`, `ece`, `classes`."""
     lines: LinesScores | None = None
+    """Painted lines: `column_error_px`, `precision`, `recall`, `f1`, `tusimple`, `culane`."""
     tier: SceneScores | None = None
+    """The road's tier: `accuracy`, `precision`, `recall`, `f1`, `ece`."""
     weather: SceneScores | None = None
-    heads: dict[str, dict[str, float | None]] | None = None  # plugins' heads by name: their own scores
-    by_road: RoadCounts | None = None  # None in files: it serves intervals alone
+    """The same of the weather."""
+    heads: dict[str, dict[str, float | None]] | None = None
+    """Plugins' heads by name: their own scores."""
+    by_road: RoadCounts | None = None
+    """None in files: it serves intervals alone."""
 
 
 OURS = ("lane", "segmentation", "lines", "tier", "weather")

@@ -31,10 +31,14 @@ from drive_rl.sim.sensors.renderer import CLASSES, EGO_LANE
 class LaneScores:
     """Scores of one field of the lane state; a field in degrees repeats one in radians, without calibration."""
 
-    mae: float  # in the field's unit
-    n: int  # labels
-    calibration_error: float | None = None  # see scores.calibration
-    nll: float | None = None  # [nat]
+    mae: float
+    """Mean absolute error, in the field's unit."""
+    n: int
+    """Labels."""
+    calibration_error: float | None = None
+    """See `scores.calibration`."""
+    nll: float | None = None
+    """Negative log likelihood [nat]."""
 
 
 class LaneMeasure:

@@ -43,21 +43,27 @@ class EpisodeMetrics:
     success: bool
     """Arrived, stayed in the lane, touched nothing, and was fast enough (`task.min_mean_speed_mps`)."""
     end_reason: EndReason
+    """How it ended."""
     route_completion: float
     """Part of the route driven, in [0, 1]."""
     time_s: float
     """How long the episode lasted [s]."""
     mean_speed_mps: float
+    """Mean speed [m/s]."""
     max_offset_m: float
     """Largest distance of the car's centre from its lane's centre line [m]."""
     median_abs_offset_m: float
+    """Median distance from it [m]."""
     outside_lane: float
     """Part of the distance driven with the car's centre outside its lane, in [0, 1]."""
     collisions: int
+    """1 where a car was touched, else 0."""
     comfort: float
     """Part of the steps within nuPlan's bounds, in [0, 1]."""
     road_seed: int
+    """The road's seed."""
     tier: str
+    """The road's tier."""
 
     @property
     def driving_score(self) -> float:
