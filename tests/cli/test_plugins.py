@@ -119,6 +119,7 @@ def test_an_exported_driver_carries_its_plugin(here: Path, done: Cli, monkeypatc
     monkeypatch.setenv("DRIVE_RL_PATH", str(here / "shelf"))
     done("export", "runs/quickstart", "mine", "--trust")
     assert (here / "shelf" / "agents" / "mine" / "plugins" / "mine.py").read_text() == PLUGIN
+    assert "`--plugin plugins/mine.py`" in (here / "shelf" / "agents" / "mine" / "README.md").read_text()
     with forgotten():
         assert "plugins: plugins/mine.py" in done("list")
         assert not plugins()
