@@ -133,7 +133,7 @@ def test_bad_overrides_and_impossible_worlds(refused: Refused, override: str, ex
         ("agnt.gamma=1", "agnt"),
         ("agent.gamma.x=1", "agent.gamma.x: gamma is a value"),
         ("agent.clip_range.x=1", "agent.clip_range.x: clip_range is a value"),  # one that no file names
-        ("agent.algorithm=sac", "'sac'"),
+        ("agent.algorithm=td3", "'td3'"),
         ("world.task.control_hz=30", "fix: physics_hz = 120"),
         ("world.task.start_speed_mps=[9,3]", "start_speed_mps = [9.0, 3.0]"),
         ("world.road.tiers.hard.min_radius_m=8 world.road.lane_width_m=8", "tighter than the road is wide"),
@@ -259,7 +259,7 @@ def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
         (["train", "tiny.yaml", "--seed", "-1"], "seed = -1"),
         (["train", "dqn-lane-follow", "world=easy.yaml"], "command line: train_tiers.hard = 8: expected a tier"),
         (["eval", "reference", "world.camera.width_px=3"], "width_px = 3"),
-        (["eval", "runs/tiny", "world.camera.width_px=100"], "own camera and action grid, or world.camera.width_px="),
+        (["eval", "runs/tiny", "world.camera.width_px=100"], "own camera, controls and action grid, or world.camera.width_px="),
         (["perception", "explain", "pilotnet-160", "--scalar", "ego_lane"], "or a model that predicts segmentation"),
         (["render", "reference", "--seeds", "1,x"], "expected whole numbers"),
         (["render", "reference", "--seeds=-1"], "expected numbers >= 0"),

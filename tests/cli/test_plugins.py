@@ -135,7 +135,7 @@ WRONG = {
     "raises": ("encoder", "raise KeyError('no')", "KeyError: 'no'"),
     "range": ("reward_term", "return speed_mps + 2", "expected a number in [0, 1]; fix: bound it"),
     "nan": ("reward_term", "return speed_mps * math.nan", "bad = nan at speed_mps = 0: expected a number in [0, 1]"),
-    "fails": ("reward_term", "return 1 / speed_mps", "bad fails at speed_mps = 0: ZeroDivisionError"),
+    "fails": ("reward_term", "return 1 / speed_mps", "bad: fails at speed_mps = 0: ZeroDivisionError"),
     "compile": ("reward_term", "return sorted([speed_mps], key=str)[0].name", "does not compile"),
     "returns": ("reward_term", "return 'x'", "expected a float"),
 }
