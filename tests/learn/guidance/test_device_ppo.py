@@ -84,7 +84,7 @@ def test_advantages_are_those_of_stable_baselines3() -> None:
     [
         ["guidance.truth_fraction=0.5"],
         ["guidance=null"],
-        ["guidance=null", "critic=state"],
+        ["guidance=null", "critic=state", "critic_epochs=2"],
         ["guidance=null", "observation=camera+state", "gamma=0.5"],
     ],
 )
@@ -130,12 +130,15 @@ class StopAt(BaseCallback):
 
 
 @on_device
-def test_a_stopped_run_continues_exactly(tmp_path: Path) -> None:
-    whole = learner()
+@pytest.mark.parametrize(
+    "changes", [(), ("guidance=null", "critic_epochs=2"), ("guidance=null", "critic=state", "critic_epochs=2")]
+)
+def test_a_stopped_run_continues_exactly(changes: tuple[str, ...], tmp_path: Path) -> None:
+    whole = learner(*changes)
     whole.learn(8 * STEPS)
-    first = learner()  # building seeds torch's generator
+    first = learner(*changes)  # building seeds torch's generator
     first.learn(8 * STEPS, callback=StopAt(4 * STEPS, tmp_path / "last"))
-    second = learner()
+    second = learner(*changes)
     checkpoint.restore(second, tmp_path / "last")
     second.learn(checkpoint.remaining_steps(second, 8 * STEPS), reset_num_timesteps=False)
     assert second.num_timesteps == whole.num_timesteps
