@@ -184,6 +184,7 @@ def test_a_driver_that_steers_alone_is_trained_scored_exported_and_kept_to_its_w
     call(tiny, "train", "tiny.yaml", *shorter, "--seed", "9", "--runs", "steers")
     assert len(list((tiny / "steers").rglob("films/val.mp4"))) == 1
     shelf = tiny / "steering"
+    shelf.mkdir()
     call(tiny, "export", "steers/tiny", "steers", shelf=shelf)
     assert "- controls: steering, at a speed" in (shelf / "agents" / "steers" / "README.md").read_text()
     refused = call(tiny, "eval", "steers", "world=lane_follow", expect=2, shelf=shelf)
@@ -197,7 +198,10 @@ def test_a_driver_that_steers_alone_is_trained_scored_exported_and_kept_to_its_w
         (["train", "quick"], ["quickstart"]),
         (["train", "quickstart", "world=park"], ["world=parked_cars"]),
         (["train", "quickstart", "world", "=", "park"], ["parked_cars"]),  # as Bash parts it
-        (["train", "quickstart", "agent", "="], ["asymmetric", "dagger", "dqn", "pixels", "ppo", "qrdqn", "recurrent-ppo", "sac"]),
+        (
+            ["train", "quickstart", "agent", "="],
+            ["asymmetric", "dagger", "dqn", "pixels", "ppo", "qrdqn", "recurrent-ppo", "sac"],
+        ),
         (["eval", "ref"], ["reference"]),
         (["eval", "runs/ti"], ["runs/tiny", "runs/tiny/20260101T000000Z-s0"]),
         (["perception", "explain", "une"], ["unet-160"]),
