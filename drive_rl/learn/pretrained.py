@@ -38,7 +38,7 @@ def init_encoders(policy: nn.Module, agent: LearnerSpec, world: WorldSpec) -> No
     pairs = {f"agent.encoder.{key}": (getattr(theirs, key), getattr(mine, key)) for key in ("kind", "features")}
     _check(f"agent.encoder.init_from = {mine.init_from}", pairs | _cameras(trained.spec.world, world, _SHAPE))
     for encoder in _encoders(policy):
-        load_weights(encoder, trained.model.encoder.state_dict(), trained.weights)
+        load_weights(encoder, trained.model.encoder.state_dict() | encoder.marks, trained.weights)
 
 
 def freeze_encoders(policy: nn.Module) -> None:

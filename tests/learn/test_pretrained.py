@@ -66,7 +66,9 @@ def test_every_encoder_of_a_policy_starts_from_the_model(
     expected = load_trained(str(models["small"].path)).model.encoder.state_dict()
     assert len(found) == encoders
     for encoder in found:
-        assert all(torch.equal(value, expected[name]) for name, value in encoder.state_dict().items())
+        wanted, state = expected | encoder.marks, encoder.state_dict()
+        assert state.keys() == wanted.keys()
+        assert all(torch.equal(value, wanted[name]) for name, value in state.items())
 
 
 @pytest.mark.parametrize(

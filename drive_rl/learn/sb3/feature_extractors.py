@@ -28,7 +28,7 @@ class ImageEncoder(BaseFeaturesExtractor):
         encoder: Family and length of the feature vector.
         frames: How many frames are stacked along the channels.
         normed: Whether the features are normalised before their ReLU (layer norm, Ba et al. 2016, arXiv 1607.06450),
-            so that none of them dies; it adds no weights.
+            so that none of them dies. It adds no weights but a mark, so that weights learned without it are refused.
 
     Raises:
         DriveRLError: the space is not an image, or one side is below 16 pixels.
@@ -41,9 +41,15 @@ class ImageEncoder(BaseFeaturesExtractor):
         self.frozen = False
         self.trunk, self.head = layers_of(encoder, _image_shape(observation_space), frames)
         if normed:
+            self.register_buffer("normed", torch.tensor(True))
             *before, activation = cast(nn.Sequential, self.head)
             norm = nn.LayerNorm(encoder.features, elementwise_affine=False)
             self.head = nn.Sequential(*before, norm, activation)
+
+    @property
+    def marks(self) -> dict[str, Tensor]:
+        """What its weights hold beside those of a perception model's encoder."""
+        return {name: part for name, part in self.named_buffers(recurse=False) if name == "normed"}
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return the features of a batch of images."""

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from drive_rl.config.specs.learner import EncoderSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.sb3.feature_extractors import STATE_SCALE, CameraStateEncoder, ImageEncoder, StateEncoder
 from drive_rl.perception.models.encoders import Contrast
+from drive_rl.run.storage.tensors import check_weights
 from drive_rl.sim.task.outcome import STATE_FIELDS
 
 KINDS = ("small", "nature", "impala", "pilotnet")
@@ -29,7 +32,9 @@ def test_every_family_takes_every_size(kind: str, height: int, width: int) -> No
 def test_normed_features_are_the_same_layers_with_a_mean_of_0_and_a_deviation_of_1_before_the_relu(kind: str) -> None:
     spec = EncoderSpec.model_validate({"kind": kind, "features": 32})
     plain, normed = ImageEncoder(image(3, 40, 64), spec), ImageEncoder(image(3, 40, 64), spec, normed=True)
-    normed.load_state_dict(plain.state_dict())
+    with pytest.raises(DriveRLError, match="tensor normed: found nothing"):
+        check_weights(normed, plain.state_dict(), Path("weights.safetensors"))
+    normed.load_state_dict({**plain.state_dict(), "normed": torch.tensor(True)})
     pictures = torch.randint(0, 256, (4, 3, 40, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     before = plain.head[:-1](plain.trunk(pictures / 255))  # type: ignore[index] - a Sequential
     centred = before - before.mean(1, keepdim=True)
