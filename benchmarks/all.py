@@ -11,6 +11,8 @@ from record import QUICK, RESULTS, Bar
 
 LEARN_QUICK = "--seeds 0 --episodes 4 --split val --set evaluation.episodes=4 evaluation.every_steps=2048 budget_steps="
 
+STOCK_QUICK = "--seeds 0 --episodes 4 --split val --steps 4096"
+
 RUNS = {  # result -> the full command, and what --quick adds to it
     "env_speed": ("env_speed.py", "--rounds 2 --seconds 0.5 --roads 3"),
     "render_speed": ("render_speed.py", "--rounds 2 --seconds 0.2 --poses 32"),
@@ -29,6 +31,10 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "learn-ppo-batch": ("learn.py --experiment ppo-batch", f"{LEARN_QUICK}4096"),
     "learn-dqn-batch": ("learn.py --experiment dqn-batch", f"{LEARN_QUICK}2048"),
     "learn-dagger": ("learn.py --experiment dagger", f"{LEARN_QUICK}4096"),
+    "learn-asymmetric": ("learn.py --experiment asymmetric", f"{LEARN_QUICK}4096"),
+    "learn-pixels": ("learn.py --experiment pixels", f"{LEARN_QUICK}4096"),
+    "stock-lane_keep": ("stock.py --world lane_keep", STOCK_QUICK),
+    "stock-lane_follow": ("stock.py --world lane_follow", STOCK_QUICK),
     "see": (
         "see.py",
         "--seeds 0 --samples 40 --split val --seconds 1"

@@ -28,6 +28,7 @@ CHANGED: dict[str, Any] = {
 }
 """What differs from stable-baselines3's defaults."""
 CARS = 8
+ROLLOUT = CARS * CHANGED["n_steps"]
 
 
 def train(world: str, seed: int, steps: int, episodes: int, split: Any) -> dict[str, Any]:
@@ -38,7 +39,9 @@ def train(world: str, seed: int, steps: int, episodes: int, split: Any) -> dict[
     driver = PolicyDriver("stock", model.predict, spec.observation, "continuous")
     curve = []
     for tenth in range(1, 11):
-        model.learn(steps * tenth // 10 - model.num_timesteps, reset_num_timesteps=False)
+        whole_rollouts = steps * tenth // 10 // ROLLOUT * ROLLOUT  # never beyond the budget
+        if whole_rollouts > model.num_timesteps:
+            model.learn(whole_rollouts - model.num_timesteps, reset_num_timesteps=False)
         curve.append((model.num_timesteps, evaluate(driver, spec, "val", 100, engine="batch")[0].success.value))
     score, rows = evaluate(driver, spec, split, episodes, engine="batch")
     return {"seed": seed, "success": score.success.value, "curve": curve, "ends": [row.end_reason for row in rows]}
