@@ -218,7 +218,6 @@ def _reinforced(spec: RewardedDriverSpec, envs: VecEnv, common: Kwargs, seed: in
 
 
 def _dagger(spec: DaggerSpec, envs: TeacherWrapper, common: Kwargs) -> Dagger:
-    common["policy_kwargs"]["ortho_init"] = False  # with it, the encoder's units die at this learning rate
     common["batch_size"] = envs.num_envs * spec.steps_per_update  # PPO's own, of which nothing is learned
     model = Dagger("CnnPolicy", envs, n_steps=spec.steps_per_update, **common)
     noise = model.policy.log_std
@@ -291,7 +290,6 @@ def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> Kwar
     }
     kind, kwargs = extractors[_policy_input(spec)]
     if isinstance(spec, PpoSpec) and spec.observation == "camera":
-        shared["ortho_init"] = False  # with it, the encoder's units die
         kwargs = kwargs | {"normed": True}
     return {
         **shared,

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from stable_baselines3.common.policies import BasePolicy
 
-from drive_rl.config.specs.driver import LearnerSpec, RecurrentPpoSpec
+from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PpoSpec, RecurrentPpoSpec
 from drive_rl.config.specs.off_policy import QrdqnSpec, SacSpec
 from drive_rl.learn.sb3.sac import EncodedSacPolicy
 from drive_rl.perception.optional import need
@@ -33,10 +33,14 @@ def own_policy(spec: LearnerSpec) -> type[BasePolicy] | None:
 
 
 def policy_options(spec: LearnerSpec) -> Kwargs:
-    """Return the keyword arguments of a policy that only its algorithm has."""
+    """Return the keyword arguments of a policy that only some algorithms have."""
+    # with stable-baselines3's orthogonal weights, the encoder's units die
+    torch_weights: Kwargs = {"ortho_init": False}
     if isinstance(spec, QrdqnSpec):
         adam = {"fused": True, "eps": 0.01 / spec.batch_size}  # Dabney et al.
         return {"n_quantiles": spec.quantiles, "optimizer_class": torch.optim.Adam, "optimizer_kwargs": adam}
     if isinstance(spec, RecurrentPpoSpec):
-        return {"lstm_hidden_size": spec.lstm_units, "ortho_init": False}  # with it, the encoder's units die
+        return {"lstm_hidden_size": spec.lstm_units, **torch_weights}
+    if isinstance(spec, DaggerSpec) or (isinstance(spec, PpoSpec) and spec.observation == "camera"):
+        return torch_weights
     return {"entropy_coef_init": spec.entropy_coef_init} if isinstance(spec, SacSpec) else {}

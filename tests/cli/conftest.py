@@ -4,11 +4,20 @@ A module's own `TINY` is the text of the small experiment that it uses, its fixt
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from command_line import check, listing, run_main
+
+from drive_rl.config.extensions import forgotten
+
+
+@pytest.fixture
+def nothing_loaded() -> Iterator[None]:
+    """Forget what plugins register."""
+    with forgotten():
+        yield
 
 
 @pytest.fixture(scope="module")

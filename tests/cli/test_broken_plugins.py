@@ -3,14 +3,12 @@
 import json
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import DRIVE_RL, call, run_main
-
-from drive_rl.config.extensions import forgotten
 
 HEAD = "import sys\nimport numpy as np\nimport torch\nfrom torch import nn\nfrom drive_rl import extend\n"
 DRIVER = """
@@ -70,10 +68,7 @@ def head(
     return AN_HEAD.format(reads=reads, init=init, loss=loss)
 
 
-@pytest.fixture(autouse=True)
-def nothing_loaded() -> Iterator[None]:
-    with forgotten():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_loaded")
 
 
 @pytest.fixture(scope="module")

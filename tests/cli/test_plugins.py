@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +41,7 @@ TRAIN = ["train", "quickstart", *(word for word in SMALL if "guidance" not in wo
 Cli = Callable[..., str]
 
 
-@pytest.fixture(autouse=True)
-def nothing_loaded() -> Iterator[None]:
-    with forgotten():
-        yield
+pytestmark = pytest.mark.usefixtures("nothing_loaded")
 
 
 @pytest.fixture(scope="module")

@@ -167,8 +167,8 @@ def at_boundary(model: BaseAlgorithm) -> bool:
 
 def _received(model: BaseAlgorithm) -> int:
     """Return the steps that a learner with a replay buffer has in it."""
-    calls: int = getattr(model, "_n_calls")  # noqa: B009 - of DQN, QR-DQN and our SAC, not of their base
-    return calls * model.n_envs
+    learner: Any = model  # DQN, QR-DQN and our SAC count calls, their base does not
+    return learner._n_calls * model.n_envs
 
 
 def _replay_rollout(model: BaseAlgorithm) -> int:
@@ -229,10 +229,11 @@ def _set_counters(model: BaseAlgorithm, counters: Counters) -> None:
     model._total_timesteps = counters.total_timesteps
     model._episode_num, model._n_updates = counters.episode_num, counters.n_updates
     model._current_progress_remaining = counters.current_progress_remaining
+    learner: Any = model  # as in `_received`
     if isinstance(counters, ReplayCounters):
-        setattr(model, "_n_calls", counters.n_calls)  # noqa: B010 - as in `_received`
+        learner._n_calls = counters.n_calls
     if isinstance(counters, ExploringCounters):
-        setattr(model, "exploration_rate", counters.exploration_rate)  # noqa: B010
+        learner.exploration_rate = counters.exploration_rate
 
 
 def _check_complete(folder: Path, manifest: DriverManifest, model: BaseAlgorithm) -> None:

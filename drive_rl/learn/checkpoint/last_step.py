@@ -4,6 +4,7 @@ It knows where stable-baselines3 keeps them. It does not know environments or fi
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,8 +61,8 @@ def set_last_step(model: BaseAlgorithm, arrays: dict[str, np.ndarray] | None) ->
     model._last_episode_starts = arrays["episode_starts"]
     for name, state in _memory(model).items():
         state.copy_(torch.as_tensor(arrays[name]))
-    parts = {name.removeprefix("obs/"): value for name, value in arrays.items() if name.startswith("obs/")}
-    model._last_obs = parts[""] if "" in parts else parts  # noqa: SIM401
+    parts: Any = {name.removeprefix("obs/"): value for name, value in arrays.items() if name.startswith("obs/")}
+    model._last_obs = parts.get("", parts)
 
 
 def _memory(model: BaseAlgorithm) -> dict[str, torch.Tensor]:

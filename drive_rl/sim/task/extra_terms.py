@@ -145,8 +145,8 @@ def _try(extension: Extension, of_row: Any) -> None:
     """Refuse a term that fails or leaves [0, 1] where cars can be, before anything is learned from it."""
     low, high = np.array([RANGES[name] for name in METRICS], float).T
     rows = np.random.default_rng(0).uniform(low, high, (_TRIES, len(METRICS)))
+    names = inspect.signature(_plain(extension)).parameters
     for row in (np.clip(0.0, low, high), low, high, *rows):
-        names = inspect.signature(_plain(extension)).parameters
         found = ", ".join(f"{name} = {row[METRICS.index(name)]:.4g}" for name in names)
         with called(_what(extension), f"fails at {found}"):
             value = of_row(row)

@@ -14,7 +14,7 @@ PIXELS, STATE = ("guidance=null",), ("guidance=null", "critic=state")
 
 def values(model: CriticPPO, observed: object) -> Tensor:
     with torch.no_grad():
-        return model.policy.predict_values(model.policy.obs_to_tensor(observed)[0])  # type: ignore[arg-type]
+        return model.policy.predict_values(model.policy.obs_to_tensor(observed)[0])  # type: ignore[arg-type] - a buffer's
 
 
 @pytest.mark.parametrize("changes", [PIXELS, STATE, ("observation=camera+state",), ("observation=state",)])
