@@ -24,9 +24,9 @@ def environments_index(worlds: list[WorldSpec]) -> str:
         "# Environments",
         "Each world is one YAML file in `envs/` and one Gymnasium id, registered by `import drive_rl`.",
         table(("world", "id", "in a line"), rows),
-        "They make a ladder, the easiest first: `lane_keep` steers alone, `lane_follow_plain` adds the pedal,"
-        " `lane_follow` changes the look from episode to episode, `lane_follow_hard` has tight bends alone. Roads,"
-        " camera and reward are the same on the first three.",
+        "They make a ladder, the easiest first: `lane_keep` steers alone, in bends of 30 m radius or more;"
+        " `lane_follow_plain` adds the pedal and bends down to 15 m; `lane_follow` changes the look from episode to"
+        " episode; `lane_follow_hard` has tight bends alone. Camera and reward are the same on all of them.",
         "Every world speaks the same interface: `gymnasium.make` for one car in PyBullet,"
         ' `gymnasium.make_vec(id, num_envs=N, vectorization_mode="vector_entry_point")` for N cars in the'
         " [batch engine](../howto/batch-engine.md), with the same roads, pictures, rewards and ends.",

@@ -60,7 +60,7 @@ def test_choices_are_the_grid_steer_major() -> None:
 
 
 def test_a_car_that_steers_alone_holds_its_target_speed_in_bends_too() -> None:
-    env = LaneEnv(load_world("lane_keep", ["road.tiers.easy.weight=0.001", "road.tiers.medium.weight=0.001"]), "state")
+    env = LaneEnv(load_world("lane_follow_hard", ["task.controls=steering"]), "state")
     driver = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), env.world.car, "steering")
     assert env.action_space == gymnasium.spaces.Box(-1, 1, (1,), np.float32)
     seen, info = env.reset(options={"road_seed": 1})
