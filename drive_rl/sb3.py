@@ -22,6 +22,7 @@ class VecEnvOptions(TypedDict, total=False):
 
     threads: int | None
     render_mode: str | None
+    retry: float
     road: Part
     car: Part
     camera: Part
@@ -52,11 +53,13 @@ def make_vec_env(
         observation: What the driver observes; None: what the world says.
         actions: What the driver returns.
         split: Where road seeds are drawn from.
-        **options: `threads` (None: one per core, if there are enough cars); `render_mode`, `rgb_array` for frames; and
-            changes of the world's parts, such as `camera={"width_px": 84, "height_px": 84}`.
+        **options: `threads` (None: one per core, if there are enough cars); `render_mode`, `rgb_array` for frames;
+            `retry`, the chance that an episode takes place on a road that was failed before (0); and changes of the
+            world's parts, such as `camera={"width_px": 84, "height_px": 84}`.
 
     Raises:
-        DriveRLError: there is no such world, mode or key, `n_envs` is not positive, or memory does not suffice.
+        DriveRLError: there is no such world, mode or key, `n_envs` is not positive, `retry` is not in [0, 1], or memory
+            does not suffice.
     """
     keywords: Keywords = {**options}
     registered = gymnasium.registry.get(world) if isinstance(world, str) else None

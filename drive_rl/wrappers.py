@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
-from drive_rl.sim.sensors.motion import show_motion
+from drive_rl.sim.sensors.motion import POLARITIES, show_motion
 
 __all__ = ["Motion"]
 
@@ -34,10 +34,11 @@ class Motion(gymnasium.ObservationWrapper[Any, Any, Any], gymnasium.utils.Record
                 " W); fix: stack frames along the first axis"
             )
         self._frames = frames
+        self.observation_space = gymnasium.spaces.Box(0, 255, (POLARITIES * shape[0], *shape[1:]), np.uint8)
 
     def observation(self, observation: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return a picture of the same shape."""
+        """Return a picture (2 x frames x channels, H, W)."""
         stack = np.ascontiguousarray(observation).reshape(1, self._frames, -1, *observation.shape[1:])
-        shown = np.empty((1, *observation.shape), np.uint8)
+        shown = np.empty((1, POLARITIES * len(observation), *observation.shape[1:]), np.uint8)
         show_motion(stack, shown)
         return shown[0]

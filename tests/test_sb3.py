@@ -71,9 +71,23 @@ def test_their_learners_and_wrappers_need_nothing_special() -> None:
     state = VecNormalize(make_vec_env(ID, 4, observation="state", actions="discrete", **SHORT))
     DQN("MlpPolicy", state, learning_starts=16).learn(64)
     stacked: Any = VecFrameStack(make_vec_env(ID, 2, **SHORT), 2)
-    assert stacked.reset().shape == (2, 6, 36, 36)
+    assert stacked.reset().shape == (2, 12, 36, 36)
     for each in (envs, state, stacked):
         each.close()
+
+
+def test_a_failed_road_comes_again() -> None:
+    envs: Any = make_vec_env(ID, 1, seed=0, retry=1.0, **SHORT)
+    envs.reset()
+    roads = [envs.reset_infos[0]["road_seed"]]
+    while len(roads) < 3:
+        if envs.step(np.array([[1.0, 1.0]], np.float32))[2][0]:  # into the verge
+            roads.append(envs.reset_infos[0]["road_seed"])
+    assert len(set(roads)) == 1
+    envs.close()
+    for wrong in (-0.1, 1.1, "often"):
+        with pytest.raises(DriveRLError, match=r"retry = .*: expected a number in \[0, 1\]"):
+            make_vec_env(ID, 1, retry=wrong, **SHORT)  # pyright: ignore[reportArgumentType] - that is what is tested
 
 
 def test_frames_of_all_cars() -> None:

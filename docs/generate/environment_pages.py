@@ -104,6 +104,7 @@ observation, reward, terminated, truncated, info = env.step(env.action_space.sam
 
 def _observations(world: WorldSpec) -> str:
     camera, image = world.camera, cast(spaces.Box, observation_space(world, "camera"))
+    motion = cast(spaces.Box, observation_space(world, "motion"))
     picture = "RGB pictures" if camera.planes == 3 else "grey pictures"
     rows = [(i, f"`{name}`", *STATE[name]) for i, name in enumerate(_same(STATE, STATE_FIELDS))]
     return joined(
@@ -116,8 +117,9 @@ def _observations(world: WorldSpec) -> str:
                 ("`camera`", "the frames as they are"),
                 (
                     "`motion`",
-                    "the changes from each frame to the next, and the newest frame less its mean, all over the newest"
-                    " frame's standard deviation, centred on 128: it shows speed, and neither light nor shade",
+                    f"shape `{motion.shape}`: the changes from each frame to the next, and the newest frame less its"
+                    " mean, all over the newest frame's standard deviation; first where they are brighter, then where"
+                    " they are darker, else 0: it shows speed, and neither light nor shade",
                 ),
                 ("`state`", f"float32 of shape `({len(STATE_FIELDS)},)`, the true lane state"),
                 ("`camera+state`", "a `Dict` of both, `camera` and `state`"),

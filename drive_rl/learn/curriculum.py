@@ -5,6 +5,8 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from drive_rl.errors import DriveRLError
+
 _FAILED_KEPT = 8
 
 
@@ -13,9 +15,14 @@ class Curriculum:
 
     Args:
         retry: Chance that an episode takes place on the road that was failed longest ago, if there is one.
+
+    Raises:
+        DriveRLError: it is not in [0, 1].
     """
 
     def __init__(self, retry: float) -> None:
+        if not isinstance(retry, int | float) or not 0 <= retry <= 1:
+            raise DriveRLError(f"retry = {retry!r}: expected a number in [0, 1]")
         self.retry = retry
         self._failed: deque[int] = deque(maxlen=_FAILED_KEPT)  # road seeds, the oldest first
 

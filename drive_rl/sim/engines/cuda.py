@@ -23,7 +23,7 @@ from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.engines.batch_state import check_batch
 from drive_rl.sim.engines.car_step import Cars, begin_car, body_of, position_before, step_car
 from drive_rl.sim.engines.map_cache import Lens, Roads, slot_bytes, view_of
-from drive_rl.sim.sensors.motion import GAIN, GREY, LEAST_DEVIATION
+from drive_rl.sim.sensors.motion import GAIN, LEAST_DEVIATION
 from drive_rl.sim.sensors.pinhole import Viewpoint
 from drive_rl.sim.sensors.shading import paint_pixel
 from drive_rl.sim.task.extra_terms import ExtraTerms
@@ -143,8 +143,8 @@ class CudaBatch(Batch):
         variance = (road * road).sum(dims) / number - mean * mean
         scale = GAIN / (variance.clamp(min=0).sqrt() + LEAST_DEVIATION)
         shades = frames.to(torch.float64)
-        changes = torch.cat((shades[:, 1:] - shades[:, :-1], (shades[:, -1] - mean.view(-1, 1, 1, 1))[:, None]), 1)
-        shown = (changes * scale.view(-1, 1, 1, 1, 1) + GREY + 0.5).floor().clamp(0, 255)
+        brighter = torch.cat((shades[:, 1:] - shades[:, :-1], (shades[:, -1] - mean.view(-1, 1, 1, 1))[:, None]), 1)
+        shown = (torch.cat((brighter, -brighter), 1) * scale.view(-1, 1, 1, 1, 1) + 0.5).floor().clamp(0, 255)
         return shown.to(torch.uint8).flatten(1, 2)
 
     def copy(self, array: torch.Tensor) -> torch.Tensor:

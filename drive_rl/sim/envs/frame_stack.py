@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.world import WorldSpec
-from drive_rl.sim.sensors.motion import show_motion
+from drive_rl.sim.sensors.motion import POLARITIES, show_motion
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.renderer import Scene, render_view
 from drive_rl.sim.sensors.view import View
@@ -62,11 +62,13 @@ class FrameStack:
             render_view(self._view, car.x_m, car.y_m, car.yaw_rad, self.frames[-1])
 
     def observation(self, motion: bool) -> NDArray[np.uint8]:
-        """Return the stack, oldest first, or what changed in it, as (frame_stack x channels, H, W) uint8."""
-        stacked = self.frames.reshape(-1, *self.frames.shape[2:]).copy()
-        if motion:
-            show_motion(self.frames[None], stacked[None])
-        return stacked
+        """Return the stack, (frame_stack x channels, H, W) uint8, oldest first, or its motion, twice as many planes."""
+        stacked = self.frames.reshape(-1, *self.frames.shape[2:])
+        if not motion:
+            return stacked.copy()
+        shown = np.empty((POLARITIES * len(stacked), *stacked.shape[1:]), np.uint8)
+        show_motion(self.frames[None], shown[None])
+        return shown
 
 
 def _bullet_camera(world: WorldSpec) -> "BulletCamera":

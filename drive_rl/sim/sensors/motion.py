@@ -11,20 +11,21 @@ from numpy.typing import NDArray
 
 from drive_rl.sim.compiled import njit
 
-GAIN = 180.0
+GAIN = 360.0
 LEAST_DEVIATION = 5.0  # of a picture's shades
-GREY = 128.0
+POLARITIES = 2  # brighter, darker
 
 
 @njit(nogil=True)
 def show_motion(frames: NDArray[np.uint8], shown: NDArray[np.uint8]) -> None:
-    """Fill `shown`, (N, stack x C, H, W), from N stacks of frames, (N, stack, C, H, W), oldest first.
+    """Fill `shown`, (N, 2 x stack x C, H, W), from N stacks of frames, (N, stack, C, H, W), oldest first.
 
-    The first planes are each frame less the one before, the last ones the newest frame less its mean; all are divided
-    by the newest frame's standard deviation and centred on grey. Mean and deviation are those of the lower 70 % of the
-    picture, where the road is.
+    The first planes are each frame less the one before, then the newest frame less its mean, all divided by the newest
+    frame's standard deviation: where it is brighter, else 0. The second half is the same where it is darker. Mean and
+    deviation are those of the lower 70 % of the picture, where the road is.
     """
     count, stack, planes, height, width = frames.shape
+    darker = stack * planes  # the first plane of the second half
     for i in range(count):
         newest = frames[i, stack - 1]
         mean, scale = _light(newest)
@@ -33,12 +34,16 @@ def show_motion(frames: NDArray[np.uint8], shown: NDArray[np.uint8]) -> None:
                 for row in range(height):
                     for column in range(width):
                         change = float(frames[i, k, c, row, column]) - float(frames[i, k - 1, c, row, column])
-                        shown[i, (k - 1) * planes + c, row, column] = _shade(change, scale)
+                        plane = (k - 1) * planes + c
+                        shown[i, plane, row, column] = _shade(change, scale)
+                        shown[i, darker + plane, row, column] = _shade(-change, scale)
         for c in range(planes):
             for row in range(height):
                 for column in range(width):
                     plane = (stack - 1) * planes + c
-                    shown[i, plane, row, column] = _shade(float(newest[c, row, column]) - mean, scale)
+                    beyond = float(newest[c, row, column]) - mean
+                    shown[i, plane, row, column] = _shade(beyond, scale)
+                    shown[i, darker + plane, row, column] = _shade(-beyond, scale)
 
 
 @njit
@@ -59,4 +64,4 @@ def _light(picture):
 
 @njit
 def _shade(value, scale):
-    return np.uint8(min(max(math.floor(value * scale + GREY + 0.5), 0.0), 255.0))
+    return np.uint8(min(max(math.floor(value * scale + 0.5), 0.0), 255.0))

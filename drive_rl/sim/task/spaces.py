@@ -14,6 +14,7 @@ from drive_rl.config.specs.base import Actions, Observation
 from drive_rl.config.specs.task import TaskSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
+from drive_rl.sim.sensors.motion import POLARITIES
 from drive_rl.sim.task.outcome import STATE_FIELDS
 from drive_rl.sim.task.scoring import Info
 
@@ -46,6 +47,8 @@ def observation_space(world: WorldSpec, observation: Observation, channels_last:
     known("channels_last", channels_last, (True, False))
     camera = world.camera
     channels, size = camera.planes * camera.frame_stack, (camera.height_px, camera.width_px)
+    if observation == "motion":
+        channels *= POLARITIES
     image = spaces.Box(0, 255, (*size, channels) if channels_last else (channels, *size), np.uint8)
     state = spaces.Box(-_STATE_LIMIT, _STATE_LIMIT, (len(STATE_FIELDS),), np.float32)
     if observation == "camera+state":

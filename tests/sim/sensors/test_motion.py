@@ -25,13 +25,14 @@ def by_numpy(frames: np.ndarray) -> np.ndarray:
     shades = frames.astype(np.float64)
     road = shades[-1][:, 3 * frames.shape[2] // 10 :]
     planes = [*np.diff(shades, axis=0), shades[-1] - road.mean()]
-    return np.clip(np.floor(np.concatenate(planes) * 180 / (road.std() + 5) + 128.5), 0, 255)
+    brighter = np.concatenate(planes) * 360 / (road.std() + 5)
+    return np.clip(np.floor(np.concatenate((brighter, -brighter)) + 0.5), 0, 255)
 
 
 @pytest.mark.parametrize(("stack", "planes"), [(1, 1), (3, 1), (2, 3)])
 def test_it_shows_changes_and_the_newest_frame(stack: int, planes: int) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (4, stack, planes, 20, 12), np.uint8)
-    shown = np.empty((4, stack * planes, 20, 12), np.uint8)
+    shown = np.empty((4, 2 * stack * planes, 20, 12), np.uint8)
     show_motion(frames, shown)
     for found, given in zip(shown, frames, strict=True):
         assert np.abs(found.astype(int) - by_numpy(given)).max() <= 1  # the mean is rounded otherwise
@@ -40,10 +41,12 @@ def test_it_shows_changes_and_the_newest_frame(stack: int, planes: int) -> None:
 def test_light_changes_little_and_standing_shows_no_change() -> None:
     frame = np.random.default_rng(1).integers(40, 120, (1, 20, 12)).astype(np.uint8)
     still = np.stack([np.stack([frame, frame]), np.stack([2 * frame, 2 * frame])])
-    shown = np.empty((2, 2, 20, 12), np.uint8)
+    shown = np.empty((2, 4, 20, 12), np.uint8)  # each of two: brighter change, picture; darker change, picture
     show_motion(still, shown)
-    assert (shown[:, 0] == 128).all()
-    assert np.abs(shown[0, 1].astype(int) - shown[1, 1]).max() < 20
+    assert (shown[:, [0, 2]] == 0).all()
+    assert (shown[:, [1, 3]].max((-1, -2)) > 200).all()
+    assert (np.minimum(shown[:, 1], shown[:, 3]) == 0).all()  # no pixel is both
+    assert np.abs(shown[0].astype(int) - shown[1]).max() < 40
 
 
 def pictures(world: WorldSpec, observation: Any) -> np.ndarray:
