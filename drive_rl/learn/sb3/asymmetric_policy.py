@@ -45,21 +45,38 @@ class SplitMlp(nn.Module):
 class AsymmetricActorCritic(MultiInputActorCriticPolicy):
     """Asymmetric actor and critic (Pinto et al. 2017, arXiv 1710.06542), with nothing shared between them.
 
-    `forward` and `evaluate_actions` take {camera, state}, as in training; `predict` takes pictures alone.
+    `forward` and `evaluate_actions` take {camera, state}, as in training; `predict` takes pictures alone. The policy's
+    gradient alone teaches an image encoder slowly, so a second value, of the pictures, teaches it, too, and is used for
+    nothing else: the auxiliary value of phasic policy gradients (Cobbe et al. 2021, arXiv 2009.04416).
     """
 
     features_extractor: CameraStateEncoder
+    picture_value_net: nn.Module
 
     def _build_mlp_extractor(self) -> None:
         encoder = self.features_extractor
         sizes = encoder.camera.features_dim, encoder.state.features_dim
-        split = SplitMlp(*sizes, cast(list[int], self.net_arch), self.activation_fn)
-        self.mlp_extractor = cast(Any, split.to(self.device))
+        hidden = cast(list[int], self.net_arch)
+        self.mlp_extractor = cast(Any, SplitMlp(*sizes, hidden, self.activation_fn).to(self.device))
+        value = create_mlp(sizes[0], 1, hidden, self.activation_fn)
+        self.picture_value_net = nn.Sequential(*value).to(self.device)
 
     def get_distribution(self, obs: Any) -> Distribution:
         """Return the distribution of actions, of the pictures alone."""
         features = self.features_extractor.camera(obs["camera"])
         return self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(features))
+
+    def evaluate_actions(self, obs: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return values (B, 1) of the state for the first half, of the pictures for the rest; log probability, entropy.
+
+        Minibatches are drawn at random, so that each half is.
+        """
+        pictures, state = cast(Tensor, self.extract_features(obs)).split(self.mlp_extractor.split, dim=1)
+        half = len(state) // 2
+        of_state = self.value_net(self.mlp_extractor.forward_critic(state[:half]))
+        values = torch.cat((of_state, self.picture_value_net(pictures[half:])))
+        distribution = self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(pictures))
+        return values, distribution.log_prob(actions), distribution.entropy()
 
     def predict_values(self, obs: Any) -> Tensor:
         """Return the values (B, 1), of the state alone."""

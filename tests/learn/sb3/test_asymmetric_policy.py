@@ -47,15 +47,34 @@ def test_the_value_ignores_the_pictures_and_the_actions_the_state(engine: Engine
     assert not torch.allclose(means[0], means[2])
 
 
+def reached(policy: Any, loss: torch.Tensor) -> set[str]:
+    """Return the names of the weights that a loss changes."""
+    policy.zero_grad()
+    loss.backward()
+    return {name for name, part in policy.named_parameters() if part.grad is not None and part.grad.any()}
+
+
 def test_actor_and_critic_share_no_weight() -> None:
     policy, rows = observed("batch")
-    reached = []
-    for loss in (policy.predict_values(rows).sum(), policy.get_distribution(rows).mode().sum()):
-        policy.zero_grad()
-        loss.backward()
-        reached.append({name for name, part in policy.named_parameters() if part.grad is not None})
-    assert not reached[0] & reached[1]
-    assert reached[0] | reached[1] | {"log_std"} == {name for name, _ in policy.named_parameters()}
+    critic = reached(policy, policy.predict_values(rows).sum())
+    actor = reached(policy, policy.get_distribution(rows).mode().sum())
+    assert not critic & actor
+    own = {name for name, _ in policy.named_parameters() if name.startswith("picture_value_net")}
+    assert critic | actor | own | {"log_std"} == {name for name, _ in policy.named_parameters()}
+
+
+def test_a_value_of_the_pictures_teaches_the_actors_encoder_on_half_of_the_rows() -> None:
+    policy, rows = observed("batch")
+    actions = torch.zeros(len(rows["state"]), *policy.action_space.shape)
+    values, log_prob, entropy = policy.evaluate_actions(rows, actions)
+    half = len(values) // 2
+    torch.testing.assert_close(values[:half], policy.predict_values(rows)[:half])
+    torch.testing.assert_close(log_prob, policy.get_distribution(rows).log_prob(actions))
+    assert entropy is not None
+    assert values.shape == (len(actions), 1)
+    names = reached(policy, policy.evaluate_actions(rows, actions)[0][half:].sum())
+    assert {name.split(".")[0] for name in names} == {"features_extractor", "picture_value_net"}
+    assert not any(".state." in name for name in names)
 
 
 @pytest.mark.parametrize("actions", ["continuous", "discrete"])
