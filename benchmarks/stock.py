@@ -7,54 +7,102 @@ No help but pixels and rewards; one core a seed.
 import argparse
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from record import Bar, Bench, show
 from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import VecNormalize
 
 from drive_rl.config.reader import load_world
 from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.sb3 import make_vec_env
 
-STEPS = {"lane_keep": 100_000, "lane_follow_plain": 500_000, "lane_follow": 500_000}
-LEAST = {"lane_keep": 0.95, "lane_follow_plain": 0.9, "lane_follow": 0.9}
-CHANGED: dict[str, Any] = {
-    "n_steps": 256,
-    "batch_size": 256,
-    "gamma": 0.97,
-    "policy_kwargs": {"log_std_init": -1.0},
+
+class Setting(NamedTuple):
+    """How a world is learned, and what is claimed."""
+
+    steps: int
+    least: float
+    """Success of the worst seed."""
+    cars: int
+    changed: dict[str, Any]
+    """What differs from stable-baselines3's defaults."""
+    roads: dict[str, Any]
+    """Training roads, as options of `make_vec_env`."""
+
+
+_FOLLOW = Setting(
+    500_000,
+    0.9,
+    16,
+    {
+        "n_steps": 256,
+        "batch_size": 512,
+        "learning_rate": LinearSchedule(3e-4, 1e-5, 1.0),
+        "vf_coef": 10,
+        "policy_kwargs": {"log_std_init": -1.3},
+    },
+    {"retry": 0.5, "road": {"tiers": {"hard": {"weight": 4}}}},
+)
+SETTINGS = {
+    "lane_keep": Setting(100_000, 0.95, 1, {}, {}),
+    "lane_follow_plain": _FOLLOW,
+    "lane_follow": _FOLLOW,
 }
-"""What differs from stable-baselines3's defaults."""
-CARS = 8
-ROLLOUT = CARS * CHANGED["n_steps"]
+
+
+class Curve(BaseCallback):
+    """Evaluates the driver on 100 val roads at every tenth of its training."""
+
+    def __init__(self, driver: PolicyDriver, world: Any, steps: int) -> None:
+        super().__init__()
+        self.driver, self.world, self.every = driver, world, steps / 10
+        self.rows: list[tuple[int, float]] = []
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if self.num_timesteps >= self.every * (len(self.rows) + 1):
+            success = evaluate(self.driver, self.world, "val", 100, engine="batch")[0].success.value
+            self.rows.append((self.num_timesteps, success))
 
 
 def train(world: str, seed: int, steps: int, episodes: int, split: Any) -> dict[str, Any]:
-    """Train one seed, evaluating it on 100 val roads along the way; return how it drives at the end."""
+    """Train one seed; return how it drives along the way and at the end."""
     torch.set_num_threads(1)
-    spec = load_world(world)
-    model = PPO("CnnPolicy", make_vec_env(spec, CARS, seed=seed, threads=1), seed=seed, device="cpu", **CHANGED)
+    spec, setting = load_world(world), SETTINGS[world]
+    cars = make_vec_env(spec, setting.cars, seed=seed, threads=1, **setting.roads)
+    rewards = VecNormalize(cars, norm_obs=False) if setting.changed else cars
+    model = PPO("CnnPolicy", rewards, seed=seed, device="cpu", **setting.changed)
     driver = PolicyDriver("stock", model.predict, spec.observation, "continuous")
-    curve = []
-    for tenth in range(1, 11):
-        whole_rollouts = steps * tenth // 10 // ROLLOUT * ROLLOUT  # never beyond the budget
-        if whole_rollouts > model.num_timesteps:
-            model.learn(whole_rollouts - model.num_timesteps, reset_num_timesteps=False)
-        curve.append((model.num_timesteps, evaluate(driver, spec, "val", 100, engine="batch")[0].success.value))
+    curve = Curve(driver, spec, steps)
+    model.learn(
+        steps // (model.n_steps * setting.cars) * model.n_steps * setting.cars, curve
+    )  # never beyond the budget
     score, rows = evaluate(driver, spec, split, episodes, engine="batch")
-    return {"seed": seed, "success": score.success.value, "curve": curve, "ends": [row.end_reason for row in rows]}
+    ends = [row.end_reason for row in rows]
+    return {
+        "seed": seed,
+        "steps": model.num_timesteps,
+        "success": score.success.value,
+        "curve": curve.rows,
+        "ends": ends,
+    }
 
 
 def main() -> None:
     """Train the seeds, two at a time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--world", default="lane_keep", choices=sorted(STEPS))
+    parser.add_argument("--world", default="lane_keep", choices=sorted(SETTINGS))
     world = parser.parse_known_args()[0].world
     parser.set_defaults(world=world)  # any world's full setting is a full setting
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=STEPS[world])
+    parser.add_argument("--steps", type=int, default=SETTINGS[world].steps)
     parser.add_argument("--episodes", type=int, default=500)
     parser.add_argument("--split", choices=("val", "test"), default="test")
     bench = Bench(f"stock-{world}", parser)
@@ -64,8 +112,10 @@ def main() -> None:
         samples = [job.result() for job in jobs]
     rates = [row["success"] for row in samples]
     show(f"{world}, {args.steps:,} steps", ["seed", "success"], [(row["seed"], row["success"]) for row in samples])
-    bars = [Bar(f"success in {world}, worst of {len(rates)} seeds", min(rates), least=LEAST[world])]
-    bench.finish({"success": rates, "changed": CHANGED, "cars": CARS}, samples, bars)
+    setting = SETTINGS[world]
+    bars = [Bar(f"success in {world}, worst of {len(rates)} seeds", min(rates), least=setting.least)]
+    how = {"changed": {key: str(value) for key, value in setting.changed.items()}, "training_roads": setting.roads}
+    bench.finish({"success": rates, "cars": setting.cars, **how}, samples, bars)
 
 
 if __name__ == "__main__":
