@@ -38,13 +38,13 @@ class Setting(NamedTuple):
 _FOLLOW = Setting(
     500_000,
     0.9,
-    16,
+    2,
     {
-        "n_steps": 256,
         "batch_size": 512,
+        "gamma": 0.97,
         "learning_rate": LinearSchedule(3e-4, 1e-5, 1.0),
         "vf_coef": 10,
-        "policy_kwargs": {"log_std_init": -1.3},
+        "policy_kwargs": {"log_std_init": -1.3, "ortho_init": False},
     },
     {"retry": 0.5, "road": {"tiers": {"hard": {"weight": 4}}}},
 )
@@ -77,7 +77,7 @@ def train(world: str, seed: int, steps: int, episodes: int, split: Any) -> dict[
     torch.set_num_threads(1)
     spec, setting = load_world(world), SETTINGS[world]
     cars = make_vec_env(spec, setting.cars, seed=seed, threads=1, **setting.roads)
-    rewards = VecNormalize(cars, norm_obs=False) if setting.changed else cars
+    rewards = VecNormalize(cars, norm_obs=False, gamma=setting.changed["gamma"]) if setting.changed else cars
     model = PPO("CnnPolicy", rewards, seed=seed, device="cpu", **setting.changed)
     driver = PolicyDriver("stock", model.predict, spec.observation, "continuous")
     curve = Curve(driver, spec, steps)
