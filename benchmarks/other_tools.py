@@ -1,8 +1,8 @@
-"""Claim: CleanRL's loop, rl-zoo3, TorchRL, RLlib and Tianshou train on our ids as they are, each in a fresh environment.
+"""Claim: CleanRL's loop, rl-zoo3, TorchRL, RLlib and Tianshou, none of them changed, train on our ids.
 
-Every tool gets a virtual environment in a temporary folder (about 2 GB, removed afterwards), this package, and its recipe
-in `examples/` for a few hundred steps. It runs alone, not under `make bench`: what it takes is installation. A tool whose
-torch would come with CUDA is not installed; where pip finds no CPU build,
+Every tool gets a virtual environment in a temporary folder (about 2 GB, removed afterwards), this package, and its
+recipe in `examples/` for a few hundred steps. It runs alone, not under `make bench`: most of its time is installation.
+A tool whose torch would come with CUDA is not installed; where pip finds no CPU build,
 `PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu` names one.
 """
 
@@ -50,7 +50,7 @@ def try_tool(tool: Tool, folder: Path) -> dict[str, Any]:
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
     begin = time.perf_counter()
-    wanted = ["--quiet", "--only-binary", ":all:", "-e", str(ROOT), TORCH, tool.requirement]
+    wanted = ["--quiet", "--no-compile", "--only-binary", ":all:", "-e", str(ROOT), TORCH, tool.requirement]
     versions, failure = _install([str(python), "-m", "pip", "--disable-pip-version-check", "install", *wanted])
     row = {"requirement": tool.requirement, "versions": versions, "installed_s": time.perf_counter() - begin}
     if failure:

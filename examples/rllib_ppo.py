@@ -5,7 +5,11 @@ python examples/rllib_ppo.py --steps 50000
 
 import argparse
 
+import gymnasium
+import numpy as np
 import ray
+from gymnasium.wrappers.vector import DtypeObservation, RescaleObservation
+from ray import tune
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
@@ -16,15 +20,19 @@ parser.add_argument("--cars", type=int, default=8)
 parser.add_argument("--rollout", type=int, default=128)
 args = parser.parse_args()
 
+
+def cars(config: dict) -> gymnasium.vector.VectorEnv:
+    """Return cars of the batch engine, with pictures as RLlib's networks read them: (H, W, channels) of floats."""
+    envs = gymnasium.make_vec(args.env, num_envs=config["num_envs"], channels_last=True)
+    return RescaleObservation(DtypeObservation(envs, np.float32), 0.0, 1.0)
+
+
 ray.init(num_cpus=1, include_dashboard=False)
+tune.register_env("cars", cars)
 config = (
     PPOConfig()
-    .environment(args.env, env_config={"channels_last": True})  # pictures as RLlib's networks read them
-    .env_runners(
-        num_env_runners=0,
-        num_envs_per_env_runner=args.cars,
-        gym_env_vectorize_mode="vector_entry_point",  # the batch engine
-    )
+    .environment("cars")
+    .env_runners(num_env_runners=0, num_envs_per_env_runner=args.cars, gym_env_vectorize_mode="vector_entry_point")
     .training(train_batch_size_per_learner=args.cars * args.rollout, minibatch_size=256, num_epochs=4, lr=2.5e-4)
     .rl_module(
         model_config=DefaultModelConfig(

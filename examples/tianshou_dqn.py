@@ -34,16 +34,17 @@ policy = DiscreteQLearningPolicy(
 algorithm = DQN(
     policy=policy, optim=AdamOptimizerFactory(lr=1e-4), gamma=0.97, n_step_return_horizon=3, target_update_freq=500
 )
-buffer = VectorReplayBuffer(max(args.steps, 1000), args.cars)
+buffer = VectorReplayBuffer(args.steps, args.cars)
 collector = Collector[CollectStats](algorithm, cars, buffer, exploration_noise=True)
 collector.reset()
-collector.collect(n_step=min(args.steps, 1000), random=True)
+random_steps = min(args.steps // 4, 1000)
+collector.collect(n_step=random_steps, random=True)
 epochs = max(1, args.steps // 2000)
-result = algorithm.run_training(
+algorithm.run_training(
     OffPolicyTrainerParams(
         training_collector=collector,
         max_epochs=epochs,
-        epoch_num_steps=min(args.steps, 2000),
+        epoch_num_steps=(args.steps - random_steps) // epochs,
         collection_step_num_env_steps=4 * args.cars,
         update_step_num_gradient_steps_per_sample=0.25,
         batch_size=64,
@@ -51,6 +52,7 @@ result = algorithm.run_training(
         show_progress=False,
     )
 )
-last = collector.collect(n_episode=10, reset_before_collect=True)
-print(f"{collector.collect_step} steps, return {last.returns.mean():.1f}", flush=True)
+steps = collector.collect_step
+returns = collector.collect(n_episode=2 * args.cars, reset_before_collect=True).returns
+print(f"{steps} steps, return {returns.mean():.1f}", flush=True)
 cars.close()
