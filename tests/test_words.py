@@ -99,7 +99,7 @@ ALLOWED_LINES = {
 """Lines that may, and why."""
 
 HISTORY = {"docs/log.md"}
-FOLDERS = ("drive_rl", "benchmarks", "tests", "docs", "envs", "agents", "configs")
+FOLDERS = ("drive_rl", "benchmarks", "examples", "tests", "docs", "envs", "agents", "configs")
 KINDS = {".py", ".md", ".html", ".yaml", ".yml", ".toml", ".ipynb", ".css", ".js"}
 
 
