@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,7 +145,8 @@ def test_a_driver_of_stable_baselines3_itself_drives_as_its_policy_does(algorith
     model.save(tmp_path / "theirs.zip")
     driver, _ = load_driver(str(tmp_path / "theirs.zip"), world, trust=True)
     assert (driver.observation, driver.actions) == (OBSERVED[policy], spec.actions)
-    seen, state, begins = envs.reset(), None, np.ones(2, bool)
+    seen: Any = envs.reset()
+    state, begins = None, np.ones(2, bool)
     for _ in range(40):
         begin_episodes(driver, np.flatnonzero(begins).tolist())
         expected, state = model.predict(seen, state, begins, deterministic=True)
