@@ -72,7 +72,7 @@ def test_a_run_learns_from_them_and_resumes_exactly_without_them(
     shutil.rmtree(lent)
     resumed = train(None, tmp_path, "cpu", resume=stopped.value.run.path, console=QUIET)
     assert same(unbroken.last, resumed.last)
-    for name in ("samples.npz", "samples.json", "samples_optimizer.safetensors", "env.npz", "rng.json"):
+    for name in ("samples.npz", "samples.json", "samples_optimizer.safetensors", "last_step.npz", "rng.json"):
         assert (unbroken.last / name).read_bytes() == (resumed.last / name).read_bytes(), name
     assert not same(unbroken.last, alone.last)
     seen = [json.loads((run.last / "samples.json").read_text())["seen"] for run in (unbroken, alone)]
