@@ -6,7 +6,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from drive_rl.cli.completion import models_and_runs, recipes, world_changes, worlds
+from drive_rl.cli.completion import (
+    experiment_changes,
+    experiments,
+    models_and_runs,
+    recipes,
+    world_changes,
+    worlds,
+)
 from drive_rl.cli.options import (
     MODEL_HELP,
     Device,
@@ -29,12 +36,14 @@ from drive_rl.cli.options import (
 from drive_rl.errors import DriveRLError
 
 perception = typer.Typer(help="Perception models: fit them, explain them.", no_args_is_help=True, rich_markup_mode=None)
-data = typer.Typer(help="Labelled pictures of the road.", no_args_is_help=True, rich_markup_mode=None)
+data = typer.Typer(
+    help="Labelled pictures of the road, and demonstrations.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @data.callback()
 def _data() -> None:
-    """Keep `make` a verb of its own."""
+    """Hold `make` and `record`."""
 
 
 @perception.command()
@@ -160,3 +169,38 @@ def make(
     with counted("data", samples) as progress:
         write_data(spec, DataSpec(weather=weather), split, samples, out, overwrite, progress)
     typer.echo(f"data: {out}\nnext: drive-rl perception fit RECIPE data.folder={out}")
+
+
+@data.command("record")
+def record(
+    experiment: Annotated[
+        str,
+        typer.Argument(metavar="EXPERIMENT", help="One that imitates, such as dagger.", autocompletion=experiments),
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="Changes: world=NAME first, then keys such as agent.teacher=DRIVER agent.noise=0.3.",
+            autocompletion=experiment_changes,
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, max=10_000_000, help="Pictures to record.")] = 32_768,
+    out: Annotated[Path, typer.Option(parser=path_of, metavar="DIR", help="The folder to write.")] = Path("demos"),
+    plugin: PluginOption = None,
+    trust: Trust = False,
+) -> None:
+    """Record what a teacher does while it drives, for agent.demonstrations=DIR.
+
+    Pictures and actions (npz), the experiment, and a manifest with hashes.
+    """
+    check_out(out, overwrite=True)  # nothing is: what is there is refused, with the fix
+    from drive_rl.config.reader import load_run
+
+    spec = load_run(experiment, overrides or [])
+    from drive_rl.learn.starts.demonstrations import record_demonstrations
+    from drive_rl.report.progress import counted
+
+    with counted("data", samples) as progress:
+        record_demonstrations(spec, samples, out, progress)
+    typer.echo(f"data: {out}\nnext: drive-rl train {experiment} agent.demonstrations={out}{again(plugin)}")

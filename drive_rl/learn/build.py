@@ -289,8 +289,8 @@ def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> Kwar
         "state": (StateEncoder, {}),
     }
     kind, kwargs = extractors[_policy_input(spec)]
-    if isinstance(spec, PpoSpec) and spec.observation == "camera":
-        kwargs = kwargs | {"normed": True}
+    if isinstance(spec, PpoSpec) and spec.observation == "camera" and spec.init_from is None:
+        kwargs = kwargs | {"normed": True}  # what imitates learns without
     return {
         **shared,
         **policy_options(spec),

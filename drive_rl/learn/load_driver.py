@@ -10,9 +10,9 @@ import torch
 
 from drive_rl.config.specs.base import Actions, Observation
 from drive_rl.config.specs.world import WorldSpec
-from drive_rl.drivers.driver import Driver, PolicyDriver
+from drive_rl.drivers.driver import Driver, PolicyDriver, RecurrentDriver
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.checkpoint.sb3_zip import load_foreign
+from drive_rl.learn.checkpoint.sb3_zip import is_recurrent, load_foreign
 from drive_rl.learn.own_drivers import LoadedDriver, open_own
 from drive_rl.run.resolve import ForeignZip, resolve
 from drive_rl.sim.task.spaces import action_space, observation_space
@@ -57,6 +57,7 @@ def open_driver(name: str, device: torch.device, trust: bool = False) -> LoadedD
 def _foreign(path: Path, device: torch.device, trust: bool) -> LoadedDriver:
     model = load_foreign(path, trust, str(device))
     space = model.observation_space
+    kind = RecurrentDriver if is_recurrent(model) else PolicyDriver
     actions: Actions = "discrete" if isinstance(model.action_space, gymnasium.spaces.Discrete) else "continuous"
 
     def in_world(world: WorldSpec) -> Driver:
@@ -70,7 +71,7 @@ def _foreign(path: Path, device: torch.device, trust: bool) -> LoadedDriver:
                     f"{path}: trained with {what} space {own}, but {world.name} has {theirs}; fix: choose a world with"
                     " the driver's own camera and actions"
                 )
-        return PolicyDriver(path.stem, model.policy.predict, observation, actions)
+        return kind(path.stem, model.policy.predict, observation, actions)
 
     return LoadedDriver(None, in_world)
 

@@ -15,7 +15,7 @@ from drive_rl.config.shelf import DEFAULT_WORLD
 from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PluginDriverSpec, ReferenceSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.world import WorldSpec
-from drive_rl.drivers.driver import Driver, PolicyDriver
+from drive_rl.drivers.driver import Driver, PolicyDriver, Stateful
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.drivers.modular import ModularDriver
 from drive_rl.drivers.plugin_driver import plugin_driver
@@ -60,7 +60,8 @@ def load_teacher(agent: LearnerSpec, world: WorldSpec) -> Driver | None:
     """Return the driver that an agent imitates, for a world; None for an agent that learns from rewards.
 
     Raises:
-        DriveRLError: no such driver; it is damaged, untrained, or does not fit the world; or it has discrete actions.
+        DriveRLError: no such driver; it is damaged, untrained, or does not fit the world; or it has discrete actions,
+            observes motion, or has a memory.
     """
     if not isinstance(agent, DaggerSpec):
         return None
@@ -71,12 +72,20 @@ def load_teacher(agent: LearnerSpec, world: WorldSpec) -> Driver | None:
         teacher = open_own(agent.teacher, found, torch.device("cpu")).in_world(world)
     except DriveRLError as error:
         raise DriveRLError(f"agent.teacher = {agent.teacher}: {error}") from error
-    if teacher.actions != agent.actions:
-        raise DriveRLError(
-            f"agent.teacher = {agent.teacher}: has {teacher.actions} actions, but agent.actions = {agent.actions}; fix:"
-            " a teacher that steers continuously, such as reference"
-        )
+    if wrong := _unfit(teacher):
+        raise DriveRLError(f"agent.teacher = {agent.teacher}: {wrong}, such as reference")
     return teacher
+
+
+def _unfit(teacher: Driver) -> str | None:
+    """Return why a driver cannot teach, and the fix."""
+    if teacher.actions != "continuous":
+        return "has discrete actions, but agent.actions = continuous; fix: a teacher that steers continuously"
+    if teacher.observation == "motion":
+        return "observes motion, but a teacher is shown the camera and the true state; fix: a teacher of these"
+    if isinstance(teacher, Stateful):
+        return "remembers its episode, which no checkpoint keeps; fix: a teacher without memory"
+    return None
 
 
 def modular_driver(
@@ -112,6 +121,17 @@ def restore_driver(
     return policy_driver(spec.agent, policy, load_perception_model(spec, home, device))
 
 
+def read_trained(found: TrainedFolder) -> tuple[RunSpec, dict[str, torch.Tensor]]:
+    """Return the spec and the weights of a trained driver.
+
+    Raises:
+        DriveRLError: a file is missing, cut short or edited.
+    """
+    if found.is_export:
+        return read_export(found.home)
+    return read_run(found.spec), weights_only(found.weights)
+
+
 def _recipe(name: str) -> LoadedDriver:
     spec = load_agent(name)
     if isinstance(spec, PluginDriverSpec):
@@ -133,10 +153,7 @@ def _modular(name: str, device: torch.device) -> LoadedDriver:
 
 
 def _trained(found: TrainedFolder, device: torch.device) -> LoadedDriver:
-    if found.is_export:
-        spec, weights = read_export(found.home)
-    else:
-        spec, weights = read_run(found.spec), weights_only(found.weights)
+    spec, weights = read_trained(found)
     driver = restore_driver(spec, weights, found.weights / "weights.safetensors", device, found.home)
     return LoadedDriver(spec.world, lambda world: _checked(driver, spec.world, world, found.weights))
 

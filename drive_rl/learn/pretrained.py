@@ -3,6 +3,8 @@
 It knows trained models and where policies keep encoders. It does not know how drivers are trained.
 """
 
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 import torch
@@ -21,8 +23,11 @@ from drive_rl.run.storage.tensors import load_weights
 PERCEPTION_MODEL = "perception_model"
 """Folder in a run, or in an exported driver, with the perception model whose predictions its policy reads."""
 
-_SHAPE = ("width_px", "height_px", "channels", "frame_stack")
-_MOUNT = ("fov_rad", "forward_m", "height_m", "pitch_rad")
+INITIAL_POLICY = "initial_policy"
+"""Folder in a run with a copy of the driver that its policy started from."""
+
+_SHAPE = ("camera.width_px", "camera.height_px", "camera.channels", "camera.frame_stack")
+_MOUNT = ("camera.fov_rad", "camera.forward_m", "camera.height_m", "camera.pitch_rad")
 
 
 def init_encoders(policy: nn.Module, agent: LearnerSpec, world: WorldSpec) -> None:
@@ -36,7 +41,7 @@ def init_encoders(policy: nn.Module, agent: LearnerSpec, world: WorldSpec) -> No
     trained = load_trained(agent.encoder.init_from)
     theirs, mine = trained.spec.model.encoder, agent.encoder
     pairs = {f"agent.encoder.{key}": (getattr(theirs, key), getattr(mine, key)) for key in ("kind", "features")}
-    _check(f"agent.encoder.init_from = {mine.init_from}", pairs | _cameras(trained.spec.world, world, _SHAPE))
+    check_alike(f"agent.encoder.init_from = {mine.init_from}", pairs, trained.spec.world, world, _SHAPE)
     for encoder in _encoders(policy):
         load_weights(encoder, trained.model.encoder.state_dict() | encoder.marks, trained.weights)
 
@@ -61,10 +66,8 @@ def load_perception_model(spec: RunSpec, home: Path | None, device: torch.device
     if isinstance(spec.agent, DaggerSpec) or spec.agent.perception_model is None:
         return None
     trained = load_trained(spec.agent.perception_model if home is None else str(home / PERCEPTION_MODEL))
-    _check(
-        f"agent.perception_model = {spec.agent.perception_model}",
-        _cameras(trained.spec.world, spec.world, _SHAPE + _MOUNT),
-    )
+    what = f"agent.perception_model = {spec.agent.perception_model}"
+    check_alike(what, {}, trained.spec.world, spec.world, _SHAPE + _MOUNT)
     return LaneEstimator(trained, spec.world.task, device)
 
 
@@ -74,18 +77,28 @@ def keep_perception_model(estimator: LaneEstimator | None, home: Path) -> None:
         write_model(estimator.trained, home / PERCEPTION_MODEL)
 
 
+def check_alike(
+    what: str, pairs: Mapping[str, tuple[object, object]], theirs: WorldSpec, mine: WorldSpec, keys: Sequence[str]
+) -> None:
+    """Refuse a start that does not fit a driver.
+
+    Args:
+        what: The key that names it, and its value.
+        pairs: Key -> its own value and the driver's.
+        theirs: The world it was trained in.
+        mine: The driver's.
+        keys: Keys of the worlds that must have the same value.
+
+    Raises:
+        DriveRLError: values differ.
+    """
+    of_worlds = {f"world.{key}": (attrgetter(key)(theirs), attrgetter(key)(mine)) for key in keys}
+    other = {key: pair for key, pair in {**pairs, **of_worlds}.items() if pair[0] != pair[1]}
+    if other:
+        differences = ", ".join(f"{key} = {there} there and {here} here" for key, (there, here) in other.items())
+        fix = " ".join(f"{key}={there}".replace(" ", "") for key, (there, _) in other.items())
+        raise DriveRLError(f"{what}: {differences}; fix: {fix}")
+
+
 def _encoders(policy: nn.Module) -> list[ImageEncoder]:
     return [module for module in policy.modules() if isinstance(module, ImageEncoder)]
-
-
-def _cameras(theirs: WorldSpec, mine: WorldSpec, keys: tuple[str, ...]) -> dict[str, tuple[object, object]]:
-    return {f"world.camera.{key}": (getattr(theirs.camera, key), getattr(mine.camera, key)) for key in keys}
-
-
-def _check(what: str, pairs: dict[str, tuple[object, object]]) -> None:
-    """Refuse differing values: key -> the perception model's and the driver's."""
-    other = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
-    if other:
-        differences = ", ".join(f"{key} = {theirs} there and {mine} here" for key, (theirs, mine) in other.items())
-        fix = " ".join(f"{key}={theirs}" for key, (theirs, _) in other.items())
-        raise DriveRLError(f"{what}: {differences}; fix: {fix}")

@@ -37,6 +37,8 @@ from drive_rl.learn.own_drivers import load_teacher
 from drive_rl.learn.pretrained import init_encoders, keep_perception_model, load_perception_model
 from drive_rl.learn.progress import Display
 from drive_rl.learn.sb3.logging import make_logger
+from drive_rl.learn.starts.demonstrations import load_demonstrations
+from drive_rl.learn.starts.initial_policy import load_initial_policy
 from drive_rl.learn.training_history import Evaluation, History
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.process.signals import StopRequest, stop_on_signals
@@ -46,6 +48,9 @@ from drive_rl.run.tracking.tracker import Tracker, check_tracker
 
 Film = Callable[[Path], Path | None]
 """Makes a film of a run's best driver and returns its path."""
+
+_STARTS = (load_initial_policy, load_demonstrations)
+"""What a new run may begin with, beside encoders."""
 
 _LOG_EPISODES = 8
 """With a replay buffer, a learner logs once in so many episodes; PPO once an update."""
@@ -96,9 +101,14 @@ def train(
         history = None
         if run is None:
             init_encoders(model.policy, spec.agent, spec.world)
+            starts = [start for load in _STARTS if (start := load(spec)) is not None]
+            for start in starts:
+                start.load_into(model)
             spec = recorded(spec)
             run = held.enter_context(new_run(spec, runs_dir, command))
             keep_perception_model(estimator, run.path)
+            for start in starts:
+                start.keep(run.path)
         else:
             checkpoint.restore(model, run.last)
             history = History.load(run.history)

@@ -30,7 +30,7 @@ from drive_rl.config.reader import (
     read_run,
 )
 from drive_rl.config.shelf import DEFAULT_WORLD, entries, home, shelf_folders, unknown
-from drive_rl.config.specs.driver import PluginDriverSpec
+from drive_rl.config.specs.driver import PluginDriverSpec, helps
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.errors import DriveRLError
@@ -237,7 +237,8 @@ def _described(kind: Kind, name: str, path: Path) -> str:
     if isinstance(spec, PerceptionSpec):
         heads = ", ".join(spec.model.heads)
         return f"perception model: {spec.model.encoder.kind}, heads {heads}, trained in {spec.world.name}"
-    return f"{spec.agent.algorithm.upper()} trained in {spec.world.name}, seed {spec.seed}; help: {spec.agent.help}"
+    help = ", ".join(helps(spec.agent))
+    return f"{spec.agent.algorithm.upper()} trained in {spec.world.name}, seed {spec.seed}; help: {help}"
 
 
 def _lines(spec: BaseModel, pad: str) -> Iterator[str]:

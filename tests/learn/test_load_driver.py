@@ -2,14 +2,18 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import small_specs
 import torch
 from rich.console import Console
+from sb3_contrib import QRDQN, RecurrentPPO
+from stable_baselines3 import PPO, SAC
 
 from drive_rl.config.reader import load_world
+from drive_rl.drivers.driver import begin_episodes
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_model, make_envs
@@ -119,6 +123,36 @@ def test_a_foreign_zip_needs_trust_and_a_fitting_world(tmp_path: Path) -> None:
     assert driver.act(np.zeros((1, 2, 16, 24), np.uint8)).shape == (1, 2)
     with pytest.raises(DriveRLError, match="trained with observation space"):
         load_driver(path, trust=True)
+
+
+FOREIGN = {
+    "ppo": (PPO, "CnnPolicy"),
+    "qrdqn": (QRDQN, "MultiInputPolicy"),
+    "sac": (SAC, "MlpPolicy"),
+    "recurrent-ppo": (RecurrentPPO, "MlpLstmPolicy"),
+}
+OBSERVED = {"CnnPolicy": "camera", "MultiInputPolicy": "camera+state", "MlpPolicy": "state", "MlpLstmPolicy": "state"}
+
+
+@pytest.mark.parametrize("algorithm", FOREIGN)
+def test_a_driver_of_stable_baselines3_itself_drives_as_its_policy_does(algorithm: str, tmp_path: Path) -> None:
+    kind, policy = FOREIGN[algorithm]
+    world = small_specs.world("camera.height_px=36", "camera.width_px=40", "observation=camera")
+    more = "guidance=null" if "ppo" in algorithm else "n_steps=1"
+    spec = small_specs.learner(algorithm, f"observation={OBSERVED[policy]}", more)
+    envs = make_envs(world, spec, "train", 2, 0, "batch")
+    model = kind(policy, envs, policy_kwargs={"net_arch": [8]}, seed=0, device="cpu")
+    model.save(tmp_path / "theirs.zip")
+    driver, _ = load_driver(str(tmp_path / "theirs.zip"), world, trust=True)
+    assert (driver.observation, driver.actions) == (OBSERVED[policy], spec.actions)
+    seen: Any = envs.reset()
+    state, begins = None, np.ones(2, bool)
+    for _ in range(40):
+        begin_episodes(driver, np.flatnonzero(begins).tolist())
+        expected, state = model.predict(seen, state, begins, deterministic=True)
+        assert np.array_equal(driver.act(seen), expected)
+        seen, _, begins, _ = envs.step(expected)
+    envs.close()
 
 
 def test_runs_are_offered_by_name(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

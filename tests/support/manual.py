@@ -153,6 +153,8 @@ def small(words: list[str]) -> list[str]:
             return [*words, "--samples", "2"]
         case "data make":
             return [*words, "--samples", "6"]
+        case "data record":
+            return [*words, *_SHORT_ROAD, *_IMITATION, "--samples", "64"]
     return words
 
 

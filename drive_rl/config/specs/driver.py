@@ -57,6 +57,10 @@ class PpoSpec(OnPolicySpec):
         " true state (asymmetric, Pinto et al. 2017, arXiv 1710.06542).",
     )
     critic_epochs: int = Field(default=0, ge=0, le=1000, description="Passes of the value's layers beyond `epochs`.")
+    init_from: str | None = Field(
+        default=None,
+        description="Driver that learned by imitation, whose policy this one starts from (null: random).",
+    )
 
     @property
     def help(self) -> Help:
@@ -73,6 +77,18 @@ class PpoSpec(OnPolicySpec):
                 f" {'null' if self.guidance is None else 'its own'}, expected the camera alone; fix: observation ="
                 " camera and guidance = null, or critic = observation"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _starts_as_imitation_does(self) -> Self:
+        if self.init_from is None:
+            return self
+        expected = {"observation": "camera", "actions": "continuous", "guidance": None, "encoder.init_from": None}
+        found = {"guidance": self.guidance and "its own", "encoder.init_from": self.encoder.init_from}
+        found |= {"observation": self.observation, "actions": self.actions}
+        if other := [key for key in expected if found[key] != expected[key]]:
+            shown = (" and ".join(f"{key} = {values[key] or 'null'}" for key in other) for values in (found, expected))
+            raise ValueError("init_from = {!r}: the driver has {}; fix: {}".format(self.init_from, *shown))
         return self
 
 
@@ -104,6 +120,10 @@ class DaggerSpec(TrainedSpec):
         default=0.2,
         le=1,
         description="Standard deviation of the noise on the actions driven; those learned are without it.",
+    )
+    demonstrations: str | None = Field(
+        default=None,
+        description="Folder of a teacher's samples that `drive-rl data record` wrote, to begin with (null: none).",
     )
     samples: int = Field(default=32_768, ge=1, le=10_000_000, description="Latest pictures kept for training.")
     passes: Positive = Field(default=2, le=100, description="Passes over each picture, on average.")
@@ -156,6 +176,15 @@ def _kind_of_driver(raw: Any) -> str | None:
 
 RewardedDriverSpec = PpoSpec | RecurrentPpoSpec | DqnSpec | QrdqnSpec | SacSpec
 LearnerSpec = RewardedDriverSpec | DaggerSpec
+
+
+def helps(agent: LearnerSpec) -> tuple[Help, ...]:
+    """Return all that a driver learned from, beside rewards; what it started from comes first."""
+    if not isinstance(agent, PpoSpec) or agent.init_from is None:
+        return (agent.help,)
+    return ("imitation",) if agent.help == "pixels" else ("imitation", agent.help)
+
+
 AnyDriverSpec = LearnerSpec | ReferenceSpec | PluginDriverSpec
 AgentSpec = Annotated[
     Annotated[PpoSpec, Tag("ppo")]

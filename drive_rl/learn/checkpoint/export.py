@@ -10,12 +10,12 @@ from torch import Tensor
 
 from drive_rl.config.reader import dump, is_perception_spec, read_run
 from drive_rl.config.specs.base import Controls
-from drive_rl.config.specs.driver import DaggerSpec, Help, LearnerSpec
+from drive_rl.config.specs.driver import DaggerSpec, Help, LearnerSpec, PpoSpec, helps
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.plugin import copies
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint.checkpoint import weights_only
-from drive_rl.learn.pretrained import PERCEPTION_MODEL
+from drive_rl.learn.pretrained import INITIAL_POLICY, PERCEPTION_MODEL
 from drive_rl.perception.models.export import export_model, plugin_lines, score_lines, write_model
 from drive_rl.perception.models.load import load_trained
 from drive_rl.run.folder import RunFolder, write_plugins
@@ -63,7 +63,7 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
         write_text(new / "spec.yaml", dump(spec))
         if scores is not None:
             write_json(new / "eval.json", scores)
-        write_text(new / "README.md", _card(folder.name, spec, made, scores))
+        write_text(new / "README.md", _card(folder.name, spec, made, scores, _start(run, spec)))
         write_manifest(new, {"algorithm": made.algorithm, "num_timesteps": made.num_timesteps})
         write_plugins(new, copies(spec))
         if spec.agent.help == "perception model":
@@ -89,7 +89,7 @@ def _scores(run: RunFolder) -> JsonTable | None:
     return asked if len(asked["episodes"]) >= own["score"]["episodes"] else own
 
 
-def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any) -> str:
+def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any, start: str) -> str:
     """Return the model card."""
     agent, world = spec.agent, spec.world
     camera = f"{world.camera.frame_stack} {world.camera.channels} frames of"
@@ -109,8 +109,8 @@ def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any) -> str:
         f"- observes: {observes}",
         f"- controls: {_CONTROLS[world.task.controls]}, {agent.actions}",
         f"- {_encoder(agent)}",
-        f"- trained: {steps}",
-        f"- help in training: {_HELP[agent.help]}",
+        f"- trained: {steps}{start}",
+        f"- help in training: {'; '.join(_HELP[each] for each in helps(agent))}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
         *plugin_lines(copies(spec)),
         "",
@@ -120,6 +120,15 @@ def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any) -> str:
         "Made for this simulator's roads. It has met no other traffic, and is not fit to drive a real vehicle.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _start(run: RunFolder, spec: RunSpec) -> str:
+    """Return what a policy started from, for the card; empty where it started at random."""
+    if not isinstance(spec.agent, PpoSpec) or spec.agent.init_from is None:
+        return ""
+    folder = run.path / INITIAL_POLICY
+    theirs, made = read_export(folder)[0], verify_driver(folder, _NEEDED)
+    return f", from the policy of {theirs.agent.algorithm} after {made.num_timesteps:,} steps"
 
 
 def _encoder(agent: LearnerSpec) -> str:

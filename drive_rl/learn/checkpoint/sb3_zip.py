@@ -12,17 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from stable_baselines3 import DQN, PPO
+from stable_baselines3 import DQN, PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.optional import need
 from drive_rl.run.storage.atomic import require_file
 from drive_rl.run.storage.json_values import JsonTable
 
 _LARGEST_SETTINGS = 2**28  # bytes: the last observations, and little else
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
-_WANTED = "give the path of what `model.save` of stable-baselines3 wrote for PPO or DQN"
+_READABLE = ("PPO", "RecurrentPPO", "DQN", "QRDQN", "SAC")
+_KNOWN = f"{', '.join(_READABLE[:-1])} or {_READABLE[-1]}"
+_WANTED = f"give the path of what `model.save` of stable-baselines3 wrote for {_KNOWN}"
+_LSTMS = ("lstm_actor", "lstm_critic")
+"""Where a policy of RecurrentPPO keeps the LSTMs whose state `predict` takes and returns."""
 
 _BY_POLICY = {
     "sb3_contrib.common.recurrent": "RecurrentPPO",
@@ -52,13 +57,12 @@ _BY_SETTINGS: tuple[tuple[str, frozenset[str]], ...] = (
 """Settings that distinguish an algorithm from those after it."""
 
 _REASONS = {
-    "RecurrentPPO": "its LSTM has a state, which is kept for drivers that drive-rl has trained only",
     "MaskablePPO": "it needs a mask of valid actions, which these worlds do not provide",
 }
 
 
 def load_foreign(path: Path, trust: bool, device: str = "cpu") -> BaseAlgorithm:
-    """Load a PPO or DQN zip of stable-baselines3.
+    """Load a zip of stable-baselines3 or sb3-contrib: PPO, RecurrentPPO, DQN, QRDQN or SAC.
 
     Args:
         path: The zip.
@@ -67,17 +71,19 @@ def load_foreign(path: Path, trust: bool, device: str = "cpu") -> BaseAlgorithm:
 
     Raises:
         DriveRLError: not such a zip, another algorithm, not trusted, it does not load with the installed versions, or
-            its policy needs more than observations: a recurrent state, or the statistics of VecNormalize.
+            its policy needs more than observations and its own LSTM: another recurrent state, or the statistics of
+            VecNormalize; or it is sb3-contrib's, which is not installed.
     """
     path = Path(path)
-    algorithm = _algorithm_of(path)
+    name = _algorithm_of(path)
     if not trust:
         raise DriveRLError(
             f"{path}: a stable-baselines3 zip: it holds pickles, and opening it can run any code of its author; fix:"
             " add --trust if you know where it comes from"
         )
+    algorithm = _class_of(name)
     try:
-        model = algorithm.load(path, device=device)
+        model = algorithm.load(path, device=device, custom_objects={"buffer_size": 1})  # a driver needs no replay
     except Exception as error:  # a pickle of other versions can fail in any way
         raise DriveRLError(
             f"{path}: does not load here ({type(error).__name__}: {error}); fix: use the Python and stable-baselines3"
@@ -87,16 +93,28 @@ def load_foreign(path: Path, trust: bool, device: str = "cpu") -> BaseAlgorithm:
     return model
 
 
-def _algorithm_of(path: Path) -> type[BaseAlgorithm]:
+def is_recurrent(model: BaseAlgorithm) -> bool:
+    """Whether a loaded model's policy has a state that must be carried through an episode."""
+    return type(model).__name__ == "RecurrentPPO"
+
+
+def _algorithm_of(path: Path) -> str:
     """Identify the algorithm by the policy's class and the names of the settings; nothing is unpickled."""
-    settings = _settings(path)
-    name = _name_of(settings)
-    for algorithm in (PPO, DQN):
-        if name == algorithm.__name__:
-            return algorithm
+    name = _name_of(_settings(path))
+    if name in _READABLE:
+        return name
     what = f"saved by {name}" if name else "saved by an unknown algorithm"
-    reason = _REASONS.get(name, "of zips, drive-rl reads those of PPO and DQN")
-    raise DriveRLError(f"{path}: neither PPO nor DQN, but {what}: {reason}; fix: train PPO or DQN and save that")
+    reason = _REASONS.get(name, f"of zips, drive-rl reads those of {_KNOWN}")
+    raise DriveRLError(f"{path}: {what}: {reason}; fix: train one of {_KNOWN} and save that")
+
+
+def _class_of(name: str) -> type[BaseAlgorithm]:
+    if name in ("RecurrentPPO", "QRDQN"):
+        need("sb3_contrib", "contrib")
+        from sb3_contrib import QRDQN, RecurrentPPO
+
+        return RecurrentPPO if name == "RecurrentPPO" else QRDQN
+    return {"PPO": PPO, "DQN": DQN, "SAC": SAC}[name]
 
 
 def _settings(path: Path) -> JsonTable:
@@ -126,11 +144,12 @@ def _name_of(settings: JsonTable) -> str:
 
 
 def _check_self_contained(path: Path, model: BaseAlgorithm) -> None:
-    """Refuse a policy that needs more than observations."""
-    if any(isinstance(module, nn.RNNBase) for module in model.policy.modules()):
+    """Refuse a policy that needs more than observations and the state of its own LSTMs."""
+    own = [getattr(model.policy, name) for name in _LSTMS] if is_recurrent(model) else []
+    if any(isinstance(module, nn.RNNBase) and module not in own for module in model.policy.modules()):
         raise DriveRLError(
-            f"{path}: its policy {type(model.policy).__name__} has a recurrent layer: {_REASONS['RecurrentPPO']}; fix:"
-            " stack frames instead (world.camera.frame_stack)"
+            f"{path}: its policy {type(model.policy).__name__} has a recurrent layer of its own, whose state nobody"
+            " keeps; fix: train sb3-contrib's RecurrentPPO, or stack frames (world.camera.frame_stack)"
         )
     if model._last_original_obs is not None and not _bytes_only(model._last_obs):
         raise DriveRLError(

@@ -4,7 +4,8 @@ The environments return pictures and the true state, of which the teacher sees w
 pictures. In a share of the episodes the teacher drives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -41,6 +42,26 @@ class TeacherWrapper(SamplingWrapper):
         shape, targets = (cast(spaces.Box, space).shape for space in (self.observation_space, self.action_space))
         memory = SampleMemory(self._spec.samples, shape, targets[0], device)
         self.attach_trainer(memory, SampleTrainer(net, memory, self._spec, self._rng))
+
+    def record(self, path: Path, progress: Callable[[int], None]) -> None:
+        """Let the teacher drive until there are as many samples as are kept, and write them."""
+        self.reset()
+        actions = np.zeros((self.num_envs, *cast(spaces.Box, self.action_space).shape), np.float32)
+        progress(min(self.num_envs, self._spec.samples))
+        while (left := self._spec.samples - self._memory.seen) > 0:
+            self.step(actions)
+            progress(min(self.num_envs, left))
+        self._memory.write(path)
+
+    def begin_with(self, path: Path, count: int) -> None:
+        """Keep the samples that `record` wrote, and learn from them.
+
+        Raises:
+            DriveRLError: they are not `count` samples of such pictures and actions.
+        """
+        samples = self._memory.read(path, count)
+        self._trainer.add(torch.as_tensor(samples.pictures), torch.as_tensor(samples.targets))
+        self._trainer.fit(1.0)
 
     def step_async(self, actions: np.ndarray) -> None:
         """Step by the teacher's actions, with noise, where it drives; by the learner's elsewhere."""

@@ -32,6 +32,9 @@ KINDS = {
     "guided PPO, batch": ("ppo", ("engine=batch",)),
     "guided DQN": ("dqn", ()),
     "DQN, batch": ("dqn", (*PLAIN, "engine=batch")),
+    "recurrent PPO": ("recurrent-ppo", ()),
+    "QR-DQN": ("qrdqn", ()),
+    "SAC": ("sac", ()),
 }
 TRIES = 20
 Learned = tuple[BaseAlgorithm, Path]

@@ -12,6 +12,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.imitation.dagger import Actor, Dagger
 from drive_rl.learn.own_drivers import load_teacher
+from drive_rl.learn.train import train
 
 CPU = torch.device("cpu")
 
@@ -42,14 +43,31 @@ def test_a_prediction_is_the_mean_action_that_was_trained() -> None:
     np.testing.assert_allclose(found, np.clip(mean, -1, 1), atol=1e-6)
 
 
-def test_a_teacher_with_discrete_actions_is_refused() -> None:
-    with pytest.raises(DriveRLError, match=r"agent\.teacher = dqn-lane-follow: has discrete actions"):
-        load_teacher(small_specs.dagger("teacher=dqn-lane-follow"), load_world("lane_follow"))
+def test_a_teacher_that_does_not_fit_is_refused() -> None:
+    for teacher, message in (
+        ("dqn-lane-follow", "has discrete actions, but .*; fix: a teacher that steers continuously, such as reference"),
+        ("small-160", r".*trained in \S+ with .* frames of 160x\d+ px, but lane_follow has .*; fix: "),
+    ):
+        with pytest.raises(DriveRLError, match=rf"agent\.teacher = {teacher}: {message}"):
+            load_teacher(small_specs.dagger(f"teacher={teacher}"), load_world("lane_follow"))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "change", "message"),
+    [
+        ("pixels", "agent.observation=motion", "observes motion, but a teacher is shown the camera and the true state"),
+        ("recurrent-ppo", "agent.observation=state", "remembers its episode, which no checkpoint keeps"),
+    ],
+)
+def test_a_teacher_that_needs_more_than_it_is_shown_is_refused(
+    algorithm: str, change: str, message: str, tmp_path: Path
+) -> None:
+    run = train(small_specs.run(algorithm, change, "budget_steps=64", "engine=batch"), tmp_path, "cpu")
+    with pytest.raises(DriveRLError, match=rf"agent\.teacher = .*: {message}; fix: .*, such as reference"):
+        load_teacher(small_specs.dagger(f"teacher={run.path}"), small_specs.world())
 
 
 def test_a_teacher_that_does_not_exist_is_refused_before_a_run_folder_is_made(tmp_path: Path) -> None:
-    from drive_rl.learn.train import train
-
     with pytest.raises(DriveRLError, match=r"agent.teacher = refrence: .*'reference'"):
         train(small_specs.run("dagger", "agent.teacher=refrence"), tmp_path, "cpu")
     assert not any(tmp_path.iterdir())
