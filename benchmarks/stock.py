@@ -96,7 +96,7 @@ def train(world: str, seed: int, steps: int, episodes: int, split: Any) -> dict[
 
 
 def main() -> None:
-    """Train the seeds, two at a time."""
+    """Train the seeds, all at once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--world", default="lane_keep", choices=sorted(SETTINGS))
     world = parser.parse_known_args()[0].world
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--split", choices=("val", "test"), default="test")
     bench = Bench(f"stock-{world}", parser)
     args = bench.args
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(len(args.seeds), mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(train, world, seed, args.steps, args.episodes, args.split) for seed in args.seeds]
         samples = [job.result() for job in jobs]
     rates = [row["success"] for row in samples]
