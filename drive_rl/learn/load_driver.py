@@ -4,6 +4,7 @@ It knows specs and weights. It does not know how drivers are trained or scored.
 """
 
 from pathlib import Path
+from typing import get_args
 
 import gymnasium
 import torch
@@ -77,9 +78,6 @@ def _foreign(path: Path, device: torch.device, trust: bool) -> LoadedDriver:
 
 
 def _observed(space: gymnasium.Space, world: WorldSpec) -> Observation:
-    """Return what a foreign driver observes: of pictures, those that a world returns by default."""
-    if isinstance(space, gymnasium.spaces.Dict):
-        return "camera+state"
-    if space.shape is not None and len(space.shape) == 1:
-        return "state"
-    return world.observation if world.observation in ("camera", "motion") else "camera"
+    """Return what of this world has a foreign driver's space; if nothing has, what the world's id returns."""
+    modes: tuple[Observation, ...] = get_args(Observation)
+    return next((each for each in modes if observation_space(world, each) == space), world.observation)

@@ -137,7 +137,7 @@ OBSERVED = {"CnnPolicy": "camera", "MultiInputPolicy": "camera+state", "MlpPolic
 @pytest.mark.parametrize("algorithm", FOREIGN)
 def test_a_driver_of_stable_baselines3_itself_drives_as_its_policy_does(algorithm: str, tmp_path: Path) -> None:
     kind, policy = FOREIGN[algorithm]
-    world = small_specs.world("camera.height_px=36", "camera.width_px=40", "observation=camera")
+    world = small_specs.world("camera.height_px=36", "camera.width_px=40")  # ids return `motion`
     more = "guidance=null" if "ppo" in algorithm else "n_steps=1"
     spec = small_specs.learner(algorithm, f"observation={OBSERVED[policy]}", more)
     envs = make_envs(world, spec, "train", 2, 0, "batch")
