@@ -49,7 +49,7 @@ _FOLLOW = Setting(
     {"retry": 0.5, "road": {"tiers": {"hard": {"weight": 4}}}},
 )
 SETTINGS = {
-    "lane_keep": Setting(100_000, 0.95, 1, {}, {}),
+    "lane_keep": _FOLLOW._replace(steps=100_000, least=0.95),
     "lane_follow_plain": _FOLLOW,
     "lane_follow": _FOLLOW,
 }
@@ -77,7 +77,7 @@ def train(world: str, seed: int, steps: int, episodes: int, split: Any) -> dict[
     torch.set_num_threads(1)
     spec, setting = load_world(world), SETTINGS[world]
     cars = make_vec_env(spec, setting.cars, seed=seed, threads=1, **setting.roads)
-    rewards = VecNormalize(cars, norm_obs=False, gamma=setting.changed["gamma"]) if setting.changed else cars
+    rewards = VecNormalize(cars, norm_obs=False, gamma=setting.changed["gamma"])
     model = PPO("CnnPolicy", rewards, seed=seed, device="cpu", **setting.changed)
     driver = PolicyDriver("stock", model.predict, spec.observation, "continuous")
     curve = Curve(driver, spec, steps)
