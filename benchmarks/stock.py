@@ -7,7 +7,7 @@ No help but pixels and rewards; one core a seed.
 import argparse
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from record import Bar, Bench, show
@@ -21,38 +21,20 @@ from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.sb3 import make_vec_env
 
-
-class Setting(NamedTuple):
-    """How a world is learned, and what is claimed."""
-
-    steps: int
-    least: float
-    """Success of the worst seed."""
-    cars: int
-    changed: dict[str, Any]
-    """What differs from stable-baselines3's defaults."""
-    roads: dict[str, Any]
-    """Training roads, as options of `make_vec_env`."""
-
-
-_FOLLOW = Setting(
-    500_000,
-    0.9,
-    2,
-    {
-        "batch_size": 512,
-        "gamma": 0.97,
-        "learning_rate": LinearSchedule(3e-4, 1e-5, 1.0),
-        "vf_coef": 10,
-        "policy_kwargs": {"log_std_init": -1.3, "ortho_init": False},
-    },
-    {"retry": 0.5, "road": {"tiers": {"hard": {"weight": 4}}}},
-)
-SETTINGS = {
-    "lane_keep": _FOLLOW._replace(steps=100_000, least=0.95),
-    "lane_follow_plain": _FOLLOW,
-    "lane_follow": _FOLLOW,
+STEPS = {"lane_keep": 100_000, "lane_follow_plain": 500_000, "lane_follow": 500_000}
+LEAST = {"lane_keep": 0.95, "lane_follow_plain": 0.9, "lane_follow": 0.9}
+"""Success of the worst seed."""
+CARS = 2
+CHANGED: dict[str, Any] = {
+    "batch_size": 512,
+    "gamma": 0.97,
+    "learning_rate": LinearSchedule(3e-4, 1e-5, 1.0),
+    "vf_coef": 10,
+    "policy_kwargs": {"log_std_init": -1.3, "ortho_init": False},
 }
+"""What differs from stable-baselines3's defaults."""
+ROADS: dict[str, Any] = {"retry": 0.5, "road": {"tiers": {"hard": {"weight": 4}}}}
+"""Training roads, as options of `make_vec_env`."""
 
 
 class Curve(BaseCallback):
@@ -75,15 +57,12 @@ class Curve(BaseCallback):
 def train(world: str, seed: int, steps: int, episodes: int, split: Any) -> dict[str, Any]:
     """Train one seed; return how it drives along the way and at the end."""
     torch.set_num_threads(1)
-    spec, setting = load_world(world), SETTINGS[world]
-    cars = make_vec_env(spec, setting.cars, seed=seed, threads=1, **setting.roads)
-    rewards = VecNormalize(cars, norm_obs=False, gamma=setting.changed["gamma"])
-    model = PPO("CnnPolicy", rewards, seed=seed, device="cpu", **setting.changed)
+    spec = load_world(world)
+    cars = VecNormalize(make_vec_env(spec, CARS, seed=seed, threads=1, **ROADS), norm_obs=False, gamma=CHANGED["gamma"])
+    model = PPO("CnnPolicy", cars, seed=seed, device="cpu", **CHANGED)
     driver = PolicyDriver("stock", model.predict, spec.observation, "continuous")
     curve = Curve(driver, spec, steps)
-    model.learn(
-        steps // (model.n_steps * setting.cars) * model.n_steps * setting.cars, curve
-    )  # never beyond the budget
+    model.learn(steps // (model.n_steps * CARS) * model.n_steps * CARS, curve)  # never beyond the budget
     score, rows = evaluate(driver, spec, split, episodes, engine="batch")
     ends = [row.end_reason for row in rows]
     return {
@@ -98,11 +77,11 @@ def train(world: str, seed: int, steps: int, episodes: int, split: Any) -> dict[
 def main() -> None:
     """Train the seeds, all at once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--world", default="lane_keep", choices=sorted(SETTINGS))
+    parser.add_argument("--world", default="lane_keep", choices=sorted(STEPS))
     world = parser.parse_known_args()[0].world
     parser.set_defaults(world=world)  # any world's full setting is a full setting
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=SETTINGS[world].steps)
+    parser.add_argument("--steps", type=int, default=STEPS[world])
     parser.add_argument("--episodes", type=int, default=500)
     parser.add_argument("--split", choices=("val", "test"), default="test")
     bench = Bench(f"stock-{world}", parser)
@@ -112,10 +91,9 @@ def main() -> None:
         samples = [job.result() for job in jobs]
     rates = [row["success"] for row in samples]
     show(f"{world}, {args.steps:,} steps", ["seed", "success"], [(row["seed"], row["success"]) for row in samples])
-    setting = SETTINGS[world]
-    bars = [Bar(f"success in {world}, worst of {len(rates)} seeds", min(rates), least=setting.least)]
-    how = {"changed": {key: str(value) for key, value in setting.changed.items()}, "training_roads": setting.roads}
-    bench.finish({"success": rates, "cars": setting.cars, **how}, samples, bars)
+    bars = [Bar(f"success in {world}, worst of {len(rates)} seeds", min(rates), least=LEAST[world])]
+    changed = {key: str(value) for key, value in CHANGED.items()}
+    bench.finish({"success": rates, "changed": changed, "cars": CARS, "training_roads": ROADS}, samples, bars)
 
 
 if __name__ == "__main__":
