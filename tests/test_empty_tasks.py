@@ -16,6 +16,7 @@ DARK = "appearance.asphalt=[0.3,0.3] appearance.verge=[0.3,0.3] appearance.marki
         ("task.steer_grid=[0]", ("steer_grid = [0.0]",)),
         ("task.steer_grid=[0,0.5]", ("steer_grid = [0.0, 0.5]",)),
         ("task.pedal_grid=[-1,0]", ("pedal_grid = [-1.0, 0.0]",)),
+        ("task.controls=steering task.pedal_grid=[-1,1]", ("pedal_grid = [-1.0, 1.0]", "controls = steering")),
         ("car.drive_force_n=150", ("rolling_n = 200", "drive_force_n = 150")),
         ("car.tyre_mu=0.05 car.mass_kg=500", ("rolling_n = 200", "tyres")),
         ("car.power_w=2000 task.start_speed_mps=[0,5] task.min_mean_speed_mps=9", ("min_mean_speed_mps = 9", "power")),

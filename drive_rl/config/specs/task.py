@@ -89,6 +89,10 @@ class TaskSpec(Spec):
             raise ValueError(
                 f"pedal_grid = {list(self.pedal_grid)}: discrete actions could never speed up; fix: a value above 0"
             )
+        if self.controls == "steering" and self.pedal_grid != type(self).model_fields["pedal_grid"].default:
+            raise ValueError(
+                f"pedal_grid = {list(self.pedal_grid)}: there is no pedal where controls = steering; fix: leave it out"
+            )
         if self.min_mean_speed_mps > self.target_speed_mps:
             raise ValueError(
                 f"min_mean_speed_mps = {self.min_mean_speed_mps:g} is more than target_speed_mps ="
