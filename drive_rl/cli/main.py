@@ -18,6 +18,7 @@ from drive_rl.cli import drive, shelves
 from drive_rl.cli.benchmark import bench
 from drive_rl.cli.compare import compare
 from drive_rl.cli.perception import data, perception
+from drive_rl.config.extensions import fault
 from drive_rl.errors import DriveRLError, Stopped
 from drive_rl.memory import is_out_of_memory
 from drive_rl.plain_text import plain
@@ -94,7 +95,7 @@ def _explain(error: Exception) -> str | None:
             f"not enough memory ({error}); fix: a smaller world.camera, agent.num_envs, agent.buffer_size or"
             " agent.guidance.pictures"
         )
-    return environment.explain(error)
+    return environment.explain(error) or fault(error)
 
 
 def _explain_os(error: OSError) -> str:

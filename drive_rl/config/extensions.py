@@ -8,6 +8,7 @@ What an encoder or a driver must be is known by the rooms that use them (`drive_
 import inspect
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module, metadata
@@ -119,6 +120,12 @@ def registered(kind: Kind, installed: bool = True) -> dict[str, Extension]:
 def plugins() -> list[Plugin]:
     """Return the plugins whose code has run, in that order."""
     return list(_loaded.plugins)
+
+
+def fault(error: BaseException) -> str | None:
+    """Return what is wrong with the plugin whose code an error passed through; None: it passed through none."""
+    files = {at.filename for at in traceback.extract_tb(error.__traceback__)}
+    return next((f"{plugin}: {why(plugin, error)}" for plugin in plugins() if str(plugin.file) in files), None)
 
 
 def unknown(kind: Kind, name: str, ours: Iterable[str]) -> str:

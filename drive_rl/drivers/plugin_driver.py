@@ -12,7 +12,7 @@ from drive_rl.config.specs.base import Actions, Observation
 from drive_rl.config.specs.driver import PluginDriverSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver
-from drive_rl.drivers.observations import Batch
+from drive_rl.drivers.observations import Batch, copied
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.task.spaces import action_space
 
@@ -40,7 +40,7 @@ class PluginDriver:
         rows = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
         expected = (rows, *(self._space.shape or ()))
         with called(self._what, "act fails"):
-            actions = np.asarray(self._driver.act(observations))
+            actions = np.asarray(self._driver.act(copied(observations)))  # pictures may be the engine's own
         if actions.shape != expected:
             raise DriveRLError(
                 f"{self._what}: act returned {actions.shape} for {rows} {self.actions} actions: expected {expected};"

@@ -30,7 +30,7 @@ def episode_metrics(rows: Sequence[EpisodeMetrics]) -> dict[str, MetricValue]:
     for name, extension in registered("metric").items():
         about: MetricAbout = extension.about
         if about.of == "episodes":
-            found[name] = MetricValue(about.label, about.unit, metric_value(extension, rows))
+            found[name] = MetricValue(about.label, about.unit, metric_value(extension, tuple(rows)))
     return found
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from drive_rl.config.specs.learner import EncoderSpec
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.heads.plugin_network import finite_rows_of, running
 from drive_rl.perception.models.encoders import layers_of, scaled
 
 STATE_SCALE = (1.0, 5.0, 0.1, 1.0, 2.0, 3.0, 0.1, 20.0, 20.0, 20.0, 20.0)
@@ -39,7 +40,7 @@ class ImageEncoder(BaseFeaturesExtractor):
     ) -> None:
         super().__init__(observation_space, encoder.features)
         self.frozen = False
-        self.trunk, self.head = layers_of(encoder, _image_shape(observation_space), frames)
+        self.trunk, self.head, self.plugin = layers_of(encoder, _image_shape(observation_space), frames)
         if normed:
             self.register_buffer("normed", torch.tensor(True))
             *before, activation = cast(nn.Sequential, self.head)
@@ -53,7 +54,8 @@ class ImageEncoder(BaseFeaturesExtractor):
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return the features of a batch of images."""
-        return self.head(self.trunk(scaled(observations)))
+        with running(self.plugin):
+            return self.head(finite_rows_of(self.plugin, self.trunk(scaled(observations)), observations))
 
     def freeze(self) -> None:
         """Stop training the weights and batch norm's statistics."""

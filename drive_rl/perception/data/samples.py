@@ -63,6 +63,10 @@ class Samples:
         """Return some of the pictures."""
         return type(self)(**{name: array[rows] for name, array in self.arrays().items()})
 
+    def copied(self) -> Self:
+        """Return a copy, with arrays of its own."""
+        return type(self)(**{name: array.copy() for name, array in self.arrays().items()})
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

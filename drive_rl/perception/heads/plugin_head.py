@@ -15,9 +15,11 @@ from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.heads.head import Arrays, Labels, LaneLoss, Parts, Predictions, Ratios, Reads
+from drive_rl.perception.heads.plugin_network import rows_of, running, try_learning
 
 METHODS = ("build", "target", "loss", "score")
 _READS = tuple(kind for kind in get_args(Reads) if kind != "predictions")
+_AT_ONCE = 256  # pictures that are looked through for a target
 Scores = dict[str, float | None]
 
 
@@ -59,11 +61,13 @@ class PluginHead:
                 f"its module returned {_kind(found)} for (2, {_listed(shape)}): expected a float tensor (2, ...), one"
                 " row a picture; fix: correct build"
             )
-        return _Named(self.name, network.train())
+        self._call(f"its module cannot learn from (2, {_listed(shape)})", _try, network, shape)
+        return _Named(self.name, network.train(), self._what)
 
     def known(self, samples: Samples) -> bool:
         """Whether any picture has a target."""
-        return bool(_rows(self._target(samples)).any())
+        parts = (samples.take(slice(first, first + _AT_ONCE)) for first in range(0, len(samples), _AT_ONCE))
+        return any(_rows(self._target(part)).any() for part in parts)
 
     def losses(self, predictions: Predictions, labels: Labels, lane_loss: LaneLoss) -> dict[str, Tensor]:
         """Return its loss, under its name, of the pictures whose target is known; 0 if there are none.
@@ -108,6 +112,7 @@ class PluginHead:
         return {name: self._number(name, found[name]) for name in self._scores}
 
     def _target(self, samples: Samples) -> NDArray[np.float32]:
+        samples = samples.copied()  # what other heads learn from is not the plugin's to edit
         target = self._call("target fails", lambda: np.asarray(self._head.target(samples), np.float32))
         if target.ndim == 0 or len(target) != len(samples):
             raise self._wrong(
@@ -168,14 +173,20 @@ class PluginMeasure:
 
 
 class _Named(nn.Module):
-    """A network whose output has a name."""
+    """A plugin's network, `what`, whose output has a name."""
 
-    def __init__(self, name: str, network: nn.Module) -> None:
+    def __init__(self, name: str, network: nn.Module, what: str) -> None:
         super().__init__()
-        self.name, self.network = name, network
+        self.name, self.network, self._what = name, network, what
 
     def forward(self, x: Tensor) -> Predictions:
-        return {self.name: self.network(x)}
+        with running(self._what):
+            found = self.network(x.clone())  # other heads read x, whatever this one does to it
+            return {self.name: rows_of(self._what, found, x)}
+
+
+def _try(network: nn.Module, shape: tuple[int, ...]) -> None:
+    try_learning(network, torch.zeros(2, *shape, requires_grad=True).clone())
 
 
 def _rows(target: NDArray[np.float32]) -> NDArray[np.bool_]:

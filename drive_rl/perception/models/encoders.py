@@ -14,6 +14,7 @@ from drive_rl.config.extensions import Extension, find
 from drive_rl.config.plugin_call import called
 from drive_rl.config.specs.learner import EncoderSpec
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.heads.plugin_network import finite_rows_of, running, try_learning
 
 SMALLEST_PX = 16
 _PILOTNET_PX = 61
@@ -34,11 +35,12 @@ class Encoder(nn.Module):
 
     def __init__(self, encoder: EncoderSpec, shape: tuple[int, int, int], frames: int = 1) -> None:
         super().__init__()
-        self.trunk, self.head = layers_of(encoder, shape, frames)
+        self.trunk, self.head, self.plugin = layers_of(encoder, shape, frames)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features of a batch of pictures."""
-        return self.head(self.trunk(scaled(images)))
+        with running(self.plugin):
+            return self.head(finite_rows_of(self.plugin, self.trunk(scaled(images)), images))
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Return the last feature map (B, C, h, w) of each resolution, finest first."""
@@ -47,12 +49,13 @@ class Encoder(nn.Module):
     def features_and_maps(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the features (B, features), and the maps that `maps` returns, of one pass."""
         x, found = scaled(images), dict[tuple[int, ...], Tensor]()
-        for layer in _flattened(self.trunk):
-            outputs = layer.backbone(x) if isinstance(layer, _Timm) else [layer(x)]
-            x = outputs[-1]
-            if x.dim() == 4 and not isinstance(layer, Contrast):
-                found |= {tuple(each.shape[2:]): each for each in outputs}
-        return self.head(x), list(found.values())
+        with running(self.plugin):
+            for layer in _flattened(self.trunk):
+                outputs = layer.backbone(x) if isinstance(layer, _Timm) else [layer(x)]
+                x = outputs[-1]
+                if x.dim() == 4 and not isinstance(layer, Contrast):
+                    found |= {tuple(each.shape[2:]): each for each in outputs}
+            return self.head(finite_rows_of(self.plugin, x, images)), list(found.values())
 
 
 def scaled(images: Tensor) -> Tensor:
@@ -60,8 +63,16 @@ def scaled(images: Tensor) -> Tensor:
     return images.float() * (1 / 255)
 
 
-def layers_of(encoder: EncoderSpec, shape: tuple[int, int, int], frames: int) -> tuple[nn.Module, nn.Module]:
-    """Return an encoder's convolutions, ending in a flat vector, and the layers that turn it into features.
+class Layers(NamedTuple):
+    """What an encoder is made of."""
+
+    trunk: nn.Module  # convolutions, ending in a flat vector
+    head: nn.Module  # turns it into features
+    plugin: str  # the file and the name of a plugin's encoder; empty: one of ours
+
+
+def layers_of(encoder: EncoderSpec, shape: tuple[int, int, int], frames: int) -> Layers:
+    """Return the layers of an encoder.
 
     Raises:
         DriveRLError: one side is below 16 pixels, or the family is not installed.
@@ -82,10 +93,10 @@ def layers_of(encoder: EncoderSpec, shape: tuple[int, int, int], frames: int) ->
     training = trunk.training
     with torch.no_grad():
         flat = trunk.eval()(torch.zeros(1, channels, height, width)).shape[1]
-    return trunk.train(training), family.head(flat, encoder.features)
+    return Layers(trunk.train(training), family.head(flat, encoder.features), "")
 
 
-def _of_plugin(extension: Extension, features: int, shape: tuple[int, int, int]) -> tuple[nn.Module, nn.Module]:
+def _of_plugin(extension: Extension, features: int, shape: tuple[int, int, int]) -> Layers:
     """Return a plugin's convolutions, and a layer that makes features of them.
 
     Raises:
@@ -107,7 +118,9 @@ def _of_plugin(extension: Extension, features: int, shape: tuple[int, int, int])
             f"{what}: returns {flat.dtype}{'' if is_finite else ', not all finite,'} for two black pictures, expected"
             " finite torch.float32; fix: correct it"
         )
-    return trunk.train(), _one_layer(flat.shape[1], features)
+    with called(what, f"cannot learn from {pictures}", "correct it, or another world.camera"):
+        try_learning(trunk, torch.zeros(2, *shape))
+    return Layers(trunk.train(), _one_layer(flat.shape[1], features), what)
 
 
 def _flattened(module: nn.Module) -> Iterator[nn.Module]:

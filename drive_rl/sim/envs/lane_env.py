@@ -292,7 +292,8 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._car = car
         reward, code = outcome(self._route, self._rules, car, step, self._row, self._terms)
         if self._extra:
-            reward = self._extra.weigh(self._row, self._terms, code)
+            with self._extra.explained(lambda: self._row):
+                reward = self._extra.weigh(self._row, self._terms, code)
             self._extra.check(self._terms)
         return reward, END_REASONS[code - 1] if code else None
 

@@ -6,13 +6,15 @@ metrics after each step and weighs all terms again. It knows no engine.
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 from numba import float64, njit
+from numpy.typing import NDArray
 
 from drive_rl.config.extensions import Extension, find
 from drive_rl.config.plugin_call import called, parameters_of
@@ -49,6 +51,22 @@ class ExtraTerms:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _extra_terms, (self.names, self.rules)
+
+    @contextmanager
+    def explained(self, metrics: Callable[[], NDArray[np.float64]]) -> Iterator[None]:
+        """Name the term that fails in the block, which weighs the rows (..., n) that `metrics` returns.
+
+        Raises:
+            DriveRLError: a term fails, with where.
+        """
+        try:
+            yield
+        except Exception:
+            for extension in map(_registered, self.names):
+                of_row = _compiled(extension)
+                for row in metrics().reshape(-1, len(METRICS)):
+                    _value(extension, of_row, row)
+            raise
 
     def check(self, terms: Any) -> None:
         """Refuse extra terms beyond [0, 1] in rows of all terms, (..., n) of NumPy or torch.
@@ -145,13 +163,22 @@ def _try(extension: Extension, of_row: Any) -> None:
     """Refuse a term that fails or leaves [0, 1] where cars can be, before anything is learned from it."""
     low, high = np.array([RANGES[name] for name in METRICS], float).T
     rows = np.random.default_rng(0).uniform(low, high, (_TRIES, len(METRICS)))
-    names = inspect.signature(_plain(extension)).parameters
     for row in (np.clip(0.0, low, high), low, high, *rows):
-        found = ", ".join(f"{name} = {row[METRICS.index(name)]:.4g}" for name in names)
-        with called(_what(extension), f"fails at {found}"):
-            value = of_row(row)
+        value, found = _value(extension, of_row, row)
         if not 0 <= value <= 1:
             raise _beyond(extension, value, f" at {found}")
+
+
+def _value(extension: Extension, of_row: Any, row: NDArray[np.float64]) -> tuple[float, str]:
+    """Return a term's value at a row of metrics, and that row in words.
+
+    Raises:
+        DriveRLError: it fails there.
+    """
+    names = inspect.signature(_plain(extension)).parameters
+    found = ", ".join(f"{name} = {row[METRICS.index(name)]:.4g}" for name in names)
+    with called(_what(extension), f"fails at {found}"):
+        return of_row(row), found
 
 
 def _beyond(extension: Extension, value: float, where: str = "") -> DriveRLError:
