@@ -3,6 +3,7 @@
 import os.path
 import signal
 import sys
+import warnings
 
 _is_command_line = os.path.basename("".join(sys.argv[:1])) == "drive-rl" or sys.orig_argv[1:3] == ["-m", "drive_rl"]
 if _is_command_line and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
@@ -12,4 +13,7 @@ from drive_rl.registration import register_worlds  # noqa: E402 - it is slow to 
 
 __version__ = "0.1.0"
 
-register_worlds()
+with warnings.catch_warnings():
+    if _is_command_line:  # whose verbs refuse a bad shelf themselves
+        warnings.simplefilter("ignore")
+    register_worlds()

@@ -17,5 +17,13 @@ class DriveRLError(ValueError):
         super().__init__(plain(message))
 
 
+class PluginNeededError(DriveRLError):
+    """A spec that is right, but needs a plugin which was not named."""
+
+    def __init__(self, message: str, needs: str) -> None:
+        super().__init__(message)
+        self.needs = plain(needs)
+
+
 class Stopped(SystemExit):
     """A signal ends the command: no error of the code that ran when it came, though it passes through it."""

@@ -6,7 +6,7 @@ It knows which metrics exist. It does not know how they are measured, and draws 
 import math
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from drive_rl.benchmark.part import Metric, Number, R
 from drive_rl.benchmark.parts import PARTS
@@ -88,12 +88,35 @@ def predictors() -> list[str]:
 
 def more_columns() -> list[str]:
     """Return the metrics of the table of more metrics: those that the parts put there, and those of users."""
-    own = {name for part in TABLES for name in PARTS[part].metrics}
-    return [*(name for part in TABLES for name in PARTS[part].more), *(name for name in METRICS if name not in own)]
+    return [*(name for part in TABLES for name in PARTS[part].more), *of_users()]
 
 
-def metrics_of(results: Iterable[tuple[str, object]]) -> dict[str, Number]:
-    """Return the finite metrics of the results of a model's parts, given as (part, result)."""
-    measured = dict(results)
-    values = {name: metric.value(measured[metric.part]) for name, metric in METRICS.items() if metric.part in measured}
-    return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+def of_users() -> list[str]:
+    """Return the metrics that are not ours."""
+    ours = {name for part in TABLES for name in PARTS[part].metrics}
+    return [name for name in METRICS if name not in ours]
+
+
+class Found(NamedTuple):
+    """The metrics of one model."""
+
+    values: dict[str, Number]
+    """Those that are measured and finite."""
+    errors: dict[str, str]
+    """Why others, of users, failed."""
+
+
+def metrics_of(results: Iterable[tuple[str, object]]) -> Found:
+    """Return the metrics of the results of a model's parts, given as (part, result)."""
+    measured, found = dict(results), Found({}, {})
+    for name, metric in METRICS.items():
+        if metric.part not in measured:
+            continue
+        try:
+            value = metric.value(measured[metric.part])
+        except Exception as error:  # whatever it is, it concerns this metric alone
+            found.errors[name] = str(error) if isinstance(error, DriveRLError) else f"{type(error).__name__}: {error}"
+            continue
+        if value is not None and math.isfinite(value):
+            found.values[name] = value
+    return found

@@ -101,9 +101,9 @@ def number(value: Number | None) -> str:
 
 
 def _table(title: str, columns: Sequence[str], results: BenchResults, part: str = "") -> Table:
-    """Return a table without the columns that no model fills; the best of each column is marked."""
+    """Return a table without the columns that are empty for every model; the best of each column is marked."""
     models = results.models
-    used = [column for column in columns if any(column in model.metrics for model in models)]
+    used = [c for c in columns if any(c in model.metrics or f"metric {c}" in model.errors for model in models)]
     best = {column: _best(column, models) for column in used}
     rows = [
         Row(model.name, [_cell(column, model, results, best[column]) for column in used], _error(model, part))
@@ -116,7 +116,8 @@ def _cell(column: str, model: ModelResult, results: BenchResults, best: Number |
     value = model.metrics.get(column)
     between = results.comparison.intervals.get(model.name) if column == "driving_score" else None
     interval = f"{number(between.low)} to {number(between.high)}" if between else ""
-    return Cell(number(value), value, value is not None and value == best, interval)
+    text = "failed" if f"metric {column}" in model.errors else number(value)
+    return Cell(text, value, value is not None and value == best, interval)
 
 
 def _error(model: ModelResult, part: str) -> str:

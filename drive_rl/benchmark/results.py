@@ -54,7 +54,7 @@ class ModelResult:
     """As it was named on the command line."""
     parts: PartResults = PartResults()
     errors: Mapping[str, str] = field(default_factory=dict)
-    """Part, or `model` if it could not be loaded -> the reason."""
+    """Part, `model` if it could not be loaded, or `metric NAME` of a user -> why it failed."""
     metrics: Mapping[str, Number] = field(default_factory=dict)
     encoder: str | None = None
     heads: tuple[str, ...] = ()
@@ -160,7 +160,7 @@ def as_csv(models: Iterable[ModelResult]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["model", *METRICS, "errors"])
     for model in models:
-        errors = "; ".join(f"{part}: {reason}" for part, reason in model.errors.items())
+        errors = "; ".join(f"{what}: {reason}" for what, reason in model.errors.items())
         writer.writerow([model.name, *(model.metrics.get(name, "") for name in METRICS), errors])
     return out.getvalue()
 

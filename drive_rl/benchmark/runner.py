@@ -54,7 +54,7 @@ def run_benchmark(
 
     A complete part is kept in `out/parts/`, under a hash of the weights and of its setting, so that the same command
     resumes where it stopped and measures nothing twice. A part that fails leaves its reason, and the others continue;
-    so does a model that cannot be loaded.
+    so do a model that cannot be loaded and a user's metric.
 
     Args:
         models: Names or paths, as `load_trained` takes them.
@@ -139,13 +139,13 @@ class _Bench:
                 errors[part.name] = (
                     str(error) if isinstance(error, DriveRLError) else f"{type(error).__name__}: {error}"
                 )
-        model = trained.spec.model
+        model, metrics = trained.spec.model, metrics_of(parts.measured())
         return ModelResult(
             name=label,
             given=name,
             parts=parts,
-            errors=errors,
-            metrics=metrics_of(parts.measured()),
+            errors={**errors, **{f"metric {name}": reason for name, reason in metrics.errors.items()}},
+            metrics=metrics.values,
             encoder=model.encoder.kind,
             heads=tuple(model.heads),
             input=tuple(trained.model.shape),

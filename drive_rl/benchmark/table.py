@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from drive_rl.benchmark.metrics import METRICS
+from drive_rl.benchmark.metrics import METRICS, of_users
 from drive_rl.benchmark.page import number
+from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.results import BenchResults
 from drive_rl.benchmark.runner import Progress as Report
 from drive_rl.run.process.terminal import can_redraw
@@ -68,12 +69,32 @@ def _lines(results: BenchResults) -> Iterator[str]:
         accuracy = model.parts.accuracy
         for head, scores in (accuracy.heads or {}).items() if accuracy else ():
             yield f"{model.name}: {head}: {', '.join(f'{name} {number(value)}' for name, value in scores.items())}"
+    yield from _own_metrics(results)
     for model in results.models:
-        for part, reason in model.errors.items():
-            yield f"failed: {model.name}: {part}: {reason}"
+        for part in (each for each in ("model", *PARTS) if each in model.errors):
+            yield f"failed: {model.name}: {part}: {model.errors[part]}"
+    for name in of_users():
+        reasons = [model.errors[key] for model in results.models if (key := f"metric {name}") in model.errors]
+        if reasons:
+            yield f"failed: metric {name}, of {len(reasons)} of {len(results.models)} models: {reasons[0]}"
     yield from results.skipped
     for missed in results.missed_requirements:
         yield f"missed: {missed}"
+
+
+def _own_metrics(results: BenchResults) -> Iterator[str]:
+    """Yield a line for each metric of a user; scores of heads have theirs."""
+    for model in results.models:
+        accuracy = model.parts.accuracy
+        of_heads = {
+            f"{head}_{name}" for head, scores in ((accuracy and accuracy.heads) or {}).items() for name in scores
+        }
+        for name in (each for each in of_users() if each not in of_heads):
+            if f"metric {name}" in model.errors:
+                yield f"{model.name}: {METRICS[name].label}: failed"
+            elif name in model.metrics:
+                value = f"{number(model.metrics[name])} {METRICS[name].unit}".rstrip()
+                yield f"{model.name}: {METRICS[name].label}: {value}"
 
 
 def _correlations(results: BenchResults) -> Iterator[str]:

@@ -60,6 +60,7 @@ def compare(
     from drive_rl.drivers.compare import Driven
     from drive_rl.drivers.compare import compare as compare_driven
     from drive_rl.drivers.evaluate import evaluate, split_seeds
+    from drive_rl.drivers.plugin_metrics import episode_metrics
     from drive_rl.learn.choose_driver import choose_all, newest
     from drive_rl.report.progress import episodes_bar
     from drive_rl.report.table import print_comparison
@@ -74,13 +75,20 @@ def compare(
     driven = [Driven(_label(name, group), group, [next(rows) for _ in group]) for name, group in members.items()]
     found, world = compare_driven(driven), chosen[0][1].name
     where = {"world": world, "changes": changes, "split": split, "engine": engine, "roads": list(roads)}
+    metrics = {one.name: episode_metrics([row for rows in one.episodes for row in rows]) for one in driven}
     content = {**where, **plain(found)}
+    if any(metrics.values()):
+        content["metrics"] = {one: {name: v._asdict() for name, v in own.items()} for one, own in metrics.items()}
     if out is not None:
         write_json(out, content)
     if as_json:
         typer.echo(json.dumps(content, indent=2), file=stdout)
         return
     print_comparison(found, f"{world}, engine={engine}: {episodes} roads of the {split} split, the same for all")
+    for one, own in metrics.items():
+        for metric in own.values():
+            value = "not defined" if metric.value is None else f"{metric.value:.3g} {metric.unit}".rstrip()
+            typer.echo(f"{one}: {metric.label}: {value}")
     typer.echo(f"written: {out}" if out else "written: nothing; --out FILE keeps this comparison")
 
 

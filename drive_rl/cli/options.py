@@ -14,6 +14,7 @@ from typer.models import OptionInfo
 from drive_rl.cli.completion import runs_here, world_changes
 from drive_rl.cli.names import LearningVerb, check_recipe
 from drive_rl.config.extensions import load_file, registered, trust_specs
+from drive_rl.config.kinds import SHELF
 from drive_rl.config.shelf import home
 from drive_rl.config.specs.base import Track
 from drive_rl.errors import DriveRLError
@@ -50,6 +51,15 @@ def replaced(old: str, new: str) -> Callable[[str | None], None]:
             raise DriveRLError(f"command line: `{old}` is now `{new.format(value)}`; fix: write {new.format(value)}")
 
     return refuse
+
+
+def _refuse_kind(value: str | None) -> None:
+    """Refuse `--kind`, with the kind's name now."""
+    if value is not None:
+        kind = {"agent": "driver", "env": "world", "config": "experiment"}.get(value, value)
+        kinds = [kind] if kind in SHELF else list(SHELF)
+        fix = " or ".join(f"{each}:NAME" for each in kinds)
+        raise DriveRLError(f"command line: `--kind` is gone; fix: write {fix}")
 
 
 def _load_plugins(files: list[Path] | None) -> list[Path] | None:
@@ -105,7 +115,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exist
 SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Split of the roads; never tune on test.")]
 OldWorld = Annotated[str | None, typer.Option("--world", hidden=True, callback=replaced("--world", "world={}"))]
 OldEngine = Annotated[str | None, typer.Option("--engine", hidden=True, callback=replaced("--engine", "engine={}"))]
-OldKind = Annotated[str | None, typer.Option("--kind", hidden=True, callback=replaced("--kind", "{}:NAME"))]
+OldKind = Annotated[str | None, typer.Option("--kind", hidden=True, callback=_refuse_kind)]
 OldFloor = Annotated[str | None, typer.Option("--floor", hidden=True, callback=replaced("--floor", "--require '{}'"))]
 OldFrames = Annotated[str | None, typer.Option("--frames", hidden=True, callback=replaced("--frames", "--samples {}"))]
 WorldChanges = Annotated[

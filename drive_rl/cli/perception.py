@@ -1,6 +1,7 @@
 """The command line's verbs of perception: data, fit and explain. As `main`, it knows verbs alone."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -87,8 +88,19 @@ def fit(
     except TrainingInterrupted as stopped:
         typer.echo(f"{stopped}{again(plugin)}", err=True)
         raise typer.Exit(stopped.exit_code) from None
-    typer.echo(f"run: {run.path}\nnext: drive-rl perception explain {run.path}{again(plugin)}")
-    typer.echo(f"      drive-rl bench perception {run.path}{again(plugin)}")
+    from drive_rl.config.reader import read_perception
+
+    typer.echo(f"run: {run.path}")
+    verbs = [*explaining(read_perception(run.spec).model.heads, str(run.path)), f"bench perception {run.path}"]
+    for head, verb in zip(("next: ", "      "), verbs, strict=False):
+        typer.echo(f"{head}drive-rl {verb}{again(plugin)}")
+
+
+def explaining(heads: Sequence[str], model: str) -> list[str]:
+    """Return the command that explains a model of some heads; none where it has nothing to explain."""
+    if "lane" in heads:
+        return [f"perception explain {model}"]
+    return [f"perception explain {model} --scalar ego_lane"] if "segmentation" in heads else []
 
 
 @perception.command()

@@ -1,6 +1,6 @@
 """The keys that a spec knows, found from its pydantic models, and the nearest one to a key that it does not know."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
@@ -38,7 +38,8 @@ def nearest_key(adapter: TypeAdapter[Any], loc: Loc, prefix: str) -> str:
     beside = fields(adapter, loc[:-1])
     here = ".".join(str(part) for part in loc if part not in (*ALGORITHMS, PLUGIN_DRIVER))
     elsewhere: dict[str, str] = {}
-    for dotted in sorted(_dotted(_top(adapter)), key=len):
+    tags = [part for part in loc if part in (*ALGORITHMS, PLUGIN_DRIVER)]
+    for dotted in sorted(_dotted(_top(adapter), tags=tags), key=len):
         if dotted != here:  # a key of another algorithm, which is unknown here
             elsewhere.setdefault(dotted.rpartition(".")[2], f"{prefix}{dotted}")
     near = nearest(str(loc[-1]), beside, {leaf: dotted for leaf, dotted in elsewhere.items() if leaf not in beside})
@@ -51,13 +52,16 @@ def _top(adapter: TypeAdapter[Any]) -> list[type[BaseModel]]:
     return _models(adapter._type)  # pydantic has no public name for it
 
 
-def _dotted(models: Iterable[type[BaseModel]], above: str = "") -> Iterator[str]:
+def _dotted(models: Iterable[type[BaseModel]], above: str = "", tags: Sequence[object] = ()) -> Iterator[str]:
+    """Yield the keys of some specs; `tags`: the algorithm that is chosen, beside which others' keys are no use."""
     for model in models:
+        if tags and (own := _tags(model)) and not set(own) & set(tags):
+            continue
         for key, field in model.model_fields.items():
             yield f"{above}{key}"
             yield from (f"{above}{key}.{name}" for name in _extensions(field))
             if get_origin(field.annotation) is not dict:  # whose keys are the user's own
-                yield from _dotted(_models(field.annotation), f"{above}{key}.")
+                yield from _dotted(_models(field.annotation), f"{above}{key}.", tags)
 
 
 def _open_mappings(models: Iterable[type[BaseModel]], above: str = "") -> Iterator[str]:

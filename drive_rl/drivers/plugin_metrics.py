@@ -1,5 +1,6 @@
 """Metrics of plugins over driven episodes, beside the score. It knows episodes alone."""
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -30,7 +31,7 @@ def episode_metrics(rows: Sequence[EpisodeMetrics]) -> dict[str, MetricValue]:
     for name, extension in registered("metric").items():
         about: MetricAbout = extension.about
         if about.of == "episodes":
-            found[name] = MetricValue(about.label, about.unit, metric_value(extension, tuple(rows)))
+            found[name] = MetricValue(about.label, about.unit, metric_value(extension, rows))
     return found
 
 
@@ -42,7 +43,7 @@ def metric_value(extension: Extension, measured: object) -> float | None:
     """
     what = f"{extension.plugin}: metric {extension.name}"
     with called(what, "fails", "correct it"):
-        value = extension.make(measured)
+        value = extension.make(copy.deepcopy(measured))  # a plugin's to edit
         number = None if value is None else float(value)
     if number is not None and not math.isfinite(number):
         raise DriveRLError(f"{what} = {number}: expected a finite number, or None where it is not defined; fix: None")

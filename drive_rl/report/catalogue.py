@@ -33,7 +33,7 @@ from drive_rl.config.shelf import DEFAULT_WORLD, entries, home, shelf_folders, u
 from drive_rl.config.specs.driver import PluginDriverSpec, helps
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
-from drive_rl.errors import DriveRLError
+from drive_rl.errors import DriveRLError, PluginNeededError
 from drive_rl.plain_text import plain
 from drive_rl.registration import gym_id, worlds_of_ids
 from drive_rl.report.run_list import newest_runs
@@ -230,6 +230,8 @@ def _a(kind: Kind) -> str:
 def _described(kind: Kind, name: str, path: Path) -> str:
     try:
         spec = recorded(path) if path.is_dir() else _usable(_LOAD[kind](name))
+    except PluginNeededError as error:
+        return error.needs
     except (DriveRLError, OSError) as error:
         return f"BROKEN: {error}"
     if not path.is_dir():

@@ -19,7 +19,7 @@ import drive_rl
 from drive_rl.config.reader import load_world
 from drive_rl.config.shelf import Shelf, entries, shelf_folders
 from drive_rl.config.specs.base import Renderer
-from drive_rl.errors import DriveRLError
+from drive_rl.errors import DriveRLError, PluginNeededError
 from drive_rl.run.provenance import cpu_model, git_state, package_version, package_versions, usable_cores
 from drive_rl.sim.envs.frame_stack import FrameStack
 from drive_rl.sim.task.episode import draw_episode
@@ -167,6 +167,8 @@ def measure(name: Renderer) -> tuple[float, str]:
 def _world(name: str) -> str:
     try:
         return f"{name}: renderer {load_world(name).camera.renderer}"
+    except PluginNeededError as error:
+        return f"{name}: {error.needs}"
     except DriveRLError as error:
         return f"{name}: BROKEN: {error}"
 

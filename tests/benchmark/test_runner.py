@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from drive_rl.benchmark.results import BenchResults, read_results, results_json
 from drive_rl.benchmark.runner import run_benchmark
 from drive_rl.benchmark.settings import BenchSetting, reduced
 from drive_rl.benchmark.table import benchmark_progress, print_benchmark
+from drive_rl.config.extensions import forgotten, load_file
 from drive_rl.config.reader import load_perception
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.writer import write_data
@@ -48,6 +50,7 @@ TINY = BenchSetting(
 RECIPE = (
     *("world.camera.width_px=64", "world.camera.height_px=32", "model.encoder.features=16", "data.weather=false"),
     *("fit.samples=8", "fit.batch_size=4", "fit.val_samples=4", "fit.augment=false", "data.per_road=1", "track=none"),
+    "fit.head_finetune_samples=0",
 )
 NAMES = {"all": (), "masks": ("model.heads=[segmentation]",), "lane": ("model.heads=[lane]",)}
 
@@ -193,6 +196,46 @@ def test_a_part_that_fails_leaves_the_others_and_is_tried_again(models, tmp_path
     assert again.models[1].errors == {}
     assert plain(again.models[0]) == plain(masks)
     assert {name for name, _, _ in road.asked} == {"lane"}
+
+
+METRICS_OF_A_USER = """
+from drive_rl import extend
+@extend.metric("dropped", of="accuracy")
+def dropped(accuracy): return accuracy.lane["no_such"].mae
+@extend.metric("left", of="accuracy", unit="n")
+def left(accuracy):
+    accuracy.lane.clear() if accuracy.lane else None
+    raise SystemExit
+@extend.metric("counted", of="accuracy", unit="n")
+def counted(accuracy): return len(accuracy.lane or {})
+"""
+
+
+def test_a_metric_of_a_user_that_fails_leaves_the_others(done, models, tmp_path, capsys):
+    shutil.copytree(done[0] / "parts", tmp_path / "parts")
+    (tmp_path / "mine.py").write_text(METRICS_OF_A_USER)
+    with forgotten():
+        load_file(tmp_path / "mine.py")
+        required = [parse_requirement("dropped>=1"), parse_requirement("counted>=0")]
+        results = run_benchmark(models[:2], tmp_path, TINY, Road(), requirements=required)
+        print_benchmark(results)
+        said = capsys.readouterr().out
+        page, table = (tmp_path / "index.html").read_text(), (tmp_path / "results.csv").read_text()
+    del METRICS["dropped"], METRICS["left"], METRICS["counted"]
+    every, masks = results.models
+    assert {**every.metrics, "counted": 0} == {**done[1].models[0].metrics, "counted": 0}
+    assert every.metrics["counted"] == len(done[1].models[0].parts.accuracy.lane)
+    assert list(every.errors) == ["metric dropped", "metric left"]
+    assert "mine.py: metric dropped: fails: KeyError: 'no_such'; fix: correct it" in every.errors["metric dropped"]
+    assert "metric left: fails: SystemExit" in masks.errors["metric left"]
+    assert "failed: metric dropped, of 2 of 2 models: " in said
+    assert "all: dropped: failed" in said
+    assert f"all: counted: {every.metrics['counted']:.0f} n" in said
+    assert "missed: all: dropped was not measured, required: dropped>=1" in said
+    assert page.count(">failed<") == 4
+    assert "metric dropped: fails: KeyError" in page
+    assert "metric dropped: fails: KeyError" in table
+    assert read_results(tmp_path / "results.json").models[0].errors == every.errors
 
 
 def test_a_runtime_that_fails_is_tried_again(models, tmp_path):

@@ -1,4 +1,4 @@
-"""Plugins that fail only once they are used in earnest, or edit what is not theirs, after every check of their making."""
+"""Plugins that fail only once they are used in earnest, or that edit what is not theirs."""
 
 import csv
 from collections.abc import Callable
@@ -165,7 +165,10 @@ CASES = {
         ENCODER.format(calls=20, late="found[:, :5]"),
         "encoder e: its network fails: RuntimeError: mat1 and mat2 shapes",
     ),
-    "gradient": (GRADIENT, "p.py: line 13: AttributeError: 'Tensor' object has no attribute 'no_such'; fix: correct the"),
+    "gradient": (
+        GRADIENT,
+        "p.py: line 13: AttributeError: 'Tensor' object has no attribute 'no_such'; fix: correct the",
+    ),
 }
 
 
@@ -198,7 +201,15 @@ def test_a_reward_term_that_fails_where_it_was_not_tried(engine: str, here: Path
     (here / "p.py").write_text(TERM.format(late="1.0 / (time_s * 0)"))
     (here / "d.py").write_text(DRIVER.format(edit="pass"))
     (here / "d.yaml").write_text("algorithm: d\n")
-    words = ["eval", "d.yaml", f"engine={engine}", "--episodes", "1", "world.reward.extra.t=1", "world.road.length_m=60"]
+    words = [
+        "eval",
+        "d.yaml",
+        f"engine={engine}",
+        "--episodes",
+        "1",
+        "world.reward.extra.t=1",
+        "world.road.length_m=60",
+    ]
     said = refused(*words, "--plugin", "p.py", "--plugin", "d.py")
     assert "p.py: reward term t: fails at time_s = 0.1: ZeroDivisionError" in said
 
@@ -226,7 +237,11 @@ def test_a_head_that_cannot_learn_leaves_no_run(here: Path, refused: Cli) -> Non
     assert "head h: its module cannot learn from (2, 128): RuntimeError: one of the variables" in refused(*FIT)
 
 
-EDITS = ["samples.lane[:] = 0", "torch.from_numpy(samples.lane).zero_()", "samples.images[:] = 0; samples.classes[:] = 1"]
+EDITS = [
+    "samples.lane[:] = 0",
+    "torch.from_numpy(samples.lane).zero_()",
+    "samples.images[:] = 0; samples.classes[:] = 1",
+]
 
 
 def test_what_a_head_edits_is_its_own(here: Path, done: Cli) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import run_main
+from command_line import call, run_main
 from small_runs import SMALL
 
+from drive_rl.cli.perception import explaining
 from drive_rl.config.extensions import forgotten, plugins
 
 PLUGIN = """
@@ -401,3 +402,54 @@ def test_a_head_that_breaks_its_contract_leaves_no_run(here: Path, refused: Cli)
             "'line_distance': expected one of lane, segmentation, lines, scene; did you mean 'lines'? fix: one"
             in refused(*words)
         )
+
+
+def test_a_file_that_only_lacks_its_plugin_is_not_broken(
+    here: Path, monkeypatch: pytest.MonkeyPatch, done: Cli
+) -> None:
+    (here / "envs").mkdir()
+    text = "base: lane_follow\nreward: {extra: {gentle: 0.5}}\nplugins: [../mine.py]\n"
+    (here / "envs" / "needy.yaml").write_text(text)
+    monkeypatch.setenv("DRIVE_RL_PATH", str(here))
+    monkeypatch.setenv("COLUMNS", "400")
+    said = done("list")
+    assert f"needs the plugin {here}/envs/../mine.py; fix: --plugin {here}/envs/../mine.py" in said
+    assert "BROKEN" not in said
+
+
+def test_compare_knows_metrics_of_plugins(here: Path, done: Cli) -> None:
+    (here / "m.py").write_text(METRIC.format(of=", label='roads', unit='n'", value="len(measured)"))
+    (here / "ahead.yaml").write_text("algorithm: ahead\n")
+    words = ("compare", "reference", "ahead.yaml", "engine=batch", "--episodes", "2", "world.road.length_m=60")
+    said = done(*words, "--plugin", "m.py", "--plugin", "mine.py", "--out", "found.json")
+    assert "reference: roads: 2 n" in said
+    found = json.loads((here / "found.json").read_text())["metrics"]
+    assert found["ahead.yaml"] == {"bad": {"label": "roads", "unit": "n", "value": 2.0}}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["show", "ppo", "--kind", "agent"], "fix: write driver:NAME"),
+        (["show", "quickstart", "agent.guidance.samples=3"], "samples = 3: unknown key; fix: one of at_rest"),
+    ],
+)
+def test_what_is_proposed_exists(words: list[str], expected: str, refused: Cli) -> None:
+    assert expected in refused(*words)
+
+
+def test_a_bad_shelf_is_one_error_alone(here: Path) -> None:
+    said = call(here, "list", expect=2, shelf=here / "nowhere").stderr
+    assert said.startswith("error: DRIVE_RL_PATH: ")
+
+
+@pytest.mark.parametrize(
+    ("heads", "verbs"),
+    [
+        (["lane", "lines"], ["perception explain M"]),
+        (["lines"], []),
+        (["segmentation"], ["perception explain M --scalar ego_lane"]),
+    ],
+)
+def test_a_model_is_explained_by_what_it_predicts(heads: list[str], verbs: list[str]) -> None:
+    assert explaining(heads, "M") == verbs

@@ -25,7 +25,7 @@ from drive_rl.config.extensions import (
 )
 from drive_rl.config.plugin_source import Plugin, read_plugin
 from drive_rl.config.specs.base import Spec
-from drive_rl.errors import DriveRLError
+from drive_rl.errors import DriveRLError, PluginNeededError
 
 FOLDER = "plugins"
 """Where a run, or an exported model, keeps copies of the plugin files that it needs."""
@@ -242,9 +242,10 @@ def _demand_file(needed: PluginSpec, spec: Path) -> None:
             f" --plugin {shown}"
         )
     if not specs_are_trusted():
-        raise DriveRLError(
+        raise PluginNeededError(
             f"{what}: this plugin is needed; it is Python code, and runs only if you name it; fix: read it, then"
-            f" --plugin {shown}, or --trust to run whatever this spec names"
+            f" --plugin {shown}, or --trust to run whatever this spec names",
+            f"needs the plugin {shown}; fix: --plugin {shown}",
         )
     load_file(shown, needed.sha256)
 
