@@ -10,11 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from drive_rl.config.extensions import Extension, find
-from drive_rl.config.plugin_call import called
+from drive_rl.config.extensions import find
 from drive_rl.config.specs.learner import EncoderSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.heads.plugin_network import finite_rows_of, running, try_learning
+from drive_rl.perception.heads.plugin_network import finite_rows_of, running
+from drive_rl.perception.models.plugin_encoder import plugin_trunk
 
 SMALLEST_PX = 16
 _PILOTNET_PX = 61
@@ -85,7 +85,8 @@ def layers_of(encoder: EncoderSpec, shape: tuple[int, int, int], frames: int) ->
         )
     kind, _, name = encoder.kind.partition(":")
     if (extension := find("encoder", kind)) is not None:
-        return _of_plugin(extension, encoder.features, shape)
+        trunk, flat, what = plugin_trunk(extension, shape)
+        return Layers(trunk, _one_layer(flat, encoder.features), what)
     family = ENCODERS[kind] if kind != "timm" else Family(lambda channels, *_: _timm(name, channels))
     trunk = family.trunk(channels, height, width)
     if family.contrast:
@@ -94,33 +95,6 @@ def layers_of(encoder: EncoderSpec, shape: tuple[int, int, int], frames: int) ->
     with torch.no_grad():
         flat = trunk.eval()(torch.zeros(1, channels, height, width)).shape[1]
     return Layers(trunk.train(training), family.head(flat, encoder.features), "")
-
-
-def _of_plugin(extension: Extension, features: int, shape: tuple[int, int, int]) -> Layers:
-    """Return a plugin's convolutions, and a layer that makes features of them.
-
-    Raises:
-        DriveRLError: it raises, or does not map (B, C, H, W) to (B, n).
-    """
-    what, pictures = f"{extension.plugin}: encoder {extension.name}", f"pictures (B, {', '.join(map(str, shape))})"
-    with called(what, f"fails on {pictures}", "correct it, or another world.camera"):
-        trunk = extension.make(*shape)
-        if not isinstance(trunk, nn.Module):
-            raise TypeError(f"made a {type(trunk).__name__}, expected a torch.nn.Module")
-        with torch.no_grad():
-            flat = trunk.eval()(torch.zeros(2, *shape))
-        is_finite = not isinstance(flat, Tensor) or bool(torch.isfinite(flat).all())
-    found = tuple(flat.shape) if isinstance(flat, Tensor) else type(flat).__name__
-    if not isinstance(flat, Tensor) or flat.dim() != 2 or len(flat) != 2 or not flat.shape[1]:
-        raise DriveRLError(f"{what}: returns {found} for two pictures, expected (2, n); fix: end in nn.Flatten()")
-    if flat.dtype != torch.float32 or not is_finite:
-        raise DriveRLError(
-            f"{what}: returns {flat.dtype}{'' if is_finite else ', not all finite,'} for two black pictures, expected"
-            " finite torch.float32; fix: correct it"
-        )
-    with called(what, f"cannot learn from {pictures}", "correct it, or another world.camera"):
-        try_learning(trunk, torch.zeros(2, *shape))
-    return Layers(trunk.train(), _one_layer(flat.shape[1], features), what)
 
 
 def _flattened(module: nn.Module) -> Iterator[nn.Module]:

@@ -258,8 +258,7 @@ class Batch:
 
     def _weigh_extra(self) -> None:
         if self._extra and self._weigh:
-            with self._extra.explained(lambda: self._rows(self.cars.metrics, self.drives.nonzero()[0])):
-                self._weigh()
+            self._extra.explained(self._weigh, lambda: self._rows(self.cars.metrics, self.drives.nonzero()[0]))
             self._extra.check(self.cars.terms)
 
     def _begin(self, chosen: NDArray[np.int64]) -> None:

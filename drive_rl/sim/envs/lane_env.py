@@ -292,8 +292,8 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._car = car
         reward, code = outcome(self._route, self._rules, car, step, self._row, self._terms)
         if self._extra:
-            with self._extra.explained(lambda: self._row):
-                reward = self._extra.weigh(self._row, self._terms, code)
+            extra, row, terms = self._extra, self._row, self._terms
+            reward = extra.explained(lambda: extra.weigh(row, terms, code), lambda: row)
             self._extra.check(self._terms)
         return reward, END_REASONS[code - 1] if code else None
 

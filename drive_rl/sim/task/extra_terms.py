@@ -6,8 +6,7 @@ metrics after each step and weighs all terms again. It knows no engine.
 
 import inspect
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
@@ -52,15 +51,14 @@ class ExtraTerms:
     def __reduce__(self) -> tuple[Any, ...]:
         return _extra_terms, (self.names, self.rules)
 
-    @contextmanager
-    def explained(self, metrics: Callable[[], NDArray[np.float64]]) -> Iterator[None]:
-        """Name the term that fails in the block, which weighs the rows (..., n) that `metrics` returns.
+    def explained(self, weigh: Callable[[], Any], metrics: Callable[[], NDArray[np.float64]]) -> Any:
+        """Return what `weigh` returns; a term that fails is named, by the rows (..., n) that `metrics` returns.
 
         Raises:
             DriveRLError: a term fails, with where.
         """
         try:
-            yield
+            return weigh()
         except Exception:
             for extension in map(_registered, self.names):
                 of_row = _compiled(extension)
