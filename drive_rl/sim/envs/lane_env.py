@@ -291,10 +291,9 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         step = Step(float(self._row[S]), self._car.vx_mps, steer - self._steer, self._steps, touched, then)
         self._car = car
         reward, code = outcome(self._route, self._rules, car, step, self._row, self._terms)
-        if self._extra:
-            extra, row, terms = self._extra, self._row, self._terms
-            reward = extra.explained(lambda: extra.weigh(row, terms, code), lambda: row)
-            self._extra.check(self._terms)
+        if extra := self._extra:
+            reward = extra.explained(lambda: extra.weigh(self._row, self._terms, code), lambda: self._row)
+            extra.check(self._terms)
         return reward, END_REASONS[code - 1] if code else None
 
     def _info(self) -> Info:
