@@ -79,5 +79,5 @@ def _foreign(path: Path, device: torch.device, trust: bool) -> LoadedDriver:
 
 def _observed(space: gymnasium.Space, world: WorldSpec) -> Observation:
     """Return what of this world has a foreign driver's space; if nothing has, what the world's id returns."""
-    modes: tuple[Observation, ...] = get_args(Observation)
-    return next((each for each in modes if observation_space(world, each) == space), world.observation)
+    fitting = [each for each in get_args(Observation) if observation_space(world, each) == space]
+    return fitting[0] if fitting else world.observation
