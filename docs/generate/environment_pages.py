@@ -32,8 +32,8 @@ def environments_index(worlds: list[WorldSpec]) -> str:
         "Each world is one YAML file in `envs/` and one Gymnasium id, registered by `import drive_rl`.",
         table(("world", "id", "in a line", "stock PPO"), rows),
         "Stock PPO: success on 500 test roads, the worst of 3 seeds, of stable-baselines3's own `PPO` and `CnnPolicy`,"
-        " which learned from pixels and rewards alone; `benchmarks/stock.py` holds the five arguments that differ from its"
-        " defaults.",
+        " which learned from pixels and rewards alone; `benchmarks/stock.py` holds the five arguments that differ from"
+        " its defaults.",
         "They make a ladder, the easiest first: `lane_keep` steers alone, in bends of 30 m radius or more;"
         " `lane_follow_plain` adds the pedal and bends down to 15 m; `lane_follow` changes the look from episode to"
         " episode; `lane_follow_hard` has tight bends alone. Camera and reward are the same on all of them.",
