@@ -245,7 +245,7 @@ def _demand_file(needed: PluginSpec, spec: Path) -> None:
         raise PluginNeededError(
             f"{what}: this plugin is needed; it is Python code, and runs only if you name it; fix: read it, then"
             f" --plugin {shown}, or --trust to run whatever this spec names",
-            f"needs the plugin {shown}; fix: --plugin {shown}",
+            f"needs a plugin; fix: --plugin {shown}",
         )
     load_file(shown, needed.sha256)
 
