@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from drive_rl.scale.seed_group import SeedGroup
     from drive_rl.scale.seed_summary import Summary
 
+_MOST = 1000
+
 
 def train_seeds(
     experiment: str,
@@ -56,8 +58,8 @@ def train_seeds(
 
 
 def _new(experiment: str, changes: list[str], seeds: int, runs: Path) -> "SeedGroup":
-    if seeds < 1:
-        raise DriveRLError(f"--seeds {seeds}: expected 1 or more; fix: --seeds 5")
+    if not 1 <= seeds <= _MOST:
+        raise DriveRLError(f"--seeds {seeds}: expected 1 to {_MOST}; fix: --seeds 5")
     from drive_rl.config.reader import load_run
     from drive_rl.run.tracking.tracker import check_tracker
     from drive_rl.scale.seed_group import SeedGroup

@@ -20,7 +20,7 @@ def is_agent(adapter: TypeAdapter[Any]) -> bool:
     return any(_tags(model) for model in _top(adapter))
 
 
-def fields(adapter: TypeAdapter[Any], loc: Loc) -> list[str]:
+def fields(adapter: TypeAdapter[Any], loc: Sequence[str | int]) -> list[str]:
     """Return the keys known at a place of the spec."""
     models = _top(adapter)
     for part in loc:
@@ -35,6 +35,8 @@ def nearest_key(adapter: TypeAdapter[Any], loc: Loc, prefix: str) -> str:
 
     Keys that name what plugins register, such as the terms in `reward.extra`, are known, too.
     """
+    if others := _algorithms_with(adapter, loc):
+        return f"it is a key of {', '.join(others)}; fix: leave it out"
     beside = fields(adapter, loc[:-1])
     here = ".".join(str(part) for part in loc if part not in (*ALGORITHMS, PLUGIN_DRIVER))
     elsewhere: dict[str, str] = {}
@@ -46,6 +48,13 @@ def nearest_key(adapter: TypeAdapter[Any], loc: Loc, prefix: str) -> str:
     parent = ".".join(map(str, loc[:-1]))
     own = next((dotted for dotted in _open_mappings(_top(adapter)) if dotted.rpartition(".")[0] == parent), None)
     return near if own is None or near.endswith("?") else f"{near}; or, of a plugin, {prefix}{own}.{loc[-1]}"
+
+
+def _algorithms_with(adapter: TypeAdapter[Any], loc: Loc) -> list[str]:
+    """Return the algorithms other than the one chosen that know a key."""
+    chosen = next((part for part in loc if part in (*ALGORITHMS, PLUGIN_DRIVER)), None)
+    others = [name for name in ALGORITHMS if chosen is not None and name != chosen]
+    return [name for name in others if loc[-1] in fields(adapter, [name if p == chosen else p for p in loc[:-1]])]
 
 
 def _top(adapter: TypeAdapter[Any]) -> list[type[BaseModel]]:

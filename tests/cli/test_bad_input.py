@@ -95,6 +95,8 @@ def test_unknown_names(refused: Refused, words: list[str], expected: str) -> Non
     ("override", "expected"),
     [
         ("agent.learning_rat=1", "unknown key; did you mean 'learning_rate'?"),
+        ("agent.demonstrations=demos", "unknown key; it is a key of dagger, bc; fix: leave it out"),
+        ("agent.tau=0.5", "agent.tau = 0.5: unknown key; it is a key of dqn, qrdqn, sac; fix: leave it out"),
         ("agent.gamma", "expected key=value"),
         ("agent..gamma=1", "expected key=value"),
         ("agent.epochs=many", "agent.epochs = 'many'"),
@@ -109,7 +111,7 @@ def test_unknown_names(refused: Refused, words: list[str], expected: str) -> Non
         ("world=3", "world = 3: expected a name"),
         ("agent=ppo-lane-follow", "agent = 'ppo-lane-follow' is a trained driver"),
         ("gamma=0.9", "unknown key; did you mean 'agent.gamma'?"),
-        ("agent.tau=0.5", "agent.tau = 0.5: unknown key; fix: one of actions, "),
+        ("agent.zzz=0.5", "agent.zzz = 0.5: unknown key; fix: one of actions, "),
         ("lane_width_m=3", "unknown key; did you mean 'world.road.lane_width_m'?"),
         ("name=x", "name: cannot be overridden"),
         ("agent.batch_size=9999999", "batch_size"),

@@ -207,8 +207,9 @@ def started(group: Path) -> list[Path]:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "quickstart", "--seeds", "0"], "--seeds 0: expected 1 or more; fix: --seeds 5"),
-        (["train", "quickstart", "--seeds", "-1"], "--seeds -1: expected 1 or more"),
+        (["train", "quickstart", "--seeds", "0"], "--seeds 0: expected 1 to 1000; fix: --seeds 5"),
+        (["train", "quickstart", "--seeds", "-1"], "--seeds -1: expected 1 to 1000"),
+        (["train", "quickstart", "--seeds", "100000"], "--seeds 100000: expected 1 to 1000"),
         (["train", "quickstart", "--seeds", "2", "--seed", "2147483647"], "seed = 2147483648"),
         (["train", "--resume", "runs/x", "--seeds", "2"], "leave --seeds out"),
         (["train", "quickstart", "budget_steps=x", "--seeds", "2"], "budget_steps = 'x'"),

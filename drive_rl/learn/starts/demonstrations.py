@@ -115,6 +115,10 @@ def load_demonstrations(spec: RunSpec) -> Demonstrations | None:
     if not isinstance(agent, DaggerSpec) or agent.demonstrations is None:
         return None
     folder, what = Path(agent.demonstrations), f"agent.demonstrations = {agent.demonstrations}"
+    if not (folder / _SAMPLES).is_file():
+        raise DriveRLError(
+            f"{what}: no {_SAMPLES} there; fix: a folder that drive-rl data record EXPERIMENT --out DIR wrote"
+        )
     try:
         manifest = verify(folder, (_SAMPLES, _EXPERIMENT), (_KIND,))
         theirs = read_run(folder / _EXPERIMENT)

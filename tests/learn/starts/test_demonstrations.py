@@ -116,7 +116,7 @@ def fewer_with_sums(folder: Path) -> None:
         (fewer_with_sums, r"samples\.npz: holds .*pictures \(59, .* keeps 60"),
         (lambda folder: (folder / "experiment.yaml").unlink(), r"experiment\.yaml: file not found"),
         (lambda folder: (folder / "manifest.json").unlink(), r"manifest\.json not found"),
-        (shutil.rmtree, r"demonstrations = .*broken: .*manifest\.json not found"),
+        (shutil.rmtree, r"demonstrations = .*broken: no samples.npz there; fix: .*drive-rl data record"),
     ],
 )
 def test_broken_demonstrations_are_refused(
@@ -150,7 +150,7 @@ def test_demonstrations_that_do_not_fit_are_refused(
 def test_a_run_is_not_taken_for_demonstrations(demos: Path, tmp_path: Path) -> None:
     run = train(small_specs.run("dagger", "budget_steps=64"), tmp_path, "cpu", console=QUIET)
     for folder in (run.path, run.last):
-        with pytest.raises(DriveRLError, match=r"manifest\.json"):
+        with pytest.raises(DriveRLError, match=r"no samples\.npz there|manifest\.json"):
             train(small_specs.run("dagger", f"agent.demonstrations={folder}"), tmp_path / "runs", "cpu", console=QUIET)
     with pytest.raises(DriveRLError, match="demos: not a run folder"):
         load_driver(str(demos))
