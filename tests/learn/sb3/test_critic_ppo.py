@@ -29,7 +29,7 @@ def test_passes_of_the_value_alone_fit_it_and_leave_the_rest_alone(changes: tupl
         assert type(models[-1]) is CriticPPO
     few, many = (model.policy.state_dict() for model in models)
     moved = {name for name, part in few.items() if not torch.equal(part, many[name])}
-    assert moved == {name for name in few if "value" in name}
+    assert moved == {name for name in few if "value" in name and "picture" not in name}
     rollout = models[1].rollout_buffer
     errors = [np.square(values(model, rollout.observations).numpy() - rollout.returns).mean() for model in models]
     assert errors[1] < errors[0]

@@ -99,7 +99,7 @@ def test_parts_of_the_world_are_changed_by_keywords(make: Any) -> None:
     assert (world.camera.width_px, world.camera.height_px, world.camera.channels) == (84, filed.camera.height_px, "rgb")
     assert (world.task.target_speed_mps, world.task.time_limit_s, world.road.lane_width_m) == (8, 9, 4)
     assert world.road.length_m == filed.road.length_m
-    assert env.reset(seed=0)[0].shape[-3:] == (3, 40, 84)
+    assert env.reset(seed=0)[0].shape[-3:] == (6, 40, 84)
     env.close()
 
 
@@ -135,17 +135,19 @@ def test_channels_last_are_the_same_pictures(observation: str) -> None:
 
 
 def test_both_checkers_take_channels_last() -> None:
-    env = one(channels_last=True, camera=RGB, disable_env_checker=True)
+    env = one(channels_last=True, camera=RGB, observation="camera", disable_env_checker=True)
     check_env(env.unwrapped, skip_render_check=True)
     env.close()
 
 
 def test_image_wrappers_of_one_environment() -> None:
-    env = wrappers.ResizeObservation(wrappers.GrayscaleObservation(one(channels_last=True, camera=RGB)), (84, 84))
+    env = wrappers.ResizeObservation(
+        wrappers.GrayscaleObservation(one(channels_last=True, camera=RGB, observation="camera")), (84, 84)
+    )
     assert loop(env, [0, 0.3])[-1][0].shape == (84, 84)
     env.close()
     stack = wrappers.ResizeObservation(one(channels_last=True), (84, 84))
-    assert loop(stack, [0, 0.3])[-1][0].shape == (84, 84, 3)
+    assert loop(stack, [0, 0.3])[-1][0].shape == (84, 84, 6)
     stack.close()
 
 
@@ -153,7 +155,9 @@ def test_image_wrappers_of_one_environment() -> None:
 @pytest.mark.parametrize("engine", ["vector_entry_point", "sync"])
 def test_image_wrappers_of_many_environments(engine: str, mode: AutoresetMode) -> None:
     place = {"autoreset_mode": mode} if engine != "sync" else {"vector_kwargs": {"autoreset_mode": mode}}
-    env = many(vectorization_mode=engine, channels_last=True, camera=RGB, max_episode_steps=12, **place)
+    env = many(
+        vectorization_mode=engine, channels_last=True, camera=RGB, observation="camera", max_episode_steps=12, **place
+    )
     grey = vector_wrappers.GrayscaleObservation(env)
     small = vector_wrappers.FlattenObservation(vector_wrappers.ResizeObservation(grey, (10, 12)))
     scaled = vector_wrappers.TransformObservation(small, lambda seen: seen / 255, small.observation_space)
