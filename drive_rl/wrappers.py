@@ -39,6 +39,4 @@ class Motion(gymnasium.ObservationWrapper[Any, Any, Any], gymnasium.utils.Record
     def observation(self, observation: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return a picture (2 x frames x channels, H, W)."""
         stack = np.ascontiguousarray(observation).reshape(1, self._frames, -1, *observation.shape[1:])
-        shown = np.empty((1, POLARITIES * len(observation), *observation.shape[1:]), np.uint8)
-        show_motion(stack, shown)
-        return shown[0]
+        return show_motion(stack)[0]

@@ -5,7 +5,6 @@ and everything else (vehicle, outcome, pixels) is the very function that the PyB
 and no learner; its caller decides which road comes next.
 """
 
-import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,7 @@ from drive_rl.sim.engines.car_step import Cars, plan_of
 from drive_rl.sim.engines.cpu_loop import SHARE, begin_cars, step_cars, weighing
 from drive_rl.sim.engines.map_cache import Lens, MapCache
 from drive_rl.sim.engines.work_queue import new_counter
-from drive_rl.sim.sensors.motion import POLARITIES, show_motion
+from drive_rl.sim.sensors.motion import show_motion
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.view import TEXELS, pack_markings
 from drive_rl.sim.state import State
@@ -291,9 +290,7 @@ class Batch:
 
     def motion(self, frames: Any) -> Any:
         """Return what changed in stacks of frames, (n, stack, C, H, W) -> (n, 2 x stack x C, H, W)."""
-        shown = np.empty((len(frames), POLARITIES * math.prod(frames.shape[1:3]), *frames.shape[3:]), np.uint8)
-        show_motion(frames, shown)
-        return shown
+        return show_motion(frames)
 
     def copy(self, array: Any) -> Any:
         """Return a copy of one of the batch's arrays."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.world import WorldSpec
-from drive_rl.sim.sensors.motion import POLARITIES, show_motion
+from drive_rl.sim.sensors.motion import show_motion
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.renderer import Scene, render_view
 from drive_rl.sim.sensors.view import View
@@ -63,12 +63,7 @@ class FrameStack:
 
     def observation(self, motion: bool) -> NDArray[np.uint8]:
         """Return the stack, (frame_stack x channels, H, W) uint8, oldest first, or its motion, twice as many planes."""
-        stacked = self.frames.reshape(-1, *self.frames.shape[2:])
-        if not motion:
-            return stacked.copy()
-        shown = np.empty((POLARITIES * len(stacked), *stacked.shape[1:]), np.uint8)
-        show_motion(self.frames[None], shown[None])
-        return shown
+        return show_motion(self.frames[None])[0] if motion else self.frames.reshape(-1, *self.frames.shape[2:]).copy()
 
 
 def _bullet_camera(world: WorldSpec) -> "BulletCamera":

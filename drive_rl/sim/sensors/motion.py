@@ -17,8 +17,8 @@ POLARITIES = 2  # brighter, darker
 
 
 @njit(nogil=True)
-def show_motion(frames: NDArray[np.uint8], shown: NDArray[np.uint8]) -> None:
-    """Fill `shown`, (N, 2 x stack x C, H, W), from N stacks of frames, (N, stack, C, H, W), oldest first.
+def show_motion(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return what changed, (N, 2 x stack x C, H, W), in N stacks of frames, (N, stack, C, H, W), oldest first.
 
     The first planes are each frame less the one before, then the newest frame less its mean, all divided by the newest
     frame's standard deviation: where it is brighter, else 0. The second half is the same where it is darker. Mean and
@@ -26,6 +26,7 @@ def show_motion(frames: NDArray[np.uint8], shown: NDArray[np.uint8]) -> None:
     """
     count, stack, planes, height, width = frames.shape
     darker = stack * planes  # the first plane of the second half
+    shown = np.empty((count, POLARITIES * darker, height, width), np.uint8)
     for i in range(count):
         newest = frames[i, stack - 1]
         mean, scale = _light(newest)
@@ -44,6 +45,7 @@ def show_motion(frames: NDArray[np.uint8], shown: NDArray[np.uint8]) -> None:
                     beyond = float(newest[c, row, column]) - mean
                     shown[i, plane, row, column] = _shade(beyond, scale)
                     shown[i, darker + plane, row, column] = _shade(-beyond, scale)
+    return shown
 
 
 @njit
