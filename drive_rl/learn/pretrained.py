@@ -26,8 +26,10 @@ PERCEPTION_MODEL = "perception_model"
 INITIAL_POLICY = "initial_policy"
 """Folder in a run with a copy of the driver that its policy started from."""
 
-_SHAPE = ("camera.width_px", "camera.height_px", "camera.channels", "camera.frame_stack")
-_MOUNT = ("camera.fov_rad", "camera.forward_m", "camera.height_m", "camera.pitch_rad")
+SHAPE = ("camera.width_px", "camera.height_px", "camera.channels", "camera.frame_stack")
+"""Keys of a world: what its pictures look like as arrays."""
+MOUNT = ("camera.fov_rad", "camera.forward_m", "camera.height_m", "camera.pitch_rad")
+"""Keys of a world: from where its pictures are taken."""
 
 
 def init_encoders(policy: nn.Module, agent: LearnerSpec, world: WorldSpec) -> None:
@@ -41,7 +43,7 @@ def init_encoders(policy: nn.Module, agent: LearnerSpec, world: WorldSpec) -> No
     trained = load_trained(agent.encoder.init_from)
     theirs, mine = trained.spec.model.encoder, agent.encoder
     pairs = {f"agent.encoder.{key}": (getattr(theirs, key), getattr(mine, key)) for key in ("kind", "features")}
-    check_alike(f"agent.encoder.init_from = {mine.init_from}", pairs, trained.spec.world, world, _SHAPE)
+    check_alike(f"agent.encoder.init_from = {mine.init_from}", pairs, trained.spec.world, world, SHAPE)
     for encoder in _encoders(policy):
         load_weights(encoder, trained.model.encoder.state_dict() | encoder.marks, trained.weights)
 
@@ -67,7 +69,7 @@ def load_perception_model(spec: RunSpec, home: Path | None, device: torch.device
         return None
     trained = load_trained(spec.agent.perception_model if home is None else str(home / PERCEPTION_MODEL))
     what = f"agent.perception_model = {spec.agent.perception_model}"
-    check_alike(what, {}, trained.spec.world, spec.world, _SHAPE + _MOUNT)
+    check_alike(what, {}, trained.spec.world, spec.world, SHAPE + MOUNT)
     return LaneEstimator(trained, spec.world.task, device)
 
 

@@ -21,7 +21,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.imitation.dagger import Dagger
 from drive_rl.learn.own_drivers import load_teacher
-from drive_rl.learn.pretrained import check_alike
+from drive_rl.learn.pretrained import MOUNT, SHAPE, check_alike
 from drive_rl.run.folder import write_plugins
 from drive_rl.run.storage.atomic import write_directory, write_json, write_text
 from drive_rl.run.storage.lock import only_writer
@@ -30,12 +30,7 @@ from drive_rl.run.storage.scratch import sibling
 
 _KIND = "demonstrations"
 _SAMPLES, _EXPERIMENT = "samples.npz", "experiment.yaml"
-_ALIKE = (
-    *(f"camera.{key}" for key in ("width_px", "height_px", "channels", "frame_stack")),
-    *(f"camera.{key}" for key in ("fov_rad", "forward_m", "height_m", "pitch_rad")),
-    "task.controls",
-    "task.control_hz",
-)
+_ALIKE = (*SHAPE, *MOUNT, "task.controls", "task.control_hz")
 """Keys of a world that its pictures, and the meaning of actions, depend on."""
 
 

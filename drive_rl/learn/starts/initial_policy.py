@@ -18,7 +18,7 @@ from drive_rl.config.specs.plugin import copies
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_policy
 from drive_rl.learn.own_drivers import read_trained
-from drive_rl.learn.pretrained import INITIAL_POLICY, check_alike
+from drive_rl.learn.pretrained import INITIAL_POLICY, SHAPE, check_alike
 from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder
 from drive_rl.run.folder import write_plugins
 from drive_rl.run.resolve import TrainedFolder, resolve
@@ -26,7 +26,7 @@ from drive_rl.run.storage.atomic import write_directory, write_text
 from drive_rl.run.storage.manifest import DriverManifest, verify_driver, write_manifest
 from drive_rl.run.storage.tensors import load_weights, write_tensors
 
-_INTERFACE = ("camera.width_px", "camera.height_px", "camera.channels", "camera.frame_stack", "task.controls")
+_INTERFACE = (*SHAPE, "task.controls")
 _FIX = "fix: a run of drive-rl train dagger, or an exported driver of one"
 
 
