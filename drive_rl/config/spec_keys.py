@@ -38,21 +38,23 @@ def nearest_key(adapter: TypeAdapter[Any], loc: Loc, prefix: str) -> str:
     if others := _algorithms_with(adapter, loc):
         return f"it is a key of {', '.join(others)}; fix: leave it out"
     beside = fields(adapter, loc[:-1])
-    here = ".".join(str(part) for part in loc if part not in (*ALGORITHMS, PLUGIN_DRIVER))
     elsewhere: dict[str, str] = {}
-    tags = [part for part in loc if part in (*ALGORITHMS, PLUGIN_DRIVER)]
-    for dotted in sorted(_dotted(_top(adapter), tags=tags), key=len):
-        if dotted != here:  # a key of another algorithm, which is unknown here
-            elsewhere.setdefault(dotted.rpartition(".")[2], f"{prefix}{dotted}")
+    for dotted in sorted(_dotted(_top(adapter), algorithm=_chosen(loc)), key=len):
+        elsewhere.setdefault(dotted.rpartition(".")[2], f"{prefix}{dotted}")
     near = nearest(str(loc[-1]), beside, {leaf: dotted for leaf, dotted in elsewhere.items() if leaf not in beside})
     parent = ".".join(map(str, loc[:-1]))
     own = next((dotted for dotted in _open_mappings(_top(adapter)) if dotted.rpartition(".")[0] == parent), None)
     return near if own is None or near.endswith("?") else f"{near}; or, of a plugin, {prefix}{own}.{loc[-1]}"
 
 
+def _chosen(loc: Loc) -> str | int | None:
+    """Return the algorithm that picks the driver's spec; None in a spec without a driver."""
+    return next((part for part in loc if part in (*ALGORITHMS, PLUGIN_DRIVER)), None)
+
+
 def _algorithms_with(adapter: TypeAdapter[Any], loc: Loc) -> list[str]:
     """Return the algorithms other than the one chosen that know a key."""
-    chosen = next((part for part in loc if part in (*ALGORITHMS, PLUGIN_DRIVER)), None)
+    chosen = _chosen(loc)
     others = [name for name in ALGORITHMS if chosen is not None and name != chosen]
     return [name for name in others if loc[-1] in fields(adapter, [name if p == chosen else p for p in loc[:-1]])]
 
@@ -61,16 +63,16 @@ def _top(adapter: TypeAdapter[Any]) -> list[type[BaseModel]]:
     return _models(adapter._type)  # pydantic has no public name for it
 
 
-def _dotted(models: Iterable[type[BaseModel]], above: str = "", tags: Sequence[object] = ()) -> Iterator[str]:
-    """Yield the keys of some specs; `tags`: the algorithm that is chosen, beside which others' keys are no use."""
+def _dotted(models: Iterable[type[BaseModel]], above: str = "", algorithm: object = None) -> Iterator[str]:
+    """Yield the keys of some specs; where an algorithm is chosen, not those of others."""
     for model in models:
-        if tags and (own := _tags(model)) and not set(own) & set(tags):
+        if algorithm is not None and (own := _tags(model)) and algorithm not in own:
             continue
         for key, field in model.model_fields.items():
             yield f"{above}{key}"
             yield from (f"{above}{key}.{name}" for name in _extensions(field))
             if get_origin(field.annotation) is not dict:  # whose keys are the user's own
-                yield from _dotted(_models(field.annotation), f"{above}{key}.", tags)
+                yield from _dotted(_models(field.annotation), f"{above}{key}.", algorithm)
 
 
 def _open_mappings(models: Iterable[type[BaseModel]], above: str = "") -> Iterator[str]:
