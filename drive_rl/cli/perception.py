@@ -206,7 +206,7 @@ def record(
 
     Pictures and actions (npz), the experiment, and a manifest with hashes.
     """
-    check_out(out, overwrite=True)  # nothing is: what is there is refused, with the fix
+    check_out(out, overwrite=True)  # its folder; what is there already is refused below, for this verb replaces nothing
     from drive_rl.config.reader import load_run
 
     spec = load_run(experiment, overrides or [])

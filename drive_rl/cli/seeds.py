@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from drive_rl.scale.seed_summary import Summary
 
 _MOST = 1000
+"""More seeds than anybody trains; beyond it, a typing mistake."""
 
 
 def train_seeds(

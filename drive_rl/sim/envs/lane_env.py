@@ -72,9 +72,9 @@ class LaneEnv(gymnasium.Env[Any, Any]):
 
     Observations: `camera`, uint8 (channels x frame_stack, H, W); `motion`, the changes between its frames and the
     newest, (2 x channels x frame_stack, H, W); `state`, float32 of `STATE_FIELDS`; `camera+state`, a Dict of `camera`
-    and `state`. Actions: `continuous`, [steer, pedal] in
-    [-1, 1] (steer +1 = full left, pedal -1 = full brake); `discrete`, an index into the world's grid, steer-major. With
-    `task.controls` = steering there is no pedal: the car holds the target speed.
+    and `state`. Actions: `continuous`, [steer, pedal] in [-1, 1] (steer +1 = full left, pedal -1 = full brake);
+    `discrete`, an index into the world's grid, steer-major. With `task.controls` = steering there is no pedal: the car
+    holds the target speed.
 
     A copy (`copy.deepcopy`, or `pickle` in another process) resumes from the same state, and from then on the two are
     independent. An environment dropped without `close` frees its memory, too.

@@ -1,5 +1,7 @@
 """Passes of the value alone."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import small_specs
@@ -12,9 +14,9 @@ from drive_rl.learn.sb3.critic_ppo import CriticPPO
 PIXELS, STATE = ("guidance=null",), ("guidance=null", "critic=state")
 
 
-def values(model: CriticPPO, observed: object) -> Tensor:
+def values(model: CriticPPO, observed: Any) -> Tensor:
     with torch.no_grad():
-        return model.policy.predict_values(model.policy.obs_to_tensor(observed)[0])  # type: ignore[arg-type] - a buffer's
+        return model.policy.predict_values(model.policy.obs_to_tensor(observed)[0])
 
 
 @pytest.mark.parametrize("changes", [PIXELS, STATE, ("observation=camera+state",), ("observation=state",)])
