@@ -46,7 +46,7 @@ class Stepping:
     def __init__(self, size: str, cars: int, threads: int = 1, infers: bool = False) -> None:
         world = world_of(size)
         self._batch = Batch(world, cars, "camera+state", threads)
-        self._driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), world.car)
+        self._driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), world.car, world.task)
         self._policy = build_policy(cast(PpoSpec, load_agent("ppo")), world, CPU) if infers else None
         self._seeds = itertools.cycle(SPLITS["train"])
         self._batch.begin(range(cars), itertools.islice(self._seeds, cars))

@@ -80,7 +80,7 @@ def recorded_drives(world: WorldSpec, roads: int) -> Iterator[Plan]:
 
     The same road and actions give the same drive whatever is observed, so no driver need run while the clock does.
     """
-    driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), world.car)
+    driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), world.car, world.task)
     env = LaneEnv(world, observation="state")
     drives: list[tuple[int, list[np.ndarray]]] = []
     for seed in SPLITS["train"][:roads]:

@@ -74,7 +74,7 @@ def _photograph(name: str, road_seed: int, steps: int) -> NDArray[np.uint8]:
     with closing(LaneEnv(world, "camera+state", split="test")) as env:
         spec = load_agent("reference")
         assert isinstance(spec, ReferenceSpec)
-        driver = ReferenceDriver(spec, world.car, world.task.controls)
+        driver = ReferenceDriver(spec, world.car, world.task)
         observation, _ = env.reset(options={"road_seed": road_seed})
         for _ in range(steps):
             observation, *_ = env.step(driver.act(observation["state"][None])[0])

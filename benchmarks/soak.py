@@ -66,7 +66,7 @@ class Soak:
         self.cars = CARS if engine == "batch" else 1
         self.ends: Counter[str] = Counter()
         self.wrong = self.blank = 0
-        self._driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), world.car, world.task.controls)
+        self._driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), world.car, world.task)
         self._rng = np.random.default_rng(0)
         self._seen, _ = self._env.reset(seed=0)
 

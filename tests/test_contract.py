@@ -28,9 +28,12 @@ METRICS = {
     "offset_m", "heading_error_rad", "speed_mps", "target_speed_mps", "route_completion", "lateral_accel_mps2",
     "longitudinal_accel_mps2", "steer_rad", "s_m", "x_m", "y_m", "yaw_rad", "time_s",
 }  # fmt: skip
-REWARD_TERMS = {"reward_lane", "reward_speed", "reward_heading", "reward_comfort"}
+REWARD_TERMS = {"reward_lane", "reward_speed", "reward_heading", "reward_comfort", "reward_steering"}
 CODES = {"road_seed", "tier", "is_success", "end_reason"}
-SUMMARY = {"mean_speed_mps", "max_offset_m", "median_abs_offset_m", "outside_lane", "comfort", "driving_score"}
+SUMMARY = {
+    *("mean_speed_mps", "max_offset_m", "median_abs_offset_m", "outside_lane", "comfort"),
+    *("steering_reversals_hz", "driving_score"),
+}
 
 
 def _env(world: str, observation: Observation = "camera", actions: Actions = "continuous", **kwargs: Any) -> LaneEnv:
@@ -85,7 +88,7 @@ def test_every_step_keeps_the_contract(world: str, observation: Observation, act
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_reference_driver_arrives(world: str) -> None:
     spec = load_world(world)
-    driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), spec.car, spec.task.controls)
+    driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), spec.car, spec.task)
     env = _env(world, "state", split="val")
     successes = 0
     for seed in range(10_000, 10_010):

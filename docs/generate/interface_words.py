@@ -32,7 +32,8 @@ TERM = {
     "lane": "1 on the lane's centre line, falling with the square of the offset to 0 at the lane's edge",
     "speed": "(speed / speed asked for)^1.25 up to it, exp(-4 e) at a relative excess e",
     "heading": "1 along the lane, 0 at 0.6 rad from it",
-    "comfort": "1 without side force and steering, 0 at 6 m/s^2 or at a command that jumps from lock to lock",
+    "comfort": "1 without side force, 0 at 6 m/s^2",
+    "steering": "1 where the steering command stays, 0 where a step moves it by 0.5 or more",
 }
 END = {
     "arrived": ("`terminated`", "the car's centre passes the end of the route"),

@@ -28,7 +28,7 @@ class ModularDriver:
         self.name = estimator.trained.name
         self._estimator = estimator
         spec = ReferenceSpec(name=self.name, algorithm="reference")
-        self._geometry = ReferenceDriver(spec, world.car, world.task.controls)
+        self._geometry = ReferenceDriver(spec, world.car, world.task)
 
     def act(self, observations: Batch) -> np.ndarray:
         """Return (B, 2) steering and pedal, or (B, 1) steering, for B pictures and the car's own measurements."""

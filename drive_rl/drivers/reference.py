@@ -8,9 +8,10 @@ Sources: Coulter 1992, Implementation of the Pure Pursuit Path Tracking Algorith
 
 import numpy as np
 
-from drive_rl.config.specs.base import Actions, Controls, Observation
+from drive_rl.config.specs.base import Actions, Observation
 from drive_rl.config.specs.car import CarSpec
 from drive_rl.config.specs.driver import ReferenceSpec
+from drive_rl.config.specs.task import TaskSpec
 from drive_rl.drivers.observations import Batch
 from drive_rl.sim.task.outcome import STATE_FIELDS
 
@@ -25,25 +26,32 @@ class ReferenceDriver:
     Args:
         spec: Lookahead and gain.
         car: The car's axles and steering range.
-        controls: What the world's actions control.
+        task: What the world's actions control, and how.
     """
 
     observation: Observation = "state"
     actions: Actions = "continuous"
 
-    def __init__(self, spec: ReferenceSpec, car: CarSpec, controls: Controls = "steering+pedal") -> None:
+    def __init__(self, spec: ReferenceSpec, car: CarSpec, task: TaskSpec) -> None:
         self.name = spec.name
-        self._spec, self._car, self._controls = spec, car, controls
+        self._spec, self._car, self._task = spec, car, task
 
     def act(self, observations: Batch) -> np.ndarray:
         """Return (B, 2) steering and pedal in [-1, 1], or (B, 1) steering, for (B, F) lane states."""
         state = np.asarray(observations, np.float64)  # (B, F)
         fields = {name: state[:, i] for i, name in enumerate(STATE_FIELDS)}
-        steer = np.clip(self._steer_rad(fields) / self._car.max_steer_rad, -1, 1)
-        if self._controls == "steering":
+        steer = np.clip(self._command(fields), -1, 1)
+        if self._task.controls == "steering":
             return steer[:, None].astype(np.float32)
         pedal = np.clip(self._spec.speed_gain * (fields["target_speed_mps"] - fields["speed_mps"]), -1, 1)
         return np.stack([steer, pedal], axis=1).astype(np.float32)
+
+    def _command(self, fields: dict[str, np.ndarray]) -> np.ndarray:
+        """Return the steering command for the wanted angle: itself, or the rate that reaches it in a step."""
+        wanted_rad, car = self._steer_rad(fields), self._car
+        if self._task.steering == "angle":
+            return wanted_rad / car.max_steer_rad
+        return (wanted_rad - fields["steer_rad"]) * self._task.control_hz / car.steer_rate_radps
 
     def _steer_rad(self, fields: dict[str, np.ndarray]) -> np.ndarray:
         """Return the front wheels' angle for the circle through the rear axle and the goal (Coulter, eq. 3)."""

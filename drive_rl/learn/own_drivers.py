@@ -141,7 +141,7 @@ def _recipe(name: str) -> LoadedDriver:
             f"driver {name!r} is a recipe and has no weights; fix: `drive-rl train` an experiment with it and name the"
             " run folder, or name a trained driver"
         )
-    return LoadedDriver(None, lambda world: ReferenceDriver(spec, world.car, world.task.controls))
+    return LoadedDriver(None, lambda world: ReferenceDriver(spec, world.car, world.task))
 
 
 def _modular(name: str, device: torch.device) -> LoadedDriver:
@@ -181,7 +181,7 @@ def _changes(own: WorldSpec, world: WorldSpec, driver: Driver) -> str:
     keys = ["camera.frame_stack", "camera.channels", "camera.width_px", "camera.height_px"]
     keys = (
         ([] if driver.observation == "state" else keys)
-        + ["task.controls"] * isinstance(driver, PolicyDriver)
+        + ["task.controls", "task.steering"] * isinstance(driver, PolicyDriver)
         + (["task.steer_grid", "task.pedal_grid"] if driver.actions == "discrete" else [])
     )
     pairs = [(key, attrgetter(key)(own), attrgetter(key)(world)) for key in keys]
@@ -198,7 +198,7 @@ def _interface(world: WorldSpec, driver: Driver) -> str:
     pictures = f"{camera.frame_stack} {camera.channels} frames of {camera.width_px}x{camera.height_px} px"
     parts = ["the lane state" if driver.observation == "state" else pictures]
     if isinstance(driver, PolicyDriver):  # what has learned one set of controls does not know another
-        parts.insert(0, f"controls {task.controls}")
+        parts.insert(0, f"controls {task.controls}" + " by rate" * (task.steering == "rate"))
     if driver.actions == "discrete":
         grids = [task.steer_grid, task.pedal_grid][: len(task.command_names)]
         parts.append(f"actions {' x '.join(str(list(grid)) for grid in grids)}")

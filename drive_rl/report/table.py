@@ -13,7 +13,7 @@ from drive_rl.drivers.compare import Comparison
 from drive_rl.stats import Estimate
 
 _UNITS = {"survival_s": ("survival (median)", "s"), "lateral_deviation_m": ("lateral deviation (median)", "m")}
-_UNITS |= {"mean_speed_mps": ("mean speed", "m/s")}
+_UNITS |= {"mean_speed_mps": ("mean speed", "m/s"), "steering_reversals_hz": ("steering reversals", "Hz")}
 _BY_TIER = ("success", "driving_score", "route_completion")
 
 

@@ -90,6 +90,12 @@ def steer_towards(steer: float, command: float, dt: float, car: CarParams) -> fl
 
 
 @njit
+def steering_of(command: float, before: float, reach: float) -> float:
+    """Return the steering in [-1, 1] that a command sets: itself (reach = 0), or `before` moved by it times `reach`."""
+    return command if reach == 0 else min(max(before + command * reach, -1.0), 1.0)
+
+
+@njit
 def cruise_pedal(speed: float, target: float) -> float:
     """Return the pedal in [-1, 1] that brings a speed [m/s] to its target: proportional control."""
     return min(max(CRUISE_GAIN_SPM * (target - speed), -1.0), 1.0)

@@ -249,7 +249,7 @@ def _driver(name: str, options: Mapping[str, Any], world: WorldSpec) -> Any:
     from drive_rl.drivers.reference import ReferenceDriver
 
     if name == "reference":
-        return ReferenceDriver(ReferenceSpec(name=name, algorithm="reference"), world.car, world.task.controls)
+        return ReferenceDriver(ReferenceSpec(name=name, algorithm="reference"), world.car, world.task)
     return plugin_driver(PluginDriverSpec(name=name, algorithm=name, options=dict(options)), world)
 
 

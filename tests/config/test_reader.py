@@ -157,7 +157,7 @@ def test_a_world_whose_camera_error_reaches_the_ground_cannot_be() -> None:
 
 def test_a_reward_without_weights_cannot_be() -> None:
     with pytest.raises(DriveRLError, match=r"all weights are 0.*fix:"):
-        load_world("lane_follow", [f"reward.{term}=0" for term in ("lane", "speed", "heading", "comfort")])
+        load_world("lane_follow", [f"reward.{term}=0" for term in ("lane", "speed", "heading", "comfort", "steering")])
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ ROAD = EpisodeMetrics(
     outside_lane=0.0,
     collisions=0,
     comfort=1.0,
+    steering_reversals_hz=0.2,
     road_seed=0,
     tier="straight",
 )

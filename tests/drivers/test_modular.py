@@ -77,7 +77,7 @@ class OracleDriver:
 def test_on_perfect_predictions_it_drives_as_the_reference_driver() -> None:
     world = load_world("lane_follow_hard", ["camera.width_px=16", "camera.height_px=16"])
     score, rows = evaluate(OracleDriver(world), world, "val", 16, engine="batch")
-    reference = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), world.car)
+    reference = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), world.car, world.task)
     best, theirs = evaluate(reference, world, "val", 16, engine="batch")
     assert score.success.value == best.success.value == 1
     # target speeds differ where a bend lies more than 20 m ahead, beyond the predicted curvatures

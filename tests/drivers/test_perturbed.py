@@ -76,7 +76,7 @@ def test_whoever_wraps_a_driver_hands_on_that_an_episode_begins() -> None:
 @pytest.mark.parametrize("engine", get_args(Engine))
 def test_each_road_is_driven_the_same_whoever_drove_in_its_row_before(engine: Engine, controls: Controls) -> None:
     world = small_specs.world(f"task.controls={controls}")
-    reference = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), world.car, controls)
+    reference = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), world.car, world.task)
     driver = PerturbedDriver(reference, 0.15, world.task.control_hz)
     _, rows = evaluate(driver, world, "val", 18, engine=engine)
     again = evaluate(driver, world, "val", 18, engine=engine, num_envs=3)[1]

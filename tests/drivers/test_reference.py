@@ -4,18 +4,20 @@ import pytest
 from drive_rl.config.reader import load_agent, load_world
 from drive_rl.config.specs.car import CarSpec
 from drive_rl.config.specs.driver import ReferenceSpec
+from drive_rl.config.specs.task import TaskSpec
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.sim.task.outcome import STATE_FIELDS
 
 SPEC = ReferenceSpec(name="reference", algorithm="reference")
 CAR = CarSpec()
+TASK = TaskSpec()
 
 
 def act(**fields: float) -> np.ndarray:
     values = {"speed_mps": 10.0, "target_speed_mps": 10.0, **fields}
     row = np.array([[values.get(name, 0.0) for name in STATE_FIELDS]], np.float32)
-    return ReferenceDriver(SPEC, CAR).act(row)[0]
+    return ReferenceDriver(SPEC, CAR, TASK).act(row)[0]
 
 
 def bend(curvature: float) -> dict[str, float]:
@@ -51,6 +53,6 @@ def test_it_drives_every_tier_without_a_fault() -> None:
     assert isinstance(spec, ReferenceSpec)
     for name in ("lane_follow", "lane_follow_hard"):
         world = load_world(name)
-        score, rows = evaluate(ReferenceDriver(spec, world.car), world, "val", 12)
+        score, rows = evaluate(ReferenceDriver(spec, world.car, world.task), world, "val", 12)
         assert score.success.value == 1, [row for row in rows if not row.success]
         assert score.lateral_deviation_m.value < 0.25

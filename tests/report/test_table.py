@@ -10,8 +10,8 @@ from drive_rl.report.table import print_results
 from drive_rl.sim.task.scoring import EpisodeMetrics
 
 ROWS = [
-    EpisodeMetrics(True, "arrived", 1.0, 40.0, 10.0, 0.6, 0.2, 0.0, 0, 1.0, 20_000, "easy"),
-    EpisodeMetrics(False, "off_road", 0.5, 20.0, 8.0, 2.0, 0.4, 0.5, 0, 1.0, 20_001, "hard"),
+    EpisodeMetrics(True, "arrived", 1.0, 40.0, 10.0, 0.6, 0.2, 0.0, 0, 1.0, 0.25, 20_000, "easy"),
+    EpisodeMetrics(False, "off_road", 0.5, 20.0, 8.0, 2.0, 0.4, 0.5, 0, 1.0, 0.25, 20_001, "hard"),
 ]
 
 

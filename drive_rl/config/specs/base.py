@@ -14,6 +14,7 @@ from drive_rl.plain_text import readable
 Observation = Literal["camera", "motion", "camera+state", "state"]
 Actions = Literal["continuous", "discrete"]
 Controls = Literal["steering", "steering+pedal"]
+Steering = Literal["angle", "rate"]
 Renderer = Literal["field", "tiny", "egl"]
 Split = Literal["train", "val", "test"]
 Engine = Literal["bullet", "batch"]

@@ -6,10 +6,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from drive_rl.config.extensions import find, reserve, unknown
-from drive_rl.config.specs.base import Bounds, Controls, NonNegative, Spec, ordered
+from drive_rl.config.specs.base import Bounds, Controls, NonNegative, Spec, Steering, ordered
 from drive_rl.config.specs.plugin import Extends
 
-_TERMS = ("lane", "speed", "heading", "comfort")
+_TERMS = ("lane", "speed", "heading", "comfort", "steering")
 reserve("reward_term", _TERMS)
 
 _LEAST_WEIGHT = 0.001
@@ -42,6 +42,11 @@ class TaskSpec(Spec):
     controls: Controls = Field(
         default="steering+pedal",
         description="What actions control; with `steering` alone, the car holds the target speed by itself.",
+    )
+    steering: Steering = Field(
+        default="angle",
+        description="What a steering command sets: the front wheels' `angle`, where 1 is full left, or the `rate` at"
+        " which it changes, where 1 is as fast as the car can.",
     )
     steer_grid: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
         default=(-0.8, -0.35, -0.12, 0.0, 0.12, 0.35, 0.8),
@@ -119,7 +124,8 @@ class RewardSpec(Spec):
     lane: NonNegative = Field(default=1, le=100, description="Weight of staying near the lane's centre line.")
     speed: NonNegative = Field(default=1, le=100, description="Weight of driving near the target speed.")
     heading: NonNegative = Field(default=0, le=100, description="Weight of pointing along the road.")
-    comfort: NonNegative = Field(default=0, le=100, description="Weight of gentle cornering and steering.")
+    comfort: NonNegative = Field(default=0, le=100, description="Weight of gentle cornering.")
+    steering: NonNegative = Field(default=0, le=100, description="Weight of steady steering.")
     arrival: NonNegative = Field(default=10, le=1000, description="Added to the reward of the step that arrives.")
     failure: NonNegative = Field(
         default=10,
@@ -148,7 +154,7 @@ class RewardSpec(Spec):
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
-        weights = self.lane, self.speed, self.heading, self.comfort, *self.extra.values()
+        weights = *(getattr(self, term) for term in _TERMS), *self.extra.values()
         if max(weights) <= 0:
             raise ValueError("all weights are 0: the reward would be constant; fix: give one term a weight > 0")
         if max(weights) < _LEAST_WEIGHT:

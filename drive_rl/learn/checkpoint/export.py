@@ -107,7 +107,8 @@ def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any, start: st
         f"{made.algorithm} in the world `{world.name}` ({world.description}).",
         "",
         f"- observes: {observes}",
-        f"- controls: {_CONTROLS[world.task.controls]}, {agent.actions}",
+        f"- controls: {_CONTROLS[world.task.controls]}, {agent.actions}"
+        + ", by rate" * (world.task.steering == "rate"),
         f"- {_encoder(agent)}",
         f"- trained: {steps}{start}",
         f"- help in training: {'; '.join(_HELP[each] for each in helps(agent))}",

@@ -30,7 +30,7 @@ from drive_rl.run.storage.scratch import sibling
 
 _KIND = "demonstrations"
 _SAMPLES, _EXPERIMENT = "samples.npz", "experiment.yaml"
-_ALIKE = (*SHAPE, *MOUNT, "task.controls", "task.control_hz")
+_ALIKE = (*SHAPE, *MOUNT, "task.controls", "task.steering", "task.control_hz")
 """Keys of a world that its pictures, and the meaning of actions, depend on."""
 
 

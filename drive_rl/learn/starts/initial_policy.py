@@ -26,7 +26,7 @@ from drive_rl.run.storage.atomic import write_directory, write_text
 from drive_rl.run.storage.manifest import DriverManifest, verify_driver, write_manifest
 from drive_rl.run.storage.tensors import load_weights, write_tensors
 
-_INTERFACE = (*SHAPE, "task.controls")
+_INTERFACE = (*SHAPE, "task.controls", "task.steering")
 _FIX = "fix: a run of drive-rl train dagger, or an exported driver of one"
 
 

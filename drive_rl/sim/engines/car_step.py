@@ -28,7 +28,7 @@ from drive_rl.sim.task.outcome import (
     outcome,
     rules_of,
 )
-from drive_rl.sim.vehicle import CarParams, CarState, car_params, cruise_pedal, push
+from drive_rl.sim.vehicle import CarParams, CarState, car_params, cruise_pedal, push, steering_of
 
 PARKED_X, PARKED_Y, PARKED_YAW = range(3)
 """Columns of `map_cache.Roads.parked`."""
@@ -41,8 +41,8 @@ class Cars(NamedTuple):
     steer: NDArray[np.float64]  # (N,), the last steering command
     steps: NDArray[np.int64]  # (N,), of the episode
     metrics: NDArray[np.float64]  # (N, 13), outcome.METRICS
-    terms: NDArray[np.float64]  # (N, 4), outcome.TERMS, and a world's extra ones
-    trace: NDArray[np.float64]  # (N, steps, 7), scoring.TRACE
+    terms: NDArray[np.float64]  # (N, 5), outcome.TERMS, and a world's extra ones
+    trace: NDArray[np.float64]  # (N, steps, 8), scoring.TRACE
     reward: NDArray[np.float64]  # (N,)
     end: NDArray[np.int64]  # (N,), end codes of the last step, outcome.END_REASONS
     state: NDArray[np.float32]  # (N, 11), outcome.STATE_FIELDS
@@ -97,7 +97,8 @@ def position_before(i, cars, plan, pictures):
 @njit
 def step_car(i, cars, roads, plan, command):
     """Drive car i one control step, with a command in [-1, 1]: steering, and the pedal unless it holds its speed."""
-    slot, vx_before, steer = cars.slot[i], body_of(i, cars.body).vx_mps, command[0]
+    slot, vx_before = cars.slot[i], body_of(i, cars.body).vx_mps
+    steer = steering_of(command[0], cars.steer[i], plan.rules.steering_reach)
     pedal = cruise_pedal(cars.metrics[i, SPEED], cars.metrics[i, TARGET_SPEED]) if plan.cruise else command[1]
     touched = _drive(i, cars.body, steer, pedal, plan, roads.parked[slot], roads.parked_count[slot])
     cars.steps[i] += 1

@@ -51,7 +51,7 @@ from drive_rl.sim.task.spaces import (
     reset_options,
     road_seed_of,
 )
-from drive_rl.sim.vehicle import CarState, cruise_pedal
+from drive_rl.sim.vehicle import CarState, cruise_pedal, steering_of
 
 
 def make_env(world: str | WorldSpec, **kwargs: Any) -> "LaneEnv":
@@ -218,9 +218,8 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         """
         if self._end is None:
             raise DriveRLError("episode_metrics: no episode has ended; fix: call it after terminated or truncated")
-        episode, rules = self.episode, self._rules
-        trace, min_speed_mps = np.array(self._trace), self.world.task.min_mean_speed_mps
-        return summarise(trace, rules.half_lane, min_speed_mps, self._end, episode.seed, episode.road.tier)
+        rules = self._rules.half_lane, self.world.task.min_mean_speed_mps
+        return summarise(np.array(self._trace), *rules, self._end, self.episode.seed, self.episode.road.tier)
 
     def truth(self) -> Truth:
         """Return the driver's current picture, by the `field` renderer, and its ground truth.
@@ -281,7 +280,8 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     def _command(self, action: Any) -> tuple[float, float]:
         if self._episode is None or self._over:
             raise DriveRLError("step: the episode is over or was never started; fix: call reset() first")
-        steer, *pedal = command_of(action, self._decoder)
+        command, *pedal = command_of(action, self._decoder)
+        steer = steering_of(command, self._steer, self._rules.steering_reach)
         return steer, pedal[0] if pedal else cruise_pedal(self._row[SPEED], self._row[TARGET_SPEED])
 
     def _take_in(self, car: CarState, steer: float, touched: bool = False) -> tuple[float, EndReason | None]:

@@ -17,7 +17,15 @@ from drive_rl.sim.task.scoring import EpisodeMetrics, Info
 END_NAMES = ("running", *END_REASONS)
 """The names of `info["end_reason"]`; that of an episode that has not ended is the first."""
 
-SUMMARY = ("mean_speed_mps", "max_offset_m", "median_abs_offset_m", "outside_lane", "comfort", "driving_score")
+SUMMARY = (
+    "mean_speed_mps",
+    "max_offset_m",
+    "median_abs_offset_m",
+    "outside_lane",
+    "comfort",
+    "steering_reversals_hz",
+    "driving_score",
+)
 """What `info` adds when an episode ends: fields of `scoring.EpisodeMetrics`."""
 
 

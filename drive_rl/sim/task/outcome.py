@@ -14,7 +14,15 @@ from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.geometry import KNOT_M, Knots, pose_at, project, wrap
 from drive_rl.sim.map.speed_profile import lane_curvature
 from drive_rl.sim.task.episode import lane_centre_d_m
-from drive_rl.sim.task.reward import RewardRules, combine, comfort_term, heading_term, lane_term, speed_term
+from drive_rl.sim.task.reward import (
+    RewardRules,
+    combine,
+    comfort_term,
+    heading_term,
+    lane_term,
+    speed_term,
+    steering_term,
+)
 from drive_rl.sim.task.scoring import TRACE, EndReason
 from drive_rl.sim.vehicle import CarState
 
@@ -40,9 +48,9 @@ TRACE_METRICS = tuple(METRICS.index(name) for name in TRACE)
 """Where a row of metrics holds those of a row of the trace."""
 TRACE_COMPLETION = TRACE.index("route_completion")
 
-TERMS = ("lane", "speed", "heading", "comfort")
+TERMS = ("lane", "speed", "heading", "comfort", "steering")
 """The reward terms in `info` (`reward_lane`, ...), in the order of a row of terms."""
-LANE_TERM, SPEED_TERM, HEADING_TERM, COMFORT_TERM = range(4)
+LANE_TERM, SPEED_TERM, HEADING_TERM, COMFORT_TERM, STEERING_TERM = range(5)
 
 STATE_FIELDS = (
     "offset_m",
@@ -79,12 +87,14 @@ class Rules(NamedTuple):
     control_hz: float
     max_steps: int
     blocked_steps: int  # 0: a car may stand
+    steering_reach: float  # how far a command moves the steering in a step, at most; 0: it sets the angle
     reward: RewardRules
 
 
 def rules_of(world: WorldSpec) -> Rules:
     """Return the rules of a world; each field has one type, since numba compiles a function once per type."""
-    road, task, reward = world.road, world.task, world.reward
+    road, task, reward, car = world.road, world.task, world.reward, world.car
+    by_rate = task.steering == "rate"
     return Rules(
         float(lane_centre_d_m(road)),
         float(road.lane_width_m / 2),
@@ -93,9 +103,10 @@ def rules_of(world: WorldSpec) -> Rules:
         float(task.control_hz),
         task.max_steps,
         task.blocked_steps,
+        float(car.steer_rate_radps / (task.control_hz * car.max_steer_rad)) if by_rate else 0.0,
         RewardRules(
             reward.combine == "product",
-            (float(reward.lane), float(reward.speed), float(reward.heading), float(reward.comfort)),
+            tuple(float(getattr(reward, term)) for term in TERMS),
             float(reward.arrival),
             float(reward.failure),
         ),
@@ -131,7 +142,7 @@ def outcome(
     metrics: NDArray[np.float64],
     terms: NDArray[np.float64],
 ) -> tuple[float, int]:
-    """Fill a row of metrics, (13,), and one of reward terms, (4,); return the reward and the end code."""
+    """Fill a row of metrics, (13,), and one of reward terms, (5,); return the reward and the end code."""
     x, y, yaw, vx, _, yaw_rate, steer = car
     s, d, road_heading, _ = project(route.knots, x, y, step.near_s)
     offset, heading_error = d - rules.lane_d, wrap(yaw - road_heading)
@@ -147,7 +158,8 @@ def outcome(
     terms[LANE_TERM] = lane_term(offset, rules.half_lane)
     terms[SPEED_TERM] = speed_term(vx, target)
     terms[HEADING_TERM] = heading_term(heading_error)
-    terms[COMFORT_TERM] = comfort_term(lateral, step.turned)
+    terms[COMFORT_TERM] = comfort_term(lateral)
+    terms[STEERING_TERM] = steering_term(step.turned)
     end = RUNNING
     if step.touched:
         end = COLLISION

@@ -8,6 +8,7 @@ from drive_rl.sim.compiled import njit
 _SPEED_POWER = 1.25
 _HEADING_RAD = 0.6
 _LATERAL_ACCEL_MPS2 = 6.0
+_STEER_CHANGE = 0.5
 
 
 class RewardRules(NamedTuple):
@@ -44,9 +45,19 @@ def heading_term(heading_error_rad: float) -> float:
 
 
 @njit
-def comfort_term(lateral_accel_mps2: float, steer_change: float) -> float:
-    """Return 1 without side force and steering, 0 at 6 m/s^2 or at a steering command that jumps from lock to lock."""
-    return max(0.0, 1 - abs(lateral_accel_mps2) / _LATERAL_ACCEL_MPS2) * max(0.0, 1 - abs(steer_change) / 2)
+def comfort_term(lateral_accel_mps2: float) -> float:
+    """Return 1 without side force, 0 at 6 m/s^2."""
+    return max(0.0, 1 - abs(lateral_accel_mps2) / _LATERAL_ACCEL_MPS2)
+
+
+@njit
+def steering_term(steer_change: float) -> float:
+    """Return 1 where the steering command, in [-1, 1], stays as it is, 0 where a step moves it by 0.5 or more.
+
+    To first order its sum over an episode depends only on how far the command turns back and forth, not on how fast:
+    a bend costs the same taken gently or at once, and every reversal costs more.
+    """
+    return max(0.0, 1 - abs(steer_change) / _STEER_CHANGE)
 
 
 @njit

@@ -8,6 +8,8 @@ Sources:
     `leaderboard-2.1`, and https://leaderboard.carla.org/evaluation_v2_1/.
     Success, collision, off-road and timeout rates: MetaDrive (Li et al. 2022, arXiv 2109.12674).
     Medians of survival time and lateral deviation: AI Driving Olympics (Zilly et al. 2019, arXiv 1903.02503).
+    Steering reversals: SAE J2944 (2015), as Markkula and Engstrom 2006 count them, with a gap of 1 degree at the front
+    wheels (about 15 at a steering wheel) and no filter.
     Comfort bounds: nuPlan (Caesar et al. 2021, arXiv 2106.11810; `ego_is_comfortable` of its devkit).
 """
 
@@ -19,6 +21,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from drive_rl.sim.compiled import njit
 from drive_rl.stats import Estimate, bootstrap_mean, bootstrap_median, bootstrap_picks, wilson
 
 Info = dict[str, Any]
@@ -34,6 +37,9 @@ MIN_LONGITUDINAL_ACCEL_MPS2 = -4.05
 MAX_LONGITUDINAL_ACCEL_MPS2 = 2.40
 MAX_YAW_RATE_RADPS = 0.95
 """nuPlan's comfort bounds. Its jerks and its yaw acceleration need a smoothed trajectory and are left out."""
+
+STEERING_GAP_RAD = math.radians(1)
+"""How far the front wheels turn back for a steering reversal: at 12 m/s, 0.9 m/s^2 of lateral acceleration."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class EpisodeMetrics:
     """1 where a car was touched, else 0."""
     comfort: float
     """Part of the steps within nuPlan's bounds, in [0, 1]."""
+    steering_reversals_hz: float
+    """How often a second the front wheels turn back by 1 degree or more [Hz]."""
     road_seed: int
     """The road's seed."""
     tier: str
@@ -94,6 +102,7 @@ TRACE = (
     "lateral_accel_mps2",
     "longitudinal_accel_mps2",
     "yaw_rad",
+    "steer_rad",
 )
 """The metrics of each step that a score needs, in the order of a row of an episode's trace."""
 
@@ -109,7 +118,7 @@ def summarise(
     """Return the metrics of an episode.
 
     Args:
-        trace: (steps, 7), a row of `TRACE` after each step.
+        trace: (steps, 8), a row of `TRACE` after each step.
         half_lane_m: Offset at which the car's centre leaves its lane [m].
         min_mean_speed_mps: Mean speed that success requires [m/s].
         end_reason: How it ended.
@@ -117,8 +126,8 @@ def summarise(
         tier: Its road's tier.
     """
     if not len(trace):
-        return EpisodeMetrics(False, end_reason, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 1.0, int(road_seed), tier)
-    time_s, completion, speed_mps, offset_m, lateral, longitudinal, yaw_rad = trace.T
+        return EpisodeMetrics(False, end_reason, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 1.0, 0.0, int(road_seed), tier)
+    time_s, completion, speed_mps, offset_m, lateral, longitudinal, yaw_rad, steer_rad = trace.T
     step_s = np.diff(time_s, prepend=0.0)
     offset_m = np.abs(offset_m)
     driven_m = speed_mps * step_s
@@ -142,9 +151,24 @@ def summarise(
         outside_lane=float(driven_m[offset_m > half_lane_m].sum() / whole_m) if whole_m > 0 else 0.0,
         collisions=int(end_reason == "collision"),
         comfort=float(comfortable.mean()),
+        steering_reversals_hz=steering_reversals(steer_rad, STEERING_GAP_RAD) / float(time_s[-1]),
         road_seed=int(road_seed),
         tier=tier,
     )
+
+
+@njit
+def steering_reversals(steer_rad: NDArray[np.float64], gap_rad: float) -> int:
+    """Return how often steering (steps,) turns back by `gap_rad` or more, after it has moved as far the other way."""
+    count, direction = 0, 0
+    lowest = highest = steer_rad[0]
+    for angle in steer_rad:
+        lowest, highest = min(lowest, angle), max(highest, angle)
+        if direction >= 0 and highest - angle >= gap_rad:
+            count, direction, lowest = count + direction, -1, angle
+        elif direction <= 0 and angle - lowest >= gap_rad:
+            count, direction, highest = count - direction, 1, angle
+    return count
 
 
 @dataclass(frozen=True)
@@ -176,6 +200,8 @@ class Score:
     """Mean over episodes of the mean speed [m/s]."""
     comfort: Estimate
     """Mean part of the steps within nuPlan's comfort bounds, in [0, 1]."""
+    steering_reversals_hz: Estimate
+    """Mean rate of steering reversals [Hz]."""
 
     def to_dict(self) -> dict[str, Any]:  # JSON
         """Return plain values, ready for JSON."""
@@ -219,6 +245,7 @@ def score(episodes: Iterable[EpisodeMetrics], seed: int = 0) -> Score:
         lateral_deviation_m=bootstrap_median(column("median_abs_offset_m"), picks),
         mean_speed_mps=bootstrap_mean(column("mean_speed_mps"), picks),
         comfort=bootstrap_mean(column("comfort"), picks),
+        steering_reversals_hz=bootstrap_mean(column("steering_reversals_hz"), picks),
     )
 
 

@@ -223,7 +223,7 @@ def arrow_place(road_map: RoadMap, car: CarState) -> np.ndarray:
     ],
 )
 def test_the_outcome_in_words(changes: dict[str, Any], words: str, colour: tuple[int, int, int]) -> None:
-    plain = EpisodeMetrics(False, "timeout", 1.0, 10.0, 8.0, 0.5, 0.2, 0.0, 0, 1.0, SEEDS[0], "easy")
+    plain = EpisodeMetrics(False, "timeout", 1.0, 10.0, 8.0, 0.5, 0.2, 0.0, 0, 1.0, 0.0, SEEDS[0], "easy")
     assert outcome(replace(plain, **changes), half_lane_m=1.75) == (words, colour)
 
 

@@ -44,7 +44,7 @@ class Drive:
 
 def drives(world: WorldSpec, count: int, spread: float) -> list[Drive]:
     env = LaneEnv(world, "camera+state")
-    driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), world.car, world.task.controls)
+    driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), world.car, world.task)
     made = [Drive(env, driver, seed, spread) for seed in range(count)]
     env.close()
     return made
@@ -53,10 +53,14 @@ def drives(world: WorldSpec, count: int, spread: float) -> list[Drive]:
 # the bounds are 5 cm, 0.5 degrees and 0.01; measured: 3e-12 m, 7e-14 rad and 1e-12
 @pytest.mark.parametrize(
     ("world", "count", "spread"),
-    [("lane_follow", 200, 0.25), ("lane_follow_hard", 40, 0.4), ("parked_cars", 40, 0.5), ("lane_keep", 40, 0.25)],
+    [
+        *[("lane_follow", 200, 0.25), ("lane_follow_hard", 40, 0.4), ("parked_cars", 40, 0.5), ("lane_keep", 40, 0.25)],
+        ("lane_follow task.steering=rate", 40, 0.25),
+    ],
 )
 def test_the_same_actions_give_the_same_drive(world: str, count: int, spread: float) -> None:
-    spec = load_world(world)
+    name, *changes = world.split()
+    spec = load_world(name, changes)
     expected = drives(spec, count, spread)
     batch = Batch(spec, count)
     batch.begin(range(count), range(count))

@@ -59,9 +59,19 @@ def test_choices_are_the_grid_steer_major() -> None:
     steer.close()
 
 
+@pytest.mark.parametrize(("command", "angle_rad"), [(1, 0.08), (-0.5, -0.04), (0, 0)])
+def test_a_steering_rate_moves_the_wheels_until_the_next_action(command: float, angle_rad: float) -> None:
+    env = _env("task.steering=rate")  # 0.8 rad/s at 10 Hz, up to 0.3 rad
+    env.reset(options={"road_seed": 1})
+    angles = [env.step([command, 0])[4]["steer_rad"] for _ in range(5)]
+    assert angles == pytest.approx(np.clip(angle_rad * np.arange(1, 6), -0.3, 0.3))
+    assert env.step([0, 0])[4]["steer_rad"] == pytest.approx(angles[-1])
+    env.close()
+
+
 def test_a_car_that_steers_alone_holds_its_target_speed_in_bends_too() -> None:
     env = LaneEnv(load_world("lane_follow_hard", ["task.controls=steering"]), "state")
-    driver = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), env.world.car, "steering")
+    driver = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), env.world.car, env.world.task)
     assert env.action_space == gymnasium.spaces.Box(-1, 1, (1,), np.float32)
     seen, info = env.reset(options={"road_seed": 1})
     speeds = []

@@ -49,7 +49,7 @@ def test_the_spec_has_the_length_of_an_episode_and_a_threshold_that_the_referenc
     assert spec.max_episode_steps == loaded.task.max_steps == 900
     assert spec.reward_threshold is not None
     recipe: Any = load_agent("reference")
-    driver = ReferenceDriver(recipe, loaded.car, loaded.task.controls)
+    driver = ReferenceDriver(recipe, loaded.car, loaded.task)
     kinds: Any = {"observation": "state", "autoreset_mode": AutoresetMode.DISABLED}
     envs = gymnasium.make_vec(gym_id(world), num_envs=32, vectorization_mode="vector_entry_point", **kinds)
     seen, _ = envs.reset(options={"road_seed": list(range(10_000, 10_032))})

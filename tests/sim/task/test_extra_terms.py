@@ -59,7 +59,11 @@ def test_terms_and_reward_are_those_of_the_formula(combine: str) -> None:
         batch.step(COMMAND)
         metrics = info
         terms = {key.removeprefix("reward_"): float(value) for key, value in info.items() if key.startswith("reward_")}
-        assert list(terms) == ["lane", "speed", "heading", "comfort", "gentle", "near"] == list(term_names(world()))
+        assert (
+            list(terms)
+            == ["lane", "speed", "heading", "comfort", "steering", "gentle", "near"]
+            == list(term_names(world()))
+        )
         force = metrics["lateral_accel_mps2"] ** 2 + metrics["longitudinal_accel_mps2"] ** 2
         assert terms["gentle"] == pytest.approx(math.exp(-0.1 * force))
         assert terms["near"] == (1.0 if abs(metrics["offset_m"]) < 0.3 else 0.25)

@@ -53,7 +53,7 @@ def drive(world: WorldSpec, act: Act) -> Driven:
 
 def at_speed(world: WorldSpec, share: float) -> Act:
     """Return the reference driver at a share of the target speed."""
-    reference = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), world.car, world.task.controls)
+    reference = ReferenceDriver(ReferenceSpec(name="reference", algorithm="reference"), world.car, world.task)
 
     def act(states: np.ndarray, step: int) -> np.ndarray:
         slower = states.copy()

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ GOOD = EpisodeMetrics(
     outside_lane=0.0,
     collisions=0,
     comfort=0.9,
+    steering_reversals_hz=0.2,
     road_seed=20_000,
     tier="easy",
 )
@@ -95,6 +97,24 @@ def test_success_is_arriving_in_the_lane_and_fast_enough(
 )
 def test_comfort_has_nuplans_bounds(changes: dict[str, float], comfort: float) -> None:
     assert scored(metrics(0.1), metrics(0.2, **changes)).comfort == comfort
+
+
+@pytest.mark.parametrize(
+    ("degrees", "reversals"),
+    [
+        ([0, 0, 0], 0),
+        ([0, 5, 9, 12], 0),  # it only ever turns left
+        ([0, 5, 4.1, 5, 4.1], 0),  # never back by a whole degree
+        ([0, 5, 3.9, 5], 2),
+        ([0, 0.9, 0, 0.9], 0),
+        ([0, -2, -1.6, -1.2, -0.9], 1),  # back in small steps
+        ([0, 4, 2, 0, -2, 0.5], 2),
+        ([3, 1, 3, 1, 3], 3),  # the first movement turns nothing back
+    ],
+)
+def test_steering_reversals_have_a_gap_of_a_degree(degrees: list[float], reversals: int) -> None:
+    steps = [metrics(0.1 * (i + 1), steer_rad=math.radians(angle)) for i, angle in enumerate(degrees)]
+    assert scored(*steps).steering_reversals_hz == pytest.approx(reversals / (0.1 * len(degrees)))
 
 
 def test_a_wrapped_yaw_is_no_turn() -> None:
