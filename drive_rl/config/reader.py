@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, TypeVar, cast, overload
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -22,6 +22,7 @@ from drive_rl.config.yaml_text import Dumper
 from drive_rl.errors import DriveRLError
 
 Part = Literal["world", "agent"]
+RunOrFit = TypeVar("RunOrFit", RunSpec, PerceptionSpec)
 _WORLD: TypeAdapter[Any] = TypeAdapter(WorldSpec)
 _AGENT: TypeAdapter[Any] = TypeAdapter(AgentSpec)
 _RUN: TypeAdapter[Any] = TypeAdapter(RunSpec)
@@ -88,6 +89,16 @@ def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
         DriveRLError: the file cannot be read, or holds no experiment.
     """
     return cast(RunSpec, _validate(_RUN, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides)))
+
+
+def read_again(spec: RunOrFit, raw: Raw, path: Path) -> RunOrFit:
+    """Return the spec of the same kind in a mapping that was read from `path`.
+
+    Raises:
+        DriveRLError: the mapping holds none.
+    """
+    adapter = _RUN if isinstance(spec, RunSpec) else _PERCEPTION
+    return cast(RunOrFit, _validate(adapter, _resolved(raw, path), {"": str(path)}, []))
 
 
 @overload

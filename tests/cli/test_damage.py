@@ -46,6 +46,24 @@ def test_a_damaged_run_spec(refused: Refused, here: Path) -> None:
         assert f"{Path(*spec.parts[-4:])}: cannot be read" in refused(*words)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--resume", "runs/tiny", "budget_steps=64"],
+        ["eval", "runs/tiny"],
+        ["render", "runs/tiny"],
+        ["export", "runs/tiny", "mine"],
+    ],
+)
+def test_an_edited_run_spec(refused: Refused, here: Path, words: list[str]) -> None:
+    spec = the_run(here) / "spec.yaml"
+    spec.write_text(spec.read_text().replace("\nseed: 0", "\nseed: 1").replace(" gamma: 0.", " gamma: 0.0"))
+    shown = refused(*words)
+    assert "spec.yaml: was edited since the run began" in shown
+    assert "agent.gamma = 0.0" in shown
+    assert "; seed = 1, was 0; fix: write back what it was, or train a new run" in shown
+
+
 def test_a_run_without_a_last_checkpoint(refused: Refused, here: Path) -> None:
     shutil.rmtree(the_run(here) / "last")
     assert "no last/ checkpoint to resume from" in refused("train", "--resume", "runs/tiny")

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from drive_rl.config.reader import read_perception
 from drive_rl.config.shelf import unknown
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.models.perception_model import PerceptionModel, build_perception
+from drive_rl.run.own_spec import read_own_perception
 from drive_rl.run.resolve import TrainedFolder, known_models, resolve
 from drive_rl.run.storage.manifest import verify_model
 from drive_rl.run.storage.tensors import load_weights, read_tensors
@@ -43,7 +43,7 @@ def load_trained(name: str) -> Trained:
             f"{name}: is a driver, which predicts neither lane state nor masks; expected a perception model; fix: name"
             f" one of {', '.join(known_models()) or 'your own, made by `drive-rl perception fit`'}"
         )
-    spec = read_perception(found.spec)
+    spec = read_own_perception(found.home)
     weights = found.weights / "weights.safetensors"
     verify_model(found.weights, _NEEDED)
     model = build_perception(spec)
