@@ -155,11 +155,13 @@ def evaluate(
     from drive_rl.report.progress import episodes_bar
     from drive_rl.report.table import print_results
     from drive_rl.run.scores import weights_hash, write_scores
-    from drive_rl.run.storage.atomic import write_json
+    from drive_rl.run.storage.atomic import check_writable, write_json
 
     split_seeds(split, episodes)
     name, run = newest(driver)
     who, place = choose(name, changes, device, trust, typer.echo)
+    if out is None and run is not None and not changes:
+        check_writable(run.path)  # its scores go there
     weights = weights_hash(run) if run is not None else ""  # now, for a run that trains may replace its driver
     with episodes_bar("eval", episodes) as advance:
         _, rows = evaluate(who, place, split, episodes, progress=advance, engine=engine)

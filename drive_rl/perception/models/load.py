@@ -1,5 +1,6 @@
 """Trained perception models, loaded by name or path. No pickle. It knows specs and weights, not how a model learns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,23 @@ def load_trained(name: str) -> Trained:
     model = build_perception(spec)
     load_weights(model, read_tensors(weights), weights)
     return Trained(found.name if found.on_shelf else spec.name, spec, model.eval(), weights)
+
+
+def check_any_loads(names: Sequence[str]) -> None:
+    """Refuse names of which not one is a trained perception model, with the reason for each.
+
+    Raises:
+        DriveRLError: none of them can be loaded.
+    """
+    reasons: list[str] = []
+    for name in names:
+        try:
+            load_trained(name)
+        except DriveRLError as error:
+            reasons.append(str(error))
+        else:
+            return
+    raise DriveRLError("\n".join(reasons) or "no model is named; fix: drive-rl bench perception MODEL...")
 
 
 def init_encoder(model: PerceptionModel, start: str) -> None:
