@@ -1,11 +1,14 @@
 """The runs of a folder at a glance: progress, best held-out result and state of each. It reads small JSON files."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from drive_rl.errors import DriveRLError
+from drive_rl.config.reader import is_perception_spec
+from drive_rl.errors import DriveRLError, PluginNeededError
 from drive_rl.run.folder import RunFolder, runs_in
+from drive_rl.run.own_spec import read_own_perception, read_own_run
 from drive_rl.run.storage.atomic import read_json
 
 MOST = 20
@@ -35,11 +38,19 @@ def newest_runs(root: Path) -> tuple[list[RunLine], int]:
 
 def _line(run: RunFolder) -> RunLine:
     try:
+        _check_spec(run)
         manifest = _read(run.last / "manifest.json")
         validation = _read(run.last / "counters.json").get("validation", {}) if "num_samples" in manifest else {}
         return RunLine(run.path, _progress(manifest), _best(_read(run.history), validation), _state(run, manifest))
     except (DriveRLError, OSError) as error:
         return RunLine(run.path, "", "", f"BROKEN: {error}")
+
+
+def _check_spec(run: RunFolder) -> None:
+    """Read a run's spec, as whatever uses the run would; one that only lacks a plugin is right."""
+    read = read_own_perception if is_perception_spec(run.spec) else read_own_run
+    with suppress(PluginNeededError):
+        read(run.path)
 
 
 def _state(run: RunFolder, manifest: Mapping[str, object]) -> str:
