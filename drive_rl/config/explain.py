@@ -14,6 +14,8 @@ from drive_rl.config.spec_keys import Loc, fields, is_agent, nearest_key
 from drive_rl.config.specs.driver import ALGORITHMS, PLUGIN_DRIVER
 
 COMMAND_LINE = "command line"
+FIXED: Mapping[str, str] = {"name": "copy the file under another name", "plugins": "--plugin FILE.py"}
+"""Keys that the command line cannot change, and the fix."""
 _MOST_MISTAKES = 20  # listed in one error
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxtuple, _BRIEF.maxstring, _BRIEF.maxother = 3, 16, 16, 80, 80
@@ -49,15 +51,21 @@ class Given:
     sources: Mapping[str, str]  # top-level key ("" for the rest) -> the file that its values came from
     typed: set[str]  # keys set on the command line, without `prefix`
     prefix: str  # what the command line has before each of these keys
+    algorithm: str | None = None  # the driver's, whose keys are known
 
 
 def explain(given: Given, error: ValidationError, is_new: Callable[[ErrorDetails], bool]) -> str:
     """Return one line for each mistake; those that `is_new` are the command line's, for the files alone lack them."""
-    found = error.errors()
+    found = [item for item in error.errors() if not _is_of_entries(item)]
     lines = [_line(given, item, is_new(item)) for item in found[:_MOST_MISTAKES]]
     if len(lines) < len(found):
         lines.append(f"and {len(found) - len(lines):,} more mistakes")
     return "\n".join(lines)
+
+
+def _is_of_entries(item: ErrorDetails) -> bool:
+    """Whether a list counts as too short because entries of it are wrong, which have lines of their own."""
+    return item["type"] == "too_short" and len(item["input"]) >= item.get("ctx", {}).get("min_length", 0)
 
 
 def short(value: object) -> str:
@@ -109,7 +117,8 @@ def _message(given: Given, item: ErrorDetails) -> str:
     """Return what is wrong with the value, in plain words."""
     kind, context = item["type"], item.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key; {nearest_key(given.adapter, item['loc'], given.prefix)}"
+        fixed = FIXED if ".".join(_keys(given.adapter, item["loc"])) in given.typed else ("name",)
+        return f"unknown key; {nearest_key(given.adapter, item['loc'], given.prefix, given.algorithm, fixed)}"
     if kind in ("model_type", "model_attributes_type"):
         known = fields(given.adapter, item["loc"])
         return "is not a mapping" + (f"; expected keys below it: {', '.join(known)}" if known else "")

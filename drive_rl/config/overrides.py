@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import yaml
 
-from drive_rl.config.explain import short
+from drive_rl.config.explain import FIXED, short
 from drive_rl.config.raw import Raw, reason
 from drive_rl.config.yaml_text import parse_yaml
 from drive_rl.errors import DriveRLError
@@ -66,10 +66,8 @@ def _check(key: str, equals: str, value: str, prefix: str) -> None:
         raise DriveRLError(
             f"command line: {typed + equals + value!r}: expected key=value, such as agent.learning_rate=3e-4"
         )
-    if key.split(".")[-1] == "name":
-        raise DriveRLError(f"command line: {typed}: cannot be overridden; fix: copy the file under another name")
-    if key.split(".")[-1] == "plugins":
-        raise DriveRLError(f"command line: {typed}: cannot be overridden; fix: --plugin FILE.py")
+    if (fix := FIXED.get(key.split(".")[-1])) is not None:
+        raise DriveRLError(f"command line: {typed}: cannot be overridden; fix: {fix}")
     if not value.strip():
         raise DriveRLError(
             f"command line: {typed + equals + value!r}: has no value; fix: {typed}=VALUE, or {typed}=null for none"

@@ -3,6 +3,7 @@
 It knows the layout. The runs themselves are ordinary run folders beside it.
 """
 
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,7 +109,7 @@ def is_finished(run: RunFolder) -> bool:
     """
     if not run.finished.is_file():
         return False
-    fix = f"resume it with drive-rl train --resume {run.path}"
+    fix = f"resume it with drive-rl train --resume {shlex.quote(str(run.path))}"
     step = read_json(run.last / "manifest.json", fix).get("num_timesteps")
     return read_json(run.finished, "delete it") == {"step": step}
 

@@ -114,6 +114,38 @@ def test_overrides_that_do_not_go_together(refused: Refused, override: str, expe
     assert expected in refused("train", "tiny.yaml", *override.split())
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "tiny.yaml"], ["init_from = 'nope': the driver has guidance", "agent.init_from = nope: unknown"]),
+        (["train", "tiny.yaml", "--seeds", "2"], ["the driver has guidance", "agent.init_from = nope: unknown driver"]),
+        (["train", "tiny.yaml", "agent.encoder.init_from=nop"], ["the driver has", "nop: unknown perception model"]),
+        (
+            ["train", "tiny.yaml", "agent.perception_model=nop"],
+            ["lacks images", "model = nop: unknown perce"],
+        ),
+    ],
+)
+def test_a_name_and_what_does_not_fit_it_are_refused_together(
+    refused: Refused, words: list[str], expected: list[str]
+) -> None:
+    shown = refused(*words, "agent.init_from=nope")
+    for each in expected:
+        assert each in shown
+    assert shown.count("agent.init_from = nope: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("[2]", "grid.0 = 2: expected <= 1"), ("[true]", "grid.0 = true: expected a number"), ("[]", "at least 1 value")],
+)
+@pytest.mark.parametrize("key", ["world.task.steer_grid", "world.task.pedal_grid"])
+def test_a_wrong_entry_of_a_list_is_one_mistake(refused: Refused, key: str, value: str, expected: str) -> None:
+    shown = refused("train", "tiny.yaml", f"{key}={value}")
+    assert expected in shown
+    assert shown.count("expected") == 1
+
+
 def test_several_mistakes_are_reported_together(refused: Refused) -> None:
     shown = refused("train", "tiny.yaml", "world.road.lane_width_m=0", "agent.epochs=x")
     assert "lane_width_m" in shown
