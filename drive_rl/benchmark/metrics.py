@@ -40,7 +40,7 @@ def add_metric(
     if name in METRICS:
         raise DriveRLError(f"metric {name!r}: exists already; fix: another name")
     if part not in TABLES:
-        raise DriveRLError(f"metric {name!r}: part = {part!r}: expected one of {', '.join(TABLES)}")
+        raise DriveRLError(f"metric {name!r}: part = {part!r}: expected one of {', '.join(TABLES)}; fix: one of them")
 
     def add(value: Callable[[R], Number | None]) -> Callable[[R], Number | None]:
         METRICS[name] = Metric(part, label or name.replace("_", " "), unit, better, value)

@@ -225,8 +225,8 @@ def _seeds(text: str) -> list[int]:
         seeds = [int(part) for part in text.split(",")]
     except ValueError as error:
         raise DriveRLError(
-            f"--seeds {text!r}: expected whole numbers separated by commas, such as 20003,20007"
+            f"--seeds {text!r}: expected whole numbers separated by commas; fix: such as --seeds 20003,20007"
         ) from error
     if min(seeds) < 0:
-        raise DriveRLError(f"--seeds {text!r}: expected numbers >= 0")
+        raise DriveRLError(f"--seeds {text!r}: expected numbers >= 0; fix: such as --seeds 20003,20007")
     return seeds

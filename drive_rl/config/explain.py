@@ -1,5 +1,7 @@
 """What pydantic finds wrong with a spec, one plain line a mistake: file, key, value, what was expected, the fix."""
 
+import difflib
+import re
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,7 +34,6 @@ _EXPECTED: Mapping[str, str] = {
     "string_pattern_mismatch": "text of the form {pattern}",
     "dict_type": "a mapping; fix: such as {{NAME: VALUE}}",
     "none_required": "null",
-    "literal_error": "{expected}",
     "greater_than": "> {gt}",
     "greater_than_equal": ">= {ge}",
     "less_than": "< {lt}",
@@ -95,7 +96,8 @@ def _line_of_mapping(given: Given, item: ErrorDetails, keys: list[str], where: s
         below = f"{'.'.join(keys)}."
         for key in given.typed:
             if keys and key.startswith(below):
-                return f"{COMMAND_LINE}: {given.prefix}{key}: {keys[-1]} is a value and has no keys below it"
+                what = f"{keys[-1]} is a value and has no keys below it"
+                return f"{COMMAND_LINE}: {given.prefix}{key}: {what}; fix: leave it out"
     message = _message(given, item)
     about_a_key = bool(dotted) and message.replace(".", " ").split()[0] in fields(given.adapter, item["loc"])
     return f"{where}{'.' if about_a_key else ': '}{message}"
@@ -124,6 +126,8 @@ def _message(given: Given, item: ErrorDetails) -> str:
         return "is not a mapping" + (f"; expected keys below it: {', '.join(known)}" if known else "")
     if kind == "union_tag_invalid":
         return _unknown_algorithm(str(context["tag"]), str(context["expected_tags"]))
+    if kind == "literal_error":
+        return f"expected {context['expected']}; {_one_of(str(item['input']), str(context['expected']))}"
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind].format(**{key: _plain(value) for key, value in context.items()})}"
     return item["msg"].removeprefix("Value error, ")
@@ -135,7 +139,13 @@ def _unknown_algorithm(name: str, expected: str) -> str:
     if name in ALGORITHMS or find("driver", name) is not None:
         fix = "fix: agent=ppo, or drive it as it is, with drive-rl eval"
         return f"algorithm = {name!r}: does not learn; expected one of {expected}; {fix}"
-    return f"algorithm = {name!r}: expected one of {expected}"
+    return f"algorithm = {name!r}: expected one of {expected}; fix: one of them"
+
+
+def _one_of(value: str, expected: str) -> str:
+    """Return the fix for a word that is none of those in pydantic's text (`'a', 'b' or 'c'`)."""
+    close = difflib.get_close_matches(value, re.findall("'([^']*)'", expected), n=1)
+    return f"did you mean {close[0]!r}?" if close else "fix: one of them"
 
 
 def _plain(value: object) -> str:

@@ -6,7 +6,6 @@ It knows models and labelled pictures. It knows nothing of where either came fro
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -70,13 +69,14 @@ def evaluate_accuracy(
         truths: Each picture's lanes as its data set has them, for the lane benchmarks (`lane_benchmarks.lane_scores`).
 
     Raises:
-        DriveRLError: no pictures, or of another shape than the model's. A plugin's head that breaks its contract is in `failed`.
+        DriveRLError: no pictures, or of another shape than the model's. A plugin's head that breaks its contract
+            is in `failed`.
     """
     _check(model, samples)
     failed: dict[str, str] = {}
     measures = _measures(model, samples, failed)
     _count(model, samples, batch, measures, failed)
-    scores: dict[str, Any] = {}
+    scores = {}
     for name, measure in list(measures.items()):
         with _alone(name, measures, failed):
             scores[name] = measure.scores()
@@ -138,6 +138,7 @@ def _check(model: PerceptionModel, samples: Samples) -> None:
     if samples.images.shape[1:] != model.shape:
         raise DriveRLError(
             f"pictures have shape {samples.images.shape[1:]}: the model takes (channels, height, width) = {model.shape}"
+            "; fix: pictures of that shape"
         )
 
 
