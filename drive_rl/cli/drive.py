@@ -163,7 +163,10 @@ def evaluate(
     name, run = newest(driver)
     who, place = choose(name, changes, device, trust, typer.echo)
     if out is None and run is not None and not changes:
-        check_writable(run.path)  # its scores go there
+        try:
+            check_writable(run.path)  # its scores go there
+        except DriveRLError as error:
+            raise DriveRLError(f"{error}, or name a file for its scores: --out FILE") from error
     weights = weights_hash(run) if run is not None else ""  # now, for a run that trains may replace its driver
     with episodes_bar("eval", episodes) as advance:
         _, rows = evaluate(who, place, split, episodes, progress=advance, engine=engine)

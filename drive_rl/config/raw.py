@@ -29,7 +29,9 @@ def read_yaml(path: Path) -> Raw:
     try:
         text = read_plain(path, _LARGEST).decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise DriveRLError(f"{path}: cannot be read ({error}); expected a UTF-8 YAML file; fix: another") from error
+        raise DriveRLError(
+            f"{path}: cannot be read ({error}); expected a UTF-8 YAML file; fix: correct it, or name another"
+        ) from error
     return parse_mapping(text, path)
 
 

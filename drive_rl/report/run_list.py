@@ -32,8 +32,14 @@ class RunLine(NamedTuple):
 def newest_runs(root: Path) -> tuple[list[RunLine], int]:
     """Return the newest runs below `root`, the newest last, and how many older ones there are."""
     groups = [group for group in root.iterdir() if group.is_dir()] if root.is_dir() else []
-    runs = sorted((run for group in groups for run in runs_in(group)), key=lambda run: (run.name, run.parent.name))
-    return [_line(RunFolder(run)) for run in runs[-MOST:]], max(0, len(runs) - MOST)
+    runs, closed = list[Path](), list[RunLine]()
+    for group in groups:
+        try:
+            runs += runs_in(group)
+        except OSError as error:
+            closed.append(RunLine(group, "", "", f"BROKEN: cannot be read ({error.strerror})"))
+    runs.sort(key=lambda run: (run.name, run.parent.name))
+    return [*closed, *(_line(RunFolder(run)) for run in runs[-MOST:])], max(0, len(runs) - MOST)
 
 
 def _line(run: RunFolder) -> RunLine:

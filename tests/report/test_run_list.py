@@ -1,6 +1,7 @@
 """The list of runs, from their small files."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,12 @@ def test_a_finished_run_with_a_broken_spec_is_not_done(tmp_path: Path, old: str,
     (line,), _ = newest_runs(tmp_path)
     assert line.state.startswith("BROKEN: ")
     assert expected in line.state
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read any folder")
+def test_a_folder_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
+    make_run(tmp_path, small_specs.run("ppo"), {"num_timesteps": 256})
+    (tmp_path / "closed").mkdir(mode=0)
+    closed, run = newest_runs(tmp_path)[0]
+    assert closed[:1] + closed[3:] == (tmp_path / "closed", "BROKEN: cannot be read (Permission denied)")
+    assert run.state == "stopped"
