@@ -48,6 +48,15 @@ def refusals(path: Path) -> Iterator[tuple[int, str, set[str]]]:
             yield node.lineno, text, named | {part.attr for part in parts if isinstance(part, ast.Attribute)}
 
 
+def test_every_fix_says_that_it_is_one() -> None:
+    """What is called a fix ends a message: it begins with `fix:`, or the messages that it ends do so."""
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        for name, value in re.findall(r'^(_?FIX|_WANTED) = f?"(.*)"$', text, re.MULTILINE):
+            ends = "fix: " in value or f"fix: {{{name}}}" in text or f'called(what, "fails", {name})' in text
+            assert ends, f"{path}: {name} = {value}"
+
+
 @pytest.mark.parametrize("room", sorted({path.relative_to(PACKAGE).parts[0] for path in FILES}))
 def test_every_refusal_names_a_fix(room: str) -> None:
     bare = []

@@ -223,7 +223,7 @@ def _saved(step: int | None, reached: int) -> str | None:
 
 def _refuse_finished(run: RunFolder, spec: RunSpec, history: History, step: int) -> None:
     """Refuse a run that is over, before anything of it changes."""
-    if not run.finished.is_file() or read_json(run.finished, "delete it") != {"step": step}:
+    if not run.finished.is_file() or read_json(run.finished, "fix: delete it") != {"step": step}:
         return
     if bar_held(spec.evaluation, history):
         raise DriveRLError(

@@ -14,7 +14,7 @@ from drive_rl.run.storage.atomic import read_json
 MOST = 20
 """How many runs a list shows, the newest ones."""
 
-_FIX = "the run is damaged"
+_FIX = "the run is damaged; fix: restore the file, or resume the run"
 
 
 class RunLine(NamedTuple):

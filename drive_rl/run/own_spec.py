@@ -22,7 +22,7 @@ _FREE = {
     "budget_steps", "fit.samples", "film", "track", "project", "description", "checkpoint_every", "keep_checkpoints",
 }  # fmt: skip
 _MOST_NAMED = 5
-_FIX = "restore the file"
+_FIX = "fix: restore the file"
 
 
 def read_own_run(folder: Path, changes: Iterable[str] = ()) -> RunSpec:
@@ -48,11 +48,11 @@ def _unedited(folder: Path, spec: RunOrFit) -> RunOrFit:
     record = folder / "provenance.json"
     made = read_json(record, _FIX) if record.is_file() else {}
     if not isinstance(made, dict):
-        raise DriveRLError(f"{record}: holds {type(made).__name__}, expected a mapping; fix: {_FIX}")
+        raise DriveRLError(f"{record}: holds {type(made).__name__}, expected a mapping; {_FIX}")
     if (begun := made.get(KEY)) is None:
         return spec  # of an older version
     if not isinstance(begun, dict):
-        raise DriveRLError(f"{record}: {KEY} = {short(begun)}: expected a mapping; fix: {_FIX}")
+        raise DriveRLError(f"{record}: {KEY} = {short(begun)}: expected a mapping; {_FIX}")
     differing = list(_differing(read_again(spec, begun, record), spec))
     if differing:
         more = f" and {len(differing) - _MOST_NAMED} more" if len(differing) > _MOST_NAMED else ""

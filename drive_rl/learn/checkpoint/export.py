@@ -39,7 +39,6 @@ _HELP: dict[Help, str] = {
     "perception model": "a perception model, which it drives by",
     "state": "none: it observes the true state (`state`)",
 }
-_FIX = "evaluate the run first: drive-rl eval RUN"
 
 
 def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:

@@ -197,7 +197,7 @@ class Session:
         return {"samples": self.samples}
 
     def _check_unfinished(self, run: RunFolder) -> None:
-        done = run.finished.is_file() and read_json(run.finished, "delete it") == self.finished()
+        done = run.finished.is_file() and read_json(run.finished, "fix: delete it") == self.finished()
         if done and self.over:
             raise DriveRLError(
                 f"{run.path}: fit.samples = {self.spec.fit.samples}, but the run has learned from {self.samples}"

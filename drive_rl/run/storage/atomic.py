@@ -109,32 +109,32 @@ def read_json(path: Path, fix: str) -> Any:
     """Read a strict JSON file: UTF-8, no NaN, no duplicate key, no deeper nesting than Python can parse.
 
     Raises:
-        DriveRLError: it is missing, broken or not a regular file; the message ends in `fix`.
+        DriveRLError: it is missing, broken or not a regular file; the message ends in `fix` (`fix: ...`).
     """
     require_file(path, fix)
     try:
         text = path.read_bytes().decode("utf-8")
         return json.loads(text, object_pairs_hook=_table, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError as error:
-        raise DriveRLError(f"{path}: cannot be read as JSON (nested too deeply): {fix}") from error
+        raise DriveRLError(f"{path}: cannot be read as JSON (nested too deeply); {fix}") from error
     except (OSError, ValueError) as error:  # a JSON error and a decoding error are both ValueErrors
-        raise DriveRLError(f"{path}: cannot be read as JSON ({error}): {fix}") from error
+        raise DriveRLError(f"{path}: cannot be read as JSON ({error}); {fix}") from error
 
 
 def require_file(path: Path, fix: str) -> None:
     """Refuse a path that does not exist, or whose opening could hang: a pipe, a device, a folder, circular links.
 
     Raises:
-        DriveRLError: it is not a regular file; the message ends in `fix`.
+        DriveRLError: it is not a regular file; the message ends in `fix` (`fix: ...`).
     """
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
-        raise DriveRLError(f"{path}: file not found: {fix}") from error
+        raise DriveRLError(f"{path}: file not found; {fix}") from error
     except (OSError, ValueError) as error:
-        raise DriveRLError(f"{path}: cannot be read ({error}): {fix}") from error
+        raise DriveRLError(f"{path}: cannot be read ({error}); {fix}") from error
     if not stat.S_ISREG(mode):
-        raise DriveRLError(f"{path}: is not a regular file (a folder, a pipe or a device): {fix}")
+        raise DriveRLError(f"{path}: is not a regular file (a folder, a pipe or a device); {fix}")
 
 
 def _table(pairs: list[tuple[str, Any]]) -> JsonTable:
