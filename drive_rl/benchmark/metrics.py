@@ -13,6 +13,7 @@ from drive_rl.benchmark.parts import PARTS
 from drive_rl.config.extensions import MetricAbout, registered, reserve
 from drive_rl.drivers.plugin_metrics import metric_value
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.evaluation.accuracy import Accuracy
 
 TABLES = ("closed_loop", "accuracy", "latency", "robustness")
 """The parts with metrics, in the order of the page."""
@@ -39,7 +40,7 @@ def add_metric(
     if name in METRICS:
         raise DriveRLError(f"metric {name!r}: exists already; fix: another name")
     if part not in TABLES:
-        raise DriveRLError(f"metric {name!r}: part = {part!r}: expected one of {', '.join(TABLES)}")
+        raise DriveRLError(f"metric {name!r}: part = {part!r}: expected one of {', '.join(TABLES)}; fix: one of them")
 
     def add(value: Callable[[R], Number | None]) -> Callable[[R], Number | None]:
         METRICS[name] = Metric(part, label or name.replace("_", " "), unit, better, value)
@@ -77,7 +78,13 @@ def _add_score(head: str, score: str, better: int, what: str) -> None:
     if name in METRICS:
         raise DriveRLError(f"{what}: the benchmark has a metric {name} already; fix: another name")
     _OF_PLUGINS.add(name)
-    METRICS[name] = Metric("accuracy", label, "", better, lambda it: (it.heads or {}).get(head, {}).get(score))
+    METRICS[name] = Metric("accuracy", label, "", better, partial(_score_of, head, score))
+
+
+def _score_of(head: str, score: str, accuracy: Accuracy) -> Number | None:
+    if (why := (accuracy.failed or {}).get(head)) is not None:
+        raise DriveRLError(why)
+    return (accuracy.heads or {}).get(head, {}).get(score)
 
 
 def predictors() -> list[str]:

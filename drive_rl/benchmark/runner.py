@@ -28,7 +28,7 @@ from drive_rl.perception.data.folder_dataset import read_folder
 from drive_rl.perception.data.formats.detect import DataFolder
 from drive_rl.perception.data.rendered_dataset import held_out
 from drive_rl.perception.evaluation.latency import Latency
-from drive_rl.perception.models.load import Trained, load_trained
+from drive_rl.perception.models.load import Trained, check_any_loads, load_trained
 from drive_rl.run.provenance import provenance
 from drive_rl.run.storage.atomic import explain_disk_errors, make_directory, sweep, write_json, write_text
 from drive_rl.run.storage.json_values import plain
@@ -70,10 +70,9 @@ def run_benchmark(
         The results, with a line in `missed_requirements` for each requirement that a model misses.
 
     Raises:
-        DriveRLError: no model is named, `data` is not a data set, or `out` cannot be written.
+        DriveRLError: no model is named or can be loaded, `data` is not a data set, or `out` cannot be written.
     """
-    if not models:
-        raise DriveRLError("no model is named; fix: drive-rl bench perception MODEL...")
+    check_any_loads(models)
     if data is not None:
         DataFolder.open(data)
     add_plugin_metrics()

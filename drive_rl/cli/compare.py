@@ -1,6 +1,7 @@
 """`drive-rl compare`: drivers, or groups of seeds, on the same roads."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -105,7 +106,8 @@ def _seeds(name: str) -> list[str]:
     runs = {seed: group.run(seed) for seed in sorted(group.names)}
     if open_ones := [seed for seed, run in runs.items() if run is None or not is_finished(run)]:
         raise DriveRLError(
-            f"{path}: seed {', '.join(map(str, open_ones))}: not finished; fix: drive-rl train --resume {path}"
+            f"{path}: seed {', '.join(map(str, open_ones))}: not finished; fix: drive-rl train --resume"
+            f" {shlex.quote(str(path))}"
         )
     return [str(run.path) for run in runs.values() if run is not None]
 

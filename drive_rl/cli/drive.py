@@ -1,6 +1,7 @@
 """The verbs that drive: train, eval, render. They check names and changes before they import anything heavy."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +9,7 @@ from typing import Annotated
 import typer
 
 from drive_rl.cli.completion import drive_changes, drivers_and_runs, experiment_changes, experiments
-from drive_rl.cli.names import check_changes, check_driver, choose_engine
+from drive_rl.cli.names import check_changes, check_driver, choose_engine, load_with_names
 from drive_rl.cli.options import (
     Device,
     OldEngine,
@@ -94,7 +95,7 @@ def train(
     from drive_rl.config.reader import load_run
 
     budget = longer("train", "budget_steps", changes) if resume is not None else None
-    spec = load_run(str(experiment), changes + filming) if resume is None else None
+    spec = load_with_names(load_run, str(experiment), changes + filming) if resume is None else None
     longer_run = filming + ([] if budget is None else [f"budget_steps={budget}"])
     from drive_rl.learn.train import train as learn
     from drive_rl.report.film.film_run import film_run
@@ -105,8 +106,9 @@ def train(
     except TrainingInterrupted as stopped:
         typer.echo(f"{stopped}{again(plugin)}", err=True)
         raise typer.Exit(stopped.exit_code) from None
-    typer.echo(f"run: {run.path}\nnext: drive-rl eval {run.path} --split test{again(plugin)}")
-    typer.echo(f"      drive-rl render {run.path} --split test --out drive.mp4{again(plugin)}")
+    trained = shlex.quote(str(run.path))
+    typer.echo(f"run: {run.path}\nnext: drive-rl eval {trained} --split test{again(plugin)}")
+    typer.echo(f"      drive-rl render {trained} --split test --out drive.mp4{again(plugin)}")
 
 
 def evaluate(
@@ -155,11 +157,16 @@ def evaluate(
     from drive_rl.report.progress import episodes_bar
     from drive_rl.report.table import print_results
     from drive_rl.run.scores import weights_hash, write_scores
-    from drive_rl.run.storage.atomic import write_json
+    from drive_rl.run.storage.atomic import check_writable, write_json
 
     split_seeds(split, episodes)
     name, run = newest(driver)
     who, place = choose(name, changes, device, trust, typer.echo)
+    if out is None and run is not None and not changes:
+        try:
+            check_writable(run.path)  # its scores go there
+        except DriveRLError as error:
+            raise DriveRLError(f"{error}, or name a file for its scores: --out FILE") from error
     weights = weights_hash(run) if run is not None else ""  # now, for a run that trains may replace its driver
     with episodes_bar("eval", episodes) as advance:
         _, rows = evaluate(who, place, split, episodes, progress=advance, engine=engine)
@@ -221,8 +228,8 @@ def _seeds(text: str) -> list[int]:
         seeds = [int(part) for part in text.split(",")]
     except ValueError as error:
         raise DriveRLError(
-            f"--seeds {text!r}: expected whole numbers separated by commas, such as 20003,20007"
+            f"--seeds {text!r}: expected whole numbers separated by commas; fix: such as --seeds 20003,20007"
         ) from error
     if min(seeds) < 0:
-        raise DriveRLError(f"--seeds {text!r}: expected numbers >= 0")
+        raise DriveRLError(f"--seeds {text!r}: expected numbers >= 0; fix: such as --seeds 20003,20007")
     return seeds

@@ -3,19 +3,19 @@
 A verb's `Uses` say what to type for a name that is something else than the verb expected.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from drive_rl.config.kinds import FOUND, Kind, kind_of
-from drive_rl.config.overrides import swapped
+from drive_rl.config.overrides import parse_value, swapped
 from drive_rl.config.reader import change_world, load_agent, load_part, load_world, read_perception, read_run
 from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, Uses, entries, find, nearest
 from drive_rl.config.specs.base import Engine
 from drive_rl.config.specs.driver import LearnerSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.run.resolve import ForeignZip, Recipe, resolve
+from drive_rl.run.resolve import Expected, ForeignZip, Recipe, resolve
 
 LearningVerb = Literal["train", "perception fit"]
 
@@ -37,6 +37,18 @@ _USES: Mapping[LearningVerb, Uses] = {
         "a folder": "drive-rl perception fit --resume {}, if it is a run",
     },
 }
+
+
+_NAMES: Mapping[str, Expected] = {
+    "agent.init_from": "driver",
+    "agent.teacher": "driver",
+    "agent.encoder.init_from": "perception model",
+    "agent.perception_model": "perception model",
+    "model.init_from": "perception model",
+}
+"""Keys whose values name trained drivers and models."""
+
+Loaded = TypeVar("Loaded")
 
 
 def check_recipe(verb: LearningVerb, name: str) -> None:
@@ -92,6 +104,34 @@ def check_changes(name: str, changes: list[str]) -> None:
         load_part("world", world, finer)
     elif finer and (own := _own_world(name)) is not None:
         change_world(own, finer)
+
+
+def load_with_names(load: Callable[[str, list[str]], Loaded], name: str, changes: list[str]) -> Loaded:
+    """Return the spec that `load` reads, once every driver and model that a change names is there.
+
+    Raises:
+        DriveRLError: the spec is wrong, or nothing has such a name: all of it together.
+    """
+    reasons = [reason for change in changes if (reason := _unknown_name(change))]
+    try:
+        spec = load(name, changes)
+    except DriveRLError as error:
+        raise DriveRLError("\n".join([str(error), *reasons])) from error
+    if reasons:
+        raise DriveRLError("\n".join(reasons))
+    return spec
+
+
+def _unknown_name(change: str) -> str | None:
+    """Return why a change names a driver or model that is not there; None where it is, or names none."""
+    key, _, text = change.partition("=")
+    if key not in _NAMES or not isinstance(value := parse_value(key, text), str) or not value:
+        return None
+    try:
+        resolve(value, _NAMES[key])
+    except DriveRLError as error:
+        return f"command line: {key} = {value}: {error}"
+    return None
 
 
 def choose_engine(changes: list[str]) -> tuple[Engine, list[str]]:

@@ -19,6 +19,7 @@ from drive_rl.config.shelf import home
 from drive_rl.config.specs.base import Track
 from drive_rl.errors import DriveRLError
 from drive_rl.run.process.streams import printing_to_stderr
+from drive_rl.run.storage.atomic import check_writable
 
 
 def path_of(text: str | Path) -> Path:
@@ -142,7 +143,7 @@ Runs = Annotated[Path, typer.Option(parser=path_of, metavar="DIR", help="Folder 
 
 
 def check_out(out: Path | None, overwrite: bool, folder_too: bool = False) -> None:
-    """Refuse an output that exists, or whose folder does not, before any work is done.
+    """Refuse an output that exists, or whose folder does not or takes no file, before any work is done.
 
     Raises:
         DriveRLError: with the fix.
@@ -153,6 +154,7 @@ def check_out(out: Path | None, overwrite: bool, folder_too: bool = False) -> No
         raise DriveRLError(f"{out}: exists already; fix: --overwrite to replace it, or another name")
     if not out.absolute().parent.is_dir() and not folder_too:
         raise DriveRLError(f"{out}: {out.parent} is not a folder; fix: create it first, or write elsewhere")
+    check_writable(out.parent)
 
 
 def own_stdout() -> TextIO:

@@ -1,5 +1,6 @@
 """The command line's verbs of perception: data, fit and explain. As `main`, it knows verbs alone."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from drive_rl.cli.completion import (
     world_changes,
     worlds,
 )
+from drive_rl.cli.names import load_with_names
 from drive_rl.cli.options import (
     MODEL_HELP,
     Device,
@@ -76,7 +78,7 @@ def fit(
     changes = changes_of("perception fit", recipe, "unet", overrides, resume, seed, track)
     from drive_rl.config.reader import load_perception
 
-    spec = load_perception(str(recipe), changes) if resume is None else None
+    spec = load_with_names(load_perception, str(recipe), changes) if resume is None else None
     samples = longer("perception fit", "fit.samples", changes) if resume is not None else None
     from drive_rl.perception.training.trainer import fit as fit_model
     from drive_rl.report.fit_progress import FitDisplay
@@ -91,7 +93,8 @@ def fit(
     from drive_rl.config.reader import read_perception
 
     typer.echo(f"run: {run.path}")
-    verbs = [*explaining(read_perception(run.spec).model.heads, str(run.path)), f"bench perception {run.path}"]
+    fitted = shlex.quote(str(run.path))
+    verbs = [*explaining(read_perception(run.spec).model.heads, fitted), f"bench perception {fitted}"]
     for head, verb in zip(("next: ", "      "), verbs, strict=False):
         typer.echo(f"{head}drive-rl {verb}{again(plugin)}")
 
@@ -180,7 +183,7 @@ def make(
     spec = load_part("world", world, changes or [])
     with counted("data", samples) as progress:
         write_data(spec, DataSpec(weather=weather), split, samples, out, overwrite, progress)
-    typer.echo(f"data: {out}\nnext: drive-rl perception fit RECIPE data.folder={out}")
+    typer.echo(f"data: {out}\nnext: drive-rl perception fit RECIPE data.folder={shlex.quote(str(out))}")
 
 
 @data.command("record")
@@ -209,10 +212,14 @@ def record(
     check_out(out, overwrite=True)  # its folder; what is there already is refused below, for this verb replaces nothing
     from drive_rl.config.reader import load_run
 
-    spec = load_run(experiment, overrides or [])
+    spec = load_with_names(load_run, experiment, overrides or [])
+    from drive_rl.config.specs.driver import DaggerSpec
     from drive_rl.learn.starts.demonstrations import record_demonstrations
     from drive_rl.report.progress import counted
 
     with counted("data", samples) as progress:
         record_demonstrations(spec, samples, out, progress)
-    typer.echo(f"data: {out}\nnext: drive-rl train {experiment} agent.demonstrations={out}{again(plugin)}")
+    assert isinstance(spec.agent, DaggerSpec), "checked"
+    kept = [change for change in overrides or [] if not change.startswith("agent.samples=")]
+    kept += [f"agent.samples={max(samples, spec.agent.samples)}", f"agent.demonstrations={out}"]
+    typer.echo(f"data: {out}\nnext: drive-rl train {shlex.join([experiment, *kept])}{again(plugin)}")

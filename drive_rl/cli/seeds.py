@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from drive_rl.cli.names import load_with_names
 from drive_rl.cli.options import longer
 from drive_rl.errors import DriveRLError
 
@@ -65,7 +66,7 @@ def _new(experiment: str, changes: list[str], seeds: int, runs: Path) -> "SeedGr
     from drive_rl.run.tracking.tracker import check_tracker
     from drive_rl.scale.seed_group import SeedGroup
 
-    spec = load_run(experiment, changes)
+    spec = load_with_names(load_run, experiment, changes)
     numbers = range(spec.seed, spec.seed + seeds)
     load_run(experiment, [*changes, f"seed={numbers[-1]}"])  # the last seed may be one too many
     check_tracker(spec.track, spec.project)

@@ -1,5 +1,7 @@
 """What pydantic finds wrong with a spec, one plain line a mistake: file, key, value, what was expected, the fix."""
 
+import difflib
+import re
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from drive_rl.config.spec_keys import Loc, fields, is_agent, nearest_key
 from drive_rl.config.specs.driver import ALGORITHMS, PLUGIN_DRIVER
 
 COMMAND_LINE = "command line"
+FIXED: Mapping[str, str] = {"name": "copy the file under another name", "plugins": "--plugin FILE.py"}
+"""Keys that the command line cannot change, and the fix."""
 _MOST_MISTAKES = 20  # listed in one error
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxtuple, _BRIEF.maxstring, _BRIEF.maxother = 3, 16, 16, 80, 80
@@ -30,7 +34,6 @@ _EXPECTED: Mapping[str, str] = {
     "string_pattern_mismatch": "text of the form {pattern}",
     "dict_type": "a mapping; fix: such as {{NAME: VALUE}}",
     "none_required": "null",
-    "literal_error": "{expected}",
     "greater_than": "> {gt}",
     "greater_than_equal": ">= {ge}",
     "less_than": "< {lt}",
@@ -49,15 +52,21 @@ class Given:
     sources: Mapping[str, str]  # top-level key ("" for the rest) -> the file that its values came from
     typed: set[str]  # keys set on the command line, without `prefix`
     prefix: str  # what the command line has before each of these keys
+    algorithm: str | None = None  # the driver's, whose keys are known
 
 
 def explain(given: Given, error: ValidationError, is_new: Callable[[ErrorDetails], bool]) -> str:
     """Return one line for each mistake; those that `is_new` are the command line's, for the files alone lack them."""
-    found = error.errors()
+    found = [item for item in error.errors() if not _is_of_entries(item)]
     lines = [_line(given, item, is_new(item)) for item in found[:_MOST_MISTAKES]]
     if len(lines) < len(found):
         lines.append(f"and {len(found) - len(lines):,} more mistakes")
     return "\n".join(lines)
+
+
+def _is_of_entries(item: ErrorDetails) -> bool:
+    """Whether a list counts as too short because entries of it are wrong, which have lines of their own."""
+    return item["type"] == "too_short" and len(item["input"]) >= item.get("ctx", {}).get("min_length", 0)
 
 
 def short(value: object) -> str:
@@ -87,7 +96,8 @@ def _line_of_mapping(given: Given, item: ErrorDetails, keys: list[str], where: s
         below = f"{'.'.join(keys)}."
         for key in given.typed:
             if keys and key.startswith(below):
-                return f"{COMMAND_LINE}: {given.prefix}{key}: {keys[-1]} is a value and has no keys below it"
+                what = f"{keys[-1]} is a value and has no keys below it"
+                return f"{COMMAND_LINE}: {given.prefix}{key}: {what}; fix: leave it out"
     message = _message(given, item)
     about_a_key = bool(dotted) and message.replace(".", " ").split()[0] in fields(given.adapter, item["loc"])
     return f"{where}{'.' if about_a_key else ': '}{message}"
@@ -109,12 +119,15 @@ def _message(given: Given, item: ErrorDetails) -> str:
     """Return what is wrong with the value, in plain words."""
     kind, context = item["type"], item.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key; {nearest_key(given.adapter, item['loc'], given.prefix)}"
+        fixed = FIXED if ".".join(_keys(given.adapter, item["loc"])) in given.typed else ("name",)
+        return f"unknown key; {nearest_key(given.adapter, item['loc'], given.prefix, given.algorithm, fixed)}"
     if kind in ("model_type", "model_attributes_type"):
         known = fields(given.adapter, item["loc"])
         return "is not a mapping" + (f"; expected keys below it: {', '.join(known)}" if known else "")
     if kind == "union_tag_invalid":
         return _unknown_algorithm(str(context["tag"]), str(context["expected_tags"]))
+    if kind == "literal_error":
+        return f"expected {context['expected']}; {_one_of(str(item['input']), str(context['expected']))}"
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind].format(**{key: _plain(value) for key, value in context.items()})}"
     return item["msg"].removeprefix("Value error, ")
@@ -126,7 +139,13 @@ def _unknown_algorithm(name: str, expected: str) -> str:
     if name in ALGORITHMS or find("driver", name) is not None:
         fix = "fix: agent=ppo, or drive it as it is, with drive-rl eval"
         return f"algorithm = {name!r}: does not learn; expected one of {expected}; {fix}"
-    return f"algorithm = {name!r}: expected one of {expected}"
+    return f"algorithm = {name!r}: expected one of {expected}; fix: one of them"
+
+
+def _one_of(value: str, expected: str) -> str:
+    """Return the fix for a word that is none of those in pydantic's text (`'a', 'b' or 'c'`)."""
+    close = difflib.get_close_matches(value, re.findall("'([^']*)'", expected), n=1)
+    return f"did you mean {close[0]!r}?" if close else "fix: one of them"
 
 
 def _plain(value: object) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import yaml
 
-from drive_rl.config.explain import short
+from drive_rl.config.explain import FIXED, short
 from drive_rl.config.raw import Raw, reason
 from drive_rl.config.yaml_text import parse_yaml
 from drive_rl.errors import DriveRLError
@@ -38,7 +38,8 @@ def override(raw: Raw, text: str, prefix: str) -> str:
     for parent in parents:
         at = at.setdefault(parent, {})
         if not isinstance(at, dict):
-            raise DriveRLError(f"command line: {typed}: {parent} is a value and has no keys below it")
+            what = f"{parent} is a value and has no keys below it"
+            raise DriveRLError(f"command line: {typed}: {what}; fix: leave it out")
     if parsed is None and last in at:
         del at[last]  # as in a file: null removes a key
     else:
@@ -56,7 +57,8 @@ def parse_value(key: str, text: str) -> object:
         return parse_yaml(text)
     except yaml.YAMLError as error:
         raise DriveRLError(
-            f"command line: {key} = {short(text)}: is not a valid YAML value: {reason(error)}"
+            f"command line: {key} = {short(text)}: is not a valid YAML value: {reason(error)}; fix: close its"
+            " brackets, or quote it as text"
         ) from error
 
 
@@ -64,12 +66,10 @@ def _check(key: str, equals: str, value: str, prefix: str) -> None:
     typed = prefix + key
     if not equals or not all(key.split(".")):
         raise DriveRLError(
-            f"command line: {typed + equals + value!r}: expected key=value, such as agent.learning_rate=3e-4"
+            f"command line: {typed + equals + value!r}: expected key=value; fix: such as agent.learning_rate=3e-4"
         )
-    if key.split(".")[-1] == "name":
-        raise DriveRLError(f"command line: {typed}: cannot be overridden; fix: copy the file under another name")
-    if key.split(".")[-1] == "plugins":
-        raise DriveRLError(f"command line: {typed}: cannot be overridden; fix: --plugin FILE.py")
+    if (fix := FIXED.get(key.split(".")[-1])) is not None:
+        raise DriveRLError(f"command line: {typed}: cannot be overridden; fix: {fix}")
     if not value.strip():
         raise DriveRLError(
             f"command line: {typed + equals + value!r}: has no value; fix: {typed}=VALUE, or {typed}=null for none"

@@ -29,7 +29,9 @@ def read_yaml(path: Path) -> Raw:
     try:
         text = read_plain(path, _LARGEST).decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise DriveRLError(f"{path}: cannot be read ({error}); expected a UTF-8 YAML file") from error
+        raise DriveRLError(
+            f"{path}: cannot be read ({error}); expected a UTF-8 YAML file; fix: correct it, or name another"
+        ) from error
     return parse_mapping(text, path)
 
 
@@ -42,9 +44,9 @@ def parse_mapping(text: str, path: Path) -> Raw:
     try:
         raw = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise DriveRLError(f"{path}: is not valid YAML: {reason(error)}") from error
+        raise DriveRLError(f"{path}: is not valid YAML: {reason(error)}; fix: correct it there") from error
     if not isinstance(raw, dict):
-        raise DriveRLError(f"{path}: holds {_NAMED[type(raw)]}; expected a mapping of keys to values")
+        raise DriveRLError(f"{path}: holds {_NAMED[type(raw)]}; expected a mapping; fix: lines such as `base: NAME`")
     return cast(Raw, raw)
 
 
@@ -82,7 +84,9 @@ def part(shelf: Shelf, value: object, where: str, holder: Path | None = None) ->
             )
         return with_base(shelf, path), str(path)
     if not isinstance(value, Mapping):
-        raise DriveRLError(f"{where} = {short(value)}: expected a name, or a mapping with `base: NAME` and differences")
+        raise DriveRLError(
+            f"{where} = {short(value)}: expected a name, or a mapping with `base: NAME` and differences; fix: a name"
+        )
     own = dict(cast(Mapping[str, Any], value))
     own = own if holder is None else _demanded(own, holder)
     return _rebase(shelf, own, where, 0), where.split(": ")[0]
@@ -110,10 +114,10 @@ def _rebase(shelf: Shelf, raw: Raw, where: str, depth: int) -> Raw:
         )
     base = raw.pop("base")
     if not isinstance(base, str):
-        raise DriveRLError(f"{where}: base = {short(base)}: expected the name of an entry of {shelf}/")
+        raise DriveRLError(f"{where}: base = {short(base)}: expected the name of an entry; fix: one of {shelf}/")
     path = find(shelf, base)
     if path.is_dir():
-        raise DriveRLError(f"{where}: base = {base!r} is a trained driver; expected a recipe (a YAML file)")
+        raise DriveRLError(f"{where}: base = {base!r} is a trained driver, not a recipe; fix: name a YAML file")
     return merged(with_base(shelf, path, depth + 1), raw)
 
 

@@ -1,9 +1,9 @@
 """The only YAML reader: files, `base:` and command-line overrides -> validated specs. A failure is one paragraph."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, TypeVar, cast, overload
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -13,7 +13,7 @@ from drive_rl.config.overrides import override, parse_value, swapped
 from drive_rl.config.raw import Raw, hoist_plugins, merged, parse_mapping, part, read_yaml, with_base
 from drive_rl.config.shelf import Shelf, find
 from drive_rl.config.spec_keys import fields
-from drive_rl.config.specs.driver import AgentSpec, AnyDriverSpec
+from drive_rl.config.specs.driver import ALGORITHMS, AgentSpec, AnyDriverSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.plugin import check_recorded, demand
@@ -22,6 +22,7 @@ from drive_rl.config.yaml_text import Dumper
 from drive_rl.errors import DriveRLError
 
 Part = Literal["world", "agent"]
+RunOrFit = TypeVar("RunOrFit", RunSpec, PerceptionSpec)
 _WORLD: TypeAdapter[Any] = TypeAdapter(WorldSpec)
 _AGENT: TypeAdapter[Any] = TypeAdapter(AgentSpec)
 _RUN: TypeAdapter[Any] = TypeAdapter(RunSpec)
@@ -90,6 +91,16 @@ def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
     return cast(RunSpec, _validate(_RUN, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides)))
 
 
+def read_again(spec: RunOrFit, raw: Raw, path: Path) -> RunOrFit:
+    """Return the spec of the same kind in a mapping that was read from `path`.
+
+    Raises:
+        DriveRLError: the mapping holds none.
+    """
+    adapter = _RUN if isinstance(spec, RunSpec) else _PERCEPTION
+    return cast(RunOrFit, _validate(adapter, _resolved(raw, path), {"": str(path)}, []))
+
+
 @overload
 def load_part(part: Literal["world"], name: str, changes: Iterable[str]) -> WorldSpec: ...
 @overload
@@ -101,7 +112,11 @@ def load_part(part: Part, name: str, changes: Iterable[str]) -> BaseModel:
         DriveRLError: a change is of something else; or as `load_world`.
     """
     shelf, adapter = _PARTS[part]
-    return _load(shelf, name, _of_part(part, changes), adapter, f"{part}.")
+
+    def load(own: list[str]) -> Any:
+        return _load(shelf, name, own, adapter, f"{part}.")
+
+    return load(_of_part(part, changes, load))
 
 
 def change_world(world: WorldSpec, changes: Iterable[str]) -> WorldSpec:
@@ -110,8 +125,11 @@ def change_world(world: WorldSpec, changes: Iterable[str]) -> WorldSpec:
     Raises:
         DriveRLError: a change is of something else, or the world cannot be so.
     """
-    raw = world.model_dump(mode="json")
-    return cast(WorldSpec, _validate(_WORLD, raw, {"": world.name}, _of_part("world", changes), prefix="world."))
+
+    def change(own: list[str]) -> Any:
+        return _validate(_WORLD, world.model_dump(mode="json"), {"": world.name}, own, prefix="world.")
+
+    return cast(WorldSpec, change(_of_part("world", changes, change)))
 
 
 def with_parts(world: WorldSpec, parts: Mapping[str, Any], source: str) -> WorldSpec:
@@ -134,12 +152,14 @@ def dump(spec: BaseModel) -> str:
     return yaml.dump(spec.model_dump(mode="json"), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _of_part(part: Part, changes: Iterable[str]) -> list[str]:
-    """Return changes of one part without its prefix."""
+def _of_part(part: Part, changes: Iterable[str], load: Callable[[list[str]], object]) -> list[str]:
+    """Return changes of one part without its prefix; `load` refuses those that are wrong with it, too."""
     changes, prefix = list(changes), f"{part}."
     for change in changes:
         if not change.startswith(prefix):
             known = change.partition("=")[0].partition(".")[0] in fields(_PARTS[part][1], ())
+            if known:
+                load([change])
             fix = f"{prefix}{change}" if known else f"write it so, such as {_EXAMPLE[part]}"
             raise DriveRLError(f"command line: {change!r}: expected {prefix}KEY=VALUE; fix: {fix}")
     return [change.removeprefix(prefix) for change in changes]
@@ -201,9 +221,16 @@ def _validate(
         return adapter.validate_python(raw)
     except ValidationError as error:
         old = _mistakes(adapter, as_filed)
-        given = Given(adapter, sources, typed, prefix)
+        given = Given(adapter, sources, typed, prefix, _algorithm(raw))
         text = explain(given, error, lambda item: _mistake(item) not in old or (swaps and not item["loc"]))
         raise DriveRLError(text) from error
+
+
+def _algorithm(raw: Raw) -> str | None:
+    """Return the algorithm of a raw experiment's driver, or of a raw driver; None where it is not known."""
+    agent = raw.get("agent", raw)
+    named = agent.get("algorithm") if isinstance(agent, Mapping) else None
+    return named if named in ALGORITHMS else None
 
 
 def _mistakes(adapter: TypeAdapter[Any], raw: Raw) -> list[tuple[Any, str]]:

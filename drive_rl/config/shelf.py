@@ -136,7 +136,8 @@ def nearest(name: str, known: Iterable[str], elsewhere: Mapping[str, str] = Mapp
         elsewhere: Names that are known in another place, and how they are written in full.
     """
     known = sorted(known)
-    close = difflib.get_close_matches(name, [*known, *elsewhere], n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    close = close or difflib.get_close_matches(name, [*known, *elsewhere], n=1, cutoff=0.5)
     if close and close[0] not in known and difflib.SequenceMatcher(None, close[0], name).ratio() < 0.8:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if close:

@@ -1,6 +1,6 @@
 """The keys that a spec knows, found from its pydantic models, and the nearest one to a key that it does not know."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
@@ -30,17 +30,19 @@ def fields(adapter: TypeAdapter[Any], loc: Sequence[str | int]) -> list[str]:
     return sorted({key for model in models for key in model.model_fields})
 
 
-def nearest_key(adapter: TypeAdapter[Any], loc: Loc, prefix: str) -> str:
+def nearest_key(adapter: TypeAdapter[Any], loc: Loc, prefix: str, algorithm: str | None, fixed: Collection[str]) -> str:
     """Return the fix for an unknown key: the nearest one beside it, or one of that name elsewhere in the spec.
 
-    Keys that name what plugins register, such as the terms in `reward.extra`, are known, too.
+    Keys that name what plugins register, such as the terms in `reward.extra`, are known, too; of a driver's keys, only
+    those of its `algorithm`. Keys that are `fixed` cannot be given here.
     """
     if others := _algorithms_with(adapter, loc):
         return f"it is a key of {', '.join(others)}; fix: leave it out"
-    beside = fields(adapter, loc[:-1])
+    beside = [key for key in fields(adapter, loc[:-1]) if key not in fixed]
     elsewhere: dict[str, str] = {}
-    for dotted in sorted(_dotted(_top(adapter), algorithm=_chosen(loc)), key=len):
-        elsewhere.setdefault(dotted.rpartition(".")[2], f"{prefix}{dotted}")
+    for dotted in sorted(_dotted(_top(adapter), algorithm=_chosen(loc) or algorithm), key=len):
+        if (leaf := dotted.rpartition(".")[2]) not in fixed:
+            elsewhere.setdefault(leaf, f"{prefix}{dotted}")
     near = nearest(str(loc[-1]), beside, {leaf: dotted for leaf, dotted in elsewhere.items() if leaf not in beside})
     parent = ".".join(map(str, loc[:-1]))
     own = next((dotted for dotted in _open_mappings(_top(adapter)) if dotted.rpartition(".")[0] == parent), None)

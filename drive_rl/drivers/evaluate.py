@@ -165,7 +165,10 @@ def split_seeds(split: Split, episodes: int) -> range:
     """
     seeds = SPLITS[split]
     if not 1 <= episodes <= len(seeds):
-        raise DriveRLError(f"episodes = {episodes}: expected 1 to {len(seeds)}, the roads of the {split} split")
+        raise DriveRLError(
+            f"episodes = {episodes}: expected 1 to {len(seeds)}, the roads of the {split} split; fix: such as"
+            f" --episodes {min(200, max(1, episodes))}"
+        )
     return seeds[:episodes]
 
 

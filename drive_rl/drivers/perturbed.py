@@ -35,9 +35,11 @@ class PerturbedDriver:
 
     def __init__(self, driver: Driver, delay_s: float, control_hz: float) -> None:
         if driver.actions != "continuous":
-            raise DriveRLError(f"driver {driver.name}: actions = {driver.actions}: a delay needs continuous actions")
+            raise DriveRLError(
+                f"driver {driver.name}: actions = {driver.actions}: a delay needs continuous actions; fix: another"
+            )
         if not (delay_s >= 0 and math.isfinite(delay_s)):
-            raise DriveRLError(f"delay_s = {delay_s}: expected a number >= 0")
+            raise DriveRLError(f"delay_s = {delay_s}: expected a number >= 0; fix: such as 0.2")
         self.name = driver.name
         self.observation: Observation = driver.observation
         self.actions: Actions = driver.actions
@@ -80,7 +82,9 @@ class CorruptedDriver:
 
     def __init__(self, driver: Driver, corrupt: Corruption) -> None:
         if "camera" not in driver.observation:
-            raise DriveRLError(f"driver {driver.name}: observation = {driver.observation}: expected one with pictures")
+            raise DriveRLError(
+                f"driver {driver.name}: observation = {driver.observation}: expected one with pictures; fix: another"
+            )
         self.name = driver.name
         self.observation: Observation = driver.observation
         self.actions: Actions = driver.actions

@@ -22,7 +22,7 @@ class Curriculum:
 
     def __init__(self, retry: float) -> None:
         if not isinstance(retry, int | float) or not 0 <= retry <= 1:
-            raise DriveRLError(f"retry = {retry!r}: expected a number in [0, 1]")
+            raise DriveRLError(f"retry = {retry!r}: expected a number in [0, 1]; fix: such as 0.5")
         self.retry = retry
         self._failed: deque[int] = deque(maxlen=_FAILED_KEPT)  # road seeds, the oldest first
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from drive_rl.config.reader import load_agent, load_world, read_run
+from drive_rl.config.reader import load_agent, load_world
 from drive_rl.config.shelf import DEFAULT_WORLD
 from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PluginDriverSpec, ReferenceSpec
 from drive_rl.config.specs.experiment import RunSpec
@@ -26,6 +26,7 @@ from drive_rl.learn.checkpoint.checkpoint import weights_only
 from drive_rl.learn.checkpoint.export import read_export
 from drive_rl.learn.pretrained import load_perception_model
 from drive_rl.perception.models.load import Trained, load_trained
+from drive_rl.run.own_spec import read_own_run
 from drive_rl.run.resolve import ForeignZip, Recipe, TrainedFolder, resolve
 from drive_rl.run.storage.tensors import load_weights
 
@@ -129,7 +130,7 @@ def read_trained(found: TrainedFolder) -> tuple[RunSpec, dict[str, torch.Tensor]
     """
     if found.is_export:
         return read_export(found.home)
-    return read_run(found.spec), weights_only(found.weights)
+    return read_own_run(found.home), weights_only(found.weights)
 
 
 def _recipe(name: str) -> LoadedDriver:

@@ -41,6 +41,7 @@ from drive_rl.learn.starts.demonstrations import load_demonstrations
 from drive_rl.learn.starts.initial_policy import load_initial_policy
 from drive_rl.learn.training_history import Evaluation, History
 from drive_rl.run.folder import RunFolder
+from drive_rl.run.own_spec import read_own_run
 from drive_rl.run.process.signals import StopRequest, stop_on_signals
 from drive_rl.run.session import Echo, new_run, prepare_process, recording, stoppable, stopped_run
 from drive_rl.run.storage.atomic import read_json, write_json, write_text
@@ -89,7 +90,7 @@ def train(
     with ExitStack() as held:
         run = held.enter_context(stopped_run(resume, "train its experiment again"))
         if run is not None:
-            spec = read_run(run.spec, changes)
+            spec = read_own_run(run.path, changes)
         assert spec is not None, "train needs a spec or a run to resume"
         check_tracker(spec.track, spec.project)
         estimator = load_perception_model(spec, run.path if run else None, chosen)
@@ -222,7 +223,7 @@ def _saved(step: int | None, reached: int) -> str | None:
 
 def _refuse_finished(run: RunFolder, spec: RunSpec, history: History, step: int) -> None:
     """Refuse a run that is over, before anything of it changes."""
-    if not run.finished.is_file() or read_json(run.finished, "delete it") != {"step": step}:
+    if not run.finished.is_file() or read_json(run.finished, "fix: delete it") != {"step": step}:
         return
     if bar_held(spec.evaluation, history):
         raise DriveRLError(

@@ -108,7 +108,9 @@ def new_driver_folder(name: str) -> Path:
         DriveRLError: the name is not valid, or a recipe's or a world's; or only the installed package has a shelf.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name.endswith((".yaml", ".yml", ".zip")):
-        raise DriveRLError(f"export: name = {name!r}: expected letters, digits, '-', '_' and '.', such as my-driver")
+        raise DriveRLError(
+            f"export: name = {name!r}: expected letters, digits, '-', '_' and '.'; fix: such as my-driver"
+        )
     if (known := entries("agents").get(name)) is not None and known.is_file():
         raise DriveRLError(f"export: {name!r} is the name of the recipe {known}; fix: another name")
     if name in entries("envs"):

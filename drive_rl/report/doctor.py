@@ -157,7 +157,7 @@ def measure(name: Renderer) -> tuple[float, str]:
             stack.append(episode.start)
             times_s.append(time.perf_counter() - begin)
         if stack.frames[-1].min() == stack.frames[-1].max():
-            raise DriveRLError(f"{name}: the picture is blank")
+            raise DriveRLError(f"{name}: the picture is blank; fix: another camera.renderer")
     finally:
         stack.close()
     camera = world.camera

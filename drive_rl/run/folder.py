@@ -27,7 +27,7 @@ from drive_rl.run.storage.lock import is_held, only_writer
 
 _LOCK = ".lock"
 _NEEDED = ("spec.yaml", "provenance.json")
-_FIX = "give a folder that `drive-rl train` made, such as runs/quickstart"
+_FIX = "fix: give a folder that `drive-rl train` made, such as runs/quickstart"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class RunFolder:
         path = Path(path)
         if not path.is_dir():
             found = "is a file" if path.exists() else "no such folder"
-            raise DriveRLError(f"{path}: {found}, where a run folder was expected: {_FIX}{_known_runs(path)}")
+            raise DriveRLError(f"{path}: {found}, where a run folder was expected; {_FIX}{_known_runs(path)}")
         if not is_run(path):
             path = _newest_run(path, wanted)
         read_json(path / "provenance.json", f"the run is damaged; {_FIX}")
@@ -231,7 +231,7 @@ def _newest_run(path: Path, wanted: str) -> Path:
         return runs[-1]
     missing = [name for name in _NEEDED if not (path / name).is_file()]
     raise DriveRLError(
-        f"{path}: not a run folder: {' and '.join(missing)} not found, and no run inside: {_FIX}{_known_runs(path)}"
+        f"{path}: not a run folder: {' and '.join(missing)} not found, and no run inside; {_FIX}{_known_runs(path)}"
     )
 
 

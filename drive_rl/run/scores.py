@@ -14,7 +14,7 @@ from drive_rl.run.storage.json_values import JsonTable
 from drive_rl.run.storage.manifest import sha256_of
 from drive_rl.run.storage.schema import Table, check_table
 
-_FIX = "delete it, and evaluate the run again"
+_FIX = "fix: delete it, and evaluate the run again"
 
 
 class _Scores(Table):

@@ -16,6 +16,7 @@ from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.plugin import copies
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
+from drive_rl.run.own_spec import KEY
 from drive_rl.run.process.allocator import keep_freed_memory
 from drive_rl.run.process.device import choose_device, describe_device
 from drive_rl.run.process.signals import StopAsked, StopRequest, TrainingInterrupted
@@ -65,7 +66,7 @@ def new_run(spec: RunSpec | PerceptionSpec, runs_dir: Path, command: list[str] |
         runs_dir: Where run folders are made.
         command: The command line; None: this process's.
     """
-    made = provenance(spec.world.camera.renderer)
+    made = {**provenance(spec.world.camera.renderer), KEY: spec.model_dump(mode="json")}
     run = RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made, copies(spec))
     with run.beginning():
         yield run

@@ -3,6 +3,7 @@
 It knows the layout. The runs themselves are ordinary run folders beside it.
 """
 
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from drive_rl.run.storage.atomic import new_directory, read_json, settle, write_
 from drive_rl.run.storage.schema import Table, read_table
 
 _FILE = "seeds.json"
-_FIX = "give a folder that `drive-rl train --seeds` made, such as runs/quickstart/seeds-20261125T211512Z"
+_FIX = "fix: give a folder that `drive-rl train --seeds` made, such as runs/quickstart/seeds-20261125T211512Z"
 
 
 class _Seeds(Table):
@@ -108,9 +109,9 @@ def is_finished(run: RunFolder) -> bool:
     """
     if not run.finished.is_file():
         return False
-    fix = f"resume it with drive-rl train --resume {run.path}"
+    fix = f"fix: resume it with drive-rl train --resume {shlex.quote(str(run.path))}"
     step = read_json(run.last / "manifest.json", fix).get("num_timesteps")
-    return read_json(run.finished, "delete it") == {"step": step}
+    return read_json(run.finished, "fix: delete it") == {"step": step}
 
 
 def _content(words: list[str], names: dict[int, str | None]) -> dict[str, object]:

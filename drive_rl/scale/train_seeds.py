@@ -10,6 +10,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.process.signals import TrainingInterrupted
 from drive_rl.run.process.threads import learning_threads
+from drive_rl.run.storage.atomic import remove_directory
 from drive_rl.scale.seed_group import SeedGroup, is_finished
 from drive_rl.scale.seed_processes import Job, Report, at_once, run_jobs
 from drive_rl.scale.seed_summary import Summary, summarise
@@ -53,7 +54,7 @@ def train_seeds(group: SeedGroup, shared: Shared, report: Report, echo: Callable
         raise TrainingInterrupted("train", RunFolder(group.path), stopped_by, _saved(group))
     summary = summarise(group, echo)
     if failed := {seed: code for seed, code in sorted(codes.items()) if code}:
-        raise DriveRLError(_failures(group, failed, summary))
+        raise DriveRLError(_refused(group, failed) or _failures(group, failed, summary))
     assert summary is not None, "training ends with an evaluation"
     return summary
 
@@ -76,6 +77,15 @@ def _saved(group: SeedGroup) -> str:
     return (
         f"{done} of {len(runs)} seeds are finished, {begun} saved to be resumed, {len(runs) - done - begun} not begun"
     )
+
+
+def _refused(group: SeedGroup, failed: dict[int, int]) -> str | None:
+    """Return why no seed of a group could begin, and delete the group; None where one has begun, or crashed."""
+    if len(failed) < len(group.names) or set(failed.values()) != {2} or any(map(group.run, group.names)):
+        return None
+    reasons = dict.fromkeys(_reason(group.log(seed), 2) for seed in failed)
+    remove_directory(group.path)
+    return "\n".join(reasons)
 
 
 def _failures(group: SeedGroup, failed: dict[int, int], summary: Summary | None) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from drive_rl.config.reader import load_world
 from drive_rl.config.specs.perception import DataSpec, ModelSpec
+from drive_rl.errors import DriveRLError
 from drive_rl.testing.contract import SMALL, expect
 
 if TYPE_CHECKING:
@@ -102,7 +103,11 @@ def _check_scores(what: str, model: "PerceptionModel", samples: "Samples") -> No
     from drive_rl.perception.evaluation.accuracy import evaluate_accuracy
     from drive_rl.run.storage.json_values import plain
 
-    whole, parts, again = (plain(evaluate_accuracy(model, samples, batch)) for batch in (_PICTURES, 5, _PICTURES))
+    found = [evaluate_accuracy(model, samples, batch) for batch in (_PICTURES, 5, _PICTURES)]
+    for each in found:
+        if each.failed:
+            raise DriveRLError("; ".join(each.failed.values()))
+    whole, parts, again = map(plain, found)
     expect(whole == again, what, "the same scores again")
     expect(_close(whole, parts), what, "scores that do not depend on the batches that pictures come in")
 

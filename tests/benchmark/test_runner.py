@@ -121,16 +121,17 @@ def test_what_is_written(done):
     assert {"cpu", "versions"} <= results.provenance.keys()
 
 
-def test_one_process_at_a_time_writes_and_leftovers_of_killed_ones_go(tmp_path):
+def test_one_process_at_a_time_writes_and_leftovers_of_killed_ones_go(models, done, tmp_path):
+    out = shutil.copytree(done[0], tmp_path / "bench")  # every part is kept there
     with (
-        only_writer(tmp_path / ".lock", tmp_path),
+        only_writer(out / ".lock", out),
         pytest.raises(DriveRLError, match=rf"process {os.getpid()} on host .*; fix: wait until it ends"),
     ):
-        run_benchmark(["no-such"], tmp_path, TINY, Road())
+        run_benchmark(models[:1], out, TINY, Road())
     for name in (".corrupted.tmp-1", "parts/all/.accuracy.json.tmp-1"):
-        (tmp_path / name).mkdir(parents=True)
-    run_benchmark(["no-such"], tmp_path, TINY, Road())
-    assert not [*tmp_path.rglob(".*")]
+        (out / name).mkdir(parents=True)
+    run_benchmark(models[:1], out, TINY, Road())
+    assert not [*out.rglob(".*")]
 
 
 def test_each_model_is_measured_by_what_it_predicts(done):

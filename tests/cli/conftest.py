@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from command_line import check, listing, run_main
+from tiny_run import train_tiny
 
 from drive_rl.config.extensions import forgotten
 
@@ -26,6 +27,12 @@ def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("cli")
     (folder / "tiny.yaml").write_text(request.module.TINY)
     return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds tiny.yaml and runs/tiny with one run; a module may have a fixture of its own."""
+    return train_tiny(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture

@@ -4,47 +4,16 @@ It covers `cli/names.py` and `cli/options.py`.
 """
 
 import json
-import os
-import resource
-import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import check, listing, run_main
-
-TINY = """\
-world: {base: lane_follow, road: {length_m: 60}, task: {time_limit_s: 4}}
-agent:
-  {base: ppo, num_envs: 2, steps_per_update: 16, batch_size: 16, epochs: 1, hidden: [8], encoder: {features: 8},
-   guidance: {batch_size: 16}}
-budget_steps: 32
-checkpoint_every: 32
-evaluation: {every_steps: 32, episodes: 1}
-track: none
-"""
+from command_line import check, run_main
+from tiny_run import the_run
 
 Refused = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds tiny.yaml and runs/tiny with one run."""
-    folder = tmp_path_factory.mktemp("bad")
-    (folder / "tiny.yaml").write_text(TINY)
-    (folder / "easy.yaml").write_text("base: lane_follow\nroad: {tiers: {medium: null, hard: null}}\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert run_main(["train", "tiny.yaml", "--no-film"], patch) == 0
-    return folder
-
-
-def the_run(here: Path) -> Path:
-    (run,) = (here / "runs" / "tiny").iterdir()
-    return run
 
 
 @pytest.mark.parametrize(
@@ -145,6 +114,38 @@ def test_overrides_that_do_not_go_together(refused: Refused, override: str, expe
     assert expected in refused("train", "tiny.yaml", *override.split())
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "tiny.yaml"], ["init_from = 'nope': the driver has guidance", "agent.init_from = nope: unknown"]),
+        (["train", "tiny.yaml", "--seeds", "2"], ["the driver has guidance", "agent.init_from = nope: unknown driver"]),
+        (["train", "tiny.yaml", "agent.encoder.init_from=nop"], ["the driver has", "nop: unknown perception model"]),
+        (
+            ["train", "tiny.yaml", "agent.perception_model=nop"],
+            ["lacks images", "model = nop: unknown perce"],
+        ),
+    ],
+)
+def test_a_name_and_what_does_not_fit_it_are_refused_together(
+    refused: Refused, words: list[str], expected: list[str]
+) -> None:
+    shown = refused(*words, "agent.init_from=nope")
+    for each in expected:
+        assert each in shown
+    assert shown.count("agent.init_from = nope: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("[2]", "grid.0 = 2: expected <= 1"), ("[true]", "grid.0 = true: expected a number"), ("[]", "at least 1 value")],
+)
+@pytest.mark.parametrize("key", ["world.task.steer_grid", "world.task.pedal_grid"])
+def test_a_wrong_entry_of_a_list_is_one_mistake(refused: Refused, key: str, value: str, expected: str) -> None:
+    shown = refused("train", "tiny.yaml", f"{key}={value}")
+    assert expected in shown
+    assert shown.count("expected") == 1
+
+
 def test_several_mistakes_are_reported_together(refused: Refused) -> None:
     shown = refused("train", "tiny.yaml", "world.road.lane_width_m=0", "agent.epochs=x")
     assert "lane_width_m" in shown
@@ -191,41 +192,6 @@ def test_show_takes_the_whole_where_a_name_means_two_things(
 )  # fmt: skip
 def test_an_old_spelling_is_refused_with_the_new_one(refused: Refused, words: list[str], expected: str) -> None:
     assert expected in refused(*words)
-
-
-@pytest.mark.parametrize("words", [["eval", "runs/tiny"], ["train", "--resume", "runs/tiny", "budget_steps=64"]])
-@pytest.mark.parametrize("harm", ["truncated", "edited", "lost", "manifest"])
-def test_a_damaged_checkpoint(refused: Refused, here: Path, words: list[str], harm: str) -> None:
-    for place in ("best", "last"):
-        weights = the_run(here) / place / "weights.safetensors"
-        data = weights.read_bytes()
-        if harm == "truncated":
-            weights.write_bytes(data[: len(data) // 2])
-        elif harm == "edited":
-            weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-        elif harm == "lost":
-            weights.unlink()
-        else:
-            (weights.parent / "manifest.json").write_text('{"format": ')
-    shown = refused(*words)
-    assert ("manifest.json" if harm == "manifest" else "weights.safetensors") in shown
-
-
-def test_a_damaged_run_spec(refused: Refused, here: Path) -> None:
-    spec = the_run(here) / "spec.yaml"
-    spec.write_text(spec.read_text().replace("lane_width_m: 3.5", "lane_width_m: 0"))
-    assert "lane_width_m = 0" in refused("eval", "runs/tiny")
-    spec.write_text("[")
-    assert "not valid YAML" in refused("show", "runs/tiny")
-    spec.write_bytes(b"\xff\xfe")
-    assert "UTF-8" in refused("show", "runs/tiny")
-    for words in (["eval", "runs/tiny"], ["export", "runs/tiny", "mine"], ["train", "--resume", "runs/tiny"]):
-        assert f"{Path(*spec.parts[-4:])}: cannot be read" in refused(*words)
-
-
-def test_a_run_without_a_last_checkpoint(refused: Refused, here: Path) -> None:
-    shutil.rmtree(the_run(here) / "last")
-    assert "no last/ checkpoint to resume from" in refused("train", "--resume", "runs/tiny")
 
 
 def test_foreign_zips_need_trust(refused: Refused, here: Path) -> None:
@@ -343,66 +309,6 @@ def test_cuda_without_a_gpu(refused: Refused, words: list[str], monkeypatch: pyt
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert "no usable GPU here" in refused(*words, "--device", "cuda")
-
-
-def limited(folder: Path, limit: int, *words: str) -> str:
-    """Run a command that may write no file larger than `limit` bytes, as on a disk that fills up."""
-
-    def limit_files() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    done = subprocess.run(
-        [sys.executable, "-m", "drive_rl", *words],
-        cwd=folder,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-        preexec_fn=limit_files,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    return check(done.returncode, done.stderr)
-
-
-def test_no_space_for_scores(here: Path) -> None:
-    before = listing(here)
-    assert "no space left" in limited(here, 500, "eval", "runs/tiny", "--episodes", "1")
-    assert listing(here) == before
-
-
-def test_no_space_for_a_film(here: Path) -> None:
-    before = listing(here)
-    shown = limited(here, 5000, "render", "runs/tiny", "world.task.time_limit_s=1", "--episodes", "1")
-    assert "drive.mp4: " in shown
-    assert listing(here) == before
-
-
-def test_no_space_to_train_on(here: Path) -> None:
-    before = listing(here)
-    words = ("train", "tiny.yaml", "--no-film", "--runs", "full")
-    assert "no space left" in limited(here, 500, *words)
-    left = {path: data for path, data in listing(here).items() if path not in before}
-    assert not any(left.values()), "no half-written run"
-    assert "no space left" in limited(here, 20_000, *words)  # room for the spec, not for a checkpoint
-    assert not list((here / "full" / "tiny").iterdir()), "a run that has learned nothing hides no other"
-
-
-def test_not_enough_memory_is_reported(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    def no_memory(runs: Path) -> None:
-        raise MemoryError("Unable to allocate 3 TiB")
-
-    monkeypatch.setattr("drive_rl.report.catalogue.print_catalogue", no_memory)
-    code = run_main(["list"], monkeypatch)
-    assert "not enough memory" in check(code, capfd.readouterr().err)
-
-
-def test_a_run_without_any_checkpoint_has_no_driver(
-    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("spec.yaml", "provenance.json"):
-        (tmp_path / name).write_bytes((the_run(here) / name).read_bytes())
-    code = run_main(["eval", str(tmp_path), "--episodes", "1"], monkeypatch)
-    assert "holds no checkpoint yet" in check(code, capfd.readouterr().err)
 
 
 def test_results_are_strict_json(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,7 @@ def test_a_run_is_not_resumed_as_another_algorithm(refused: Refused, here: Path,
     spec, other = (here / "trained" / name / "spec.yaml" for name in (algorithm, NEXT[algorithm]))
     edited = yaml.safe_load(spec.read_text()) | {"agent": yaml.safe_load(other.read_text())["agent"]}
     spec.write_text(yaml.safe_dump(edited))
+    (spec.parent / "provenance.json").write_text("{}")  # of a version that kept no record of the spec
     made = json.loads((here / "trained" / algorithm / "last" / "manifest.json").read_text())["algorithm"]
     said = refused("train", "--resume", f"trained/{algorithm}", "budget_steps=256")
     assert f"manifest.json: algorithm = {made}, but this driver is " in said

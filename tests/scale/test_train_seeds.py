@@ -217,7 +217,7 @@ def started(group: Path) -> list[Path]:
         (["compare", "reference", "reference"], "'reference' is named twice"),
         (["compare", "reference", "referense"], "did you mean 'reference'"),
         (["compare", "reference", "dqn-lane-follow", "engine=bath"], "engine = 'bath'"),
-        (["compare", "reference", "dqn-lane-follow", "road.length_m=3"], "fix: world.road.length_m=3"),
+        (["compare", "reference", "dqn-lane-follow", "road.length_m=70"], "fix: world.road.length_m=70"),
         (["compare", "reference", "dqn-lane-follow", "--episodes", "0"], "episodes = 0: expected 1 to 1000"),
         (["compare", "reference", "dqn-lane-follow", "--out", "no/x.json"], "no is not a folder"),
     ],

@@ -58,6 +58,7 @@ PART = Part(
     reduced=AccuracySetting(pictures=128),
     result=Accuracy,
     measure=measure,
+    is_complete=lambda it: it.failed is None,
     metrics={
         "offset_mae_m": _lane("offset MAE", "m", "offset_m"),
         "heading_mae_deg": _lane("heading MAE", "deg", "heading_error_deg"),

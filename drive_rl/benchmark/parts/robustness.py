@@ -78,7 +78,8 @@ def measure(subject: Subject, setting: RobustnessSetting) -> Robustness:
     names = [name for name, score in _SCORES.items() if score.head in known]
     if not names:
         raise DriveRLError(
-            "robustness needs masks or the lane state, which the model does not predict or the labels do not hold"
+            "robustness needs masks or the lane state, which the model does not predict or the labels do not hold; fix:"
+            " a model with such a head, and pictures with such labels"
         )
     found = {name: _measure(subject, setting, samples, name, i, len(names)) for i, name in enumerate(names)}
     return Robustness(**found)

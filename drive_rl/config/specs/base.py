@@ -79,4 +79,7 @@ def ordered(name: str, bounds: Bounds, low: float, high: float) -> None:
         ValueError: they are not.
     """
     if not low <= bounds[0] <= bounds[1] <= high:
-        raise ValueError(f"{name} = {list(bounds)}: expected two values, low <= high, within [{low:g}, {high:g}]")
+        raise ValueError(
+            f"{name} = {list(bounds)}: expected two values, low <= high, within [{low:g}, {high:g}]; fix: such as"
+            f" [{low:g}, {high:g}]"
+        )

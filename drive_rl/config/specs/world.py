@@ -110,7 +110,8 @@ class WorldSpec(Spec):
         if self.appearance.camera_height_error_m >= self.camera.height_m:
             raise ValueError(
                 f"appearance.camera_height_error_m = {self.appearance.camera_height_error_m:g} would put the camera"
-                f" under ground: expected less than camera.height_m = {self.camera.height_m:g}"
+                f" under ground: expected less than camera.height_m = {self.camera.height_m:g}; fix:"
+                " a smaller error, or a higher camera"
             )
         return self
 

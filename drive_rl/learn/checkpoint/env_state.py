@@ -137,7 +137,10 @@ def _by_env(path: Path, arrays: dict[str, np.ndarray]) -> dict[int, dict[str, np
     for name, value in arrays.items():
         index, _, key = name.partition("/")
         if not (index.isascii() and index.isdecimal() and len(index) < 9 and str(int(index)) == index):
-            raise DriveRLError(f"{path}: {name}: expected the number of an environment and the name of an array")
+            raise DriveRLError(
+                f"{path}: {name}: expected the number of an environment and the name of an array; fix: take another"
+                " checkpoint of the run"
+            )
         states.setdefault(int(index), {})[key] = value
     return states
 

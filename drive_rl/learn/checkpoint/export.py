@@ -19,6 +19,7 @@ from drive_rl.learn.pretrained import INITIAL_POLICY, PERCEPTION_MODEL
 from drive_rl.perception.models.export import export_model, plugin_lines, score_lines, write_model
 from drive_rl.perception.models.load import load_trained
 from drive_rl.run.folder import RunFolder, write_plugins
+from drive_rl.run.own_spec import read_own_run
 from drive_rl.run.scores import asked_scores, own_scores
 from drive_rl.run.storage.atomic import write_directory, write_json, write_text
 from drive_rl.run.storage.json_values import JsonTable
@@ -38,7 +39,6 @@ _HELP: dict[Help, str] = {
     "perception model": "a perception model, which it drives by",
     "state": "none: it observes the true state (`state`)",
 }
-_FIX = "evaluate the run first: drive-rl eval RUN"
 
 
 def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
@@ -54,7 +54,7 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
         return export_model(run, folder, overwrite)
     if folder.exists() and not overwrite:
         raise DriveRLError(f"{folder}: exists already; fix: another folder, or remove it first")
-    spec = read_run(run.spec)
+    spec = read_own_run(run.path)
     source = run.shipped
     weights, made = weights_only(source), verify_driver(source)
     scores = _scores(run)

@@ -25,7 +25,7 @@ _LARGEST_SETTINGS = 2**28  # bytes: the last observations, and little else
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 _READABLE = ("PPO", "RecurrentPPO", "DQN", "QRDQN", "SAC")
 _KNOWN = f"{', '.join(_READABLE[:-1])} or {_READABLE[-1]}"
-_WANTED = f"give the path of what `model.save` of stable-baselines3 wrote for {_KNOWN}"
+_WANTED = f"fix: give the path of what `model.save` of stable-baselines3 wrote for {_KNOWN}"
 _LSTMS = ("lstm_actor", "lstm_critic")
 """Where a policy of RecurrentPPO keeps the LSTMs whose state `predict` takes and returns."""
 
@@ -127,9 +127,9 @@ def _settings(path: Path) -> JsonTable:
                 raise ValueError(f"data: {size} bytes, but at most {_LARGEST_SETTINGS} are read")
             settings = json.loads(archive.read("data"))
     except (OSError, EOFError, KeyError, ValueError, RuntimeError, *_ZIP_ERRORS) as error:
-        raise DriveRLError(f"{path}: not a stable-baselines3 zip ({error}): {_WANTED}") from error
+        raise DriveRLError(f"{path}: not a stable-baselines3 zip ({error}); {_WANTED}") from error
     if not isinstance(settings, dict):
-        raise DriveRLError(f"{path}: not a stable-baselines3 zip (data is not a table of settings): {_WANTED}")
+        raise DriveRLError(f"{path}: not a stable-baselines3 zip (data is not a table of settings); {_WANTED}")
     return settings
 
 

@@ -104,5 +104,5 @@ class CameraStateEncoder(BaseFeaturesExtractor):
 def _image_shape(space: gymnasium.Space) -> tuple[int, int, int]:
     shape = space.shape
     if shape is None or len(shape) != 3:
-        raise DriveRLError(f"encoder: observation shape {shape}: expected an image (channels, height, width)")
+        raise DriveRLError(f"encoder: observation shape {shape}: expected (channels, height, width); fix: a camera")
     return shape[0], shape[1], shape[2]

@@ -3,6 +3,8 @@
 It knows models and labelled pictures. It knows nothing of where either came from, nor of tables or pages.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,6 +44,8 @@ class Accuracy:
     """The same of the weather."""
     heads: dict[str, dict[str, float | None]] | None = None
     """Plugins' heads by name: their own scores."""
+    failed: dict[str, str] | None = None
+    """Plugins' heads by name: why there are no scores of it."""
     by_road: RoadCounts | None = None
     """None in files: it serves intervals alone."""
 
@@ -65,23 +69,31 @@ def evaluate_accuracy(
         truths: Each picture's lanes as its data set has them, for the lane benchmarks (`lane_benchmarks.lane_scores`).
 
     Raises:
-        DriveRLError: no pictures, or of another shape than the model's; or a plugin's head breaks its contract.
+        DriveRLError: no pictures, or of another shape than the model's. A plugin's head that breaks its contract
+            is in `failed`.
     """
     _check(model, samples)
-    measures = _measures(model, samples)
-    _count(model, samples, batch, list(measures.values()))
-    scores = {name: measure.scores() for name, measure in measures.items()}
+    failed: dict[str, str] = {}
+    measures = _measures(model, samples, failed)
+    _count(model, samples, batch, measures, failed)
+    scores = {}
+    for name, measure in list(measures.items()):
+        with _alone(name, measures, failed):
+            scores[name] = measure.scores()
     if isinstance(lines := measures.get("lines"), LinesMeasure):
         scores["lines"] = _lines_scores(lines, samples, truths)
     return Accuracy(
         pictures=len(samples),
         heads={name: scores[name] for name in scores if name not in OURS} or None,
+        failed=failed or None,
         by_road=_by_road(list(measures.values()), samples.seeds),
         **{name: scores[name] for name in OURS if name in scores},
     )
 
 
-def _count(model: PerceptionModel, samples: Samples, batch: int, measures: list[Measure]) -> None:
+def _count(
+    model: PerceptionModel, samples: Samples, batch: int, measures: dict[str, Measure], failed: dict[str, str]
+) -> None:
     """Run the model on all pictures and count its predictions."""
     device = next(model.parameters()).device
     for first in range(0, len(samples), batch):
@@ -89,8 +101,19 @@ def _count(model: PerceptionModel, samples: Samples, batch: int, measures: list[
         with torch.inference_mode():
             outputs = model(torch.as_tensor(part.images, device=device))
         predictions = {name: value.float().cpu().numpy() for name, value in outputs.items()}
-        for measure in measures:
-            measure.add(predictions, part)
+        for name, measure in list(measures.items()):
+            with _alone(name, measures, failed):
+                measure.add(predictions, part)
+
+
+@contextmanager
+def _alone(name: str, measures: dict[str, Measure], failed: dict[str, str]) -> Iterator[None]:
+    """Run a measure; one that fails, as only a plugin's does, is left out and costs its own scores."""
+    try:
+        yield
+    except DriveRLError as error:
+        measures.pop(name, None)
+        failed[name] = str(error)
 
 
 def _lines_scores(measure: LinesMeasure, samples: Samples, truths: Truths | None) -> LinesScores:
@@ -99,10 +122,14 @@ def _lines_scores(measure: LinesMeasure, samples: Samples, truths: Truths | None
     return replace(measure.scores(), tusimple=benchmarks.tusimple, culane=benchmarks.culane)
 
 
-def _measures(model: PerceptionModel, samples: Samples) -> dict[str, Measure]:
+def _measures(model: PerceptionModel, samples: Samples, failed: dict[str, str]) -> dict[str, Measure]:
     """Return a measure of each result that a label can score."""
-    scored = [head for head in model.heads.values() if head.known(samples)]
-    return {name: measure for head in scored for name, measure in head.measures().items()}
+    measures: dict[str, Measure] = {}
+    for name, head in model.heads.items():
+        with _alone(name, measures, failed):
+            if head.known(samples):
+                measures |= head.measures()
+    return measures
 
 
 def _check(model: PerceptionModel, samples: Samples) -> None:
@@ -111,6 +138,7 @@ def _check(model: PerceptionModel, samples: Samples) -> None:
     if samples.images.shape[1:] != model.shape:
         raise DriveRLError(
             f"pictures have shape {samples.images.shape[1:]}: the model takes (channels, height, width) = {model.shape}"
+            "; fix: pictures of that shape"
         )
 
 

@@ -152,7 +152,9 @@ def _last_layer(model: Any, image: Tensor, scalar: Scalar) -> nn.Module:
     gradients = torch.autograd.grad(value, list(given.values()), allow_unused=True) if given else ()
     used = [layer for layer, gradient in zip(given, gradients, strict=True) if gradient is not None]
     if not used:
-        raise DriveRLError("model.encoder: no feature map that the chosen output depends on: Grad-CAM needs one")
+        raise DriveRLError(
+            "model.encoder: no feature map that the chosen output depends on: Grad-CAM needs one; fix: another output"
+        )
     return used[-1]
 
 

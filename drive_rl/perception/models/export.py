@@ -22,7 +22,7 @@ from drive_rl.run.storage.tensors import write_tensors
 DRIVES = "drive.json"
 """Scores of a car that drives by the model; `eval.json` beside it has the model's own scores on pictures."""
 
-_FIX = "take another run"
+_FIX = "fix: take another run"
 
 
 def export_model(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:

@@ -5,6 +5,7 @@ continues bit for bit with no more than weights, optimizer and counters. It does
 """
 
 import math
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,10 +197,10 @@ class Session:
         return {"samples": self.samples}
 
     def _check_unfinished(self, run: RunFolder) -> None:
-        done = run.finished.is_file() and read_json(run.finished, "delete it") == self.finished()
+        done = run.finished.is_file() and read_json(run.finished, "fix: delete it") == self.finished()
         if done and self.over:
             raise DriveRLError(
                 f"{run.path}: fit.samples = {self.spec.fit.samples}, but the run has learned from {self.samples}"
-                f" already; fix: a longer one, such as drive-rl perception fit --resume {run.path}"
+                f" already; fix: a longer one, such as drive-rl perception fit --resume {shlex.quote(str(run.path))}"
                 f" fit.samples={2 * self.samples}"
             )

@@ -6,12 +6,12 @@ What follows is elsewhere: `loop` (when to do what), `session` (one step; save a
 from contextlib import ExitStack
 from pathlib import Path
 
-from drive_rl.config.reader import read_perception
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.plugin import recorded
 from drive_rl.perception.training.loop import Display, run_session
 from drive_rl.perception.training.session import Session
 from drive_rl.run.folder import RunFolder
+from drive_rl.run.own_spec import read_own_perception
 from drive_rl.run.session import Echo, new_run, prepare_process, stopped_run
 from drive_rl.run.tracking.tracker import check_tracker
 
@@ -46,7 +46,7 @@ def fit(
     with ExitStack() as held:
         run = held.enter_context(stopped_run(resume, "fit its recipe again"))
         if run is not None:
-            spec = read_perception(run.spec, [] if samples is None else [f"fit.samples={samples}"])
+            spec = read_own_perception(run.path, [] if samples is None else [f"fit.samples={samples}"])
         assert spec is not None, "fit needs a recipe or a run to resume"
         check_tracker(spec.track, spec.project)
         session = Session.of(spec, chosen, echo, fresh=run is None)

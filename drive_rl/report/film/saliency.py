@@ -72,7 +72,7 @@ def explain(
             f" {_NEEDS[scalar]}; fix: {able}a model that predicts {_NEEDS[scalar]}"
         )
     if out.suffix not in (".png", ".mp4", ".gif"):
-        raise DriveRLError(f"{out}: expected .png for stills, or .mp4 or .gif for a film")
+        raise DriveRLError(f"{out}: expected .png for stills, or .mp4 or .gif for a film; fix: such as {out.stem}.png")
     still = out.suffix == ".png"
     world, data = trained.spec.world, trained.spec.data
     samples = held_out(world, data, split, count) if still else along_road(world, SPLITS[split][0], count)

@@ -47,7 +47,9 @@ def check_out(out: Path, overwrite: bool) -> None:
         DriveRLError: the suffix is unknown, or something there may not be replaced.
     """
     if out.suffix.lower() not in ("", ".mp4", ".gif"):
-        raise DriveRLError(f"{out}: unknown kind of film {out.suffix!r}; expected {SUPPORTED}")
+        raise DriveRLError(
+            f"{out}: unknown kind of film {out.suffix!r}; expected {SUPPORTED}; fix: such as {out.stem}.mp4"
+        )
     if not out.exists():
         return
     if not overwrite:

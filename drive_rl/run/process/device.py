@@ -15,7 +15,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.partition(":")[0] not in ("cpu", "cuda"):
-        raise DriveRLError(f"device {name!r}: expected auto, cpu or cuda")
+        raise DriveRLError(f"device {name!r}: expected auto, cpu or cuda; fix: auto")
     if name.startswith("cuda") and not torch.cuda.is_available():
         build = "has no CUDA" if torch.version.cuda is None else f"is for CUDA {torch.version.cuda}"
         raise DriveRLError(

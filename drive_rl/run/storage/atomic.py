@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -24,13 +25,14 @@ from drive_rl.run.storage.scratch import delete_leftovers, holding, in_scratch, 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, a limit on file size
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_PLACE = (errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP)  # as in /proc
 _CANNOT_SYNC = (errno.EINVAL, errno.EOPNOTSUPP)  # folders on some network filesystems, which sync by themselves
 _MANY = 64  # files that are synced one by one
 
 
 @contextmanager
 def explain_disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full, read-only or obstructed disk into a `DriveRLError` that names `path`."""
+    """Turn a full, read-only or obstructed disk, or a place for no files, into a `DriveRLError` that names `path`."""
     try:
         yield
     except OSError as error:
@@ -48,7 +50,23 @@ def explain_disk_errors(path: Path) -> Iterator[None]:
                 f"{path}: a file is where a folder is needed ({error.filename}); fix: move the file, or choose another"
                 " folder"
             ) from error
+        if error.errno in _NO_PLACE:
+            raise DriveRLError(
+                f"{path}: no file can be made there ({error.strerror}); fix: choose a folder on a disk, or a shorter"
+                " name"
+            ) from error
         raise
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder, or the nearest one above it that exists, that takes no new file; it leaves none.
+
+    Raises:
+        DriveRLError: with the fix.
+    """
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    with explain_disk_errors(folder), tempfile.TemporaryFile(dir=there):
+        pass
 
 
 @contextmanager
@@ -91,32 +109,32 @@ def read_json(path: Path, fix: str) -> Any:
     """Read a strict JSON file: UTF-8, no NaN, no duplicate key, no deeper nesting than Python can parse.
 
     Raises:
-        DriveRLError: it is missing, broken or not a regular file; the message ends in `fix`.
+        DriveRLError: it is missing, broken or not a regular file; the message ends in `fix` (`fix: ...`).
     """
     require_file(path, fix)
     try:
         text = path.read_bytes().decode("utf-8")
         return json.loads(text, object_pairs_hook=_table, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError as error:
-        raise DriveRLError(f"{path}: cannot be read as JSON (nested too deeply): {fix}") from error
+        raise DriveRLError(f"{path}: cannot be read as JSON (nested too deeply); {fix}") from error
     except (OSError, ValueError) as error:  # a JSON error and a decoding error are both ValueErrors
-        raise DriveRLError(f"{path}: cannot be read as JSON ({error}): {fix}") from error
+        raise DriveRLError(f"{path}: cannot be read as JSON ({error}); {fix}") from error
 
 
 def require_file(path: Path, fix: str) -> None:
     """Refuse a path that does not exist, or whose opening could hang: a pipe, a device, a folder, circular links.
 
     Raises:
-        DriveRLError: it is not a regular file; the message ends in `fix`.
+        DriveRLError: it is not a regular file; the message ends in `fix` (`fix: ...`).
     """
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
-        raise DriveRLError(f"{path}: file not found: {fix}") from error
+        raise DriveRLError(f"{path}: file not found; {fix}") from error
     except (OSError, ValueError) as error:
-        raise DriveRLError(f"{path}: cannot be read ({error}): {fix}") from error
+        raise DriveRLError(f"{path}: cannot be read ({error}); {fix}") from error
     if not stat.S_ISREG(mode):
-        raise DriveRLError(f"{path}: is not a regular file (a folder, a pipe or a device): {fix}")
+        raise DriveRLError(f"{path}: is not a regular file (a folder, a pipe or a device); {fix}")
 
 
 def _table(pairs: list[tuple[str, Any]]) -> JsonTable:

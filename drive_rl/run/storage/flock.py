@@ -18,7 +18,7 @@ class NoLocksError(OSError):
 
 
 def take(path: Path, flags: int = os.O_RDONLY, wait: bool = False) -> int | None:
-    """Lock a file or folder; return a descriptor for `let_go`. None: another process holds it, or it does not exist.
+    """Lock a file or folder; return a descriptor for `let_go`. None: another process holds it, or there is none.
 
     Forked or executed children do not inherit the lock.
 
@@ -35,6 +35,8 @@ def take(path: Path, flags: int = os.O_RDONLY, wait: bool = False) -> int | None
         try:
             descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         except FileNotFoundError:
+            if flags & os.O_CREAT:
+                raise
             return None
         _held.add(descriptor)
         try:

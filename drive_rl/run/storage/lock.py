@@ -31,7 +31,7 @@ def only_writer(lock: Path, what: Path) -> Iterator[None]:
     Raises:
         DriveRLError: another process, which is named, writes there; or the lock file cannot be written.
     """
-    with explain_disk_errors(lock):
+    with explain_disk_errors(what):
         make_directory(lock.parent)
         try:
             descriptor = _taken(lock)

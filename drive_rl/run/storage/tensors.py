@@ -196,7 +196,9 @@ def _moments(path: Path, kind: str, parameters: list[Tensor]) -> dict[int, dict[
                 raise DriveRLError(f"{path}: tensor {entry}: is missing; {FIX}")
             shape = () if key == "step" else tuple(parameter.shape)
             if tuple(entries[key].shape) != shape:
-                raise DriveRLError(f"{path}: tensor {entry}: found {tuple(entries[key].shape)}, but expected {shape}")
+                raise DriveRLError(
+                    f"{path}: tensor {entry}: found {tuple(entries[key].shape)}, but expected {shape}; {FIX}"
+                )
             _check_tensor(path, entry, entries[key], torch.float32 if key == "step" else parameter.dtype)
             if key in _NEVER_NEGATIVE and bool((entries[key] < 0).any()):
                 raise DriveRLError(f"{path}: tensor {entry}: holds numbers below 0; {FIX}")

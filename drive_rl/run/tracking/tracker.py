@@ -153,4 +153,4 @@ def _start(kind: str, run: RunFolder, config: Config, project: str, echo: Callab
         from drive_rl.run.tracking.tensorboard_tracker import TensorBoardTracker  # here: it takes seconds to import
 
         return TensorBoardTracker(run, config)
-    raise DriveRLError(f"tracker = {kind!r}: expected wandb, tensorboard, csv or none")
+    raise DriveRLError(f"tracker = {kind!r}: expected wandb, tensorboard, csv or none; fix: one of them")

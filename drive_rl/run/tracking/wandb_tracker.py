@@ -229,7 +229,7 @@ def _identity(path: Path, given: str | None, project: str) -> dict[str, str]:
     """Return the W&B id and project of a run folder: those it started with, else WANDB_RUN_ID or a new id."""
     if not path.exists():
         return {"id": given or secrets.token_hex(4), "project": project}
-    identity = read_json(path, "delete it to start a new W&B run")
+    identity = read_json(path, "fix: delete it to start a new W&B run")
     if not isinstance(identity, dict) or not all(isinstance(identity.get(key), str) for key in ("id", "project")):
         raise DriveRLError(f"{path}: expected `id` and `project`; fix: delete it to start a new W&B run")
     if given not in (None, identity["id"]):

@@ -119,6 +119,7 @@ def test_a_broken_start_is_refused(clones: dict[str, RunFolder], tmp_path: Path,
         shutil.rmtree(run.last)
     else:
         run.spec.write_text(run.spec.read_text().replace("features: 16", "features: 17"))
+        run.provenance.write_text("{}")  # of a version that kept no record of the spec
     expected = {"cut short": "cut short or edited", "lost": "holds no checkpoint yet", "spec": "features = 17 there"}
     with pytest.raises(DriveRLError, match=rf"agent\.init_from = .*broken: .*{expected[harm]}"):
         train(small_specs.run("pixels", f"agent.init_from={run.path}"), tmp_path / "runs", "cpu", console=QUIET)

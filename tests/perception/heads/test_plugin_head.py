@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_recipes import recipe
 
-from drive_rl.benchmark.metrics import METRICS
+from drive_rl.benchmark.metrics import METRICS, add_plugin_metrics, metrics_of
 from drive_rl.benchmark.part import Pictures, Subject
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.parts.accuracy import AccuracySetting
@@ -153,6 +153,30 @@ def test_the_benchmark_scores_it_beside_ours(
     assert "line_distance_mae_m" in (tmp_path / "results.csv").read_text()
     print_benchmark(results)
     assert "unet: line_distance: mae_m 0." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("method", ["target", "score"])
+def test_one_that_fails_costs_its_own_scores(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    load_file(EXAMPLE)
+    trained = load_trained(str(run.path))
+
+    def fail(*_: object) -> None:
+        raise KeyError("lane")
+
+    head = trained.model.heads["line_distance"]
+    assert isinstance(head, PluginHead)
+    monkeypatch.setattr(head._head, method, fail)
+    found = evaluate_accuracy(trained.model, pictures())
+    assert found.lane
+    assert found.heads is None
+    assert f"head line_distance: {method} fails: KeyError: 'lane'; fix: " in (found.failed or {})["line_distance"]
+    add_plugin_metrics()
+    metrics = metrics_of([("accuracy", found)])
+    assert "offset_mae_m" in metrics.values
+    assert set(metrics.errors) == {"line_distance_mae_m"}
+    assert not PARTS["accuracy"].is_complete(found), "the next benchmark measures it again"
 
 
 def refuse_to_drive(*_: object) -> Any:

@@ -50,7 +50,7 @@ def test_json_refuses_nan(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["{", "\xff"])
 def test_broken_json_names_the_file_and_the_fix(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(DriveRLError, match=r"a\.json: cannot be read as JSON .*: do this"):
+    with pytest.raises(DriveRLError, match=r"a\.json: cannot be read as JSON .*; do this"):
         read_json(tmp_path / "a.json", "do this")
 
 
