@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.perception.data.formats.label_files import Json, short
-from drive_rl.perception.data.records import BadRecord
+from drive_rl.perception.data.records import FARTHEST_PX, BadRecord
 from drive_rl.perception.data.samples import UNKNOWN_CLASS
-from drive_rl.perception.scores.culane import FARTHEST_PX
 from drive_rl.sim.sensors.renderer import BACKGROUND
 
 MOST_POINTS = 200_000

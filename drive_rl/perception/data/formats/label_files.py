@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.records import BadRecord, Skipped
+from drive_rl.perception.data.records import BadRecord, Part, Skipped
 from drive_rl.plain_files import open_plain, read_plain
 
 LARGEST = 1 << 30
@@ -33,20 +33,27 @@ _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother, _BRIEF.maxlong = 2, 80, 80, 
 def inside(folder: Path, name: object) -> Path:
     """Return the path that a label file names in its data set's folder.
 
-    The name itself may not lead out of the folder. Links in it are followed, because people link their folders of
-    pictures; a label file cannot make one, and what is opened in the end must be a regular file (`plain_files`).
+    Backslashes divide folders too, and a name begins at the data set's folder with or without a slash, or with that
+    folder's own path. It may not lead out of the folder. Links in it are followed, because people link their folders
+    of pictures; a label file cannot make one, and what is opened in the end must be a regular file (`plain_files`).
 
     Raises:
         BadRecord: it is not a name, or leads out of the folder.
     """
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > _LONGEST_PATH:
         raise BadRecord(f"not a file's name: {short(name)}")
-    path = PurePosixPath(name)
+    path = PurePosixPath(name.replace("\\", "/").removeprefix(f"{folder.absolute()}/").lstrip("/"))
     if any(len(part.encode()) > _LONGEST_NAME for part in path.parts):
         raise BadRecord(f"not a file's name: {short(name)}, expected at most {_LONGEST_NAME} bytes a part")
-    if path.is_absolute() or ".." in path.parts:
+    if ".." in path.parts:
         raise BadRecord(f"leads out of the data set: {short(name)}, expected a path inside {folder}")
     return folder / path
+
+
+def part_of(labels: Path) -> Part:
+    """Return the part of a data set that a label file is for, by its name; one of no part is `train`."""
+    named: tuple[Part, ...] = ("test", "train", "val")
+    return next((part for part in named if part in labels.stem.lower()), "train")
 
 
 def label_lines(path: Path, skipped: Skipped, of: str) -> Iterator[tuple[str, str]]:

@@ -184,15 +184,14 @@ def test_a_bad_line_of_tusimple_is_left_out(written, tmp_path, line, why):
 
 
 @pytest.mark.parametrize(
-    ("text", "why"), [("1 2 3", "not pairs of pixels"), ("1 x", "not a number"), (None, "no such file")]
+    ("text", "why"), [("1 2 3", "not pairs of pixels"), ("1 x", "not a number"), ("1 99 3 98", "another resolution")]
 )
 def test_a_bad_file_of_culane_is_left_out(written, tmp_path, text, why):
     shutil.copytree(written / "images", tmp_path / "images")
     (tmp_path / "list").mkdir()
     (tmp_path / "list/test.txt").write_text("images/000000.png\nimages/000001.png\n")
     (tmp_path / "images/000000.lines.txt").write_text("10 20 20 40\n")
-    if text is not None:
-        (tmp_path / "images/000001.lines.txt").write_text(text)
+    (tmp_path / "images/000001.lines.txt").write_text(text)
     found = read_folder(tmp_path, WORLD)
     assert (found.part, len(found.samples)) == ("test", 1)
     assert "list/test.txt: line 2" in found.skipped.report()[0]
