@@ -39,6 +39,10 @@ class BadRecord(Exception):  # noqa: N818 -- it means that one record is left ou
     """A record that cannot be used, and why."""
 
 
+class OtherSize(BadRecord):
+    """Labels of a picture of another size."""
+
+
 @dataclass
 class Skipped:
     """What a reader did with a data set: the records that it left out, and those that it took with a remark."""
@@ -47,8 +51,8 @@ class Skipped:
     """Where each left out record is, and why."""
     notes: dict[str, str] = field(default_factory=dict)
     """Where each record or file taken with a remark is, and the remark."""
-    taken: int | None = None
-    """How many pictures were used in the end; None: they are not counted."""
+    summary: str = ""
+    """What was found, and how much of it was taken; empty: nothing is said."""
 
     def add(self, where: str, why: object) -> None:
         """Leave out the record at `where`, a file and what of it.
@@ -69,13 +73,16 @@ class Skipped:
         return len(self.reasons)
 
     def report(self, first: int = 5) -> list[str]:
-        """Return lines for people: the first few records by name, then how many there are of each reason."""
-        if not self.reasons:
-            return []
-        named = [f"skipped: {where}: {why}" for where, why in list(self.reasons.items())[:first]]
-        counts = Counter(why.partition(":")[0] for why in self.reasons.values())
-        lines = [*named, f"skipped in all: {len(self)} ({', '.join(f'{why}: {n}' for why, n in counts.most_common())})"]
-        return [printable(line) for line in lines]
+        """Return lines for people: the first few records left out, counts of reasons, remarks, and the summary."""
+        lines = [f"skipped: {where}: {why}" for where, why in list(self.reasons.items())[:first]]
+        if self.reasons:
+            counts = Counter(why.partition(":")[0] for why in self.reasons.values())
+            reasons = ", ".join(f"{why}: {n}" for why, n in counts.most_common())
+            lines.append(f"skipped in all: {len(self)} ({reasons})")
+        for remark, n in Counter(self.notes.values()).most_common():
+            where = next(where for where, each in self.notes.items() if each == remark)
+            lines.append(f"noted: {where}: {remark}" + (f" (and {n - 1} more)" if n > 1 else ""))
+        return [printable(line) for line in [*lines, self.summary] if line]
 
 
 def printable(text: str) -> str:
@@ -135,7 +142,7 @@ def check_resolution(truth: LaneTruth) -> None:
     columns, rows = points.T
     lowest = max(rows.max(initial=0), 0 if truth.h_samples is None else truth.h_samples.max(initial=0))
     if lowest > _BELOW * truth.height or (columns > truth.width).sum() > len(columns) / 2:
-        raise BadRecord(
+        raise OtherSize(
             f"labels of another resolution: they reach row {lowest:.0f} and column {columns.max(initial=0):.0f}, the"
             f" picture is {truth.width} x {truth.height} px"
         )

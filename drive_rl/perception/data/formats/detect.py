@@ -83,6 +83,10 @@ class DataFolder:
             raise DriveRLError(f"{path}: holds no usable picture{why(skipped)}")
         return cls(path, found[0].format, parts, skipped)
 
+    def found(self) -> str:
+        """Return how many pictures with labels each part has, in words."""
+        return f"found {', '.join(f'{len(records)} {part}' for part, records in self.parts.items())} pictures"
+
     def learning(self) -> tuple[list[Record], list[Record]]:
         """Return the records to learn from, and those to validate on: its part `val`, or without one the last tenth.
 

@@ -52,8 +52,9 @@ def inside(folder: Path, name: object) -> Path:
 
 def part_of(labels: Path) -> Part:
     """Return the part of a data set that a label file is for, by its name; one of no part is `train`."""
-    named: tuple[Part, ...] = ("test", "train", "val")
-    return next((part for part in named if part in labels.stem.lower()), "train")
+    order: tuple[Part, ...] = ("test", "train", "val")
+    found: list[Part] = [part for part in order if part in labels.stem.lower()]
+    return found[0] if found else "train"
 
 
 def label_lines(path: Path, skipped: Skipped, of: str) -> Iterator[tuple[str, str]]:

@@ -153,10 +153,12 @@ def test_a_bad_record_of_ours_is_left_out(folder, spoil: Callable[[Path], None],
     spoil(folder)
     found = read_folder(folder, WORLD)
     assert len(found.samples) == 6
-    named, counted = found.skipped.report()
+    named, counted, summary = found.skipped.report()
     assert re.search(why, named)
     assert "states.csv: line 3" in named
     assert counted.startswith("skipped in all: 1 (")
+    count = 6 if spoil is strange_weather else 7
+    assert summary == f"data: {folder} (drive_rl): found {count} train pictures; took 6 of part train, left out 1"
 
 
 GOOD = {"raw_file": "images/000000.png", "lanes": [[10, 20]], "h_samples": [20, 40]}
