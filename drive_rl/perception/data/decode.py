@@ -85,12 +85,31 @@ def read_mask(path: Path, width: int, height: int) -> NDArray[np.uint8]:
     Raises:
         BadRecord: no file, not a whole picture, of another size, or with other values than classes.
     """
+    mask = read_values(path, width, height)
+    check_classes(mask, str(path))
+    return mask
+
+
+def read_values(path: Path, width: int, height: int) -> NDArray[np.uint8]:
+    """Return the values of a mask of one channel, (height, width).
+
+    Raises:
+        BadRecord: no file, not a whole picture, of another size or kind.
+    """
     mask = _read(path, cv2.IMREAD_UNCHANGED, (width, height))
     if mask.shape != (height, width) or mask.dtype != np.uint8:
         planes = mask.shape[2] if mask.ndim == 3 else 1
         raise BadRecord(f"mask of another kind: {path} is {planes} x {8 * mask.itemsize} bits, expected 1 x 8 bits")
-    check_classes(mask, str(path))
     return mask
+
+
+def read_colours(path: Path, width: int, height: int) -> NDArray[np.uint8]:
+    """Return the colours of a mask, (height, width, 3) RGB.
+
+    Raises:
+        BadRecord: no file, not a whole picture, or of another size.
+    """
+    return _read(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, (width, height))[:, :, ::-1]
 
 
 def check_classes(mask: NDArray[np.uint8], where: str) -> None:

@@ -12,28 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.data.formats.category_names import CATEGORIES, class_named, note_one_class
 from drive_rl.perception.data.formats.coco_masks import Area, area_of, paint
 from drive_rl.perception.data.formats.label_files import Json, inside, label_json, open_labels, part_of, short
 from drive_rl.perception.data.records import BadRecord, Files, OtherSize, Record, Skipped, printable
-from drive_rl.sim.sensors.renderer import CLASSES, EGO_LANE, LINE, ROAD, VEHICLE
+from drive_rl.sim.sensors.renderer import ROAD
 
 FILES = "COCO (annotations/*.json, boxes.json or another *.json with images and annotations)"
-CATEGORIES = {
-    **dict.fromkeys(("vehicle", "car", "truck", "bus", "van"), VEHICLE),
-    **dict.fromkeys(("road", "drivable area"), ROAD),
-    **dict.fromkeys(("ego lane",), EGO_LANE),
-    **dict.fromkeys(("marking", "lane marking", "lane line"), LINE),
-}
-"""Names of categories (`_` and `-` are spaces) and the class that each is."""
-ONE_CLASS = "nothing says what the rest of a picture is, so that masks are neither learned from these nor scored"
 _FIX = "give the file again, whole"
 _CATEGORIES_KEY = re.compile(rb'"categories"\s*:\s*(?=\[)')
 _BLOCK, _OVERLAP = 1 << 20, 64
-
-
-def class_named(name: str) -> int | None:
-    """Return the class of a category by its name; None: none of ours."""
-    return CATEGORIES.get(name.strip().lower().replace("_", " ").replace("-", " "))
 
 
 def detect(root: Path) -> Files:
@@ -76,8 +64,7 @@ def _records(root: Path, path: Path, coco: Json, skipped: Skipped) -> Iterator[R
     if any(isinstance(each, dict) and "segments_info" in each for each in coco["annotations"][:1]):
         raise BadRecord("panoptic segments: expected polygons, run lengths or boxes")
     classes = _classes(coco["categories"])
-    if len(known := {each for each in classes.values() if each is not None}) == 1:
-        skipped.note(str(path), f"areas of {CLASSES[known.pop()]} alone: {ONE_CLASS}")
+    note_one_class(str(path), classes.values(), skipped)
     complete = ROAD in classes.values()
     areas, bad = _areas(path, coco["annotations"], classes, skipped)
     for n, image in enumerate(coco["images"]):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drive_rl.perception.data.formats.label_files import LONGEST_LINE, inside, label_lines
+from drive_rl.perception.data.formats.label_files import LONGEST_LINE, PICTURES, inside, label_lines, text_file
 from drive_rl.perception.data.records import (
     FARTHEST_PX,
     MOST_LANES,
@@ -26,10 +26,8 @@ from drive_rl.perception.data.records import (
     Skipped,
     check_resolution,
 )
-from drive_rl.plain_files import read_plain
 
 FILES = "CULane (list/*.txt, list/test_split/*.txt, or *.lines.txt beside pictures)"
-_PICTURES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 _NAME = re.compile(r".*?\.(?:jpe?g|png|bmp|webp)(?=\s|$)", re.IGNORECASE)
 NO_LABELS = "without a .lines.txt: a picture without lanes, as the original's evaluator takes it"
 
@@ -73,7 +71,7 @@ def read(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
 
 def _beside(lines: Path) -> Record:
     stem = lines.name.removesuffix(".lines.txt")
-    images = [lines.with_name(stem + suffix) for suffix in _PICTURES]
+    images = [lines.with_name(stem + each) for suffix in PICTURES for each in (suffix, suffix.upper())]
     image = next((path for path in images if os.path.isfile(path)), images[0])
     return Record(str(lines), image, lanes=partial(_truth, lines))
 
@@ -91,14 +89,7 @@ def _listed_truth(path: Path, where: str, skipped: Skipped, width: int, height: 
 
 
 def _truth(path: Path, width: int, height: int) -> LaneTruth:
-    try:
-        lines = read_plain(path, LONGEST_LINE).decode("utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise BadRecord(f"no such file: {path}") from error
-    except OSError as error:
-        raise BadRecord(f"cannot be read: {path} ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise BadRecord(f"not UTF-8: {path} ({error})") from error
+    lines = text_file(path, LONGEST_LINE).splitlines()
     lanes = [_lane(path, number, line) for number, line in enumerate(lines, start=1)]
     if len(lanes) > MOST_LANES or any(len(lane) > MOST_POINTS for lane in lanes):
         raise BadRecord(f"too much for a picture: expected at most {MOST_LANES} lanes of {MOST_POINTS:,} points")

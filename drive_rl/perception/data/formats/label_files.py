@@ -24,6 +24,9 @@ Json = dict[str, Any]
 LONGEST_LINE = 1 << 20
 """Bytes; TuSimple's lines have some 2,000."""
 
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+"""Suffixes of pictures, in small letters."""
+
 _MOST_OBJECTS = 30_000_000  # lists and objects of a JSON file, some 100 bytes of memory each; COCO has 4 million
 _LONGEST_PATH, _LONGEST_NAME = 1000, 255  # characters, and bytes of a part, as Linux and macOS have it
 _BRIEF = reprlib.Repr()
@@ -85,6 +88,22 @@ def label_lines(path: Path, skipped: Skipped, of: str) -> Iterator[tuple[str, st
                 continue
             if text:
                 yield where, text
+
+
+def text_file(path: Path, largest: int) -> str:
+    """Return a label file as text, with or without a byte order mark.
+
+    Raises:
+        BadRecord: it cannot be read, is not a regular file, too large, or not UTF-8.
+    """
+    try:
+        return read_plain(path, largest).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise BadRecord(f"no such file: {path}") from error
+    except OSError as error:
+        raise BadRecord(f"cannot be read: {path} ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise BadRecord(f"not UTF-8: {path} ({error})") from error
 
 
 @contextmanager
