@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.perception.data.formats.category_names import read_named, table_of
-from drive_rl.perception.data.formats.label_files import part_of
+from drive_rl.perception.data.formats.labels.category_names import read_named, table_of
+from drive_rl.perception.data.formats.labels.files import part_of
 from drive_rl.perception.data.records import Files, Part, Record, Skipped
 from drive_rl.sim.sensors.renderer import BACKGROUND, EGO_LANE, ROAD
 
 FILES = "BDD100K (labels/sem_seg or labels/drivable/masks beside images)"
 _PARTS: tuple[Part, ...] = ("train", "val")
 _SEM_SEG = ["road", *["other"] * 12, "car", "truck", "bus", *["other"] * 3]
-"""Names of the values of masks, from 0 on; those that are none of ours are not told apart here."""
+"""Names of the values of masks, from 0 on; all that are none of our classes are "other" here."""
 _MASKS = {"sem_seg": "10k", "drivable": "100k"}  # the kind of labels -> its pictures
 _REFUSED = {
     "labels/lane/polygons/*.json": "lanes as both edges of each marking: expected a line a marking",

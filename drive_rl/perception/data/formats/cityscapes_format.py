@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drive_rl.perception.data.formats.category_names import read_named
+from drive_rl.perception.data.formats.labels.category_names import read_named
 from drive_rl.perception.data.records import Files, Part, Record, Skipped
 from drive_rl.perception.data.samples import UNKNOWN_CLASS
 from drive_rl.sim.sensors.renderer import BACKGROUND, ROAD, VEHICLE

@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.formats.category_names import CATEGORIES, class_named, note_one_class
 from drive_rl.perception.data.formats.coco_masks import Area, area_of, paint
-from drive_rl.perception.data.formats.label_files import Json, inside, label_json, open_labels, part_of, short
+from drive_rl.perception.data.formats.labels.category_names import CATEGORIES, class_named, note_one_class
+from drive_rl.perception.data.formats.labels.files import Json, inside, label_json, open_labels, part_of, short
 from drive_rl.perception.data.records import BadRecord, Files, OtherSize, Record, Skipped, printable
 from drive_rl.sim.sensors.renderer import ROAD
 
 FILES = "COCO (annotations/*.json, boxes.json or another *.json with images and annotations)"
 _FIX = "give the file again, whole"
 _CATEGORIES_KEY = re.compile(rb'"categories"\s*:\s*(?=\[)')
+_BEYOND = 1.05  # of a picture's size: areas may end a little beyond it
 _BLOCK, _OVERLAP = 1 << 20, 64
 
 
@@ -153,6 +154,9 @@ def _painted(areas: list[Area], complete: bool, size: tuple[Any, Any], width: in
     if size != (None, None) and size != (width, height):
         recorded = " x ".join(short(side) for side in size)
         raise OtherSize(f"picture of another size: {width} x {height}, its record has {recorded}")
+    farthest = max((float((each / (width, height)).max()) for area in areas for each in area.polygons), default=0.0)
+    if size == (None, None) and farthest > _BEYOND:
+        raise OtherSize(f"labels of another resolution: an area ends beyond the picture of {width} x {height} px")
     return paint(areas, complete, width, height)
 
 

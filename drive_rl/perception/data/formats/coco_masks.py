@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.perception.data.formats.label_files import Json, short
+from drive_rl.perception.data.formats.labels.files import Json, short
 from drive_rl.perception.data.records import FARTHEST_PX, BadRecord
 from drive_rl.perception.data.samples import UNKNOWN_CLASS
 from drive_rl.sim.sensors.renderer import BACKGROUND

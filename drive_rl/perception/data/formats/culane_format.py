@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drive_rl.perception.data.formats.label_files import LONGEST_LINE, PICTURES, inside, label_lines, text_file
+from drive_rl.perception.data.formats.labels.files import LONGEST_LINE, PICTURES, inside, label_lines, text_file
 from drive_rl.perception.data.records import (
     FARTHEST_PX,
     MOST_LANES,

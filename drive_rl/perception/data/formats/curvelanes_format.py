@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from drive_rl.perception.data.formats.label_files import LONGEST_LINE, parsed_json, text_file
+from drive_rl.perception.data.formats.labels.files import LONGEST_LINE, parsed_json, text_file
 from drive_rl.perception.data.records import (
     FARTHEST_PX,
     MOST_LANES,

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.formats.category_names import (
+from drive_rl.perception.data.formats.labels.category_names import (
     CATEGORIES,
     class_named,
     note_one_class,
     read_named,
     table_of,
 )
-from drive_rl.perception.data.formats.label_files import PICTURES, text_file
+from drive_rl.perception.data.formats.labels.files import PICTURES, text_file
 from drive_rl.perception.data.records import BadRecord, Files, Part, Record, Skipped
 
 FILES = "images and masks (images, masks, and classes.txt with a name a line for the values 0, 1, ...)"

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from drive_rl.perception.data.formats.json_objects import first_object, json_objects
-from drive_rl.perception.data.formats.label_files import Json, inside, part_of, short
+from drive_rl.perception.data.formats.labels.files import Json, inside, part_of, short
+from drive_rl.perception.data.formats.labels.json_objects import first_object, json_objects
 from drive_rl.perception.data.records import (
     FARTHEST_PX,
     MOST_LANES,

@@ -13,9 +13,9 @@ import yaml
 from numpy.typing import NDArray
 
 from drive_rl.config.yaml_text import LARGEST, Loader
-from drive_rl.perception.data.formats.category_names import class_named, note_one_class
 from drive_rl.perception.data.formats.coco_masks import Area, paint
-from drive_rl.perception.data.formats.label_files import PICTURES, text_file
+from drive_rl.perception.data.formats.labels.category_names import class_named, note_one_class
+from drive_rl.perception.data.formats.labels.files import PICTURES, text_file
 from drive_rl.perception.data.records import BadRecord, Files, Floats, Part, Record, Skipped
 from drive_rl.sim.sensors.renderer import ROAD
 
@@ -79,10 +79,11 @@ def _named(path: Path) -> list[str]:
     except (BadRecord, yaml.YAMLError, RecursionError, ValueError):
         return []
     names = value.get("names") if isinstance(value, dict) else None
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+    if isinstance(names, dict) and names.keys() == set(range(len(names))):
         names = [names[n] for n in range(len(names))]
-    is_list = isinstance(names, list) and all(isinstance(name, str | int) for name in names)
-    return [str(name) for name in names] if is_list else []
+    if not isinstance(names, list) or not all(isinstance(name, str | int) for name in names):
+        return []
+    return [str(name) for name in names]
 
 
 def _painted(path: Path, classes: list[int | None], width: int, height: int) -> NDArray[np.uint8]:

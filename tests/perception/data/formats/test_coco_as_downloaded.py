@@ -68,7 +68,7 @@ def test_cocos_annotations_as_downloaded(tmp_path):
     assert classes[30, 30] == BACKGROUND
 
 
-def test_captions_are_told_apart_in_little_memory(tmp_path):
+def test_captions_are_recognised_in_little_memory(tmp_path):
     captions, skipped = tmp_path / "captions.json", Skipped()
     with captions.open("w") as file:
         file.write('{"images": [], "annotations": [')
@@ -139,6 +139,13 @@ def test_a_picture_that_fits_its_labels_neither_way_is_refused(tmp_path):
     lying(tmp_path / "1.jpg", 6)
     coco(tmp_path / "instances.json", [CAR, STREET], [area(CAR)], width=640, height=480)
     with pytest.raises(DriveRLError, match="picture of another size: 48 x 96, its record has 640 x 480"):
+        read_folder(tmp_path, WORLD)
+
+
+def test_areas_beyond_a_picture_of_no_recorded_size_are_refused(tmp_path):
+    picture(tmp_path / "1.jpg")
+    coco(tmp_path / "instances.json", [CAR, STREET], [area(CAR, segmentation=[[10, 10, 700, 10, 700, 400]])])
+    with pytest.raises(DriveRLError, match="labels of another resolution"):
         read_folder(tmp_path, WORLD)
 
 

@@ -1,6 +1,6 @@
 """Data sets on disk, read by every reader; and bad input, record by record.
 
-Contract of every format: detect, the *_format modules, label_files, records, decode and picture_header.
+Contract of every format: detect, the *_format modules, labels, records, decode and picture_header.
 """
 
 import json

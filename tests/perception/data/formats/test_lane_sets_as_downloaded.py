@@ -116,7 +116,7 @@ def test_labels_of_another_resolution_are_refused(tmp_path, change):
     assert "labels of another resolution: they reach row" in found.skipped.report()[0]
 
 
-def test_a_large_json_of_others_is_told_apart_in_little_memory(tmp_path):
+def test_a_large_json_of_others_is_recognised_in_little_memory(tmp_path):
     (tmp_path / "places.json").write_text('{"places": [' + "[1, 2, 3], " * 2_000_000 + "4]}")  # 22 MB
     tracemalloc.start()
     try:

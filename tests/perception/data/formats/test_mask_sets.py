@@ -220,6 +220,7 @@ def test_every_format_may_be_named_in_a_recipe():
         "names: !!python/object/apply:os.system ['true']",
         "[" * 50_000,
         "names: 3",
+        "names: {0: road, car: 1}",
         "\xff: [",
     ],
 )

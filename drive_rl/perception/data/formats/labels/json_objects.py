@@ -1,4 +1,4 @@
-"""JSON files of strangers, told apart by their first bytes and read object by object: one a line, in a list, or in
+"""JSON files of strangers, recognised by their first bytes and read object by object: one a line, in a list, or in
 pretty print. It knows no format of data sets.
 """
 
@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from drive_rl.perception.data.formats.label_files import LONGEST_LINE, Json, label_lines, open_labels, parsed_json
+from drive_rl.perception.data.formats.labels.files import LONGEST_LINE, Json, label_lines, open_labels, parsed_json
 from drive_rl.perception.data.records import Skipped
 
 HEAD = 1 << 18
-"""Bytes by which a file is told apart; a label of TuSimple in pretty print has some 10,000."""
+"""Bytes by which a file is recognised; a label of TuSimple in pretty print has some 10,000."""
 
 _FIRST_LINES = 100
 _BLOCK = 1 << 16
