@@ -65,7 +65,7 @@ def four_lanes() -> list[np.ndarray]:
 
 
 def test_two_lines_either_side_are_scored_in_full():
-    """Labels predicted perfectly reach every lane, by TuSimple's rule and by CULane's (it was 0.875 of TuSimple's)."""
+    """Labels predicted perfectly reach every lane, by TuSimple's rule and by CULane's."""
     rows, sampled = np.arange(240, 711, 10.0), four_lanes()
     as_points = tuple(np.stack([lane, rows], axis=1)[lane >= 0] for lane in sampled)
     for truth in (LaneTruth(tuple(sampled), rows, 1280, 720), LaneTruth(as_points, None, 1280, 720)):
