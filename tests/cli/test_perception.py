@@ -90,7 +90,10 @@ def test_data_is_made_and_learned_from(tiny: Path) -> None:
     (tiny / "set" / "images" / "000003.png").write_bytes(b"no picture")
     changes = "data.folder=set", "fit.samples=64", "fit.head_finetune_samples=32"
     learned = call(tiny, "perception", "fit", "tiny.yaml", *changes)
-    assert "data: set (drive_rl): 18 pictures to learn from, 2 to validate on (its last tenth" in learned.stdout
+    assert (
+        "data: set (drive_rl): found 20 train pictures; 18 pictures to learn from, 2 to validate on (its last tenth"
+        in learned.stdout
+    )
     assert "skipped in all: 1 (not a whole picture: 1)" in learned.stdout
     assert (
         "nowhere: no such folder"

@@ -13,7 +13,18 @@ from drive_rl.config.specs.learner import EncoderSpec
 from drive_rl.config.specs.plugin import Extends, Plugins
 from drive_rl.config.specs.world import WorldSpec
 
-DATA_FORMATS = ("drive_rl", "tusimple", "culane", "coco")
+DATA_FORMATS = (
+    "drive_rl",
+    "tusimple",
+    "culane",
+    "coco",
+    "curvelanes",
+    "cityscapes",
+    "bdd100k",
+    "kitti",
+    "yolo",
+    "masks",
+)
 reserve("data_format", DATA_FORMATS)
 
 HEADS = ("lane", "segmentation", "lines", "scene")
@@ -51,7 +62,7 @@ class DataSpec(Spec):
 
     folder: str | None = Field(
         default=None,
-        description="A data set on disk (drive-rl, TuSimple, CULane or COCO); null: rendered during training.",
+        description="A data set on disk, of one of the formats below; null: rendered during training.",
     )
     format: Annotated[str | None, Extends("data_format")] = Field(
         default=None,

@@ -48,7 +48,14 @@ def read_folder(path: Path, world: WorldSpec, format: str | None = None, limit: 
     """
     folder = DataFolder.open(path, format)
     part, records = folder.evaluation()
-    return decoded(folder, part, records, world, limit)
+    found = decoded(folder, part, records, world, limit)
+    count = len(found.samples)
+    share = ", spread evenly" if count < len(records) and count == limit else ""
+    folder.skipped.summary = (
+        f"data: {path} ({folder.format}): {folder.found()}; took {count} of part {part}{share}, left out"
+        f" {len(folder.skipped)}"
+    )
+    return found
 
 
 def decoded(
@@ -118,7 +125,7 @@ class FolderSamples:
         train, val = folder.learning()
         own = "its own part val" if val is folder.parts.get("val") else "its last tenth: it has no part val"
         echo(
-            f"data: {folder.path} ({folder.format}): {len(train)} pictures to learn from,"
+            f"data: {folder.path} ({folder.format}): {folder.found()}; {len(train)} pictures to learn from,"
             f" {len(val)} to validate on ({own})"
         )
         validation = decoded(folder, "val", val, spec.world, spec.fit.val_samples)

@@ -16,7 +16,9 @@ def line_columns(truth: LaneTruth, height: int) -> Floats:
 
     Which line is which: as `truth.slots` gives it; else by where the lanes, made longer by a straight line, meet the
     picture's bottom. The first at or right of the middle is the ego lane's right line, the first left of the middle its
-    left line, then come those left of that. Lines further right have no slot and are left out.
+    left line, and then comes the one left of that. The last is the line right of the ego lane's right line, so that two
+    lines either side have a place each; without it, the second one left of the left line. Without a line left of the
+    left one, the second one right of the right line takes its place. Others are left out, here and not in `truth`.
 
     A lane is there between its ends alone. Sampled in rows, it ends half a step beyond its last samples; and if it
     reaches the last of `h_samples`, it continues to the bottom: TuSimple's rows end ten pixels above that.
@@ -56,9 +58,12 @@ def _lengthened(sampled: Floats, step: float, truth: LaneTruth) -> Floats:
 
 
 def _at_bottom(points: Floats, truth: LaneTruth) -> float:
-    """Return the column at which a lane meets the picture's bottom, by a straight line through its lowest points."""
+    """Return the column at which a lane meets the picture's bottom, by a straight line through its lowest points.
+
+    NaN for fewer than two points.
+    """
     low = points[-_LOWEST_POINTS:]
-    if not len(low):
+    if len(low) < 2:
         return np.nan
     rows = low[:, 1] - low[:, 1].mean()
     slope = rows @ low[:, 0] / (rows @ rows) if (rows @ rows) > 0 else 0.0
@@ -66,14 +71,14 @@ def _at_bottom(points: Floats, truth: LaneTruth) -> float:
 
 
 def _slots(bottoms: list[float], truth: LaneTruth) -> list[int]:
-    """Return the slot of each lane by its column at the bottom; -1: it has none."""
+    """Return the slot of each lane by its column at the bottom; -1: it has none, as a lane whose column is NaN."""
     middle = truth.width / 2
+    right = [int(n) for n in np.argsort(bottoms) if bottoms[n] >= middle]
+    left = [int(n) for n in np.argsort(bottoms)[::-1] if bottoms[n] < middle]
     slots = [-1] * len(bottoms)
-    right = [n for n in np.argsort(bottoms) if bottoms[n] >= middle]
-    left = [n for n in np.argsort(bottoms)[::-1] if bottoms[n] < middle]
-    for slot, n in enumerate([right[0] if right else None, *left]):
-        if n is not None:
-            slots[n] = slot
+    for lanes, nth, slot in ((right, 0, 0), (left, 0, 1), (left, 1, 2), (right, 1, 3), (left, 2, 3), (right, 2, 2)):
+        if nth < len(lanes) and slot not in slots:
+            slots[lanes[nth]] = slot
     return slots
 
 

@@ -25,6 +25,12 @@ Files = dict[Part, list[Path]]
 MOST_LANES, MOST_POINTS = 64, 2000
 """Of a picture, and of a lane: scoring must not take for ever. Data sets have up to 16, and 720 (LLAMAS)."""
 
+_BELOW = 1.05
+"""Of a picture's height: lanes may be drawn a little beyond its bottom."""
+
+FARTHEST_PX = 1e6
+"""Of a label: one beyond is a mistake."""
+
 MOST_SKIPPED = 100_000
 """Records that may be left out of a data set before it is refused."""
 
@@ -33,11 +39,20 @@ class BadRecord(Exception):  # noqa: N818 -- it means that one record is left ou
     """A record that cannot be used, and why."""
 
 
+class OtherSize(BadRecord):
+    """Labels of a picture of another size."""
+
+
 @dataclass
 class Skipped:
-    """The records that were left out: where each is, and why."""
+    """What a reader did with a data set: the records that it left out, and those that it took with a remark."""
 
     reasons: dict[str, str] = field(default_factory=dict)
+    """Where each left out record is, and why."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Where each record or file taken with a remark is, and the remark."""
+    summary: str = ""
+    """What was found, and how much of it was taken; empty: nothing is said."""
 
     def add(self, where: str, why: object) -> None:
         """Leave out the record at `where`, a file and what of it.
@@ -49,18 +64,25 @@ class Skipped:
         if len(self.reasons) > MOST_SKIPPED:
             raise DriveRLError(f"more than {MOST_SKIPPED:,} records cannot be used; {'; '.join(self.report(3))}")
 
+    def note(self, where: str, remark: str) -> None:
+        """Take the record at `where`, with a remark."""
+        self.notes[where] = remark[:_LONGEST_REASON]
+
     def __len__(self) -> int:
         """Return how many were left out."""
         return len(self.reasons)
 
     def report(self, first: int = 5) -> list[str]:
-        """Return lines for people: the first few records by name, then how many there are of each reason."""
-        if not self.reasons:
-            return []
-        named = [f"skipped: {where}: {why}" for where, why in list(self.reasons.items())[:first]]
-        counts = Counter(why.partition(":")[0] for why in self.reasons.values())
-        lines = [*named, f"skipped in all: {len(self)} ({', '.join(f'{why}: {n}' for why, n in counts.most_common())})"]
-        return [printable(line) for line in lines]
+        """Return lines for people: the first few records left out, counts of reasons, remarks, and the summary."""
+        lines = [f"skipped: {where}: {why}" for where, why in list(self.reasons.items())[:first]]
+        if self.reasons:
+            counts = Counter(why.partition(":")[0] for why in self.reasons.values())
+            reasons = ", ".join(f"{why}: {n}" for why, n in counts.most_common())
+            lines.append(f"skipped in all: {len(self)} ({reasons})")
+        for remark, n in Counter(self.notes.values()).most_common():
+            where = next(where for where, each in self.notes.items() if each == remark)
+            lines.append(f"noted: {where}: {remark}" + (f" (and {n - 1} more)" if n > 1 else ""))
+        return [printable(line) for line in [*lines, self.summary] if line]
 
 
 def printable(text: str) -> str:
@@ -86,9 +108,13 @@ class LaneTruth:
     """Which of `Samples.lines` each lane is, where the data set has that."""
 
     def points(self) -> list[Floats]:
-        """Return the lanes as (P, 2) points (column, row), as CULane has them; a lane has at least two points."""
+        """Return the lanes as (P, 2) points (column, row), as CULane has them.
+
+        Sampled lanes have two points at least. Others are as their file has them: a lane of one point, or none, is
+        never found, and the original's rule counts it as missed.
+        """
         if self.h_samples is None:
-            return [lane for lane in self.lanes if len(lane) > 1]
+            return list(self.lanes)
         lanes = [np.stack([lane, self.h_samples], axis=1)[lane >= 0] for lane in self.lanes]
         return [lane for lane in lanes if len(lane) > 1]
 
@@ -104,6 +130,22 @@ class LaneTruth:
         lanes = tuple(np.where(lane < 0, -2.0, new) for lane, new in zip(self.lanes, moved, strict=True))
         rows = (self.h_samples + 0.5) * scale[1] - 0.5
         return replace(self, lanes=lanes, h_samples=rows, width=width, height=height)
+
+
+def check_resolution(truth: LaneTruth) -> None:
+    """Refuse lanes that were labelled in a larger picture: below its bottom, or for the most part right of it.
+
+    Raises:
+        BadRecord: with the farthest row and column.
+    """
+    points = np.concatenate([np.empty((0, 2)), *truth.points()])
+    columns, rows = points.T
+    lowest = max(rows.max(initial=0), 0 if truth.h_samples is None else truth.h_samples.max(initial=0))
+    if lowest > _BELOW * truth.height or (columns > truth.width).sum() > len(columns) / 2:
+        raise OtherSize(
+            f"labels of another resolution: they reach row {lowest:.0f} and column {columns.max(initial=0):.0f}, the"
+            f" picture is {truth.width} x {truth.height} px"
+        )
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from drive_rl.perception.data.records import Floats, LaneTruth
 from drive_rl.perception.data.samples import Samples
-from drive_rl.perception.heads.predicted_lanes import predicted_columns, predicted_points
-from drive_rl.perception.scores.culane import FARTHEST_PX, LaneCounts, count_lanes
+from drive_rl.perception.heads.predicted_lanes import columns_of_points, predicted_columns, predicted_points
+from drive_rl.perception.scores.culane import LaneCounts, count_lanes
 from drive_rl.perception.scores.tusimple import TuSimpleScore, mean_score, score_picture
 
 TUSIMPLE_PX = 1280, 720
@@ -63,7 +63,7 @@ def lane_scores(predicted: Lines, samples: Samples, truths: Truths | None = None
     for lines, truth, true_lines in _labelled(predicted, samples, truths):
         rows, true_columns = _columns(truth, true_lines, height)
         scores.append(score_picture(_as_columns(lines, height, rows), true_columns, rows.tolist()))
-        points = _as_points(true_lines, height) if truth is None else _true_points(truth)
+        points = _as_points(true_lines, height) if truth is None else truth.scaled(*CULANE_PX).points()
         counts += count_lanes(_as_points(lines, height), points, *CULANE_PX)
     tusimple = TuSimpleResult(*mean_score(scores), n=len(scores))
     return LaneBenchmarks(tusimple, CULaneResult(counts.f1, counts.precision, counts.recall, len(scores)))
@@ -78,16 +78,12 @@ def _labelled(
 
 def _columns(truth: LaneTruth | None, lines: Lines, height: int) -> tuple[Floats, list[Floats]]:
     """Return TuSimple's rows [px] and the true lanes' columns there."""
-    if truth is None or truth.h_samples is None:  # CULane's points have no rows: the labels at the anchor rows do
+    if truth is None:
         return TUSIMPLE_ROWS, _as_columns(lines, height, TUSIMPLE_ROWS)
     scaled = truth.scaled(*TUSIMPLE_PX)
-    assert scaled.h_samples is not None
+    if scaled.h_samples is None:
+        return TUSIMPLE_ROWS, columns_of_points(scaled.points(), TUSIMPLE_ROWS, TUSIMPLE_PX[0])
     return np.asarray(scaled.h_samples, np.float64), list(scaled.lanes)
-
-
-def _true_points(truth: LaneTruth) -> list[Floats]:
-    """Return the true lanes in CULane's pixels: of a tiny picture, some may be scaled beyond what the rule takes."""
-    return [lane.clip(1 - FARTHEST_PX, FARTHEST_PX - 1) for lane in truth.scaled(*CULANE_PX).points()]
 
 
 def _as_columns(lines: Lines, height: int, rows: Floats) -> list[Floats]:

@@ -54,8 +54,9 @@ class Segmentation(_Ours):
         return SegmentationHead(parts.map, parts.shape)
 
     def known(self, samples: Samples) -> bool:
-        """Whether any pixel has a class."""
-        return bool((samples.classes != UNKNOWN_CLASS).any())
+        """Whether pixels of two classes are known; of a single one, all that could be learned is that all is of it."""
+        known = samples.classes[samples.classes != UNKNOWN_CLASS]
+        return known.size > 0 and bool(known.min() != known.max())
 
     def losses(self, predictions: Predictions, labels: Labels, lane_loss: LaneLoss) -> dict[str, Tensor]:
         """Return `classes`."""

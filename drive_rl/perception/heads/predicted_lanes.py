@@ -51,10 +51,18 @@ def predicted_columns(
     Arguments as for `predicted_points`, whose lanes these are; a lane that crosses none of the rows is left out.
     """
     rows = np.asarray(h_samples, np.float64)
-    lanes = [_columns_at(points, rows) for points in predicted_points(columns, there, shown_height, width, height)]
-    columns = np.array(lanes).reshape(-1, len(rows))
-    columns[columns > width - 0.5] = -2.0
-    return columns[(columns >= 0).any(axis=1)]
+    lanes = columns_of_points(predicted_points(columns, there, shown_height, width, height), rows, width)
+    return np.array(lanes).reshape(-1, len(rows))
+
+
+def columns_of_points(lanes: list[Floats], rows: Floats, width: int) -> list[Floats]:
+    """Return where lanes (P, 2) cross rows [px]: (R,) columns, -2 beyond a lane's ends and the picture's sides.
+
+    A lane that crosses none of the rows inside the picture is left out.
+    """
+    columns = [_columns_at(lane[np.argsort(lane[:, 1], kind="stable")], rows) for lane in lanes if len(lane)]
+    inside = [np.where(lane > width - 0.5, -2.0, lane) for lane in columns]
+    return [lane for lane in inside if (lane >= 0).any()]
 
 
 def _columns_at(points: Floats, rows: Floats) -> Floats:

@@ -17,7 +17,7 @@ from drive_rl.perception.scores.matching import match
 Lanes = Sequence[ArrayLike]  # each (P, 2): column and row [px]
 
 STEPS = 50  # points drawn from each given point to the next
-FARTHEST_PX = 1e6  # beyond this a point is a mistake, and drawing would overflow
+FARTHEST_PX = 1e9  # points beyond are drawn there: the original's 32 bits end at 2e9
 
 
 @dataclass(frozen=True)
@@ -119,15 +119,15 @@ def _stroke(
     whose: str, index: int, lane: ArrayLike, width: int, height: int, line_width_px: int
 ) -> NDArray[np.uint8] | None:
     """(height, width) 1 where the lane is drawn; None for a lane of fewer than two points."""
-    points = np.asarray(lane, dtype=np.float32)
-    if len(points) < 2:
+    given = np.asarray(lane, dtype=np.float64)
+    if len(given) < 2:
         return None
-    if points.ndim != 2 or points.shape[1] != 2 or not (np.abs(points) < FARTHEST_PX).all():
+    if given.ndim != 2 or given.shape[1] != 2 or not np.isfinite(given).all():
         raise DriveRLError(
-            f"{whose} lane {index}: expected (column, row) points, finite and within {FARTHEST_PX:.0f} px; "
-            "fix: leave out points that do not exist"
+            f"{whose} lane {index}: expected finite (column, row) points; fix: leave out points that do not exist"
         )
-    curve = spline(points) if len(points) > 2 else points
+    points = given.clip(-FARTHEST_PX, FARTHEST_PX).astype(np.float32)
+    curve = (spline(points) if len(points) > 2 else points).clip(-2 * FARTHEST_PX, 2 * FARTHEST_PX)
     picture = np.zeros((height, width), dtype=np.uint8)
     cv2.polylines(picture, [np.rint(curve).astype(np.int32)], False, (1,), line_width_px)
     return picture

@@ -11,7 +11,8 @@ from drive_rl.perception.data.folder_dataset import read_folder
 from drive_rl.perception.data.formats.coco_masks import area_of, filled, paint
 from drive_rl.perception.data.lane_anchors import line_columns
 from drive_rl.perception.data.records import LaneTruth
-from drive_rl.perception.data.samples import anchor_rows
+from drive_rl.perception.data.samples import Samples, anchor_rows
+from drive_rl.perception.heads.lane_benchmarks import lane_scores
 from drive_rl.perception.heads.predicted_lanes import predicted_columns, predicted_points
 from drive_rl.perception.scores.culane import LaneCounts, count_lanes
 from drive_rl.perception.scores.tusimple import mean_score, score_picture
@@ -29,10 +30,62 @@ def test_which_line_is_which():
     found = line_columns(LaneTruth(lanes, None, 200, 100), 100)
     rows = anchor_rows(100)
     inside = (rows >= 30) & (rows <= 65)
-    for slot, bottom in enumerate((110, 90, 40, 10)):
+    for slot, bottom in enumerate((110, 90, 40, 150)):
         wanted = (tops + (bottom - tops) * (rows - 30) / 70) / 200
         assert np.allclose(found[slot, inside], wanted[inside])
         assert np.isnan(found[slot, ~inside]).all()
+
+
+@pytest.mark.parametrize(
+    ("bottoms", "places"),
+    [
+        ((90, 110), (110, 90, None, None)),
+        ((10, 40, 90, 110), (110, 90, 40, 10)),
+        ((90, 110, 150, 190), (110, 90, 190, 150)),
+        ((90, 110, 150, 170, 190), (110, 90, 170, 150)),
+        ((40, 90), (None, 90, 40, None)),
+    ],
+)
+def test_places_of_lines_on_one_side(bottoms, places):
+    lanes = tuple(np.array([[b, 20.0], [b, 99.0]]) - 0.5 for b in bottoms)
+    point = np.array([[100.0, 50.0]])  # of a lane of one point nothing is learned, and it takes no place
+    found = line_columns(LaneTruth((*lanes, point, np.empty((0, 2))), None, 200, 100), 100)
+    for row, bottom in zip(found, places, strict=True):
+        assert np.isnan(row).all() if bottom is None else np.nanmax(row) * 200 == pytest.approx(bottom)
+
+
+FOUR = [(850, 1500), (700, 900), (600, 400), (450, -300)]
+"""Columns at rows 240 and 710 of 1280 x 720: two lines either side."""
+
+
+def four_lanes() -> list[np.ndarray]:
+    rows = np.arange(240, 711, 10.0)
+    columns = [np.interp(rows, [240, 710], ends) for ends in FOUR]
+    return [np.where((each >= 0) & (each < 1280), each, -2.0) for each in columns]
+
+
+def test_two_lines_either_side_are_scored_in_full():
+    """Labels predicted perfectly reach every lane, by TuSimple's rule and by CULane's."""
+    rows, sampled = np.arange(240, 711, 10.0), four_lanes()
+    as_points = tuple(np.stack([lane, rows], axis=1)[lane >= 0] for lane in sampled)
+    for truth in (LaneTruth(tuple(sampled), rows, 1280, 720), LaneTruth(as_points, None, 1280, 720)):
+        samples = Samples.unlabelled(np.zeros((1, 3, 80, 160), np.uint8))
+        samples.lines[0], samples.lined[0] = line_columns(truth, 80), True
+        scores = lane_scores(samples.lines, samples, [truth])
+        assert scores.tusimple[:3] == pytest.approx((1, 0, 0), abs=0.02)
+        assert scores.culane[:3] == (1, 1, 1)
+
+
+def test_truth_is_not_cut_to_the_lines_that_a_model_has():
+    """Six true lanes as CULane has them, of which four are predicted: two are missed by both rules."""
+    lanes = tuple(np.array([[x, 100.0], [x, 589.0]]) for x in (100.0, 400.0, 700.0, 1000.0, 1300.0, 1600.0))
+    truth = LaneTruth(lanes, None, 1640, 590)
+    samples = Samples.unlabelled(np.zeros((1, 3, 80, 160), np.uint8))
+    samples.lines[0], samples.lined[0] = line_columns(truth, 80), True
+    scores = lane_scores(samples.lines, samples, [truth])
+    assert scores.culane.recall == pytest.approx(4 / 6)
+    assert scores.culane.precision == 1
+    assert scores.tusimple.fn == pytest.approx(1 / 4)  # of more than four true lanes one miss is forgiven
 
 
 def test_slots_of_our_own_go_before_the_rule():

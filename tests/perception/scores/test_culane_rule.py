@@ -75,7 +75,21 @@ def test_a_repeated_point_changes_nothing() -> None:
     assert lane_iou([[lane[0]] * 3], [[lane[0]] * 2]) == 1  # a dot
 
 
-@pytest.mark.parametrize("lane", [[(1, 2), (3, float("nan"))], [(1, 2), (3, 1e12)], [1, 2, 3]])
+@pytest.mark.parametrize("lane", [[(1, 2), (3, float("nan"))], [(1, 2), (3, float("inf"))], [1, 2, 3]])
 def test_a_lane_that_is_not_points_is_named(lane: list[Any]) -> None:
-    with pytest.raises(DriveRLError, match=r"predicted lane 1: expected \(column, row\) points"):
+    with pytest.raises(DriveRLError, match=r"predicted lane 1: expected finite \(column, row\) points"):
         count_lanes([[(0, 0), (1, 1)], lane], [[(0, 0), (1, 1)]])
+
+
+@pytest.mark.parametrize("far", [1e3, 1e6, 4e8])
+def test_a_lane_may_end_far_beyond_the_picture(far: float) -> None:
+    """The same line from (800, 590) to the right, two columns a row, however far it is drawn."""
+    near, beyond = [(800, 590), (1800, 90)], [(800, 590), (800 + 2 * far, 590 - far)]
+    assert lane_iou([beyond], [near])[0, 0] > 0.999
+    assert lane_iou([[(-1e300, 300), (1e300, 300)]], [[(0, 300), (1640, 300)]])[0, 0] > 0.99
+
+
+def test_a_lane_of_a_point_or_none_is_missed() -> None:
+    """As the original: they overlap nothing, and count among the true lanes."""
+    whole = [(100, 590), (700, 300)]
+    assert count_lanes([whole], [whole, [(900, 400)], np.empty((0, 2))]) == LaneCounts(tp=1, fp=0, fn=2)

@@ -3,7 +3,9 @@
 It knows their layout and areas; `coco_masks.py` paints them.
 """
 
+import json
 import os
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,19 +13,16 @@ from typing import Any
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.formats.coco_masks import Area, area_of, paint
-from drive_rl.perception.data.formats.label_files import Json, inside, label_json, open_labels, short
-from drive_rl.perception.data.records import BadRecord, Files, Part, Record, Skipped, printable
-from drive_rl.sim.sensors.renderer import EGO_LANE, LINE, ROAD, VEHICLE
+from drive_rl.perception.data.formats.labels.category_names import CATEGORIES, class_named, note_one_class
+from drive_rl.perception.data.formats.labels.files import Json, inside, label_json, open_labels, part_of, short
+from drive_rl.perception.data.records import BadRecord, Files, OtherSize, Record, Skipped, printable
+from drive_rl.sim.sensors.renderer import ROAD
 
 FILES = "COCO (annotations/*.json, boxes.json or another *.json with images and annotations)"
-CATEGORIES = {
-    **dict.fromkeys(("vehicle", "car", "truck", "bus", "van"), VEHICLE),
-    **dict.fromkeys(("road", "drivable area"), ROAD),
-    **dict.fromkeys(("ego lane",), EGO_LANE),
-    **dict.fromkeys(("marking", "lane marking", "lane line"), LINE),
-}
-"""Names of categories (`_` and `-` are spaces) and the class that each is."""
 _FIX = "give the file again, whole"
+_CATEGORIES_KEY = re.compile(rb'"categories"\s*:\s*(?=\[)')
+_BEYOND = 1.05  # of a picture's size: areas may end a little beyond it
+_BLOCK, _OVERLAP = 1 << 20, 64
 
 
 def detect(root: Path) -> Files:
@@ -31,8 +30,7 @@ def detect(root: Path) -> Files:
     files: Files = {}
     for path in [*sorted((root / "annotations").glob("*.json")), *sorted(root.glob("*.json"))]:
         if not path.is_dir() and _is_coco(path):
-            part: Part = "test" if "test" in path.stem else "val" if "val" in path.stem else "train"
-            files.setdefault(part, []).append(path)
+            files.setdefault(part_of(path), []).append(path)
     return files
 
 
@@ -40,22 +38,34 @@ def read(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
     """Give the records of annotation files; bad ones go to `skipped`.
 
     Areas of classes that we know are painted. Pixels beside them are background where the file has a category for the
-    road, and unknown where it has none, for then the road is among them.
+    road, and unknown where it has none, for then the road is among them. Files of other things beside them (captions,
+    keypoints, panoptic segments) are left out.
 
     Raises:
-        DriveRLError: a file that is not COCO's JSON, or has no category that we know.
+        DriveRLError: a file that is not COCO's JSON.
     """
     for path in files:
+        try:
+            _classes(_categories(path))  # before all of it is read: captions have some 100 MB
+        except BadRecord as error:
+            skipped.add(str(path), error)
+            continue
         coco = label_json(path, _FIX)
         if not isinstance(coco, dict) or not all(
             isinstance(coco.get(key), list) for key in ("images", "annotations", "categories")
         ):
             raise DriveRLError(f"{path}: not COCO's JSON: expected lists images, annotations, categories; fix: {_FIX}")
-        yield from _records(root, path, coco, skipped)
+        try:
+            yield from _records(root, path, coco, skipped)
+        except BadRecord as error:
+            skipped.add(str(path), error)
 
 
 def _records(root: Path, path: Path, coco: Json, skipped: Skipped) -> Iterator[Record]:
-    classes = _classes(path, coco["categories"])
+    if any(isinstance(each, dict) and "segments_info" in each for each in coco["annotations"][:1]):
+        raise BadRecord("panoptic segments: expected polygons, run lengths or boxes")
+    classes = _classes(coco["categories"])
+    note_one_class(str(path), classes.values(), skipped)
     complete = ROAD in classes.values()
     areas, bad = _areas(path, coco["annotations"], classes, skipped)
     for n, image in enumerate(coco["images"]):
@@ -71,19 +81,43 @@ def _records(root: Path, path: Path, coco: Json, skipped: Skipped) -> Iterator[R
             skipped.add(where, error)
 
 
-def _classes(path: Path, categories: list[Any]) -> dict[str, int | None]:
+def _categories(path: Path) -> list[Any]:
+    """Return the categories of a file without the rest of it.
+
+    Raises:
+        BadRecord: it has none.
+    """
+    with open_labels(path, "COCO's") as file:
+        left = b""
+        for block in iter(partial(file.read, _BLOCK), b""):
+            text = left + block
+            if found := _CATEGORIES_KEY.search(text):
+                return _list(text[found.end() :] + file.read(_BLOCK))
+            left = text[-_OVERLAP:]
+    raise BadRecord("no categories: captions, or pictures without labels")
+
+
+def _list(data: bytes) -> list[Any]:
+    """Return the list that a text begins with; empty where it is broken, which shows when all of it is read."""
+    try:
+        value, _ = json.JSONDecoder().raw_decode(data.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        return []
+    return value
+
+
+def _classes(categories: list[Any]) -> dict[str, int | None]:
     """Return the class of each category by its id; None: none of ours."""
     classes, names = {}, []
     for category in categories:
         key = _id(category.get("id")) if isinstance(category, dict) else None
         if key is None or not isinstance(category.get("name"), str):
-            raise DriveRLError(f"{path}: categories: expected objects with id and name; fix: {_FIX}")
+            raise BadRecord(f"categories: expected objects with id and name; fix: {_FIX}")
         names.append(printable(category["name"][:40]))
-        classes[key] = CATEGORIES.get(category["name"].lower().replace("_", " ").replace("-", " "))
-    if not any(known is not None for known in classes.values()):
-        raise DriveRLError(
-            f"{path}: categories = {', '.join(names[:10]) or 'none'}: expected some of {', '.join(CATEGORIES)};"
-            " fix: rename them"
+        classes[key] = class_named(category["name"])
+    if names and not any(known is not None for known in classes.values()):
+        raise BadRecord(
+            f"categories = {', '.join(names[:10])}: expected some of {', '.join(CATEGORIES)}; fix: rename them"
         )
     return classes
 
@@ -119,7 +153,10 @@ def _id(value: object) -> str | None:
 def _painted(areas: list[Area], complete: bool, size: tuple[Any, Any], width: int, height: int) -> Any:
     if size != (None, None) and size != (width, height):
         recorded = " x ".join(short(side) for side in size)
-        raise BadRecord(f"picture of another size: {width} x {height}, its record has {recorded}")
+        raise OtherSize(f"picture of another size: {width} x {height}, its record has {recorded}")
+    farthest = max((float((each / (width, height)).max()) for area in areas for each in area.polygons), default=0.0)
+    if size == (None, None) and farthest > _BEYOND:
+        raise OtherSize(f"labels of another resolution: an area ends beyond the picture of {width} x {height} px")
     return paint(areas, complete, width, height)
 
 
@@ -140,7 +177,7 @@ def _is_coco(path: Path) -> bool:
     names = {'"images"', '"annotations"'}
     with open_labels(path, "COCO's") as file:
         left = b""
-        for block in iter(partial(file.read, 1 << 20), b""):
+        for block in iter(partial(file.read, _BLOCK), b""):
             if not left and not block.lstrip().startswith(b"{"):
                 return False
             text = left + block

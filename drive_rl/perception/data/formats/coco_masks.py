@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.perception.data.formats.label_files import Json, short
-from drive_rl.perception.data.records import BadRecord
+from drive_rl.perception.data.formats.labels.files import Json, short
+from drive_rl.perception.data.records import FARTHEST_PX, BadRecord
 from drive_rl.perception.data.samples import UNKNOWN_CLASS
-from drive_rl.perception.scores.culane import FARTHEST_PX
 from drive_rl.sim.sensors.renderer import BACKGROUND
 
 MOST_POINTS = 200_000
@@ -42,6 +41,8 @@ class Area:
     known_as: int  # index into CLASSES
     polygons: tuple[NDArray[np.float64], ...]
     runs: Runs | None = None
+    crowd: bool = False
+    """Whether it surrounds a group (`iscrowd`): which of its pixels are of the class is not known."""
 
     @property
     def points(self) -> int:
@@ -55,19 +56,22 @@ def area_of(annotation: Json, known_as: int) -> Area:
     Raises:
         BadRecord: neither is there, or not as COCO has it.
     """
-    segmentation = annotation.get("segmentation")
+    segmentation, crowd = annotation.get("segmentation"), annotation.get("iscrowd") == 1
     if isinstance(segmentation, dict):
-        return Area(known_as, (), _runs(segmentation))
+        return Area(known_as, (), _runs(segmentation), crowd)
     if segmentation:
-        return Area(known_as, _polygons(segmentation))
+        return Area(known_as, _polygons(segmentation), crowd=crowd)
     x, y, width, height = _numbers(annotation.get("bbox"), "bbox", 4)
     if width <= 0 or height <= 0:
         raise BadRecord(f"empty box: bbox = {short(annotation['bbox'])}")
-    return Area(known_as, (np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]]),))
+    box = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]])
+    return Area(known_as, (box,), crowd=crowd)
 
 
 def paint(areas: Sequence[Area], complete: bool, width: int, height: int) -> NDArray[np.uint8]:
     """Return (height, width) classes: road first, then what lies on it, in the order of CLASSES.
+
+    A crowd is unknown, but for what is known apart from it.
 
     Args:
         areas: What is known.
@@ -82,12 +86,12 @@ def paint(areas: Sequence[Area], complete: bool, width: int, height: int) -> NDA
         raise BadRecord(f"too much for a picture: expected at most {MOST_POINTS:,} points and run lengths in all")
     classes = np.full((height, width), BACKGROUND if complete else UNKNOWN_CLASS, np.uint8)
     left = MOST_PAINTED
-    for area in sorted(areas, key=lambda area: area.known_as):
+    for area in sorted(areas, key=lambda area: (area.known_as, not area.crowd)):
         for window, inside, work in _painted(area, width, height):
             left -= work
             if left < 0:
                 raise BadRecord(f"too much for a picture: its areas go over more than {MOST_PAINTED:,} pixels")
-            classes[window][inside] = area.known_as
+            classes[window][inside] = UNKNOWN_CLASS if area.crowd else area.known_as
     return classes
 
 

@@ -1,17 +1,20 @@
 """Reading CULane lane data sets: a `.lines.txt` beside each picture, and lists of pictures (xingangpan.github.io).
 
-It knows their layout. Labels are read when a picture is, for the data set has 130,000 files of them.
+It knows their layout. Labels are read when a picture is, for the data set has 130,000 files of them. As in the
+original's evaluator, each line is a lane, also one of a single point or of none.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from drive_rl.perception.data.formats.label_files import LONGEST_LINE, inside, label_lines
+from drive_rl.perception.data.formats.labels.files import LONGEST_LINE, PICTURES, inside, label_lines, text_file
 from drive_rl.perception.data.records import (
+    FARTHEST_PX,
     MOST_LANES,
     MOST_POINTS,
     PARTS,
@@ -21,26 +24,29 @@ from drive_rl.perception.data.records import (
     LaneTruth,
     Record,
     Skipped,
+    check_resolution,
 )
-from drive_rl.perception.scores.culane import FARTHEST_PX
-from drive_rl.plain_files import read_plain
 
-FILES = "CULane (list/*.txt, or *.lines.txt beside pictures)"
-_PICTURES = (".jpg", ".jpeg", ".png")
+FILES = "CULane (list/*.txt, list/test_split/*.txt, or *.lines.txt beside pictures)"
+_NAME = re.compile(r".*?\.(?:jpe?g|png|bmp|webp)(?=\s|$)", re.IGNORECASE)
+NO_LABELS = "without a .lines.txt: a picture without lanes, as the original's evaluator takes it"
 
 
 def detect(root: Path) -> Files:
     """Return the lists of each part, or the `.lines.txt` where there is no list, which are all `train`.
 
     A part may have several lists of the same pictures, as train.txt and train_gt.txt: the one with the shortest name
-    counts. Lists of which none is named after a part are all `train`.
+    counts. Without a list of all test pictures, those of `test_split`, one a category, make up the part. Lists of
+    which none is named after a part are all `train`.
     """
     lists = sorted((root / "list").glob("*.txt"), key=lambda path: (len(path.name), path.name))
-    if lists:
-        parts: Files = {}
-        for part in PARTS:
-            if named := [path for path in lists if path.stem.startswith(part)]:
-                parts[part] = named[:1]
+    parts: Files = {}
+    for part in PARTS:
+        if named := [path for path in lists if path.stem.startswith(part)]:
+            parts[part] = named[:1]
+    if "test" not in parts and (split := sorted((root / "list/test_split").glob("*.txt"))):
+        parts["test"] = split
+    if parts or lists:
         return parts or {"train": lists}
     lines = sorted(root.rglob("*.lines.txt"))
     return {"train": lines} if lines else {}
@@ -54,34 +60,42 @@ def read(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
             continue
         for where, line in label_lines(path, skipped, "CULane's"):
             # the picture, from the root (`/driver_23/a.jpg`); in train_gt.txt also its mask, and which lanes there are
-            name = line.split()[0].lstrip("/")
+            name = named.group() if (named := _NAME.match(line)) else line.split()[0]
             try:
                 image = inside(root, name)
-                yield Record(where, image, lanes=partial(_truth, image.with_name(f"{image.stem}.lines.txt")))
+                lines = image.with_name(f"{image.stem}.lines.txt")
+                yield Record(where, image, lanes=partial(_listed_truth, lines, where, skipped))
             except BadRecord as error:
                 skipped.add(where, error)
 
 
 def _beside(lines: Path) -> Record:
     stem = lines.name.removesuffix(".lines.txt")
-    images = [lines.with_name(stem + suffix) for suffix in _PICTURES]
+    images = [lines.with_name(stem + each) for suffix in PICTURES for each in (suffix, suffix.upper())]
     image = next((path for path in images if os.path.isfile(path)), images[0])
     return Record(str(lines), image, lanes=partial(_truth, lines))
 
 
+def _listed_truth(path: Path, where: str, skipped: Skipped, width: int, height: int) -> LaneTruth:
+    """Return the lanes of a picture of a list. Without its file it has none, unless the whole folder has no such file:
+    then the data set's annotations were not unpacked there.
+    """
+    if os.path.exists(path):
+        return _truth(path, width, height)
+    if not any(path.parent.glob("*.lines.txt")):
+        raise BadRecord(f"no .lines.txt in the picture's folder: {path.parent}")
+    skipped.note(where, NO_LABELS)
+    return LaneTruth((), None, width, height)
+
+
 def _truth(path: Path, width: int, height: int) -> LaneTruth:
-    try:
-        lines = read_plain(path, LONGEST_LINE).decode().splitlines()
-    except FileNotFoundError as error:
-        raise BadRecord(f"no such file: {path}") from error
-    except OSError as error:
-        raise BadRecord(f"cannot be read: {path} ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise BadRecord(f"not UTF-8: {path} ({error})") from error
-    lanes = [_lane(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    lines = text_file(path, LONGEST_LINE).splitlines()
+    lanes = [_lane(path, number, line) for number, line in enumerate(lines, start=1)]
     if len(lanes) > MOST_LANES or any(len(lane) > MOST_POINTS for lane in lanes):
         raise BadRecord(f"too much for a picture: expected at most {MOST_LANES} lanes of {MOST_POINTS:,} points")
-    return LaneTruth(tuple(lanes), None, width, height)
+    truth = LaneTruth(tuple(lanes), None, width, height)
+    check_resolution(truth)
+    return truth
 
 
 def _lane(path: Path, number: int, line: str) -> Floats:

@@ -1,4 +1,4 @@
-"""Data sets on disk: which format a folder has (ours, TuSimple, CULane or COCO), and what each of its parts is for.
+"""Data sets on disk: which format a folder has, ours or another, and what each of its parts is for.
 
 It knows label files. It decodes no picture.
 """
@@ -14,7 +14,18 @@ import numpy as np
 from drive_rl.config.extensions import registered
 from drive_rl.config.shelf import nearest
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.formats import coco_format, culane_format, drive_rl_format, tusimple_format
+from drive_rl.perception.data.formats import (
+    bdd100k_format,
+    cityscapes_format,
+    coco_format,
+    culane_format,
+    curvelanes_format,
+    drive_rl_format,
+    kitti_format,
+    mask_format,
+    tusimple_format,
+    yolo_format,
+)
 from drive_rl.perception.data.formats.plugin_format import of_plugin
 from drive_rl.perception.data.records import Files, Part, Record, Skipped
 
@@ -40,6 +51,12 @@ FORMATS: dict[str, Format] = {
     "tusimple": Format(tusimple_format.detect, tusimple_format.read, tusimple_format.FILES),
     "culane": Format(culane_format.detect, culane_format.read, culane_format.FILES),
     "coco": Format(coco_format.detect, coco_format.read, coco_format.FILES),
+    "curvelanes": Format(curvelanes_format.detect, curvelanes_format.read, curvelanes_format.FILES),
+    "cityscapes": Format(cityscapes_format.detect, cityscapes_format.read, cityscapes_format.FILES),
+    "bdd100k": Format(bdd100k_format.detect, bdd100k_format.read, bdd100k_format.FILES),
+    "kitti": Format(kitti_format.detect, kitti_format.read, kitti_format.FILES),
+    "yolo": Format(yolo_format.detect, yolo_format.read, yolo_format.FILES),
+    "masks": Format(mask_format.detect, mask_format.read, mask_format.FILES),
 }
 """Every format by name, in the order in which they are tried."""
 _SUBFOLDERS: dict[str, Part] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
@@ -82,6 +99,10 @@ class DataFolder:
         if not any(parts.values()):
             raise DriveRLError(f"{path}: holds no usable picture{why(skipped)}")
         return cls(path, found[0].format, parts, skipped)
+
+    def found(self) -> str:
+        """Return how many pictures with labels each part has, in words."""
+        return f"found {', '.join(f'{len(records)} {part}' for part, records in self.parts.items())} pictures"
 
     def learning(self) -> tuple[list[Record], list[Record]]:
         """Return the records to learn from, and those to validate on: its part `val`, or without one the last tenth.

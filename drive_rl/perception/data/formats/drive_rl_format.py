@@ -10,7 +10,7 @@ from pathlib import Path
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.decode import read_mask
-from drive_rl.perception.data.formats.label_files import inside, label_json, label_lines, short
+from drive_rl.perception.data.formats.labels.files import inside, label_json, label_lines, short
 from drive_rl.perception.data.formats.tusimple_format import lane_lines_of
 from drive_rl.perception.data.records import PARTS, BadRecord, Files, Record, Skipped, State
 from drive_rl.perception.data.samples import LANE_FIELDS, WEATHER

@@ -1,18 +1,20 @@
-"""Reading TuSimple lane data sets: label files of one JSON object a line (github.com/TuSimple/tusimple-benchmark).
+"""Reading TuSimple lane data sets: label files of JSON objects (github.com/TuSimple/tusimple-benchmark).
 
-It knows their layout. A picture's path is relative to the folder of its label file.
+It knows their layout. A picture's path is relative to the folder of its label file, or to the set's folder beside it.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from drive_rl.perception.data.formats.label_files import Json, inside, label_lines, parsed_json
+from drive_rl.perception.data.formats.labels.files import Json, inside, part_of, short
+from drive_rl.perception.data.formats.labels.json_objects import first_object, json_objects
 from drive_rl.perception.data.records import (
+    FARTHEST_PX,
     MOST_LANES,
     MOST_POINTS,
     BadRecord,
@@ -22,51 +24,64 @@ from drive_rl.perception.data.records import (
     Part,
     Record,
     Skipped,
+    check_resolution,
 )
-from drive_rl.perception.scores.culane import FARTHEST_PX
 
-FILES = "TuSimple (label_data*.json, *label*.json or lanes.json, an object with raw_file, lanes, h_samples a line)"
-_FIRST_LINES = 100
+FILES = "TuSimple (label_data*.json or another *.json of objects with raw_file, lanes and h_samples)"
+_FOLDERS: dict[str, Part | None] = {".": None, "train_set": "train", "test_set": "test"}
+"""Where label files and pictures lie, as downloaded: test_label.json comes by itself, and is put above `test_set`."""
 
 
 def detect(root: Path) -> Files:
-    """Return the label files of each part; a name with `val` or `test` is of that part, all others are `train`."""
+    """Return the label files of each part; one in `train_set` or `test_set` is of that part, others as named."""
     files: Files = {}
-    for path in sorted({*root.glob("*label*.json"), *root.glob("lanes.json")}):
-        if not path.is_dir() and _first_object(path).keys() >= {"raw_file", "lanes"}:
-            part: Part = "test" if "test" in path.stem else "val" if "val" in path.stem else "train"
-            files.setdefault(part, []).append(path)
+    for name, part in _FOLDERS.items():
+        for path in sorted((root / name).glob("*.json")):
+            if not path.is_dir() and _has_labels(path):
+                files.setdefault(part or part_of(path), []).append(path)
     return files
 
 
 def read(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
-    """Give the records of label files; bad lines go to `skipped`."""
+    """Give the records of label files; bad ones go to `skipped`, and pictures that an earlier file has, too."""
+    seen: dict[str, Path] = {}
     for path in files:
-        for where, name, lanes in _lines(path, skipped):
+        for where, name, lanes in _labels(path, skipped):
             try:
-                yield Record(where, inside(root, name), lanes=lanes)
+                if (first := seen.setdefault(name, path)) != path:
+                    raise BadRecord(f"picture again: {short(name)} is also in {first.name}")
+                yield Record(where, _image(root, path, name), lanes=lanes)
             except BadRecord as error:
                 skipped.add(where, error)
 
 
+def _image(root: Path, labels: Path, name: str) -> Path:
+    """Return where a picture lies: from its label file's folder on, or from `train_set` or `test_set` above it."""
+    first, *others = (inside(folder, name) for folder in (labels.parent, *(root / each for each in _FOLDERS)))
+    return first if os.path.isfile(first) else next((path for path in others if os.path.isfile(path)), first)
+
+
+def _has_labels(path: Path) -> bool:
+    """Whether a file holds labels, rather than predictions or the names of pictures to predict (test_tasks*.json)."""
+    first = first_object(path, "TuSimple's")
+    is_task = "run_time" in first or ("task" in path.stem and not first.get("lanes"))
+    return first.keys() >= {"raw_file", "lanes"} and not is_task
+
+
 def lane_lines_of(path: Path, skipped: Skipped) -> dict[str, Callable[[int, int], LaneTruth]]:
-    """Return the lanes of each picture of a label file by the picture's name; bad lines go to `skipped`."""
-    return {name: lanes for _, name, lanes in _lines(path, skipped)}
+    """Return the lanes of each picture of a label file by the picture's name; bad ones go to `skipped`."""
+    return {name: lanes for _, name, lanes in _labels(path, skipped)}
 
 
-def _lines(path: Path, skipped: Skipped) -> Iterator[tuple[str, str, Callable[[int, int], LaneTruth]]]:
-    for where, line in label_lines(path, skipped, "TuSimple's"):
+def _labels(path: Path, skipped: Skipped) -> Iterator[tuple[str, str, Callable[[int, int], LaneTruth]]]:
+    for where, label in json_objects(path, skipped, "TuSimple's"):
         try:
-            yield where, *_parsed(line)
+            yield where, *_parsed(label)
         except BadRecord as error:
             skipped.add(where, error)
 
 
-def _parsed(line: str) -> tuple[str, Callable[[int, int], LaneTruth]]:
-    try:
-        label = parsed_json(line)
-    except ValueError as error:
-        raise BadRecord(f"not JSON: {error}") from error
+def _parsed(label: Any) -> tuple[str, Callable[[int, int], LaneTruth]]:
     if not isinstance(label, dict) or not isinstance(label.get("raw_file"), str):
         raise BadRecord("not TuSimple's JSON: expected an object with raw_file, lanes and h_samples")
     rows, lanes = _numbers(label, "h_samples"), label.get("lanes")
@@ -84,7 +99,9 @@ def _parsed(line: str) -> tuple[str, Callable[[int, int], LaneTruth]]:
 def _truth(
     columns: tuple[Floats, ...], rows: Floats, slots: tuple[int, ...] | None, width: int, height: int
 ) -> LaneTruth:
-    return LaneTruth(columns, rows, width, height, slots)
+    truth = LaneTruth(columns, rows, width, height, slots)
+    check_resolution(truth)
+    return truth
 
 
 def _numbers(label: Json, key: str) -> Floats:
@@ -107,15 +124,3 @@ def _slots(slots: Any, lanes: int) -> tuple[int, ...] | None:
     ):
         raise BadRecord("slots of another length: expected one small whole number for each lane")
     return tuple(slots)
-
-
-def _first_object(path: Path) -> Json:
-    """Return the first line that is a JSON object, of the first few; empty if none is."""
-    for _, line in islice(label_lines(path, Skipped(), "TuSimple's"), _FIRST_LINES):
-        try:
-            label = parsed_json(line)
-        except ValueError:
-            continue
-        if isinstance(label, dict):
-            return label
-    return {}

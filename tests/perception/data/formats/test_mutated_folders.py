@@ -36,10 +36,23 @@ def sets(tmp_path_factory) -> Path:
     coco.write_text(
         coco.read_text().replace('"id"', area, 1).replace('"bbox"', '"segmentation": [[1, 1, 9, 1, 9, 9]], "bbox"', 1)
     )
+    masks = root / "masks/masks"
+    shutil.copytree(ours / "masks", masks)
+    (root / "masks/classes.txt").write_text("void\nroad\nego lane\nmarking\ncar\n")
+    (root / "yolo/labels").mkdir(parents=True)
+    (root / "yolo/data.yaml").write_text("names: {0: road, 1: car}\n")
+    (root / "curvelanes/labels").mkdir(parents=True)
+    for kind in ("masks", "yolo", "curvelanes"):
+        shutil.copytree(ours / "images", root / kind / "images")
+    for n in range(2):
+        (root / f"yolo/labels/00000{n}.txt").write_text("0 0 0.5 1 0.5 1 1\n1 0.1 0.1 0.2 0.1 0.2 0.2\n")
+        lines = '{"Lines": [[{"y": "47", "x": "20"}, {"y": 20.5, "x": 40}]]}'
+        (root / f"curvelanes/labels/00000{n}.lines.json").write_text(lines)
+        (root / f"curvelanes/images/00000{n}.png").rename(root / f"curvelanes/images/00000{n}.jpg")
     return root
 
 
-@pytest.mark.parametrize("kind", ["drive_rl", "tusimple", "culane", "coco"])
+@pytest.mark.parametrize("kind", ["drive_rl", "tusimple", "culane", "coco", "masks", "yolo", "curvelanes"])
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=60, deadline=None)
 def test_a_mutated_data_set_is_read_in_part_or_explained(sets: Path, kind: str, seed: int) -> None:

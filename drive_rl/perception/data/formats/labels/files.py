@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.records import BadRecord, Skipped
+from drive_rl.perception.data.records import BadRecord, Part, Skipped
 from drive_rl.plain_files import open_plain, read_plain
 
 LARGEST = 1 << 30
@@ -24,6 +24,9 @@ Json = dict[str, Any]
 LONGEST_LINE = 1 << 20
 """Bytes; TuSimple's lines have some 2,000."""
 
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+"""Suffixes of pictures, in small letters."""
+
 _MOST_OBJECTS = 30_000_000  # lists and objects of a JSON file, some 100 bytes of memory each; COCO has 4 million
 _LONGEST_PATH, _LONGEST_NAME = 1000, 255  # characters, and bytes of a part, as Linux and macOS have it
 _BRIEF = reprlib.Repr()
@@ -33,20 +36,28 @@ _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother, _BRIEF.maxlong = 2, 80, 80, 
 def inside(folder: Path, name: object) -> Path:
     """Return the path that a label file names in its data set's folder.
 
-    The name itself may not lead out of the folder. Links in it are followed, because people link their folders of
-    pictures; a label file cannot make one, and what is opened in the end must be a regular file (`plain_files`).
+    Backslashes divide folders too, and a name begins at the data set's folder with or without a slash, or with that
+    folder's own path. It may not lead out of the folder. Links in it are followed, because people link their folders
+    of pictures; a label file cannot make one, and what is opened in the end must be a regular file (`plain_files`).
 
     Raises:
         BadRecord: it is not a name, or leads out of the folder.
     """
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > _LONGEST_PATH:
         raise BadRecord(f"not a file's name: {short(name)}")
-    path = PurePosixPath(name)
+    path = PurePosixPath(name.replace("\\", "/").removeprefix(f"{folder.absolute()}/").lstrip("/"))
     if any(len(part.encode()) > _LONGEST_NAME for part in path.parts):
         raise BadRecord(f"not a file's name: {short(name)}, expected at most {_LONGEST_NAME} bytes a part")
-    if path.is_absolute() or ".." in path.parts:
+    if ".." in path.parts:
         raise BadRecord(f"leads out of the data set: {short(name)}, expected a path inside {folder}")
     return folder / path
+
+
+def part_of(labels: Path) -> Part:
+    """Return the part of a data set that a label file is for, by its name; one of no part is `train`."""
+    order: tuple[Part, ...] = ("test", "train", "val")
+    found: list[Part] = [part for part in order if part in labels.stem.lower()]
+    return found[0] if found else "train"
 
 
 def label_lines(path: Path, skipped: Skipped, of: str) -> Iterator[tuple[str, str]]:
@@ -77,6 +88,22 @@ def label_lines(path: Path, skipped: Skipped, of: str) -> Iterator[tuple[str, st
                 continue
             if text:
                 yield where, text
+
+
+def text_file(path: Path, largest: int) -> str:
+    """Return a label file as text, with or without a byte order mark.
+
+    Raises:
+        BadRecord: it cannot be read, is not a regular file, too large, or not UTF-8.
+    """
+    try:
+        return read_plain(path, largest).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise BadRecord(f"no such file: {path}") from error
+    except OSError as error:
+        raise BadRecord(f"cannot be read: {path} ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise BadRecord(f"not UTF-8: {path} ({error})") from error
 
 
 @contextmanager
