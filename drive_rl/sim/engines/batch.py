@@ -206,7 +206,9 @@ class Batch:
         longest = int(self.cars.steps.max())
         kept = self.cars._asdict() | {"trace": self.cars.trace[:, :longest], "frames": self.frames}
         arrays = {name: self.to_numpy(array) for name, array in kept.items()}
+        driven = np.arange(longest) < arrays["steps"][:, None]  # beyond lie rows of episodes before
         arrays |= {"slot": self.road_seeds, "drives": self.drives}
+        arrays["trace"] = np.where(driven[..., None], arrays["trace"], 0.0)
         return {name: array.copy() for name, array in arrays.items()}
 
     def set_state(self, state: State) -> None:

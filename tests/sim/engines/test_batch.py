@@ -115,3 +115,18 @@ def test_roads_larger_than_those_before_find_room() -> None:
         assert np.array_equal(one.pictures[0], many.pictures[car])
     many.close()
     one.close()
+
+
+def test_a_state_has_nothing_of_episodes_before() -> None:
+    batch = Batch(load_world("lane_follow"), 2, "state")
+    batch.begin([0, 1], [1, 2])
+    for _ in range(5):
+        batch.step(np.zeros((2, 2)))
+    batch.begin([0], [3])
+    batch.step(np.zeros((2, 2)))
+    trace = batch.get_state()["trace"]
+    assert trace.shape[:2] == (2, 6)
+    assert np.count_nonzero(trace[0, :1, 0]) == 1
+    assert not trace[0, 1:].any()
+    assert np.count_nonzero(trace[1, :, 0]) == 6
+    batch.close()
