@@ -41,6 +41,17 @@ class Estimate:
     high: float
 
 
+@dataclass(frozen=True)
+class FailingDelay:
+    """The delay [s] at which success falls below one half, with its 95 % interval."""
+
+    value_s: float | None
+    """None: not even at the longest delay tried."""
+    low_s: float
+    high_s: float | None
+    """None: beyond the longest delay tried."""
+
+
 class RankCorrelation(NamedTuple):
     """How similarly two scores order some models."""
 
@@ -54,14 +65,47 @@ class RankCorrelation(NamedTuple):
 
 def wilson(successes: int, trials: int) -> Estimate:
     """Return a rate with its 95 % score interval (Wilson 1927; Brown, Cai and DasGupta 2001)."""
-    rate = successes / trials
+    return _wilson(successes / trials, trials)
+
+
+def _wilson(rate: float, trials: float) -> Estimate:
     spread = _Z95 * math.sqrt(rate * (1 - rate) / trials + _Z95**2 / (4 * trials**2))
     scale = 1 + _Z95**2 / trials
     centre = rate + _Z95**2 / (2 * trials)
     # at 0 and 1 the bounds meet the rate exactly; rounding must not push them past it
-    low = 0.0 if successes == 0 else (centre - spread) / scale
-    high = 1.0 if successes == trials else (centre + spread) / scale
+    low = 0.0 if rate == 0 else (centre - spread) / scale
+    high = 1.0 if rate == 1 else (centre + spread) / scale
     return Estimate(rate, low, high)
+
+
+def bounded_mean(values: ArrayLike) -> Estimate:
+    """Return the mean of values (N,) in [0, 1] with its 95 % interval, which stays in [0, 1] and never has width zero.
+
+    Wilson's score interval with the effective number of trials, n p (1 - p) / variance (Korn and Graubard 1998, Survey
+    Methodology 24(2); Franco et al. 2019, JSSAM 7(3)). The variance and p are those of the values and two more, 0 and 1
+    (Agresti and Caffo 2000, The American Statistician 54(4)), so that equal values do not pass for certainty. Of values
+    that are 0 or 1 alone it is Wilson's interval itself.
+    """
+    each: Floats = np.asarray(values, np.float64)
+    mean, more = float(each.mean()), np.concatenate([each, [0.0, 1.0]])
+    centre = float(more.mean())
+    trials = len(each) * centre * (1 - centre) / float(more.var())
+    return _wilson(min(max(mean, 0.0), 1.0), trials)
+
+
+def fisher_interval(rho: float, models: int) -> tuple[float, float]:
+    """The 95 % interval of a rank correlation by Fisher's z, for more models like these.
+
+    The variance is (1 + rho^2 / 2) / (M - 3) (Bonett and Wright 2000, Psychometrika 65). A perfect order counts as half
+    a swap of two neighbours less, 1 - 6 / (M^3 - M), for its z would be infinite; of three models nothing is known.
+    """
+    if models <= 3:
+        return -1.0, 1.0
+    most = 1 - 6 / (models**3 - models)
+    inner = min(max(rho, -most), most)
+    spread = _Z95 * math.sqrt((1 + inner**2 / 2) / (models - 3))
+    low, high = math.tanh(math.atanh(inner) - spread), math.tanh(math.atanh(inner) + spread)
+    return min(low, rho), max(high, rho)
 
 
 def bootstrap_picks(count: int, seed: int) -> NDArray[np.int64]:
@@ -182,26 +226,35 @@ def pareto_front(costs: ArrayLike) -> NDArray[np.bool_]:
     return known & ~(no_worse & better & known[None]).any(axis=1)
 
 
-def failing_delay(delays_s: ArrayLike, success: ArrayLike, level: float = 0.5) -> float:
-    """The delay [s] at which success first falls below `level`, linear between the measured delays.
+def find_failing_delay(
+    successes: Callable[[float], int], trials: int, first_s: float, last_s: float, width_s: float
+) -> FailingDelay:
+    """Bisect the delay at which fewer than half of the trials succeed.
 
     Args:
-        delays_s: (D,), rising.
-        success: (D,) rates in [0, 1].
-        level: The threshold.
+        successes: Delay [s] -> how many of the trials succeed.
+        trials: How many there are at each delay.
+        first_s: The shortest delay; where fewer than half succeed there already, it is the answer.
+        last_s: The longest delay.
+        width_s: How near to each other the two delays end up between which success passes one half.
 
     Returns:
-        The first delay if success is below the level there already; NaN if it never falls below.
+        The middle of those two. The interval inverts a test: it reaches from the longest delay whose Wilson interval of
+        success lies above one half (else `first_s`) to the shortest whose interval lies below.
     """
-    delays, rates = (np.asarray(values, dtype=np.float64) for values in (delays_s, success))
-    failed = np.flatnonzero(rates < level)
-    if not len(failed):
-        return float("nan")
-    i = int(failed[0])
-    if i == 0:
-        return float(delays[0])
-    part = (rates[i - 1] - level) / (rates[i - 1] - rates[i])
-    return float(delays[i - 1] + part * (delays[i] - delays[i - 1]))
+    rates = {delay_s: wilson(successes(delay_s), trials) for delay_s in dict.fromkeys((first_s, max(first_s, last_s)))}
+    low_s, high_s = min(rates), max(rates)
+    begins, fails = rates[low_s].value >= 0.5, rates[high_s].value < 0.5
+    while begins and fails and high_s - low_s > width_s * (1 + 1e-9):
+        middle_s = (low_s + high_s) / 2
+        rates[middle_s] = wilson(successes(middle_s), trials)
+        low_s, high_s = (middle_s, high_s) if rates[middle_s].value >= 0.5 else (low_s, middle_s)
+    value_s = (low_s + high_s) / 2 if begins and fails else None if begins else first_s
+    return FailingDelay(
+        value_s,
+        max((delay_s for delay_s, rate in rates.items() if rate.low > 0.5), default=first_s),
+        min((delay_s for delay_s, rate in rates.items() if rate.high < 0.5), default=None),
+    )
 
 
 def percentile_interval(values: Floats) -> tuple[float, float]:

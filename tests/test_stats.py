@@ -8,10 +8,13 @@ import scipy.stats
 
 from drive_rl.stats import (
     RESAMPLES,
+    FailingDelay,
     bootstrap_mean,
     bootstrap_median,
     bootstrap_picks,
-    failing_delay,
+    bounded_mean,
+    find_failing_delay,
+    fisher_interval,
     kendall,
     pareto_front,
     permutation_p,
@@ -96,20 +99,6 @@ def test_pareto_front_by_hand():
     assert pareto_front(costs).tolist() == [True, True, True, False, True, False]
 
 
-@pytest.mark.parametrize(
-    ("success", "delay"),
-    [
-        ([1.0, 1.0, 0.5, 0.0], 0.2),  # at the bar is not below it: the line leaves it there
-        ([1.0, 0.75, 0.25, 0.0], 0.15),
-        ([0.4, 1.0, 1.0, 1.0], 0.0),
-        ([1.0, 0.2, 0.9, 0.0], 0.0625),  # the first time counts: 0.5 is (1 - 0.5) / (1 - 0.2) of the way
-        ([1.0, 1.0, 1.0, 0.5], np.nan),
-    ],
-)
-def test_failing_delay_by_hand(success, delay):
-    assert failing_delay([0.0, 0.1, 0.2, 0.3], success) == pytest.approx(delay, nan_ok=True)
-
-
 # scipy.stats.binomtest(k, n).proportion_ci(method="wilson")
 @pytest.mark.parametrize(
     ("successes", "trials", "low", "high"),
@@ -136,3 +125,63 @@ def test_bootstrap_intervals_agree_with_scipy():
         found = ours(values, picks)
         assert found.value == statistic(values)
         assert (found.low, found.high) == pytest.approx(theirs.confidence_interval, abs=0.05)
+
+
+def test_bounded_means():
+    """Of zeros and ones it is Wilson's interval; of others, by hand, Wilson's of the effective number of trials."""
+    for successes, trials in ((100, 100), (0, 100), (7, 10)):
+        found = bounded_mean([1.0] * successes + [0.0] * (trials - successes))
+        assert (found.low, found.high) == pytest.approx(
+            stats.binomtest(successes, trials).proportion_ci(method="wilson")
+        )
+    assert bounded_mean([1.0] * 100).low == pytest.approx(0.963, abs=5e-4)
+    # 0.5 and 1, and the two more: mean 0.625, variance 0.171875; so 2 x 0.234375 / 0.171875 = 2.7273 trials
+    centre, spread = 0.75 + 1.96**2 / (2 * 2.7273), 1.96 * (0.1875 / 2.7273 + 1.96**2 / (4 * 2.7273**2)) ** 0.5
+    scale = 1 + 1.96**2 / 2.7273
+    found = bounded_mean([0.5, 1.0])
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (0.75, (centre - spread) / scale, (centre + spread) / scale), abs=1e-4
+    )
+    assert bounded_mean([0.5] * 100).low < 0.5 < bounded_mean([0.5] * 100).high
+
+
+def test_bounded_means_hold_the_truth():
+    """Where 99 of 100 are perfect: 95 of 100 intervals hold the mean, of which percentiles of a bootstrap miss half."""
+    rng = np.random.default_rng(0)
+    drawn = np.where(rng.random((400, 100)) < 0.99, 1.0, rng.random((400, 100)))
+    found = [bounded_mean(row) for row in drawn]
+    assert np.mean([each.low <= 0.995 <= each.high for each in found]) >= 0.95
+
+
+def test_fisher_intervals_by_hand():
+    """tanh(atanh(0.5) -+ 1.96 sqrt((1 + 0.125) / 7)) for ten models; a perfect order of five counts as 0.95."""
+    assert fisher_interval(0.5, 10) == pytest.approx((-0.2321, 0.8705), abs=1e-3)
+    assert fisher_interval(1.0, 5) == pytest.approx((0.1608, 1.0), abs=1e-3)
+    assert fisher_interval(-1.0, 5) == pytest.approx((-1.0, -0.1608), abs=1e-3)
+    assert fisher_interval(1.0, 3) == (-1.0, 1.0)
+
+
+def until(limit_s: float):
+    """Twenty roads, of which all succeed up to a delay, and none later."""
+    return lambda delay_s: 20 if delay_s <= limit_s else 0
+
+
+def test_bisection_closes_in():
+    """0 and 0.4, then 0.2 drives, 0.3 fails, 0.25 fails: between 0.2 and 0.25."""
+    tried = []
+    found = find_failing_delay(lambda delay_s: tried.append(delay_s) or until(0.21)(delay_s), 20, 0.0, 0.4, 0.05)
+    assert tried == pytest.approx([0.0, 0.4, 0.2, 0.3, 0.25])
+    assert (found.value_s, found.low_s, found.high_s) == pytest.approx((0.225, 0.2, 0.25))
+
+
+def test_the_interval_reaches_to_what_the_roads_separate():
+    """Of 20 roads 12 (Wilson from 0.39) and 8 (to 0.61) are no different from one half; 20 and 0 are."""
+    counts = {0.0: 20, 0.4: 0, 0.2: 12, 0.3: 8, 0.25: 12}
+    found = find_failing_delay(lambda delay_s: counts[round(delay_s, 2)], 20, 0.0, 0.4, 0.05)
+    assert (found.value_s, found.low_s, found.high_s) == pytest.approx((0.275, 0.0, 0.4))
+
+
+def test_the_ends():
+    assert find_failing_delay(until(9.0), 20, 0.1, 0.4, 0.05) == FailingDelay(None, 0.4, None)
+    assert find_failing_delay(until(0.0), 20, 0.1, 0.4, 0.05) == FailingDelay(0.1, 0.1, 0.1)
+    assert find_failing_delay(until(9.0), 20, 0.7, 0.4, 0.05) == FailingDelay(None, 0.7, None)  # late by itself

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from drive_rl.benchmark.closed_loop import Driven
 from drive_rl.benchmark.metrics import METRICS, predictors
 from drive_rl.benchmark.results import Comparison, Correlation, Interval, ModelResult, Pareto
-from drive_rl.stats import pareto_front, percentile_interval, rank_correlation, resampled
+from drive_rl.benchmark.verdict import mean_corruption_errors, pairs_of, verdict_of
+from drive_rl.stats import bounded_mean, fisher_interval, pareto_front, rank_correlation, resampled
 
 TARGET = "driving_score"
 TARGETS: dict[str, Callable[[Driven], tuple[float, ...]]] = {
@@ -30,8 +31,16 @@ Draws = NDArray[np.float64] | None
 
 
 def compare(models: Sequence[ModelResult]) -> Comparison:
-    """Return the correlations with each of TARGETS, the Pareto front, and the intervals of the driving scores."""
-    return Comparison({target: correlations(models, target) for target in TARGETS}, front(models), intervals(models))
+    """Return correlations with each of TARGETS, the Pareto front, intervals of driving scores, and the verdict."""
+    pairs = pairs_of(models)
+    return Comparison(
+        correlations={target: correlations(models, target) for target in TARGETS},
+        pareto=front(models),
+        intervals=intervals(models),
+        pairs=pairs or None,
+        verdict=verdict_of(models, pairs) or None,
+        mce=mean_corruption_errors(models) or None,
+    )
 
 
 def correlations(models: Sequence[ModelResult], target: str) -> tuple[Correlation, ...]:
@@ -52,16 +61,19 @@ def _correlation(name: str, target: str, models: Sequence[ModelResult]) -> Corre
     draws = None if offline is None else up * offline, None if driven is None else better * driven
     found = rank_correlation(up * values, better * scores, *draws)
     over = tuple(what for what, draws in (("pictures", offline), ("roads", driven)) if draws is not None)
+    if over and found.low == found.high:  # every resample orders the models alike: what is left is that they are few
+        low, high = fisher_interval(found.spearman, found.models)
+        return Correlation(name, **found._replace(low=low, high=high)._asdict(), resampled=("models",))
     return Correlation(name, **found._asdict(), resampled=over)
 
 
 def intervals(models: Sequence[ModelResult]) -> dict[str, Interval]:
-    """Return the 95 % interval of each model's driving score: its mean over resampled roads."""
+    """Return the 95 % interval of each model's driving score (`stats.bounded_mean`)."""
     found = {}
     for model in models:
-        draws = _road_draws([model], TARGET) if TARGET in model.metrics else None
-        if draws is not None:
-            found[model.name] = Interval(*percentile_interval(draws[:, 0]))
+        if TARGET in model.metrics and model.parts.closed_loop and model.parts.closed_loop.clean.driving_scores:
+            estimate = bounded_mean(model.parts.closed_loop.clean.driving_scores)
+            found[model.name] = Interval(estimate.low, estimate.high)
     return found
 
 

@@ -13,9 +13,11 @@ import jinja2
 from drive_rl.benchmark.metrics import METRICS, TABLES, more_columns
 from drive_rl.benchmark.part import Number
 from drive_rl.benchmark.parts import PARTS
+from drive_rl.benchmark.parts.closed_loop import ConditionDriven
 from drive_rl.benchmark.parts.examples import COLOURS as CLASS_COLOURS
-from drive_rl.benchmark.plots import plots
-from drive_rl.benchmark.results import BenchResults, Correlation, ModelResult
+from drive_rl.benchmark.plots import ROBUSTNESS, plots
+from drive_rl.benchmark.results import BenchResults, Correlation, ModelResult, Pair
+from drive_rl.benchmark.verdict import ALPHA
 from drive_rl.run.storage.atomic import write_text
 from drive_rl.stats import rate_margin
 
@@ -55,6 +57,18 @@ class Table(NamedTuple):
     rows: list[Row]
 
 
+class PairRow(NamedTuple):
+    """A pair of models in words."""
+
+    first: str
+    second: str
+    metric: str
+    difference: str
+    interval: str
+    p: str
+    apart: bool
+
+
 class CorrelationRow(NamedTuple):
     """A rank correlation in words."""
 
@@ -81,6 +95,9 @@ def write_page(path: Path, results: BenchResults) -> None:
             (target, METRICS[target].label, [_correlation(row) for row in rows])
             for target, rows in results.comparison.correlations.items()
         ],
+        pairs=[_pair(pair) for pair in results.comparison.pairs or ()],
+        conditions=_conditions(results),
+        mce=_mce(results),
         colours=CLASS_COLOURS,
         rate_error=round(100 * rate_margin(results.setting.closed_loop.roads)),
     )
@@ -114,10 +131,27 @@ def _table(title: str, columns: Sequence[str], results: BenchResults, part: str 
 
 def _cell(column: str, model: ModelResult, results: BenchResults, best: Number | None) -> Cell:
     value = model.metrics.get(column)
+    return Cell(_text(column, model), value, value is not None and value == best, _interval(column, model, results))
+
+
+def _text(column: str, model: ModelResult) -> str:
+    if f"metric {column}" in model.errors:
+        return "failed"
+    runtime, _, percentile = column.partition("_")
+    if percentile == "p99_ms" and column not in model.metrics and f"{runtime}_preempted" in model.metrics:
+        return "not quiet"
+    return number(model.metrics.get(column))
+
+
+def _interval(column: str, model: ModelResult, results: BenchResults) -> str:
     between = results.comparison.intervals.get(model.name) if column == "driving_score" else None
-    interval = f"{number(between.low)} to {number(between.high)}" if between else ""
-    text = "failed" if f"metric {column}" in model.errors else number(value)
-    return Cell(text, value, value is not None and value == best, interval)
+    if between is not None:
+        return f"{number(between.low)} to {number(between.high)}"
+    drive = model.parts.closed_loop
+    if column == "failing_delay_s" and drive is not None and (found := drive.failing_delay) is not None:
+        longest = "beyond" if found.high_s is None else number(found.high_s)
+        return f"{number(found.low_s)} to {longest}"
+    return ""
 
 
 def _error(model: ModelResult, part: str) -> str:
@@ -129,6 +163,46 @@ def _best(column: str, models: Sequence[ModelResult]) -> Number | None:
     values = [model.metrics[column] for model in models if column in model.metrics]
     better = METRICS[column].better
     return max(values, key=lambda value: better * value) if better and len(set(values)) > 1 else None
+
+
+def _pair(pair: Pair) -> PairRow:
+    digits = 3 if METRICS[pair.metric].unit else 4
+    return PairRow(
+        first=pair.first,
+        second=pair.second,
+        metric=METRICS[pair.metric].label,
+        difference=f"{pair.difference:+.{digits}f} {METRICS[pair.metric].unit}".rstrip(),
+        interval=f"{pair.low:+.{digits}f} to {pair.high:+.{digits}f}",
+        p=f"{pair.p_holm:.2g}",
+        apart=pair.p_holm <= ALPHA,
+    )
+
+
+def _conditions(results: BenchResults) -> Table | None:
+    """Return the driving score in each condition; below it, the excess deviation."""
+    driven = {m.name: m.parts.closed_loop.conditions or {} for m in results.models if m.parts.closed_loop}
+    names = list(dict.fromkeys(name for conditions in driven.values() for name in conditions))
+    if not names:
+        return None
+    best = {c: max(each[c].driven.driving_score for each in driven.values() if c in each) for c in names}
+    rows = [
+        Row(model, [_condition(each[c], best[c]) for c in names if c in each], "") for model, each in driven.items()
+    ]
+    return Table("Conditions", [Column(name.replace("_", " "), "", 1) for name in names], rows)
+
+
+def _condition(found: ConditionDriven, best: float) -> Cell:
+    score = found.driven.driving_score
+    return Cell(number(score), score, score == best, f"{found.excess_offset_m:+.2f} m")
+
+
+def _mce(results: BenchResults) -> Table | None:
+    """Return the mean corruption errors, a score a column."""
+    found = results.comparison.mce or {}
+    models = list(dict.fromkeys(model for each in found.values() for model in each))
+    rows = [Row(m, [Cell(number(each.get(m)), each.get(m), False, "") for each in found.values()], "") for m in models]
+    columns = [Column(ROBUSTNESS[name][0], "mCE", -1) for name in found]
+    return Table("Mean corruption error", columns, rows) if found else None
 
 
 def _correlation(row: Correlation) -> CorrelationRow:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from drive_rl.benchmark.closed_loop import Drive
-from drive_rl.perception.data.samples import Samples
+from drive_rl.benchmark.closed_loop import Drive, Driven
+from drive_rl.benchmark.exam.conditions import Condition, Exam
+from drive_rl.benchmark.exam.pictures import Pictures
 from drive_rl.perception.evaluation.robustness import Progress
-from drive_rl.perception.heads.lane_benchmarks import Truths
 from drive_rl.perception.models.load import Trained
 
 R = TypeVar("R")
@@ -21,19 +21,12 @@ BATCH = 32
 """Pictures shown to a model at a time."""
 
 
-class Pictures(NamedTuple):
-    """Labelled pictures, and each one's lanes as its data set has them."""
-
-    samples: Samples
-    truths: Truths | None
-
-
 class Delay(NamedTuple):
     """How late a model's commands take effect."""
 
     seconds: float
     runtime: str
-    """The runtime whose median latency it is."""
+    """The runtime whose median latency it is; `suite`: the suite sets it."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +36,16 @@ class Subject:
     trained: Trained
     split: Literal["val", "test"]
     threads: int
+    exam: Exam
     drive: Drive
-    pictures: Callable[[int], Pictures]
-    """The first so many pictures, or as many as there are: the same for all models of one camera."""
+    reference: Callable[[Condition, int], Driven]
+    """How the reference driver drives so many roads of a condition."""
+    pictures: Callable[[int | None], Pictures]
+    """So many pictures, spread over all, or as many as there are (None: all); the same for all models."""
     data: str | None
     """A hash of the folder of pictures; None: rendered ones."""
     corrupted: Path
-    """Where corrupted pictures are kept for the next model of the same camera."""
+    """Where corrupted pictures are kept for the next model."""
     delay: Delay | None
     """None: no latency was measured."""
     progress: Progress

@@ -14,6 +14,7 @@ Score = Callable[[Robustness], ScoreRobustness | None]
 ROBUSTNESS: dict[str, tuple[str, Score]] = {
     "ego_lane_iou": ("ego-lane IoU", lambda it: it.ego_lane_iou),
     "lane_within": ("share of pictures within 0.2 m and 2°", lambda it: it.lane_within),
+    "lines_f1": ("lines F1", lambda it: it.lines_f1),
 }
 
 

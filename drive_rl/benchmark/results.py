@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from drive_rl.benchmark.exam.conditions import ExamRecord
 from drive_rl.benchmark.metrics import METRICS
 from drive_rl.benchmark.part import Number
 from drive_rl.benchmark.parts import PARTS
@@ -23,7 +24,7 @@ from drive_rl.perception.evaluation.accuracy import Accuracy
 from drive_rl.perception.evaluation.latency import Latency
 from drive_rl.run.storage.json_values import plain
 
-FORMAT = 2
+FORMAT = 3
 _FIX = "fix: measure again with `drive-rl bench perception MODEL... --out FOLDER`"
 
 
@@ -61,6 +62,8 @@ class ModelResult:
     input: tuple[int, ...] = ()
     """(channels, height, width)."""
     weights_sha256: str | None = None
+    notes: tuple[str, ...] | None = None
+    """How the exam's pictures differ from those that the model was made for; None: not at all."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Correlation:
     p: float
     models: int
     resampled: tuple[str, ...]
-    """What the interval accounts for: pictures, roads, or both."""
+    """What the interval accounts for: pictures, roads, or both; or models, by Fisher's z, where all resamples agree."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,21 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """One model against another on the same roads: the first's mean less the second's, and a paired test of it."""
+
+    first: str
+    second: str
+    metric: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    """Adjusted for all pairs and metrics (Holm 1979)."""
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What follows from all models together."""
 
@@ -106,6 +124,12 @@ class Comparison:
     pareto: Pareto
     intervals: Mapping[str, Interval]
     """Model -> the interval of its driving score."""
+    pairs: tuple[Pair, ...] | None = None
+    """Every pair of models on the same roads; None: not compared."""
+    verdict: tuple[str, ...] | None = None
+    """What may be concluded of them, in sentences."""
+    mce: Mapping[str, Mapping[str, float]] | None = None
+    """Score -> model -> its mean corruption error against the first model that has the score."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +145,8 @@ class BenchResults:
     models: tuple[ModelResult, ...]
     data: str | None = None
     """The folder of pictures; None: rendered ones."""
+    exam: ExamRecord | None = None
+    """None: each model in its own world, as before there was an exam."""
     skipped: tuple[str, ...] = ()
     """Records of the folder that could not be read."""
     requirements: tuple[str, ...] = ()

@@ -3,7 +3,6 @@
 It strings the parts together and writes files. It does not know how anything is measured, and draws no page.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -12,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from drive_rl import __version__
-from drive_rl.benchmark.closed_loop import Drive
+from drive_rl.benchmark.closed_loop import Drive, Driven
 from drive_rl.benchmark.correlation import compare
+from drive_rl.benchmark.exam.adapt import adaptations, input_of
+from drive_rl.benchmark.exam.conditions import Condition, Exam
+from drive_rl.benchmark.exam.pictures import PictureSource, hash_of
+from drive_rl.benchmark.gate import junit, summary
 from drive_rl.benchmark.metrics import add_plugin_metrics, metrics_of
 from drive_rl.benchmark.page import write_page
-from drive_rl.benchmark.part import Part, Pictures, Subject
+from drive_rl.benchmark.part import Part, Subject
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.parts.latency import delay_of
 from drive_rl.benchmark.reading import read_as
@@ -24,9 +27,7 @@ from drive_rl.benchmark.requirements import Requirement, missed_requirements
 from drive_rl.benchmark.results import FORMAT, BenchResults, ModelResult, PartResults, as_csv, results_json
 from drive_rl.benchmark.settings import BenchSetting
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.folder_dataset import read_folder
 from drive_rl.perception.data.formats.detect import DataFolder
-from drive_rl.perception.data.rendered_dataset import held_out
 from drive_rl.perception.evaluation.latency import Latency
 from drive_rl.perception.models.load import Trained, check_any_loads, load_trained
 from drive_rl.run.provenance import provenance
@@ -45,12 +46,12 @@ def run_benchmark(
     out: Path,
     setting: BenchSetting,
     drive: Drive,
-    data: Path | None = None,
+    exam: Exam,
     requirements: Sequence[Requirement] = (),
     progress: Progress | None = None,
     resume: bool = True,
 ) -> BenchResults:
-    """Measure models, and write `results.json`, `results.csv` and `index.html` into `out`.
+    """Measure models, and write their results and page into `out`.
 
     A complete part is kept in `out/parts/`, under a hash of the weights and of its setting, so that the same command
     resumes where it stopped and measures nothing twice. A part that fails leaves its reason, and the others continue;
@@ -61,7 +62,7 @@ def run_benchmark(
         out: The folder.
         setting: How much to measure.
         drive: Drives a model.
-        data: A folder of labelled pictures, instead of rendered ones of the split.
+        exam: The conditions, or a folder of labelled pictures; the same for all models.
         requirements: What every model must reach.
         progress: Called as measuring proceeds.
         resume: Whether parts that are kept already are taken as they are.
@@ -70,21 +71,24 @@ def run_benchmark(
         The results, with a line in `missed_requirements` for each requirement that a model misses.
 
     Raises:
-        DriveRLError: no model is named or can be loaded, `data` is not a data set, or `out` cannot be written.
+        DriveRLError: no model is named or can be loaded, the exam's folder is not a data set, or `out` cannot be written.
     """
     check_any_loads(models)
-    if data is not None:
-        DataFolder.open(data)
+    if exam.data is not None:
+        DataFolder.open(exam.data)
     add_plugin_metrics()
     report = progress or _silent
     with only_writer(out / ".lock", out), explain_disk_errors(out):
         for folder in (out, *(out / "parts").glob("*/")):
             sweep(folder)
         with scratch(out / "corrupted", Path.mkdir) as corrupted:
-            results = _measure_all(_Bench(out, setting, drive, data, resume, corrupted), models, requirements, report)
+            bench = _Bench(out, setting, drive, exam, resume, corrupted, _source(exam, setting))
+            results = _measure_all(bench, models, requirements, report)
         write_json(out / "results.json", results_json(results))
         write_text(out / "results.csv", as_csv(results.models))
         write_page(out / "index.html", results)
+        write_text(out / "junit.xml", junit(results))
+        write_text(out / "summary.md", summary(results))
     report(1.0, "done")
     return results
 
@@ -101,8 +105,9 @@ def _measure_all(
         provenance=provenance("field"),
         comparison=compare(rows),
         models=tuple(rows),
-        data=None if bench.data is None else str(bench.data),
-        skipped=tuple(bench.skipped),
+        data=None if bench.exam.data is None else str(bench.exam.data),
+        exam=bench.exam.record(),
+        skipped=tuple(bench.source.skipped),
         requirements=tuple(str(requirement) for requirement in requirements),
         missed_requirements=tuple(missed_requirements([(row.name, row.metrics) for row in rows], requirements)),
     )
@@ -115,11 +120,11 @@ class _Bench:
     out: Path
     setting: BenchSetting
     drive: Drive
-    data: Path | None
+    exam: Exam
     resume: bool
     corrupted: Path
-    skipped: list[str] = field(default_factory=list)
-    _pictures: dict[str, Pictures] = field(default_factory=dict)
+    source: PictureSource
+    _references: dict[tuple[str, int], Driven] = field(default_factory=dict)
 
     def model(self, name: str, taken: Container[str], report: Progress) -> ModelResult:
         """Return the results of one model, under a name that is not taken."""
@@ -127,10 +132,16 @@ class _Bench:
             trained = load_trained(name)
         except DriveRLError as error:
             return ModelResult(_label(Path(name).name or name, taken), name, errors={"model": str(error)})
-        label = _label(trained.name, taken)
+        label, own, exam = _label(trained.name, taken), trained.spec.world.camera, self.exam
+        try:
+            if exam.data is None:
+                input_of(exam.camera, own)
+        except DriveRLError as error:
+            return ModelResult(label, name, errors={"model": str(error)})
         parts, errors = PartResults(), dict[str, str]()
-        for i, part in enumerate(PARTS.values()):
-            step = _within(report, i, len(PARTS), f"{label}: {part.name}")
+        asked = [part for name, part in PARTS.items() if name in (self.setting.parts or PARTS)]
+        for i, part in enumerate(asked):
+            step = _within(report, i, len(asked), f"{label}: {part.name}")
             try:
                 result = self._part(trained, label, part, parts.latency, step)
                 parts = replace(parts, **{part.name: result})
@@ -149,6 +160,7 @@ class _Bench:
             heads=tuple(model.heads),
             input=tuple(trained.model.shape),
             weights_sha256=sha256_of(trained.weights),
+            notes=adaptations(exam.camera, own) or None,
         )
 
     def _part(
@@ -157,7 +169,8 @@ class _Bench:
         """Return the result of a part, measured or as it was kept."""
         report(0.0, "")
         subject, setting = self._subject(trained, latency, report), getattr(self.setting, part.name)
-        asked = {**asdict(setting), "split": subject.split, **part.depends_on(subject)}
+        exam = {"exam": self.exam.suite.model_dump(mode="json"), "split": subject.split}
+        asked = {**asdict(setting), **exam, **part.depends_on(subject)}
         key, file = _key(trained, part.name, asked), self.out / "parts" / _slug(label) / f"{part.name}.json"
         if self.resume and (kept := _kept(file, key, part.result)) is not None:
             return kept
@@ -169,38 +182,32 @@ class _Bench:
         return found
 
     def _subject(self, trained: Trained, latency: Latency | None, report: Progress) -> Subject:
+        world = trained.spec.world
         return Subject(
             trained=trained,
             split=self.setting.split,
             threads=self.setting.threads,
+            exam=self.exam,
             drive=self.drive,
-            pictures=lambda count: self._first(trained, count),
-            data=_stamp(self.data),
-            corrupted=self.corrupted / self._source(trained),
+            reference=self._reference,
+            pictures=lambda count: self.source.pictures(world, count),
+            data=self.source.stamp,
+            corrupted=self.corrupted / self.source.key(world),
             delay=delay_of(latency),
             progress=_counted(report),
         )
 
-    def _first(self, trained: Trained, count: int) -> Pictures:
-        """Return the first `count` pictures, or as many as there are: the same for all models of one camera."""
-        source, setting = self._source(trained), self.setting
-        if source not in self._pictures:
-            most = max(setting.accuracy.pictures, setting.robustness.pictures, setting.examples.pictures)
-            self._pictures[source] = self._read(trained, most)
-        samples, truths = self._pictures[source]
-        return Pictures(samples.take(slice(0, count)), None if truths is None else truths[:count])
+    def _reference(self, condition: Condition, roads: int) -> Driven:
+        """Return how the reference driver drives, once for all models."""
+        key = condition.name, roads
+        if key not in self._references:
+            self._references[key] = self.drive(None, condition, self.setting.split, roads, 0.0, None)
+        return self._references[key]
 
-    def _read(self, trained: Trained, most: int) -> Pictures:
-        spec = trained.spec
-        if self.data is None:
-            return Pictures(held_out(spec.world, spec.data, self.setting.split, most), None)
-        found = read_folder(self.data, spec.world, limit=most)
-        self.skipped = found.skipped.report()
-        return Pictures(found.samples, found.truths)
 
-    def _source(self, trained: Trained) -> str:
-        spec = trained.spec
-        return _hash([spec.world.model_dump(mode="json"), spec.data.model_dump(mode="json")])
+def _source(exam: Exam, setting: BenchSetting) -> PictureSource:
+    most = max(setting.accuracy.pictures, setting.robustness.pictures, setting.examples.pictures)
+    return PictureSource(exam, setting.split, most, setting.accuracy.limit)
 
 
 def _label(name: str, taken: Container[str]) -> str:
@@ -213,7 +220,7 @@ def _label(name: str, taken: Container[str]) -> str:
 
 def _key(trained: Trained, part: str, asked: Mapping[str, object]) -> str:
     weights, spec = sha256_of(trained.weights), trained.spec.model_dump(mode="json")
-    return _hash([__version__, FORMAT, part, weights, spec, asked])
+    return hash_of([__version__, FORMAT, part, weights, spec, asked])
 
 
 def _kept(file: Path, key: str, kind: type) -> object:
@@ -223,18 +230,6 @@ def _kept(file: Path, key: str, kind: type) -> object:
         return read_as(kind, stored["found"]) if stored["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _stamp(data: Path | None) -> str | None:
-    """Return what changes when a file of the folder does."""
-    if data is None:
-        return None
-    files = (path for path in sorted(data.rglob("*")) if path.is_file())
-    return _hash([[str(path.relative_to(data)), path.stat().st_size, path.stat().st_mtime_ns] for path in files])
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()
 
 
 def _slug(label: str) -> str:

@@ -23,8 +23,16 @@ class BenchSetting:
     closed_loop: ClosedLoopSetting = closed_loop.PART.full
     examples: ExamplesSetting = examples.PART.full
     reduced: bool = False
+    parts: tuple[str, ...] | None = None
+    """The parts that are measured; None: all."""
 
 
 def reduced(setting: BenchSetting) -> BenchSetting:
     """Return a setting for a quick check: five models in minutes, with wide intervals."""
     return replace(setting, reduced=True, **{name: part.reduced for name, part in PARTS.items()})
+
+
+def gate(setting: BenchSetting) -> BenchSetting:
+    """Return a setting for CI: pictures and clean driving alone, which give the same numbers every time."""
+    driving = ClosedLoopSetting(roads=8, corrupted_roads=0, corruptions=(), longest_delay_s=0)
+    return replace(reduced(setting), closed_loop=driving, parts=(accuracy.NAME, closed_loop.NAME))

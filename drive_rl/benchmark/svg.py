@@ -11,6 +11,7 @@ from html import escape
 WIDTH, HEIGHT = 560, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 14, 48
 _LETTER_PX, _LINE_PX = 7, 14
+_LABEL_PX = 36  # the turned label of the y axis, and the gap beside a tick
 COLOURS = ("#3b82f6", "#e07b39", "#1fa67a", "#b667d1", "#dc4c58", "#8f9a12", "#12a1b5", "#8a8f98")
 """One colour a model, in order; each stands out on a white and on a black page."""
 
@@ -108,9 +109,14 @@ class Plot:
             parts += self._legend_row(entries, HEIGHT + 12 + 18 * row)
         return "".join([*parts, "</svg>"])
 
+    @property
+    def _left(self) -> float:
+        """Where the plot begins [px]: room for the widest tick beside the label of the y axis."""
+        return max(_LEFT, _LABEL_PX + _LETTER_PX * max((len(f"{tick:g}") for tick in self.y.ticks()), default=0))
+
     def _at(self, point: Point) -> Point:
         across, up = self.x.place(point[0]), self.y.place(point[1])
-        return _LEFT + across * (WIDTH - _LEFT - _RIGHT), HEIGHT - _BOTTOM - up * (HEIGHT - _TOP - _BOTTOM)
+        return self._left + across * (WIDTH - self._left - _RIGHT), HEIGHT - _BOTTOM - up * (HEIGHT - _TOP - _BOTTOM)
 
     def _axes(self) -> list[str]:
         parts = []
@@ -121,9 +127,9 @@ class Plot:
             parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{tick:g}</text>')
         for tick in self.y.ticks():
             y = self._at((self.x.low, tick))[1]
-            parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
-        middle_x, middle_y = (_LEFT + WIDTH - _RIGHT) / 2, (top + bottom) / 2
+            parts.append(f'<line class="grid" x1="{self._left:g}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(f'<text x="{self._left - 8:g}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
+        middle_x, middle_y = (self._left + WIDTH - _RIGHT) / 2, (top + bottom) / 2
         parts.append(f'<text x="{middle_x}" y="{HEIGHT - 8}" text-anchor="middle">{escape(self.x.label)}</text>')
         turned = f'transform="rotate(-90 16 {middle_y})"'
         parts.append(f'<text x="16" y="{middle_y}" text-anchor="middle" {turned}>{escape(self.y.label)}</text>')
@@ -134,7 +140,7 @@ class Plot:
         left = 0.0
         for entry in self._legend:
             width = _entry_px(entry[0])
-            if not lines or left + width > WIDTH - _LEFT:
+            if not lines or left + width > WIDTH - self._left:
                 lines.append([])
                 left = 0.0
             lines[-1].append(entry)
@@ -142,7 +148,7 @@ class Plot:
         return lines
 
     def _legend_row(self, entries: Sequence[tuple[str, str, str]], y: float) -> list[str]:
-        parts, x = [], float(_LEFT)
+        parts, x = [], self._left
         for label, colour, dash in entries:
             stroke = f'stroke="{colour}" stroke-width="3" stroke-dasharray="{dash}"'
             parts.append(f'<line x1="{x:.1f}" x2="{x + 22:.1f}" y1="{y - 4}" y2="{y - 4}" {stroke}/>')

@@ -1,11 +1,12 @@
 """The verb of the benchmark. As `main`, it knows options alone."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from drive_rl.cli.completion import models_and_runs
+from drive_rl.cli.completion import models_and_runs, suites, worlds
 from drive_rl.cli.options import MODEL_HELP, OldFloor, PluginOption, Trust, path_of
 
 bench = typer.Typer(help="Compare trained models.", no_args_is_help=True, rich_markup_mode=None)
@@ -20,12 +21,25 @@ def _bench() -> None:
 def bench_perception(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=MODEL_HELP, autocompletion=models_and_runs)],
     split: Annotated[Literal["test", "val"], typer.Option(help="Which roads; never tune on test.")] = "test",
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SUITE",
+            help="The exam: worlds, mounts and weathers, the same for all models.",
+            autocompletion=suites,
+        ),
+    ] = None,
+    world: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WORLD", help="Drive in this world instead, or beside a suite's.", autocompletion=worlds),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
             "--data", parser=path_of, metavar="DIR", help="Use these labelled pictures instead of the split's."
         ),
     ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many pictures of --data.")] = None,
     out: Annotated[
         Path, typer.Option(parser=path_of, metavar="DIR", help="The folder of results; complete parts in it are kept.")
     ] = Path("perception-bench"),
@@ -41,21 +55,27 @@ def bench_perception(
 ) -> None:
     """Compare models by accuracy, latency, robustness and closed-loop driving.
 
-    Writes results.json, results.csv and index.html. A model or part that fails leaves its reason; the same command
-    resumes where it stopped.
+    Writes results.json, results.csv, index.html, junit.xml and summary.md. A model or part that fails leaves its
+    reason; the same command resumes where it stopped.
     """
     from drive_rl.benchmark.closed_loop import drive_model
+    from drive_rl.benchmark.exam.conditions import load_exam
     from drive_rl.benchmark.requirements import parse_requirement
     from drive_rl.benchmark.runner import run_benchmark
-    from drive_rl.benchmark.settings import BenchSetting
+    from drive_rl.benchmark.settings import BenchSetting, gate
     from drive_rl.benchmark.settings import reduced as less
     from drive_rl.benchmark.table import benchmark_progress, print_benchmark
 
+    if limit is not None and data is None:
+        raise DriveRLError(f"--limit {limit}: shortens --data, which is not given; fix: --data DIR, or --reduced")
     requirements = [parse_requirement(text) for text in require or []]
+    exam = replace(load_exam(suite, world or ()), data=data)
     full = BenchSetting(split=split)
-    setting = less(full) if reduced else full
+    size = "reduced" if reduced else exam.suite.size
+    setting = {"full": lambda given: given, "reduced": less, "gate": gate}[size](full)
+    setting = replace(setting, accuracy=replace(setting.accuracy, limit=limit))
     with benchmark_progress() as progress:
-        results = run_benchmark(models, out, setting, drive_model, data, requirements, progress, resume=not fresh)
+        results = run_benchmark(models, out, setting, drive_model, exam, requirements, progress, resume=not fresh)
     print_benchmark(results)
     typer.echo(f"page: {out / 'index.html'}")
     if results.missed_requirements:

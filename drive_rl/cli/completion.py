@@ -20,6 +20,11 @@ def worlds(incomplete: str) -> list[str]:
     return _begun(_names("envs"), incomplete)
 
 
+def suites(incomplete: str) -> list[str]:
+    """Complete a suite."""
+    return _begun(_names("configs/suites"), incomplete)
+
+
 def experiments(incomplete: str) -> list[str]:
     """Complete an experiment."""
     return _begun(_names("configs"), incomplete)

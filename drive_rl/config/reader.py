@@ -17,6 +17,7 @@ from drive_rl.config.specs.driver import ALGORITHMS, AgentSpec, AnyDriverSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.plugin import check_recorded, demand
+from drive_rl.config.specs.suite import SuiteSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.config.yaml_text import Dumper
 from drive_rl.errors import DriveRLError
@@ -27,6 +28,7 @@ _WORLD: TypeAdapter[Any] = TypeAdapter(WorldSpec)
 _AGENT: TypeAdapter[Any] = TypeAdapter(AgentSpec)
 _RUN: TypeAdapter[Any] = TypeAdapter(RunSpec)
 _PERCEPTION: TypeAdapter[Any] = TypeAdapter(PerceptionSpec)
+_SUITE: TypeAdapter[Any] = TypeAdapter(SuiteSpec)
 _PARTS: dict[Part, tuple[Shelf, TypeAdapter[Any]]] = {"world": ("envs", _WORLD), "agent": ("agents", _AGENT)}
 _EXAMPLE: dict[Part, str] = {"world": "world.road.lane_width_m=3.2", "agent": "agent.learning_rate=3e-4"}
 
@@ -55,6 +57,21 @@ def load_perception(name: str, overrides: Iterable[str] = ()) -> PerceptionSpec:
     An override such as `world=parked_cars` replaces the whole world; finer ones apply to the new one.
     """
     return cast(PerceptionSpec, _whole("configs/perception", name, {"world": "envs"}, overrides, _PERCEPTION))
+
+
+def load_suite(name: str) -> SuiteSpec:
+    """Return the suite `name` (shelf entry or YAML path) with the worlds of its conditions filled in."""
+    path = find("configs/suites", name)
+    raw = with_base("configs/suites", path)
+    if isinstance(raw.get("conditions"), dict):
+        conditions = {
+            key: dict(given) if isinstance(given, dict) else given for key, given in raw["conditions"].items()
+        }
+        for key, given in conditions.items():
+            if isinstance(given, dict) and "world" in given:
+                given["world"], _ = part("envs", given["world"], f"{path}: conditions.{key}.world", path)
+        raw["conditions"] = conditions
+    return cast(SuiteSpec, _validate(_SUITE, raw, {"": str(path)}, []))
 
 
 def read_perception(path: Path, overrides: Iterable[str] = ()) -> PerceptionSpec:

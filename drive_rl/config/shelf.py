@@ -13,14 +13,14 @@ from typing import Literal
 
 from drive_rl.errors import DriveRLError
 
-Shelf = Literal["envs", "agents", "configs", "configs/perception"]
+Shelf = Literal["envs", "agents", "configs", "configs/perception", "configs/suites"]
 
 DEFAULT_WORLD = "lane_follow"
 """Where a driver without a world of its own drives."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _KIND: dict[Shelf, str] = {"envs": "world", "agents": "driver", "configs": "experiment"}
-_KIND["configs/perception"] = "perception recipe"
+_KIND |= {"configs/perception": "perception recipe", "configs/suites": "suite"}
 
 Found = Literal["a world", "an experiment", "a perception recipe", "a driver recipe", "a trained driver", "a folder"]
 Uses = Mapping[Found, str]

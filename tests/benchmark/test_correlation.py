@@ -24,13 +24,14 @@ def test_models_that_drive_all_roads_are_set_apart_by_how_far_they_stray():
     assert [str(row.spearman) for row in found["driving_score"]] == ["nan"]
     assert [row.metric for row in found["mean_max_offset_m"]] == ["offset_mae_m"]
     row = found["mean_max_offset_m"][0]
-    assert (row.spearman, row.low, row.high) == pytest.approx((0.8, 0.8, 0.8))
-    assert row.resampled == ("roads",)
+    # all roads order them alike; of four models that says little: tanh(atanh(0.8) -+ 1.96 sqrt(1.32 / 1))
+    assert (row.spearman, row.low, row.high) == pytest.approx((0.8, -0.8188, 0.9975), abs=1e-3)
+    assert row.resampled == ("models",)
 
 
 def test_the_front_and_the_interval():
     found = front([*MODELS, ModelResult("lost", "lost")])
     assert (found.axes[0], found.models, found.left_out) == ("offset_mae_m", ("0",), ("lost",))
     interval = compare(MODELS).intervals["0"]
-    assert (interval.low, interval.high) == (1.0, 1.0)
+    assert (interval.low, interval.high) == pytest.approx((0.34238, 1.0), abs=1e-5)  # Wilson's of 2 of 2
     assert compare(MODELS[:2]).correlations == {"driving_score": (), "mean_max_offset_m": ()}  # it takes three

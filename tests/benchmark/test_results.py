@@ -47,7 +47,7 @@ def test_the_shipped_page_is_that_of_the_shipped_results(tmp_path):
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"format": 1}, r"results\.json: format = 1: expected 2; fix: measure again"),
+        ({"format": 1}, r"results\.json: format = 1: expected 3; fix: measure again"),
         ({"models": [{"name": "x"}]}, r"results\.json: models\[0\]\.given: missing"),
     ],
 )
@@ -60,4 +60,4 @@ def test_other_results_are_refused(tmp_path, change, error):
     path.write_text('{"format"')
     with pytest.raises(DriveRLError, match=r"results\.json: is not readable JSON"):
         read_results(path)
-    assert FORMAT == 2
+    assert FORMAT == 3

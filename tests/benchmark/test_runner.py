@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from drive_rl.benchmark.closed_loop import Driven
+from drive_rl.benchmark.exam.conditions import Condition, exam_of
 from drive_rl.benchmark.metrics import METRICS
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.parts.accuracy import AccuracySetting
@@ -29,7 +30,8 @@ from drive_rl.benchmark.runner import run_benchmark
 from drive_rl.benchmark.settings import BenchSetting, reduced
 from drive_rl.benchmark.table import benchmark_progress, print_benchmark
 from drive_rl.config.extensions import forgotten, load_file
-from drive_rl.config.reader import load_perception
+from drive_rl.config.reader import load_perception, load_world
+from drive_rl.config.specs.suite import ConditionSpec, ExamCameraSpec, SuiteSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.writer import write_data
 from drive_rl.perception.evaluation.latency import LatencySetting
@@ -44,7 +46,7 @@ TINY = BenchSetting(
     accuracy=AccuracySetting(pictures=6),
     latency=LatencySetting(min_duration_s=0.02, min_queries=8, batch=2, runtimes=("eager",)),
     robustness=RobustnessSetting(pictures=2, severities=(3,), epsilons_px=(2.0,), pgd_steps=1),
-    closed_loop=ClosedLoopSetting(roads=4, corruptions=("gaussian_noise",), delays_s=(0.2, 0.4)),
+    closed_loop=ClosedLoopSetting(roads=4, corruptions=("gaussian_noise",), longest_delay_s=0.4, delay_width_s=0.2),
     examples=ExamplesSetting(pictures=4, each=1),
 )
 RECIPE = (
@@ -52,6 +54,17 @@ RECIPE = (
     *("fit.samples=8", "fit.batch_size=4", "fit.val_samples=4", "fit.augment=false", "data.per_road=1", "track=none"),
     "fit.head_finetune_samples=0",
 )
+EXAM = exam_of(
+    SuiteSpec(
+        name="two",
+        camera=ExamCameraSpec(width_px=64, height_px=32, channels="grey", frame_stack=3),
+        conditions={
+            "clear": ConditionSpec(world=load_world("lane_follow")),
+            "fog": ConditionSpec(world=load_world("parked_cars"), weather="fog"),
+        },
+    )
+)
+PAGES = ("index.html", "junit.xml", "summary.md")
 NAMES = {"all": (), "masks": ("model.heads=[segmentation]",), "lane": ("model.heads=[lane]",)}
 
 
@@ -68,11 +81,15 @@ class Road:
         self.asked: list[tuple[str, float, bool]] = []
         self.broken: type[BaseException] | None = None
 
-    def __call__(self, trained: Trained, split: str, episodes: int, delay_s: float, corrupt: Any) -> Driven:
-        self.asked.append((trained.name, delay_s, corrupt is not None))
-        if self.broken is not None and trained.name == "lane":
+    def __call__(
+        self, trained: Trained | None, condition: Condition, split: str, episodes: int, delay_s: float, corrupt: Any
+    ) -> Driven:
+        name = "reference" if trained is None else trained.name
+        self.asked.append((name, delay_s, corrupt is not None))
+        if self.broken is not None and name == "lane":
             raise self.broken("the wheels came off")
-        score = {"all": 0.9, "masks": 0.5, "lane": 0.7}[trained.name] - delay_s
+        score = {"all": 0.9, "masks": 0.5, "lane": 0.7, "reference": 1.0}[name] - delay_s
+        score -= 0.1 * (condition.name == "fog")
         return Driven(
             driving_score=score,
             route_completion=score,
@@ -81,6 +98,7 @@ class Road:
             worst_max_offset_m=1.0,
             driving_scores=tuple(score + 0.01 * i for i in range(-1, episodes - 1)),
             max_offsets_m=(0.5,) * episodes,
+            settled_offsets_m=tuple(1.2 - score + 0.1 * i for i in range(episodes)),
         )
 
 
@@ -101,7 +119,13 @@ def done(models: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     reports: list[tuple[float, str]] = []
     requirements = [parse_requirement("driving_score>=0.6"), parse_requirement("parameters<=1e9")]
     results = run_benchmark(
-        [*models, "no-such"], out, TINY, Road(), requirements=requirements, progress=lambda *what: reports.append(what)
+        [*models, "no-such"],
+        out,
+        TINY,
+        Road(),
+        EXAM,
+        requirements=requirements,
+        progress=lambda *what: reports.append(what),
     )
     assert reports[-1] == (1.0, "done")
     assert [share for share, _ in reports] == sorted(share for share, _ in reports)
@@ -115,9 +139,9 @@ def test_what_is_written(done):
     assert read_results(out / "results.json").models[0].metrics == results.models[0].metrics
     rows = list(csv.DictReader((out / "results.csv").open()))
     assert [row["model"] for row in rows] == [*NAMES, "no-such"]
-    assert float(rows[0]["driving_score"]) == pytest.approx(0.9, abs=0.05)
+    assert float(rows[0]["driving_score"]) == pytest.approx(0.85, abs=0.05)
     assert {path.name for path in (out / "parts/all").iterdir()} == {f"{part}.json" for part in PARTS}
-    assert {path.name for path in out.iterdir()} == {"parts", "results.json", "results.csv", "index.html"}
+    assert {path.name for path in out.iterdir()} == {"parts", "results.json", "results.csv", *PAGES}
     assert {"cpu", "versions"} <= results.provenance.keys()
 
 
@@ -127,10 +151,10 @@ def test_one_process_at_a_time_writes_and_leftovers_of_killed_ones_go(models, do
         only_writer(out / ".lock", out),
         pytest.raises(DriveRLError, match=rf"process {os.getpid()} on host .*; fix: wait until it ends"),
     ):
-        run_benchmark(models[:1], out, TINY, Road())
+        run_benchmark(models[:1], out, TINY, Road(), EXAM)
     for name in (".corrupted.tmp-1", "parts/all/.accuracy.json.tmp-1"):
         (out / name).mkdir(parents=True)
-    run_benchmark(models[:1], out, TINY, Road())
+    run_benchmark(models[:1], out, TINY, Road(), EXAM)
     assert not [*out.rglob(".*")]
 
 
@@ -149,9 +173,12 @@ def test_driving_is_as_late_as_the_model(done):
     drive = model.parts.closed_loop
     assert (drive.delay_of, drive.roads) == ("eager", 4)
     assert drive.delay_s == model.metrics["eager_p50_ms"] / 1000
-    assert [row.delay_s for row in drive.delays] == [drive.delay_s, 0.2, 0.4]
-    # half way from 1 at the model's own latency to 0 at 0.2 s
-    assert drive.failing_delay_s == pytest.approx((drive.delay_s + 0.2) / 2)
+    # bisected once: the middle of its own latency and 0.4 s is late already
+    middle_s = (drive.delay_s + 0.4) / 2
+    assert [row.delay_s for row in drive.delays] == pytest.approx([drive.delay_s, middle_s, 0.4])
+    assert drive.failing_delay_s == pytest.approx((drive.delay_s + middle_s) / 2)
+    # four of four roads: Wilson's interval of success begins at 0.51, and of none ends at 0.49
+    assert (drive.failing_delay.low_s, drive.failing_delay.high_s) == pytest.approx((drive.delay_s, middle_s))
     interval = done[1].comparison.intervals["all"]
     assert interval.low < model.metrics["driving_score"] < interval.high
 
@@ -160,7 +187,7 @@ def test_every_metric_is_found_in_a_model_with_every_head(models, tmp_path, monk
     monkeypatch.setattr("drive_rl.perception.evaluation.latency.compiled", eager)  # compiling takes half a minute
     monkeypatch.setattr("drive_rl.perception.evaluation.onnx_runtime.TOLERANCE", 0.1)  # it has hardly learned
     setting = replace(TINY, latency=replace(TINY.latency, runtimes=("onnx", "eager", "compiled")))
-    found = run_benchmark(models[:1], tmp_path, setting, Road()).models[0]
+    found = run_benchmark(models[:1], tmp_path, setting, Road(), EXAM).models[0]
     assert found.errors == {}
     values = {name: metric.value(getattr(found.parts, metric.part)) for name, metric in METRICS.items()}
     assert [name for name, value in values.items() if value is None] == []  # NaN: found, such as 0 / 0
@@ -185,7 +212,7 @@ def test_requirements_that_are_missed(done):
 def test_a_part_that_fails_leaves_the_others_and_is_tried_again(models, tmp_path):
     road = Road()
     road.broken = RuntimeError
-    results = run_benchmark(models[1:], tmp_path, TINY, road)
+    results = run_benchmark(models[1:], tmp_path, TINY, road, EXAM)
     masks, lane = results.models
     assert masks.errors == {}
     assert lane.errors == {"closed_loop": "RuntimeError: the wheels came off"}
@@ -193,10 +220,10 @@ def test_a_part_that_fails_leaves_the_others_and_is_tried_again(models, tmp_path
     assert "the wheels came off" in (tmp_path / "index.html").read_text()
     road.broken = None
     road.asked.clear()
-    again = run_benchmark(models[1:], tmp_path, TINY, road)
+    again = run_benchmark(models[1:], tmp_path, TINY, road, EXAM)
     assert again.models[1].errors == {}
     assert plain(again.models[0]) == plain(masks)
-    assert {name for name, _, _ in road.asked} == {"lane"}
+    assert {name for name, _, _ in road.asked} == {"lane", "reference"}
 
 
 METRICS_OF_A_USER = """
@@ -218,7 +245,7 @@ def test_a_metric_of_a_user_that_fails_leaves_the_others(done, models, tmp_path,
     with forgotten():
         load_file(tmp_path / "mine.py")
         required = [parse_requirement("dropped>=1"), parse_requirement("counted>=0")]
-        results = run_benchmark(models[:2], tmp_path, TINY, Road(), requirements=required)
+        results = run_benchmark(models[:2], tmp_path, TINY, Road(), EXAM, requirements=required)
         print_benchmark(results)
         said = capsys.readouterr().out
         page, table = (tmp_path / "index.html").read_text(), (tmp_path / "results.csv").read_text()
@@ -241,7 +268,7 @@ def test_a_metric_of_a_user_that_fails_leaves_the_others(done, models, tmp_path,
 
 def test_a_runtime_that_fails_is_tried_again(models, tmp_path):
     setting = replace(TINY, latency=replace(TINY.latency, runtimes=("eager", "no-such")))
-    latency = run_benchmark(models[1:2], tmp_path, setting, Road()).models[0].parts.latency
+    latency = run_benchmark(models[1:2], tmp_path, setting, Road(), EXAM).models[0].parts.latency
     assert latency is not None
     assert latency.runtimes["eager"].single_stream is not None
     assert latency.runtimes["no-such"].error == "KeyError: 'no-such'"
@@ -252,22 +279,22 @@ def test_a_run_that_was_cut_off_resumes(models, tmp_path):
     road = Road()
     road.broken = KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt):
-        run_benchmark(models[2:], tmp_path, TINY, road)
+        run_benchmark(models[2:], tmp_path, TINY, road, EXAM)
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts/lane").iterdir()}
     assert {path.stem for path in kept} == {"accuracy", "latency", "robustness"}
     road.broken = None
-    run_benchmark(models[2:], tmp_path, TINY, road)
+    run_benchmark(models[2:], tmp_path, TINY, road, EXAM)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert not list(tmp_path.glob(".corrupted*"))
 
 
 def test_only_changed_settings_are_measured_again(models, tmp_path):
-    run_benchmark(models[2:], tmp_path, TINY, Road())
+    run_benchmark(models[2:], tmp_path, TINY, Road(), EXAM)
     folder = tmp_path / "parts/lane"
     before = {part: (folder / f"{part}.json").stat().st_mtime_ns for part in PARTS}
 
     def changed(setting: BenchSetting, resume: bool = True) -> set[str]:
-        run_benchmark(models[2:], tmp_path, setting, Road(), resume=resume)
+        run_benchmark(models[2:], tmp_path, setting, Road(), EXAM, resume=resume)
         return {part for part in PARTS if (folder / f"{part}.json").stat().st_mtime_ns != before[part]}
 
     assert changed(TINY) == set()
@@ -278,19 +305,21 @@ def test_only_changed_settings_are_measured_again(models, tmp_path):
 
 
 def test_models_of_one_name_are_numbered(models, tmp_path):
-    results = run_benchmark([models[2], models[2]], tmp_path, TINY, Road())
+    results = run_benchmark([models[2], models[2]], tmp_path, TINY, Road(), EXAM)
     assert [model.name for model in results.models] == ["lane", "lane (2)"]
 
 
 def test_a_folder_of_pictures(models, tmp_path):
     spec = load_perception("unet", RECIPE)
-    write_data(spec.world, spec.data, "val", 4, tmp_path / "data")
-    results = run_benchmark(models[2:], tmp_path / "out", TINY, Road(), data=tmp_path / "data")
-    accuracy = results.models[0].parts.accuracy
-    assert accuracy is not None
-    assert accuracy.pictures == 4
+    write_data(spec.world, spec.data, "val", 8, tmp_path / "data")  # more than the six of the setting
+    for limit, count in ((None, 8), (3, 3)):
+        setting = replace(TINY, accuracy=replace(TINY.accuracy, limit=limit))
+        exam = replace(EXAM, data=tmp_path / "data")
+        accuracy = run_benchmark(models[2:], tmp_path / "out", setting, Road(), exam).models[0].parts.accuracy
+        assert accuracy is not None
+        assert accuracy.pictures == count
     with pytest.raises(DriveRLError, match="nothing"):
-        run_benchmark(models[2:], tmp_path / "out", TINY, Road(), data=tmp_path / "nothing")
+        run_benchmark(models[2:], tmp_path / "out", TINY, Road(), replace(EXAM, data=tmp_path / "nothing"))
 
 
 def test_the_terminal_shows_the_results(done):
@@ -305,7 +334,7 @@ def test_the_terminal_shows_the_results(done):
 
 def test_no_model_is_named(tmp_path):
     with pytest.raises(DriveRLError, match="no model is named"):
-        run_benchmark([], tmp_path, TINY, Road())
+        run_benchmark([], tmp_path, TINY, Road(), EXAM)
 
 
 def test_the_reduced_setting_is_smaller():

@@ -14,13 +14,14 @@ NAME = "accuracy"
 class AccuracySetting:
     """How many pictures a model predicts."""
 
-    pictures: int = 2000
+    pictures: int = 2000  # rendered
+    limit: int | None = None  # of a folder; None: all that it holds
 
 
 def measure(subject: Subject, setting: AccuracySetting) -> Accuracy:
     """Score a model's predictions for pictures."""
-    samples, truths = subject.pictures(setting.pictures)
-    return evaluate_accuracy(subject.trained.model, samples, BATCH, truths)
+    found = subject.pictures(setting.pictures if subject.data is None else setting.limit)
+    return evaluate_accuracy(subject.trained.model, found.samples, BATCH, found.truths)
 
 
 def _lane(

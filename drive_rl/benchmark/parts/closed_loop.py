@@ -1,4 +1,4 @@
-"""Closed-loop driving: clean, on corrupted pictures, and with longer and longer delays."""
+"""Closed-loop driving: clean in every condition of the exam, on corrupted pictures, and ever later."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.benchmark.closed_loop import Driven
+from drive_rl.benchmark.closed_loop import Driven, mean_driven
 from drive_rl.benchmark.part import Delay, Metric, Number, Part, Subject
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.evaluation.corruptions import corrupt
-from drive_rl.stats import failing_delay
+from drive_rl.stats import FailingDelay, find_failing_delay
 
 NAME = "closed_loop"
 
@@ -20,16 +20,12 @@ NAME = "closed_loop"
 class ClosedLoopSetting:
     """How many roads, how corrupted, how late."""
 
-    roads: int = 100
+    roads: int = 100  # in each condition of the exam
     corrupted_roads: int = 25  # the first of them: corrupting takes longer than predicting
     corruptions: tuple[str, ...] = ("gaussian_noise", "motion_blur", "fog")  # one each of noise, blur, weather
     severity: int = 3
-    delays_s: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5)  # beside the model's own latency
-
-
-REDUCED = ClosedLoopSetting(
-    roads=16, corrupted_roads=16, corruptions=("gaussian_noise", "contrast"), delays_s=(0.2, 0.3, 0.5)
-)
+    longest_delay_s: float = 0.5  # 0: no delay beside the model's own
+    delay_width_s: float = 0.01  # how closely the failing delay is bracketed
 
 
 @dataclass(frozen=True)
@@ -50,6 +46,15 @@ class LateDrive:
 
 
 @dataclass(frozen=True)
+class ConditionDriven:
+    """How a model drove in one condition of the exam."""
+
+    driven: Driven
+    excess_offset_m: float
+    """Mean over roads of `excess_offsets_m`, as in `ClosedLoop`."""
+
+
+@dataclass(frozen=True)
 class ClosedLoop:
     """How a car drives on a model's predictions, with the model's measured latency as the delay."""
 
@@ -57,46 +62,68 @@ class ClosedLoop:
     corrupted_roads: int
     delay_s: float
     delay_of: str
-    """The runtime whose median latency the delay is."""
+    """The runtime whose median latency the delay is; `suite`: the suite's own delay."""
     clean: Driven
+    """Over all conditions."""
     severity: int
     corrupted: Mapping[str, Driven]
-    """By corruption."""
+    """By corruption, in the first condition."""
     corrupted_mean: CorruptedMean | None
     delays: tuple[LateDrive, ...]
-    """Clean, with `delay_s` and with each longer delay of the setting."""
+    """Clean in the first condition, with `delay_s` and with each longer delay that was tried, in order."""
     failing_delay_s: float | None
     """Where success falls below one half; None: nowhere."""
+    failing_delay: FailingDelay | None = None
+    """The same with its interval; None: not searched for."""
+    conditions: Mapping[str, ConditionDriven] | None = None
+    excess_offsets_m: tuple[float, ...] | None = None
+    """Of each road: the largest distance from the lane's middle after the start, less that of the reference driver on
+    the same road [m], mean over conditions."""
 
 
 def measure(subject: Subject, setting: ClosedLoopSetting) -> ClosedLoop:
-    """Drive the first roads of the split: clean, corrupted, and late.
+    """Drive the first roads of the split: clean in every condition; in the first one corrupted, and late.
 
     Raises:
         DriveRLError: the model's latency was not measured, or it predicts no lane state.
     """
-    delay = _delay(subject)
-    later = [delay_s for delay_s in setting.delays_s if delay_s > delay.seconds]
-    done = _counter(subject, 1 + len(setting.corruptions) + len(later))
-    clean = subject.drive(subject.trained, subject.split, setting.roads, delay.seconds, None)
-    done("clean")
+    delay, conditions = _delay(subject), subject.exam.conditions
+    first, searched = conditions[0], setting.longest_delay_s > 0
+    done = _counter(subject, len(conditions) + len(setting.corruptions) + 7 * searched)
+    driven, excess = dict[str, Driven](), dict[str, list[float]]()
+    for condition in conditions:
+        found = subject.drive(subject.trained, condition, subject.split, setting.roads, delay.seconds, None)
+        driven[condition.name] = found
+        excess[condition.name] = _excess(found, subject.reference(condition, setting.roads))
+        done(condition.name)
     corrupted = _drive_corrupted(subject, setting, delay.seconds, done)
-    delays = [LateDrive(delay.seconds, clean)]
-    for delay_s in later:
-        driven = subject.drive(subject.trained, subject.split, setting.roads, delay_s, None)
-        delays.append(LateDrive(delay_s, driven))
-        done(f"{delay_s:g} s late")
+    delays = {delay.seconds: driven[first.name]}
+
+    def successes(delay_s: float) -> int:
+        if delay_s not in delays:
+            delays[delay_s] = subject.drive(subject.trained, first, subject.split, setting.roads, delay_s, None)
+            done(f"{delay_s:.3g} s late")
+        return round(delays[delay_s].success * setting.roads)
+
+    failing = (
+        find_failing_delay(successes, setting.roads, delay.seconds, setting.longest_delay_s, setting.delay_width_s)
+        if searched
+        else None
+    )
     return ClosedLoop(
         roads=setting.roads,
         corrupted_roads=_corrupted_roads(setting),
         delay_s=delay.seconds,
         delay_of=delay.runtime,
-        clean=clean,
+        clean=mean_driven(list(driven.values())),
         severity=setting.severity,
         corrupted=corrupted,
         corrupted_mean=_mean(list(corrupted.values())) if corrupted else None,
-        delays=tuple(delays),
-        failing_delay_s=failing_delay([delay.seconds, *later], [row.driven.success for row in delays]),
+        delays=tuple(LateDrive(delay_s, delays[delay_s]) for delay_s in sorted(delays)),
+        failing_delay_s=failing and failing.value_s,
+        failing_delay=failing,
+        conditions={name: ConditionDriven(driven[name], fmean(excess[name])) for name in driven},
+        excess_offsets_m=tuple(fmean(each) for each in zip(*excess.values(), strict=True)),
     )
 
 
@@ -106,24 +133,32 @@ def corruption_in_time(name: str, severity: int, planes: int) -> Callable[[NDArr
     return lambda images: corrupt(images, name, severity, next(calls), planes)
 
 
+def _excess(driven: Driven, reference: Driven) -> list[float]:
+    """Return how much farther than the reference driver a model strays, on each road [m]."""
+    pairs = driven.settled_offsets_m or (), reference.settled_offsets_m or ()
+    return [own - best for own, best in zip(*pairs, strict=True)]
+
+
 def _delay(subject: Subject) -> Delay:
+    if (given_s := subject.exam.suite.delay_s) is not None:
+        return Delay(given_s, "suite")
     if subject.delay is None:
         raise DriveRLError("no latency was measured, so there is no delay to drive with; fix: see the latency part")
     return subject.delay
 
 
 def _counter(subject: Subject, total: int) -> Callable[[str], None]:
-    count = iter(range(1, total + 1))
-    return lambda what: subject.progress(next(count), total, what)
+    count = iter(range(1, 1000))
+    return lambda what: subject.progress(min(next(count), total), total, what)
 
 
 def _drive_corrupted(
     subject: Subject, setting: ClosedLoopSetting, delay_s: float, done: Callable[[str], None]
 ) -> dict[str, Driven]:
-    planes, found = subject.trained.spec.world.camera.planes, {}
+    first, roads, found = subject.exam.conditions[0], _corrupted_roads(setting), {}
     for name in setting.corruptions:
-        corruption = corruption_in_time(name, setting.severity, planes)
-        found[name] = subject.drive(subject.trained, subject.split, _corrupted_roads(setting), delay_s, corruption)
+        corruption = corruption_in_time(name, setting.severity, first.world.camera.planes)
+        found[name] = subject.drive(subject.trained, first, subject.split, roads, delay_s, corruption)
         done(name)
     return found
 
@@ -144,17 +179,27 @@ def _metric(label: str, unit: str, better: int, value: Callable[[ClosedLoop], Nu
     return Metric(NAME, label, unit, better, value)
 
 
+def _worst_condition(found: ClosedLoop) -> Number | None:
+    return min(each.driven.driving_score for each in found.conditions.values()) if found.conditions else None
+
+
 PART = Part(
     name=NAME,
     title="Closed-loop driving",
     full=ClosedLoopSetting(),
-    reduced=REDUCED,
+    reduced=ClosedLoopSetting(
+        roads=16, corrupted_roads=16, corruptions=("gaussian_noise", "contrast"), delay_width_s=0.05
+    ),
     result=ClosedLoop,
     measure=measure,
     metrics={
         "driving_score": _metric("driving score", "", 1, lambda it: it.clean.driving_score),
         "success": _metric("success", "", 1, lambda it: it.clean.success),
         "route_completion": _metric("route completion", "", 1, lambda it: it.clean.route_completion),
+        "excess_offset_m": _metric(
+            "excess deviation", "m", -1, lambda it: fmean(it.excess_offsets_m) if it.excess_offsets_m else None
+        ),
+        "driving_score_worst": _metric("driving score, worst condition", "", 1, _worst_condition),
         "mean_max_offset_m": _metric("lateral deviation", "m", -1, lambda it: it.clean.mean_max_offset_m),
         "worst_max_offset_m": _metric("largest lateral deviation", "m", -1, lambda it: it.clean.worst_max_offset_m),
         "driving_score_corrupted": _metric(
@@ -168,11 +213,11 @@ PART = Part(
     columns=(
         "driving_score",
         "success",
-        "route_completion",
-        "mean_max_offset_m",
-        "worst_max_offset_m",
+        "excess_offset_m",
+        "driving_score_worst",
         "driving_score_corrupted",
+        "failing_delay_s",
     ),
-    more=("failing_delay_s", "route_completion_corrupted"),
+    more=("route_completion", "mean_max_offset_m", "worst_max_offset_m", "route_completion_corrupted"),
     depends_on=lambda subject: {"delay": _delay(subject)},
 )

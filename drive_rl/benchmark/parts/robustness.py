@@ -1,13 +1,16 @@
 """Robustness: how much of a score is left on corrupted and on attacked pictures."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from drive_rl.benchmark.exam.adapt import input_of
+from drive_rl.benchmark.exam.pictures import Pictures
 from drive_rl.benchmark.part import BATCH, Metric, Number, Part, Subject
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import Samples
@@ -22,7 +25,7 @@ from drive_rl.perception.evaluation.robustness import (
     measure_corruptions,
 )
 from drive_rl.perception.heads.head import Labels
-from drive_rl.perception.heads.measures import SegmentationMeasure
+from drive_rl.perception.heads.measures import LinesMeasure, SegmentationMeasure
 from drive_rl.perception.models.load import Trained
 
 NAME = "robustness"
@@ -57,6 +60,8 @@ class Robustness:
     """Pooled over the pictures."""
     lane_within: ScoreRobustness | None = None
     """Share of pictures whose predicted offset and heading lie within OFFSET_WITHIN_M and HEADING_WITHIN_RAD."""
+    lines_f1: ScoreRobustness | None = None
+    """F1 of painted lines at the anchor rows, pooled over the pictures."""
 
 
 class _Score(NamedTuple):
@@ -71,25 +76,26 @@ def measure(subject: Subject, setting: RobustnessSetting) -> Robustness:
     """Score corrupted and attacked pictures.
 
     Raises:
-        DriveRLError: the model has neither a segmentation nor a lane head, or the pictures have no such label.
+        DriveRLError: the model has no segmentation, lane or lines head, or the pictures have no such label.
     """
-    samples = subject.pictures(setting.pictures).samples
-    known = {name for name, head in subject.trained.model.heads.items() if head.known(samples)}
+    pictures = subject.pictures(setting.pictures)
+    known = {name for name, head in subject.trained.model.heads.items() if head.known(pictures.samples)}
     names = [name for name, score in _SCORES.items() if score.head in known]
     if not names:
         raise DriveRLError(
-            "robustness needs masks or the lane state, which the model does not predict or the labels do not hold; fix:"
-            " a model with such a head, and pictures with such labels"
+            "robustness needs masks, lines or the lane state, which the model does not predict or the labels do not"
+            " hold; fix: a model with such a head, and pictures with such labels"
         )
-    found = {name: _measure(subject, setting, samples, name, i, len(names)) for i, name in enumerate(names)}
+    found = {name: _measure(subject, setting, pictures, name, i, len(names)) for i, name in enumerate(names)}
     return Robustness(**found)
 
 
 def _measure(
-    subject: Subject, setting: RobustnessSetting, samples: Samples, name: str, index: int, count: int
+    subject: Subject, setting: RobustnessSetting, pictures: Pictures, name: str, index: int, count: int
 ) -> ScoreRobustness:
     """Measure score `index` of `count`."""
-    trained, score = subject.trained, _SCORES[name]
+    trained, score, samples = subject.trained, _SCORES[name], pictures.samples
+    fit = input_of(pictures.camera, trained.spec.world.camera)
     corruptions = 1 + len(CORRUPTIONS) * len(setting.severities)
     steps = corruptions + 1 + 2 * len(setting.epsilons_px)
 
@@ -102,11 +108,11 @@ def _measure(
         return lambda outputs: head.losses(dict(outputs), labels, "l1")[score.loss]
 
     corrupted = measure_corruptions(
-        score_of,
-        samples.images,
+        lambda taken: score_of(fit(taken)),
+        pictures.taken,
         setting.severities,
         setting.seed,
-        trained.spec.world.camera.planes,
+        pictures.camera.planes,
         subject.corrupted,
         _from(subject.progress, index * steps, count * steps),
     )
@@ -141,16 +147,29 @@ def _lane_within(trained: Trained, images: NDArray[Any], samples: Samples) -> fl
     return float(np.mean(within)) if len(error) else float("nan")
 
 
-def _predictions(trained: Trained, images: NDArray[Any], name: str) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+def _lines_f1(trained: Trained, images: NDArray[Any], samples: Samples) -> float:
+    lines = LinesMeasure()
+    for part, outputs in _outputs(trained, images):
+        lines.add({name: outputs[name].numpy() for name in ("lines", "lines_there")}, samples.take(part))
+    return float(lines.scores().f1)
+
+
+def _outputs(trained: Trained, images: NDArray[Any]) -> Iterator[tuple[slice, Mapping[str, Tensor]]]:
     with torch.inference_mode():
         for first in range(0, len(images), BATCH):
             part = slice(first, first + BATCH)
-            yield part, trained.model(torch.as_tensor(images[part]))[name].numpy()
+            yield part, trained.model(torch.as_tensor(images[part]))
+
+
+def _predictions(trained: Trained, images: NDArray[Any], name: str) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    for part, outputs in _outputs(trained, images):
+        yield part, outputs[name].numpy()
 
 
 _SCORES = {
     "ego_lane_iou": _Score("segmentation", "classes", _ego_lane_iou),
     "lane_within": _Score("lane", "lane", _lane_within),
+    "lines_f1": _Score("lines", "lines", _lines_f1),
 }
 
 
@@ -176,6 +195,10 @@ PART = Part(
     metrics={
         **_metrics("ego_lane_iou", "ego-lane IoU", lambda it: it.ego_lane_iou),
         **_metrics("lane_within", "lane within 0.2 m and 2°", lambda it: it.lane_within),
+        **_metrics("lines_f1", "lines F1", lambda it: it.lines_f1),
     },
-    columns=("ego_lane_iou_corrupted", "ego_lane_iou_relative", "lane_within_corrupted", "lane_within_relative"),
+    columns=(
+        *("ego_lane_iou_corrupted", "ego_lane_iou_relative", "lane_within_corrupted", "lane_within_relative"),
+        *("lines_f1_corrupted", "lines_f1_relative"),
+    ),
 )

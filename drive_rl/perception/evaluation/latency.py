@@ -32,6 +32,7 @@ class LatencySetting:
     min_queries: int = 1024  # of the single stream; a 99th percentile needs 662
     batch: int = 16  # pictures at once, offline
     runtimes: tuple[str, ...] = RUNTIMES
+    attempts: int = 3  # at a single stream that other processes do not disturb; the quietest counts
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,17 @@ def _onnx(model: nn.Module, images: Images, threads: int, setting: LatencySettin
 
 def _figures(single: Runtime, full: Runtime, images: Images, setting: LatencySetting) -> tuple[SingleStream, Offline]:
     return (
-        single_stream(single, images, setting.min_duration_s, setting.min_queries),
+        _quietest(single, images, setting),
         offline(full, images, setting.batch, setting.min_duration_s),
     )
+
+
+def _quietest(runtime: Runtime, images: Images, setting: LatencySetting) -> SingleStream:
+    """Measure a single stream until one is quiet; return the one of which the smallest share was preempted."""
+    found: list[SingleStream] = []
+    while len(found) < setting.attempts and not (found and found[-1].quiet):
+        found.append(single_stream(runtime, images, setting.min_duration_s, setting.min_queries))
+    return min(found, key=lambda stream: stream.preempted_share)
 
 
 def _reason(error: Exception) -> str:

@@ -18,6 +18,8 @@ from drive_rl.perception.evaluation.runtimes import Images, Runtime
 from drive_rl.perception.optional import need
 
 PERCENTILES = (50, 90, 99)
+QUIET = 0.01
+"""Share of preempted queries up to which a 99th percentile counts."""
 _LOG_LINE = ":::MLLOG "
 _Log = dict[str, Any]  # LoadGen's own keys, of which it documents no types
 _ONE_AT_A_TIME = threading.Lock()  # LoadGen keeps one log in a process
@@ -33,7 +35,17 @@ class SingleStream(NamedTuple):
     queries: int
     valid: bool  # by LoadGen's rules
     preempted: int
-    """How often the process had to leave a core to another: above a hundredth of the queries, p99 may be theirs."""
+    """How often the process had to leave a core to another."""
+
+    @property
+    def preempted_share(self) -> float:
+        """Of the queries: above QUIET, p99 may be that of other processes."""
+        return self.preempted / self.queries
+
+    @property
+    def quiet(self) -> bool:
+        """Whether so few queries were preempted that p99 is the model's own."""
+        return self.preempted_share <= QUIET
 
 
 class Offline(NamedTuple):

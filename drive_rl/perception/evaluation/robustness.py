@@ -101,6 +101,20 @@ def measure_corruptions(
     return CorruptionScores(clean, scores, mean, relative, tuple(severities), seed, len(images))
 
 
+def mean_corruption_error(scores: CorruptionScores, baseline: CorruptionScores) -> float:
+    """Return mCE of Hendrycks and Dietterich 2019 (arXiv 1903.12261, 3): 1 is the baseline's, lower is better.
+
+    The mean over corruptions of the error, 1 less the score, summed over severities, over the baseline's. Corruptions
+    under which the baseline makes no error, or a score is unknown, are left out; NaN where all are.
+    """
+    ratios = []
+    for name, row in scores.by_corruption.items():
+        error, base = (sum(1 - each[severity] for severity in row) for each in (row, baseline.by_corruption[name]))
+        if base > 0 and error == error:
+            ratios.append(error / base)
+    return fmean(ratios) if ratios else float("nan")
+
+
 def measure_attacks(
     model: nn.Module,
     images: NDArray[np.uint8],

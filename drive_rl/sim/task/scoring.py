@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.sim.compiled import njit
-from drive_rl.stats import Estimate, bootstrap_mean, bootstrap_median, bootstrap_picks, wilson
+from drive_rl.stats import Estimate, bootstrap_mean, bootstrap_median, bootstrap_picks, bounded_mean, wilson
 
 Info = dict[str, Any]
 """Gymnasium's `info` and `options`, whose values are of any type."""
@@ -173,7 +173,10 @@ def steering_reversals(steer_rad: NDArray[np.float64], gap_rad: float) -> int:
 
 @dataclass(frozen=True)
 class Score:
-    """How well many episodes were driven. Rates carry Wilson intervals, the others percentile bootstraps."""
+    """How well many episodes were driven.
+
+    Rates carry Wilson intervals, means of shares those of `bounded_mean`, the others percentile bootstraps.
+    """
 
     episodes: int
     success: Estimate
@@ -234,8 +237,8 @@ def score(episodes: Iterable[EpisodeMetrics], seed: int = 0) -> Score:
     return Score(
         episodes=len(rows),
         success=wilson(sum(row.success for row in rows), len(rows)),
-        driving_score=bootstrap_mean(column("driving_score"), picks),
-        route_completion=bootstrap_mean(column("route_completion"), picks),
+        driving_score=bounded_mean(column("driving_score")),
+        route_completion=bounded_mean(column("route_completion")),
         collision=ended("collision"),
         off_road=ended("off_road"),
         wrong_way=ended("wrong_way"),
@@ -244,7 +247,7 @@ def score(episodes: Iterable[EpisodeMetrics], seed: int = 0) -> Score:
         survival_s=bootstrap_median(column("time_s"), picks),
         lateral_deviation_m=bootstrap_median(column("median_abs_offset_m"), picks),
         mean_speed_mps=bootstrap_mean(column("mean_speed_mps"), picks),
-        comfort=bootstrap_mean(column("comfort"), picks),
+        comfort=bounded_mean(column("comfort")),
         steering_reversals_hz=bootstrap_mean(column("steering_reversals_hz"), picks),
     )
 

@@ -1,0 +1,1 @@
+"""The exam: what all models are shown and asked, alike."""
