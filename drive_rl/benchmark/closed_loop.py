@@ -46,8 +46,10 @@ class Driven:
     driving_scores: tuple[float, ...] = ()
     """Of each road, in order, as `max_offsets_m`; empty: unknown, so there are no intervals."""
     max_offsets_m: tuple[float, ...] = ()
+    successes: tuple[bool, ...] | None = None
+    """Of each road; None: unknown, or a mean over conditions."""
     settled_offsets_m: tuple[float, ...] | None = None
-    """The same after the first SETTLED_S seconds; of all, where an episode ended before."""
+    """The same as `max_offsets_m` after the first SETTLED_S seconds; of all, where an episode ended before."""
 
 
 class Drive(Protocol):
@@ -107,6 +109,7 @@ def drive_model(
         worst_max_offset_m=max(offsets_m),
         driving_scores=tuple(row.driving_score for row in rows),
         max_offsets_m=offsets_m,
+        successes=tuple(row.success for row in rows),
         settled_offsets_m=recorder.settled_m(rows),
     )
 
@@ -152,13 +155,18 @@ class OffsetRecorder:
         begin_episodes(self._driver, rows)
 
     def act(self, observations: Batch) -> np.ndarray:
-        """Return the driver's actions."""
+        """Return the driver's actions; of rows in which no episode ever began, 0, without asking the driver."""
         state = np.asarray(observations["state"] if isinstance(observations, dict) else observations)
         for row, episodes in self._largest_m.items():
             if self._steps[row] >= self._settled_steps:
                 episodes[-1] = float(np.fmax(episodes[-1], abs(state[row, _OFFSET])))
             self._steps[row] += 1
-        return self._driver.act(observations)
+        used = max(self._largest_m) + 1
+        asked = (
+            {key: rows[:used] for key, rows in observations.items()} if isinstance(observations, dict) else state[:used]
+        )
+        given = self._driver.act(asked)
+        return np.concatenate([given, np.zeros((len(state) - used, *given.shape[1:]), given.dtype)])
 
     def settled_m(self, rows: Sequence[EpisodeMetrics]) -> tuple[float, ...]:
         """Return the largest distance of each episode after its start [m]; of those that ended before, of all."""

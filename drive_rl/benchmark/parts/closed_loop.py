@@ -1,6 +1,7 @@
 """Closed-loop driving: clean in every condition of the exam, on corrupted pictures, and ever later."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -11,6 +12,8 @@ from drive_rl.benchmark.closed_loop import Driven, mean_driven
 from drive_rl.benchmark.part import Delay, Metric, Number, Part, Subject
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.evaluation.corruptions import corrupt
+from drive_rl.run.process.threads import driving
+from drive_rl.run.provenance import usable_cores
 from drive_rl.stats import FailingDelay, find_failing_delay
 
 NAME = "closed_loop"
@@ -24,6 +27,7 @@ class ClosedLoopSetting:
     corrupted_roads: int = 25  # the first of them: corrupting takes longer than predicting
     corruptions: tuple[str, ...] = ("gaussian_noise", "motion_blur", "fog")  # one each of noise, blur, weather
     severity: int = 3
+    late_roads: int = 100  # the first of them
     longest_delay_s: float = 0.5  # 0: no delay beside the model's own
     delay_width_s: float = 0.01  # how closely the failing delay is bracketed
 
@@ -90,23 +94,28 @@ def measure(subject: Subject, setting: ClosedLoopSetting) -> ClosedLoop:
     delay, conditions = _delay(subject), subject.exam.conditions
     first, searched = conditions[0], setting.longest_delay_s > 0
     done = _counter(subject, len(conditions) + len(setting.corruptions) + 7 * searched)
-    driven, excess = dict[str, Driven](), dict[str, list[float]]()
-    for condition in conditions:
-        found = subject.drive(subject.trained, condition, subject.split, setting.roads, delay.seconds, None)
-        driven[condition.name] = found
-        excess[condition.name] = _excess(found, subject.reference(condition, setting.roads))
-        done(condition.name)
-    corrupted = _drive_corrupted(subject, setting, delay.seconds, done)
+    references = {each.name: subject.reference(each, setting.roads) for each in conditions}
+    with driving(), ThreadPoolExecutor(usable_cores()) as pool:
+        clean = {
+            each.name: pool.submit(
+                subject.drive, subject.trained, each, subject.split, setting.roads, delay.seconds, None
+            )
+            for each in conditions
+        }
+        driven = dict(_as_done(clean, done))
+        excess = [_excess(driven[name], references[name]) for name in driven]
+        corrupted = _drive_corrupted(subject, setting, delay.seconds, pool, done)
     delays = {delay.seconds: driven[first.name]}
+    trials = min(setting.roads, setting.late_roads)
 
     def successes(delay_s: float) -> int:
         if delay_s not in delays:
-            delays[delay_s] = subject.drive(subject.trained, first, subject.split, setting.roads, delay_s, None)
+            delays[delay_s] = subject.drive(subject.trained, first, subject.split, trials, delay_s, None)
             done(f"{delay_s:.3g} s late")
-        return round(delays[delay_s].success * setting.roads)
+        return sum((delays[delay_s].successes or ())[:trials])
 
     failing = (
-        find_failing_delay(successes, setting.roads, delay.seconds, setting.longest_delay_s, setting.delay_width_s)
+        find_failing_delay(successes, trials, delay.seconds, setting.longest_delay_s, setting.delay_width_s)
         if searched
         else None
     )
@@ -122,8 +131,10 @@ def measure(subject: Subject, setting: ClosedLoopSetting) -> ClosedLoop:
         delays=tuple(LateDrive(delay_s, delays[delay_s]) for delay_s in sorted(delays)),
         failing_delay_s=failing and failing.value_s,
         failing_delay=failing,
-        conditions={name: ConditionDriven(driven[name], fmean(excess[name])) for name in driven},
-        excess_offsets_m=tuple(fmean(each) for each in zip(*excess.values(), strict=True)),
+        conditions={
+            name: ConditionDriven(driven[name], fmean(each)) for name, each in zip(driven, excess, strict=True)
+        },
+        excess_offsets_m=tuple(fmean(each) for each in zip(*excess, strict=True)),
     )
 
 
@@ -153,14 +164,24 @@ def _counter(subject: Subject, total: int) -> Callable[[str], None]:
 
 
 def _drive_corrupted(
-    subject: Subject, setting: ClosedLoopSetting, delay_s: float, done: Callable[[str], None]
+    subject: Subject,
+    setting: ClosedLoopSetting,
+    delay_s: float,
+    pool: ThreadPoolExecutor,
+    done: Callable[[str], None],
 ) -> dict[str, Driven]:
     first, roads, found = subject.exam.conditions[0], _corrupted_roads(setting), {}
     for name in setting.corruptions:
         corruption = corruption_in_time(name, setting.severity, first.world.camera.planes)
-        found[name] = subject.drive(subject.trained, first, subject.split, roads, delay_s, corruption)
+        found[name] = pool.submit(subject.drive, subject.trained, first, subject.split, roads, delay_s, corruption)
+    return dict(_as_done(found, done))
+
+
+def _as_done(found: Mapping[str, "Future[Driven]"], done: Callable[[str], None]) -> Iterator[tuple[str, Driven]]:
+    """Yield what was driven at once on all cores, in the order in which it was asked for."""
+    for name, future in found.items():
+        yield name, future.result()
         done(name)
-    return found
 
 
 def _corrupted_roads(setting: ClosedLoopSetting) -> int:
@@ -188,7 +209,7 @@ PART = Part(
     title="Closed-loop driving",
     full=ClosedLoopSetting(),
     reduced=ClosedLoopSetting(
-        roads=16, corrupted_roads=16, corruptions=("gaussian_noise", "contrast"), delay_width_s=0.05
+        roads=12, corrupted_roads=6, corruptions=("gaussian_noise", "contrast"), late_roads=6, delay_width_s=0.05
     ),
     result=ClosedLoop,
     measure=measure,
