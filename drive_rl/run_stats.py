@@ -141,11 +141,12 @@ def sign_flip_p(differences: ArrayLike, seed: int = 0, flips: int = 20_000) -> f
 def paired_mean(differences: ArrayLike, most: float, seed: int = 0) -> Estimate:
     """The mean of paired differences (N,) in [-most, most], with its 95 % percentile interval (Efron 1979).
 
-    Where all resamples agree it is `stats.bounded_mean`'s: equal differences on a few roads are no certainty.
+    Where all resamples agree to a thousandth of `most` it is `stats.bounded_mean`'s: equal differences on a few roads
+    are no certainty.
     """
     each: Floats = np.asarray(differences, np.float64)
     found = bootstrap_mean(each, bootstrap_picks(len(each), seed))
-    if found.low < found.high:
+    if found.high - found.low > most / 1000:
         return found
     between = bounded_mean(np.clip(each / most, -1, 1) / 2 + 0.5)
     return Estimate(found.value, most * (2 * between.low - 1), most * (2 * between.high - 1))

@@ -93,15 +93,20 @@ def bounded_mean(values: ArrayLike) -> Estimate:
     return _wilson(min(max(mean, 0.0), 1.0), trials)
 
 
+def swap(models: int) -> float:
+    """By how much Spearman's rank correlation of M models changes where two neighbours change places."""
+    return 12 / (models**3 - models)
+
+
 def fisher_interval(rho: float, models: int) -> tuple[float, float]:
     """The 95 % interval of a rank correlation by Fisher's z, for more models like these.
 
     The variance is (1 + rho^2 / 2) / (M - 3) (Bonett and Wright 2000, Psychometrika 65). A perfect order counts as half
-    a swap of two neighbours less, 1 - 6 / (M^3 - M), for its z would be infinite; of three models nothing is known.
+    a swap of two neighbours less, for its z would be infinite; of three models nothing is known.
     """
     if models <= 3:
         return -1.0, 1.0
-    most = 1 - 6 / (models**3 - models)
+    most = 1 - swap(models) / 2
     inner = min(max(rho, -most), most)
     spread = _Z95 * math.sqrt((1 + inner**2 / 2) / (models - 3))
     low, high = math.tanh(math.atanh(inner) - spread), math.tanh(math.atanh(inner) + spread)

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.benchmark.closed_loop import Driven
 from drive_rl.benchmark.metrics import METRICS, predictors
+from drive_rl.benchmark.parts.closed_loop import ClosedLoop
 from drive_rl.benchmark.results import Comparison, Correlation, Interval, ModelResult, Pareto
 from drive_rl.benchmark.verdict import mean_corruption_errors, pairs_of, verdict_of
-from drive_rl.stats import bounded_mean, fisher_interval, pareto_front, rank_correlation, resampled
+from drive_rl.stats import bounded_mean, fisher_interval, pareto_front, rank_correlation, resampled, swap
 
 TARGET = "driving_score"
-TARGETS: dict[str, Callable[[Driven], tuple[float, ...]]] = {
-    TARGET: lambda it: it.driving_scores,
-    "mean_max_offset_m": lambda it: it.max_offsets_m,
+TARGETS: dict[str, Callable[[ClosedLoop], tuple[float, ...] | None]] = {
+    TARGET: lambda it: it.clean.driving_scores,
+    "excess_offset_m": lambda it: it.excess_offsets_m,
 }
 """What offline metrics are tried as predictors of -> its value on each road.
 
@@ -61,7 +61,8 @@ def _correlation(name: str, target: str, models: Sequence[ModelResult]) -> Corre
     draws = None if offline is None else up * offline, None if driven is None else better * driven
     found = rank_correlation(up * values, better * scores, *draws)
     over = tuple(what for what, draws in (("pictures", offline), ("roads", driven)) if draws is not None)
-    if over and found.low == found.high:  # every resample orders the models alike: what is left is that they are few
+    if over and found.high - found.low < swap(found.models):
+        # every resample orders the models alike: what is left is that they are few
         low, high = fisher_interval(found.spearman, found.models)
         return Correlation(name, **found._replace(low=low, high=high)._asdict(), resampled=("models",))
     return Correlation(name, **found._asdict(), resampled=over)
@@ -109,8 +110,9 @@ def _picture_draws(name: str, models: Sequence[ModelResult]) -> Draws:
 
 def _road_draws(models: Sequence[ModelResult], target: str) -> Draws:
     """(resamples, M) of a measure of driving; None if it is not known for each road."""
-    scores = [TARGETS[target](model.parts.closed_loop.clean) for model in models if model.parts.closed_loop]
-    if len(scores) < len(models) or not all(scores) or len({len(each) for each in scores}) > 1:
+    found = [TARGETS[target](model.parts.closed_loop) for model in models if model.parts.closed_loop]
+    scores = [each for each in found if each]
+    if len(scores) < len(models) or len({len(each) for each in scores}) > 1:
         return None
     each = np.array(scores, dtype=np.float64)  # (M, R)
     return resampled(np.stack([each, np.ones_like(each)], axis=-1)[:, None], _SEED + 1)

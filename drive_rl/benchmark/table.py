@@ -19,13 +19,15 @@ from drive_rl.benchmark.runner import Progress as Report
 from drive_rl.run.process.terminal import can_redraw
 
 COLUMNS = (
-    *("driving_score", "success", "driving_score_corrupted", "failing_delay_s"),
-    *("ego_lane_iou", "offset_mae_m", "onnx_p50_ms", "onnx_p99_ms"),
+    *("driving_score", "success", "excess_offset_m", "driving_score_corrupted", "failing_delay_s"),
+    *("ego_lane_iou", "offset_mae_m", "onnx_p50_ms", "onnx_p99_ms", "onnx_preempted"),
 )
 _SHORT = {
     "driving_score": "driving",
     "ego_lane_iou": "IoU",
     "offset_mae_m": "offset",
+    "excess_offset_m": "excess",
+    "onnx_preempted": "preempted",
     "driving_score_corrupted": "corrupt",
     "failing_delay_s": "fails",
     "onnx_p50_ms": "p50",
@@ -62,6 +64,7 @@ def benchmark_progress() -> Iterator[Report]:
 
 
 def _lines(results: BenchResults) -> Iterator[str]:
+    yield from results.comparison.verdict or ()
     yield from _correlations(results)
     if on := results.comparison.pareto.models:
         yield f"Pareto front of accuracy, latency and driving: {', '.join(on)}"

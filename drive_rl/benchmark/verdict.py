@@ -108,6 +108,12 @@ def _lead(leading: Sequence[str], models: int, roads: int, tests: int) -> str:
     basis = f"{roads} roads, {tests} paired sign-flip tests with Holm's correction"
     if len(leading) == 1:
         return f"{leading[0]} leads: it alone is beaten by no other model on the same roads ({basis})."
+    least = min(1.0, tests * 2.0 ** (1 - roads))
+    if least > ALPHA:
+        few = f"no difference on {roads} roads can be, for the least p is {least:.2g}; fix: more roads"
+        return (
+            f"{_listed(leading)} cannot be separated: with {tests} paired sign-flip tests and Holm's correction {few}."
+        )
     alike = "That does not show that they are alike: more roads may separate them."
     return f"{_listed(leading)} cannot be separated ({basis}). {alike}"
 

@@ -90,7 +90,10 @@ def test_worlds_by_name():
     assert [condition.name for condition in exam.conditions] == ["lane_follow", "parked_cars"]
     assert (exam.camera.width_px, exam.camera.channels, exam.camera.fov_rad) == (160, "rgb", 1.3)
     assert [each.name for each in load_exam("open", ["lane_keep"]).conditions][-1] == "lane_keep"
-    assert exam.record().conditions["parked_cars"] == "parked_cars, clear, 1.3 rad wide, 1.7 m up, pitched 0.25 rad"
+    assert (
+        exam.record().conditions["parked_cars"]
+        == "lane_follow with cars parked along the right-hand edge, clear, 1.3 rad wide, 1.7 m up, pitched 0.25 rad"
+    )
 
 
 @pytest.mark.parametrize(

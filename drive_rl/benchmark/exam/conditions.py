@@ -54,7 +54,10 @@ class Exam:
         return ExamRecord(
             self.suite.name,
             f"{camera.frame_stack} x {camera.width_px}x{camera.height_px} {camera.channels}",
-            {each.name: f"{each.world.name}, {each.weather}, {_mount(each.world.camera)}" for each in self.conditions},
+            {
+                each.name: f"{_road(each.world)}, {each.weather}, {_mount(each.world.camera)}"
+                for each in self.conditions
+            },
             self.suite.delay_s,
         )
 
@@ -130,6 +133,10 @@ def load_exam(suite: str | None = None, worlds: Sequence[str] = ()) -> Exam:
         base = load_suite(suite)
         return exam_of(base.model_copy(update={"conditions": {**base.conditions, **found}}))
     return exam_of(SuiteSpec(name=", ".join(found), conditions=found))
+
+
+def _road(world: WorldSpec) -> str:
+    return world.description or world.name
 
 
 def _mount(camera: CameraSpec) -> str:
