@@ -15,6 +15,7 @@ from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.off_policy import DqnSpec, QrdqnSpec, SacSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.plugin import PluginSpec
+from drive_rl.config.specs.suite import SuiteSpec
 from drive_rl.config.specs.world import WorldSpec
 
 ROOTS: tuple[tuple[str, type[Spec]], ...] = (
@@ -28,6 +29,7 @@ ROOTS: tuple[tuple[str, type[Spec]], ...] = (
     ("Drivers of plugins: `algorithm:` the name that a [plugin](../extend/driver.md) registers", PluginDriverSpec),
     ("Experiments: `configs/NAME.yaml`", RunSpec),
     ("Perception recipes: `configs/perception/NAME.yaml`", PerceptionSpec),
+    ("Suites: `configs/suites/NAME.yaml`", SuiteSpec),
 )
 SHORT = {PluginSpec: "file name or mapping"} | dict.fromkeys((WorldSpec, *get_args(LearnerSpec)), "name or mapping")
 """What a file may hold in place of a whole spec."""

@@ -305,6 +305,31 @@ def test_only_changed_settings_are_measured_again(models, tmp_path):
     assert changed(TINY, resume=False) == set(PARTS)
 
 
+def test_the_training_data_changes_no_row(models, tmp_path):
+    """The same weights under a spec of other training data: all parts but the latency are equal."""
+    twin = tmp_path / "twin"
+    shutil.copytree(models[0], twin)
+    spec = twin / "spec.yaml"
+    changed = spec.read_text().replace("offset_m: 1.2", "offset_m: 0.3").replace("per_road: 1\n", "per_road: 7\n")
+    assert changed != spec.read_text()
+    spec.write_text(changed)
+    exam = replace(EXAM, suite=EXAM.suite.model_copy(update={"delay_s": 0.05}))
+    setting = replace(TINY, parts=("accuracy", "robustness", "closed_loop", "examples"))
+    one, other = run_benchmark([models[0], str(twin)], tmp_path / "out", setting, Road(), exam).models
+    assert one.errors == other.errors == {}
+    assert one.metrics == other.metrics
+    assert plain(one.parts) == plain(other.parts)
+    assert one.parts.closed_loop is not None
+    assert one.parts.closed_loop.delay_of == "suite"
+
+
+def test_a_model_of_more_frames_is_not_made_for_the_exam(tmp_path):
+    recipe = [*RECIPE, "model.heads=[lane]", "world.camera.frame_stack=4"]
+    path = fit(load_perception("unet", recipe), tmp_path / "runs", Silent(), echo=lambda text: None, device="cpu").path
+    found = run_benchmark([str(path)], tmp_path / "out", TINY, Road(), EXAM).models[0]
+    assert "not made for this exam: the model reads 4 frames, the exam shows 3; fix: a suite" in found.errors["model"]
+
+
 def test_models_of_one_name_are_numbered(models, tmp_path):
     results = run_benchmark([models[2], models[2]], tmp_path, TINY, Road(), EXAM)
     assert [model.name for model in results.models] == ["lane", "lane (2)"]
