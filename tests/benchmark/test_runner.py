@@ -24,10 +24,11 @@ from drive_rl.benchmark.parts.accuracy import AccuracySetting
 from drive_rl.benchmark.parts.closed_loop import ClosedLoopSetting
 from drive_rl.benchmark.parts.examples import ExamplesSetting
 from drive_rl.benchmark.parts.robustness import RobustnessSetting
-from drive_rl.benchmark.requirements import parse_requirement
+from drive_rl.benchmark.requirements import missed_requirements, parse_requirement
 from drive_rl.benchmark.results import BenchResults, read_results, results_json
 from drive_rl.benchmark.runner import run_benchmark
 from drive_rl.benchmark.settings import BenchSetting, reduced
+from drive_rl.benchmark.svg import Plot, axis_of
 from drive_rl.benchmark.table import benchmark_progress, print_benchmark
 from drive_rl.config.extensions import forgotten, load_file
 from drive_rl.config.reader import load_perception, load_world
@@ -192,6 +193,7 @@ def test_every_metric_is_found_in_a_model_with_every_head(models, tmp_path, monk
     assert found.errors == {}
     values = {name: metric.value(getattr(found.parts, metric.part)) for name, metric in METRICS.items()}
     assert [name for name, value in values.items() if value is None] == []  # NaN: found, such as 0 / 0
+    assert missed_requirements([("all", found.metrics)], [parse_requirement("onnx_difference<=1")]) == []
 
 
 def test_a_model_that_is_not_there_leaves_its_reason(done):
@@ -382,6 +384,22 @@ def test_the_page_asks_the_network_for_nothing(done):
         assert re.search(r'alt="[^"]+"', image)
     for plot in re.findall(r"<svg[^>]*>", page):
         assert 'role="img" aria-label="' in plot
+
+
+def test_the_page_of_one_model(models, tmp_path):
+    run_benchmark(models[2:], tmp_path, replace(TINY, parts=("accuracy", "latency", "closed_loop")), Road(), EXAM)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<title>Perception benchmark: 1 model</title>" in page
+    assert "One model measured by" in page
+    assert "<li>lane alone drove: there is nothing to compare it with.</li>" in page
+    assert "<h2>Robustness</h2>" not in page  # not measured
+
+
+def test_ticks_stay_clear_of_the_label_of_their_axis():
+    plot = Plot(axis_of("x", [1.0]), axis_of("offset MAE [m]", [0.01234]), "")  # ticks such as 0.0115
+    ticks = re.findall(r'<text x="([\d.]+)" y="[\d.]+" text-anchor="end">([\d.]+)</text>', plot.svg())
+    assert max(len(text) for _, text in ticks) == 6
+    assert all(float(x) - 7 * len(text) > 16 + 7 for x, text in ticks)  # 7 px a letter; the label's middle is at 16
 
 
 SORTED = """<script>window.addEventListener("load", () => {
