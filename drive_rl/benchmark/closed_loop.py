@@ -180,7 +180,7 @@ class OffsetRecorder:
 def _reference(condition: Condition) -> Driver:
     spec = load_agent(REFERENCE)
     assert isinstance(spec, ReferenceSpec), "agents/reference.yaml is the geometric driver"
-    return ReferenceDriver(spec, condition.world.car, condition.world.task.controls)
+    return ReferenceDriver(spec, condition.world.car, condition.world.task)
 
 
 def _on_pictures(trained: Trained, condition: Condition, corrupt: Corruption | None) -> Driver:

@@ -71,7 +71,7 @@ def run_benchmark(
         The results, with a line in `missed_requirements` for each requirement that a model misses.
 
     Raises:
-        DriveRLError: no model is named or can be loaded, the exam's folder is not a data set, or `out` cannot be written.
+        DriveRLError: no model is named or can be loaded, the exam's folder is no data set, or `out` cannot be written.
     """
     check_any_loads(models)
     if exam.data is not None:

@@ -8,6 +8,7 @@ import typer
 
 from drive_rl.cli.completion import models_and_runs, suites, worlds
 from drive_rl.cli.options import MODEL_HELP, OldFloor, PluginOption, Trust, path_of
+from drive_rl.errors import DriveRLError
 
 bench = typer.Typer(help="Compare trained models.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -140,7 +140,7 @@ def test_offsets_are_recorded_by_road():
     """More episodes than rows: each road's, recorded from the first step on, is near its episode's largest."""
     condition = load_exam(worlds=["lane_follow"]).conditions[0]
     spec = ReferenceSpec(name="reference", algorithm="reference")
-    recorder = OffsetRecorder(ReferenceDriver(spec, condition.world.car), 0)
+    recorder = OffsetRecorder(ReferenceDriver(spec, condition.world.car, condition.world.task), 0)
     _, rows = evaluate(recorder, condition.world, "val", 20, engine="batch")
     found = recorder.settled_m(rows)
     assert found == pytest.approx([row.max_offset_m for row in rows], abs=0.1)
