@@ -140,6 +140,33 @@ def explain(
     typer.echo(f"written: {out}")
 
 
+@perception.command()
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help=MODEL_HELP, callback=named, autocompletion=models_and_runs)
+    ],
+    out: Annotated[Path, typer.Option(parser=path_of, metavar="FILE.onnx", help="The file to write.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the one format so far.")] = False,
+    overwrite: Overwrite = False,
+    plugin: PluginOption = None,
+    trust: Trust = False,
+) -> None:
+    """Export a fitted model for other tools.
+
+    As ONNX for batches of any size, compared with torch on pictures of val roads; beside it a YAML file with which
+    `predict` and `bench perception` take it.
+    """
+    if not onnx:
+        raise DriveRLError("perception export: which format is not given; fix: --onnx")
+    check_out(out, overwrite)
+    from drive_rl.perception.evaluation.onnx_export import export_onnx
+    from drive_rl.perception.models.load import load_trained
+
+    found = export_onnx(load_trained(model), out, overwrite)
+    typer.echo(f"written: {out}, outputs within {found.difference:.1e} of torch's on {found.pictures} pictures")
+    typer.echo(f"adapter: {found.adapter}\nnext: drive-rl bench perception {found.adapter}{again(plugin)}")
+
+
 @perception.command(
     "look",
     hidden=True,

@@ -17,6 +17,7 @@ from drive_rl.benchmark.part import Part, Subject
 from drive_rl.perception.data.samples import UNKNOWN_CLASS, Samples, anchor_rows
 from drive_rl.perception.evaluation.saliency import overlay, visual_backprop
 from drive_rl.perception.models.load import Trained
+from drive_rl.perception.models.perception_model import PerceptionModel, PictureModel
 from drive_rl.sim.sensors.renderer import CLASSES, EGO_LANE
 
 NAME = "examples"
@@ -58,8 +59,8 @@ class Example:
     """Predicted masks and lines over the picture; None: the model predicts neither."""
     truth: str | None
     """Labelled masks and lines over the picture; None: there are no such labels."""
-    saliency: str
-    """VisualBackProp."""
+    saliency: str | None
+    """VisualBackProp; None: the model is not made for it."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,6 @@ def _example(
 ) -> Example:
     image, planes = samples.images[i], trained.spec.world.camera.planes
     picture = np.ascontiguousarray(np.broadcast_to(image[-planes:], (3, *image.shape[1:])).transpose(1, 2, 0))
-    saliency = overlay(image, visual_backprop(trained.model, torch.as_tensor(image[None]))[0], planes)
     return Example(
         kind=kind,
         index=i,
@@ -139,8 +139,14 @@ def _example(
         picture=_uri(_large(picture)),
         prediction=_labelled(picture, *_predicted(predictions, i)),
         truth=_labelled(picture, *_true(samples, i)),
-        saliency=_uri(_large(saliency)),
+        saliency=_saliency(trained.model, image, planes),
     )
+
+
+def _saliency(model: PictureModel, image: NDArray[np.uint8], planes: int) -> str | None:
+    if not isinstance(model, PerceptionModel):
+        return None
+    return _uri(_large(overlay(image, visual_backprop(model, torch.as_tensor(image[None]))[0], planes)))
 
 
 def _predicted(predictions: Predictions, i: int) -> Overlays:
