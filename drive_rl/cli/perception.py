@@ -141,6 +141,42 @@ def explain(
 
 
 @perception.command()
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help=f"{MODEL_HELP} Or a YAML file.", callback=named, autocompletion=models_and_runs
+        ),
+    ],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="An image, a folder, a video, or a camera: 0.", callback=named)
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(parser=path_of, metavar="FILE", help="A .png or .jpg of an image; else .mp4, .gif or a folder."),
+    ],
+    samples: Annotated[int | None, typer.Option(min=1, help="Stop after so many pictures.", show_default=False)] = None,
+    overwrite: Overwrite = False,
+    plugin: PluginOption = None,
+    trust: Trust = False,
+) -> None:
+    """Draw what a model predicts of your own pictures, and write it as JSON.
+
+    Classes in colour, painted lines as dots, the lane's middle as a curve. A camera runs until Ctrl-C.
+    """
+    check_out(out, overwrite)
+    from drive_rl.perception.adapter.load import load_model
+    from drive_rl.report.predict.predict import json_beside
+    from drive_rl.report.predict.predict import predict as write_predictions
+
+    found = write_predictions(load_model(model), source, out, overwrite, samples)
+    typer.echo(
+        f"{len(found.frames)} pictures; the model takes {found.model_ms:.1f} ms for one; with reading, drawing and"
+        f" writing {found.frames_per_s:.0f} a second\nwritten: {out} and {json_beside(out)}"
+    )
+
+
+@perception.command()
 def export(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help=MODEL_HELP, callback=named, autocompletion=models_and_runs)

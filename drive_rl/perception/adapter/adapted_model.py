@@ -69,6 +69,11 @@ class AdaptedModel(PictureModel):
             raise self._wrong(f"outputs: {', '.join(predicted) or 'none'}: none is what drive-rl scores; fix: outputs")
         self.heads = heads_of(names, spec.world)
 
+    @property
+    def size(self) -> Size:
+        """Height and width [px] of the pictures that it takes as they are."""
+        return self.prepare.size
+
     def of_file(self, threads: int) -> FileModel | None:
         """Return it for a number of threads, where it is a file of ONNX; else None."""
         return None if self._of_file is None else self._of_file(threads)
@@ -160,7 +165,8 @@ class AdaptedModel(PictureModel):
 
 
 def _check_finite(found: Tensor, where: str = "") -> None:
-    if not found.is_floating_point() or math.isfinite(found.sum()):  # a sum that overflows is counted below
+    total = found.sum() if found.is_cuda else found.detach().numpy().sum()  # NumPy's needs no threads
+    if not found.is_floating_point() or math.isfinite(total):  # a sum that overflows is counted below
         return
     if wrong := int((~torch.isfinite(found)).sum()):
         raise DriveRLError(

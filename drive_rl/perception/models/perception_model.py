@@ -27,6 +27,11 @@ class PictureModel(nn.Module):
     not_made_for: tuple[str, ...] = ()
     """What cannot be measured of it: `attacks`, `saliency`, or runtimes."""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width [px] of the pictures that it takes as they are."""
+        return self.shape[1:]
+
     def of_file(self, threads: int) -> "FileModel | None":
         """Return it for a number of threads, where it is a file that a runtime of its own runs; else None."""
         return None
