@@ -60,3 +60,6 @@ def bench_perception(
     typer.echo(f"page: {out / 'index.html'}")
     if results.missed_requirements:
         raise typer.Exit(1)
+    if failed := [model.name for model in results.models if "model" in model.errors]:
+        count = f"{len(failed)} of {len(results.models)} models"
+        raise DriveRLError(f"{count} could not be loaded ({', '.join(failed)}); fix: see the reasons above")

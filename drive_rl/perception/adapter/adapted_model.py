@@ -48,8 +48,6 @@ class AdaptedModel(PictureModel):
         DriveRLError: the network fails on two pictures, or its outputs are not what the spec states.
     """
 
-    not_made_for = ("attacks", "saliency")
-
     def __init__(
         self, spec: AdapterSpec, network: nn.Module, where: str, of_file: Callable[[int], FileModel] | None = None
     ) -> None:
@@ -61,8 +59,9 @@ class AdaptedModel(PictureModel):
         known = {name for output in spec.outputs.values() for name in output.map}
         self._lines_of = LinesOfClasses(frozenset(known), spec.world)
         self.geometry = LaneGeometry(spec.world)
-        if of_file is not None:
-            self.not_made_for = (*type(self).not_made_for, "eager and compiled torch")
+        self.runtimes = ("eager",) if of_file is None else ("onnx",)
+        others = ("compiled", "ONNX Runtime") if of_file is None else ("eager", "compiled")
+        self.not_made_for = ("attacks", "saliency", *others)
         predicted = self._try()
         names = [head for head, needs in _HEAD_NEEDS.items() if needs <= predicted.keys()]
         if not names:

@@ -6,7 +6,7 @@ It knows where they come from. The caller has asked whether they may run.
 import importlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,13 @@ def torch_network(spec: AdapterSpec, path: Path, weights: Path | None) -> tuple[
     Raises:
         DriveRLError: it cannot be loaded, or the weights do not fit.
     """
+    network, files = _network(spec, path, weights)
+    for each in network.parameters():
+        each.requires_grad_(False)
+    return network, files
+
+
+def _network(spec: AdapterSpec, path: Path, weights: Path | None) -> tuple[nn.Module, list[Path]]:
     what = f"{path}: model = {spec.model}"
     if spec.network == "timm":
         return _timm(spec, what, weights)
@@ -46,7 +53,7 @@ def torch_network(spec: AdapterSpec, path: Path, weights: Path | None) -> tuple[
         raise DriveRLError(f"{what}: {file} is not a file; fix: its path, from this file's folder")
     with called(what, f"not a {spec.network} file that torch {torch.__version__} reads", "save it again"):
         module = torch.export.load(file).module() if spec.network == "torch.export" else torch.jit.load(file, "cpu")
-    return TorchNetwork(_Still(module) if spec.network == "torch.export" else module), [file]
+    return TorchNetwork(_Program(module) if spec.network == "torch.export" else module), [file]
 
 
 def _timm(spec: AdapterSpec, what: str, weights: Path | None) -> tuple[nn.Module, list[Path]]:
@@ -93,12 +100,16 @@ def _filled(module: nn.Module, weights: Path, what: str) -> nn.Module:
     return module
 
 
-class _Still(nn.Module):
-    """A program of torch.export, which knows no `eval`."""
+class _Program(nn.Module):
+    """A program of torch.export, which has one mode."""
 
     def __init__(self, program: nn.Module) -> None:
         super().__init__()
-        self._program = [program]  # not a submodule: its `eval` raises
+        self.program = program
+
+    def train(self, mode: bool = True) -> Self:
+        """Do nothing: the program's own raises."""
+        return self
 
     def forward(self, x: Tensor) -> Any:
-        return self._program[0](x)
+        return self.program(x)

@@ -74,11 +74,13 @@ def measure_latency(model: nn.Module, images: Images, threads: int, setting: Lat
     with torch_threads(threads):
         if isinstance(model, PictureModel) and (file := model.of_file(threads)) is not None:
             return Latency(threads, file.parameters, None, {"onnx": _of_file(file, images, setting)})
+        able = model.runtimes if isinstance(model, PictureModel) else RUNTIMES
+        names = [name for name in setting.runtimes if name in able]
         return Latency(
             threads=threads,
             parameters=parameters(model),
-            macs=macs(model, images[:1]),
-            runtimes={name: _measured(name, model, images, threads, setting) for name in setting.runtimes},
+            macs=macs(model, images[:1]) or None,
+            runtimes={name: _measured(name, model, images, threads, setting) for name in names},
         )
 
 

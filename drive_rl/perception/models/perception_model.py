@@ -24,8 +24,10 @@ class PictureModel(nn.Module):
     """Channels, height and width of its camera's pictures."""
     heads: dict[str, Head]
     """By name, in the order in which they run."""
+    runtimes: tuple[str, ...] = ("eager", "compiled", "onnx")
+    """Those that can run it."""
     not_made_for: tuple[str, ...] = ()
-    """What cannot be measured of it: `attacks`, `saliency`, or runtimes."""
+    """What cannot be measured of it, such as `attacks`."""
 
     @property
     def size(self) -> tuple[int, int]:
