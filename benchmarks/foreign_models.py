@@ -6,14 +6,12 @@
 
 Eleven architectures and one trained file of packages on PyPI. Weights are random from one seed, but for the file, which
 detects text, not lanes: what is shown is that they run and are scored, not that they see. None is tuned to anything.
+In this process rather than by the command line, for the missing operators below.
 """
 
 import argparse
-import json
-import subprocess
-import sys
+import inspect
 import tempfile
-import time
 from collections.abc import Callable
 from importlib import metadata, util
 from pathlib import Path
@@ -22,15 +20,36 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
-from record import ROOT, Bar, Bench
+from record import Bar, Bench
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from drive_rl.benchmark.closed_loop import drive_model
+from drive_rl.benchmark.parts import PARTS
+from drive_rl.benchmark.parts.accuracy import AccuracySetting
+from drive_rl.benchmark.parts.closed_loop import ClosedLoopSetting
+from drive_rl.benchmark.parts.examples import ExamplesSetting
+from drive_rl.benchmark.parts.robustness import RobustnessSetting
+from drive_rl.benchmark.results import ModelResult
+from drive_rl.benchmark.runner import run_benchmark
+from drive_rl.benchmark.settings import BenchSetting
+from drive_rl.config.extensions import trust_specs
 from drive_rl.config.reader import load_perception
+from drive_rl.perception.adapter.load import load_model
 from drive_rl.perception.data.rendered_dataset import held_out
+from drive_rl.perception.evaluation.latency import LatencySetting
+from drive_rl.report.predict.predict import Predicted, predict
 
 HEIGHT, WIDTH = 96, 160
 MOST_LINES = 15
+SETTING = BenchSetting(
+    accuracy=AccuracySetting(pictures=32),
+    latency=LatencySetting(min_duration_s=1.0, min_queries=64),
+    robustness=RobustnessSetting(pictures=4, severities=(3,)),
+    closed_loop=ClosedLoopSetting(roads=4, corrupted_roads=4, corruptions=("gaussian_noise",), delays_s=(0.3,)),
+    examples=ExamplesSetting(pictures=8, each=1),
+)
+"""Every part, on few pictures and roads: most of these models have learned nothing."""
 CITYSCAPES = "{output: {kind: classes, map: cityscapes}}"
 NORMALISED = "mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]"
 LIBRARY = torch.library.Library("torchvision", "DEF")
@@ -138,7 +157,6 @@ def models() -> list[Model]:
 
 
 TIMM = {"mobilenetv3": "mobilenetv3_small_050", "convnext": "convnext_atto"}
-FACTORY = "from foreign_models import monai_unet as make\n"
 
 
 def write(model: Model, work: Path) -> Path:
@@ -172,17 +190,10 @@ def _saved(model: Model, module: nn.Module, example: Tensor, file: Path) -> list
         torch.jit.save(torch.jit.trace(module, example), str(file))
     else:
         save_file(module.state_dict(), file.with_suffix(".safetensors"))
-        named = f"timm:{TIMM[model.name]}" if model.form == "timm" else "foreign_models:monai_unet"
+        file.with_suffix(".py").write_text(f"from torch import nn\n\n{inspect.getsource(monai_unet)}")
+        named = f"timm:{TIMM[model.name]}" if model.form == "timm" else f"{model.name}.py:monai_unet"
         return [f"model: {named}", f"weights: {file.with_suffix('.safetensors').name}"]
     return [f"model: {file.name}"]
-
-
-def drive_rl(words: list[str]) -> tuple[int, str]:
-    """Run the command line as a user does; return its exit code and what it printed."""
-    shown = "import runpy, sys; sys.path.insert(0, 'benchmarks'); import foreign_models; "
-    shown += "sys.argv = ['drive-rl', *sys.argv[1:]]; runpy.run_module('drive_rl', run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", shown, *words], capture_output=True, text=True, cwd=ROOT)
-    return done.returncode, done.stdout + done.stderr
 
 
 def picture(work: Path) -> Path:
@@ -194,47 +205,41 @@ def picture(work: Path) -> Path:
     return path
 
 
-def measured(model: Model, path: Path, shown: Path, out: Path) -> dict[str, Any]:
-    """Predict and benchmark with one model; return what came of it."""
-    began_s = time.perf_counter()
-    predict = ["perception", "predict", str(path), str(shown), "--out", str(path.with_suffix(".png")), "--trust"]
-    bench = ["bench", "perception", str(path), "--reduced", "--out", str(out), "--trust"]
-    codes = {}
-    for verb, words in (("predict", predict), ("bench", bench)):
-        codes[verb], text = drive_rl([*words, *(["--overwrite"] if verb == "predict" else [])])
-        if codes[verb]:
-            print(text, file=sys.stderr)
-    results = json.loads((out / "results.json").read_text())["models"] if not codes["bench"] else [{}]
+def row_of(model: Model, path: Path, predicted: Predicted, result: ModelResult) -> dict[str, Any]:
+    """Return what came of a model."""
+    (frame,) = predicted.frames
     return {
         "package": f"{model.package} {metadata.version(model.package)}",
         "what": model.what,
         "weights": model.weights,
         "form": model.form,
         "yaml": path.read_text().splitlines(),
-        "exit_codes": codes,
-        "seconds": round(time.perf_counter() - began_s, 1),
-        "heads": results[0].get("heads"),
-        "errors": results[0].get("errors"),
-        "metrics": results[0].get("metrics"),
+        "predict": {"lane": frame.lane, "classes": frame.classes, "model_ms": predicted.model_ms},
+        "heads": result.heads,
+        "errors": result.errors,
+        "metrics": result.metrics,
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # pyright: ignore[reportOptionalMemberAccess]
-    parser.add_argument("--keep", type=Path, help="keep models, pictures and pages in this folder")
+    parser.add_argument("--keep", type=Path, help="keep models, pictures and the page in this folder")
     parser.add_argument("--only", nargs="*", help="some models, by name")
     bench = Bench("foreign_models", parser)
     chosen = [model for model in models() if not bench.args.only or model.name in bench.args.only]
+    trust_specs()
     with tempfile.TemporaryDirectory() as temporary:
         work = (bench.args.keep or Path(temporary)).absolute()
         work.mkdir(parents=True, exist_ok=True)
-        shown, found = picture(work), {}
-        for model in chosen:
-            row = found[model.name] = measured(model, write(model, work), shown, work / "bench" / model.name)
-            print(model.name, row["exit_codes"], row["seconds"], flush=True)
-    through = [row for row in found.values() if not any(row["exit_codes"].values()) and len(row["yaml"]) <= MOST_LINES]
-    bar = Bar(f"models through predict and bench with at most {MOST_LINES} lines of YAML", len(through), least=10)
-    bench.finish({"through": len(through), "lines": max(len(row["yaml"]) for row in found.values())}, found, [bar])
+        shown, paths = str(picture(work)), [write(model, work) for model in chosen]
+        drawn = [predict(load_model(str(path)), shown, path.with_suffix(".png"), overwrite=True) for path in paths]
+        results = run_benchmark([str(path) for path in paths], work / "bench", SETTING, drive_model).models
+        rows = [row_of(*each) for each in zip(chosen, paths, drawn, results, strict=True)]
+    failed = [row["what"] for row in rows if set(row["errors"]) & {"model", *PARTS}]
+    short = [row for row in rows if row["what"] not in failed and len(row["yaml"]) <= MOST_LINES]
+    bar = Bar(f"models through every part with at most {MOST_LINES} lines of YAML", len(short), least=10)
+    figures = {"through": len(short), "failed": failed, "most_lines": max(len(row["yaml"]) for row in rows)}
+    bench.finish(figures, rows, [bar])
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ named. Covers `config/specs/adapter` and `perception/adapter/`, with real ONNX R
 from collections.abc import Callable
 from pathlib import Path
 
-import foreign_models
 import numpy as np
 import pytest
+import small_onnx
 import torch
-from foreign_models import HEIGHT, WIDTH, adapter
+from small_onnx import HEIGHT, WIDTH, adapter
 
 from drive_rl.benchmark.closed_loop import drive_model
 from drive_rl.benchmark.metrics import metrics_of
@@ -73,7 +73,7 @@ def image(value: float = 0.0) -> torch.Tensor:
 
 def test_classes_are_mapped_and_unknown_ones_are_background(tmp_path: Path) -> None:
     scores = np.array([0.0, 5.0, 9.0, 1.0])  # the third class wins everywhere
-    foreign_models.constant(tmp_path / "net.onnx", "logits", np.broadcast_to(scores[:, None, None], (4, 8, 16)))
+    small_onnx.constant(tmp_path / "net.onnx", "logits", np.broadcast_to(scores[:, None, None], (4, 8, 16)))
     for mapping, winner in (("{road: [1, 2]}", "road"), ("{road: [1]}", "background"), ("{vehicle: [2]}", "vehicle")):
         model = load_model(str(adapter(tmp_path / "a.yaml", f"{{logits: {{kind: classes, map: {mapping}}}}}"))).model
         predicted = model(image())["classes"]
@@ -82,13 +82,13 @@ def test_classes_are_mapped_and_unknown_ones_are_background(tmp_path: Path) -> N
 
 
 def test_labels_and_a_single_channel_are_classes_too(tmp_path: Path) -> None:
-    foreign_models.constant(tmp_path / "net.onnx", "labels", np.full((8, 16), 2.0))
+    small_onnx.constant(tmp_path / "net.onnx", "labels", np.full((8, 16), 2.0))
     outputs = "{labels: {kind: classes, form: labels, map: drive_rl}}"
     predicted = load_model(str(adapter(tmp_path / "a.yaml", outputs))).model(image())["classes"]
     assert (predicted.argmax(dim=1) == CLASSES.index("ego_lane")).all()
 
     half = np.stack([np.full((8, 16), 0.7) * (np.arange(16) < 8)])  # probability of the ego lane: left 0.7, right 0
-    foreign_models.constant(tmp_path / "net.onnx", "mask", half)
+    small_onnx.constant(tmp_path / "net.onnx", "mask", half)
     outputs = "{mask: {kind: classes, form: probabilities, map: {ego_lane: [0]}}}"
     predicted = load_model(str(adapter(tmp_path / "a.yaml", outputs))).model(image())["classes"]
     assert (predicted.argmax(dim=1)[:, :, 2] == CLASSES.index("ego_lane")).all()
@@ -110,7 +110,7 @@ def test_lanes_as_points_columns_and_masks_are_the_same_lines(tmp_path: Path) ->
         "threshold": (masks[1:], "form: masks, threshold: 0.9"),
     }
     for name, (value, keys) in kinds.items():
-        foreign_models.constant(tmp_path / "net.onnx", "lanes", value)
+        small_onnx.constant(tmp_path / "net.onnx", "lanes", value)
         path = adapter(tmp_path / "a.yaml", f"{{lanes: {{kind: lanes, {keys}}}}}")
         found = load_model(str(path)).model(image())
         there = found["lines_there"][0] > 0
@@ -123,7 +123,7 @@ def test_lanes_as_points_columns_and_masks_are_the_same_lines(tmp_path: Path) ->
 
 
 def test_a_lane_state_may_lack_fields_and_is_scored_without_calibration(tmp_path: Path) -> None:
-    foreign_models.constant(tmp_path / "net.onnx", "state", np.array([0.1, 0.5]))
+    small_onnx.constant(tmp_path / "net.onnx", "state", np.array([0.1, 0.5]))
     outputs = "{state: {kind: lane_state, fields: [heading_error_rad, offset_m]}}"
     found = load_model(str(adapter(tmp_path / "a.yaml", outputs)))
     assert found.model(image())["lane"][0].tolist() == pytest.approx([0.5, 0.1, 0, 0, 0, 0])
@@ -151,7 +151,7 @@ def test_input_is_made_as_the_file_states(tmp_path: Path) -> None:
 
 def test_a_fixed_batch_is_run_in_parts(tmp_path: Path) -> None:
     for name, batch in (("any", "batch"), ("fixed", 2)):
-        foreign_models.segmentation(tmp_path / f"{name}.onnx", batch=batch)
+        small_onnx.segmentation(tmp_path / f"{name}.onnx", batch=batch)
     noise = torch.rand(5, 3, HEIGHT, WIDTH) * 255
     both = [
         load_model(str(adapter(tmp_path / f"{name}.yaml", SEGMENTATION, f"{name}.onnx"))).model(noise)["classes"]
@@ -162,23 +162,23 @@ def test_a_fixed_batch_is_run_in_parts(tmp_path: Path) -> None:
 
 
 def outside(path: Path) -> None:
-    foreign_models.segmentation(path)
-    foreign_models.move_weights(path, "../w.bin")
+    small_onnx.segmentation(path)
+    small_onnx.move_weights(path, "../w.bin")
 
 
 def missing(path: Path) -> None:
-    foreign_models.segmentation(path)
-    foreign_models.move_weights(path, "w.bin")
+    small_onnx.segmentation(path)
+    small_onnx.move_weights(path, "w.bin")
 
 
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda path: path.write_text("no model"), r"net\.onnx: not an ONNX model .*fix: export it again"),
-    "size": (lambda path: foreign_models.segmentation(path, height=48), r"input\.size = \[32, 64\]: net\.onnx takes"),
-    "opset": (lambda path: foreign_models.segmentation(path, opset=99), r"net\.onnx: ONNX Runtime cannot run it"),
+    "size": (lambda path: small_onnx.segmentation(path, height=48), r"input\.size = \[32, 64\]: net\.onnx takes"),
+    "opset": (lambda path: small_onnx.segmentation(path, opset=99), r"net\.onnx: ONNX Runtime cannot run it"),
     "outside": (outside, r"net\.onnx: its weights lie in '\.\./w\.bin': expected a file inside its own folder; fix"),
     "missing": (missing, r"net\.onnx: its weights in 'w\.bin' are missing; fix"),
-    "nan": (lambda path: foreign_models.segmentation(path, nan=True), r"outputs\.logits: 20,480 of 20,480 .*NaN.*fix"),
-    "classes": (lambda path: foreign_models.segmentation(path, 3), r"outputs\.logits: map names class 4, but it has 3"),
+    "nan": (lambda path: small_onnx.segmentation(path, nan=True), r"outputs\.logits: 20,480 of 20,480 .*NaN.*fix"),
+    "classes": (lambda path: small_onnx.segmentation(path, 3), r"outputs\.logits: map names class 4, but it has 3"),
     "none": (lambda path: path.unlink(missing_ok=True), r"model = net\.onnx: .* is not a file; fix"),
 }
 
@@ -211,19 +211,19 @@ KEYS = {
 
 @pytest.mark.parametrize("outputs", KEYS)
 def test_a_key_that_cannot_be_used_is_named(tmp_path: Path, outputs: str) -> None:
-    foreign_models.segmentation(tmp_path / "net.onnx")
+    small_onnx.segmentation(tmp_path / "net.onnx")
     with pytest.raises(DriveRLError, match=KEYS[outputs]) as caught:
         load_model(str(adapter(tmp_path / "a.yaml", outputs)))
     assert "a.yaml" in str(caught.value)
 
 
 def test_weights_beside_the_file_are_part_of_the_model(tmp_path: Path) -> None:
-    foreign_models.segmentation(tmp_path / "net.onnx")
+    small_onnx.segmentation(tmp_path / "net.onnx")
     path = adapter(tmp_path / "a.yaml", SEGMENTATION)
     inside = load_model(str(path))
     weights = np.random.default_rng(0).normal(size=(5, 3, 1, 1)).astype(np.float32)
     (tmp_path / "w.bin").write_bytes(weights.tobytes())
-    foreign_models.move_weights(tmp_path / "net.onnx", "w.bin")
+    small_onnx.move_weights(tmp_path / "net.onnx", "w.bin")
     beside = load_model(str(path))
     noise = torch.rand(2, 3, HEIGHT, WIDTH) * 255
     assert torch.equal(inside.model(noise)["classes"], beside.model(noise)["classes"])
