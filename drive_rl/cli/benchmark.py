@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from drive_rl.cli.completion import models_and_runs
-from drive_rl.cli.options import MODEL_HELP, OldFloor, PluginOption, Trust, path_of
+from drive_rl.cli.options import ANY_MODEL_HELP, OldFloor, PluginOption, Trust, path_of
+from drive_rl.errors import DriveRLError
 
 bench = typer.Typer(help="Compare trained models.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -18,7 +19,9 @@ def _bench() -> None:
 
 @bench.command("perception")
 def bench_perception(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=MODEL_HELP, autocompletion=models_and_runs)],
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help=ANY_MODEL_HELP, autocompletion=models_and_runs)
+    ],
     split: Annotated[Literal["test", "val"], typer.Option(help="Which roads; never tune on test.")] = "test",
     data: Annotated[
         Path | None,

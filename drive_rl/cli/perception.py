@@ -18,6 +18,7 @@ from drive_rl.cli.completion import (
 )
 from drive_rl.cli.names import load_with_names
 from drive_rl.cli.options import (
+    ANY_MODEL_HELP,
     MODEL_HELP,
     Device,
     OldFrames,
@@ -144,9 +145,7 @@ def explain(
 def predict(
     model: Annotated[
         str,
-        typer.Argument(
-            metavar="MODEL", help=f"{MODEL_HELP} Or a YAML file.", callback=named, autocompletion=models_and_runs
-        ),
+        typer.Argument(metavar="MODEL", help=ANY_MODEL_HELP, callback=named, autocompletion=models_and_runs),
     ],
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="An image, a folder, a video, or a camera: 0.", callback=named)

@@ -58,7 +58,7 @@ class InputSpec(Spec):
     )
     layout: Literal["nchw", "nhwc"] = Field(default="nchw", description="Order of batch, channels, height and width.")
     colour: Literal["rgb", "bgr", "grey"] = Field(default="rgb", description="Channels of a picture.")
-    frames: int = Field(default=1, ge=1, le=16, description="Latest frames along the channels, newest last.")
+    frame_stack: int = Field(default=1, ge=1, le=16, description="Latest frames along the channels, newest last.")
     dtype: Literal["float32", "float16", "uint8"] = Field(
         default="float32", description="Type of its numbers; uint8 takes pixels as they are."
     )
@@ -160,7 +160,9 @@ class AdapterSpec(Spec):
     outputs: dict[str, OutputSpec] = Field(
         default={}, description="What its outputs are, by name; empty: named and shaped as drive-rl's own models'."
     )
-    world: WorldSpec = Field(description="The world: a name, or a mapping with `base: NAME` and differences.")
+    world: WorldSpec = Field(
+        description="The world: a name, or a mapping with `base: NAME` and differences; left out: the shipped models'."
+    )
     data: DataSpec = Field(default=DataSpec(weather=True), description="How labelled pictures are rendered.")
 
     @property
@@ -176,9 +178,9 @@ class AdapterSpec(Spec):
         kinds = Counter(output.kind for output in self.outputs.values())
         for kind in (kind for kind, count in kinds.items() if count > 1):
             raise ValueError(f"outputs: {kinds[kind]} are of kind {kind}: expected one; fix: leave the others out")
-        if self.input.frames > self.world.camera.frame_stack:
+        if self.input.frame_stack > self.world.camera.frame_stack:
             raise ValueError(
-                f"input.frames = {self.input.frames}: the camera stacks {self.world.camera.frame_stack}; fix:"
+                f"input.frame_stack = {self.input.frame_stack}: the camera stacks {self.world.camera.frame_stack}; fix:"
                 " world.camera.frame_stack"
             )
         takes_weights = self.network in ("timm", "Python")

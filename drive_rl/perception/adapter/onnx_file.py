@@ -91,9 +91,9 @@ def _check_shape(path: Path, where: str, shape: list[Any], prepare: Prepare) -> 
         raise DriveRLError(f"{where}: input: {shown}: expected (batch, {', '.join(axes)}); fix: export it so")
     for axis, theirs, ours in zip(axes, shape[1:], prepare.shape, strict=True):
         if isinstance(theirs, int) and theirs != ours:
-            of_channels = f"input.colour = {prepare.spec.colour} with frames = {prepare.spec.frames}"
+            of_channels = f"input.colour = {prepare.spec.colour} with frame_stack = {prepare.spec.frame_stack}"
             key = of_channels if axis == "channels" else f"input.size = {list(prepare.size)}"
-            fix = "colour, frames or layout" if axis == "channels" else "size, as [height, width], or layout"
+            fix = "colour, frame_stack or layout" if axis == "channels" else "size, as [height, width], or layout"
             raise DriveRLError(f"{where}: {key}: {shown}, and gets {axis} = {ours}; fix: {fix}")
 
 

@@ -24,7 +24,7 @@ class Prepare(nn.Module):
         super().__init__()
         self.spec, self.planes = spec, camera.planes
         self.size = spec.size or (camera.height_px, camera.width_px)
-        self.channels = spec.frames * (1 if spec.colour == "grey" else 3)
+        self.channels = spec.frame_stack * (1 if spec.colour == "grey" else 3)
         for name, values in (("mean", spec.mean), ("std", spec.std)):
             self.register_buffer(name, torch.tensor(values).reshape(-1, 1, 1), persistent=False)
 
@@ -38,8 +38,8 @@ class Prepare(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the input; a colour picture of a grey camera has three equal channels."""
         count, _, height, width = images.shape
-        frames = images.reshape(count, -1, self.planes, height, width)[:, -self.spec.frames :]
-        x = self._coloured(frames).reshape(-1, self.channels // self.spec.frames, height, width)
+        frames = images.reshape(count, -1, self.planes, height, width)[:, -self.spec.frame_stack :]
+        x = self._coloured(frames).reshape(-1, self.channels // self.spec.frame_stack, height, width)
         if (height, width) != self.size:
             x = F.interpolate(x.float(), self.size, mode="bilinear", antialias=True)
         if self.spec.dtype == "uint8":

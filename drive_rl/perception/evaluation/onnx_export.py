@@ -65,7 +65,7 @@ def _adapter(trained: Fitted, out: Path) -> AdapterSpec:
         name=out.stem,
         description=f"{trained.name}, exported",
         model=out.name,
-        input=InputSpec(colour=camera.channels, frames=camera.frame_stack, dtype="uint8"),
+        input=InputSpec(colour=camera.channels, frame_stack=camera.frame_stack, dtype="uint8"),
         world=trained.spec.world,
         data=trained.spec.data.model_copy(update={"folder": None, "format": None}),
     )

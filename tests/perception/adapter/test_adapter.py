@@ -15,10 +15,13 @@ from drive_rl.benchmark.closed_loop import drive_model
 from drive_rl.benchmark.metrics import metrics_of
 from drive_rl.config.extensions import forgotten, trust_specs
 from drive_rl.config.reader import load_perception
+from drive_rl.config.specs.adapter import InputSpec
+from drive_rl.config.specs.car import CameraSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.adapter.geometry import LaneGeometry
 from drive_rl.perception.adapter.load import load_model
 from drive_rl.perception.adapter.masks import LinesOfClasses
+from drive_rl.perception.adapter.prepare import Prepare
 from drive_rl.perception.data.rendered_dataset import held_out
 from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.evaluation.accuracy import evaluate_accuracy
@@ -147,6 +150,18 @@ def test_input_is_made_as_the_file_states(tmp_path: Path) -> None:
     rgb = torch.tensor([10.0, 20.0, 30.0])[None, :, None, None].expand(1, 3, HEIGHT, WIDTH)
     expected = [(30 * 0.5 - 1) / 2, (20 * 0.5 - 2) / 2, (10 * 0.5 - 3) / 2]  # blue, green, red
     assert found(rgb)["lane"][0].tolist() == pytest.approx(expected * 2)
+
+
+def test_a_stack_of_the_cameras_own_colour_is_taken_as_it_is() -> None:
+    camera = CameraSpec(width_px=WIDTH, height_px=HEIGHT, channels="grey", frame_stack=3)
+    pictures = torch.randint(0, 256, (2, 3, HEIGHT, WIDTH), dtype=torch.uint8)
+    same = Prepare(InputSpec(colour="grey", frame_stack=3, dtype="uint8"), camera)
+    assert torch.equal(same(pictures), pictures)
+    newest = Prepare(InputSpec(colour="rgb", scale=1.0), camera)
+    assert torch.equal(newest(pictures), pictures[:, 2:].expand(-1, 3, -1, -1).float())
+    smaller = Prepare(InputSpec(colour="grey", size=(16, 32), scale=1.0), camera)
+    flat = torch.full((1, 3, HEIGHT, WIDTH), 7, dtype=torch.uint8)
+    assert torch.allclose(smaller(flat), torch.full((1, 1, 16, 32), 7.0))
 
 
 def test_a_fixed_batch_is_run_in_parts(tmp_path: Path) -> None:
