@@ -82,38 +82,38 @@ class First(nn.Module):
 
 
 def of_torchvision(name: str, classes: int) -> nn.Module:
-    from torchvision.models import segmentation
+    from torchvision.models import segmentation  # pyright: ignore[reportMissingImports]
 
     return First(getattr(segmentation, name)(weights=None, weights_backbone=None, num_classes=classes), "out")
 
 
 def of_smp(name: str, encoder: str, classes: int) -> nn.Module:
-    import segmentation_models_pytorch as smp
+    import segmentation_models_pytorch as smp  # pyright: ignore[reportMissingImports]
 
     return getattr(smp, name)(encoder, encoder_weights=None, classes=classes)
 
 
 def segformer() -> nn.Module:
-    from transformers import SegformerConfig, SegformerForSemanticSegmentation
+    from transformers import SegformerConfig, SegformerForSemanticSegmentation  # pyright: ignore[reportMissingImports]
 
     return First(SegformerForSemanticSegmentation(SegformerConfig(num_labels=19)), "logits")
 
 
 def mobilevit() -> nn.Module:
-    from transformers import MobileViTConfig, MobileViTForSemanticSegmentation
+    from transformers import MobileViTConfig, MobileViTForSemanticSegmentation  # pyright: ignore[reportMissingImports]
 
     config = MobileViTConfig(num_labels=5, image_size=256)
     return First(MobileViTForSemanticSegmentation(config), "logits")
 
 
 def monai_unet() -> nn.Module:
-    from monai.networks.nets import UNet
+    from monai.networks.nets import UNet  # pyright: ignore[reportMissingImports]
 
     return UNet(spatial_dims=2, in_channels=3, out_channels=5, channels=(16, 32, 64, 128), strides=(2, 2, 2))
 
 
 def of_timm(name: str) -> nn.Module:
-    import timm
+    import timm  # pyright: ignore[reportMissingImports]
 
     return timm.create_model(name, pretrained=False, num_classes=2)
 

@@ -55,6 +55,8 @@ def test_an_image_is_predicted_as_by_the_model_alone(
     assert min(abs(x - column) for x, _ in frame["lines"]["right"]) < 0.01
 
     drawn, given = cv2.imread(str(out)), cv2.imread(str(folder / "1.png"))
+    assert drawn is not None
+    assert given is not None
     assert drawn.shape == (320, 640, 3)  # four times as large
     lane = alone["classes"][0].argmax(dim=0).numpy() == 2
     tint = np.abs(drawn[2::4, 2::4][lane].astype(float) - (0.55 * given[lane] + 0.45 * np.array((120, 220, 40)))).max(1)

@@ -190,7 +190,7 @@ def _readable(frame: Frame, predictions: Arrays) -> PredictedFrame:
             name: [(round(x, 2), round(y, 2)) for x, y in each.tolist()]
             for name, each in zip(LINE_NAMES, pairs, strict=True)
         }
-    shares = None
+    shares: dict[str, float] | None = None
     if "classes" in predictions:
         counts = np.bincount(predictions["classes"].argmax(axis=0).ravel(), minlength=len(CLASSES))
         shares = dict(zip(CLASSES, (counts / counts.sum()).tolist(), strict=True))
