@@ -43,11 +43,11 @@ from drive_rl.report.predict.predict import Predicted, predict
 HEIGHT, WIDTH = 96, 160
 MOST_LINES = 15
 SETTING = BenchSetting(
-    accuracy=AccuracySetting(pictures=32),
-    latency=LatencySetting(min_duration_s=1.0, min_queries=64),
-    robustness=RobustnessSetting(pictures=4, severities=(3,)),
-    closed_loop=ClosedLoopSetting(roads=4, corrupted_roads=4, corruptions=("gaussian_noise",), delays_s=(0.3,)),
-    examples=ExamplesSetting(pictures=8, each=1),
+    accuracy=AccuracySetting(pictures=16),
+    latency=LatencySetting(min_duration_s=0.2, min_queries=16, batch=4),
+    robustness=RobustnessSetting(pictures=2, severities=(3,)),
+    closed_loop=ClosedLoopSetting(roads=2, corrupted_roads=2, corruptions=("gaussian_noise",), delays_s=()),
+    examples=ExamplesSetting(pictures=4, each=1),
 )
 """Every part, on few pictures and roads: most of these models have learned nothing."""
 CITYSCAPES = "{output: {kind: classes, map: cityscapes}}"
@@ -160,7 +160,10 @@ TIMM = {"mobilenetv3": "mobilenetv3_small_050", "convnext": "convnext_atto"}
 
 
 def write(model: Model, work: Path) -> Path:
-    """Write a model's files and its YAML file; return the latter."""
+    """Write a model's files and its YAML file, unless they are kept from before; return the latter."""
+    path = work / f"{model.name}.yaml"
+    if path.exists():
+        return path
     file = work / f"{model.name}.{model.form}"
     lines = [f"description: {model.what}, of {model.package}"]
     if isinstance(model.made, Path):
@@ -171,7 +174,6 @@ def write(model: Model, work: Path) -> Path:
         module, example = model.made().eval(), torch.rand(2, 3, HEIGHT, WIDTH)
         lines += _saved(model, module, example, file)
     lines += [f"input: {{size: [{HEIGHT}, {WIDTH}], {NORMALISED}}}", f"outputs: {model.outputs}"]
-    path = work / f"{model.name}.yaml"
     path.write_text("\n".join(lines) + "\n")
     return path
 

@@ -8,21 +8,28 @@ import torch
 from torch import Tensor, nn
 
 from drive_rl.config.specs.world import WorldSpec
-from drive_rl.perception.data.samples import CURVATURES_AHEAD_M
+from drive_rl.perception.data.samples import CURVATURES_AHEAD_M, LINES
 from drive_rl.perception.heads.lane_fit import RoadFit
 
 _UNIT_M = 8.0  # of RoadFit's powers
 
 
 class LaneGeometry(nn.Module):
-    """Lines (B, LINES, ROWS) and whether each point is there -> (B, 6) LANE_FIELDS; straight ahead without a line."""
+    """Lines (B, LINES, ROWS) and whether each point is there -> (B, 6) LANE_FIELDS; straight ahead without a line.
+
+    The fourth line is left out: data sets and our worlds have different ones there.
+    """
+
+    counted: Tensor
 
     def __init__(self, world: WorldSpec) -> None:
         super().__init__()
         self.near, self.far = RoadFit(world, 3, 3.0, 3), RoadFit(world, 4, 6.0, 1)
+        self.register_buffer("counted", (torch.arange(LINES) < 3).float()[:, None], persistent=False)
 
     def forward(self, lines: Tensor, there: Tensor) -> Tensor:
         """Return the lane state in SI units."""
+        there = there * self.counted
         place = _in_metres(self.near(lines, there))
         heading = torch.atan(place[:, 1])  # of the lane, seen from the car
         offset_m = -place[:, 0] * torch.cos(heading)

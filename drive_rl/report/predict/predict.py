@@ -26,7 +26,7 @@ from drive_rl.run.storage.atomic import write_bytes, write_text
 from drive_rl.run.storage.json_values import plain
 from drive_rl.sim.sensors.renderer import CLASSES
 
-LINE_NAMES = ("right", "left", "left_2", "left_3")
+LINE_NAMES = ("right", "left", "left_2", "outer")
 _PICTURES = (".png", ".jpg")
 _LEAST_PX = 640  # of a drawn picture's width
 
