@@ -43,10 +43,10 @@ from drive_rl.report.predict.predict import Predicted, predict
 HEIGHT, WIDTH = 96, 160
 MOST_LINES = 15
 SETTING = BenchSetting(
-    accuracy=AccuracySetting(pictures=16),
-    latency=LatencySetting(min_duration_s=0.2, min_queries=16, batch=4),
+    accuracy=AccuracySetting(pictures=8),
+    latency=LatencySetting(min_duration_s=0.1, min_queries=8, batch=4),
     robustness=RobustnessSetting(pictures=2, severities=(3,)),
-    closed_loop=ClosedLoopSetting(roads=2, corrupted_roads=2, corruptions=("gaussian_noise",), delays_s=()),
+    closed_loop=ClosedLoopSetting(roads=1, corrupted_roads=1, corruptions=(), delays_s=()),
     examples=ExamplesSetting(pictures=4, each=1),
 )
 """Every part, on few pictures and roads: most of these models have learned nothing."""
