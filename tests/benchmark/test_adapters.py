@@ -10,6 +10,7 @@ import small_onnx
 from command_line import call
 from rich.console import Console
 from small_onnx import HEIGHT, WIDTH, adapter
+from typer.testing import CliRunner
 
 from drive_rl.benchmark.closed_loop import Driven
 from drive_rl.benchmark.parts.accuracy import AccuracySetting
@@ -20,6 +21,8 @@ from drive_rl.benchmark.results import BenchResults
 from drive_rl.benchmark.runner import run_benchmark
 from drive_rl.benchmark.settings import BenchSetting
 from drive_rl.benchmark.table import print_benchmark
+from drive_rl.cli.benchmark import bench
+from drive_rl.errors import DriveRLError
 from drive_rl.perception.evaluation.latency import LatencySetting
 
 TINY = BenchSetting(
@@ -99,5 +102,12 @@ def test_a_second_run_measures_nothing_again(results: BenchResults, folder: Path
 
 def test_a_model_that_cannot_be_loaded_ends_with_2(folder: Path, tmp_path: Path) -> None:
     done = call(tmp_path, "bench", "perception", str(folder / "nan.yaml"), "--reduced", "--out", "out", expect=2)
-    assert "1 of 1 models could not be loaded (nan.yaml); fix: see the reasons above" in done.stderr
-    assert "NaN or infinite" in done.stdout
+    assert "nan.yaml: outputs.logits: 20,480 of 20,480 numbers are NaN or infinite" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_so_it_does_beside_others_which_are_measured(results: BenchResults, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drive_rl.benchmark.runner.run_benchmark", lambda *asked, **options: results)
+    done = CliRunner().invoke(bench, ["perception", "masks.yaml", "nan.yaml", "lane.yaml"])
+    assert str(done.exception) == "1 of 3 models could not be loaded (nan.yaml); fix: see the reasons above"
+    assert isinstance(done.exception, DriveRLError)  # which `main` ends with 2
