@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 import drive_rl
 from drive_rl.cli.main import app
+from drive_rl.config.specs.adapter import AdapterSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 
@@ -193,7 +194,7 @@ def models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def test_no_key_or_description_of_a_spec_has_an_old_word() -> None:
     old_keys = {"start", "frames", "val_frames", "polish_frames", *NAMES}
-    for spec in (RunSpec, PerceptionSpec):
+    for spec in (RunSpec, PerceptionSpec, AdapterSpec):
         for key, description in keys(spec):
             assert key.rpartition(".")[2] not in old_keys, key
             assert not list(old_words(f"{key}: {description}")), key

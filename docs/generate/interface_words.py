@@ -33,7 +33,7 @@ TERM = {
     "speed": "(speed / speed asked for)^1.25 up to it, exp(-4 e) at a relative excess e",
     "heading": "1 along the lane, 0 at 0.6 rad from it",
     "comfort": "1 without side force, 0 at 6 m/s^2",
-    "steering": "1 where the steering command stays, 0 where a step moves it by 0.5 or more",
+    "steering": "1 where the steering stays, 1/e where a step moves it by 0.1 of its range to one side",
 }
 END = {
     "arrived": ("`terminated`", "the car's centre passes the end of the route"),

@@ -9,6 +9,7 @@ from markdown_text import HEADER, joined, table
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from drive_rl.config.specs.adapter import AdapterSpec
 from drive_rl.config.specs.base import Spec
 from drive_rl.config.specs.driver import LearnerSpec, PluginDriverSpec, PpoSpec, RecurrentPpoSpec, ReferenceSpec
 from drive_rl.config.specs.experiment import RunSpec
@@ -30,6 +31,7 @@ ROOTS: tuple[tuple[str, type[Spec]], ...] = (
     ("Experiments: `configs/NAME.yaml`", RunSpec),
     ("Perception recipes: `configs/perception/NAME.yaml`", PerceptionSpec),
     ("Suites: `configs/suites/NAME.yaml`", SuiteSpec),
+    ("[Perception models that others made](../howto/own-model.md): `MODEL.yaml`", AdapterSpec),
 )
 SHORT = {PluginSpec: "file name or mapping"} | dict.fromkeys((WorldSpec, *get_args(LearnerSpec)), "name or mapping")
 """What a file may hold in place of a whole spec."""

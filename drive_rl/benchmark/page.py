@@ -14,10 +14,10 @@ from drive_rl.benchmark.metrics import METRICS, TABLES, more_columns
 from drive_rl.benchmark.part import Number
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.parts.closed_loop import ConditionDriven
-from drive_rl.benchmark.parts.examples import COLOURS as CLASS_COLOURS
 from drive_rl.benchmark.plots import ROBUSTNESS, plots
 from drive_rl.benchmark.results import BenchResults, Correlation, ModelResult, Pair
 from drive_rl.benchmark.verdict import ALPHA
+from drive_rl.report.predict.drawing import CLASS_COLOURS
 from drive_rl.run.storage.atomic import write_text
 from drive_rl.stats import rate_margin
 

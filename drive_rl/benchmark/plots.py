@@ -81,13 +81,13 @@ def _corruptions(robustness: Mapping[str, ScoreRobustness], colours: Mapping[str
 
 
 def _attacks(robustness: Mapping[str, ScoreRobustness], colours: Mapping[str, str], label: str) -> str:
-    if not robustness:
+    attacks = {name: found.attacks for name, found in robustness.items() if found.attacks is not None}
+    if not attacks:
         return ""
-    most = max(next(iter(robustness.values())).attacks.epsilons_px)
+    most = max(next(iter(attacks.values())).epsilons_px)
     x = Axis("largest change of a pixel [grey values of 255]", 0.0, most * 1.03)
     plot = Plot(x, _share_axis(label), f"{label} under FGSM (solid) and PGD (dashed)")
-    for name, found in robustness.items():
-        scores = found.attacks
+    for name, scores in attacks.items():
         for values, dash in ((scores.fgsm, ""), (scores.pgd, "6 4")):
             pairs = zip((0.0, *scores.epsilons_px), (scores.clean, *values), strict=True)
             points = [(epsilon, value) for epsilon, value in pairs if math.isfinite(value)]

@@ -45,6 +45,9 @@ class PartResults:
                 yield name, result
 
 
+NOT_MADE = "not made for it"
+
+
 @dataclass(frozen=True)
 class ModelResult:
     """One model: what it is, its parts, why parts are missing, and its metrics."""
@@ -55,7 +58,8 @@ class ModelResult:
     """As it was named on the command line."""
     parts: PartResults = PartResults()
     errors: Mapping[str, str] = field(default_factory=dict)
-    """Part, `model` if it could not be loaded, or `metric NAME` of a user -> why it failed."""
+    """Part, `model` if it could not be loaded, or `metric NAME` of a user -> why it failed; or what the model is not
+    made for, such as `attacks` without gradients -> NOT_MADE."""
     metrics: Mapping[str, Number] = field(default_factory=dict)
     encoder: str | None = None
     heads: tuple[str, ...] = ()

@@ -24,17 +24,17 @@ from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.parts.latency import delay_of
 from drive_rl.benchmark.reading import read_as
 from drive_rl.benchmark.requirements import Requirement, missed_requirements
-from drive_rl.benchmark.results import FORMAT, BenchResults, ModelResult, PartResults, as_csv, results_json
+from drive_rl.benchmark.results import FORMAT, NOT_MADE, BenchResults, ModelResult, PartResults, as_csv, results_json
 from drive_rl.benchmark.settings import BenchSetting
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.adapter.load import check_any_loads, load_model
 from drive_rl.perception.data.formats.detect import DataFolder
 from drive_rl.perception.evaluation.latency import Latency
-from drive_rl.perception.models.load import Trained, check_any_loads, load_trained
+from drive_rl.perception.models.load import Trained
 from drive_rl.run.provenance import provenance
 from drive_rl.run.storage.atomic import explain_disk_errors, make_directory, sweep, write_json, write_text
 from drive_rl.run.storage.json_values import plain
 from drive_rl.run.storage.lock import only_writer
-from drive_rl.run.storage.manifest import sha256_of
 from drive_rl.run.storage.scratch import scratch
 
 Progress = Callable[[float, str], None]
@@ -58,7 +58,7 @@ def run_benchmark(
     so do a model that cannot be loaded and a user's metric.
 
     Args:
-        models: Names or paths, as `load_trained` takes them.
+        models: Names or paths, as `load_model` takes them.
         out: The folder.
         setting: How much to measure.
         drive: Drives a model.
@@ -129,7 +129,7 @@ class _Bench:
     def model(self, name: str, taken: Container[str], report: Progress) -> ModelResult:
         """Return the results of one model, under a name that is not taken."""
         try:
-            trained = load_trained(name)
+            trained = load_model(name)
         except DriveRLError as error:
             return ModelResult(_label(Path(name).name or name, taken), name, errors={"model": str(error)})
         label, own, exam = _label(trained.name, taken), trained.spec.world.camera, self.exam
@@ -149,17 +149,21 @@ class _Bench:
                 errors[part.name] = (
                     str(error) if isinstance(error, DriveRLError) else f"{type(error).__name__}: {error}"
                 )
-        model, metrics = trained.spec.model, metrics_of(parts.measured())
+        metrics = metrics_of(parts.measured())
         return ModelResult(
             name=label,
             given=name,
             parts=parts,
-            errors={**errors, **{f"metric {name}": reason for name, reason in metrics.errors.items()}},
+            errors={
+                **dict.fromkeys(trained.model.not_made_for, NOT_MADE),
+                **errors,
+                **{f"metric {name}": reason for name, reason in metrics.errors.items()},
+            },
             metrics=metrics.values,
-            encoder=model.encoder.kind,
-            heads=tuple(model.heads),
+            encoder=trained.network,
+            heads=trained.heads,
             input=tuple(trained.model.shape),
-            weights_sha256=sha256_of(trained.weights),
+            weights_sha256=trained.sha256,
             notes=adaptations(exam.camera, own) or None,
         )
 
@@ -219,7 +223,7 @@ def _label(name: str, taken: Container[str]) -> str:
 
 
 def _key(trained: Trained, part: str, asked: Mapping[str, object]) -> str:
-    weights, spec = sha256_of(trained.weights), trained.spec.model_dump(mode="json")
+    weights, spec = trained.sha256, trained.spec.model_dump(mode="json")
     return hash_of([__version__, FORMAT, part, weights, spec, asked])
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from drive_rl.benchmark.metrics import METRICS, of_users
 from drive_rl.benchmark.page import number
 from drive_rl.benchmark.parts import PARTS
-from drive_rl.benchmark.results import BenchResults
+from drive_rl.benchmark.results import NOT_MADE, BenchResults
 from drive_rl.benchmark.runner import Progress as Report
 from drive_rl.run.process.terminal import can_redraw
 
@@ -74,6 +74,8 @@ def _lines(results: BenchResults) -> Iterator[str]:
             yield f"{model.name}: {head}: {', '.join(f'{name} {number(value)}' for name, value in scores.items())}"
     yield from _own_metrics(results)
     for model in results.models:
+        if unmade := [what for what, reason in model.errors.items() if reason == NOT_MADE]:
+            yield f"{model.name}: not made for {', '.join(unmade)}"
         for part in (each for each in ("model", *PARTS) if each in model.errors):
             yield f"failed: {model.name}: {part}: {model.errors[part]}"
     for name in of_users():

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from drive_rl.cli.completion import models_and_runs, suites, worlds
-from drive_rl.cli.options import MODEL_HELP, OldFloor, PluginOption, Trust, path_of
+from drive_rl.cli.options import ANY_MODEL_HELP, OldFloor, PluginOption, Trust, path_of
 from drive_rl.errors import DriveRLError
 
 bench = typer.Typer(help="Compare trained models.", no_args_is_help=True, rich_markup_mode=None)
@@ -20,7 +20,9 @@ def _bench() -> None:
 
 @bench.command("perception")
 def bench_perception(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=MODEL_HELP, autocompletion=models_and_runs)],
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help=ANY_MODEL_HELP, autocompletion=models_and_runs)
+    ],
     split: Annotated[Literal["test", "val"], typer.Option(help="Which roads; never tune on test.")] = "test",
     suite: Annotated[
         str | None,
@@ -81,3 +83,6 @@ def bench_perception(
     typer.echo(f"page: {out / 'index.html'}")
     if results.missed_requirements:
         raise typer.Exit(1)
+    if failed := [model.name for model in results.models if "model" in model.errors]:
+        count = f"{len(failed)} of {len(results.models)} models"
+        raise DriveRLError(f"{count} could not be loaded ({', '.join(failed)}); fix: see the reasons above")

@@ -107,10 +107,13 @@ PluginOption = Annotated[
 Trust = Annotated[
     bool,
     typer.Option(
-        "--trust", help="Run code of others: the plugins a spec names, and what a driver's zip holds.", callback=_trust
+        "--trust",
+        help="Run code of others: plugins and models that a file names, and what a driver's zip holds.",
+        callback=_trust,
     ),
 ]
 MODEL_HELP = "A perception run, a folder of runs (its newest), a checkpoint in a run, or a model on the shelf."
+ANY_MODEL_HELP = f"{MODEL_HELP} Or another's: a YAML file."
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs; auto prints its choice.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
 SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Split of the roads; never tune on test.")]

@@ -18,6 +18,7 @@ from drive_rl.cli.completion import (
 )
 from drive_rl.cli.names import load_with_names
 from drive_rl.cli.options import (
+    ANY_MODEL_HELP,
     MODEL_HELP,
     Device,
     OldFrames,
@@ -138,6 +139,67 @@ def explain(
             f" (lift {share.lift:.2f})"
         )
     typer.echo(f"written: {out}")
+
+
+@perception.command()
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help=ANY_MODEL_HELP, callback=named, autocompletion=models_and_runs),
+    ],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="An image, a folder, a video, or a camera: 0.", callback=named)
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(parser=path_of, metavar="FILE", help="A .png or .jpg of an image; else .mp4, .gif or a folder."),
+    ],
+    samples: Annotated[int | None, typer.Option(min=1, help="Stop after so many pictures.", show_default=False)] = None,
+    overwrite: Overwrite = False,
+    plugin: PluginOption = None,
+    trust: Trust = False,
+) -> None:
+    """Draw what a model predicts of your own pictures, and write it as JSON.
+
+    Classes in colour, painted lines as dots, the lane's middle as a curve. A camera runs until Ctrl-C.
+    """
+    check_out(out, overwrite)
+    from drive_rl.perception.adapter.load import load_model
+    from drive_rl.report.predict.predict import json_beside
+    from drive_rl.report.predict.predict import predict as write_predictions
+
+    found = write_predictions(load_model(model), source, out, overwrite, samples)
+    typer.echo(
+        f"{len(found.frames)} pictures; the model takes {found.model_ms:.1f} ms for one; with reading, drawing and"
+        f" writing {found.frames_per_s:.0f} a second\nwritten: {out} and {json_beside(out)}"
+    )
+
+
+@perception.command()
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help=MODEL_HELP, callback=named, autocompletion=models_and_runs)
+    ],
+    out: Annotated[Path, typer.Option(parser=path_of, metavar="FILE.onnx", help="The file to write.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the one format so far.")] = False,
+    overwrite: Overwrite = False,
+    plugin: PluginOption = None,
+    trust: Trust = False,
+) -> None:
+    """Export a fitted model for other tools.
+
+    As ONNX for batches of any size, compared with torch on pictures of val roads; beside it a YAML file with which
+    `predict` and `bench perception` take it.
+    """
+    if not onnx:
+        raise DriveRLError("perception export: which format is not given; fix: --onnx")
+    check_out(out, overwrite)
+    from drive_rl.perception.evaluation.onnx_export import export_onnx
+    from drive_rl.perception.models.load import load_trained
+
+    found = export_onnx(load_trained(model), out, overwrite)
+    typer.echo(f"written: {out}, outputs within {found.difference:.1e} of torch's on {found.pictures} pictures")
+    typer.echo(f"adapter: {found.adapter}\nnext: drive-rl bench perception {found.adapter}{again(plugin)}")
 
 
 @perception.command(

@@ -11,8 +11,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from drive_rl.config.explain import Given, explain
 from drive_rl.config.overrides import override, parse_value, swapped
 from drive_rl.config.raw import Raw, hoist_plugins, merged, parse_mapping, part, read_yaml, with_base
-from drive_rl.config.shelf import Shelf, find
+from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, find
 from drive_rl.config.spec_keys import fields
+from drive_rl.config.specs.adapter import AdapterSpec
 from drive_rl.config.specs.driver import ALGORITHMS, AgentSpec, AnyDriverSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
@@ -29,7 +30,11 @@ _AGENT: TypeAdapter[Any] = TypeAdapter(AgentSpec)
 _RUN: TypeAdapter[Any] = TypeAdapter(RunSpec)
 _PERCEPTION: TypeAdapter[Any] = TypeAdapter(PerceptionSpec)
 _SUITE: TypeAdapter[Any] = TypeAdapter(SuiteSpec)
+_ADAPTER: TypeAdapter[Any] = TypeAdapter(AdapterSpec)
 _PARTS: dict[Part, tuple[Shelf, TypeAdapter[Any]]] = {"world": ("envs", _WORLD), "agent": ("agents", _AGENT)}
+_SHOWN = {"width_px": 160, "height_px": 80, "channels": "rgb", "frame_stack": 1}
+_SHOWN |= {"fov_rad": 2.0, "pitch_rad": 0.5, "forward_m": -0.5}
+"""The camera of the shipped perception models."""
 _EXAMPLE: dict[Part, str] = {"world": "world.road.lane_width_m=3.2", "agent": "agent.learning_rate=3e-4"}
 
 
@@ -72,6 +77,21 @@ def load_suite(name: str) -> SuiteSpec:
                 given["world"], _ = part("envs", given["world"], f"{path}: conditions.{key}.world", path)
         raw["conditions"] = conditions
     return cast(SuiteSpec, _validate(_SUITE, raw, {"": str(path)}, []))
+
+
+def load_adapter(path: Path) -> AdapterSpec:
+    """Return the adapter in a YAML file: a perception model that others made.
+
+    Without a world it is shown what the shipped perception models are shown.
+
+    Raises:
+        DriveRLError: the file cannot be read, or holds none.
+    """
+    raw = read_yaml(path)
+    raw.setdefault("world", {"base": DEFAULT_WORLD, "camera": dict(_SHOWN)})
+    raw["name"] = path.stem
+    raw["world"], source = part("envs", raw["world"], f"{path}: world", path)
+    return cast(AdapterSpec, _validate(_ADAPTER, raw, {"": str(path), "world": source}, []))
 
 
 def read_perception(path: Path, overrides: Iterable[str] = ()) -> PerceptionSpec:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.task import TaskSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import CURVATURES_AHEAD_M, LANE_FIELDS
@@ -79,14 +80,14 @@ def visible_target_speed(curvatures: Tensor, task: TaskSpec) -> Tensor:
 
 
 def _check_lane(trained: Trained) -> None:
-    model = trained.spec.model
-    if "lane" not in model.heads:
+    spec, heads = trained.spec, trained.heads
+    if "lane" not in heads:
         raise DriveRLError(
-            f"{trained.name}: model.heads = {list(model.heads)}: it predicts no lane state, which driving needs; fix: a"
+            f"{trained.name}: model.heads = {list(heads)}: it predicts no lane state, which driving needs; fix: a"
             " model with the head lane"
         )
-    if trained.spec.fit.task != "labels":
+    if isinstance(spec, PerceptionSpec) and spec.fit.task != "labels":
         raise DriveRLError(
-            f"{trained.name}: fit.task = {trained.spec.fit.task}: its encoder is trained, but its lane head is not;"
+            f"{trained.name}: fit.task = {spec.fit.task}: its encoder is trained, but its lane head is not;"
             " fix: fit a model with fit.task=labels and model.init_from naming this one"
         )

@@ -17,7 +17,7 @@ from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.sb3.feature_extractors import ImageEncoder
 from drive_rl.perception.models.export import write_model
-from drive_rl.perception.models.load import load_trained
+from drive_rl.perception.models.load import Fitted, load_trained
 from drive_rl.run.storage.tensors import load_weights
 
 PERCEPTION_MODEL = "perception_model"
@@ -76,6 +76,7 @@ def load_perception_model(spec: RunSpec, home: Path | None, device: torch.device
 def keep_perception_model(estimator: LaneEstimator | None, home: Path) -> None:
     """Write a copy of the perception model, if there is one, where `load_perception_model` finds it."""
     if estimator is not None:
+        assert isinstance(estimator.trained, Fitted), "load_perception_model loads no other"
         write_model(estimator.trained, home / PERCEPTION_MODEL)
 
 

@@ -316,7 +316,7 @@ def test_the_training_data_changes_no_row(models, tmp_path, monkeypatch):
         other = found.spec.model_copy(update={"data": DataSpec(offset_m=0.3, per_road=7, weather=True)})
         return found if name == models[0] else replace(found, spec=other)
 
-    monkeypatch.setattr("drive_rl.benchmark.runner.load_trained", loaded)
+    monkeypatch.setattr("drive_rl.benchmark.runner.load_model", loaded)
     exam = replace(EXAM, suite=EXAM.suite.model_copy(update={"delay_s": 0.05}))
     setting = replace(TINY, parts=("accuracy", "robustness", "closed_loop", "examples"))
     one, other = run_benchmark(models[:2], tmp_path / "out", setting, Road(), exam).models

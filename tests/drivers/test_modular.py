@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from drive_rl.benchmark.closed_loop import drive_model
+from drive_rl.benchmark.exam.conditions import Condition
 from drive_rl.config.reader import load_world
 from drive_rl.config.specs.base import Actions, Observation
 from drive_rl.config.specs.driver import ReferenceSpec
@@ -166,10 +167,11 @@ def test_an_exported_model_is_read_and_drives_as_its_run(
 
 def test_how_well_a_car_drives_by_a_model(run: RunFolder) -> None:
     trained = load_trained(str(run.path))
-    found = drive_model(trained, "val", 4)
+    condition = Condition("own", trained.spec.world, "clear")
+    found = drive_model(trained, condition, "val", 4)
     assert np.mean(found.driving_scores) == pytest.approx(found.driving_score)
     assert np.mean(found.max_offsets_m) == pytest.approx(found.mean_max_offset_m)
     assert max(found.max_offsets_m) == found.worst_max_offset_m
-    assert found == drive_model(trained, "val", 4)
-    dark = drive_model(trained, "val", 4, corrupt=np.zeros_like)
+    assert found == drive_model(trained, condition, "val", 4)
+    dark = drive_model(trained, condition, "val", 4, corrupt=np.zeros_like)
     assert dark != found

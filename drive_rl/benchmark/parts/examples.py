@@ -14,10 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from drive_rl.benchmark.part import Part, Subject
-from drive_rl.perception.data.samples import UNKNOWN_CLASS, Samples, anchor_rows
+from drive_rl.perception.data.samples import UNKNOWN_CLASS, Samples
 from drive_rl.perception.evaluation.saliency import overlay, visual_backprop
 from drive_rl.perception.models.load import Trained
-from drive_rl.sim.sensors.renderer import CLASSES, EGO_LANE
+from drive_rl.perception.models.perception_model import PerceptionModel, PictureModel
+from drive_rl.report.predict.drawing import dot_lines, paint_classes
+from drive_rl.sim.sensors.renderer import EGO_LANE
 
 NAME = "examples"
 Rgb = NDArray[np.uint8]
@@ -27,11 +29,7 @@ Kind = Literal["best", "worst", "random"]
 Overlays = tuple[NDArray[Any] | None, NDArray[Any] | None]
 """Classes (H, W) and lines (LINES, ROWS) of a picture."""
 
-COLOURS = {"road": (90, 130, 255), "ego_lane": (40, 220, 120), "marking": (255, 230, 60), "vehicle": (255, 70, 90)}
-"""The overlay of each class; the background stays as it is."""
-LINE_COLOURS = ((255, 80, 200), (255, 150, 40), (120, 220, 255), (220, 220, 220))
 _SCALE = 2
-_STRENGTH = 0.45
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,8 @@ class Example:
     """Predicted masks and lines over the picture; None: the model predicts neither."""
     truth: str | None
     """Labelled masks and lines over the picture; None: there are no such labels."""
-    saliency: str
-    """VisualBackProp."""
+    saliency: str | None
+    """VisualBackProp; None: the model is not made for it."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,6 @@ def _example(
 ) -> Example:
     image, planes = samples.images[i], trained.spec.world.camera.planes
     picture = np.ascontiguousarray(np.broadcast_to(image[-planes:], (3, *image.shape[1:])).transpose(1, 2, 0))
-    saliency = overlay(image, visual_backprop(trained.model, torch.as_tensor(image[None]))[0], planes)
     return Example(
         kind=kind,
         index=i,
@@ -139,8 +136,14 @@ def _example(
         picture=_uri(_large(picture)),
         prediction=_labelled(picture, *_predicted(predictions, i)),
         truth=_labelled(picture, *_true(samples, i)),
-        saliency=_uri(_large(saliency)),
+        saliency=_saliency(trained.model, image, planes),
     )
+
+
+def _saliency(model: PictureModel, image: NDArray[np.uint8], planes: int) -> str | None:
+    if not isinstance(model, PerceptionModel):
+        return None
+    return _uri(_large(overlay(image, visual_backprop(model, torch.as_tensor(image[None]))[0], planes)))
 
 
 def _predicted(predictions: Predictions, i: int) -> Overlays:
@@ -161,19 +164,9 @@ def _labelled(picture: Rgb, classes: NDArray[Any] | None, lines: NDArray[Any] | 
     """Return a picture (H, W, 3) with masks and lines over it, `_SCALE` times as large; None without either."""
     if classes is None and lines is None:
         return None
-    mixed = picture.copy()
-    if classes is not None:
-        for name, colour in COLOURS.items():
-            there = classes == CLASSES.index(name)
-            mixed[there] = ((1 - _STRENGTH) * picture[there] + _STRENGTH * np.array(colour)).astype(np.uint8)
-    mixed = _large(mixed)
+    mixed = _large(picture if classes is None else paint_classes(picture, classes))
     if lines is not None:
-        height, width = picture.shape[:2]
-        for columns, colour in zip(lines, LINE_COLOURS, strict=True):
-            for column, row in zip(columns, anchor_rows(height), strict=True):
-                if np.isfinite(column):
-                    centre = round(float(column) * width * _SCALE), round(float(row) * _SCALE)
-                    cv2.circle(mixed, centre, 2, colour, -1, cv2.LINE_AA)
+        dot_lines(mixed, lines)
     return _uri(mixed)
 
 

@@ -49,7 +49,8 @@ class ScoreRobustness:
     """How much of one score is left."""
 
     corruptions: CorruptionScores
-    attacks: AttackScores
+    attacks: AttackScores | None
+    """None: the model has no gradients."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def _measure(
     trained, score, samples = subject.trained, _SCORES[name], pictures.samples
     fit = input_of(pictures.camera, trained.spec.world.camera)
     corruptions = 1 + len(CORRUPTIONS) * len(setting.severities)
-    steps = corruptions + 1 + 2 * len(setting.epsilons_px)
+    attackable = "attacks" not in trained.model.not_made_for
+    steps = corruptions + attackable * (1 + 2 * len(setting.epsilons_px))
 
     def score_of(images: NDArray[Any]) -> float:
         return score.value(trained, images, samples)
@@ -116,6 +118,8 @@ def _measure(
         subject.corrupted,
         _from(subject.progress, index * steps, count * steps),
     )
+    if not attackable:
+        return ScoreRobustness(corrupted, None)
     attacked = measure_attacks(
         trained.model,
         samples.images,

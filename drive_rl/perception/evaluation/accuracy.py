@@ -16,7 +16,7 @@ from drive_rl.perception.data.samples import Samples
 from drive_rl.perception.heads.head import Measure, Ratios
 from drive_rl.perception.heads.lane_benchmarks import Truths, lane_scores
 from drive_rl.perception.heads.measures import LaneScores, LinesMeasure, LinesScores, SceneScores, SegmentationResult
-from drive_rl.perception.models.perception_model import PerceptionModel
+from drive_rl.perception.models.perception_model import PictureModel
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ OURS = ("lane", "segmentation", "lines", "tier", "weather")
 
 
 def evaluate_accuracy(
-    model: PerceptionModel,
+    model: PictureModel,
     samples: Samples,
     batch: int = 32,
     truths: Truths | None = None,
@@ -92,10 +92,10 @@ def evaluate_accuracy(
 
 
 def _count(
-    model: PerceptionModel, samples: Samples, batch: int, measures: dict[str, Measure], failed: dict[str, str]
+    model: PictureModel, samples: Samples, batch: int, measures: dict[str, Measure], failed: dict[str, str]
 ) -> None:
     """Run the model on all pictures and count its predictions."""
-    device = next(model.parameters()).device
+    device = next((each.device for each in model.parameters()), torch.device("cpu"))
     for first in range(0, len(samples), batch):
         part = samples.take(slice(first, first + batch))
         with torch.inference_mode():
@@ -122,7 +122,7 @@ def _lines_scores(measure: LinesMeasure, samples: Samples, truths: Truths | None
     return replace(measure.scores(), tusimple=benchmarks.tusimple, culane=benchmarks.culane)
 
 
-def _measures(model: PerceptionModel, samples: Samples, failed: dict[str, str]) -> dict[str, Measure]:
+def _measures(model: PictureModel, samples: Samples, failed: dict[str, str]) -> dict[str, Measure]:
     """Return a measure of each result that a label can score."""
     measures: dict[str, Measure] = {}
     for name, head in model.heads.items():
@@ -132,7 +132,7 @@ def _measures(model: PerceptionModel, samples: Samples, failed: dict[str, str]) 
     return measures
 
 
-def _check(model: PerceptionModel, samples: Samples) -> None:
+def _check(model: PictureModel, samples: Samples) -> None:
     if not len(samples):
         raise DriveRLError("samples = 0: expected at least one picture to evaluate a model on")
     if samples.images.shape[1:] != model.shape:

@@ -18,6 +18,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception.evaluation import onnx_runtime
 from drive_rl.perception.evaluation.loadgen import Offline, SingleStream, offline, single_stream
 from drive_rl.perception.evaluation.runtimes import Images, Runtime, compiled, eager, still, torch_threads
+from drive_rl.perception.models.perception_model import FileModel, PictureModel
 
 RUNTIMES = ("eager", "compiled", "onnx")
 _TORCH: dict[str, Callable[[nn.Module], Runtime]] = {"eager": eager, "compiled": compiled}
@@ -52,7 +53,7 @@ class Latency:
 
     threads: int
     parameters: int
-    macs: int  # multiply-accumulates of one picture
+    macs: int | None  # multiply-accumulates of one picture; None: of a file, or of code that cannot be counted
     runtimes: dict[str, RuntimeLatency]
 
 
@@ -72,11 +73,15 @@ def measure_latency(model: nn.Module, images: Images, threads: int, setting: Lat
     if not len(images):
         raise DriveRLError("images = 0: expected at least one picture to measure latency with")
     with torch_threads(threads):
+        if isinstance(model, PictureModel) and (file := model.of_file(threads)) is not None:
+            return Latency(threads, file.parameters, None, {"onnx": _of_file(file, images, setting)})
+        able = model.runtimes if isinstance(model, PictureModel) else setting.runtimes
+        names = [name for name in setting.runtimes if name in able or name not in RUNTIMES]
         return Latency(
             threads=threads,
             parameters=parameters(model),
-            macs=macs(model, images[:1]),
-            runtimes={name: _measured(name, model, images, threads, setting) for name in setting.runtimes},
+            macs=macs(model, images[:1]) or None,
+            runtimes={name: _measured(name, model, images, threads, setting) for name in names},
         )
 
 
@@ -110,6 +115,15 @@ def _onnx(model: nn.Module, images: Images, threads: int, setting: LatencySettin
         size, difference = single.stat().st_size, onnx_runtime.verify(model, single, images[:_VERIFIED])
         runtimes = onnx_runtime.load(single, threads), onnx_runtime.load(full, threads)
         return RuntimeLatency(*_figures(*runtimes, images, setting), bytes=size, difference=difference)
+
+
+def _of_file(file: FileModel, images: Images, setting: LatencySetting) -> RuntimeLatency:
+    """Measure a model that is a file, with what surrounds it: preparing pictures, reading outputs, geometry."""
+    try:
+        runtime = eager(file.model)
+        return RuntimeLatency(*_figures(runtime, runtime, images, setting), bytes=file.bytes)
+    except Exception as error:
+        return RuntimeLatency(error=_reason(error))
 
 
 def _figures(single: Runtime, full: Runtime, images: Images, setting: LatencySetting) -> tuple[SingleStream, Offline]:

@@ -32,13 +32,14 @@ class Difference(NamedTuple):
     relative: float  # max |a - b| / max |b|, each output by its own largest value
 
 
-def export(model: nn.Module, path: Path, images: Images) -> Path:
+def export(model: nn.Module, path: Path, images: Images, any_batch: bool = False) -> Path:
     """Write `model` to `path` as ONNX with fixed shapes, whole or not at all, and return `path`.
 
     Args:
         model: Its forward takes (B, C, H, W) uint8 and returns a mapping from names to tensors.
         path: A `.onnx` file; one that exists is replaced.
         images: Pictures (B, C, H, W) uint8, whose shape, batch included, the file is fixed to.
+        any_batch: Whether the file takes batches of any size instead.
 
     Raises:
         DriveRLError: a package is missing, or the disk is full.
@@ -46,10 +47,17 @@ def export(model: nn.Module, path: Path, images: Images) -> Path:
     onnx = need("onnx")
     need("onnxscript")
     original, example = still(model), torch.tensor(images)
+    shapes = {"images": {0: torch.export.Dim("batch")}} if any_batch else None
     with torch.no_grad(), _quiet():
         names = list(original(example))
         program: Any = torch.onnx.export(
-            _Tuple(original, names), (example,), dynamo=True, input_names=[INPUT], output_names=names, verbose=False
+            _Tuple(original, names),
+            (example,),
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=names,
+            dynamic_shapes=shapes,
+            verbose=False,
         )
     proto = _plain(program.model_proto)
     onnx.checker.check_model(proto, full_check=True)
@@ -83,7 +91,8 @@ def difference(model: nn.Module, path: Path, images: Images) -> Difference:
     Raises:
         DriveRLError: ONNX Runtime is missing, or cannot read the file.
     """
-    batch = _session(path, threads=1).get_inputs()[0].shape[0]
+    taken = _session(path, threads=1).get_inputs()[0].shape[0]
+    batch = taken if isinstance(taken, int) else len(images)
     reference, runtime = eager(model), load(path, threads=1)
     worst = np.zeros(2)
     for part in np.split(images, range(batch, len(images), batch)):

@@ -58,8 +58,7 @@ class LaneMeasure:
     def scores(self) -> dict[str, LaneScores]:
         """Return the scores of each of LANE_FIELDS."""
         predicted, std, truth = (np.concatenate(parts) for parts in (self._predicted, self._std, self._truth))
-        fit = regression_calibration(predicted, std, truth)
-        calibration = {name: (fit.error[i], fit.nll[i]) for i, name in enumerate(LANE_FIELDS)}
+        calibration = _calibration(predicted, std, truth)
         errors = lane_errors(predicted, truth, LANE_FIELDS)
         return {name: LaneScores(*error, *calibration.get(name, ())) for name, error in errors.items()}
 
@@ -72,6 +71,16 @@ class LaneMeasure:
         found = {name: each[None, :, field] for name, field in names.items()}
         found["heading_mae_deg"] = found["heading_mae_deg"] * [np.degrees(1.0), 1.0]
         return found
+
+
+def _calibration(
+    predicted: NDArray[np.float32], std: NDArray[np.float32], truth: NDArray[np.float32]
+) -> dict[str, tuple[float, float]]:
+    """Return calibration error and NLL of each field; nothing of a model that predicts no deviations, but NaN."""
+    if np.isnan(std).any():
+        return {}
+    fit = regression_calibration(predicted, std, truth)
+    return {name: (fit.error[i], fit.nll[i]) for i, name in enumerate(LANE_FIELDS)}
 
 
 class ClassRow(NamedTuple):

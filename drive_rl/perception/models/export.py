@@ -12,7 +12,7 @@ from drive_rl.config.reader import dump
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.plugin import copies
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.models.load import Trained, load_trained
+from drive_rl.perception.models.load import Fitted, load_trained
 from drive_rl.run.folder import RunFolder, write_plugins
 from drive_rl.run.scores import asked_scores, own_scores
 from drive_rl.run.storage.atomic import read_json, write_directory, write_json, write_text
@@ -42,7 +42,7 @@ def export_model(run: RunFolder, folder: Path, overwrite: bool = False) -> Path:
 
 
 def write_model(
-    trained: Trained, folder: Path, measured: Mapping[str, Any] = MappingProxyType({}), card: str | None = None
+    trained: Fitted, folder: Path, measured: Mapping[str, Any] = MappingProxyType({}), card: str | None = None
 ) -> None:
     """Write a model to a folder that `load_trained` reads, whole or not at all.
 
@@ -63,12 +63,12 @@ def write_model(
         write_plugins(new, copies(trained.spec))
 
 
-def _samples(trained: Trained) -> int:
+def _samples(trained: Fitted) -> int:
     """Return the number of pictures that a model has learned from."""
     return int(read_json(trained.weights.parent / "manifest.json", _FIX)["num_samples"])
 
 
-def _card(name: str, trained: Trained, measured: Mapping[str, Any]) -> str:
+def _card(name: str, trained: Fitted, measured: Mapping[str, Any]) -> str:
     """Return the model card."""
     spec = trained.spec
     world, model = spec.world, spec.model

@@ -3,13 +3,13 @@
 It knows encoders and heads. It knows no losses, labels or files.
 """
 
-from typing import cast
+from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 
 from drive_rl.config.specs.perception import ModelSpec, PerceptionSpec
 from drive_rl.config.specs.world import WorldSpec
-from drive_rl.perception.heads.head import Parts, Predictions
+from drive_rl.perception.heads.head import Head, Parts, Predictions
 from drive_rl.perception.heads.networks import LaneHead, LaneOfLines
 from drive_rl.perception.heads.ours import HEADS
 from drive_rl.perception.heads.registry import heads_of
@@ -17,7 +17,37 @@ from drive_rl.perception.models.decoder import Decoder
 from drive_rl.perception.models.encoders import Encoder
 
 
-class PerceptionModel(nn.Module):
+class PictureModel(nn.Module):
+    """(B, C, H, W) pictures, uint8 or floats in [0, 255] -> `Predictions`: ours, or an adapter's."""
+
+    shape: tuple[int, int, int]
+    """Channels, height and width of its camera's pictures."""
+    heads: dict[str, Head]
+    """By name, in the order in which they run."""
+    runtimes: tuple[str, ...] = ("eager", "compiled", "onnx")
+    """Those that can run it."""
+    not_made_for: tuple[str, ...] = ()
+    """What cannot be measured of it, such as `attacks`."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width [px] of the pictures that it takes as they are."""
+        return self.shape[1:]
+
+    def of_file(self, threads: int) -> "FileModel | None":
+        """Return it for a number of threads, where it is a file that a runtime of its own runs; else None."""
+        return None
+
+
+class FileModel(NamedTuple):
+    """A model that is a file, run by ONNX Runtime."""
+
+    model: PictureModel
+    parameters: int
+    bytes: int
+
+
+class PerceptionModel(PictureModel):
     """(B, C, H, W) pictures, uint8 or floats in [0, 255] -> `Predictions`.
 
     Args:
@@ -36,7 +66,6 @@ class PerceptionModel(nn.Module):
         self.encoder = Encoder(spec.encoder, self.shape, camera.frame_stack)
         self.dropout = nn.Dropout(spec.dropout)
         self.heads = heads_of(spec.heads, world)
-        """By name, in the order in which they run."""
         reads_map = any(head.reads == "map" for head in self.heads.values())
         self.decoder = Decoder(self.encoder, self.shape) if reads_map else None
         parts = Parts(self.shape, spec.encoder.features, self.decoder.shape if self.decoder is not None else None)

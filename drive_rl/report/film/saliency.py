@@ -22,7 +22,7 @@ from drive_rl.perception.evaluation.saliency import (
     overlay,
     visual_backprop,
 )
-from drive_rl.perception.models.load import Trained
+from drive_rl.perception.models.load import Fitted
 from drive_rl.report.film.canvas import Box, blank, write
 from drive_rl.report.film.layout import HEIGHT_PX, WIDTH_PX
 from drive_rl.report.film.writers import film_writer
@@ -50,7 +50,7 @@ class MarkingSaliency:
 
 
 def explain(
-    trained: Trained, split: Split, count: int, scalar: str, out: Path, overwrite: bool = False
+    trained: Fitted, split: Split, count: int, scalar: str, out: Path, overwrite: bool = False
 ) -> dict[str, MarkingSaliency]:
     """Write saliency maps of a model's output to `out`; return for each method how much lies on lane markings.
 
@@ -94,7 +94,7 @@ def _mean(share: Share) -> MarkingSaliency:
     return MarkingSaliency(float(np.nanmean(share.saliency)), float(np.nanmean(share.pixels)))
 
 
-def _maps(trained: Trained, samples: Samples, scalar: str) -> dict[str, Saliency]:
+def _maps(trained: Fitted, samples: Samples, scalar: str) -> dict[str, Saliency]:
     model, output = trained.model, SCALARS[scalar]
     methods: dict[str, Callable[[torch.Tensor], Saliency]] = {
         "integrated gradients": lambda images: integrated_gradients(model, images, output),
@@ -105,7 +105,7 @@ def _maps(trained: Trained, samples: Samples, scalar: str) -> dict[str, Saliency
     return {name: np.concatenate([method(part) for part in parts]) for name, method in methods.items()}
 
 
-def _tiles(trained: Trained, samples: Samples, maps: dict[str, Saliency], number: int) -> dict[str, NDArray[np.uint8]]:
+def _tiles(trained: Fitted, samples: Samples, maps: dict[str, Saliency], number: int) -> dict[str, NDArray[np.uint8]]:
     """Return a picture and its overlays by name."""
     image, planes = samples.images[number], trained.spec.world.camera.planes
     plain = overlay(image, np.zeros(image.shape[1:], np.float32), planes)

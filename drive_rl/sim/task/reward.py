@@ -8,7 +8,7 @@ from drive_rl.sim.compiled import njit
 _SPEED_POWER = 1.25
 _HEADING_RAD = 0.6
 _LATERAL_ACCEL_MPS2 = 6.0
-_STEER_CHANGE = 0.5
+_STEER_CHANGE = 0.1
 
 
 class RewardRules(NamedTuple):
@@ -52,12 +52,11 @@ def comfort_term(lateral_accel_mps2: float) -> float:
 
 @njit
 def steering_term(steer_change: float) -> float:
-    """Return 1 where the steering command, in [-1, 1], stays as it is, 0 where a step moves it by 0.5 or more.
+    """Return 1 where the steering in [-1, 1] stays as it is, 1 / e where a step moves it by 0.1.
 
-    To first order its sum over an episode depends only on how far the command turns back and forth, not on how fast:
-    a bend costs the same taken gently or at once, and every reversal costs more.
+    The cost of a movement is convex, so that many small ones cost less than a large one.
     """
-    return max(0.0, 1 - abs(steer_change) / _STEER_CHANGE)
+    return math.exp(-((steer_change / _STEER_CHANGE) ** 2))
 
 
 @njit

@@ -10,8 +10,10 @@ import pytest
 import torch
 from small_recipes import recipe
 
+from drive_rl.benchmark.exam.conditions import Exam, exam_of
+from drive_rl.benchmark.exam.pictures import PictureSource
 from drive_rl.benchmark.metrics import METRICS, add_plugin_metrics, metrics_of
-from drive_rl.benchmark.part import Pictures, Subject
+from drive_rl.benchmark.part import Subject
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.parts.accuracy import AccuracySetting
 from drive_rl.benchmark.parts.examples import ExamplesSetting
@@ -23,6 +25,7 @@ from drive_rl.benchmark.table import print_benchmark
 from drive_rl.config.extensions import find, forgotten, load_file
 from drive_rl.config.reader import load_perception
 from drive_rl.config.specs.perception import DataSpec
+from drive_rl.config.specs.suite import ConditionSpec, ExamCameraSpec, SuiteSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import held_out
 from drive_rl.perception.data.samples import Samples
@@ -63,6 +66,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     with forgotten():
         load_file(EXAMPLE)
         return fit(recipe(BOTH, "fit.samples=96"), runs, Silent(), lambda line: None, "cpu")
+
+
+def exam() -> Exam:
+    """Pictures of the recipe's world, as its own camera takes them."""
+    world = recipe().world
+    camera = {name: getattr(world.camera, name) for name in ExamCameraSpec.model_fields}
+    conditions = {"own": ConditionSpec(world=world)}
+    return exam_of(SuiteSpec(name="own", camera=ExamCameraSpec(**camera), conditions=conditions))
 
 
 def pictures(count: int = 8) -> Samples:
@@ -139,9 +150,10 @@ def test_the_benchmark_scores_it_beside_ours(
         robustness=RobustnessSetting(pictures=2, severities=(3,), epsilons_px=(2.0,), pgd_steps=1),
         examples=ExamplesSetting(pictures=4, each=1),
     )
-    results = run_benchmark([str(run.path)], tmp_path, setting, refuse_to_drive)
+    results = run_benchmark([str(run.path)], tmp_path, setting, refuse_to_drive, exam())
     found = json.loads((tmp_path / "results.json").read_text())["models"][0]
-    samples = pictures(setting.accuracy.pictures)
+    taken = PictureSource(exam(), "val", 8, None)
+    samples = taken.pictures(recipe().world, None).samples
     model = load_trained(str(run.path)).model
     with torch.no_grad():
         predicted = model(torch.as_tensor(samples.images))["line_distance"].numpy()
@@ -335,16 +347,17 @@ def test_names_of_heads_and_scores(tmp_path: Path) -> None:
 def test_the_accuracy_part_of_a_model_without_our_heads(tmp_path: Path) -> None:
     loaded(tmp_path)
     spec = recipe("model.heads=[bad]")
-    samples = pictures()
-
+    taken = PictureSource(exam(), "val", 8, None)
     trained = Trained("bad", spec, build_perception(spec).eval(), tmp_path)
     drive: Any = refuse_to_drive
     subject = Subject(
         trained=trained,
         split="val",
         threads=1,
+        exam=exam(),
         drive=drive,
-        pictures=lambda count: Pictures(samples, None),
+        reference=drive,
+        pictures=lambda count: taken.pictures(spec.world, count),
         data=None,
         corrupted=tmp_path,
         delay=None,
@@ -353,5 +366,5 @@ def test_the_accuracy_part_of_a_model_without_our_heads(tmp_path: Path) -> None:
     found = PARTS["accuracy"].measure(subject, AccuracySetting(pictures=8))
     assert found.heads["bad"]["mae_m"] > 0
     assert PARTS["examples"].measure(subject, ExamplesSetting(pictures=4, each=1)).score == ""
-    with pytest.raises(DriveRLError, match="robustness needs masks or the lane state"):
+    with pytest.raises(DriveRLError, match="robustness needs masks, lines or the lane state"):
         PARTS["robustness"].measure(subject, RobustnessSetting(pictures=2))

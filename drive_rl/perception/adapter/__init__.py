@@ -1,0 +1,1 @@
+"""Perception models that others made: any file or code that turns pictures into arrays, behind a small YAML file."""
