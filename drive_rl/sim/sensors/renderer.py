@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE
 from drive_rl.sim.compiled import njit
+from drive_rl.sim.sensors.culling import rectangle, screen_of, shadows_on
 from drive_rl.sim.sensors.lane_labels import LanePolyline
 from drive_rl.sim.sensors.pinhole import (
     ASIDE,
@@ -16,8 +17,10 @@ from drive_rl.sim.sensors.pinhole import (
     DEPTH,
     DRIFT,
     ELEVATION,
+    FORWARD,
     GROUND,
     LEVEL,
+    UPWARD,
     Rays,
     Viewpoint,
 )
@@ -35,11 +38,11 @@ from drive_rl.sim.sensors.shading import (
     grain_index,
     meet,
     nearest_line,
-    paint_solid,
     road_at,
     sky_light,
+    solid_value,
 )
-from drive_rl.sim.sensors.solids import shadow
+from drive_rl.sim.sensors.solids import hit, passes_by, ray_from, shadow_of, solid_at
 from drive_rl.sim.sensors.view import Scene, View, unpack_markings
 
 CLASSES = ("background", "road", "ego_lane", "marking", "vehicle")
@@ -130,6 +133,9 @@ def paint_picture(view, at, picture):
     rays, ground, solids = view.rays, view.ground, view.solids
     rows, palette, x0, y0 = rays.rows, ground.palette, ground.x0, ground.y0
     local = Viewpoint(np.float32(at.x - x0), np.float32(at.y - y0), np.float32(at.cos), np.float32(at.sin))
+    place = Viewpoint(local.x + x0, local.y + y0, local.cos, local.sin)
+    screen = screen_of(rays, place)
+    shadows = shadows_on(screen, solids)
     channels, height, width = picture.image.shape
     real = np.empty((12, _BAND, width), np.float32)
     whole = np.empty((2, _BAND, width), np.int32)
@@ -152,8 +158,8 @@ def paint_picture(view, at, picture):
             _read(last - first, ground.texels, ground.d_cells, columns, places, samples)
             _cover(rays, first, last, local, ground.markings, ground.wear, samples, covers)
             _dash(last - first, ground.s_cells, columns, ground.markings, places, covers)
-            if solids.size > 0:
-                _shade(last - first, x0, y0, solids, points, covers.light)
+            if shadows.size > 0:
+                _shade(first, last, (x0, y0), solids, shadows, points, covers.light)
         around = SKY if sky else VERGE
         for channel in range(channels):
             colours = palette[around, channel], palette[ASPHALT, channel], palette[MARKING, channel]
@@ -161,7 +167,7 @@ def paint_picture(view, at, picture):
         if picture.classes.size > 0:
             _label(rows, first, last, ground, places, samples.d, picture)
     if solids.size > 0:
-        _add_solids(view, Viewpoint(local.x + x0, local.y + y0, local.cos, local.sin), picture)
+        _add_solids(view, place, screen, picture)
 
 
 @njit(error_model="numpy", nogil=True)
@@ -229,12 +235,18 @@ def _dash(count, s_cells, columns, packed, places, covers):
 
 
 @njit(error_model="numpy", nogil=True)
-def _shade(count, x0, y0, solids, points, light):
-    """Cast the solids' shadows on a band."""
-    wx, wy = points.wx, points.wy
-    for r in range(count):
+def _shade(first, last, corner, solids, shadows, points, light):
+    """Cast the solids' shadows on a band; the darkest counts."""
+    (x0, y0), wx, wy = corner, points.wx, points.wy
+    shade = np.ones(light.shape, np.float64)
+    for k in range(shadows.shape[0]):
+        solid = solid_at(solids.shape, shadows[k, 0])
+        for r in range(max(first, shadows[k, 1]) - first, min(last, shadows[k, 2]) - first):
+            for c in range(shadows[k, 3], shadows[k, 4]):
+                shade[r, c] = min(shade[r, c], shadow_of(solid, wx[r, c] + x0, wy[r, c] + y0))
+    for r in range(last - first):
         for c in range(light.shape[1]):
-            light[r, c] *= shadow(solids, wx[r, c] + x0, wy[r, c] + y0)
+            light[r, c] *= shade[r, c]
 
 
 @njit(error_model="numpy", nogil=True)
@@ -270,11 +282,26 @@ def _label(rows, first, last, ground, places, d, picture):
 
 
 @njit(error_model="numpy", nogil=True)
-def _add_solids(view, at, picture):
-    """Paint the solids over a picture."""
-    _, height, width = picture.image.shape
-    for r in range(height):
-        for c in range(width):
-            is_solid, depth = paint_solid(r, c, view, at, picture.image)
-            if is_solid and picture.classes.size > 0:
-                picture.classes[r, c], picture.depth[r, c] = VEHICLE, depth
+def _add_solids(view, at, screen, picture):
+    """Paint the solids over a picture, one by one; of two at the same depth the first stays."""
+    rays, solids, image, labelled = view.rays, view.solids, picture.image, picture.classes.size > 0
+    rows, bearings, channels = rays.rows, rays.bearings, image.shape[0]
+    nearest = np.empty((screen.height, screen.width), np.float64)
+    for r in range(screen.height):
+        nearest[r] = rows[r, DEPTH]
+    for n in range(solids.size):
+        solid = solid_at(solids.shape, n)
+        box = rectangle(screen, solid)
+        for r in range(box.top, box.bottom):
+            for c in range(box.left, box.right):
+                ray = ray_from(at, rays.origin, (rows[r, FORWARD], bearings[c], rows[r, UPWARD]))
+                if passes_by(solid, ray):
+                    continue
+                depth, lit, is_top = hit(solid, ray)
+                if not 0.0 < depth < nearest[r, c]:
+                    continue
+                nearest[r, c] = depth
+                for channel in range(channels):
+                    image[channel, r, c] = solid_value(solids, n, lit, is_top, channel, channels)
+                if labelled:
+                    picture.classes[r, c], picture.depth[r, c] = VEHICLE, depth

@@ -202,14 +202,13 @@ def cover(sample, grain, footprint, at, markings, wear):
 
 @njit(inline="always")
 def paint_solid(r, c, view, at, image):
-    """Paint the first solid along a pixel's ray over it; return whether there is one, and its depth [m]."""
+    """Paint the first solid along a pixel's ray over it."""
     rays, solids, channels = view.rays, view.solids, image.shape[0]
     direction = rays.rows[r, FORWARD], rays.bearings[c], rays.rows[r, UPWARD]
-    depth, part, lit, is_top = hit_solids(solids, at, rays.origin, direction, rays.rows[r, DEPTH])
+    _, part, lit, is_top = hit_solids(solids, at, rays.origin, direction, rays.rows[r, DEPTH])
     if part >= 0:
         for channel in range(channels):
-            image[channel, r, c] = 255 * lit * colour_of(solids, part, is_top, channel, channels)
-    return part >= 0, depth
+            image[channel, r, c] = solid_value(solids, part, lit, is_top, channel, channels)
 
 
 @njit(error_model="numpy")
@@ -244,9 +243,9 @@ def paint_pixel(r, c, view, at, image):
 
 
 @njit
-def colour_of(solids, part, is_top, channel, channels):
-    """Return one channel of a solid's colour in [0, 1]; grey is ITU-R BT.601 luma."""
+def solid_value(solids, part, lit, is_top, channel, channels):
+    """Return one channel of a lit solid's value in [0, 255]; grey is ITU-R BT.601 luma."""
     colour = solids.top_colour[part] if is_top else solids.side_colour[part]
     if channels == 3:
-        return colour[channel]
-    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+        return 255 * lit * colour[channel]
+    return 255 * lit * (0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2])

@@ -1,4 +1,8 @@
-"""Solids in front of a camera: cars made of boxes and wheels, tested ray by ray. Knows nothing of roads."""
+"""Solids in front of a camera: cars made of boxes and wheels, tested ray by ray. Knows nothing of roads.
+
+`hit_solids` and `shadow` look at all of them, for those who have a thread a pixel; `culling` calls what they are made of
+for one solid, where it may be.
+"""
 
 import math
 from typing import NamedTuple
@@ -11,6 +15,8 @@ from drive_rl.sim.compiled import njit
 from drive_rl.sim.sensors.pinhole import Real, Viewpoint
 
 BOX, WHEEL = 0.0, 1.0
+SHADOW_M = 0.5
+"""How far a shadow reaches beyond its box."""
 Vector = tuple[Real, Real, Real]
 
 KIND, CENTRE_X, CENTRE_Y, CENTRE_Z, HALF_LENGTH, HALF_WIDTH, HALF_HEIGHT, COS, SIN = range(9)
@@ -85,21 +91,73 @@ def join(solids: list[Solids]) -> Solids:
     return Solids(sum(s.size for s in solids), *arrays)
 
 
+class Solid(NamedTuple):
+    """A row of `Solids.shape`."""
+
+    kind: np.float32
+    x: np.float32
+    y: np.float32
+    z: np.float32
+    half_length: np.float32
+    half_width: np.float32
+    half_height: np.float32
+    cos: np.float32
+    sin: np.float32
+
+
+class Ray(NamedTuple):
+    """A ray in the world; its depth counts in lengths of its direction."""
+
+    origin: Vector
+    direction: Vector
+    per_norm2: float  # 1 / the direction's squared length
+
+
+@njit(inline="always")
+def solid_at(shape, n):
+    """Return a row of `Solids.shape` by name; columns are read one by one, for a row is a slice."""
+    return Solid(
+        shape[n, KIND], shape[n, CENTRE_X], shape[n, CENTRE_Y], shape[n, CENTRE_Z], shape[n, HALF_LENGTH],
+        shape[n, HALF_WIDTH], shape[n, HALF_HEIGHT], shape[n, COS], shape[n, SIN],
+    )  # fmt: skip
+
+
+@njit(inline="always")
+def casts_shadow(solid):
+    """Return whether a solid darkens the ground: a box that is low enough."""
+    return solid.kind == BOX and solid.z - solid.half_height <= 0.5
+
+
+@njit(inline="always")
+def shadow_of(solid, x, y):
+    """Return the light in [0.35, 1] that a box which casts a shadow leaves to a ground point: 1 from SHADOW_M on."""
+    dx, dy = x - solid.x, y - solid.y
+    if abs(dx) > 8.0 or abs(dy) > 8.0:
+        return 1.0
+    ox = max(abs(solid.cos * dx + solid.sin * dy) - solid.half_length, 0.0)
+    oy = max(abs(solid.cos * dy - solid.sin * dx) - solid.half_width, 0.0)
+    return 0.35 + 0.65 * min(math.sqrt(ox * ox + oy * oy) / SHADOW_M, 1.0)
+
+
 @njit
 def shadow(solids: Solids, x: float, y: float) -> float:
     """Return the light in [0.35, 1] that reaches a ground point: a soft shadow under each box."""
     light = 1.0
     for n in range(solids.size):
-        if solids.shape[n, KIND] != BOX or solids.shape[n, CENTRE_Z] - solids.shape[n, HALF_HEIGHT] > 0.5:
-            continue
-        dx, dy = x - solids.shape[n, CENTRE_X], y - solids.shape[n, CENTRE_Y]
-        if abs(dx) > 8.0 or abs(dy) > 8.0:
-            continue
-        c, s = solids.shape[n, COS], solids.shape[n, SIN]
-        ox = max(abs(c * dx + s * dy) - solids.shape[n, HALF_LENGTH], 0.0)
-        oy = max(abs(c * dy - s * dx) - solids.shape[n, HALF_WIDTH], 0.0)
-        light = min(light, 0.35 + 0.65 * min(math.sqrt(ox * ox + oy * oy) / 0.5, 1.0))
+        solid = solid_at(solids.shape, n)
+        if casts_shadow(solid):
+            light = min(light, shadow_of(solid, x, y))
     return light
+
+
+@njit(inline="always")
+def ray_from(at, origin, direction):
+    """Return a ray of the frame of the vehicle `at` some place in the world."""
+    x, y, cos, sin = at
+    dx, dy = cos * direction[0] - sin * direction[1], sin * direction[0] + cos * direction[1]
+    dz = direction[2]
+    start = x + cos * origin[0] - sin * origin[1], y + sin * origin[0] + cos * origin[1], origin[2]
+    return Ray(start, (dx, dy, dz), 1.0 / (dx * dx + dy * dy + dz * dz))
 
 
 @njit
@@ -110,32 +168,44 @@ def hit_solids(
 
     The ray starts at `origin` in the frame of the vehicle `at` some place and counts only up to depth `farthest`.
     """
-    x, y, cos, sin = at
-    ox, oy, oz = x + cos * origin[0] - sin * origin[1], y + sin * origin[0] + cos * origin[1], origin[2]
-    dx, dy = cos * direction[0] - sin * direction[1], sin * direction[0] + cos * direction[1]
-    dz = direction[2]
-    per_norm2, shape = 1.0 / (dx * dx + dy * dy + dz * dz), solids.shape
+    ray = ray_from(at, origin, direction)
     best, part, light, is_top = farthest, -1, 1.0, False
     for n in range(solids.size):
-        # a ball around the solid rules out most solids at once; columns are read one by one, for a row is a slice
-        rx, ry, rz = ox - shape[n, CENTRE_X], oy - shape[n, CENTRE_Y], oz - shape[n, CENTRE_Z]
-        hl, hw, hh = shape[n, HALF_LENGTH], shape[n, HALF_WIDTH], shape[n, HALF_HEIGHT]
-        along = rx * dx + ry * dy + rz * dz
-        if rx * rx + ry * ry + rz * rz - along * along * per_norm2 > hl * hl + hw * hw + hh * hh:
+        solid = solid_at(solids.shape, n)
+        if passes_by(solid, ray):
             continue
-        # the ray in the solid's frame
-        c, s = shape[n, COS], shape[n, SIN]
-        start = c * rx + s * ry, c * ry - s * rx, rz
-        along_it = c * dx + s * dy, c * dy - s * dx, dz
-        if shape[n, KIND] == BOX:
-            t, axis = _box(start, along_it, (hl, hw, hh))
-            face = (0.7, 0.85, 1.0)[axis] if axis >= 0 else 1.0
-            upper = axis == 2 and dz < 0
-        else:
-            t, face, upper = _cylinder(start, along_it, hw, hh), 1.0, False
+        t, face, upper = hit(solid, ray)
         if 0.0 < t < best:
             best, part, light, is_top = t, n, face, upper
     return best, part, light, is_top
+
+
+@njit(inline="always")
+def passes_by(solid, ray):
+    """Return whether a ray misses the ball around a solid, which rules out most solids at once."""
+    (ox, oy, oz), (dx, dy, dz) = ray.origin, ray.direction
+    rx, ry, rz = ox - solid.x, oy - solid.y, oz - solid.z
+    hl, hw, hh = solid.half_length, solid.half_width, solid.half_height
+    along = rx * dx + ry * dy + rz * dz
+    return rx * rx + ry * ry + rz * rz - along * along * ray.per_norm2 > hl * hl + hw * hw + hh * hh
+
+
+@njit
+def hit(solid, ray):
+    """Return the depth at which a ray enters a solid (-1: it misses), the face's light, and whether it is the top."""
+    (ox, oy, oz), (dx, dy, dz) = ray.origin, ray.direction
+    rx, ry, rz = ox - solid.x, oy - solid.y, oz - solid.z
+    # the ray in the solid's frame
+    c, s = solid.cos, solid.sin
+    start = c * rx + s * ry, c * ry - s * rx, rz
+    along_it = c * dx + s * dy, c * dy - s * dx, dz
+    if solid.kind == BOX:
+        t, axis = _box(start, along_it, (solid.half_length, solid.half_width, solid.half_height))
+        face = (0.7, 0.85, 1.0)[axis] if axis >= 0 else 1.0
+        upper = axis == 2 and dz < 0
+    else:
+        t, face, upper = _cylinder(start, along_it, solid.half_width, solid.half_height), 1.0, False
+    return t, face, upper
 
 
 @njit
