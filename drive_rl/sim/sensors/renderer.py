@@ -42,7 +42,7 @@ from drive_rl.sim.sensors.shading import (
     sky_light,
     solid_value,
 )
-from drive_rl.sim.sensors.solids import hit, passes_by, ray_from, shadow_of, solid_at
+from drive_rl.sim.sensors.solids import hit, ray_from, shadow_of, solid_at
 from drive_rl.sim.sensors.view import Scene, View, unpack_markings
 
 CLASSES = ("background", "road", "ego_lane", "marking", "vehicle")
@@ -133,8 +133,8 @@ def paint_picture(view, at, picture):
     rays, ground, solids = view.rays, view.ground, view.solids
     rows, palette, x0, y0 = rays.rows, ground.palette, ground.x0, ground.y0
     local = Viewpoint(np.float32(at.x - x0), np.float32(at.y - y0), np.float32(at.cos), np.float32(at.sin))
-    place = Viewpoint(local.x + x0, local.y + y0, local.cos, local.sin)
-    screen = screen_of(rays, place)
+    seen_from = Viewpoint(local.x + x0, local.y + y0, local.cos, local.sin)
+    screen = screen_of(rays, seen_from)
     shadows = shadows_on(screen, solids)
     channels, height, width = picture.image.shape
     real = np.empty((12, _BAND, width), np.float32)
@@ -167,7 +167,7 @@ def paint_picture(view, at, picture):
         if picture.classes.size > 0:
             _label(rows, first, last, ground, places, samples.d, picture)
     if solids.size > 0:
-        _add_solids(view, place, screen, picture)
+        _add_solids(view, seen_from, screen, picture)
 
 
 @njit(error_model="numpy", nogil=True)
@@ -295,8 +295,6 @@ def _add_solids(view, at, screen, picture):
         for r in range(box.top, box.bottom):
             for c in range(box.left, box.right):
                 ray = ray_from(at, rays.origin, (rows[r, FORWARD], bearings[c], rows[r, UPWARD]))
-                if passes_by(solid, ray):
-                    continue
                 depth, lit, is_top = hit(solid, ray)
                 if not 0.0 < depth < nearest[r, c]:
                     continue

@@ -1,7 +1,7 @@
 """Solids in front of a camera: cars made of boxes and wheels, tested ray by ray. Knows nothing of roads.
 
-`hit_solids` and `shadow` look at all of them, for those who have a thread a pixel; `culling` calls what they are made of
-for one solid, where it may be.
+`hit_solids` and `shadow` look at all of them, for those who have a thread a pixel. `renderer` calls what they are made
+of, solid by solid.
 """
 
 import math
@@ -19,15 +19,26 @@ SHADOW_M = 0.5
 """How far a shadow reaches beyond its box."""
 Vector = tuple[Real, Real, Real]
 
-KIND, CENTRE_X, CENTRE_Y, CENTRE_Z, HALF_LENGTH, HALF_WIDTH, HALF_HEIGHT, COS, SIN = range(9)
-"""Columns of `Solids.shape`."""
+
+class Solid(NamedTuple):
+    """One solid. A wheel is a cylinder about its own y axis; its radius is its half height."""
+
+    kind: np.float32  # BOX or WHEEL
+    x: np.float32  # the centre [m]
+    y: np.float32
+    z: np.float32
+    half_length: np.float32  # [m]
+    half_width: np.float32
+    half_height: np.float32
+    cos: np.float32  # of the yaw
+    sin: np.float32
 
 
 class Solids(NamedTuple):
-    """Solids as arrays. A wheel is a cylinder about its own y axis; its radius is its half height."""
+    """Solids as arrays."""
 
     size: int  # how many of the rows count
-    shape: NDArray[np.float32]  # (n, 9): kind, centre, half sizes [m], cosine and sine of the yaw
+    shape: NDArray[np.float32]  # (n, 9), Solid
     top_colour: NDArray[np.float32]  # (n, 3), in [0, 1]
     side_colour: NDArray[np.float32]  # (n, 3)
 
@@ -91,20 +102,6 @@ def join(solids: list[Solids]) -> Solids:
     return Solids(sum(s.size for s in solids), *arrays)
 
 
-class Solid(NamedTuple):
-    """A row of `Solids.shape`."""
-
-    kind: np.float32
-    x: np.float32
-    y: np.float32
-    z: np.float32
-    half_length: np.float32
-    half_width: np.float32
-    half_height: np.float32
-    cos: np.float32
-    sin: np.float32
-
-
 class Ray(NamedTuple):
     """A ray in the world; its depth counts in lengths of its direction."""
 
@@ -115,10 +112,10 @@ class Ray(NamedTuple):
 
 @njit(inline="always")
 def solid_at(shape, n):
-    """Return a row of `Solids.shape` by name; columns are read one by one, for a row is a slice."""
+    """Return a row of `Solids.shape` by name; numbers are read one by one, for a row is a slice."""
     return Solid(
-        shape[n, KIND], shape[n, CENTRE_X], shape[n, CENTRE_Y], shape[n, CENTRE_Z], shape[n, HALF_LENGTH],
-        shape[n, HALF_WIDTH], shape[n, HALF_HEIGHT], shape[n, COS], shape[n, SIN],
+        shape[n, 0], shape[n, 1], shape[n, 2], shape[n, 3], shape[n, 4],
+        shape[n, 5], shape[n, 6], shape[n, 7], shape[n, 8],
     )  # fmt: skip
 
 
@@ -171,23 +168,10 @@ def hit_solids(
     ray = ray_from(at, origin, direction)
     best, part, light, is_top = farthest, -1, 1.0, False
     for n in range(solids.size):
-        solid = solid_at(solids.shape, n)
-        if passes_by(solid, ray):
-            continue
-        t, face, upper = hit(solid, ray)
+        t, face, upper = hit(solid_at(solids.shape, n), ray)
         if 0.0 < t < best:
             best, part, light, is_top = t, n, face, upper
     return best, part, light, is_top
-
-
-@njit(inline="always")
-def passes_by(solid, ray):
-    """Return whether a ray misses the ball around a solid, which rules out most solids at once."""
-    (ox, oy, oz), (dx, dy, dz) = ray.origin, ray.direction
-    rx, ry, rz = ox - solid.x, oy - solid.y, oz - solid.z
-    hl, hw, hh = solid.half_length, solid.half_width, solid.half_height
-    along = rx * dx + ry * dy + rz * dz
-    return rx * rx + ry * ry + rz * rz - along * along * ray.per_norm2 > hl * hl + hw * hw + hh * hh
 
 
 @njit
@@ -195,16 +179,21 @@ def hit(solid, ray):
     """Return the depth at which a ray enters a solid (-1: it misses), the face's light, and whether it is the top."""
     (ox, oy, oz), (dx, dy, dz) = ray.origin, ray.direction
     rx, ry, rz = ox - solid.x, oy - solid.y, oz - solid.z
+    hl, hw, hh = solid.half_length, solid.half_width, solid.half_height
+    # a ball around the solid rules out most rays at once
+    along = rx * dx + ry * dy + rz * dz
+    if rx * rx + ry * ry + rz * rz - along * along * ray.per_norm2 > hl * hl + hw * hw + hh * hh:
+        return -1.0, 1.0, False
     # the ray in the solid's frame
     c, s = solid.cos, solid.sin
     start = c * rx + s * ry, c * ry - s * rx, rz
     along_it = c * dx + s * dy, c * dy - s * dx, dz
     if solid.kind == BOX:
-        t, axis = _box(start, along_it, (solid.half_length, solid.half_width, solid.half_height))
+        t, axis = _box(start, along_it, (hl, hw, hh))
         face = (0.7, 0.85, 1.0)[axis] if axis >= 0 else 1.0
         upper = axis == 2 and dz < 0
     else:
-        t, face, upper = _cylinder(start, along_it, solid.half_width, solid.half_height), 1.0, False
+        t, face, upper = _cylinder(start, along_it, hw, hh), 1.0, False
     return t, face, upper
 
 
