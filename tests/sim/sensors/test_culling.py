@@ -40,7 +40,7 @@ def _pixels(view: View, shape: tuple[int, ...], at: Viewpoint) -> tuple[np.ndarr
     there = Viewpoint(local[0], local[1], np.float32(at.cos), np.float32(at.sin))
     for r, c in np.ndindex(*depth.shape):
         paint_pixel(r, c, view, at, image)
-        direction = rays.rows[r, FORWARD], rays.bearings[c], rays.rows[r, UPWARD]
+        direction = rays.rows[r, FORWARD], np.float32(rays.bearings[c]), rays.rows[r, UPWARD]
         found, part, _, _ = hit_solids(view.solids, there, rays.origin, direction, rays.rows[r, DEPTH])
         if part >= 0:
             depth[r, c] = found
