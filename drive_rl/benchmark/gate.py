@@ -8,31 +8,32 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from drive_rl.benchmark.metrics import METRICS
 from drive_rl.benchmark.page import number
 from drive_rl.benchmark.requirements import parse_requirement
-from drive_rl.benchmark.results import BenchResults, ModelResult
+from drive_rl.benchmark.results import NOT_MADE, BenchResults, ModelResult
 
 _SHOWN = ("driving_score", "success", "excess_offset_m", "ego_lane_iou", "offset_mae_m", "onnx_p50_ms")
 
 
 def junit(results: BenchResults) -> str:
-    """Return JUnit XML: a test for each model and requirement, and one for each part that failed."""
+    """Return JUnit XML: a test for each model and requirement, and for each part that failed or is skipped."""
     suites = Element("testsuites")
     for model in results.models:
         cases = [(text, _missed(model, text)) for text in results.requirements]
-        errors = [(part, reason) for part, reason in model.errors.items()]
         suite = SubElement(
             suites,
             "testsuite",
             name=model.name,
-            tests=str(len(cases) + len(errors)),
+            tests=str(len(cases) + len(model.errors)),
             failures=str(sum(missed is not None for _, missed in cases)),
-            errors=str(len(errors)),
+            errors=str(sum(reason != NOT_MADE for reason in model.errors.values())),
+            skipped=str(sum(reason == NOT_MADE for reason in model.errors.values())),
         )
         for name, missed in cases:
             case = SubElement(suite, "testcase", classname=model.name, name=name)
             if missed is not None:
                 SubElement(case, "failure", message=missed)
-        for part, reason in errors:
-            SubElement(SubElement(suite, "testcase", classname=model.name, name=part), "error", message=reason)
+        for part, reason in model.errors.items():
+            case = SubElement(suite, "testcase", classname=model.name, name=part)
+            SubElement(case, "skipped" if reason == NOT_MADE else "error", message=reason)
     indent(suites)
     return tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -49,8 +50,15 @@ def summary(results: BenchResults) -> str:
         missed = results.missed_requirements
         lines += [f"Required: {', '.join(results.requirements)}: {'missed' if missed else 'met by all models'}.", ""]
         lines += [f"- missed: {_escaped(line)}" for line in missed]
-    lines += [f"- failed: {m.name}: {part}: {_escaped(why)}" for m in results.models for part, why in m.errors.items()]
+    lines += [line for model in results.models for line in _failed(model)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _failed(model: ModelResult) -> list[str]:
+    unmade = [part for part, why in model.errors.items() if why == NOT_MADE]
+    failed = {part: why for part, why in model.errors.items() if why != NOT_MADE}
+    lines = [f"- {model.name}: not made for {', '.join(unmade)}"] if unmade else []
+    return lines + [f"- failed: {model.name}: {part}: {_escaped(why)}" for part, why in failed.items()]
 
 
 def _missed(model: ModelResult, text: str) -> str | None:

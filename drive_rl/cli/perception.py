@@ -169,9 +169,10 @@ def predict(
     from drive_rl.report.predict.predict import predict as write_predictions
 
     found = write_predictions(load_model(model), source, out, overwrite, samples)
+    count = len(found.frames)
     typer.echo(
-        f"{len(found.frames)} pictures; the model takes {found.model_ms:.1f} ms for one; with reading, drawing and"
-        f" writing {found.frames_per_s:.0f} a second\nwritten: {out} and {json_beside(out)}"
+        f"{count} picture{'s' if count > 1 else ''}; the model takes {found.model_ms:.1f} ms for one; with reading,"
+        f" drawing and writing {found.frames_per_s:.0f} a second\nwritten: {out} and {json_beside(out)}"
     )
 
 

@@ -77,7 +77,10 @@ def part(shelf: Shelf, value: object, where: str, holder: Path | None = None) ->
         DriveRLError: it is neither, or names no recipe.
     """
     if isinstance(value, str):
-        path = find(shelf, value)
+        try:
+            path = find(shelf, value)
+        except DriveRLError as error:
+            raise error if holder is None else DriveRLError(f"{where}: {error}") from error
         if path.is_dir():
             raise DriveRLError(
                 f"{where} = {value!r} is a trained driver; expected a recipe (a YAML file); fix: name one, such as ppo"

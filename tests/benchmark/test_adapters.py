@@ -1,6 +1,7 @@
 """The benchmark of models that others made: what they are not made for is named, and one that is broken stops none."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from drive_rl.benchmark.parts.accuracy import AccuracySetting
 from drive_rl.benchmark.parts.closed_loop import ClosedLoopSetting
 from drive_rl.benchmark.parts.examples import ExamplesSetting
 from drive_rl.benchmark.parts.robustness import RobustnessSetting
-from drive_rl.benchmark.results import BenchResults
+from drive_rl.benchmark.results import NOT_MADE, BenchResults
 from drive_rl.benchmark.runner import run_benchmark
 from drive_rl.benchmark.settings import BenchSetting
 from drive_rl.benchmark.table import print_benchmark
@@ -111,5 +112,13 @@ def test_a_model_that_cannot_be_loaded_ends_with_2(folder: Path, tmp_path: Path)
 def test_so_it_does_beside_others_which_are_measured(results: BenchResults, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drive_rl.benchmark.runner.run_benchmark", lambda *asked, **options: results)
     done = CliRunner().invoke(bench, ["perception", "masks.yaml", "nan.yaml", "lane.yaml"])
-    assert str(done.exception) == "1 of 3 models could not be loaded (nan.yaml); fix: see the reasons above"
+    assert str(done.exception) == "1 of 3 models failed, or a part of them (nan.yaml); fix: see the reasons above"
     assert isinstance(done.exception, DriveRLError)  # which `main` ends with 2
+
+
+def test_and_a_part_that_fails(results: BenchResults, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = replace(results.models[0], errors={"attacks": NOT_MADE, "accuracy": "numbers are NaN"})
+    some = replace(results, models=(late, results.models[2]))
+    monkeypatch.setattr("drive_rl.benchmark.runner.run_benchmark", lambda *asked, **options: some)
+    done = CliRunner().invoke(bench, ["perception", "masks.yaml", "lane.yaml"])
+    assert str(done.exception).startswith("1 of 2 models failed, or a part of them (masks")

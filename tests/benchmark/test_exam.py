@@ -99,7 +99,7 @@ def test_worlds_by_name():
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("conditions: {a: {world: no_such}}", "unknown world 'no_such'"),
+        ("conditions: {a: {world: no_such}}", r"bad\.yaml: conditions\.a\.world: unknown world 'no_such'"),
         ("conditions: {a: {world: lane_follow, wether: fog}}", "wether"),
         ("conditions: {a: {world: lane_follow, weather: snow}}", "snow"),
         ("conditions: {}", "conditions"),
@@ -145,3 +145,8 @@ def test_offsets_are_recorded_by_road():
     found = recorder.settled_m(rows)
     assert found == pytest.approx([row.max_offset_m for row in rows], abs=0.1)
     assert np.corrcoef(found, [row.max_offset_m for row in rows])[0, 1] > 0.9
+
+
+def test_an_empty_name_is_no_suite():
+    with pytest.raises(DriveRLError, match="unknown suite ''"):
+        load_exam("")

@@ -11,7 +11,7 @@ from drive_rl.benchmark.correlation import compare
 from drive_rl.benchmark.gate import junit, summary
 from drive_rl.benchmark.parts.closed_loop import ClosedLoop, ConditionDriven
 from drive_rl.benchmark.requirements import missed_requirements, parse_requirement
-from drive_rl.benchmark.results import BenchResults, ModelResult, PartResults
+from drive_rl.benchmark.results import NOT_MADE, BenchResults, ModelResult, PartResults
 from drive_rl.benchmark.settings import BenchSetting
 from drive_rl.benchmark.verdict import pairs_of, verdict_of
 from drive_rl.perception.evaluation.robustness import CorruptionScores, mean_corruption_error
@@ -86,7 +86,11 @@ def test_mce_by_hand():
 
 
 def test_files_for_ci():
-    models = (MODELS[0], MODELS[3], ModelResult("lost", "lost", errors={"model": "no | such\nfile"}))
+    models = (
+        MODELS[0],
+        MODELS[3],
+        ModelResult("lost", "lost", errors={"model": "no | such\nfile", "attacks": NOT_MADE}),
+    )
     requirements = ["driving_score>=0.9", "onnx_difference<=1"]
     missed = missed_requirements([(m.name, m.metrics) for m in models], [parse_requirement(r) for r in requirements])
     results = BenchResults(
@@ -101,6 +105,8 @@ def test_files_for_ci():
     suites = {suite.get("name"): suite for suite in ElementTree.fromstring(junit(results))}
     assert [suites[name].get("failures") for name in ("even", "poor", "lost")] == ["1", "2", "2"]
     assert suites["lost"].get("errors") == "1"
+    assert suites["lost"].get("skipped") == "1"
+    assert [case.get("name") for case in suites["lost"] if case.find("skipped") is not None] == ["attacks"]
     assert [case.find("failure") is None for case in suites["even"]] == [True, False]
     failure = suites["poor"][0].find("failure")
     assert failure is not None
@@ -110,3 +116,4 @@ def test_files_for_ci():
     assert "- even leads: it alone is beaten by no other model" in text
     assert "- missed: poor: driving_score = 0.6, required: driving_score>=0.9" in text
     assert "- failed: lost: model: no \\| such file" in text
+    assert "- lost: not made for attacks" in text

@@ -106,7 +106,7 @@ def test_a_model_drives_and_is_benchmarked_on_a_folder(tiny: Path, run: Path) ->
     assert "perception" in call(tiny, "list").stdout
     refused = call(tiny, "bench", "perception", str(run), "--require", "sharpness>=1", expect=2).stderr
     assert "unknown metric 'sharpness'" in refused
-    assert "unknown perception model" in call(tiny, "bench", "perception", "no-such", "--reduced", expect=2).stdout
+    assert "unknown perception model" in call(tiny, "bench", "perception", "no-such", "--reduced", expect=2).stderr
 
 
 def test_wrong_names_are_explained(tiny: Path) -> None:

@@ -134,3 +134,18 @@ def test_what_cannot_be_read_or_written_is_named(
     with pytest.raises(DriveRLError, match=message):
         predict(unet, source if source.isdecimal() else str(tmp_path / source), tmp_path / out)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_picture_is_not_replaced_by_its_own_drawing(unet: Trained, folder: Path) -> None:
+    before = (folder / "0.png").read_bytes()
+    with pytest.raises(DriveRLError, match="is the source"):
+        predict(unet, str(folder / "0.png"), folder / "0.png", overwrite=True)
+    assert (folder / "0.png").read_bytes() == before
+
+
+def test_a_tall_picture_is_not_drawn_larger(unet: Trained, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "tall.png"), np.zeros((700, 1, 3), np.uint8))
+    predict(unet, str(tmp_path / "tall.png"), tmp_path / "out.png")
+    drawn = cv2.imread(str(tmp_path / "out.png"))
+    assert drawn is not None
+    assert drawn.shape == (700, 1, 3)

@@ -127,7 +127,7 @@ def load_exam(suite: str | None = None, worlds: Sequence[str] = ()) -> Exam:
         DriveRLError: there is no such suite or world, or it is not valid.
     """
     if not worlds:
-        return exam_of(load_suite(suite or DEFAULT_SUITE))
+        return exam_of(load_suite(DEFAULT_SUITE if suite is None else suite))
     found = {world.name: ConditionSpec(world=world) for world in map(load_world, worlds)}
     if suite is not None:
         base = load_suite(suite)

@@ -19,7 +19,7 @@ LANE_FIELDS: tuple[LaneField, ...] = (
     *("curvature_0m", "curvature_5m", "curvature_10m", "curvature_20m"),
 )
 ClassIndex = Annotated[int, Field(ge=0, le=9999)]
-ClassMap = dict[ClassName, tuple[ClassIndex, ...]]
+ClassMap = dict[ClassName, Annotated[tuple[ClassIndex, ...], Field(min_length=1)]]
 
 CLASS_MAPS: dict[str, ClassMap] = {
     "drive_rl": {"road": (1,), "ego_lane": (2,), "marking": (3,), "vehicle": (4,)},
@@ -135,6 +135,8 @@ class OutputSpec(Spec):
             raise ValueError(f"form = {self.form}: kind = {self.kind} has {', '.join(forms)}; fix: one of them")
         if self.kind == "lanes" and self.form == "columns" and len(self.rows) < 2:
             raise ValueError("rows is missing: columns are given at rows; fix: rows: [ROW, ...], top to bottom")
+        if len(set(self.fields)) < len(self.fields):
+            raise ValueError("fields names one twice: expected each once; fix: the name of each column")
         if self.kind == "classes":
             self._check_map()
         return self
@@ -182,6 +184,8 @@ class AdapterSpec(Spec):
         kinds = Counter(output.kind for output in self.outputs.values())
         for kind in (kind for kind, count in kinds.items() if count > 1):
             raise ValueError(f"outputs: {kinds[kind]} are of kind {kind}: expected one; fix: leave the others out")
+        for name in (name for name, output in self.outputs.items() if output.std == name):
+            raise ValueError(f"outputs.{name}: std = {name}: is the lane state itself; fix: the output with deviations")
         if self.input.frame_stack > self.world.camera.frame_stack:
             raise ValueError(
                 f"input.frame_stack = {self.input.frame_stack}: the camera stacks {self.world.camera.frame_stack}; fix:"

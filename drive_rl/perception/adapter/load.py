@@ -18,6 +18,8 @@ from drive_rl.perception.adapter.torch_model import torch_network
 from drive_rl.perception.models.load import Trained, load_trained
 from drive_rl.perception.models.perception_model import FileModel
 
+_NETWORKS = (".onnx", ".pt2", ".ts", ".torchscript")
+
 
 def load_model(name: str) -> Trained:
     """Return a perception model, in evaluation mode on the CPU.
@@ -28,6 +30,11 @@ def load_model(name: str) -> Trained:
     Raises:
         DriveRLError: there is none, it is code that the user has not trusted, or it is not what the file states.
     """
+    if name.endswith(_NETWORKS):
+        expected = "a YAML file that states its input and outputs"
+        raise DriveRLError(
+            f"{name}: is a network: expected {expected}; fix: write one, as docs/howto/own-model.md does"
+        )
     if not name.endswith((".yaml", ".yml")):
         return load_trained(name)
     path = home(name)
@@ -65,6 +72,10 @@ def _onnx(spec: AdapterSpec, path: Path) -> Trained:
 
 
 def _torch(spec: AdapterSpec, path: Path) -> Trained:
+    source, _, factory = spec.model.partition(":")
+    if spec.network == "Python" and not (source and factory.isidentifier()):
+        forms = "FILE.onnx, FILE.pt2, FILE.ts, FILE.py:FACTORY, PACKAGE.MODULE:FACTORY or timm:NAME"
+        raise DriveRLError(f"{path}: model = {spec.model!r}: expected {forms}; fix: one of them")
     if spec.network != "timm" and not specs_are_trusted():
         raise DriveRLError(
             f"{path}: model = {spec.model}: is code, and does not run untrusted; fix: --trust, or an ONNX file of it"

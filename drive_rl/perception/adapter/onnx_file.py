@@ -1,6 +1,7 @@
 """ONNX files of others: checked, then opened with ONNX Runtime on the CPU. It knows files, and no output's meaning."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from drive_rl.perception.adapter.prepare import Prepare
 from drive_rl.perception.optional import need
 
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
+_PLACE = re.compile(r"/onnxruntime_src/\S+ .*?\)( const)? ")  # in ONNX Runtime's sources, before each reason
 _AXES = {"nchw": ("channels", "height", "width"), "nhwc": ("height", "width", "channels")}
 
 
@@ -54,7 +56,8 @@ def open_onnx(path: Path, threads: int) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no base class of their own
         fix = "export it again, with an opset that this ONNX Runtime knows and no operators of its own"
-        raise DriveRLError(f"{path}: ONNX Runtime cannot run it ({brief(error)}); fix: {fix}") from error
+        reason = _PLACE.sub("", str(error))
+        raise DriveRLError(f"{path}: ONNX Runtime cannot run it ({brief(type(error)(reason))}); fix: {fix}") from error
 
 
 def onnx_network(path: Path, where: str, prepare: Prepare, threads: int = 0) -> OnnxNetwork:

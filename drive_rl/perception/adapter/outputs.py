@@ -32,6 +32,11 @@ def lane_state(spec: OutputSpec, found: Tensor, std: Tensor | None) -> Predictio
     lane[:, at] = _shaped(found, (len(at),), "lane_state").float()
     if std is not None:
         deviation[:, at] = _shaped(std, (len(at),), "std").float()
+        if not bool((deviation[:, at] >= 0).all()):
+            raise DriveRLError(
+                f"std = {spec.std}: has negative numbers or NaN: expected standard deviations; fix: export those, not"
+                " their logarithms"
+            )
     return {"lane": lane, "lane_std": deviation}
 
 
@@ -40,28 +45,36 @@ def classes(spec: OutputSpec, found: Tensor, size: Size) -> Predictions:
 
     A single channel is that class against the background. Classes that the map does not name are background.
     """
+    if spec.form == "labels":
+        return {"classes": F.interpolate(_of_labels(spec, found), size, mode="nearest")}
     logits = _logits(spec, found)
     if tuple(logits.shape[2:]) != size:
-        mode = "nearest" if spec.form == "labels" else "bilinear"
-        logits = F.interpolate(logits, size, mode=mode, **({} if mode == "nearest" else {"align_corners": False}))
+        logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
     count, named = logits.shape[1], {index for indices in spec.map.values() for index in indices}
-    if named and max(named) >= count and spec.form != "labels":
+    if named and max(named) >= count:
         raise DriveRLError(f"map names class {max(named)}, but it has {count}: 0 to {count - 1}; fix: another map")
     groups = {"background": [index for index in range(count) if index not in named], **spec.map}
-    out = [_greatest(logits, [index for index in groups.get(name, ()) if index < count]) for name in CLASSES]
+    out = [_greatest(logits, list(groups.get(name, ()))) for name in CLASSES]
     if count == 1:
         out[0] = torch.zeros_like(out[0])
     return {"classes": torch.stack(out, dim=1)}
 
 
+def _of_labels(spec: OutputSpec, found: Tensor) -> Tensor:
+    """Return (B, 5, h, w) logits of labels, any whole numbers: those that the map does not name are background."""
+    labels = found[:, 0] if found.dim() == 4 else found
+    if labels.dim() != 3:
+        raise DriveRLError(f"has shape {tuple(found.shape)}: form = labels expects (B, H, W); fix: another form")
+    groups: dict[str, tuple[int, ...]] = {**spec.map}
+    theirs = [torch.tensor(groups.get(name, ()), dtype=torch.long, device=found.device) for name in CLASSES]
+    masks = torch.stack([torch.isin(labels.long(), each) for each in theirs], dim=1)
+    masks[:, 0] = ~masks[:, 1:].any(dim=1)
+    known = torch.tensor([True, *(name in groups for name in CLASSES[1:])], device=found.device)
+    return torch.where(known[:, None, None], _SURE * masks, _NEVER)
+
+
 def _logits(spec: OutputSpec, found: Tensor) -> Tensor:
     """Return (B, K, h, w) logits."""
-    if spec.form == "labels":
-        labels = found[:, 0] if found.dim() == 4 else found
-        if labels.dim() != 3:
-            raise DriveRLError(f"has shape {tuple(found.shape)}: form = labels expects (B, H, W); fix: another form")
-        most = max([int(labels.max()), *(index for indices in spec.map.values() for index in indices)])
-        return _SURE * F.one_hot(labels.long(), most + 1).permute(0, 3, 1, 2).float()
     if found.dim() != 4:
         raise DriveRLError(f"has shape {tuple(found.shape)}: classes expect (B, K, H, W); fix: another output or form")
     logits = (found.permute(0, 3, 1, 2) if spec.layout == "nhwc" else found).float()

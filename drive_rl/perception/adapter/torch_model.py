@@ -72,9 +72,6 @@ def _timm(spec: AdapterSpec, what: str, weights: Path | None) -> tuple[nn.Module
 def _made(spec: AdapterSpec, path: Path, what: str) -> tuple[Any, Path]:
     """Return what a factory returns, and the file that it is in."""
     source, _, factory = spec.model.partition(":")
-    if not factory:
-        forms = "FILE.onnx, FILE.pt2, FILE.ts, FILE.py:FACTORY, PACKAGE.MODULE:FACTORY or timm:NAME"
-        raise DriveRLError(f"{what}: expected {forms}; fix: one of them")
     if source.endswith(".py"):
         plugin = read_plugin(path.parent / source)
         with as_module(plugin) as run, called(what, "its file fails", "correct it"):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from drive_rl.config.shelf import home
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import LANE_FIELDS, anchor_rows
 from drive_rl.perception.models.load import Trained
@@ -28,7 +29,7 @@ from drive_rl.sim.sensors.renderer import CLASSES
 
 LINE_NAMES = ("right", "left", "left_2", "outer")
 _PICTURES = (".png", ".jpg")
-_LEAST_PX = 640  # of a drawn picture's width
+_LEAST_PX = 640  # of a drawn picture's longer side
 
 Arrays = dict[str, NDArray[Any]]
 """Output -> the prediction of one picture."""
@@ -78,6 +79,8 @@ def predict(trained: Trained, source: str, out: Path, overwrite: bool = False, m
     beside = json_beside(out)
     if beside.exists() and not overwrite:
         raise DriveRLError(f"{beside}: exists already; fix: --overwrite to replace it, or another name")
+    if out.exists() and home(source).resolve() == out.resolve():
+        raise DriveRLError(f"{out}: is the source, which is not replaced; fix: another name")
     with open_frames(source) as frames:
         run = _Run(trained, most)
         if frames.is_still:
@@ -159,7 +162,7 @@ class _Run:
         return {name: value[0].cpu().numpy() for name, value in found.items()}
 
     def _draw(self, picture: Picture, predictions: Arrays) -> Picture:
-        scale = max(1, -(-_LEAST_PX // picture.shape[1]))
+        scale = max(1, -(-_LEAST_PX // max(picture.shape[:2])))
         size = picture.shape[1] * scale, picture.shape[0] * scale
         drawn = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC), np.uint8)
         if "classes" in predictions:

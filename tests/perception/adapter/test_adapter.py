@@ -16,12 +16,13 @@ from drive_rl.benchmark.exam.conditions import Condition
 from drive_rl.benchmark.metrics import metrics_of
 from drive_rl.config.extensions import forgotten, trust_specs
 from drive_rl.config.reader import load_perception
-from drive_rl.config.specs.adapter import InputSpec
+from drive_rl.config.specs.adapter import InputSpec, OutputSpec
 from drive_rl.config.specs.car import CameraSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.adapter.geometry import LaneGeometry
 from drive_rl.perception.adapter.load import load_model
 from drive_rl.perception.adapter.masks import LinesOfClasses
+from drive_rl.perception.adapter.outputs import classes, lane_state
 from drive_rl.perception.adapter.prepare import Prepare
 from drive_rl.perception.data.rendered_dataset import held_out
 from drive_rl.perception.data.samples import Samples
@@ -191,7 +192,7 @@ def missing(path: Path) -> None:
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda path: path.write_text("no model"), r"net\.onnx: not an ONNX model .*fix: export it again"),
     "size": (lambda path: small_onnx.segmentation(path, height=48), r"input\.size = \[32, 64\]: net\.onnx takes"),
-    "opset": (lambda path: small_onnx.segmentation(path, opset=99), r"net\.onnx: ONNX Runtime cannot run it"),
+    "opset": (lambda path: small_onnx.segmentation(path, opset=99), r"net\.onnx: ONNX Runtime cannot run it.*Opset 99"),
     "outside": (outside, r"net\.onnx: its weights lie in '\.\./w\.bin': expected a file inside its own folder; fix"),
     "missing": (missing, r"net\.onnx: its weights in 'w\.bin' are missing; fix"),
     "nan": (lambda path: small_onnx.segmentation(path, nan=True), r"outputs\.logits: 20,480 of 20,480 .*NaN.*fix"),
@@ -215,6 +216,9 @@ KEYS = {
     "{logits: {kind: classes, map: mars}}": r"a\.yaml: outputs\.logits\.map = 'mars': expected one of drive_rl, city",
     "{logits: {kind: classes, map: {sky: [0]}}}": "sky",
     "{logits: {kind: classes}}": "map is missing",
+    "{logits: {kind: classes, map: {road: []}}}": r"outputs\.logits\.map\.road = \[\]",
+    "{logits: {kind: lane_state, fields: [offset_m, offset_m]}}": "fields names one twice",
+    "{logits: {kind: lane_state, std: logits}}": r"std = logits: is the lane state itself",
     "{logits: {kind: boxes}}": "boxes: named in the format, but not scored yet",
     "{logits: {kind: depth}}": "depth: named in the format, but not scored yet",
     "{logits: {kind: lane_state, map: cityscapes}}": "map: not a key of kind = lane_state",
@@ -247,3 +251,32 @@ def test_weights_beside_the_file_are_part_of_the_model(tmp_path: Path) -> None:
     before = beside.sha256
     (tmp_path / "w.bin").write_bytes((2 * weights).tobytes())
     assert load_model(str(path)).sha256 != before
+
+
+def test_labels_without_a_class_of_ours_are_background() -> None:
+    spec = OutputSpec(kind="classes", form="labels", map={"road": (1,), "vehicle": (7,)})
+    labels = torch.tensor([[[-1, 1], [7, 10**9]]])
+    found = classes(spec, labels, (2, 2))["classes"].argmax(dim=1)
+    assert found.tolist() == [[[0, 1], [4, 0]]]
+
+
+@pytest.mark.parametrize("std", [-0.1, float("nan")])
+def test_deviations_that_cannot_be_are_refused(std: float) -> None:
+    spec = OutputSpec(kind="lane_state", fields=("offset_m",), std="sigma")
+    with pytest.raises(DriveRLError, match="std = sigma: has negative numbers or NaN"):
+        lane_state(spec, torch.zeros(2, 1), torch.tensor([[0.1], [std]]))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [("net.jpg", "expected FILE.onnx, FILE.pt2"), ("''", "expected FILE.onnx"), ("a.py", "expected FILE.onnx")],
+)
+def test_what_is_no_model_is_not_called_code(tmp_path: Path, model: str, message: str) -> None:
+    (tmp_path / "a.yaml").write_text(f"model: {model}\n")
+    with pytest.raises(DriveRLError, match=message):
+        load_model(str(tmp_path / "a.yaml"))
+
+
+def test_a_network_without_its_yaml_file_is_refused() -> None:
+    with pytest.raises(DriveRLError, match=r"net\.onnx: is a network: expected a YAML file"):
+        load_model("net.onnx")
