@@ -7,7 +7,7 @@ from drive_rl.config.reader import change_world, load_part
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.load_driver import open_driver
+from drive_rl.learn.load_driver import open_driver, steered_as
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.process.device import choose_device, describe_device
 from drive_rl.run.resolve import TrainedFolder, resolve
@@ -62,7 +62,7 @@ def choose_all(
     found = []
     for one in loaded:
         own = place if place is not None else change_world(one.own_world or common, finer)
-        own = _steered(_renamed(own) if finer else own, one.own_world)
+        own = steered_as(one.own_world, _renamed(own) if finer else own)
         found.append((one.in_world(own), own))
     echo(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
     return found
@@ -77,14 +77,6 @@ def newest(name: str) -> tuple[str, RunFolder | None]:
     found = resolve(name)
     run = found.run if isinstance(found, TrainedFolder) else None
     return (name, None) if run is None else (str(run.path), run)
-
-
-def _steered(world: WorldSpec, own: WorldSpec | None) -> WorldSpec:
-    """Return a world with a driver's own way of steering, by angle or by rate, as it has learned no other."""
-    if own is None or own.task.steering == world.task.steering:
-        return world
-    task = world.task.model_copy(update={"steering": own.task.steering, "steer_grid": own.task.steer_grid})
-    return world.model_copy(update={"task": task})
 
 
 def _renamed(world: WorldSpec) -> WorldSpec:

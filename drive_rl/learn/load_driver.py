@@ -25,7 +25,7 @@ def load_driver(
     device: torch.device | str = "cpu",
     trust: bool = False,
 ) -> tuple[Driver, WorldSpec]:
-    """Return a driver and the world to drive in: `world`, or else the driver's own.
+    """Return a driver and the world to drive in: `world`, steered as the driver learned to, or else the driver's own.
 
     Args:
         name: A driver or a perception model, as `resolve` takes it; a perception model becomes a modular driver.
@@ -38,8 +38,21 @@ def load_driver(
             fit the world.
     """
     loaded = open_driver(name, torch.device(device), trust)
-    place = world or loaded.world
+    place = steered_as(loaded.own_world, world or loaded.world)
     return loaded.in_world(place), place
+
+
+def steered_as(own: WorldSpec | None, world: WorldSpec) -> WorldSpec:
+    """Return a world with a driver's own way of steering, by angle or by rate, as it has learned no other.
+
+    Args:
+        own: The world that it was trained in; None: none.
+        world: The world to drive in.
+    """
+    if own is None or own.task.steering == world.task.steering:
+        return world
+    task = world.task.model_copy(update={"steering": own.task.steering, "steer_grid": own.task.steer_grid})
+    return world.model_copy(update={"task": task})
 
 
 def open_driver(name: str, device: torch.device, trust: bool = False) -> LoadedDriver:

@@ -231,7 +231,7 @@ def test_list_names_runs_the_newest_last(
         run = tmp_path / "runs" / "tiny" / stamp
         (run / "last").mkdir(parents=True)
         for name, held in (
-            ("spec.yaml", {}),
+            ("spec.yaml", load_run("quickstart").model_dump(mode="json")),
             ("provenance.json", {}),
             ("finished.json", {"step": finished}),
             ("last/manifest.json", {"num_timesteps": 64}),

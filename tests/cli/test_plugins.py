@@ -146,7 +146,7 @@ def test_a_term_of_something_else_than_metrics(here: Path, refused: Cli) -> None
 
 WEIGHTS = {
     "reward.gentle=1": "world.reward.gentle = 1: unknown key; did you mean 'world.reward.extra.gentle'?",
-    "reward.slow=1": "extra, failure, heading, lane, speed; or, of a plugin, world.reward.extra.slow",
+    "reward.slow=1": "extra, failure, heading, lane, speed, steering; or, of a plugin, world.reward.extra.slow",
     "reward.extra.gentle=0": "world.reward.extra.gentle = 0: expected a weight > 0, <= 100; fix: such as 1, or null",
     "reward.extra={gentle: 101}": "world.reward.extra.gentle = 101: expected a weight > 0, <= 100; fix",
     "reward.extra.speed=1": "world.reward.extra.speed = 1: is a term of our own; fix: write it as reward.speed",

@@ -74,15 +74,17 @@ def test_a_world_with_another_camera_is_refused(run: RunFolder) -> None:
     other = small_specs.world("camera.width_px=32")
     with pytest.raises(DriveRLError, match=r"2 grey frames of 24x16 px, but lane_follow has .*32x16"):
         load_driver(str(run.path), other)
-    near = small_specs.world("road.length_m=80")
-    assert load_driver(str(run.path), near)[1] == near
+    near = load_driver(str(run.path), small_specs.world("road.length_m=80"))[1]
+    assert (near.road.length_m, near.task.steering) == (80, "rate"), "how it steers is the driver's own"
 
 
 def test_a_world_with_other_controls_is_refused(run: RunFolder) -> None:
     steering = small_specs.world("task.controls=steering")
-    with pytest.raises(DriveRLError, match=r"with controls steering\+pedal, .* has controls steering, .*; fix: "):
+    with pytest.raises(
+        DriveRLError, match=r"with controls steering\+pedal by rate, .* has controls steering by rate, .*; fix: "
+    ):
         load_driver(str(run.path), steering)
-    with pytest.raises(DriveRLError, match=r"0\.8\] x \[-0\.5, 0\.05, 0\.6\], but lane_keep has .*0\.8\]; fix: "):
+    with pytest.raises(DriveRLError, match=r"1\.0\] x \[-0\.5, 0\.05, 0\.6\], but lane_keep has .*1\.0\]; fix: "):
         load_driver("dqn-lane-follow", load_world("lane_keep"))
     for world, numbers in ((steering, 1), (small_specs.world(), 2)):
         driver, _ = load_driver("reference", world)

@@ -60,6 +60,7 @@ def test_an_edit_is_refused_with_the_keys_and_what_they_were(run: RunFolder) -> 
 
 
 def test_a_renamed_key_is_named(run: RunFolder) -> None:
+    edit(run, "  hard: 4.0\n", "  harder: 4.0\n")
     edit(run, "  hard:", "  harder:")
     with pytest.raises(DriveRLError, match=r"\.hard\.weight = nothing, was 1\.0; .*harder\.weight = 1\.0, was nothing"):
         read_own_run(run.path)

@@ -11,6 +11,7 @@ from drive_rl.config.reader import load_world
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.imitation.dagger import Actor, Dagger
+from drive_rl.learn.load_driver import load_driver
 from drive_rl.learn.own_drivers import load_teacher
 from drive_rl.learn.train import train
 
@@ -44,12 +45,21 @@ def test_a_prediction_is_the_mean_action_that_was_trained() -> None:
 
 
 def test_a_teacher_that_does_not_fit_is_refused() -> None:
-    for teacher, message in (
-        ("dqn-lane-follow", "has discrete actions, but .*; fix: a teacher that steers continuously, such as reference"),
-        ("small-160", r".*trained in \S+ with .* frames of 160x\d+ px, but lane_follow has .*; fix: "),
+    discrete = load_driver("dqn-lane-follow")[1]
+    for teacher, world, message in (
+        (
+            "dqn-lane-follow",
+            discrete,
+            "has discrete actions, but .*; fix: a teacher that steers continuously, such as reference",
+        ),
+        (
+            "small-160",
+            load_world("lane_follow"),
+            r".*trained in \S+ with .* frames of 160x\d+ px, but lane_follow has .*; fix: ",
+        ),
     ):
         with pytest.raises(DriveRLError, match=rf"agent\.teacher = {teacher}: {message}"):
-            load_teacher(small_specs.dagger(f"teacher={teacher}"), load_world("lane_follow"))
+            load_teacher(small_specs.dagger(f"teacher={teacher}"), world)
 
 
 @pytest.mark.parametrize(

@@ -281,7 +281,10 @@ def test_a_name_is_a_name_and_no_address(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
     for name in ("x" * 300 + ".mp4", "x" * 300, "x" * 250 + ".mp4"):
-        with pytest.raises(DriveRLError, match="cannot be written"), film_writer(tmp_path / name, 10):
+        with (
+            pytest.raises(DriveRLError, match=r"cannot be written|no file can be made there"),
+            film_writer(tmp_path / name, 10),
+        ):
             pytest.fail("it began")
     assert not list(tmp_path.iterdir())
 
