@@ -201,7 +201,7 @@ def _mce(results: BenchResults) -> Table | None:
     found = results.comparison.mce or {}
     models = list(dict.fromkeys(model for each in found.values() for model in each))
     rows = [Row(m, [Cell(number(each.get(m)), each.get(m), False, "") for each in found.values()], "") for m in models]
-    columns = [Column(ROBUSTNESS[name][0], "mCE", -1) for name in found]
+    columns = [Column(ROBUSTNESS[name], "mCE", -1) for name in found]
     return Table("Mean corruption error", columns, rows) if found else None
 
 

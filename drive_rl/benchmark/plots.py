@@ -6,16 +6,17 @@ from statistics import fmean
 
 from drive_rl.benchmark.closed_loop import Driven
 from drive_rl.benchmark.metrics import METRICS
-from drive_rl.benchmark.parts.robustness import Robustness, ScoreRobustness
+from drive_rl.benchmark.parts.robustness import ScoreRobustness
 from drive_rl.benchmark.results import BenchResults, Correlation, ModelResult, Pareto
 from drive_rl.benchmark.svg import COLOURS, Axis, Plot, Point, axis_of, intervals, shade
+from drive_rl.benchmark.verdict import SCORES
 
-Score = Callable[[Robustness], ScoreRobustness | None]
-ROBUSTNESS: dict[str, tuple[str, Score]] = {
-    "ego_lane_iou": ("ego-lane IoU", lambda it: it.ego_lane_iou),
-    "lane_within": ("share of pictures within 0.2 m and 2°", lambda it: it.lane_within),
-    "lines_f1": ("lines F1", lambda it: it.lines_f1),
+ROBUSTNESS = {
+    "ego_lane_iou": "ego-lane IoU",
+    "lane_within": "share of pictures within 0.2 m and 2°",
+    "lines_f1": "lines F1",
 }
+"""The labels of `verdict.SCORES`."""
 
 
 def plots(results: BenchResults) -> dict[str, str]:
@@ -26,8 +27,8 @@ def plots(results: BenchResults) -> dict[str, str]:
     models, comparison = results.models, results.comparison
     colours = {model.name: COLOURS[i % len(COLOURS)] for i, model in enumerate(models)}
     found = {"tradeoff": _tradeoff(models, comparison.pareto)}
-    for name, (label, score) in ROBUSTNESS.items():
-        robustness = {model.name: each for model in models if (each := _robustness(model, score)) is not None}
+    for name, label in ROBUSTNESS.items():
+        robustness = {model.name: each for model in models if (each := _robustness(model, name)) is not None}
         found[f"corruptions_{name}"] = _corruptions(robustness, colours, label)
         found[f"attacks_{name}"] = _attacks(robustness, colours, label)
     found["delay_score"] = _delay(models, colours, lambda it: it.driving_score, "driving score")
@@ -62,9 +63,9 @@ def _dot(plot: Plot, point: Point, name: str, score: float | None, ring: bool) -
         plot.text(point, f"{name} ({score:.2f})", right=15)
 
 
-def _robustness(model: ModelResult, score: Score) -> ScoreRobustness | None:
+def _robustness(model: ModelResult, name: str) -> ScoreRobustness | None:
     """Return how much of a score is left; None if it is not known of clean pictures."""
-    found = score(model.parts.robustness) if model.parts.robustness else None
+    found = SCORES[name](model.parts.robustness) if model.parts.robustness else None
     return found if found and math.isfinite(found.corruptions.clean) else None
 
 

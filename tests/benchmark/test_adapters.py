@@ -85,9 +85,11 @@ def test_each_model_is_measured_as_far_as_it_goes(results: BenchResults) -> None
 
 
 def test_the_table_and_the_page_name_it(results: BenchResults, folder: Path) -> None:
-    console = Console(record=True, width=200, file=io.StringIO())
+    console = Console(record=True, width=60, file=io.StringIO())
     print_benchmark(results, console)
     text = console.export_text()
+    assert "excess" in text, "no heading is cut off on a narrow terminal"
+    assert "…" not in text
     assert "masks: not made for attacks, saliency, eager, compiled" in text
     assert "failed: nan.yaml: model: " in text
     page = (folder / "out" / "index.html").read_text()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from statistics import fmean
 
 import numpy as np
@@ -159,8 +160,8 @@ def _delay(subject: Subject) -> Delay:
 
 
 def _counter(subject: Subject, total: int) -> Callable[[str], None]:
-    count = iter(range(1, 1000))
-    return lambda what: subject.progress(min(next(count), total), total, what)
+    done = count(1)  # how often the failing delay is bracketed is not known before
+    return lambda what: subject.progress(min(next(done), total), total, what)
 
 
 def _drive_corrupted(
