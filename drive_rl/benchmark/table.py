@@ -16,6 +16,7 @@ from drive_rl.benchmark.page import number
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.results import NOT_MADE, BenchResults
 from drive_rl.benchmark.runner import Progress as Report
+from drive_rl.report.table import print_whole
 from drive_rl.run.process.terminal import can_redraw
 
 COLUMNS = (
@@ -33,7 +34,6 @@ _SHORT = {
     "onnx_p50_ms": "p50",
     "onnx_p99_ms": "p99",
 }
-_WIDEST = 400
 _MOST = 3  # correlations shown for each target
 
 
@@ -49,9 +49,7 @@ def print_benchmark(results: BenchResults, console: Console | None = None) -> No
         table.add_column(_SHORT.get(name, METRICS[name].label) + (f"\n\\[{unit}]" if unit else ""), justify="right")
     for model in models:
         table.add_row(escape(model.name), *(number(model.metrics.get(name)) for name in used))
-    whole = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
-    console.width = max(console.width, whole)  # a narrow terminal folds lines, and no heading is cut off
-    console.print(table)
+    print_whole(console, table)
     for line in _lines(results):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -14,6 +14,7 @@ from drive_rl.stats import Estimate
 
 _UNITS = {"survival_s": ("survival (median)", "s"), "lateral_deviation_m": ("lateral deviation (median)", "m")}
 _UNITS |= {"mean_speed_mps": ("mean speed", "m/s"), "steering_reversals_hz": ("steering reversals", "Hz")}
+_WIDEST = 400
 _BY_TIER = ("success", "driving_score", "route_completion")
 
 
@@ -34,11 +35,11 @@ def print_results(results: Mapping[str, Any], console: Console | None = None) ->
     for metric in results.get("metrics", {}).values():
         value = "not defined" if metric["value"] is None else f"{metric['value']:.3g} {metric['unit']}"
         table.add_row(Text(metric["label"]), Text(value), "")
-    console.print(table)
+    print_whole(console, table)
     by_tier = _table("tier", "roads", "success %", "driving score %", "route completion %")
     for tier, values in results["tiers"].items():
         by_tier.add_row(Text(tier), str(values["episodes"]), *(_percent(values[key]) for key in _BY_TIER))
-    console.print(by_tier)
+    print_whole(console, by_tier)
 
 
 def print_comparison(found: Comparison, where: str, console: Console | None = None) -> None:
@@ -53,14 +54,21 @@ def print_comparison(found: Comparison, where: str, console: Console | None = No
     for one in found.drivers:
         iqm = f"{100 * one.success_iqm:.1f}" if len(one.seeds) > 1 else ""
         table.add_row(letters[one.name], _points(one.success), _points(one.driving_score), iqm)
-    console.print(table)
+    print_whole(console, table)
     table = _table("", "success: points", "score: points", "P(improvement) %", "p")
     for pair in found.pairs:
         differences = (_points(value) for value in (pair.success, pair.driving_score, pair.probability_of_improvement))
         table.add_row(f"{letters[pair.first]} - {letters[pair.second]}", *differences, f"{pair.p_holm:.2g}")
-    console.print(table)
+    print_whole(console, table)
     for pair in found.pairs:
         print_line(pair.sentence)
+
+
+def print_whole(console: Console, table: Table) -> None:
+    """Print a table as wide as it is: a narrow terminal folds its lines, and nothing of it is cut off."""
+    whole = console.measure(table, options=console.options.update(max_width=_WIDEST)).maximum
+    console.width = max(console.width, whole)
+    console.print(table)
 
 
 def _points(value: Estimate) -> str:

@@ -24,3 +24,11 @@ def test_scores_with_intervals_and_tiers() -> None:
     assert "30.00 s" in shown  # survival, the median of 20 s and 40 s
     assert "easy" in shown
     assert "hard" in shown
+
+
+def test_a_narrow_terminal_cuts_nothing_off() -> None:
+    console = Console(record=True, width=30, file=io.StringIO())
+    print_results(results("me", load_world("lane_follow"), "test", ROWS), console)
+    text = console.export_text()
+    assert "…" not in text
+    assert "route completion %" in text
