@@ -19,6 +19,7 @@ from drive_rl.learn.guidance.lane_net import LANE_STATE, MOTION, LaneStateNet
 from drive_rl.learn.samples.memory import SampleMemory
 from drive_rl.learn.samples.schedule import helped_share
 from drive_rl.learn.samples.trainer import SampleTrainer
+from drive_rl.learn.samples.upload import upload
 from drive_rl.learn.samples.wrapper import SamplingWrapper
 
 TRUE_AND_SHOWN = spaces.Box(-np.inf, np.inf, (2 * LANE_STATE.shape[0],), np.float32)
@@ -88,4 +89,4 @@ class GuidanceWrapper(SamplingWrapper):
         return self._lane_net.scaled(self._tensor(state))
 
     def _tensor(self, values: Any) -> Tensor:
-        return torch.as_tensor(values, device=self._device)
+        return upload(values, self._device)

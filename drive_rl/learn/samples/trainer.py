@@ -18,6 +18,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from drive_rl.learn.samples.memory import SampleMemory
 from drive_rl.learn.samples.schedule import Recipe, learning_rate, minibatches
+from drive_rl.learn.samples.upload import upload
 
 _MAX_GRAD_NORM = 5.0
 
@@ -88,7 +89,7 @@ class SampleTrainer:
     def _step(self) -> Tensor:
         """Take one gradient step on a random minibatch; return the loss."""
         drawn = self._rng.integers(0, len(self._memory), self._recipe.batch_size)
-        pictures, targets = self._memory.take(torch.as_tensor(drawn, device=self._device))
+        pictures, targets = self._memory.take(upload(drawn, self._device))
         if self._change is not None:
             self._change(pictures, targets, self._rng)
         loss = F.mse_loss(self._net(pictures), targets)
