@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from drive_rl.config.specs.base import Fraction, Positive
+from drive_rl.config.specs.base import Fraction, NonNegative, Positive
 from drive_rl.config.specs.learner import RewardedSpec
 
 
@@ -54,6 +54,21 @@ class DqnSpec(ValueSpec):
     """DQN (Mnih et al. 2015, doi 10.1038/nature14236) on stable-baselines3."""
 
     algorithm: Literal["dqn"]
+    steering_temperature: NonNegative = Field(
+        default=0,
+        le=1000,
+        description="With guidance: steer by the mean of a Boltzmann distribution of the values, of this temperature;"
+        " 0: by the best action.",
+    )
+
+    @model_validator(mode="after")
+    def _guided_where_it_steers_by_means(self) -> Self:
+        if self.steering_temperature and self.help != "guided":
+            raise ValueError(
+                f"steering_temperature = {self.steering_temperature}: only guided DQN steers by means; fix:"
+                " steering_temperature = 0"
+            )
+        return self
 
 
 class QrdqnSpec(ValueSpec):

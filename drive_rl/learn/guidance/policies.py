@@ -74,19 +74,42 @@ class NormedQ(QNetwork):
 class GuidedQ(LaneStatePolicy, DQNPolicy):
     """DQN's policy of lane states. It acts on the target network, a running average of the values, which is steadier.
 
-    The policy reads one lane state, however much of a step the learner keeps.
+    The policy reads one lane state, however much of a step the learner keeps. With a temperature it takes the best
+    action's pedal and, of the grid, the steering nearest to the mean of a Boltzmann distribution of the values: which
+    of nearly equal ones is best changes with each small error of the values.
+
+    Args:
+        observation_space: Not used.
+        args: Of stable-baselines3's policy.
+        grid: (actions, commands): the commands of each action, steering first.
+        temperature: The distribution's; 0: the best action.
+        kwargs: Of the policy.
     """
 
-    def __init__(self, observation_space: gymnasium.Space, *args: Any, **kwargs: Any) -> None:
+    grid: Tensor
+
+    def __init__(
+        self, observation_space: gymnasium.Space, *args: Any, grid: np.ndarray, temperature: float, **kwargs: Any
+    ) -> None:
         del observation_space
         super().__init__(LANE_STATE, *args, **kwargs)
+        self.temperature = temperature
+        self.register_buffer("grid", torch.tensor(grid, dtype=torch.float32), persistent=False)
+
+    def choose(self, values: Tensor) -> Tensor:
+        """Return the actions (B,) taken by values (B, actions)."""
+        if not self.temperature:
+            return values.argmax(dim=1)
+        wanted = self.grid[values.argmax(dim=1)]
+        wanted[:, 0] = torch.softmax(values / self.temperature, dim=1) @ self.grid[:, 0]
+        return (wanted[:, None] - self.grid).square().sum(dim=2).argmin(dim=1)
 
     def make_q_net(self) -> NormedQ:
         """Return one of the two networks."""
         return NormedQ(**self._update_features_extractor(self.net_args, features_extractor=None)).to(self.device)
 
-    def _predict(self, *args: Any, **kwargs: Any) -> Tensor:
-        return self.q_net_target._predict(*args, **kwargs)
+    def _predict(self, obs: Any, deterministic: bool = True) -> Tensor:
+        return self.choose(self.q_net_target(obs))
 
 
 class GuidedPPO(BudgetPPO):
@@ -134,8 +157,8 @@ class GuidedDQN(PerEnvDQN):
         state, _ = batch.observations.chunk(2, dim=1)
         true, shown = batch.next_observations.chunk(2, dim=1)
         with torch.no_grad():
-            chosen = self.q_net_target(shown).argmax(dim=1, keepdim=True)
-            following = self.q_net_target(true).gather(1, chosen)
+            chosen = cast(GuidedQ, self.policy).choose(self.q_net_target(shown))
+            following = self.q_net_target(true).gather(1, chosen[:, None])
             targets = batch.rewards + (1 - batch.dones) * discounts * following
         values = self.q_net(state).gather(1, batch.actions.long())
         loss = F.smooth_l1_loss(values, targets)

@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.dqn.policies import CnnPolicy
 
 from drive_rl.config.specs.driver import DqnSpec, PpoSpec
+from drive_rl.errors import DriveRLError
 from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.build import build_model, make_envs
 from drive_rl.learn.guidance.lane_net import LANE_STATE
@@ -154,6 +155,32 @@ def by_numpy(network: Any, states: np.ndarray) -> np.ndarray:
         x = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5)
         x = x / (1 + np.exp(-x))
     return x @ last.weight.detach().numpy().T.astype(np.float64) + last.bias.detach().numpy()
+
+
+def steering_by_hand(values: np.ndarray, temperature: float, steers: list[float], pedals: int) -> int:
+    """Return the action whose pedal is the best action's, and whose steering is nearest to the mean."""
+    weights = np.exp((values - values.max()) / temperature)
+    mean = sum(w * steers[i // pedals] for i, w in enumerate(weights)) / weights.sum()
+    nearest = min(range(len(steers)), key=lambda i: abs(steers[i] - mean))
+    return nearest * pedals + int(values.argmax()) % pedals
+
+
+def test_a_temperature_steers_by_the_mean_and_keeps_the_best_pedal() -> None:
+    model, envs = model_of(small_specs.dqn("steering_temperature=0.1"))
+    task = small_specs.world().task
+    steers, pedals = list(task.steer_grid), len(task.pedal_grid)
+    values = np.random.default_rng(0).normal(0, 0.2, (200, len(steers) * pedals)).astype(np.float32)
+    chosen = model.policy.choose(torch.tensor(values)).tolist()
+    assert chosen == [steering_by_hand(row.astype(np.float64), 0.1, steers, pedals) for row in values]
+    assert chosen != values.argmax(1).tolist()
+    model.policy.temperature = 0.0
+    assert model.policy.choose(torch.tensor(values)).tolist() == values.argmax(1).tolist()
+    envs.close()
+
+
+def test_unguided_dqn_has_no_steering_temperature() -> None:
+    with pytest.raises(DriveRLError, match=r"steering_temperature = 0.1: only guided DQN .*fix: steering_temp.* = 0"):
+        small_specs.dqn("steering_temperature=0.1", "guidance=null")
 
 
 @pytest.mark.parametrize("n_steps", [1, 3])
