@@ -50,7 +50,7 @@ from drive_rl.learn.sb3.observation_wrapper import LaneStateWrapper
 from drive_rl.learn.sb3.serial_vec_env import SerialVecEnv
 from drive_rl.perception.optional import need
 from drive_rl.sim.engines.batch import Batch
-from drive_rl.sim.task.spaces import action_grid, action_space, observation_space
+from drive_rl.sim.task.spaces import action_space, observation_space
 
 if TYPE_CHECKING:
     from drive_rl.sim.envs.lane_env import LaneEnv
@@ -283,7 +283,7 @@ def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> Kwar
     if spec.help == "guided":
         guided: Kwargs = {**shared, **image, "camera": cast(spaces.Dict, space).spaces["camera"]}
         if isinstance(spec, DqnSpec):
-            guided |= {"grid": action_grid(world.task), "temperature": spec.steering_temperature}
+            guided |= {"steers": world.task.steer_grid, "temperature": spec.steering_temperature}
         return guided
     extractors: dict[Observation, tuple[type, Kwargs]] = {
         "camera": (ImageEncoder, image),

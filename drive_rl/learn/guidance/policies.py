@@ -4,7 +4,7 @@ A guided policy carries a `LaneStateNet`. In training a `GuidanceWrapper` turns 
 states, which the policy reads; a user of a trained policy passes pictures to `predict`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -74,42 +74,48 @@ class NormedQ(QNetwork):
 class GuidedQ(LaneStatePolicy, DQNPolicy):
     """DQN's policy of lane states. It acts on the target network, a running average of the values, which is steadier.
 
-    The policy reads one lane state, however much of a step the learner keeps. With a temperature it takes the best
-    action's pedal and, of the grid, the steering nearest to the mean of a Boltzmann distribution of the values: which
-    of nearly equal ones is best changes with each small error of the values.
+    The policy reads one lane state, however much of a step the learner keeps. With a temperature it acts on a
+    Boltzmann distribution of the values: of the grid, the steering nearest to the mean and the likeliest pedal. Which of
+    nearly equal actions is best changes with each small error of the values.
 
     Args:
         observation_space: Not used.
         args: Of stable-baselines3's policy.
-        grid: (actions, commands): the commands of each action, steering first.
+        steers: The grid's steering commands; actions are steer-major.
         temperature: The distribution's; 0: the best action.
         kwargs: Of the policy.
     """
 
-    grid: Tensor
+    steers: Tensor
 
     def __init__(
-        self, observation_space: gymnasium.Space, *args: Any, grid: np.ndarray, temperature: float, **kwargs: Any
+        self,
+        observation_space: gymnasium.Space,
+        *args: Any,
+        steers: Sequence[float],
+        temperature: float,
+        **kwargs: Any,
     ) -> None:
         del observation_space
         super().__init__(LANE_STATE, *args, **kwargs)
         self.temperature = temperature
-        self.register_buffer("grid", torch.tensor(grid, dtype=torch.float32), persistent=False)
+        self.register_buffer("steers", torch.tensor(steers), persistent=False)
 
     def choose(self, values: Tensor) -> Tensor:
         """Return the actions (B,) taken by values (B, actions)."""
         if not self.temperature:
             return values.argmax(dim=1)
-        wanted = self.grid[values.argmax(dim=1)]
-        wanted[:, 0] = torch.softmax(values / self.temperature, dim=1) @ self.grid[:, 0]
-        return (wanted[:, None] - self.grid).square().sum(dim=2).argmin(dim=1)
+        likely = torch.softmax(values / self.temperature, dim=1).unflatten(1, (len(self.steers), -1))
+        mean = likely.sum(dim=2) @ self.steers
+        steer = (mean[:, None] - self.steers).abs().argmin(dim=1)
+        return steer * likely.shape[2] + likely.sum(dim=1).argmax(dim=1)
 
     def make_q_net(self) -> NormedQ:
         """Return one of the two networks."""
         return NormedQ(**self._update_features_extractor(self.net_args, features_extractor=None)).to(self.device)
 
-    def _predict(self, obs: Any, deterministic: bool = True) -> Tensor:
-        return self.choose(self.q_net_target(obs))
+    def _predict(self, observation: Any, deterministic: bool = True) -> Tensor:
+        return self.choose(self.q_net_target(observation))
 
 
 class GuidedPPO(BudgetPPO):

@@ -158,14 +158,14 @@ def by_numpy(network: Any, states: np.ndarray) -> np.ndarray:
 
 
 def steering_by_hand(values: np.ndarray, temperature: float, steers: list[float], pedals: int) -> int:
-    """Return the action whose pedal is the best action's, and whose steering is nearest to the mean."""
+    """Return the action whose pedal is the likeliest, and whose steering is nearest to the mean."""
     weights = np.exp((values - values.max()) / temperature)
     mean = sum(w * steers[i // pedals] for i, w in enumerate(weights)) / weights.sum()
     nearest = min(range(len(steers)), key=lambda i: abs(steers[i] - mean))
-    return nearest * pedals + int(values.argmax()) % pedals
+    return nearest * pedals + max(range(pedals), key=lambda pedal: weights[pedal::pedals].sum())
 
 
-def test_a_temperature_steers_by_the_mean_and_keeps_the_best_pedal() -> None:
+def test_a_temperature_steers_by_the_mean_and_takes_the_likeliest_pedal() -> None:
     model, envs = model_of(small_specs.dqn("steering_temperature=0.1"))
     task = small_specs.world().task
     steers, pedals = list(task.steer_grid), len(task.pedal_grid)
