@@ -75,8 +75,8 @@ class GuidedQ(LaneStatePolicy, DQNPolicy):
     """DQN's policy of lane states. It acts on the target network, a running average of the values, which is steadier.
 
     The policy reads one lane state, however much of a step the learner keeps. With a temperature it acts on a
-    Boltzmann distribution of the values: of the grid, the steering nearest to the mean and the likeliest pedal. Which of
-    nearly equal actions is best changes with each small error of the values.
+    Boltzmann distribution of the values: of the grid, the steering nearest to the mean and the likeliest pedal. Which
+    of nearly equal actions is best changes with each small error of the values.
 
     Args:
         observation_space: Not used.
@@ -114,8 +114,8 @@ class GuidedQ(LaneStatePolicy, DQNPolicy):
         """Return one of the two networks."""
         return NormedQ(**self._update_features_extractor(self.net_args, features_extractor=None)).to(self.device)
 
-    def _predict(self, observation: Any, deterministic: bool = True) -> Tensor:
-        return self.choose(self.q_net_target(observation))
+    def _predict(self, *args: Any, **kwargs: Any) -> Tensor:
+        return self.choose(self.q_net_target(args[0]))
 
 
 class GuidedPPO(BudgetPPO):
