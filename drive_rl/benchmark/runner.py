@@ -175,7 +175,10 @@ class _Bench:
         subject, setting = self._subject(trained, latency, report), getattr(self.setting, part.name)
         exam = {"exam": self.exam.suite.model_dump(mode="json"), "split": subject.split}
         asked = {**asdict(setting), **exam, **part.depends_on(subject)}
-        key, file = _key(trained, part.name, asked), self.out / "parts" / _slug(label) / f"{part.name}.json"
+        key, file = (
+            _key(trained, f"{part.name} {part.version}", asked),
+            self.out / "parts" / _slug(label) / f"{part.name}.json",
+        )
         if self.resume and (kept := _kept(file, key, part.result)) is not None:
             return kept
         found = part.measure(subject, setting)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from drive_rl.benchmark.metrics import METRICS, of_users
-from drive_rl.benchmark.page import number
+from drive_rl.benchmark.page import cell_text, number
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.results import NOT_MADE, BenchResults
 from drive_rl.benchmark.runner import Progress as Report
@@ -21,13 +21,16 @@ from drive_rl.run.process.terminal import can_redraw
 
 COLUMNS = (
     *("driving_score", "success", "excess_offset_m", "driving_score_corrupted", "failing_delay_s"),
-    *("ego_lane_iou", "offset_mae_m", "onnx_p50_ms", "onnx_p99_ms", "onnx_preempted"),
+    *("ego_lane_iou", "offset_mae_m", "offset_nll_worst", "offset_within_95_worst"),
+    *("onnx_p50_ms", "onnx_p99_ms", "onnx_preempted"),
 )
 _SHORT = {
     "driving_score": "driving",
     "ego_lane_iou": "IoU",
     "offset_mae_m": "offset",
     "excess_offset_m": "excess",
+    "offset_nll_worst": "worst NLL",
+    "offset_within_95_worst": "95 % hold",
     "onnx_preempted": "preempted",
     "driving_score_corrupted": "corrupt",
     "failing_delay_s": "fails",
@@ -48,7 +51,7 @@ def print_benchmark(results: BenchResults, console: Console | None = None) -> No
         unit = METRICS[name].unit
         table.add_column(_SHORT.get(name, METRICS[name].label) + (f"\n\\[{unit}]" if unit else ""), justify="right")
     for model in models:
-        table.add_row(escape(model.name), *(number(model.metrics.get(name)) for name in used))
+        table.add_row(escape(model.name), *(cell_text(name, model) for name in used))
     print_whole(console, table)
     for line in _lines(results):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

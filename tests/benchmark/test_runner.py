@@ -197,6 +197,26 @@ def test_every_metric_is_found_in_a_model_with_every_head(models, tmp_path, monk
     assert missed_requirements([("all", found.metrics)], [parse_requirement("onnx_difference<=1")]) == []
 
 
+def test_stated_certainty_is_scored_in_each_condition(done):
+    out, results = done
+    every, masks, lane, _ = json.loads((out / "results.json").read_text())["models"]
+    certainty = every["parts"]["accuracy"]["certainty"]
+    assert list(certainty) == ["line_column", "offset_m", "heading_error_rad"]
+    assert {name: each["n"] for name, each in certainty["offset_m"]["groups"].items()} == {"clear": 3, "fog": 3}
+    worst = min(each["within_95"] for each in certainty["offset_m"]["groups"].values())
+    assert every["metrics"]["offset_within_95_worst"] == worst
+    assert missed_requirements([("lane", lane["metrics"])], [parse_requirement("offset_within_95_worst>=2")])
+    assert masks["parts"]["accuracy"]["certainty"] == {}
+    said = results.comparison.verdict[-3:]
+    assert [line.split()[0] for line in said] == ["all", "masks", "lane"]
+    assert said[1] == "masks states no deviation of what these pictures have labels of: no certainty to score."
+    page = (out / "index.html").read_text()
+    assert "<h2>Stated certainty</h2>" in page
+    for words in ("<h3>Offset</h3>", "<h3>Heading</h3>", "<h3>Line columns</h3>", "none stated", said[1]):
+        assert words in page
+    assert said[1] in (out / "summary.md").read_text()
+
+
 def test_a_model_that_is_not_there_leaves_its_reason(done):
     lost = done[1].models[-1]
     assert list(lost.errors) == ["model"]
@@ -356,7 +376,13 @@ def test_the_terminal_shows_the_results(done):
     console = Console(record=True, width=200, file=io.StringIO())
     print_benchmark(done[1], console)
     shown = console.export_text()
-    for words in (*NAMES, "failed: no-such: model: unknown perception model", "missed: masks: driving_score = "):
+    for words in (
+        *NAMES,
+        "none stated",
+        "worst NLL",
+        "failed: no-such: model: unknown perception model",
+        "missed: masks: driving_score = ",
+    ):
         assert words in shown
     with benchmark_progress() as progress:
         progress(0.5, "[not] markup")
