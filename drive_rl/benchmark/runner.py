@@ -27,7 +27,7 @@ from drive_rl.benchmark.requirements import Requirement, missed_requirements
 from drive_rl.benchmark.results import FORMAT, NOT_MADE, BenchResults, ModelResult, PartResults, as_csv, results_json
 from drive_rl.benchmark.settings import BenchSetting
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.adapter.load import check_any_loads, load_model
+from drive_rl.perception.adapter.load import first_that_loads, load_model
 from drive_rl.perception.data.formats.detect import DataFolder
 from drive_rl.perception.evaluation.latency import Latency
 from drive_rl.perception.models.load import Trained
@@ -73,7 +73,7 @@ def run_benchmark(
     Raises:
         DriveRLError: no model is named or can be loaded, the exam's folder is no data set, or `out` cannot be written.
     """
-    check_any_loads(models)
+    loaded = dict([first_that_loads(models)])
     if exam.data is not None:
         DataFolder.open(exam.data)
     add_plugin_metrics()
@@ -82,7 +82,7 @@ def run_benchmark(
         for folder in (out, *(out / "parts").glob("*/")):
             sweep(folder)
         with scratch(out / "corrupted", Path.mkdir) as corrupted:
-            bench = _Bench(out, setting, drive, exam, resume, corrupted, _source(exam, setting))
+            bench = _Bench(out, setting, drive, exam, resume, corrupted, _source(exam, setting), loaded)
             results = _measure_all(bench, models, requirements, report)
         write_json(out / "results.json", results_json(results))
         write_text(out / "results.csv", as_csv(results.models))
@@ -124,12 +124,14 @@ class _Bench:
     resume: bool
     corrupted: Path
     source: PictureSource
+    loaded: dict[str, Trained]
+    """A model that was loaded to see whether any can be, by name, until its turn comes."""
     _references: dict[tuple[str, int], Driven] = field(default_factory=dict)
 
     def model(self, name: str, taken: Container[str], report: Progress) -> ModelResult:
         """Return the results of one model, under a name that is not taken."""
         try:
-            trained = load_model(name)
+            trained = self.loaded.pop(name, None) or load_model(name)
         except DriveRLError as error:
             return ModelResult(_label(Path(name).name or name, taken), name, errors={"model": str(error)})
         label, own, exam = _label(trained.name, taken), trained.spec.world.camera, self.exam

@@ -354,6 +354,16 @@ def test_a_model_of_more_frames_is_not_made_for_the_exam(tmp_path):
     assert "not made for this exam: the model reads 4 frames, the exam shows 3; fix: a suite" in found.errors["model"]
 
 
+def test_no_model_is_loaded_twice(models, done, tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(
+        "drive_rl.perception.adapter.load.load_trained", lambda name: loaded.append(name) or load_trained(name)
+    )
+    shutil.copytree(done[0] / "parts", tmp_path / "parts")
+    run_benchmark(["no-such", *models[:2]], tmp_path, TINY, Road(), EXAM)
+    assert loaded == ["no-such", models[0], "no-such", models[1]]
+
+
 def test_models_of_one_name_are_numbered(models, tmp_path):
     results = run_benchmark([models[2], models[2]], tmp_path, TINY, Road(), EXAM)
     assert [model.name for model in results.models] == ["lane", "lane (2)"]

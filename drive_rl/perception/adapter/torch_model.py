@@ -15,6 +15,7 @@ from drive_rl.config.plugin_call import called
 from drive_rl.config.plugin_source import as_module, read_plugin
 from drive_rl.config.specs.adapter import AdapterSpec
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.adapter.files import beside
 from drive_rl.perception.adapter.networks import ArrayNetwork, TorchNetwork
 from drive_rl.perception.adapter.prepare import Prepare
 from drive_rl.perception.optional import need
@@ -48,9 +49,7 @@ def _network(spec: AdapterSpec, path: Path, weights: Path | None) -> tuple[nn.Mo
             module = made if weights is None else _filled(made, weights, what)
             return TorchNetwork(module), [file, *([weights] if weights else [])]
         return ArrayNetwork(made), [file, *([weights] if weights else [])]
-    file = path.parent / spec.model
-    if not file.is_file():
-        raise DriveRLError(f"{what}: {file} is not a file; fix: its path, from this file's folder")
+    file = beside(path, "model", spec.model)
     with called(what, f"not a {spec.network} file that torch {torch.__version__} reads", "save it again"):
         module = torch.export.load(file).module() if spec.network == "torch.export" else torch.jit.load(file, "cpu")
     return TorchNetwork(_Program(module) if spec.network == "torch.export" else module), [file]
@@ -73,7 +72,7 @@ def _made(spec: AdapterSpec, path: Path, what: str) -> tuple[Any, Path]:
     """Return what a factory returns, and the file that it is in."""
     source, _, factory = spec.model.partition(":")
     if source.endswith(".py"):
-        plugin = read_plugin(path.parent / source)
+        plugin = read_plugin(beside(path, "model", source))
         with as_module(plugin) as run, called(what, "its file fails", "correct it"):
             run()
         module = next(each for each in sys.modules.values() if getattr(each, "__file__", None) == str(plugin.file))
