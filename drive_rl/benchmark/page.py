@@ -19,6 +19,7 @@ from drive_rl.benchmark.plots import ROBUSTNESS, plots
 from drive_rl.benchmark.results import BenchResults, Correlation, ModelResult, Pair
 from drive_rl.benchmark.verdict import ALPHA, QUANTITIES
 from drive_rl.perception.evaluation.certainty import CertaintyScores
+from drive_rl.perception.heads.lane_benchmarks import ScenarioResult
 from drive_rl.report.predict.drawing import CLASS_COLOURS
 from drive_rl.run.storage.atomic import write_text
 from drive_rl.stats import rate_margin
@@ -103,6 +104,7 @@ def write_page(path: Path, results: BenchResults) -> None:
         conditions=_conditions(results),
         mce=_mce(results),
         certainty=_certainty(results),
+        scenarios=_scenarios(results),
         colours=CLASS_COLOURS,
         rate_error=round(100 * rate_margin(results.setting.closed_loop.roads)),
     )
@@ -216,6 +218,24 @@ def _certainty(results: BenchResults) -> list[Table]:
         columns = [Column(name.replace("_", " "), "", 0) for name in names]
         tables += [Table(words.capitalize(), columns, rows)] if names else []
     return tables
+
+
+def _scenarios(results: BenchResults) -> Table | None:
+    """Return CULane's F1 in each scenario; where there are no lanes, how many are predicted."""
+    lines = {m.name: m.parts.accuracy.lines for m in results.models if m.parts.accuracy}
+    found = {name: each.culane_scenarios for name, each in lines.items() if each and each.culane_scenarios}
+    names = list(dict.fromkeys(name for each in found.values() for name in each))
+    rows = [Row(model, [_scenario(each[name]) for name in names if name in each], "") for model, each in found.items()]
+    return Table("CULane F1", [Column(name.replace("_", " "), "", 0) for name in names], rows) if found else None
+
+
+def _scenario(found: ScenarioResult) -> Cell:
+    return Cell(scenario_text(found), found.fp if math.isnan(found.f1) else found.f1, False, f"n = {found.n}")
+
+
+def scenario_text(found: ScenarioResult) -> str:
+    """Return F1 for people, or the number of false positives where no lane is true."""
+    return f"{number(found.fp)} FP" if math.isnan(found.f1) else number(found.f1)
 
 
 def _trusted(found: CertaintyScores | None) -> Cell:

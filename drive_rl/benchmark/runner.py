@@ -17,14 +17,23 @@ from drive_rl.benchmark.exam.adapt import adaptations, input_of
 from drive_rl.benchmark.exam.conditions import Condition, Exam
 from drive_rl.benchmark.exam.pictures import PictureSource, hash_of
 from drive_rl.benchmark.gate import junit, summary
-from drive_rl.benchmark.metrics import add_plugin_metrics, metrics_of
+from drive_rl.benchmark.metrics import COMPARISON, add_plugin_metrics, metrics_of
 from drive_rl.benchmark.page import write_page
 from drive_rl.benchmark.part import Part, Subject
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.parts.latency import delay_of
 from drive_rl.benchmark.reading import read_as
 from drive_rl.benchmark.requirements import Requirement, missed_requirements
-from drive_rl.benchmark.results import FORMAT, NOT_MADE, BenchResults, ModelResult, PartResults, as_csv, results_json
+from drive_rl.benchmark.results import (
+    FORMAT,
+    NOT_MADE,
+    BenchResults,
+    Comparison,
+    ModelResult,
+    PartResults,
+    as_csv,
+    results_json,
+)
 from drive_rl.benchmark.settings import BenchSetting
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.adapter.load import first_that_loads, load_model
@@ -99,11 +108,13 @@ def _measure_all(
     rows: list[ModelResult] = []
     for i, name in enumerate(models):
         rows.append(bench.model(name, {row.name for row in rows}, _within(report, i, len(models))))
+    comparison = compare(rows)
+    rows = [_compared(row, comparison) for row in rows]
     return BenchResults(
         drive_rl=__version__,
         setting=bench.setting,
         provenance=provenance("field"),
-        comparison=compare(rows),
+        comparison=comparison,
         models=tuple(rows),
         data=None if bench.exam.data is None else str(bench.exam.data),
         exam=bench.exam.record(),
@@ -111,6 +122,12 @@ def _measure_all(
         requirements=tuple(str(requirement) for requirement in requirements),
         missed_requirements=tuple(missed_requirements([(row.name, row.metrics) for row in rows], requirements)),
     )
+
+
+def _compared(model: ModelResult, comparison: Comparison) -> ModelResult:
+    """Return a model with the metrics that compare it with the others."""
+    mce = {score: each[model.name] for score, each in (comparison.mce or {}).items() if model.name in each}
+    return replace(model, metrics={**model.metrics, **metrics_of([(COMPARISON, mce)]).values})
 
 
 @dataclass

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from drive_rl.benchmark.metrics import METRICS, of_users
-from drive_rl.benchmark.page import cell_text, number
+from drive_rl.benchmark.page import cell_text, number, scenario_text
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.results import NOT_MADE, BenchResults
 from drive_rl.benchmark.runner import Progress as Report
@@ -76,6 +76,7 @@ def _lines(results: BenchResults) -> Iterator[str]:
         accuracy = model.parts.accuracy
         for head, scores in (accuracy.heads or {}).items() if accuracy else ():
             yield f"{model.name}: {head}: {', '.join(f'{name} {number(value)}' for name, value in scores.items())}"
+    yield from _scenarios(results) if results.data else ()
     yield from _own_metrics(results)
     for model in results.models:
         if unmade := [what for what, reason in model.errors.items() if reason == NOT_MADE]:
@@ -89,6 +90,14 @@ def _lines(results: BenchResults) -> Iterator[str]:
     yield from results.skipped
     for missed in results.missed_requirements:
         yield f"missed: {missed}"
+
+
+def _scenarios(results: BenchResults) -> Iterator[str]:
+    for model in results.models:
+        lines = model.parts.accuracy and model.parts.accuracy.lines
+        if lines and lines.culane_scenarios:
+            each = (f"{name} {scenario_text(found)}" for name, found in lines.culane_scenarios.items())
+            yield f"{model.name}: CULane F1: {', '.join(each)}"
 
 
 def _own_metrics(results: BenchResults) -> Iterator[str]:

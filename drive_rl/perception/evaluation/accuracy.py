@@ -94,7 +94,7 @@ def evaluate_accuracy(
         with _alone(name, measures, failed):
             scores[name] = measure.scores()
     if isinstance(lines := measures.get("lines"), LinesMeasure):
-        scores["lines"] = _lines_scores(lines, samples, truths)
+        scores["lines"] = _lines_scores(lines, samples, truths, groups)
     return Accuracy(
         pictures=len(samples),
         heads={name: scores[name] for name in scores if name not in OURS} or None,
@@ -130,10 +130,13 @@ def _alone(name: str, measures: dict[str, Measure], failed: dict[str, str]) -> I
         failed[name] = str(error)
 
 
-def _lines_scores(measure: LinesMeasure, samples: Samples, truths: Truths | None) -> LinesScores:
+def _lines_scores(
+    measure: LinesMeasure, samples: Samples, truths: Truths | None, groups: Sequence[str] | None
+) -> LinesScores:
     """Return the scores of lines, those of the lane benchmarks included."""
-    benchmarks = lane_scores(measure.predicted_lines(), samples, truths)
-    return replace(measure.scores(), tusimple=benchmarks.tusimple, culane=benchmarks.culane)
+    found = lane_scores(measure.predicted_lines(), samples, truths, groups)
+    scenarios = found.scenarios or None
+    return replace(measure.scores(), tusimple=found.tusimple, culane=found.culane, culane_scenarios=scenarios)
 
 
 def _certainty(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from drive_rl.perception.data.samples import LANE_FIELDS, UNKNOWN_CLASS, UNKNOWN_SCENE, Samples
 from drive_rl.perception.heads.head import Arrays, Ratios, Stated
-from drive_rl.perception.heads.lane_benchmarks import CULaneResult, TuSimpleResult
+from drive_rl.perception.heads.lane_benchmarks import CULaneResult, ScenarioResult, TuSimpleResult
 from drive_rl.perception.scores.calibration import (
     BINS,
     expected_calibration_error,
@@ -160,6 +160,8 @@ class LinesScores:
     n: int  # labelled points
     tusimple: TuSimpleResult | None = None
     culane: CULaneResult | None = None
+    culane_scenarios: dict[str, ScenarioResult] | None = None
+    """Of each scenario of the data set, or condition; None: there is one alone."""
 
 
 class LinesMeasure:

@@ -20,7 +20,7 @@ from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Samples
 from drive_rl.perception.evaluation.accuracy import evaluate_accuracy
 from drive_rl.perception.evaluation.certainty import certainty_of
 from drive_rl.perception.heads.head import Stated
-from drive_rl.perception.heads.lane_benchmarks import CULaneResult, TuSimpleResult, lane_scores
+from drive_rl.perception.heads.lane_benchmarks import CULaneResult, ScenarioResult, TuSimpleResult, lane_scores
 from drive_rl.perception.heads.measures import LinesScores
 from drive_rl.perception.heads.registry import heads_of
 from drive_rl.run.storage.json_values import plain
@@ -249,6 +249,20 @@ def test_lane_benchmarks_by_hand():
         assert (found.tusimple.accuracy, found.culane.f1) == (tusimple, culane)
     one = lane_scores(lined([0.25]).lines, truth)
     assert (one.tusimple.fn, one.culane.precision, one.culane.recall) == (0.5, 1.0, 0.5)
+
+
+def test_culane_by_scenario_by_hand():
+    """Day: two of two. Night: of two lanes one is found and one wrongly predicted. Cross: two predicted, none true."""
+    none = lined([])
+    truth = Samples.joined([lined([0.25, 0.75]), lined([0.25, 0.75]), none])
+    predicted = np.concatenate([truth.lines[:1], lined([0.25, 0.5]).lines, truth.lines[:1]])
+    found = lane_scores(predicted, truth, groups=["day", "night", "cross"])
+    assert found.scenarios["day"] == ScenarioResult(f1=1.0, fp=0, n=1)
+    assert found.scenarios["night"] == ScenarioResult(f1=0.5, fp=1, n=1)
+    assert np.isnan(found.scenarios["cross"].f1)
+    assert found.scenarios["cross"][1:] == (2, 1)
+    assert found.culane.f1 == pytest.approx(2 * 3 / (6 + 4))  # 3 of 6 predicted are right, of 4 true
+    assert lane_scores(predicted, truth, groups=["all"] * 3).scenarios == lane_scores(predicted, truth).scenarios == {}
 
 
 def test_far_points_of_a_tiny_picture_are_scored():
