@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from drive_rl.config.extensions import registered
 from drive_rl.config.kinds import is_adapter
 from drive_rl.config.reader import is_perception_spec
 from drive_rl.config.shelf import NO_USES, Shelf, Uses, entries, home, unknown
@@ -106,8 +107,9 @@ def _known(kind: Expected) -> list[str]:
 
 
 def known_models() -> list[str]:
-    """Return the names of the perception models on the shelf."""
-    return [name for name, path in entries("agents").items() if _is_perception(path)]
+    """Return the names of the perception models on the shelf, and of those of plugins."""
+    on_shelf = [name for name, path in entries("agents").items() if _is_perception(path)]
+    return [*on_shelf, *registered("perception_model")]
 
 
 def is_export(path: Path) -> bool:

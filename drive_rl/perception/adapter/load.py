@@ -6,9 +6,9 @@ It knows where networks come from, and which of them are code. It knows no score
 from collections.abc import Sequence
 from pathlib import Path
 
-from drive_rl.config.extensions import specs_are_trusted
+from drive_rl.config.extensions import Extension, find, specs_are_trusted
 from drive_rl.config.kinds import is_adapter
-from drive_rl.config.reader import load_adapter
+from drive_rl.config.reader import adapter_of, load_adapter
 from drive_rl.config.shelf import entries, home
 from drive_rl.config.specs.adapter import AdapterSpec
 from drive_rl.errors import DriveRLError
@@ -16,7 +16,7 @@ from drive_rl.perception.adapter.adapted_model import AdaptedModel
 from drive_rl.perception.adapter.files import beside
 from drive_rl.perception.adapter.onnx_file import OnnxFile, check_onnx, onnx_network
 from drive_rl.perception.adapter.prepare import Prepare
-from drive_rl.perception.adapter.torch_model import torch_network
+from drive_rl.perception.adapter.torch_model import plugin_network, torch_network
 from drive_rl.perception.models.load import Trained, load_trained
 from drive_rl.perception.models.perception_model import FileModel
 
@@ -28,7 +28,7 @@ def load_model(name: str) -> Trained:
 
     Args:
         name: As `load_trained` takes it, or a YAML file of a model that others made (`AdapterSpec`), or the name of
-            such a file on the shelf `agents/`.
+            such a file on the shelf `agents/`, or of a plugin's perception model.
 
     Raises:
         DriveRLError: there is none, it is code that the user has not trusted, or it is not what the file states.
@@ -40,6 +40,10 @@ def load_model(name: str) -> Trained:
         )
     shelf = entries("agents")
     path = shelf.get(name, home(name))
+    if (extension := find("perception_model", name)) is not None:
+        if name in shelf:
+            raise DriveRLError(f"{extension.plugin}: perception_model {name}: {path} has that name; fix: rename it")
+        return _of_plugin(extension)
     if path.suffix not in (".yaml", ".yml") or (name in shelf and not is_adapter(path)):
         return load_trained(name)
     spec = load_adapter(path)
@@ -59,6 +63,16 @@ def first_that_loads(names: Sequence[str]) -> tuple[str, Trained]:
         except DriveRLError as error:
             reasons.append(str(error))
     raise DriveRLError("\n".join(reasons) or "no model is named; fix: drive-rl bench perception MODEL...")
+
+
+def _of_plugin(extension: Extension) -> Trained:
+    file = extension.plugin.file
+    model = f"{file.name}:{extension.name}"
+    spec = adapter_of({**extension.about, "model": model}, extension.name, file)
+    weights = None if spec.weights is None else beside(file, "weights", spec.weights)
+    network, files = plugin_network(extension, weights)
+    adapted = AdaptedModel(spec, network.eval(), str(extension.plugin))
+    return Trained(spec.name, spec, adapted.eval(), files[0], tuple(files[1:]))
 
 
 def _onnx(spec: AdapterSpec, path: Path) -> Trained:

@@ -11,6 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from drive_rl.config.extensions import Extension
 from drive_rl.config.plugin_call import called
 from drive_rl.config.plugin_source import as_module, read_plugin
 from drive_rl.config.specs.adapter import AdapterSpec
@@ -34,9 +35,32 @@ def torch_network(spec: AdapterSpec, path: Path, weights: Path | None) -> tuple[
         DriveRLError: it cannot be loaded, or the weights do not fit.
     """
     network, files = _network(spec, path, weights)
-    for each in network.parameters():
-        each.requires_grad_(False)
-    return network, files
+    return network.requires_grad_(False), files
+
+
+def plugin_network(extension: Extension, weights: Path | None) -> tuple[nn.Module, list[Path]]:
+    """Return the network of a plugin's perception model, and the files that it consists of.
+
+    Raises:
+        DriveRLError: its function fails, or the weights do not fit.
+    """
+    what = f"{extension.plugin}: perception_model {extension.name}"
+    with called(what, "fails"):
+        made = extension.make()
+    network, files = _of_python(made, extension.name, extension.plugin.file, weights, what)
+    return network.requires_grad_(False), files
+
+
+def _of_python(made: Any, maker: str, file: Path, weights: Path | None, what: str) -> tuple[nn.Module, list[Path]]:
+    """Return what a function of a file made as a network."""
+    if not callable(made):
+        raise DriveRLError(
+            f"{what}: {maker}() returned a {type(made).__name__}: expected a module or a function; fix: return one"
+        )
+    if isinstance(made, nn.Module):
+        module = made if weights is None else _filled(made, weights, what)
+        return TorchNetwork(module), [file, *([weights] if weights else [])]
+    return ArrayNetwork(made), [file, *([weights] if weights else [])]
 
 
 def _network(spec: AdapterSpec, path: Path, weights: Path | None) -> tuple[nn.Module, list[Path]]:
@@ -45,10 +69,7 @@ def _network(spec: AdapterSpec, path: Path, weights: Path | None) -> tuple[nn.Mo
         return _timm(spec, what, weights)
     if spec.network == "Python":
         made, file = _made(spec, path, what)
-        if isinstance(made, nn.Module):
-            module = made if weights is None else _filled(made, weights, what)
-            return TorchNetwork(module), [file, *([weights] if weights else [])]
-        return ArrayNetwork(made), [file, *([weights] if weights else [])]
+        return _of_python(made, spec.model.partition(":")[2], file, weights, what)
     file = beside(path, "model", spec.model)
     with called(what, f"not a {spec.network} file that torch {torch.__version__} reads", "save it again"):
         module = torch.export.load(file).module() if spec.network == "torch.export" else torch.jit.load(file, "cpu")
@@ -81,8 +102,6 @@ def _made(spec: AdapterSpec, path: Path, what: str) -> tuple[Any, Path]:
             module = importlib.import_module(source)
     with called(what, f"{factory}() fails", "correct it"):
         made = getattr(module, factory)()
-    if not callable(made):
-        raise DriveRLError(f"{what}: {factory}() returned a {type(made).__name__}: expected a module or a function")
     return made, Path(str(module.__file__))
 
 
