@@ -23,6 +23,9 @@ ALPHA = 0.05
 _FARTHEST_M = 1.75
 """Half a lane: what a difference of deviations counts at most, where an interval needs a bound."""
 
+_OPEN = 0.25
+"""An interval of the share in 95 % intervals that is wider leaves open whether a model states its certainty well."""
+
 TESTED: dict[str, tuple[Callable[[ClosedLoop], tuple[float, ...] | None], float]] = {
     "driving_score": (lambda it: it.clean.driving_scores, 1.0),
     "excess_offset_m": (lambda it: it.excess_offsets_m, _FARTHEST_M),
@@ -83,7 +86,8 @@ def certainty_verdict(models: Sequence[ModelResult]) -> tuple[str, ...]:
     """Return for each model, in a sentence, where its stated deviations can be trusted and where they cannot.
 
     It is about the quantity whose 95 % intervals hold least in some condition. A model is overconfident where the
-    interval of that share lies below 95 %, underconfident where it lies above.
+    interval of that share lies below 95 %, underconfident where it lies above, and neither is known where the interval
+    holds 95 % and is wide.
     """
     found = {model.name: model.parts.accuracy.certainty for model in models if model.parts.accuracy}
     return tuple(_certainty(name, stated) for name, stated in found.items() if stated is not None)
@@ -172,6 +176,8 @@ def _trust(scores: CertaintyScores, quantity: str) -> str:
         return f"is overconfident about its {quantity}"
     if scores.low_95 > WITHIN[1]:
         return f"is underconfident about its {quantity}"
+    if scores.high_95 - scores.low_95 > _OPEN:
+        return f"leaves open, on so few roads, whether it states the deviation of its {quantity} well,"
     return f"states the deviation of its {quantity} well"
 
 

@@ -85,7 +85,9 @@ def test_certainty_in_sentences():
     down, dusk = clear._replace(nll=160.2, within_95=0.12, high_95=0.2), clear._replace(within_95=1.0, low_95=0.97)
     offset = Certainty(clear, {"clear": clear, "nose_down": down, "dusk": dusk})
     heading = Certainty(clear, {"clear": clear})
+    few = Certainty(clear, {"photos": clear._replace(low_95=0.6)})
     stated = {"sure": {"heading_error_rad": heading, "offset_m": offset}, "well": {"line_column": heading}, "none": {}}
+    stated["few"] = {"line_column": few}
     models = [ModelResult(name, name, PartResults(Accuracy(3, certainty=each))) for name, each in stated.items()]
     assert certainty_verdict([*models, ModelResult("masks", "masks", PartResults(Accuracy(3)))]) == (
         "sure is overconfident about its offset in nose down (NLL 160 nat, 95 % intervals hold 12 %); it states the"
@@ -93,6 +95,8 @@ def test_certainty_in_sentences():
         " its offset in dusk (NLL -2.87 nat, 95 % intervals hold 100 %).",
         "well states the deviation of its line columns well in clear (NLL -2.87 nat, 95 % intervals hold 93 %).",
         "none states no deviation of what these pictures have labels of: no certainty to score.",
+        "few leaves open, on so few roads, whether it states the deviation of its line columns well, in photos"
+        " (NLL -2.87 nat, 95 % intervals hold 93 %).",
     )
     assert compare(models).verdict == certainty_verdict(models)
     values = metrics_of([("accuracy", models[0].parts.accuracy)]).values
