@@ -17,7 +17,7 @@ from drive_rl.config.extensions import FormatAbout, Kind, Measured, MetricAbout,
 from drive_rl.config.shelf import nearest
 from drive_rl.errors import DriveRLError
 
-__all__ = ["data_format", "driver", "encoder", "head", "load", "metric", "reward_term"]
+__all__ = ["data_format", "driver", "encoder", "head", "load", "metric", "perception_model", "reward_term"]
 
 load = load_file
 """Run a plugin file; a script's `--plugin FILE.py`."""
@@ -126,6 +126,28 @@ def data_format(name: str, files: str) -> _Decorator:
     """
     _check_words("data_format", name, files=files)
     return _registering("data_format", name, FormatAbout(files))
+
+
+def perception_model(name: str, adapter: Mapping[str, object]) -> _Decorator:
+    """Register a whole perception model: `drive-rl bench perception NAME`, `drive-rl perception predict NAME`.
+
+    It is a function without arguments that returns a `torch.nn.Module`, or a function from an array to an array,
+    several, or a mapping.
+
+    Args:
+        name: Its name.
+        adapter: What it takes and what its outputs are, with the keys of an adapter's file (docs/howto/own-model.md)
+            but `model`; `weights` is a file beside the plugin's.
+
+    Raises:
+        DriveRLError: `adapter` is not such a mapping.
+    """
+    if not isinstance(adapter, Mapping) or not all(isinstance(key, str) for key in adapter) or "model" in adapter:
+        raise DriveRLError(
+            f"perception_model {name!r}: adapter = {adapter!r}: expected the keys of an adapter but model; fix: such as"
+            " {'outputs': {'output': {'kind': 'classes', 'map': 'drive_rl'}}}"
+        )
+    return _registering("perception_model", name, dict(adapter))
 
 
 def _check_words(kind: Kind, name: str, **words: object) -> None:

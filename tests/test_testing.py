@@ -32,6 +32,7 @@ def test_ours_keep_the_contract(kind: Kind, name: str) -> None:
 
 
 HEAD = "import itertools, torch, numpy as np\nfrom torch import nn\nfrom drive_rl import extend\n"
+MODEL = "@extend.perception_model('bad', {'outputs': {'output': {'kind': 'classes', 'map': {'road': [0]}}}})\n"
 CONV = "nn.Conv2d(c, 4, 5, 4), nn.ReLU(), nn.Flatten()"
 DRIVER = """
 @extend.driver("bad")
@@ -115,6 +116,18 @@ BAD = {
         "@extend.data_format('bad', files='any')\nclass Bad:\n    @staticmethod\n"
         "    def detect(folder): return {'train': [folder]}\n    @staticmethod\n    def read(*_): return []\n",
         "an empty mapping",
+    ),
+    "a perception model that draws": (
+        MODEL + "def bad(): return lambda x: np.random.default_rng().normal(size=(len(x), 1, 80, 160))\n",
+        "the same classes of the same pictures",
+    ),
+    "a perception model that counts the batch": (
+        MODEL + "def bad(): return lambda x: x.mean(axis=1, keepdims=True) - x.mean()\n",
+        "classes that does not depend on the rest of the batch",
+    ),
+    "a perception model of another shape": (
+        MODEL + "def bad(): return lambda x: x.mean()\n",
+        "expected tensors or arrays",
     ),
     "a format without read": (
         "@extend.data_format('bad', files='any')\nclass Bad:\n    @staticmethod\n    def detect(folder): return {}\n",

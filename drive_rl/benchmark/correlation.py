@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from drive_rl.benchmark.metrics import METRICS, predictors
 from drive_rl.benchmark.parts.closed_loop import ClosedLoop
 from drive_rl.benchmark.results import Comparison, Correlation, Interval, ModelResult, Pareto
-from drive_rl.benchmark.verdict import mean_corruption_errors, pairs_of, verdict_of
+from drive_rl.benchmark.verdict import certainty_verdict, mean_corruption_errors, pairs_of, verdict_of
 from drive_rl.stats import bounded_mean, fisher_interval, pareto_front, rank_correlation, resampled, swap
 
 TARGET = "driving_score"
@@ -38,7 +38,7 @@ def compare(models: Sequence[ModelResult]) -> Comparison:
         pareto=front(models),
         intervals=intervals(models),
         pairs=pairs or None,
-        verdict=verdict_of(models, pairs) or None,
+        verdict=(*verdict_of(models, pairs), *certainty_verdict(models)) or None,
         mce=mean_corruption_errors(models) or None,
     )
 

@@ -4,7 +4,7 @@ It knows which metrics exist. It does not know how they are measured, and draws 
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,7 +17,23 @@ from drive_rl.perception.evaluation.accuracy import Accuracy
 
 TABLES = ("closed_loop", "accuracy", "latency", "robustness")
 """The parts with metrics, in the order of the page."""
-METRICS: dict[str, Metric[Any]] = {name: metric for part in TABLES for name, metric in PARTS[part].metrics.items()}
+COMPARISON = "comparison"
+"""What metrics that compare a model with the others count as their part; its result: score -> mCE of one model."""
+
+
+def _mce(score: str, label: str) -> Metric[Mapping[str, float]]:
+    return Metric(COMPARISON, f"{label}, mCE", "", -1, lambda it: it.get(score))
+
+
+_COMPARED: dict[str, Metric[Any]] = {
+    "mce_ego_lane_iou": _mce("ego_lane_iou", "ego-lane IoU"),
+    "mce_lane_within": _mce("lane_within", "lane within 0.2 m and 2°"),
+    "mce_lines_f1": _mce("lines_f1", "lines F1"),
+}
+METRICS: dict[str, Metric[Any]] = {
+    **{name: metric for part in TABLES for name, metric in PARTS[part].metrics.items()},
+    **_COMPARED,
+}
 """Every number that a requirement or a table may name; those of driving first."""
 reserve("metric", METRICS)
 
@@ -101,7 +117,7 @@ def more_columns() -> list[str]:
 def of_users() -> list[str]:
     """Return the metrics that are not ours."""
     ours = {name for part in TABLES for name in PARTS[part].metrics}
-    return [name for name in METRICS if name not in ours]
+    return [name for name in METRICS if name not in ours | _COMPARED.keys()]
 
 
 class Found(NamedTuple):

@@ -13,13 +13,18 @@ import jinja2
 from drive_rl.benchmark.metrics import METRICS, TABLES, more_columns
 from drive_rl.benchmark.part import Number
 from drive_rl.benchmark.parts import PARTS
+from drive_rl.benchmark.parts.accuracy import STATED
 from drive_rl.benchmark.parts.closed_loop import ConditionDriven
 from drive_rl.benchmark.plots import ROBUSTNESS, plots
 from drive_rl.benchmark.results import BenchResults, Correlation, ModelResult, Pair
-from drive_rl.benchmark.verdict import ALPHA
+from drive_rl.benchmark.verdict import ALPHA, QUANTITIES
+from drive_rl.perception.evaluation.certainty import CertaintyScores
+from drive_rl.perception.heads.lane_benchmarks import ScenarioResult
 from drive_rl.report.predict.drawing import CLASS_COLOURS
 from drive_rl.run.storage.atomic import write_text
 from drive_rl.stats import rate_margin
+
+NONE_STATED = "none stated"
 
 
 class Column(NamedTuple):
@@ -98,6 +103,8 @@ def write_page(path: Path, results: BenchResults) -> None:
         pairs=[_pair(pair) for pair in results.comparison.pairs or ()],
         conditions=_conditions(results),
         mce=_mce(results),
+        certainty=_certainty(results),
+        scenarios=_scenarios(results),
         colours=CLASS_COLOURS,
         rate_error=round(100 * rate_margin(results.setting.closed_loop.roads)),
     )
@@ -131,10 +138,13 @@ def _table(title: str, columns: Sequence[str], results: BenchResults, part: str 
 
 def _cell(column: str, model: ModelResult, results: BenchResults, best: Number | None) -> Cell:
     value = model.metrics.get(column)
-    return Cell(_text(column, model), value, value is not None and value == best, _interval(column, model, results))
+    return Cell(cell_text(column, model), value, value is not None and value == best, _interval(column, model, results))
 
 
-def _text(column: str, model: ModelResult) -> str:
+def cell_text(column: str, model: ModelResult) -> str:
+    """Return a metric of a model for people, or why there is none."""
+    if column in STATED and model.parts.accuracy is not None and model.parts.accuracy.certainty == {}:
+        return NONE_STATED
     if f"metric {column}" in model.errors:
         return "failed"
     runtime, _, percentile = column.partition("_")
@@ -194,6 +204,45 @@ def _conditions(results: BenchResults) -> Table | None:
 def _condition(found: ConditionDriven, best: float) -> Cell:
     score = found.driven.driving_score
     return Cell(number(score), score, score == best, f"{found.excess_offset_m:+.2f} m")
+
+
+def _certainty(results: BenchResults) -> list[Table]:
+    """Return for each quantity the share in the stated 95 % intervals by condition; below it, NLL and the interval."""
+    found = {m.name: m.parts.accuracy.certainty for m in results.models if m.parts.accuracy}
+    stated = {name: each for name, each in found.items() if each is not None}
+    tables = []
+    for quantity, words in QUANTITIES.items():
+        by_model = {name: each[quantity].groups if quantity in each else {} for name, each in stated.items()}
+        names = list(dict.fromkeys(group for groups in by_model.values() for group in groups))
+        rows = [Row(m, [_trusted(groups.get(name)) for name in names], "") for m, groups in by_model.items()]
+        columns = [Column(name.replace("_", " "), "", 0) for name in names]
+        tables += [Table(words.capitalize(), columns, rows)] if names else []
+    return tables
+
+
+def _scenarios(results: BenchResults) -> Table | None:
+    """Return CULane's F1 in each scenario; where there are no lanes, how many are predicted."""
+    lines = {m.name: m.parts.accuracy.lines for m in results.models if m.parts.accuracy}
+    found = {name: each.culane_scenarios for name, each in lines.items() if each and each.culane_scenarios}
+    names = list(dict.fromkeys(name for each in found.values() for name in each))
+    rows = [Row(model, [_scenario(each[name]) for name in names if name in each], "") for model, each in found.items()]
+    return Table("CULane F1", [Column(name.replace("_", " "), "", 0) for name in names], rows) if found else None
+
+
+def _scenario(found: ScenarioResult) -> Cell:
+    return Cell(scenario_text(found), found.fp if math.isnan(found.f1) else found.f1, False, f"n = {found.n}")
+
+
+def scenario_text(found: ScenarioResult) -> str:
+    """Return F1 for people, or the number of false positives where no lane is true."""
+    return f"{number(found.fp)} FP" if math.isnan(found.f1) else number(found.f1)
+
+
+def _trusted(found: CertaintyScores | None) -> Cell:
+    if found is None:
+        return Cell(NONE_STATED, None, False, "")
+    between = f"{100 * found.low_95:.0f} to {100 * found.high_95:.0f} %"
+    return Cell(f"{100 * found.within_95:.0f} %", found.within_95, False, f"{between}; NLL {number(found.nll)}")
 
 
 def _mce(results: BenchResults) -> Table | None:

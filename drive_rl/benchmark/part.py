@@ -85,5 +85,7 @@ class Part(Generic[S, R]):
     """Its metrics in the table of more metrics."""
     depends_on: Callable[[Subject], Mapping[str, object]] = lambda subject: {"data": subject.data}
     """What its result depends on beside the model, the split and its setting (any value that JSON can hold)."""
+    version: int = 1
+    """Raised where it measures what it did not: results that were kept before are measured again."""
     is_complete: Callable[[R], bool] = lambda result: True
     """Whether a result is kept, or measured again by the next run."""

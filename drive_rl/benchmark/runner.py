@@ -17,17 +17,26 @@ from drive_rl.benchmark.exam.adapt import adaptations, input_of
 from drive_rl.benchmark.exam.conditions import Condition, Exam
 from drive_rl.benchmark.exam.pictures import PictureSource, hash_of
 from drive_rl.benchmark.gate import junit, summary
-from drive_rl.benchmark.metrics import add_plugin_metrics, metrics_of
+from drive_rl.benchmark.metrics import COMPARISON, add_plugin_metrics, metrics_of
 from drive_rl.benchmark.page import write_page
 from drive_rl.benchmark.part import Part, Subject
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.parts.latency import delay_of
 from drive_rl.benchmark.reading import read_as
 from drive_rl.benchmark.requirements import Requirement, missed_requirements
-from drive_rl.benchmark.results import FORMAT, NOT_MADE, BenchResults, ModelResult, PartResults, as_csv, results_json
+from drive_rl.benchmark.results import (
+    FORMAT,
+    NOT_MADE,
+    BenchResults,
+    Comparison,
+    ModelResult,
+    PartResults,
+    as_csv,
+    results_json,
+)
 from drive_rl.benchmark.settings import BenchSetting
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.adapter.load import check_any_loads, load_model
+from drive_rl.perception.adapter.load import first_that_loads, load_model
 from drive_rl.perception.data.formats.detect import DataFolder
 from drive_rl.perception.evaluation.latency import Latency
 from drive_rl.perception.models.load import Trained
@@ -73,7 +82,7 @@ def run_benchmark(
     Raises:
         DriveRLError: no model is named or can be loaded, the exam's folder is no data set, or `out` cannot be written.
     """
-    check_any_loads(models)
+    loaded = dict([first_that_loads(models)])
     if exam.data is not None:
         DataFolder.open(exam.data)
     add_plugin_metrics()
@@ -82,7 +91,7 @@ def run_benchmark(
         for folder in (out, *(out / "parts").glob("*/")):
             sweep(folder)
         with scratch(out / "corrupted", Path.mkdir) as corrupted:
-            bench = _Bench(out, setting, drive, exam, resume, corrupted, _source(exam, setting))
+            bench = _Bench(out, setting, drive, exam, resume, corrupted, _source(exam, setting), loaded)
             results = _measure_all(bench, models, requirements, report)
         write_json(out / "results.json", results_json(results))
         write_text(out / "results.csv", as_csv(results.models))
@@ -99,11 +108,13 @@ def _measure_all(
     rows: list[ModelResult] = []
     for i, name in enumerate(models):
         rows.append(bench.model(name, {row.name for row in rows}, _within(report, i, len(models))))
+    comparison = compare(rows)
+    rows = [_compared(row, comparison) for row in rows]
     return BenchResults(
         drive_rl=__version__,
         setting=bench.setting,
         provenance=provenance("field"),
-        comparison=compare(rows),
+        comparison=comparison,
         models=tuple(rows),
         data=None if bench.exam.data is None else str(bench.exam.data),
         exam=bench.exam.record(),
@@ -111,6 +122,12 @@ def _measure_all(
         requirements=tuple(str(requirement) for requirement in requirements),
         missed_requirements=tuple(missed_requirements([(row.name, row.metrics) for row in rows], requirements)),
     )
+
+
+def _compared(model: ModelResult, comparison: Comparison) -> ModelResult:
+    """Return a model with the metrics that compare it with the others."""
+    mce = {score: each[model.name] for score, each in (comparison.mce or {}).items() if model.name in each}
+    return replace(model, metrics={**model.metrics, **metrics_of([(COMPARISON, mce)]).values})
 
 
 @dataclass
@@ -124,12 +141,14 @@ class _Bench:
     resume: bool
     corrupted: Path
     source: PictureSource
+    loaded: dict[str, Trained]
+    """A model that was loaded to see whether any can be, by name, until its turn comes."""
     _references: dict[tuple[str, int], Driven] = field(default_factory=dict)
 
     def model(self, name: str, taken: Container[str], report: Progress) -> ModelResult:
         """Return the results of one model, under a name that is not taken."""
         try:
-            trained = load_model(name)
+            trained = self.loaded.pop(name, None) or load_model(name)
         except DriveRLError as error:
             return ModelResult(_label(Path(name).name or name, taken), name, errors={"model": str(error)})
         label, own, exam = _label(trained.name, taken), trained.spec.world.camera, self.exam
@@ -175,7 +194,10 @@ class _Bench:
         subject, setting = self._subject(trained, latency, report), getattr(self.setting, part.name)
         exam = {"exam": self.exam.suite.model_dump(mode="json"), "split": subject.split}
         asked = {**asdict(setting), **exam, **part.depends_on(subject)}
-        key, file = _key(trained, part.name, asked), self.out / "parts" / _slug(label) / f"{part.name}.json"
+        key, file = (
+            _key(trained, f"{part.name} {part.version}", asked),
+            self.out / "parts" / _slug(label) / f"{part.name}.json",
+        )
         if self.resume and (kept := _kept(file, key, part.result)) is not None:
             return kept
         found = part.measure(subject, setting)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from drive_rl.benchmark.metrics import METRICS, of_users
-from drive_rl.benchmark.page import number
+from drive_rl.benchmark.page import cell_text, number, scenario_text
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.results import NOT_MADE, BenchResults
 from drive_rl.benchmark.runner import Progress as Report
@@ -21,13 +21,16 @@ from drive_rl.run.process.terminal import can_redraw
 
 COLUMNS = (
     *("driving_score", "success", "excess_offset_m", "driving_score_corrupted", "failing_delay_s"),
-    *("ego_lane_iou", "offset_mae_m", "onnx_p50_ms", "onnx_p99_ms", "onnx_preempted"),
+    *("ego_lane_iou", "offset_mae_m", "offset_nll_worst", "offset_within_95_worst"),
+    *("onnx_p50_ms", "onnx_p99_ms", "onnx_preempted"),
 )
 _SHORT = {
     "driving_score": "driving",
     "ego_lane_iou": "IoU",
     "offset_mae_m": "offset",
     "excess_offset_m": "excess",
+    "offset_nll_worst": "worst NLL",
+    "offset_within_95_worst": "95 % hold",
     "onnx_preempted": "preempted",
     "driving_score_corrupted": "corrupt",
     "failing_delay_s": "fails",
@@ -48,7 +51,7 @@ def print_benchmark(results: BenchResults, console: Console | None = None) -> No
         unit = METRICS[name].unit
         table.add_column(_SHORT.get(name, METRICS[name].label) + (f"\n\\[{unit}]" if unit else ""), justify="right")
     for model in models:
-        table.add_row(escape(model.name), *(number(model.metrics.get(name)) for name in used))
+        table.add_row(escape(model.name), *(cell_text(name, model) for name in used))
     print_whole(console, table)
     for line in _lines(results):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -73,6 +76,7 @@ def _lines(results: BenchResults) -> Iterator[str]:
         accuracy = model.parts.accuracy
         for head, scores in (accuracy.heads or {}).items() if accuracy else ():
             yield f"{model.name}: {head}: {', '.join(f'{name} {number(value)}' for name, value in scores.items())}"
+    yield from _scenarios(results) if results.data else ()
     yield from _own_metrics(results)
     for model in results.models:
         if unmade := [what for what, reason in model.errors.items() if reason == NOT_MADE]:
@@ -86,6 +90,14 @@ def _lines(results: BenchResults) -> Iterator[str]:
     yield from results.skipped
     for missed in results.missed_requirements:
         yield f"missed: {missed}"
+
+
+def _scenarios(results: BenchResults) -> Iterator[str]:
+    for model in results.models:
+        lines = model.parts.accuracy and model.parts.accuracy.lines
+        if lines and lines.culane_scenarios:
+            each = (f"{name} {scenario_text(found)}" for name, found in lines.culane_scenarios.items())
+            yield f"{model.name}: CULane F1: {', '.join(each)}"
 
 
 def _own_metrics(results: BenchResults) -> Iterator[str]:

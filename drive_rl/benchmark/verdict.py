@@ -1,9 +1,10 @@
-"""What may be concluded of models that drove the same roads: paired tests, corrected for their number, in sentences.
+"""What may be concluded of models that saw and drove the same roads: paired tests, corrected for their number, and
+whether stated certainty can be trusted, in sentences.
 
 It knows results; `drive_rl.run_stats` knows the statistics.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
 
@@ -13,18 +14,26 @@ from drive_rl.benchmark.metrics import METRICS
 from drive_rl.benchmark.parts.closed_loop import ClosedLoop
 from drive_rl.benchmark.parts.robustness import Robustness, ScoreRobustness
 from drive_rl.benchmark.results import ModelResult, Pair
+from drive_rl.perception.evaluation.certainty import Certainty, CertaintyScores
 from drive_rl.perception.evaluation.robustness import mean_corruption_error
+from drive_rl.perception.scores.calibration import WITHIN
 from drive_rl.run_stats import holm, paired_mean, sign_flip_p
 
 ALPHA = 0.05
 _FARTHEST_M = 1.75
 """Half a lane: what a difference of deviations counts at most, where an interval needs a bound."""
 
+_OPEN = 0.25
+"""An interval of the share in 95 % intervals that is wider leaves open whether a model states its certainty well."""
+
 TESTED: dict[str, tuple[Callable[[ClosedLoop], tuple[float, ...] | None], float]] = {
     "driving_score": (lambda it: it.clean.driving_scores, 1.0),
     "excess_offset_m": (lambda it: it.excess_offsets_m, _FARTHEST_M),
 }
 """What is tested, in the order of its weight: its value on each road, and how large a difference can be."""
+
+QUANTITIES = {"offset_m": "offset", "heading_error_rad": "heading", "line_column": "line columns"}
+"""What models may state a deviation of, in words."""
 
 SCORES: dict[str, Callable[[Robustness], ScoreRobustness | None]] = {
     "ego_lane_iou": lambda it: it.ego_lane_iou,
@@ -71,6 +80,17 @@ def verdict_of(models: Sequence[ModelResult], pairs: Sequence[Pair]) -> tuple[st
     lines = [_lead(leading, len(names), roads, len(pairs))]
     lines += [_sentence(name, pair) for name, pair in beaten.items()]
     return (*lines, *map(_failing, driven))
+
+
+def certainty_verdict(models: Sequence[ModelResult]) -> tuple[str, ...]:
+    """Return for each model, in a sentence, where its stated deviations can be trusted and where they cannot.
+
+    It is about the quantity whose 95 % intervals hold least in some condition. A model is overconfident where the
+    interval of that share lies below 95 %, underconfident where it lies above, and neither is known where the interval
+    holds 95 % and is wide.
+    """
+    found = {model.name: model.parts.accuracy.certainty for model in models if model.parts.accuracy}
+    return tuple(_certainty(name, stated) for name, stated in found.items() if stated is not None)
 
 
 def mean_corruption_errors(models: Sequence[ModelResult]) -> dict[str, dict[str, float]]:
@@ -138,6 +158,32 @@ def _failing(model: ModelResult) -> str:
     worst = min(rates, key=lambda name: rates[name])
     share = f"{100 * fmean(rates.values()):.0f} % of its drives, on {100 * rates[worst]:.0f} %"
     return f"{model.name} succeeds on {share} in the condition {worst.replace('_', ' ')}."
+
+
+def _certainty(name: str, stated: Mapping[str, Certainty]) -> str:
+    if not stated:
+        return f"{name} states no deviation of what these pictures have labels of: no certainty to score."
+    quantity = min(stated, key=lambda each: min(group.within_95 for group in stated[each].groups.values()))
+    clauses: dict[str, list[tuple[str, CertaintyScores]]] = {}
+    for group, scores in sorted(stated[quantity].groups.items(), key=lambda each: each[1].within_95):
+        clauses.setdefault(_trust(scores, QUANTITIES[quantity]), []).append((group, scores))
+    lines = [f"{clause} in {_listed([_held(*each) for each in held])}" for clause, held in clauses.items()]
+    return f"{name} {'; it '.join(lines)}."
+
+
+def _trust(scores: CertaintyScores, quantity: str) -> str:
+    if scores.high_95 < WITHIN[1]:
+        return f"is overconfident about its {quantity}"
+    if scores.low_95 > WITHIN[1]:
+        return f"is underconfident about its {quantity}"
+    if scores.high_95 - scores.low_95 > _OPEN:
+        return f"leaves open, on so few roads, whether it states the deviation of its {quantity} well,"
+    return f"states the deviation of its {quantity} well"
+
+
+def _held(group: str, scores: CertaintyScores) -> str:
+    held = f"95 % intervals hold {100 * scores.within_95:.0f} %"
+    return f"{group.replace('_', ' ')} (NLL {scores.nll:.3g} nat, {held})"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from drive_rl.config.plugin_source import GROUP, Plugin, as_module, packaged_plu
 from drive_rl.config.shelf import nearest
 from drive_rl.errors import DriveRLError
 
-Kind = Literal["encoder", "reward_term", "metric", "driver", "data_format", "head"]
+Kind = Literal["encoder", "reward_term", "metric", "driver", "data_format", "head", "perception_model"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 

@@ -25,6 +25,15 @@ FOUND: Mapping[Kind, Found] = {
 """What messages call a file of a kind."""
 
 
+def is_adapter(path: Path) -> bool:
+    """Whether a YAML file is of a perception model that others made: its `model` is a file or a name.
+
+    Raises:
+        DriveRLError: the file cannot be read.
+    """
+    return isinstance(read_yaml(path).get("model"), str)
+
+
 def kind_of(path: Path) -> Kind | None:
     """Return a YAML file's kind, by its keys or by its base; None where it could be of several.
 

@@ -87,9 +87,21 @@ def load_adapter(path: Path) -> AdapterSpec:
     Raises:
         DriveRLError: the file cannot be read, or holds none.
     """
-    raw = read_yaml(path)
-    raw.setdefault("world", {"base": DEFAULT_WORLD, "camera": dict(_SHOWN)})
-    raw["name"] = path.stem
+    return adapter_of(read_yaml(path), path.stem, path)
+
+
+def adapter_of(given: Mapping[str, object], name: str, path: Path) -> AdapterSpec:
+    """Return the adapter in a mapping, under a name.
+
+    Args:
+        given: Its keys and values.
+        name: Its name.
+        path: The file that they come from.
+
+    Raises:
+        DriveRLError: it is none.
+    """
+    raw: Raw = {"world": {"base": DEFAULT_WORLD, "camera": dict(_SHOWN)}, **copy.deepcopy(dict(given)), "name": name}
     raw["world"], source = part("envs", raw["world"], f"{path}: world", path)
     return cast(AdapterSpec, _validate(_ADAPTER, raw, {"": str(path), "world": source}, []))
 

@@ -17,10 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from drive_rl.config import extensions
-from drive_rl.config.kinds import SHELF, Kind, kind_of
+from drive_rl.config.kinds import SHELF, Kind, is_adapter, kind_of
 from drive_rl.config.reader import (
     Part,
     is_perception_spec,
+    load_adapter,
     load_agent,
     load_part,
     load_perception,
@@ -30,6 +31,7 @@ from drive_rl.config.reader import (
     read_run,
 )
 from drive_rl.config.shelf import DEFAULT_WORLD, entries, home, shelf_folders, unknown
+from drive_rl.config.specs.adapter import AdapterSpec
 from drive_rl.config.specs.driver import PluginDriverSpec, helps
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
@@ -126,6 +128,8 @@ def _find(name: str, overrides: list[str], kind: Kind | None) -> tuple[list[str]
     """Return lines that describe what was found, and its spec."""
     path = home(name)
     if name.endswith((".yaml", ".yml")) and path.is_file():
+        if kind in (None, "driver") and is_adapter(path):
+            return [f"adapter {path}"], _adapter(path, overrides)
         kind = kind or _known_kind(path)
         return [f"{kind} {path}"], _loaded(kind, name, overrides)
     kinds: list[Kind] = [each for each in _PRECEDENCE if kind in (None, each) and name in entries(SHELF[each])]
@@ -158,10 +162,18 @@ def _known_kind(path: Path) -> Kind:
 
 def _on_shelf(kind: Kind, name: str, overrides: list[str]) -> tuple[str, BaseModel]:
     found = entries(SHELF[kind])[name]
+    if kind == "driver" and found.is_file() and is_adapter(found):
+        return f"adapter {name}, from {found}", _adapter(found, overrides)
     if found.is_dir():
         spec = _as_made(found, overrides)
         return f"{_trained(spec)} {name}, from {found}", spec
     return f"{kind} {name}, from {found}", _loaded(kind, name, overrides)
+
+
+def _adapter(path: Path, overrides: list[str]) -> AdapterSpec:
+    if overrides:
+        raise DriveRLError(f"command line: {overrides[0]!r}: {path} is not changed so; fix: change the file")
+    return load_adapter(path)
 
 
 def _loaded(kind: Kind, name: str, overrides: list[str]) -> BaseModel:
@@ -222,7 +234,17 @@ def _between(kind: Kind, name: str, path: Path, files: Mapping[str, list[Path]])
     """Return the cells between a name and its description; `files` are the worlds that share an id."""
     if kind == "world":
         return [f"{gym_id(name)}{' (several files)' if len(files[gym_id(name)]) > 1 else ''}"]
-    return ["trained" if path.is_dir() else "recipe"] if kind == "driver" else []
+    if kind != "driver":
+        return []
+    return ["trained" if path.is_dir() else "adapter" if _names_model(path) else "recipe"]
+
+
+def _names_model(path: Path) -> bool:
+    """Whether a file is an adapter; one that cannot be read is listed as broken."""
+    try:
+        return is_adapter(path)
+    except DriveRLError:
+        return False
 
 
 def _a(kind: Kind) -> str:
@@ -231,6 +253,8 @@ def _a(kind: Kind) -> str:
 
 def _described(kind: Kind, name: str, path: Path) -> str:
     try:
+        if kind == "driver" and path.is_file() and is_adapter(path):
+            return _described_adapter(load_adapter(path))
         spec = recorded(path) if path.is_dir() else _usable(_LOAD[kind](name))
     except PluginNeededError as error:
         return error.needs
@@ -243,6 +267,11 @@ def _described(kind: Kind, name: str, path: Path) -> str:
         return f"perception model: {spec.model.encoder.kind}, heads {heads}, trained in {spec.world.name}"
     help = ", ".join(helps(spec.agent))
     return f"{spec.agent.algorithm.upper()} trained in {spec.world.name}, seed {spec.seed}; help: {help}"
+
+
+def _described_adapter(spec: AdapterSpec) -> str:
+    kinds = ", ".join(dict.fromkeys(output.kind for output in spec.outputs.values())) or "as ours"
+    return spec.description or f"perception model: {spec.model} ({spec.network}), outputs {kinds.replace('_', ' ')}"
 
 
 def _lines(spec: BaseModel, pad: str) -> Iterator[str]:
@@ -259,7 +288,8 @@ def _lines(spec: BaseModel, pad: str) -> Iterator[str]:
             yield _line(f"{pad}{key}:", field.description)
             yield from _lines(value, f"{pad}  ") if isinstance(value, BaseModel) else _entries(parts, f"{pad}  ")
         else:
-            text = yaml.safe_dump({key: plain[key]}, default_flow_style=None, allow_unicode=True, width=10**6).strip()
+            flow = isinstance(plain[key], dict) or None  # on one line
+            text = yaml.safe_dump({key: plain[key]}, default_flow_style=flow, allow_unicode=True, width=10**6).strip()
             yield _line(pad + (text[1:-1] if text.startswith("{") else text), field.description)
 
 

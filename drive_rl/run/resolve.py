@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from drive_rl.config.extensions import registered
+from drive_rl.config.kinds import is_adapter
 from drive_rl.config.reader import is_perception_spec
 from drive_rl.config.shelf import NO_USES, Shelf, Uses, entries, home, unknown
 from drive_rl.errors import DriveRLError
@@ -105,8 +107,9 @@ def _known(kind: Expected) -> list[str]:
 
 
 def known_models() -> list[str]:
-    """Return the names of the perception models on the shelf."""
-    return [name for name, path in entries("agents").items() if path.is_dir() and _is_perception(path)]
+    """Return the names of the perception models on the shelf, and of those of plugins."""
+    on_shelf = [name for name, path in entries("agents").items() if _is_perception(path)]
+    return [*on_shelf, *registered("perception_model")]
 
 
 def is_export(path: Path) -> bool:
@@ -135,7 +138,7 @@ def _run_name(run: RunFolder) -> str:
 
 def _is_perception(path: Path) -> bool:
     try:
-        return is_perception_spec(path / "spec.yaml")
+        return is_adapter(path) if path.is_file() else is_perception_spec(path / "spec.yaml")
     except DriveRLError:
         return False
 

@@ -25,6 +25,7 @@ from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.testing.contract import SMALL, ContractError, expect
 from drive_rl.testing.heads import check_head
+from drive_rl.testing.models import check_perception_model
 
 __all__ = [
     "ContractError",
@@ -34,6 +35,7 @@ __all__ = [
     "check_encoder",
     "check_head",
     "check_metric",
+    "check_perception_model",
     "check_plugin",
     "check_reward_term",
 ]
@@ -300,4 +302,5 @@ _CHECKS: dict[Kind, Callable[[str], None]] = {
     "metric": check_metric,
     "data_format": _check_data_format,
     "head": check_head,
+    "perception_model": check_perception_model,
 }

@@ -13,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from rich.console import Console
 
 from drive_rl.benchmark.closed_loop import Driven
 from drive_rl.benchmark.exam.conditions import Condition, exam_of
-from drive_rl.benchmark.metrics import METRICS
+from drive_rl.benchmark.metrics import COMPARISON, METRICS
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.parts.accuracy import AccuracySetting
 from drive_rl.benchmark.parts.closed_loop import ClosedLoopSetting
@@ -192,9 +194,30 @@ def test_every_metric_is_found_in_a_model_with_every_head(models, tmp_path, monk
     setting = replace(TINY, latency=replace(TINY.latency, runtimes=("onnx", "eager", "compiled")))
     found = run_benchmark(models[:1], tmp_path, setting, Road(), EXAM).models[0]
     assert found.errors == {}
-    values = {name: metric.value(getattr(found.parts, metric.part)) for name, metric in METRICS.items()}
+    own = {name: metric for name, metric in METRICS.items() if metric.part != COMPARISON}  # of this model alone
+    values = {name: metric.value(getattr(found.parts, metric.part)) for name, metric in own.items()}
     assert [name for name, value in values.items() if value is None] == []  # NaN: found, such as 0 / 0
     assert missed_requirements([("all", found.metrics)], [parse_requirement("onnx_difference<=1")]) == []
+
+
+def test_stated_certainty_is_scored_in_each_condition(done):
+    out, results = done
+    every, masks, lane, _ = json.loads((out / "results.json").read_text())["models"]
+    certainty = every["parts"]["accuracy"]["certainty"]
+    assert list(certainty) == ["line_column", "offset_m", "heading_error_rad"]
+    assert {name: each["n"] for name, each in certainty["offset_m"]["groups"].items()} == {"clear": 3, "fog": 3}
+    worst = min(each["within_95"] for each in certainty["offset_m"]["groups"].values())
+    assert every["metrics"]["offset_within_95_worst"] == worst
+    assert missed_requirements([("lane", lane["metrics"])], [parse_requirement("offset_within_95_worst>=2")])
+    assert masks["parts"]["accuracy"]["certainty"] == {}
+    said = results.comparison.verdict[-3:]
+    assert [line.split()[0] for line in said] == ["all", "masks", "lane"]
+    assert said[1] == "masks states no deviation of what these pictures have labels of: no certainty to score."
+    page = (out / "index.html").read_text()
+    assert "<h2>Stated certainty</h2>" in page
+    for words in ("<h3>Offset</h3>", "<h3>Heading</h3>", "<h3>Line columns</h3>", "none stated", said[1]):
+        assert words in page
+    assert said[1] in (out / "summary.md").read_text()
 
 
 def test_a_model_that_is_not_there_leaves_its_reason(done):
@@ -211,6 +234,19 @@ def test_requirements_that_are_missed(done):
         "no-such: driving_score was not measured, required: driving_score>=0.6",
         "no-such: parameters was not measured, required: parameters<=1e+09",
     )
+
+
+def test_mce_can_be_required(done, capsys):
+    """Of each score that several models have; the first of them is what the others are compared with."""
+    mce = done[1].comparison.mce
+    assert mce.keys() == {"ego_lane_iou", "lane_within"}
+    for score, each in mce.items():
+        for model in (model for model in done[1].models if model.name in each):
+            assert model.metrics.get(f"mce_{score}", float("nan")) == pytest.approx(each[model.name], nan_ok=True)
+    assert done[1].models[0].metrics["mce_lane_within"] == 1
+    models = [(model.name, model.metrics) for model in done[1].models]
+    (missed, *_) = missed_requirements(models, [parse_requirement("mce_lane_within<=0.5")])
+    assert missed == "all: mce_lane_within = 1, required: mce_lane_within<=0.5"
 
 
 def test_a_part_that_fails_leaves_the_others_and_is_tried_again(models, tmp_path):
@@ -249,22 +285,22 @@ def test_a_metric_of_a_user_that_fails_leaves_the_others(done, models, tmp_path,
     with forgotten():
         load_file(tmp_path / "mine.py")
         required = [parse_requirement("dropped>=1"), parse_requirement("counted>=0")]
-        results = run_benchmark(models[:2], tmp_path, TINY, Road(), EXAM, requirements=required)
+        results = run_benchmark(models, tmp_path, TINY, Road(), EXAM, requirements=required)
         print_benchmark(results)
         said = capsys.readouterr().out
         page, table = (tmp_path / "index.html").read_text(), (tmp_path / "results.csv").read_text()
     del METRICS["dropped"], METRICS["left"], METRICS["counted"]
-    every, masks = results.models
+    every, masks, _ = results.models
     assert {**every.metrics, "counted": 0} == {**done[1].models[0].metrics, "counted": 0}
     assert every.metrics["counted"] == len(done[1].models[0].parts.accuracy.lane)
     assert list(every.errors) == ["metric dropped", "metric left"]
     assert "mine.py: metric dropped: fails: KeyError: 'no_such'; fix: correct it" in every.errors["metric dropped"]
     assert "metric left: fails: SystemExit" in masks.errors["metric left"]
-    assert "failed: metric dropped, of 2 of 2 models: " in said
+    assert "failed: metric dropped, of 3 of 3 models: " in said
     assert "all: dropped: failed" in said
     assert f"all: counted: {every.metrics['counted']:.0f} n" in said
     assert "missed: all: dropped was not measured, required: dropped>=1" in said
-    assert page.count(">failed<") == 4
+    assert page.count(">failed<") == 6
     assert "metric dropped: fails: KeyError" in page
     assert "metric dropped: fails: KeyError" in table
     assert read_results(tmp_path / "results.json").models[0].errors == every.errors
@@ -334,6 +370,16 @@ def test_a_model_of_more_frames_is_not_made_for_the_exam(tmp_path):
     assert "not made for this exam: the model reads 4 frames, the exam shows 3; fix: a suite" in found.errors["model"]
 
 
+def test_no_model_is_loaded_twice(models, done, tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(
+        "drive_rl.perception.adapter.load.load_trained", lambda name: loaded.append(name) or load_trained(name)
+    )
+    shutil.copytree(done[0] / "parts", tmp_path / "parts")
+    run_benchmark(["no-such", *models[:2]], tmp_path, TINY, Road(), EXAM)
+    assert loaded == ["no-such", models[0], "no-such", models[1]]
+
+
 def test_models_of_one_name_are_numbered(models, tmp_path):
     results = run_benchmark([models[2], models[2]], tmp_path, TINY, Road(), EXAM)
     assert [model.name for model in results.models] == ["lane", "lane (2)"]
@@ -352,11 +398,43 @@ def test_a_folder_of_pictures(models, tmp_path):
         run_benchmark(models[2:], tmp_path / "out", TINY, Road(), replace(EXAM, data=tmp_path / "nothing"))
 
 
+def test_culanes_scenarios_are_scored_apart(models, tmp_path):
+    """A folder as downloaded: lists of pictures by scenario; at crossroads no lane is true."""
+    for name, lanes in {"normal": "20 47 30 20\n70 47 60 20\n", "cross": ""}.items():
+        cv2.imwrite(str(tmp_path / f"{name}.jpg"), np.zeros((48, 96, 3), np.uint8))
+        (tmp_path / f"{name}.lines.txt").write_text(lanes)
+    (tmp_path / "list/test_split").mkdir(parents=True)
+    for number, name in enumerate(("normal", "cross")):
+        (tmp_path / f"list/test_split/test{number}_{name}.txt").write_text(f"/{name}.jpg\n")
+    setting, exam = replace(TINY, parts=("accuracy",)), replace(EXAM, data=tmp_path)
+    results = run_benchmark(models[:1], tmp_path / "out", setting, Road(), exam)
+    read = read_results(tmp_path / "out/results.json")
+    assert read.models[0].parts.accuracy is not None
+    assert read.models[0].parts.accuracy.lines is not None
+    found = read.models[0].parts.accuracy.lines.culane_scenarios
+    assert found is not None
+    assert {name: each.n for name, each in found.items()} == {"normal": 1, "cross": 1}
+    assert np.isnan(found["cross"].f1)
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_benchmark(results, console)
+    shown = f"CULane F1: normal {found['normal'].f1:.3g}, cross {found['cross'].fp} FP"
+    assert shown in console.export_text()
+    page = (tmp_path / "out/index.html").read_text()
+    assert "<h3>CULane F1 by scenario</h3>" in page
+    assert f"{found['cross'].fp} FP<small>n = 1</small>" in page
+
+
 def test_the_terminal_shows_the_results(done):
     console = Console(record=True, width=200, file=io.StringIO())
     print_benchmark(done[1], console)
     shown = console.export_text()
-    for words in (*NAMES, "failed: no-such: model: unknown perception model", "missed: masks: driving_score = "):
+    for words in (
+        *NAMES,
+        "none stated",
+        "worst NLL",
+        "failed: no-such: model: unknown perception model",
+        "missed: masks: driving_score = ",
+    ):
         assert words in shown
     with benchmark_progress() as progress:
         progress(0.5, "[not] markup")

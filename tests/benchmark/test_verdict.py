@@ -9,11 +9,14 @@ import pytest
 from drive_rl.benchmark.closed_loop import Driven
 from drive_rl.benchmark.correlation import compare
 from drive_rl.benchmark.gate import junit, summary
+from drive_rl.benchmark.metrics import metrics_of
 from drive_rl.benchmark.parts.closed_loop import ClosedLoop, ConditionDriven
 from drive_rl.benchmark.requirements import missed_requirements, parse_requirement
 from drive_rl.benchmark.results import NOT_MADE, BenchResults, ModelResult, PartResults
 from drive_rl.benchmark.settings import BenchSetting
-from drive_rl.benchmark.verdict import pairs_of, verdict_of
+from drive_rl.benchmark.verdict import certainty_verdict, pairs_of, verdict_of
+from drive_rl.perception.evaluation.accuracy import Accuracy
+from drive_rl.perception.evaluation.certainty import Certainty, CertaintyScores
 from drive_rl.perception.evaluation.robustness import CorruptionScores, mean_corruption_error
 
 ROADS = 20
@@ -74,6 +77,31 @@ def test_a_smaller_deviation_beats_where_scores_do_not():
     lines = verdict_of([first, second], pairs_of([first, second]))
     assert lines[0].startswith("second leads")
     assert lines[1].startswith("first strays farther from the lane's middle than second, by 0.200 m")
+
+
+def test_certainty_in_sentences():
+    """About the quantity that holds least; a share is off where its interval lies beside 95 %."""
+    clear = CertaintyScores(-2.871, 0.7, 0.93, 0.9, 0.96, 100)
+    down, dusk = clear._replace(nll=160.2, within_95=0.12, high_95=0.2), clear._replace(within_95=1.0, low_95=0.97)
+    offset = Certainty(clear, {"clear": clear, "nose_down": down, "dusk": dusk})
+    heading = Certainty(clear, {"clear": clear})
+    few = Certainty(clear, {"photos": clear._replace(low_95=0.6)})
+    stated = {"sure": {"heading_error_rad": heading, "offset_m": offset}, "well": {"line_column": heading}, "none": {}}
+    stated["few"] = {"line_column": few}
+    models = [ModelResult(name, name, PartResults(Accuracy(3, certainty=each))) for name, each in stated.items()]
+    assert certainty_verdict([*models, ModelResult("masks", "masks", PartResults(Accuracy(3)))]) == (
+        "sure is overconfident about its offset in nose down (NLL 160 nat, 95 % intervals hold 12 %); it states the"
+        " deviation of its offset well in clear (NLL -2.87 nat, 95 % intervals hold 93 %); it is underconfident about"
+        " its offset in dusk (NLL -2.87 nat, 95 % intervals hold 100 %).",
+        "well states the deviation of its line columns well in clear (NLL -2.87 nat, 95 % intervals hold 93 %).",
+        "none states no deviation of what these pictures have labels of: no certainty to score.",
+        "few leaves open, on so few roads, whether it states the deviation of its line columns well, in photos"
+        " (NLL -2.87 nat, 95 % intervals hold 93 %).",
+    )
+    assert compare(models).verdict == certainty_verdict(models)
+    values = metrics_of([("accuracy", models[0].parts.accuracy)]).values
+    assert (values["offset_nll"], values["offset_nll_worst"], values["offset_within_95_worst"]) == (-2.871, 160.2, 0.12)
+    assert "offset_nll_worst" not in metrics_of([("accuracy", models[2].parts.accuracy)]).values
 
 
 def test_mce_by_hand():

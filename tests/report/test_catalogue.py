@@ -6,11 +6,13 @@ import io
 from pathlib import Path
 
 import pytest
+import small_onnx
 import yaml
 from rich.console import Console
 
-from drive_rl.config.reader import load_world
+from drive_rl.config.reader import load_adapter, load_world
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.adapter.load import load_model
 from drive_rl.report.catalogue import explained, new_driver_folder, print_catalogue
 
 
@@ -29,6 +31,29 @@ def test_an_explained_world_is_the_world() -> None:
     assert found == load_world("lane_follow", ["road.length_m=70"]).model_dump(mode="json")
     assert text.startswith("# world lane_follow, from ")
     assert "length_m: 70.0 " in text
+
+
+def test_adapters_are_listed_and_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On the shelf of agents by name, elsewhere by path; and a model of that name is loaded."""
+    shelf = tmp_path / "agents"
+    shelf.mkdir()
+    small_onnx.segmentation(shelf / "net.onnx")
+    small_onnx.adapter(shelf / "theirs.yaml", "{logits: {kind: classes, map: drive_rl}}")
+    (shelf / "broken.yaml").write_text("model: net.onnx\nno_such: 1")
+    monkeypatch.setenv("DRIVE_RL_PATH", str(tmp_path))
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_catalogue(console, tmp_path)
+    rows = {line.split()[0]: line for line in console.export_text().splitlines() if line.strip()}
+    assert "adapter   perception model: net.onnx (ONNX), outputs classes" in rows["theirs"]
+    assert "BROKEN: " in rows["broken"]
+    assert explained("theirs", []).startswith(f"# adapter theirs, from {shelf / 'theirs.yaml'}\n")
+    shown = explained(str(shelf / "theirs.yaml"), [])
+    assert yaml.safe_load(shown) == load_adapter(shelf / "theirs.yaml").model_dump(mode="json")
+    with pytest.raises(DriveRLError, match=r"theirs\.yaml is not changed so; fix: change the file"):
+        explained("theirs", ["model=other.onnx"])
+    assert load_model("theirs").network == "ONNX"
+    with pytest.raises(DriveRLError, match="unknown perception model 'their'; did you mean 'theirs'"):
+        load_model("their")
 
 
 def test_names_that_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

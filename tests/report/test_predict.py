@@ -3,6 +3,7 @@ Covers `report/predict/`.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import av
@@ -17,7 +18,7 @@ from drive_rl.perception.data.rendered_dataset import held_out
 from drive_rl.perception.data.samples import LANE_FIELDS, Samples
 from drive_rl.perception.models.load import Trained, load_trained
 from drive_rl.report.film.writers import film_writer
-from drive_rl.report.predict.drawing import CLASS_COLOURS, lane_middle
+from drive_rl.report.predict.drawing import CLASS_COLOURS, lane_middle, write_lane
 from drive_rl.report.predict.predict import LINE_NAMES, predict
 
 
@@ -141,6 +142,27 @@ def test_a_picture_is_not_replaced_by_its_own_drawing(unet: Trained, folder: Pat
     with pytest.raises(DriveRLError, match="is the source"):
         predict(unet, str(folder / "0.png"), folder / "0.png", overwrite=True)
     assert (folder / "0.png").read_bytes() == before
+
+
+def test_a_folders_subfolders_belong_to_it(unet: Trained, folder: Path, tmp_path: Path) -> None:
+    """But not hidden ones, nor what was drawn there before."""
+    for name in ("b.png", "in/a.PNG", "in/deeper/c.png", ".thumbs/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "0.png", tmp_path / name)
+    for _ in range(2):
+        found = predict(unet, str(tmp_path), tmp_path / "drawn", overwrite=True)
+        assert [frame.name for frame in found.frames] == ["b.png", "in/a.PNG", "in/deeper/c.png"]
+    assert len([*(tmp_path / "drawn").rglob("*.png")]) == 3
+
+
+def test_nothing_is_minus_zero() -> None:
+    drawn = []
+    for sign in (1, -1):
+        picture = np.zeros((40, 640, 3), np.uint8)
+        write_lane(picture, sign * np.array([0.004, 0.0003, 0.0004, 0, 0, 0]))
+        drawn.append(picture)
+    assert drawn[0].any()
+    assert np.array_equal(*drawn)
 
 
 def test_a_tall_picture_is_not_drawn_larger(unet: Trained, tmp_path: Path) -> None:

@@ -82,6 +82,10 @@ class Exam:
         order = np.arange(each * len(parts)).reshape(len(parts), each).T.ravel()  # one of each condition, and again
         return Samples.joined(parts).take(order[:count])
 
+    def names_of(self, count: int) -> tuple[str, ...]:
+        """Return the condition of each of the first pictures."""
+        return tuple(self.conditions[i % len(self.conditions)].name for i in range(count))
+
     def _of(self, condition: Condition, split: Split, count: int) -> Samples:
         data = DataSpec(offset_m=self.suite.offset_m, heading_rad=self.suite.heading_rad)
         found = held_out(condition.world, data, split, count)

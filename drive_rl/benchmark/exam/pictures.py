@@ -31,6 +31,8 @@ class Pictures(NamedTuple):
     """(N, C, H, W): what corruptions change; those of a folder are the model's input already."""
     camera: CameraSpec
     """That took them."""
+    groups: tuple[str, ...]
+    """The condition of each, or its scenario in a data set, or the data set's name."""
 
 
 class PictureSource:
@@ -73,19 +75,21 @@ class PictureSource:
             return found
         rows = np.arange(count) if self._exam.data is None else np.arange(count) * have // count
         truths = None if found.truths is None else [found.truths[row] for row in rows.tolist()]
-        return Pictures(found.samples.take(rows), truths, found.taken[rows], found.camera)
+        groups = tuple(found.groups[row] for row in rows.tolist())
+        return Pictures(found.samples.take(rows), truths, found.taken[rows], found.camera, groups)
 
     def _rendered(self, world: WorldSpec) -> Pictures:
         exam = self._exam
         if self._taken is None:
             self._taken = exam.pictures(self._split, self._most)
         samples = with_tiers(self._taken, exam.tiers, sorted(world.road.tiers))
-        return Pictures(samples_for(samples, exam.camera, world.camera), None, self._taken.images, exam.camera)
+        fitted, groups = samples_for(samples, exam.camera, world.camera), exam.names_of(len(samples))
+        return Pictures(fitted, None, self._taken.images, exam.camera, groups)
 
     def _read(self, world: WorldSpec, folder: Path) -> Pictures:
         found = read_folder(folder, world, limit=self._limit)
         self.skipped = found.skipped.report()
-        return Pictures(found.samples, found.truths, found.samples.images, world.camera)
+        return Pictures(found.samples, found.truths, found.samples.images, world.camera, tuple(found.groups))
 
     def _of(self, world: WorldSpec) -> object:
         return [world.camera.model_dump(mode="json"), sorted(world.road.tiers)]

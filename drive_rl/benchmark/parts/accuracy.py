@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from drive_rl.benchmark.part import BATCH, Metric, Number, Part, Subject
 from drive_rl.perception.evaluation.accuracy import Accuracy, evaluate_accuracy
+from drive_rl.perception.evaluation.certainty import Certainty
 from drive_rl.perception.heads.measures import LaneScores, LinesScores, SceneScores, SegmentationResult
 
 NAME = "accuracy"
@@ -21,7 +22,7 @@ class AccuracySetting:
 def measure(subject: Subject, setting: AccuracySetting) -> Accuracy:
     """Score a model's predictions for pictures."""
     found = subject.pictures(setting.pictures if subject.data is None else setting.limit)
-    return evaluate_accuracy(subject.trained.model, found.samples, BATCH, found.truths)
+    return evaluate_accuracy(subject.trained.model, found.samples, BATCH, found.truths, found.groups)
 
 
 def _lane(
@@ -52,6 +53,37 @@ def _scene(name: str, label: str, of: Callable[[Accuracy], SceneScores | None]) 
     }
 
 
+def _certainty(name: str, label: str, quantity: str) -> dict[str, Metric[Accuracy]]:
+    """Return the metrics of a quantity's stated deviations: over all pictures, and in the worst condition."""
+
+    def metric(what: str, unit: str, better: int, value: Callable[[Certainty], Number]) -> Metric[Accuracy]:
+        def of(accuracy: Accuracy) -> Number | None:
+            found = (accuracy.certainty or {}).get(quantity)
+            return None if found is None else value(found)
+
+        return Metric(NAME, f"{label} {what}", unit, better, of)
+
+    return {
+        f"{name}_nll": metric("NLL", "nat", -1, lambda it: it.all.nll),
+        f"{name}_nll_worst": metric(
+            "NLL, worst condition", "nat", -1, lambda it: max(each.nll for each in it.groups.values())
+        ),
+        f"{name}_within_68": metric("in stated 68 %", "", 0, lambda it: it.all.within_68),
+        f"{name}_within_95": metric("in stated 95 %", "", 0, lambda it: it.all.within_95),
+        f"{name}_within_95_worst": metric(
+            "in stated 95 %, worst condition", "", 0, lambda it: min(each.within_95 for each in it.groups.values())
+        ),
+    }
+
+
+_CERTAINTY = {
+    **_certainty("offset", "offset", "offset_m"),
+    **_certainty("heading", "heading", "heading_error_rad"),
+    **_certainty("line", "line column", "line_column"),
+}
+STATED = frozenset(_CERTAINTY)
+"""The metrics of stated deviations."""
+
 PART = Part(
     name=NAME,
     title="Accuracy",
@@ -59,6 +91,7 @@ PART = Part(
     reduced=AccuracySetting(pictures=128),
     result=Accuracy,
     measure=measure,
+    version=2,
     is_complete=lambda it: it.failed is None,
     metrics={
         "offset_mae_m": _lane("offset MAE", "m", "offset_m"),
@@ -66,7 +99,7 @@ PART = Part(
         "heading_mae_rad": _lane("heading MAE", "rad", "heading_error_rad"),
         "curvature_mae_per_m": _lane("curvature MAE", "1/m", "curvature_0m"),
         "offset_calibration_error": _lane("offset calibration error", "", "offset_m", lambda it: it.calibration_error),
-        "offset_nll": _lane("offset NLL", "nat", "offset_m", lambda it: it.nll),
+        **_CERTAINTY,
         "ego_lane_iou": _masks("ego-lane IoU", 1, lambda it: it.ego_lane_iou),
         "miou": _masks("mIoU", 1, lambda it: it.miou),
         "pixel_accuracy": _masks("pixel accuracy", 1, lambda it: it.pixel_accuracy),

@@ -6,15 +6,17 @@ It knows where networks come from, and which of them are code. It knows no score
 from collections.abc import Sequence
 from pathlib import Path
 
-from drive_rl.config.extensions import specs_are_trusted
-from drive_rl.config.reader import load_adapter
-from drive_rl.config.shelf import home
+from drive_rl.config.extensions import Extension, find, specs_are_trusted
+from drive_rl.config.kinds import is_adapter
+from drive_rl.config.reader import adapter_of, load_adapter
+from drive_rl.config.shelf import entries, home
 from drive_rl.config.specs.adapter import AdapterSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.adapter.adapted_model import AdaptedModel
+from drive_rl.perception.adapter.files import beside
 from drive_rl.perception.adapter.onnx_file import OnnxFile, check_onnx, onnx_network
 from drive_rl.perception.adapter.prepare import Prepare
-from drive_rl.perception.adapter.torch_model import torch_network
+from drive_rl.perception.adapter.torch_model import plugin_network, torch_network
 from drive_rl.perception.models.load import Trained, load_trained
 from drive_rl.perception.models.perception_model import FileModel
 
@@ -25,7 +27,8 @@ def load_model(name: str) -> Trained:
     """Return a perception model, in evaluation mode on the CPU.
 
     Args:
-        name: As `load_trained` takes it, or a YAML file of a model that others made (`AdapterSpec`).
+        name: As `load_trained` takes it, or a YAML file of a model that others made (`AdapterSpec`), or the name of
+            such a file on the shelf `agents/`, or of a plugin's perception model.
 
     Raises:
         DriveRLError: there is none, it is code that the user has not trusted, or it is not what the file states.
@@ -35,15 +38,20 @@ def load_model(name: str) -> Trained:
         raise DriveRLError(
             f"{name}: is a network: expected {expected}; fix: write one, as docs/howto/own-model.md does"
         )
-    if not name.endswith((".yaml", ".yml")):
+    shelf = entries("agents")
+    path = shelf.get(name, home(name))
+    if (extension := find("perception_model", name)) is not None:
+        if name in shelf:
+            raise DriveRLError(f"{extension.plugin}: perception_model {name}: {path} has that name; fix: rename it")
+        return _of_plugin(extension)
+    if path.suffix not in (".yaml", ".yml") or (name in shelf and not is_adapter(path)):
         return load_trained(name)
-    path = home(name)
     spec = load_adapter(path)
     return _onnx(spec, path) if spec.network == "ONNX" else _torch(spec, path)
 
 
-def check_any_loads(names: Sequence[str]) -> None:
-    """Refuse names of which not one is a perception model, with the reason for each.
+def first_that_loads(names: Sequence[str]) -> tuple[str, Trained]:
+    """Return the first name that is a perception model, and the model.
 
     Raises:
         DriveRLError: none of them can be loaded.
@@ -51,16 +59,24 @@ def check_any_loads(names: Sequence[str]) -> None:
     reasons: list[str] = []
     for name in names:
         try:
-            load_model(name)
+            return name, load_model(name)
         except DriveRLError as error:
             reasons.append(str(error))
-        else:
-            return
     raise DriveRLError("\n".join(reasons) or "no model is named; fix: drive-rl bench perception MODEL...")
 
 
+def _of_plugin(extension: Extension) -> Trained:
+    file = extension.plugin.file
+    model = f"{file.name}:{extension.name}"
+    spec = adapter_of({**extension.about, "model": model}, extension.name, file)
+    weights = None if spec.weights is None else beside(file, "weights", spec.weights)
+    network, files = plugin_network(extension, weights)
+    adapted = AdaptedModel(spec, network.eval(), str(extension.plugin))
+    return Trained(spec.name, spec, adapted.eval(), files[0], tuple(files[1:]))
+
+
 def _onnx(spec: AdapterSpec, path: Path) -> Trained:
-    file = check_onnx(_beside(path, spec.model, "model"))
+    file = check_onnx(beside(path, "model", spec.model))
 
     def of_file(threads: int) -> FileModel:
         network = onnx_network(file.path, str(path), Prepare(spec.input, spec.world.camera), threads)
@@ -80,17 +96,10 @@ def _torch(spec: AdapterSpec, path: Path) -> Trained:
         raise DriveRLError(
             f"{path}: model = {spec.model}: is code, and does not run untrusted; fix: --trust, or an ONNX file of it"
         )
-    weights = None if spec.weights is None else _beside(path, spec.weights, "weights")
+    weights = None if spec.weights is None else beside(path, "weights", spec.weights)
     network, files = torch_network(spec, path, weights)
     model = AdaptedModel(spec, network.eval(), str(path))
     return Trained(spec.name, spec, model.eval(), files[0], tuple(files[1:]))
-
-
-def _beside(path: Path, name: str, key: str) -> Path:
-    file = path.parent / home(name)
-    if not file.is_file():
-        raise DriveRLError(f"{path}: {key} = {name}: {file} is not a file; fix: its path, from this file's folder")
-    return file
 
 
 def _bytes(file: OnnxFile) -> int:

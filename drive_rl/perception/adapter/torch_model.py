@@ -11,10 +11,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from drive_rl.config.extensions import Extension
 from drive_rl.config.plugin_call import called
 from drive_rl.config.plugin_source import as_module, read_plugin
 from drive_rl.config.specs.adapter import AdapterSpec
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.adapter.files import beside
 from drive_rl.perception.adapter.networks import ArrayNetwork, TorchNetwork
 from drive_rl.perception.adapter.prepare import Prepare
 from drive_rl.perception.optional import need
@@ -33,9 +35,32 @@ def torch_network(spec: AdapterSpec, path: Path, weights: Path | None) -> tuple[
         DriveRLError: it cannot be loaded, or the weights do not fit.
     """
     network, files = _network(spec, path, weights)
-    for each in network.parameters():
-        each.requires_grad_(False)
-    return network, files
+    return network.requires_grad_(False), files
+
+
+def plugin_network(extension: Extension, weights: Path | None) -> tuple[nn.Module, list[Path]]:
+    """Return the network of a plugin's perception model, and the files that it consists of.
+
+    Raises:
+        DriveRLError: its function fails, or the weights do not fit.
+    """
+    what = f"{extension.plugin}: perception_model {extension.name}"
+    with called(what, "fails"):
+        made = extension.make()
+    network, files = _of_python(made, extension.name, extension.plugin.file, weights, what)
+    return network.requires_grad_(False), files
+
+
+def _of_python(made: Any, maker: str, file: Path, weights: Path | None, what: str) -> tuple[nn.Module, list[Path]]:
+    """Return what a function of a file made as a network."""
+    if not callable(made):
+        raise DriveRLError(
+            f"{what}: {maker}() returned a {type(made).__name__}: expected a module or a function; fix: return one"
+        )
+    if isinstance(made, nn.Module):
+        module = made if weights is None else _filled(made, weights, what)
+        return TorchNetwork(module), [file, *([weights] if weights else [])]
+    return ArrayNetwork(made), [file, *([weights] if weights else [])]
 
 
 def _network(spec: AdapterSpec, path: Path, weights: Path | None) -> tuple[nn.Module, list[Path]]:
@@ -44,13 +69,8 @@ def _network(spec: AdapterSpec, path: Path, weights: Path | None) -> tuple[nn.Mo
         return _timm(spec, what, weights)
     if spec.network == "Python":
         made, file = _made(spec, path, what)
-        if isinstance(made, nn.Module):
-            module = made if weights is None else _filled(made, weights, what)
-            return TorchNetwork(module), [file, *([weights] if weights else [])]
-        return ArrayNetwork(made), [file, *([weights] if weights else [])]
-    file = path.parent / spec.model
-    if not file.is_file():
-        raise DriveRLError(f"{what}: {file} is not a file; fix: its path, from this file's folder")
+        return _of_python(made, spec.model.partition(":")[2], file, weights, what)
+    file = beside(path, "model", spec.model)
     with called(what, f"not a {spec.network} file that torch {torch.__version__} reads", "save it again"):
         module = torch.export.load(file).module() if spec.network == "torch.export" else torch.jit.load(file, "cpu")
     return TorchNetwork(_Program(module) if spec.network == "torch.export" else module), [file]
@@ -73,7 +93,7 @@ def _made(spec: AdapterSpec, path: Path, what: str) -> tuple[Any, Path]:
     """Return what a factory returns, and the file that it is in."""
     source, _, factory = spec.model.partition(":")
     if source.endswith(".py"):
-        plugin = read_plugin(path.parent / source)
+        plugin = read_plugin(beside(path, "model", source))
         with as_module(plugin) as run, called(what, "its file fails", "correct it"):
             run()
         module = next(each for each in sys.modules.values() if getattr(each, "__file__", None) == str(plugin.file))
@@ -82,8 +102,6 @@ def _made(spec: AdapterSpec, path: Path, what: str) -> tuple[Any, Path]:
             module = importlib.import_module(source)
     with called(what, f"{factory}() fails", "correct it"):
         made = getattr(module, factory)()
-    if not callable(made):
-        raise DriveRLError(f"{what}: {factory}() returned a {type(made).__name__}: expected a module or a function")
     return made, Path(str(module.__file__))
 
 

@@ -24,11 +24,12 @@ _DECODERS = 2
 
 @dataclass(frozen=True)
 class FolderData:
-    """Decoded pictures of a data set. `truths`, `images` and the rows of `samples` belong together."""
+    """Decoded pictures of a data set. `truths`, `images`, `groups` and the rows of `samples` belong together."""
 
     samples: Samples
     truths: list[LaneTruth | None]  # lanes in the data set's own pixels; None where it has none
     images: list[Path]
+    groups: list[str]  # each picture's scenario, or the data set's name
     skipped: Skipped
     format: str
     part: Part
@@ -66,7 +67,7 @@ def decoded(
     Raises:
         DriveRLError: none of them can be used.
     """
-    samples, truths, images = [], [], []
+    samples, truths, images, groups = [], [], [], list[str]()
     for record in spread(records, limit):
         try:
             one, truth = decode(record, world)
@@ -76,9 +77,10 @@ def decoded(
         samples.append(one)
         truths.append(truth)
         images.append(record.image)
+        groups.append(record.scenario or folder.path.resolve().name)
     if not samples:
         raise DriveRLError(f"{folder.path}: holds no usable picture of part {part}{why(folder.skipped)}")
-    return FolderData(Samples.joined(samples), truths, images, folder.skipped, folder.format, part)
+    return FolderData(Samples.joined(samples), truths, images, groups, folder.skipped, folder.format, part)
 
 
 class FolderSamples:

@@ -175,3 +175,5 @@ class Record:
     state: State | None = None
     earlier: tuple[Path, ...] = ()
     """The pictures before, newest first."""
+    scenario: str | None = None
+    """Of the data set's own: the kind of scene, such as night; None: it names none."""

@@ -3,7 +3,7 @@
 It knows models and labelled pictures. It knows nothing of where either came from, nor of tables or pages.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -13,9 +13,17 @@ from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import Samples
+from drive_rl.perception.evaluation.certainty import Certainty, certainty_of
 from drive_rl.perception.heads.head import Measure, Ratios
 from drive_rl.perception.heads.lane_benchmarks import Truths, lane_scores
-from drive_rl.perception.heads.measures import LaneScores, LinesMeasure, LinesScores, SceneScores, SegmentationResult
+from drive_rl.perception.heads.measures import (
+    LaneMeasure,
+    LaneScores,
+    LinesMeasure,
+    LinesScores,
+    SceneScores,
+    SegmentationResult,
+)
 from drive_rl.perception.models.perception_model import PictureModel
 
 
@@ -46,6 +54,9 @@ class Accuracy:
     """Plugins' heads by name: their own scores."""
     failed: dict[str, str] | None = None
     """Plugins' heads by name: why there are no scores of it."""
+    certainty: dict[str, Certainty] | None = None
+    """`offset_m`, `heading_error_rad` and `line_column` (column / width): whether the stated deviation can be trusted.
+    Empty: the model states none; None: the pictures have neither lane states nor lines."""
     by_road: RoadCounts | None = None
     """None in files: it serves intervals alone."""
 
@@ -59,6 +70,7 @@ def evaluate_accuracy(
     samples: Samples,
     batch: int = 32,
     truths: Truths | None = None,
+    groups: Sequence[str] | None = None,
 ) -> Accuracy:
     """Score what `model`, in evaluation mode, predicts for `samples`.
 
@@ -67,6 +79,7 @@ def evaluate_accuracy(
         samples: N pictures of the model's shape.
         batch: Pictures at a time.
         truths: Each picture's lanes as its data set has them, for the lane benchmarks (`lane_benchmarks.lane_scores`).
+        groups: What each picture belongs to, such as a condition, for scores of each.
 
     Raises:
         DriveRLError: no pictures, or of another shape than the model's. A plugin's head that breaks its contract
@@ -81,12 +94,13 @@ def evaluate_accuracy(
         with _alone(name, measures, failed):
             scores[name] = measure.scores()
     if isinstance(lines := measures.get("lines"), LinesMeasure):
-        scores["lines"] = _lines_scores(lines, samples, truths)
+        scores["lines"] = _lines_scores(lines, samples, truths, groups)
     return Accuracy(
         pictures=len(samples),
         heads={name: scores[name] for name in scores if name not in OURS} or None,
         failed=failed or None,
         by_road=_by_road(list(measures.values()), samples.seeds),
+        certainty=_certainty(measures, samples, groups),
         **{name: scores[name] for name in OURS if name in scores},
     )
 
@@ -116,10 +130,26 @@ def _alone(name: str, measures: dict[str, Measure], failed: dict[str, str]) -> I
         failed[name] = str(error)
 
 
-def _lines_scores(measure: LinesMeasure, samples: Samples, truths: Truths | None) -> LinesScores:
+def _lines_scores(
+    measure: LinesMeasure, samples: Samples, truths: Truths | None, groups: Sequence[str] | None
+) -> LinesScores:
     """Return the scores of lines, those of the lane benchmarks included."""
-    benchmarks = lane_scores(measure.predicted_lines(), samples, truths)
-    return replace(measure.scores(), tusimple=benchmarks.tusimple, culane=benchmarks.culane)
+    found = lane_scores(measure.predicted_lines(), samples, truths, groups)
+    scenarios = found.scenarios or None
+    return replace(measure.scores(), tusimple=found.tusimple, culane=found.culane, culane_scenarios=scenarios)
+
+
+def _certainty(
+    measures: dict[str, Measure], samples: Samples, groups: Sequence[str] | None
+) -> dict[str, Certainty] | None:
+    """Return how far the deviations that the model states can be trusted."""
+    if not (np.isfinite(samples.lane).any() or samples.lined.any()):
+        return None
+    each = [measure for measure in measures.values() if isinstance(measure, LaneMeasure | LinesMeasure)]
+    stated = {name: value for measure in each for name, value in measure.stated().items()}
+    names, roads = groups or ["all"] * len(samples), _roads(samples.seeds)
+    found = {name: certainty_of(value, names, roads) for name, value in stated.items()}
+    return {name: certainty for name, certainty in found.items() if certainty is not None}
 
 
 def _measures(model: PictureModel, samples: Samples, failed: dict[str, str]) -> dict[str, Measure]:
@@ -144,8 +174,7 @@ def _check(model: PictureModel, samples: Samples) -> None:
 
 def _by_road(measures: list[Measure], seeds: NDArray[np.int64]) -> RoadCounts:
     """Return the counts of pictures, summed over those of one road."""
-    group = np.where(seeds >= 0, seeds, -1 - np.arange(len(seeds)))
-    roads, place = np.unique(group, return_inverse=True)
+    roads, place = np.unique(_roads(seeds), return_inverse=True)
     ratios = {}
     for measure in measures:
         for name, each in measure.ratios().items():  # (P, N, 2)
@@ -154,3 +183,8 @@ def _by_road(measures: list[Measure], seeds: NDArray[np.int64]) -> RoadCounts:
                 np.add.at(total, place, part)
             ratios[name] = sums
     return RoadCounts(roads, ratios)
+
+
+def _roads(seeds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the road of each picture; pictures of no known road stand alone, under numbers below 0."""
+    return np.where(seeds >= 0, seeds, -1 - np.arange(len(seeds)))

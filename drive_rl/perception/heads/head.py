@@ -70,6 +70,14 @@ class Measure(Protocol):
         ...
 
 
+class Stated(NamedTuple):
+    """Values predicted with a standard deviation, K of each of N pictures; NaN where a value, or its label, is not."""
+
+    mean: NDArray[np.floating]  # (N, K)
+    std: NDArray[np.floating]  # (N, K)
+    truth: NDArray[np.floating]  # (N, K)
+
+
 class Head(Protocol):
     """A head, made for a world."""
 

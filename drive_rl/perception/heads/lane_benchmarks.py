@@ -43,30 +43,53 @@ class CULaneResult(NamedTuple):
     n: int  # labelled pictures
 
 
+class ScenarioResult(NamedTuple):
+    """CULane's scores of one scenario. Of one without a true lane, as crossroads are, only `fp` is defined."""
+
+    f1: float  # NaN: no picture has a true lane
+    fp: int  # wrong lanes
+    n: int  # labelled pictures
+
+
 class LaneBenchmarks(NamedTuple):
     """Both lane benchmarks."""
 
     tusimple: TuSimpleResult
     culane: CULaneResult
+    scenarios: dict[str, ScenarioResult]  # CULane's, of each group; empty where there is one group alone
 
 
-def lane_scores(predicted: Lines, samples: Samples, truths: Truths | None = None) -> LaneBenchmarks:
+def lane_scores(
+    predicted: Lines, samples: Samples, truths: Truths | None = None, groups: Sequence[str] | None = None
+) -> LaneBenchmarks:
     """Return both scores over the labelled pictures.
 
     Args:
         predicted: (N, LINES, ROWS), column / width with NaN where there is no line.
         samples: The pictures. Where a picture has no lanes of its own in `truths`, its `lines` are the truth.
         truths: The lanes of each picture as its data set has them.
+        groups: The scenario of each picture.
     """
     height = samples.images.shape[2]
-    scores, counts = list[TuSimpleScore](), LaneCounts()
+    scores, each = list[TuSimpleScore](), list[LaneCounts]()
     for lines, truth, true_lines in _labelled(predicted, samples, truths):
         rows, true_columns = _columns(truth, true_lines, height)
         scores.append(score_picture(_as_columns(lines, height, rows), true_columns, rows.tolist()))
         points = _as_points(true_lines, height) if truth is None else truth.scaled(*CULANE_PX).points()
-        counts += count_lanes(_as_points(lines, height), points, *CULANE_PX)
-    tusimple = TuSimpleResult(*mean_score(scores), n=len(scores))
-    return LaneBenchmarks(tusimple, CULaneResult(counts.f1, counts.precision, counts.recall, len(scores)))
+        each.append(count_lanes(_as_points(lines, height), points, *CULANE_PX))
+    tusimple, counts = TuSimpleResult(*mean_score(scores), n=len(scores)), sum(each, LaneCounts())
+    culane = CULaneResult(counts.f1, counts.precision, counts.recall, len(scores))
+    named = [groups[i] for i in np.flatnonzero(samples.lined).tolist()] if groups else []
+    return LaneBenchmarks(tusimple, culane, _by_scenario(each, named))
+
+
+def _by_scenario(counts: Sequence[LaneCounts], scenarios: Sequence[str]) -> dict[str, ScenarioResult]:
+    found: dict[str, list[LaneCounts]] = {}
+    for scenario, count in zip(scenarios, counts, strict=bool(scenarios)):
+        found.setdefault(scenario, []).append(count)
+    sums = {scenario: (sum(each, LaneCounts()), len(each)) for scenario, each in found.items()}
+    rows = {name: ScenarioResult(s.f1 if s.tp + s.fn else float("nan"), s.fp, n) for name, (s, n) in sums.items()}
+    return rows if len(rows) > 1 else {}
 
 
 def _labelled(

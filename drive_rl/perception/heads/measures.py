@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.perception.data.samples import LANE_FIELDS, UNKNOWN_CLASS, UNKNOWN_SCENE, Samples
-from drive_rl.perception.heads.head import Arrays, Ratios
-from drive_rl.perception.heads.lane_benchmarks import CULaneResult, TuSimpleResult
+from drive_rl.perception.heads.head import Arrays, Ratios, Stated
+from drive_rl.perception.heads.lane_benchmarks import CULaneResult, ScenarioResult, TuSimpleResult
 from drive_rl.perception.scores.calibration import (
     BINS,
     expected_calibration_error,
@@ -72,15 +72,22 @@ class LaneMeasure:
         found["heading_mae_deg"] = found["heading_mae_deg"] * [np.degrees(1.0), 1.0]
         return found
 
+    def stated(self) -> dict[str, Stated]:
+        """Return the offset and the heading error with their deviations, where the model states them."""
+        parts = Stated(*(np.concatenate(each) for each in (self._predicted, self._std, self._truth)))
+        found = {name: Stated(*(each[:, i, None] for each in parts)) for i, name in enumerate(LANE_FIELDS[:2])}
+        return {name: each for name, each in found.items() if np.isfinite(each.std).all()}
+
 
 def _calibration(
     predicted: NDArray[np.float32], std: NDArray[np.float32], truth: NDArray[np.float32]
 ) -> dict[str, tuple[float, float]]:
-    """Return calibration error and NLL of each field; nothing of a model that predicts no deviations, but NaN."""
-    if np.isnan(std).any():
+    """Return calibration error and NLL of the fields whose deviations the model predicts, and above 0."""
+    fields = np.flatnonzero((std > 0).all(axis=0))
+    if not len(fields):
         return {}
-    fit = regression_calibration(predicted, std, truth)
-    return {name: (fit.error[i], fit.nll[i]) for i, name in enumerate(LANE_FIELDS)}
+    fit = regression_calibration(*(each[:, fields] for each in (predicted, std, truth)))
+    return {LANE_FIELDS[field]: (fit.error[i], fit.nll[i]) for i, field in enumerate(fields)}
 
 
 class ClassRow(NamedTuple):
@@ -153,6 +160,8 @@ class LinesScores:
     n: int  # labelled points
     tusimple: TuSimpleResult | None = None
     culane: CULaneResult | None = None
+    culane_scenarios: dict[str, ScenarioResult] | None = None
+    """Of each scenario of the data set, or condition; None: there is one alone."""
 
 
 class LinesMeasure:
@@ -161,6 +170,8 @@ class LinesMeasure:
     def __init__(self) -> None:
         self._lines: list[NDArray[np.float32]] = []  # (B, LINES, ROWS), NaN where the model predicts none
         self._each: list[NDArray[np.float64]] = []  # (B, 4): sum of errors [px]; true, both, predicted points
+        self._std: list[NDArray[np.float32]] = []  # (B, LINES, ROWS)
+        self._truth: list[NDArray[np.float32]] = []
 
     def add(self, predictions: Arrays, samples: Samples) -> None:
         """Count a batch of pictures."""
@@ -169,10 +180,18 @@ class LinesMeasure:
         apart = np.where(truth, np.abs(predictions["lines"] - samples.lines), 0) * samples.images.shape[3]
         counts = np.stack([apart, truth, there & truth, there], axis=3).sum(axis=(1, 2), dtype=np.float64)
         self._each.append(counts * samples.lined[:, None])
+        self._std.append(predictions.get("lines_std", np.zeros_like(samples.lines)))
+        self._truth.append(samples.lines)
 
     def predicted_lines(self) -> NDArray[np.float32]:
         """Return the predictions in the form of `Samples.lines`: (N, LINES, ROWS), NaN where there is no line."""
         return np.concatenate(self._lines)
+
+    def stated(self) -> dict[str, Stated]:
+        """Return the columns / width of points that are both predicted and true, if the model states deviations."""
+        parts = [np.concatenate(each) for each in (self._lines, self._std, self._truth)]
+        found = Stated(*(each.reshape(len(each), -1) for each in parts))
+        return {"line_column": found} if found.std.any() else {}
 
     def scores(self) -> LinesScores:
         """Return the scores of all pictures."""

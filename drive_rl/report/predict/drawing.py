@@ -70,8 +70,8 @@ def write_lane(picture: Picture, lane: NDArray[np.floating]) -> None:
     """Write the lane state's first fields on a strip at the picture's top left."""
     values = dict(zip(LANE_FIELDS, map(float, lane), strict=True))
     text = (
-        f"offset {values['offset_m']:+.2f} m   heading {math.degrees(values['heading_error_rad']):+.1f} deg"
-        f"   curvature {values['curvature_0m']:+.3f} 1/m"
+        f"offset {values['offset_m']:+z.2f} m   heading {math.degrees(values['heading_error_rad']):+z.1f} deg"
+        f"   curvature {values['curvature_0m']:+z.3f} 1/m"
     )
     fill(picture, Area(0, 0, min(picture.shape[1], 430), 28), _PANEL)
     write(picture, text, 10, 19)

@@ -27,7 +27,7 @@ class Frame(NamedTuple):
 
     picture: Picture
     name: str
-    """The file's name, or the source's."""
+    """The file's path in its folder, or the source's name."""
     time_s: float | None
     """Since the first of a video or of a folder at its rate; None: of a camera or a single image."""
 
@@ -42,11 +42,12 @@ class Frames(NamedTuple):
 
 
 @contextmanager
-def open_frames(source: str) -> Iterator[Frames]:
+def open_frames(source: str, but: Path | None = None) -> Iterator[Frames]:
     """Yield the pictures of a source, which is closed after the block.
 
     Args:
-        source: A path, or a camera's number such as `0`.
+        source: A path, or a camera's number such as `0`. A folder's subfolders belong to it; hidden ones do not.
+        but: A folder whose pictures do not belong to the source; None: all belong to it.
 
     Raises:
         DriveRLError: there is no such file or camera, or it cannot be read.
@@ -59,7 +60,7 @@ def open_frames(source: str) -> Iterator[Frames]:
     if not path.exists():
         raise DriveRLError(f"{source}: no such file or folder; expected {_KINDS}; fix: check the path")
     if path.is_dir():
-        yield _folder(path)
+        yield _folder(path, but)
     elif path.suffix.lower() in SUFFIXES:
         yield Frames(iter([Frame(_image(path), path.name, None)]), 1, True)
     else:
@@ -74,12 +75,19 @@ def _image(path: Path) -> Picture:
         raise DriveRLError(f"{error}; fix: another picture, or leave it out of the folder") from error
 
 
-def _folder(path: Path) -> Frames:
-    files = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
+def _folder(path: Path, but: Path | None) -> Frames:
+    left_out = None if but is None else but.resolve()
+    files = sorted(each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES and _shown(each, path, left_out))
     if not files:
         raise DriveRLError(f"{path}: holds no images; expected {', '.join(SUFFIXES)}; fix: another folder")
-    each = (Frame(_image(file), file.name, i / _FOLDER_FPS) for i, file in enumerate(files))
+    each = (Frame(_image(file), file.relative_to(path).as_posix(), i / _FOLDER_FPS) for i, file in enumerate(files))
     return Frames(each, _FOLDER_FPS, False)
+
+
+def _shown(file: Path, folder: Path, but: Path | None) -> bool:
+    """Whether a file of a folder belongs to it: not what lies in a hidden folder, or where predictions are drawn."""
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts[:-1])
+    return not hidden and (but is None or but not in file.resolve().parents)
 
 
 @contextmanager

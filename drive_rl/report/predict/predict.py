@@ -81,7 +81,7 @@ def predict(trained: Trained, source: str, out: Path, overwrite: bool = False, m
         raise DriveRLError(f"{beside}: exists already; fix: --overwrite to replace it, or another name")
     if out.exists() and home(source).resolve() == out.resolve():
         raise DriveRLError(f"{out}: is the source, which is not replaced; fix: another name")
-    with open_frames(source) as frames:
+    with open_frames(source, out) as frames:
         run = _Run(trained, most)
         if frames.is_still:
             _still(run, frames, out)

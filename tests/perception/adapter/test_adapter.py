@@ -253,6 +253,21 @@ def test_weights_beside_the_file_are_part_of_the_model(tmp_path: Path) -> None:
     assert load_model(str(path)).sha256 != before
 
 
+def test_a_linked_file_finds_its_model_beside_the_link_or_its_target(tmp_path: Path) -> None:
+    for name in ("store", "links"):
+        (tmp_path / name).mkdir()
+    small_onnx.segmentation(tmp_path / "store" / "net.onnx")
+    link = tmp_path / "links" / "a.yaml"
+    link.symlink_to(adapter(tmp_path / "store" / "a.yaml", SEGMENTATION))
+    assert load_model(str(link)).weights == tmp_path / "store" / "net.onnx"
+    small_onnx.segmentation(tmp_path / "links" / "net.onnx")
+    assert load_model(str(link)).weights == tmp_path / "links" / "net.onnx"
+    for name in ("store", "links"):
+        (tmp_path / name / "net.onnx").unlink()
+    with pytest.raises(DriveRLError, match=r"model = net\.onnx: .*links/net\.onnx nor .*store/net\.onnx is not a file"):
+        load_model(str(link))
+
+
 def test_labels_without_a_class_of_ours_are_background() -> None:
     spec = OutputSpec(kind="classes", form="labels", map={"road": (1,), "vehicle": (7,)})
     labels = torch.tensor([[[-1, 1], [7, 10**9]]])

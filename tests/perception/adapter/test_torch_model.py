@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from small_onnx import HEIGHT, WIDTH, adapter
 from torch import Tensor, nn
 
-from drive_rl.config.extensions import forgotten, trust_specs
+from drive_rl.config.extensions import forgotten, load_file, trust_specs
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.adapter.load import load_model
 from drive_rl.perception.evaluation.latency import LatencySetting, measure_latency
@@ -134,3 +134,72 @@ def test_weights_hold_no_code_and_must_fit(
         load_model(str(path))
     torch.save(module.state_dict(), tmp_path / "net.pt")
     assert load_model(str(path)).network == "Python"
+
+
+PLUGIN = """
+from drive_rl import extend
+{source}
+extend.perception_model("mine", {adapter})({made})
+"""
+ADAPTER = {
+    "outputs": {"output": {"kind": "classes", "map": "drive_rl"}},
+    "world": {"base": "lane_follow", "camera": {"width_px": WIDTH, "height_px": HEIGHT, "frame_stack": 1}},
+    "weights": "net.pt",
+}
+
+
+def plugin(folder: Path, made: str = "make", adapter: object = ADAPTER) -> None:
+    (folder / "mine.py").write_text(PLUGIN.format(source=SOURCE, adapter=adapter, made=made))
+    load_file(folder / "mine.py")
+
+
+def test_a_plugins_model_goes_by_name(tmp_path: Path, module: nn.Module) -> None:
+    """With its weights, as the module itself computes it; without trust, for the user has named the plugin."""
+    torch.save(module.state_dict(), tmp_path / "net.pt")
+    camera = {**ADAPTER["world"]["camera"], "channels": "rgb"}
+    with forgotten():
+        plugin(tmp_path, adapter={**ADAPTER, "world": {**ADAPTER["world"], "camera": camera}})
+        found, before = load_model("mine"), load_model("mine").sha256
+        pictures = torch.randint(0, 256, (2, 3, HEIGHT, WIDTH), dtype=torch.uint8)
+        with torch.inference_mode():
+            assert torch.allclose(found.model(pictures)["classes"], module(pictures / 255), atol=1e-5)
+        assert (found.name, found.network) == ("mine", "Python")
+        assert found.model.heads.keys() == {"lines", "segmentation", "lane"}
+        torch.save({name: value * 2 for name, value in module.state_dict().items()}, tmp_path / "net.pt")
+        assert load_model("mine").sha256 != before
+        with pytest.raises(DriveRLError, match="unknown perception model 'miner'; did you mean 'mine'"):
+            load_model("miner")
+    with pytest.raises(DriveRLError, match="unknown perception model 'mine'"):
+        load_model("mine")
+
+
+@pytest.mark.parametrize(
+    ("made", "adapter", "message"),
+    [
+        ("wrong", ADAPTER, r"mine\(\) returned a int: expected a module or a function; fix"),
+        ("broken", ADAPTER, r"mine\.py: perception_model mine: fails: RuntimeError: no weights here; fix"),
+        ("make", {"output": {}}, r"mine\.py: output: unknown key"),
+        ("make", {**ADAPTER, "weights": "gone.pt"}, r"weights = gone\.pt: .*gone\.pt is not a file"),
+        ("make", {"model": "x"}, r"expected the keys of an adapter but model; fix"),
+        ("make", 3, r"adapter = 3: expected the keys of an adapter but model; fix"),
+    ],
+)
+def test_a_plugins_model_that_cannot_be_is_named(tmp_path: Path, made: str, adapter: object, message: str) -> None:
+    torch.save({}, tmp_path / "net.pt")
+
+    def load() -> None:
+        plugin(tmp_path, made, adapter)
+        load_model("mine")
+
+    with forgotten(), pytest.raises(DriveRLError, match=message):
+        load()
+
+
+def test_a_plugins_model_takes_no_name_of_the_shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "agents").mkdir()
+    adapter(tmp_path / "agents/mine.yaml", OUTPUT)
+    monkeypatch.setenv("DRIVE_RL_PATH", str(tmp_path))
+    with forgotten():
+        plugin(tmp_path)
+        with pytest.raises(DriveRLError, match=r"mine\.yaml has that name; fix: rename it"):
+            load_model("mine")

@@ -1,6 +1,6 @@
 """Accuracy: scores by hand, against torchmetrics, and by the rules of the lane benchmarks.
 
-Covers accuracy, heads.measures, heads.lane_benchmarks and run.storage.json_values.
+Covers accuracy, certainty, heads.measures, heads.lane_benchmarks and run.storage.json_values.
 """
 
 import json
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 import torchmetrics.functional.classification as theirs
 from torch import Tensor, nn
@@ -17,7 +18,9 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.records import LaneTruth
 from drive_rl.perception.data.samples import LANE_FIELDS, LINES, ROWS, Samples
 from drive_rl.perception.evaluation.accuracy import evaluate_accuracy
-from drive_rl.perception.heads.lane_benchmarks import CULaneResult, TuSimpleResult, lane_scores
+from drive_rl.perception.evaluation.certainty import certainty_of
+from drive_rl.perception.heads.head import Stated
+from drive_rl.perception.heads.lane_benchmarks import CULaneResult, ScenarioResult, TuSimpleResult, lane_scores
 from drive_rl.perception.heads.measures import LinesScores
 from drive_rl.perception.heads.registry import heads_of
 from drive_rl.run.storage.json_values import plain
@@ -153,8 +156,68 @@ def test_only_heads_with_labels_are_scored():
     unknown.lane[:3] = TRUTH.lane[:3]
     model = Fixed(PREDICTED, ("lane", "segmentation"))
     found = plain(evaluate_accuracy(model, unknown))  # pyright: ignore[reportArgumentType]
-    assert set(found) == {"pictures", "lane", "by_road"}
+    assert set(found) == {"pictures", "lane", "by_road", "certainty"}
+    assert list(found["certainty"]) == ["offset_m", "heading_error_rad"]
     assert found["lane"]["offset_m"]["n"] == 3
+
+
+def test_stated_certainty_by_group_as_scipy():
+    """Offset, heading and line columns, over all pictures and in each group; NaN of a label counts for nothing."""
+    truth, std = TRUTH.copied(), RNG.uniform(0.01, 0.4, (COUNT, LINES, ROWS)).astype(np.float32)
+    truth.lane[0, 0] = np.nan
+    model = Fixed({**PREDICTED, "lines_std": std}, ("lane", "lines"))
+    groups = ["a", "b", "a", "b", "a", "b"]
+    found = evaluate_accuracy(model, truth, 4, groups=groups).certainty  # pyright: ignore[reportArgumentType]
+    assert found is not None
+    there = np.isfinite(truth.lines) & (PREDICTED["lines_there"] > 0)
+    cases = {
+        "offset_m": (PREDICTED["lane"][:, :1], PREDICTED["lane_std"][:, :1], truth.lane[:, :1]),
+        "heading_error_rad": (PREDICTED["lane"][:, 1:2], PREDICTED["lane_std"][:, 1:2], truth.lane[:, 1:2]),
+        "line_column": tuple(each.reshape(COUNT, -1) for each in (PREDICTED["lines"], std, truth.lines)),
+    }
+    assert found.keys() == cases.keys()
+    for name, (mean, deviation, labels) in cases.items():
+        known = there.reshape(COUNT, -1) if name == "line_column" else np.isfinite(labels)
+        for group, rows in {"a": slice(0, None, 2), "b": slice(1, None, 2), "all": slice(None)}.items():
+            m, s, y = (each[rows][known[rows]].astype(np.float64) for each in (mean, deviation, labels))
+            scores = found[name].all if group == "all" else found[name].groups[group]
+            assert scores.n == len(y)
+            assert scores.nll == pytest.approx(-scipy.stats.norm.logpdf(y, m, s).mean(), rel=1e-6)
+            for level, share in ((0.68, scores.within_68), (0.95, scores.within_95)):
+                low, high = scipy.stats.norm.interval(level, m, s)
+                assert share == pytest.approx(((low <= y) & (y <= high)).mean())
+            assert scores.low_95 <= scores.within_95 <= scores.high_95
+
+
+def test_a_road_counts_once_for_the_interval_of_a_share():
+    """Ten roads of 40 labels that lie all within the interval, or none does: the interval is that of ten trials."""
+    truth = np.repeat([[0.0]] * 5 + [[9.0]] * 5, 40, axis=0)
+    stated = Stated(np.zeros_like(truth), np.ones_like(truth), truth)
+    found = certainty_of(stated, ["all"] * 400, np.repeat(np.arange(10), 40))
+    assert found is not None
+    assert found.all.within_95 == 0.5
+    expected = scipy.stats.binomtest(5, 10).proportion_ci(method="wilson")
+    assert (found.all.low_95, found.all.high_95) == pytest.approx((expected.low, expected.high))
+    apart = certainty_of(stated, ["all"] * 400, np.arange(400))
+    assert apart is not None
+    assert apart.all.high_95 - apart.all.low_95 < 0.1 < found.all.high_95 - found.all.low_95
+
+
+def test_a_model_that_states_no_deviation_has_no_certainty():
+    nothing = {"lane_std": np.full_like(PREDICTED["lane"], np.nan), "lines_std": np.zeros_like(PREDICTED["lines"])}
+    for outputs in ({**PREDICTED, **nothing}, {name: each for name, each in PREDICTED.items() if name != "scene"}):
+        model = Fixed({**outputs, "lane_std": nothing["lane_std"]}, ("lane", "lines"))
+        assert evaluate_accuracy(model, TRUTH).certainty == {}  # pyright: ignore[reportArgumentType]
+    half = np.where(np.arange(6) < 2, 0.1, np.nan).astype(np.float32) * np.ones_like(PREDICTED["lane"])
+    found = evaluate_accuracy(Fixed({**PREDICTED, "lane_std": half}, ("lane",)), TRUTH)  # pyright: ignore[reportArgumentType]
+    assert list(found.certainty or ()) == ["offset_m", "heading_error_rad"]
+    assert found.lane is not None
+    assert found.lane["offset_m"].nll == pytest.approx(found.certainty["offset_m"].all.nll)  # pyright: ignore[reportOptionalSubscript]
+    assert found.lane["curvature_5m"].nll is None
+    unlabelled = Samples.unlabelled(TRUTH.images)
+    unlabelled.classes[:] = TRUTH.classes
+    model = Fixed(PREDICTED, HEADS)
+    assert evaluate_accuracy(model, unlabelled).certainty is None  # pyright: ignore[reportArgumentType]
 
 
 def test_pictures_that_do_not_fit():
@@ -186,6 +249,20 @@ def test_lane_benchmarks_by_hand():
         assert (found.tusimple.accuracy, found.culane.f1) == (tusimple, culane)
     one = lane_scores(lined([0.25]).lines, truth)
     assert (one.tusimple.fn, one.culane.precision, one.culane.recall) == (0.5, 1.0, 0.5)
+
+
+def test_culane_by_scenario_by_hand():
+    """Day: two of two. Night: of two lanes one is found and one wrongly predicted. Cross: two predicted, none true."""
+    none = lined([])
+    truth = Samples.joined([lined([0.25, 0.75]), lined([0.25, 0.75]), none])
+    predicted = np.concatenate([truth.lines[:1], lined([0.25, 0.5]).lines, truth.lines[:1]])
+    found = lane_scores(predicted, truth, groups=["day", "night", "cross"])
+    assert found.scenarios["day"] == ScenarioResult(f1=1.0, fp=0, n=1)
+    assert found.scenarios["night"] == ScenarioResult(f1=0.5, fp=1, n=1)
+    assert np.isnan(found.scenarios["cross"].f1)
+    assert found.scenarios["cross"][1:] == (2, 1)
+    assert found.culane.f1 == pytest.approx(2 * 3 / (6 + 4))  # 3 of 6 predicted are right, of 4 true
+    assert lane_scores(predicted, truth, groups=["all"] * 3).scenarios == lane_scores(predicted, truth).scenarios == {}
 
 
 def test_far_points_of_a_tiny_picture_are_scored():

@@ -10,6 +10,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception.scores.calibration import (
     LEVELS,
     expected_calibration_error,
+    normal_scores,
     regression_calibration,
     reliability,
 )
@@ -74,6 +75,16 @@ def test_regression_calibration_by_hand() -> None:
     assert far.nll == pytest.approx([50 + np.log(2 * np.pi) / 2])
     fair = np.random.default_rng(7).normal(size=(20_000, 1))
     assert regression_calibration(np.zeros_like(fair), np.ones_like(fair), fair).error[0] < 0.01
+
+
+def test_normal_scores_by_hand() -> None:
+    """Deviation 2: 68 % lie within 1.989, 95 % within 3.920; a stated 0 is certainty, right or infinitely wrong."""
+    found = normal_scores(np.zeros(6), np.array([2.0, 2, 2, 2, 0, 0]), np.array([1.98, -2.0, 3.9, -3.95, 0, 1e-9]))
+    assert found.within_68.tolist() == [True, False, False, False, True, False]
+    assert found.within_95.tolist() == [True, True, True, False, True, False]
+    expected = [0.5 * (y / 2) ** 2 + np.log(2 * np.sqrt(2 * np.pi)) for y in (1.98, 2.0, 3.9, 3.95)]
+    assert found.nll[:4] == pytest.approx(expected)
+    assert found.nll[4:].tolist() == [-np.inf, np.inf]
 
 
 def test_a_field_without_labels_has_no_score_and_a_bad_std_is_refused() -> None:

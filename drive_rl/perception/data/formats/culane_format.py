@@ -29,6 +29,7 @@ from drive_rl.perception.data.records import (
 
 FILES = "CULane (list/*.txt, list/test_split/*.txt, or *.lines.txt beside pictures)"
 _NAME = re.compile(r".*?\.(?:jpe?g|png|bmp|webp)(?=\s|$)", re.IGNORECASE)
+_SCENARIO = re.compile(r"^test\d*_")
 NO_LABELS = "without a .lines.txt: a picture without lanes, as the original's evaluator takes it"
 
 
@@ -54,19 +55,34 @@ def detect(root: Path) -> Files:
 
 def read(root: Path, files: list[Path], skipped: Skipped) -> Iterator[Record]:
     """Give the records of lists, or of `.lines.txt` files; bad ones go to `skipped`."""
+    scenarios = _scenarios(root, files, skipped)
     for path in files:
         if path.name.endswith(".lines.txt"):
             yield _beside(path)
             continue
-        for where, line in label_lines(path, skipped, "CULane's"):
-            # the picture, from the root (`/driver_23/a.jpg`); in train_gt.txt also its mask, and which lanes there are
-            name = named.group() if (named := _NAME.match(line)) else line.split()[0]
-            try:
-                image = inside(root, name)
-                lines = image.with_name(f"{image.stem}.lines.txt")
-                yield Record(where, image, lanes=partial(_listed_truth, lines, where, skipped))
-            except BadRecord as error:
-                skipped.add(where, error)
+        for where, image in _listed(root, path, skipped):
+            lines = image.with_name(f"{image.stem}.lines.txt")
+            labels = partial(_listed_truth, lines, where, skipped)
+            yield Record(where, image, lanes=labels, scenario=scenarios.get(image))
+
+
+def _listed(root: Path, path: Path, skipped: Skipped) -> Iterator[tuple[str, Path]]:
+    """Yield where each picture of a list is named, and the picture; names that cannot be go to `skipped`."""
+    for where, line in label_lines(path, skipped, "CULane's"):
+        # the picture, from the root (`/driver_23/a.jpg`); in train_gt.txt also its mask, and which lanes there are
+        name = named.group() if (named := _NAME.match(line)) else line.split()[0]
+        try:
+            yield where, inside(root, name)
+        except BadRecord as error:
+            skipped.add(where, error)
+
+
+def _scenarios(root: Path, files: list[Path], skipped: Skipped) -> dict[Path, str]:
+    """Return the scenario of each picture in `test_split`, if test pictures are read: night in `test8_night.txt`."""
+    if not any(path.stem.startswith("test") for path in files if path.suffix == ".txt"):
+        return {}
+    lists = sorted((root / "list/test_split").glob("*.txt"))
+    return {image: _SCENARIO.sub("", path.stem) for path in lists for _, image in _listed(root, path, skipped)}
 
 
 def _beside(lines: Path) -> Record:

@@ -141,8 +141,11 @@ def test_culanes_test_pictures_by_category(tmp_path):
     (tmp_path / "list/test_split/test8_night.txt").write_text(f"/{names[1]}\n")
     found = read_folder(tmp_path, WORLD)
     assert (found.format, found.part, len(found.samples)) == ("culane", "test", 2)
+    assert found.groups == ["normal", "night"]
     (tmp_path / "list/test.txt").write_text("\n".join(names))
-    assert len(read_folder(tmp_path, WORLD).samples) == 3
+    found = read_folder(tmp_path, WORLD)
+    assert len(found.samples) == 3
+    assert found.groups == ["normal", "night", tmp_path.name]  # the third is in no scenario's list
 
 
 def test_a_listed_picture_without_labels_has_no_lanes(tmp_path):
