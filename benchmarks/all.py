@@ -29,7 +29,6 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "learn-ppo-lane-follow": ("learn.py --experiment ppo-lane-follow", f"{LEARN_QUICK}4096"),
     "learn-dqn-lane-follow": ("learn.py --experiment dqn-lane-follow", f"{LEARN_QUICK}2048"),
     "learn-ppo-batch": ("learn.py --experiment ppo-batch", f"{LEARN_QUICK}4096"),
-    "learn-dqn-batch": ("learn.py --experiment dqn-batch", f"{LEARN_QUICK}2048"),
     "learn-dagger": ("learn.py --experiment dagger", f"{LEARN_QUICK}4096"),
     "learn-asymmetric": ("learn.py --experiment asymmetric", f"{LEARN_QUICK}4096"),
     "learn-pixels": ("learn.py --experiment pixels", f"{LEARN_QUICK}4096"),

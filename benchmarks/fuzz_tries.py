@@ -272,6 +272,6 @@ _SHOWN = [
     ("ppo", "driver", _keys((PpoSpec, "agent."))),
     ("dqn", "driver", _keys((DqnSpec, "agent."))),
     ("quickstart", "experiment", _keys((RunSpec, ""), (PpoSpec, "agent."))),
-    ("dqn-batch", "experiment", _keys((RunSpec, ""), (DqnSpec, "agent."))),
+    ("dqn-lane-follow", "experiment", _keys((RunSpec, ""), (DqnSpec, "agent."))),
     ("unet", "perception", _keys((PerceptionSpec, ""))),
 ]

@@ -1,10 +1,9 @@
 """Claim: camera only, PPO drives >= 99 % of 500 unseen roads after 60 s, DQN after 120 s, 5 seeds of each (2 cores).
 
-That is from the start of the process, with the batch engine. By imitation (DAgger) after 60 s. With a critic that sees
-the state >= 99 % after 240 s, from pixels and rewards alone >= 97 % after 600 s, for each of 3 seeds; the driver at the
-end is at most 2 points worse than the best. The two that ship with the package, seed 0 of PPO and DQN, learn to steer
-steadily in 240 s (>= 99 and 97 %, median of 3 seeds): at most 10 % more reversals a second than the reference driver,
-and at least 90 % of its comfort.
+That is from the start of the process, for the worst seed. By imitation (DAgger) after 60 s. With a critic that sees the
+state >= 99 % after 240 s, from pixels and rewards alone >= 97 % after 600 s, for each of 3 seeds; the driver at the end
+is at most 2 points worse than the best. The two that ship with the package, seed 0 of DQN and of PPO with steady
+steering (240 s), make at most 10 % more steering reversals than the reference driver, at 90 % of its comfort or more.
 
 Trains from the command line, then evaluates each run's best checkpoint on roads of a split that training never uses,
 and on the hardest tier alone.
@@ -27,10 +26,11 @@ from drive_rl.run.metrics import read_metrics
 from drive_rl.stats import wilson
 
 CLI = [sys.executable, "-m", "drive_rl"]
-BARS = {"ppo-lane-follow": (0.99, 240), "dqn-lane-follow": (0.97, 240)}
-BATCH_BARS = {"ppo-batch": (0.99, 60), "dqn-batch": (0.99, 120), "dagger": (0.99, 60)}
-LONG_BARS = {"asymmetric": (0.99, 240), "pixels": (0.97, 600)}
+FAST_BARS = {"ppo-batch": (0.99, 60), "dqn-lane-follow": (0.99, 120), "dagger": (0.99, 60)}
+"""Experiments of 5 seeds: the least success of each, and the seconds it may take."""
+LONG_BARS = {"ppo-lane-follow": (0.99, 240), "asymmetric": (0.99, 240), "pixels": (0.97, 600)}
 """Experiments of 3 seeds whose learning curve must not swing."""
+SHIPPED = ("ppo-lane-follow", "dqn-lane-follow")
 HARDEST = "lane_follow_hard"
 
 
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="keep the runs in this folder")
     name = parser.parse_known_args()[0].experiment
     engine = load_run(name).engine
-    seeds = [0, 1, 2, 3, 4] if name in BATCH_BARS else [0, 1, 2]
+    seeds = [0, 1, 2, 3, 4] if name in FAST_BARS else [0, 1, 2]
     episodes = 500 if engine == "batch" else 200
     # any experiment's full setting is a full setting
     parser.set_defaults(experiment=name, seeds=seeds, episodes=episodes)
@@ -125,7 +125,7 @@ def main() -> None:
         "hardest": pooled([row["hardest"] for row in samples]),
         **({"in_bullet": pooled([row["in_bullet"] for row in samples])} if engine == "batch" else {}),
         **{key: spread([row[key] for row in samples]) for key in ("train_s", "wall_s", "process_s", "steps")},
-        **({"reference": score("reference", args.split, args.episodes, engine)} if name in BARS else {}),
+        **({"reference": score("reference", args.split, args.episodes, engine)} if name in SHIPPED else {}),
         "spec": {key: value for key, value in specs[0].items() if key != "seed"},
     }
     _print(name, args.split, samples, figures)
@@ -133,31 +133,28 @@ def main() -> None:
 
 
 def _bars(name: str, split: str, samples: list[dict[str, Any]], figures: dict[str, Any]) -> list[Bar]:
-    if name in BATCH_BARS or name in LONG_BARS:
-        success, seconds = (BATCH_BARS | LONG_BARS)[name]
-        rates = [row["held_out"]["successes"] / row["held_out"]["episodes"] for row in samples]
-        apart = [
-            abs(row["in_bullet"]["successes"] / row["in_bullet"]["episodes"] - r)
-            for row, r in zip(samples, rates, strict=True)
-        ]
-        swings = [row["shipped_val_success"] - row["evaluations"][-1]["success"] for row in samples]
-        steady = [Bar(f"{name}: best val success above the last, largest", max(swings), most=0.02)]
-        return [
-            *(steady if name in LONG_BARS else []),
-            Bar(f"{name}: success on {split} roads, worst seed", min(rates), least=success),
-            Bar(f"{name}: process start to driver [s], median", figures["process_s"]["median"], most=seconds),
-            Bar(f"{name}: difference to PyBullet's score, largest", max(apart), most=0.01),
-        ]
-    if name not in BARS:
+    if name not in FAST_BARS | LONG_BARS:
         return []
-    success, seconds = BARS[name]
-    ours, theirs = samples[0]["held_out"]["score"], figures["reference"]["score"]
-    reversals, comfort = (ours[key]["value"] / theirs[key]["value"] for key in ("steering_reversals_hz", "comfort"))
-    held_out, train_s, wall_s = (figures[key] for key in ("held_out", "train_s", "wall_s"))
+    success, seconds = (FAST_BARS | LONG_BARS)[name]
+    rates = [row["held_out"]["successes"] / row["held_out"]["episodes"] for row in samples]
+    apart = [
+        abs(row["in_bullet"]["successes"] / row["in_bullet"]["episodes"] - r)
+        for row, r in zip(samples, rates, strict=True)
+    ]
+    swings = [row["shipped_val_success"] - row["evaluations"][-1]["success"] for row in samples]
     return [
-        Bar(f"{name}: success on {split} roads, median of seeds", held_out["median_of_seeds"], least=success),
-        Bar(f"{name}: training without held-out evaluations [s], median", train_s["median"], most=seconds),
-        Bar(f"{name}: training with held-out evaluations [s], median", wall_s["median"], most=seconds),
+        *([Bar(f"{name}: best val success above the last, largest", max(swings), most=0.02)] * (name in LONG_BARS)),
+        Bar(f"{name}: success on {split} roads, worst seed", min(rates), least=success),
+        Bar(f"{name}: process start to driver [s], median", figures["process_s"]["median"], most=seconds),
+        Bar(f"{name}: difference to PyBullet's score, largest", max(apart), most=0.01),
+        *(_steadiness(name, samples[0], figures["reference"]) if name in SHIPPED else []),
+    ]
+
+
+def _steadiness(name: str, first: dict[str, Any], reference: dict[str, Any]) -> list[Bar]:
+    ours, theirs = first["held_out"]["score"], reference["score"]
+    reversals, comfort = (ours[key]["value"] / theirs[key]["value"] for key in ("steering_reversals_hz", "comfort"))
+    return [
         Bar(f"{name}: first seed's steering reversals over the reference driver's", reversals, most=1.1),
         Bar(f"{name}: first seed's comfort over the reference driver's", comfort, least=0.9),
     ]

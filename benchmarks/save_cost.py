@@ -17,7 +17,7 @@ from typing import Any
 
 from record import Bar, Bench, show
 
-EXPERIMENTS = ("quickstart", "ppo-batch", "dqn-batch")
+EXPERIMENTS = ("quickstart", "ppo-batch", "dqn-lane-follow")
 
 
 def measure(experiment: str, changes: list[str], runs: Path) -> dict[str, float]:

@@ -152,9 +152,9 @@ def test_show_explains_every_value_and_reads_back(tiny: Path, tmp_path: Path) ->
     copy = tmp_path / "lane_follow.yaml"
     copy.write_text(shown)
     assert load_world(str(copy)) == load_world("lane_follow", ["road.lane_width_m=3.2"])
-    copy = tmp_path / "dqn-batch.yaml"
-    copy.write_text(call(tiny, "show", "dqn-batch").stdout)
-    assert load_run(str(copy)) == load_run("dqn-batch")
+    copy = tmp_path / "dqn-lane-follow.yaml"
+    copy.write_text(call(tiny, "show", "experiment:dqn-lane-follow").stdout)
+    assert load_run(str(copy)) == load_run("dqn-lane-follow")
 
 
 def test_doctor_measures_and_always_ends_well(tiny: Path) -> None:
