@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.sim.map.conflicts import priority, zone
+from drive_rl.sim.map.conflicts import Entrant, priority, zone
 from drive_rl.sim.map.geometry import HEADING, Knots, X, Y
 from drive_rl.sim.map.network import Control, Floats, Indices, Marking, RoadNetwork, Turn
 
@@ -140,12 +140,12 @@ def _conflicts(lanes: Sequence[LaneDraft], before: Sequence[Sequence[int]]) -> d
         if lane.junction >= 0 and before[index]:
             junctions.setdefault(lane.junction, []).append(index)
     places = {index: np.ascontiguousarray(lanes[index].points[:, [X, Y]]) for at in junctions.values() for index in at}
-    facts = {index: _facts(lanes, index, before[index][0]) for index in places}
+    entrants = {index: _entrant(lanes, index, before[index][0]) for index in places}
     for members in junctions.values():
         for at, one in enumerate(members):
             for other in members[at + 1 :]:
                 if before[one][0] != before[other][0]:
-                    _meet(lanes, (one, other), places, facts, found)
+                    _meet(lanes, (one, other), places, entrants, found)
     order = {
         (one, other): n for n, (one, other) in enumerate((i, row[0]) for i, rows in enumerate(found) for row in rows)
     }
@@ -160,17 +160,16 @@ def _conflicts(lanes: Sequence[LaneDraft], before: Sequence[Sequence[int]]) -> d
     }
 
 
-def _facts(lanes: Sequence[LaneDraft], index: int, before: int) -> Floats:
-    into = lanes[before]
-    yaw = lanes[index].points[0, HEADING]
-    return np.array([yaw, lanes[index].turn, into.control, into.signal, before], np.float64)
+def _entrant(lanes: Sequence[LaneDraft], index: int, before: int) -> Entrant:
+    lane, into = lanes[index], lanes[before]
+    return Entrant(float(lane.points[0, HEADING]), lane.turn, into.control, into.signal, before)
 
 
 def _meet(
     lanes: Sequence[LaneDraft],
     pair: tuple[int, int],
     places: dict[int, Floats],
-    facts: dict[int, Floats],
+    entrants: dict[int, Entrant],
     found: list[list[tuple[int, float, float, int]]],
 ) -> None:
     """Enter the conflict of two connections, if they meet, in the lists of both."""
@@ -179,7 +178,7 @@ def _meet(
         if start < 0:
             return
         step = lanes[one].length_m / (len(places[one]) - 1)
-        found[one].append((other, start * step, end * step, priority(facts[one], facts[other])))
+        found[one].append((other, start * step, end * step, priority(entrants[one], entrants[other])))
 
 
 def _crossings(draft: NetworkDraft) -> dict[str, NDArray]:

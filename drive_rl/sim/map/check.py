@@ -77,6 +77,6 @@ def _check_reach(streets: StreetMap) -> None:
         )
 
 
-def _end(network: RoadNetwork, lane: int) -> str:
+def _end(network: RoadNetwork, lane: np.intp) -> str:
     point = network.first_point[lane + 1] - 1
     return f"({network.x_m[point]:.1f}, {network.y_m[point]:.1f})"

@@ -5,9 +5,7 @@ gives way or stops; a left turn gives way to the oncoming traffic; the right com
 """
 
 import math
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.geometry import wrap
@@ -29,26 +27,35 @@ def zone(first: Floats, other: Floats) -> tuple[int, int]:
     return start, end
 
 
-@njit
-def priority(one: NDArray[np.float64], other: NDArray[np.float64]) -> int:
-    """Return the `Priority` of a connection over another that it meets.
+class Entrant(NamedTuple):
+    """What decides who goes first: how a connection begins, and the lane that leads to it."""
 
-    Args:
-        one: Its yaw at the start [rad], `Turn`, and of the lane that leads to it `Control`, signal group and index.
-        other: The other's.
-    """
-    yaw, turn, control, signal, lane = one
-    other_yaw, other_turn, other_control, other_signal, other_lane = other
-    if control == Control.SIGNAL and other_control == Control.SIGNAL and signal != other_signal:
+    yaw_rad: float
+    turn: Turn
+    control: Control
+    signal: int
+    lane: int
+
+    @property
+    def is_minor(self) -> bool:
+        """Whether it must give way to those without a sign."""
+        return self.control in (Control.STOP_SIGN, Control.GIVE_WAY)
+
+
+def priority(one: Entrant, other: Entrant) -> Priority:
+    """Return the `Priority` of a connection over another that it meets."""
+    if one.control == other.control == Control.SIGNAL and one.signal != other.signal:
         return Priority.NEITHER
-    minor = control in (Control.STOP_SIGN, Control.GIVE_WAY)
-    other_minor = other_control in (Control.STOP_SIGN, Control.GIVE_WAY)
-    if minor != other_minor:
-        return Priority.YIELDS if minor else Priority.GOES_FIRST
-    from_right = wrap(other_yaw - yaw)
-    oncoming = abs(from_right) > math.radians(135)
-    if oncoming and (turn == Turn.LEFT) != (other_turn == Turn.LEFT):
-        return Priority.YIELDS if turn == Turn.LEFT else Priority.GOES_FIRST
-    if not oncoming and abs(from_right) > math.radians(30):
-        return Priority.YIELDS if from_right > 0 else Priority.GOES_FIRST
-    return Priority.GOES_FIRST if lane > other_lane else Priority.YIELDS
+    if one.is_minor != other.is_minor:
+        return _first(not one.is_minor)
+    turned = wrap(other.yaw_rad - one.yaw_rad)
+    oncoming = abs(turned) > math.radians(135)
+    if oncoming and (one.turn == Turn.LEFT) != (other.turn == Turn.LEFT):
+        return _first(one.turn != Turn.LEFT)
+    if not oncoming and abs(turned) > math.radians(30):
+        return _first(turned < 0)  # who heads further left comes from the right
+    return _first(one.lane > other.lane)
+
+
+def _first(goes_first: bool) -> Priority:
+    return Priority.GOES_FIRST if goes_first else Priority.YIELDS

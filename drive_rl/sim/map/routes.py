@@ -13,7 +13,7 @@ CHANGE_M = 50.0
 
 @njit
 def distance_to(network: RoadNetwork, goal: int) -> Floats:
-    """Return the distance from the start of each lane to the end of the goal (L,) [m]; infinite: it does not lead there.
+    """Return the distance from the start of each lane to the end of the goal (L,) [m]; infinite: no way leads there.
 
     Each lane change counts `CHANGE_M` more. Dijkstra's method, backwards from the goal.
     """
