@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, overload
 
 import yaml
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 
-from drive_rl.config.explain import Given, explain
+from drive_rl.config.explain import Given, explain, short
 from drive_rl.config.overrides import override, parse_value, swapped
 from drive_rl.config.raw import Raw, hoist_plugins, merged, parse_mapping, part, read_yaml, with_base
-from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, find
+from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, find, home, nearest
 from drive_rl.config.spec_keys import fields
 from drive_rl.config.specs.adapter import AdapterSpec
+from drive_rl.config.specs.base import Spec
 from drive_rl.config.specs.driver import ALGORITHMS, AgentSpec, AnyDriverSpec
 from drive_rl.config.specs.experiment import RunSpec
+from drive_rl.config.specs.map import MAPS, MapSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.plugin import check_recorded, demand
 from drive_rl.config.specs.suite import SuiteSpec
@@ -31,10 +33,12 @@ _RUN: TypeAdapter[Any] = TypeAdapter(RunSpec)
 _PERCEPTION: TypeAdapter[Any] = TypeAdapter(PerceptionSpec)
 _SUITE: TypeAdapter[Any] = TypeAdapter(SuiteSpec)
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(AdapterSpec)
+_MAPS = {kind: TypeAdapter(create_model("MapSection", __base__=Spec, map=(spec, ...))) for kind, spec in MAPS.items()}
 _PARTS: dict[Part, tuple[Shelf, TypeAdapter[Any]]] = {"world": ("envs", _WORLD), "agent": ("agents", _AGENT)}
 _SHOWN = {"width_px": 160, "height_px": 80, "channels": "rgb", "frame_stack": 1}
 _SHOWN |= {"fov_rad": 2.0, "pitch_rad": 0.5, "forward_m": -0.5}
 """The camera of the shipped perception models."""
+_MAP_FIX = "fix: `map: {kind: town}`"
 _EXAMPLE: dict[Part, str] = {"world": "world.road.lane_width_m=3.2", "agent": "agent.learning_rate=3e-4"}
 
 
@@ -104,6 +108,28 @@ def adapter_of(given: Mapping[str, object], name: str, path: Path) -> AdapterSpe
     raw: Raw = {"world": {"base": DEFAULT_WORLD, "camera": dict(_SHOWN)}, **copy.deepcopy(dict(given)), "name": name}
     raw["world"], source = part("envs", raw["world"], f"{path}: world", path)
     return cast(AdapterSpec, _validate(_ADAPTER, raw, {"": str(path), "world": source}, []))
+
+
+def load_map(name: str, overrides: Iterable[str] = ()) -> MapSpec:
+    """Return the map of a kind, or that in the `map:` section of a YAML file, with overrides like `map.columns=6`.
+
+    Raises:
+        DriveRLError: neither has that name, or its values are wrong.
+    """
+    raw, source = {"kind": name}, "command line"
+    if name.endswith((".yaml", ".yml")):
+        path = home(name)
+        section, source = read_yaml(path).get("map"), str(path)
+        if not isinstance(section, dict):
+            raise DriveRLError(f"{path}: map = {short(section)}: expected a section with the map's kind; {_MAP_FIX}")
+        raw = dict(section)
+    elif name not in _MAPS:
+        raise DriveRLError(f"unknown map {name!r}: expected a kind of map or a YAML file; {nearest(name, _MAPS)}")
+    kind = raw.get("kind")
+    if not isinstance(kind, str) or kind not in _MAPS:
+        raise DriveRLError(f"{source}: map.kind = {short(kind)}: expected one of {', '.join(_MAPS)}; {_MAP_FIX}")
+    found: Any = _validate(_MAPS[kind], {"map": raw}, {"": source}, list(overrides))
+    return found.map
 
 
 def read_perception(path: Path, overrides: Iterable[str] = ()) -> PerceptionSpec:

@@ -1,5 +1,6 @@
-"""Specs of maps of streets: what kind of map a seed draws, and its few parameters. Test seeds draw from other ranges."""
+"""Specs of maps of streets: which kind a seed draws, and its few parameters. Test seeds draw from other ranges."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -10,7 +11,7 @@ from drive_rl.config.specs.base import Bounds, Fraction, Spec, ordered
 class _GridSpec(Spec):
     columns: int = Field(default=5, ge=2, le=12, description="Junctions from west to east.")
     rows: int = Field(default=4, ge=2, le=12, description="Junctions from south to north.")
-    missing: Fraction = Field(default=0.2, description="Share of streets left out, as far as all stay joined.")
+    missing: Fraction = Field(default=0.12, description="Share of streets left out, as far as all stay joined.")
 
     @field_validator("block_m", "test_block_m", check_fields=False)
     @classmethod
@@ -34,7 +35,7 @@ class RoundaboutsSpec(_GridSpec):
     """Streets that meet at roundabouts."""
 
     kind: Literal["roundabouts"] = "roundabouts"
-    columns: int = Field(default=3, ge=2, le=12, description="Junctions from west to east.")
+    columns: int = Field(default=4, ge=2, le=12, description="Junctions from west to east.")
     rows: int = Field(default=3, ge=2, le=12, description="Junctions from south to north.")
     missing: Fraction = Field(default=0.1, description="Share of streets left out, as far as all stay joined.")
     block_m: Bounds = Field(default=(120, 170), description="Distance between junctions [m], in training.")
@@ -76,5 +77,12 @@ class CountrySpec(_LengthSpec):
 
 MapSpec = Annotated[TownSpec | RoundaboutsSpec | MotorwaySpec | CountrySpec, Field(discriminator="kind")]
 """A map of streets of any kind."""
+MAPS: Mapping[str, type[Spec]] = {
+    "town": TownSpec,
+    "roundabouts": RoundaboutsSpec,
+    "motorway": MotorwaySpec,
+    "country": CountrySpec,
+}
+"""Kinds of maps."""
 GridSpec = TownSpec | RoundaboutsSpec
 """The kinds whose junctions lie on a grid."""

@@ -20,20 +20,16 @@ def draw_country(spec: CountrySpec, is_test: bool, rng: np.random.Generator) -> 
     main = _loop(float(rng.uniform(*(spec.test_length_m if is_test else spec.length_m))), rng)
     width, knots = float(rng.uniform(3.25, 3.75)), len(main.points) - 1
     nodes = 2 * spec.side_roads
-    at = ((np.arange(nodes) + rng.uniform(-0.25, 0.25, nodes)) * knots / nodes).astype(int) % knots
-    at.sort()
-    streets = []
-    for index in range(nodes):
-        first, last = at[index], at[(index + 1) % nodes]
-        points = main.points[first : last + 1] if first < last else _around(main, first, last)
-        curve = Curve(points.copy(), (len(points) - 1) * main.length_m / knots)
-        streets.append(_street((index, (index + 1) % nodes), curve, width, _FASTEST_KMH))
+    at = np.sort(((np.arange(nodes) + rng.uniform(-0.25, 0.25, nodes)) * knots / nodes).astype(int) % knots)
+    streets = [
+        _street((index, (index + 1) % nodes), _stretch(main, at[index], at[(index + 1) % nodes]), width, _FASTEST_KMH)
+        for index in range(nodes)
+    ]
     for one in range(0, nodes, 2):
         ends = [Pose(*main.points[at[index], :3].tolist()) for index in (one, one + 1)]
         inside = spec.side_roads == 1 or rng.random() < 0.5
         streets.append(_street((one, one + 1), _side_road(*ends, inside, rng), width - 0.25, _SIDE_KMH))
-    right = ["stop" if rng.random() < 0.5 else "give_way" for _ in range(nodes)]
-    return StreetGraph([Node(each, corner_m=9.0) for each in right], streets)  # pyright: ignore[reportArgumentType]
+    return StreetGraph([Node("stop" if rng.random() < 0.5 else "give_way", corner_m=9.0) for _ in at], streets)
 
 
 def _loop(length_m: float, rng: np.random.Generator) -> Curve:
@@ -53,11 +49,14 @@ def _loop(length_m: float, rng: np.random.Generator) -> Curve:
     return Curve(np.stack([np.interp(s, along, column) for column in dense.T], axis=1), length_m)
 
 
-def _around(main: Curve, first: int, last: int) -> np.ndarray:
-    """Return the points of a stretch that passes the end of the loop's table."""
-    rest = main.points[1 : last + 1].copy()
-    rest[:, HEADING] += 2 * math.pi
-    return np.concatenate([main.points[first:], rest])
+def _stretch(main: Curve, first: int, last: int) -> Curve:
+    """Return the loop between two of its points; it may pass the end of the table."""
+    points = main.points[first : last + 1].copy()
+    if last <= first:
+        rest = main.points[1 : last + 1].copy()
+        rest[:, HEADING] += 2 * math.pi
+        points = np.concatenate([main.points[first:], rest])
+    return Curve(points, (len(points) - 1) * main.length_m / (len(main.points) - 1))
 
 
 def _side_road(start: Pose, end: Pose, inside: bool, rng: np.random.Generator) -> Curve:

@@ -39,7 +39,7 @@ class Curve(NamedTuple):
 def _even(dense: Knots, along: NDArray, step_m: float) -> tuple[Knots, float]:
     """Return evenly spaced points between dense ones, whose lengths `along` the line are known [m]."""
     length = along[-1]
-    count = max(int(math.ceil(length / step_m - 1e-9)), 1) + 1
+    count = max(math.ceil(length / step_m - 1e-9), 1) + 1
     s = np.linspace(0, length, count)
     points = np.empty((count, 4))
     for column in range(4):
@@ -80,7 +80,7 @@ def bezier(start: Pose, end: Pose, reach: float = 1 / 3) -> Curve:
 @njit
 def _beside(curve: Curve, from_s: float, to_s: float, d0: float, d1: float) -> tuple[Knots, float]:
     spacing = curve.length_m / (curve.points.shape[0] - 1)
-    count = max(int(math.ceil((to_s - from_s) / spacing)), 4)
+    count = max(math.ceil((to_s - from_s) / spacing), 4)
     s, on = np.linspace(from_s, to_s, count + 1), np.arange(curve.points.shape[0]) * spacing
     line = np.empty((count + 1, 4))
     for column in range(4):
@@ -161,7 +161,7 @@ def _turn(start: Pose, end: Pose) -> tuple[Knots, float]:
         x[i + 1], y[i + 1] = x[i] + math.cos(mid) / count, y[i] + math.sin(mid) / count
     size = leg * 2 * math.cos(angle / 2) / math.hypot(x[-1], y[-1])
     length = before + after - 2 * leg + size
-    points = np.empty((max(int(math.ceil(length / STEP_M - 1e-9)), 2) + 1, 4))
+    points = np.empty((max(math.ceil(length / STEP_M - 1e-9), 2) + 1, 4))
     for i in range(points.shape[0]):
         s = i * length / (points.shape[0] - 1) - (before - leg)
         u = min(max(s / size, 0.0), 1.0)

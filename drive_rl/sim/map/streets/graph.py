@@ -48,14 +48,14 @@ class Node:
     Attributes:
         right: Who may go first.
         crossings: Share of arms with a zebra crossing.
-        roundabout_m: Radius of a roundabout's lane; 0: none.
         corner_m: Radius of the kerb at corners.
+        roundabout_m: Radius of a roundabout's lane; 0: none.
     """
 
     right: Right = "none"
     crossings: float = 0.0
-    roundabout_m: float = 0.0
     corner_m: float = 6.5
+    roundabout_m: float = 0.0
 
 
 @dataclass

@@ -59,7 +59,7 @@ def cross(draft: NetworkDraft, street: Street, at_m: float, lanes: dict[int, flo
         at_m: Where it begins along the street's curve.
         lanes: The lanes that it crosses -> where it begins on each [m].
     """
-    half = street.half_width_m + (BAY_WIDTH_M - street.shoulder_m if street.parking else 0)
+    half = street.half_width_m
     sides = ((at_m, half), (at_m + CROSSING_M, half), (at_m + CROSSING_M, -half), (at_m, -half))
     corners = np.array([pose(street.curve, s, d)[:2] for s, d in sides])
     draft.crossings.append(CrossingDraft(corners, [(lane, s, s + CROSSING_M) for lane, s in lanes.items()]))

@@ -11,8 +11,9 @@ from drive_rl.sim.map.streets.curves import STEP_M, Curve, Pose, connect
 from drive_rl.sim.map.streets.graph import Arm, Node, StreetGraph
 from drive_rl.sim.map.streets.junctions import mark_mouth
 
-RING_WIDTH_M = 4.5
+RING_WIDTH_M = 4.0
 RING_SPEED_MPS = 8.0
+_WAY_WIDTH_M = 3.8  # of the ways in and out
 LEAST_BETWEEN_RAD = math.radians(50)
 """Smallest angle between two arms."""
 
@@ -80,7 +81,9 @@ def _lay_arm(draft: NetworkDraft, arm: Arm, ring: tuple[int, int, int], name: st
 
 
 def _way(draft: NetworkDraft, curve: Curve, junction: int, name: str) -> int:
-    lane = LaneDraft(name, curve.points, curve.length_m, 4.0, RING_SPEED_MPS, junction=junction, turn=Turn.RIGHT)
+    lane = LaneDraft(
+        name, curve.points, curve.length_m, _WAY_WIDTH_M, RING_SPEED_MPS, junction=junction, turn=Turn.RIGHT
+    )
     lane.right_marking = Marking.WHITE_SOLID
     draft.lanes.append(lane)
     return len(draft.lanes) - 1

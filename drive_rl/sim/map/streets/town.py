@@ -45,7 +45,7 @@ def draw_town(spec: TownSpec, is_test: bool, rng: np.random.Generator) -> Street
     rights = [_right(spec, arms[place], place[1] == wide, calm[number[place]], rng) for place in places]
     crossings = [min(1.0, spec.crossings * (2 if right == "signals" else 1)) for right in rights]
     corners = [float(rng.uniform(6.5, 9)) if arms[place] > 2 else 12.0 for place in places]
-    nodes = [Node(right, share, 0.0, corner) for right, share, corner in zip(rights, crossings, corners, strict=True)]
+    nodes = [Node(*each) for each in zip(rights, crossings, corners, strict=True)]
     return StreetGraph(nodes, streets)
 
 
@@ -74,8 +74,8 @@ def draw_roundabouts(spec: RoundaboutsSpec, is_test: bool, rng: np.random.Genera
     """Draw streets of one lane in each direction that meet at roundabouts."""
     places = draw_places(spec, is_test, rng)
     number = {place: index for index, place in enumerate(places)}
-    line = _Line(STREET_MPS, float(rng.uniform(3.25, 3.6)), 1, Marking.YELLOW_DASHED, Marking.WHITE_SOLID)
+    line = _Line(STREET_MPS, float(rng.uniform(3.5, 3.75)), 1, Marking.YELLOW_DASHED, Marking.WHITE_SOLID)
     edges = draw_edges(spec, None, rng)
     streets = [Street(number[one], number[other], curve_of(places, (one, other)), **vars(line)) for one, other in edges]
-    nodes = [Node(crossings=0.5, roundabout_m=float(rng.uniform(*spec.radius_m)), corner_m=14.0) for _ in places]
+    nodes = [Node("give_way", 0.5, 14.0, float(rng.uniform(*spec.radius_m))) for _ in places]
     return StreetGraph(nodes, streets)
