@@ -26,9 +26,9 @@ def draw_country(spec: CountrySpec, is_test: bool, rng: np.random.Generator) -> 
         for index in range(nodes)
     ]
     for one in range(0, nodes, 2):
-        ends = [Pose(*main.points[at[index], :3].tolist()) for index in (one, one + 1)]
+        start, end = (Pose(*main.points[at[index], :3].tolist()) for index in (one, one + 1))
         inside = spec.side_roads == 1 or rng.random() < 0.5
-        streets.append(_street((one, one + 1), _side_road(*ends, inside, rng), width - 0.25, _SIDE_KMH))
+        streets.append(_street((one, one + 1), _side_road(start, end, inside, rng), width - 0.25, _SIDE_KMH))
     return StreetGraph([Node("stop" if rng.random() < 0.5 else "give_way", corner_m=9.0) for _ in at], streets)
 
 

@@ -78,13 +78,28 @@ def bezier(start: Pose, end: Pose, reach: float = 1 / 3) -> Curve:
 
 
 @njit
+def _at(points: Knots, spacing: float, s: float) -> tuple[float, float, float, float]:
+    """Return x, y, heading and curvature at `s` along a table: positions by a cubic, the others linear."""
+    i = min(max(int(s / spacing), 0), points.shape[0] - 2)
+    u, one, other = s / spacing - i, points[i], points[i + 1]
+    a, b = (1 + 2 * u) * (1 - u) ** 2, u * u * (3 - 2 * u)
+    c, e = spacing * u * (1 - u) ** 2, spacing * u * u * (u - 1)
+    x = a * one[X] + b * other[X] + c * math.cos(one[HEADING]) + e * math.cos(other[HEADING])
+    y = a * one[Y] + b * other[Y] + c * math.sin(one[HEADING]) + e * math.sin(other[HEADING])
+    yaw, bend = (
+        one[HEADING] + u * (other[HEADING] - one[HEADING]),
+        one[CURVATURE] + u * (other[CURVATURE] - one[CURVATURE]),
+    )
+    return x, y, yaw, bend
+
+
+@njit
 def _beside(curve: Curve, from_s: float, to_s: float, d0: float, d1: float) -> tuple[Knots, float]:
     spacing = curve.length_m / (curve.points.shape[0] - 1)
-    count = max(math.ceil((to_s - from_s) / spacing), 4)
-    s, on = np.linspace(from_s, to_s, count + 1), np.arange(curve.points.shape[0]) * spacing
-    line = np.empty((count + 1, 4))
-    for column in range(4):
-        line[:, column] = np.interp(s, on, curve.points[:, column])
+    count = max(math.ceil((to_s - from_s) / _DENSE_M), 4)
+    s, line = np.linspace(from_s, to_s, count + 1), np.empty((count + 1, 4))
+    for i in range(count + 1):
+        line[i] = _at(curve.points, spacing, s[i])
     along, ds = np.zeros(count + 1), (to_s - from_s) / count
     for i in range(count + 1):
         t = i / count
@@ -120,16 +135,8 @@ def backwards(curve: Curve) -> Curve:
 
 def pose(curve: Curve, s_m: float, d_m: float = 0.0) -> Pose:
     """Return the pose at `s_m` along a curve, `d_m` left of it."""
-    at = s_m / curve.length_m * (len(curve.points) - 1)
-    i = min(max(int(at), 0), len(curve.points) - 2)
-    x, y, yaw, _ = (curve.points[i] + (at - i) * (curve.points[i + 1] - curve.points[i])).tolist()
+    x, y, yaw, _ = _at(curve.points, curve.length_m / (len(curve.points) - 1), float(s_m))
     return Pose(x - d_m * math.sin(yaw), y + d_m * math.cos(yaw), yaw)
-
-
-def ends(curve: Curve) -> tuple[Pose, Pose]:
-    """Return the first and last pose of a curve."""
-    first, last = curve.points[0].tolist(), curve.points[-1].tolist()
-    return Pose(*first[:3]), Pose(*last[:3])
 
 
 @njit

@@ -157,10 +157,13 @@ def mark_mouth(draft: NetworkDraft, arm: Arm, crossed: bool) -> None:
     for lane in arm.out:
         keep_paint_off(draft, lane, from_s_m=back)
     if crossed:
-        places = {lane: draft.lanes[lane].length_m - back for lane in arm.into}
-        places |= dict.fromkeys(arm.out, _BEFORE_CROSSING_M)
         near = arm.setback_m + _BEFORE_CROSSING_M
-        cross(draft, arm.street, near if arm.outward else arm.street.curve.length_m - near - CROSSING_M, places)
+        cross(
+            draft,
+            arm.street,
+            near if arm.outward else arm.street.curve.length_m - near - CROSSING_M,
+            [*arm.into, *arm.out],
+        )
 
 
 def outline(arms: Sequence[Arm]) -> Floats:

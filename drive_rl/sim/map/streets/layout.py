@@ -5,7 +5,7 @@ import numpy as np
 from drive_rl.sim.map.build import NetworkDraft
 from drive_rl.sim.map.streets.graph import StreetGraph
 from drive_rl.sim.map.streets.junctions import join
-from drive_rl.sim.map.streets.roads import CROSSING_M, cross_midway, lay_bays, lay_lanes
+from drive_rl.sim.map.streets.roads import cross_midway, lay_bays, lay_lanes
 from drive_rl.sim.map.streets.roundabouts import lay_roundabout
 
 _LEAST_WITH_CROSSING_M = 70.0
@@ -27,17 +27,11 @@ def lay_out(graph: StreetGraph, midway: float, rng: np.random.Generator) -> Netw
         span = (first.setback_m, street.curve.length_m - last.setback_m)
         ahead, back = lay_lanes(draft, street, span, f"street{index}")
         first.out, first.into, last.into, last.out = ahead, back, ahead, back
-        share = None
         if span[1] - span[0] > _LEAST_WITH_CROSSING_M and rng.random() < midway:
-            share = cross_midway(draft, street, span, [*ahead, *back], rng)
+            cross_midway(draft, street, span, [*ahead, *back], rng)
         if street.parking:
-            for lane, at in ((ahead[-1], share), (back[-1], None if share is None else 1 - share)):
-                free = (
-                    []
-                    if at is None
-                    else [at * draft.lanes[lane].length_m + CROSSING_M / 2 * (1 if lane == ahead[-1] else -1)]
-                )
-                lay_bays(draft, lane, free, rng)
+            for lane in (ahead[-1], back[-1]):
+                lay_bays(draft, lane, rng)
     for index, (node, meeting) in enumerate(zip(graph.nodes, at_node, strict=True)):
         if node.roundabout_m and len(meeting) > 2:
             lay_roundabout(draft, node, meeting, f"node{index}", rng)

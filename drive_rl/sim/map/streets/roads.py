@@ -1,12 +1,13 @@
 """The lanes of a street, their markings and the parking bays along them."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from drive_rl.sim.map.build import BayDraft, CrossingDraft, LaneDraft, NetworkDraft
 from drive_rl.sim.map.network import Marking
-from drive_rl.sim.map.streets.curves import backwards, beside, pose
+from drive_rl.sim.map.streets.curves import Pose, backwards, beside, pose
 from drive_rl.sim.map.streets.graph import Street
 
 BAY_LENGTH_M = 6.0
@@ -50,48 +51,43 @@ def lay_lanes(
     return ahead, back
 
 
-def cross(draft: NetworkDraft, street: Street, at_m: float, lanes: dict[int, float]) -> None:
-    """Add a zebra crossing of a street.
-
-    Args:
-        draft: The network.
-        street: The street.
-        at_m: Where it begins along the street's curve.
-        lanes: The lanes that it crosses -> where it begins on each [m].
-    """
-    half = street.half_width_m
-    sides = ((at_m, half), (at_m + CROSSING_M, half), (at_m + CROSSING_M, -half), (at_m, -half))
+def cross(draft: NetworkDraft, street: Street, at_m: float, lanes: Sequence[int]) -> None:
+    """Add a zebra crossing of a street and its lanes; `at_m` is where it begins along the street's curve."""
+    ends, half = (at_m, at_m + CROSSING_M), street.half_width_m
+    sides = ((ends[0], half), (ends[1], half), (ends[1], -half), (ends[0], -half))
     corners = np.array([pose(street.curve, s, d)[:2] for s, d in sides])
-    draft.crossings.append(CrossingDraft(corners, [(lane, s, s + CROSSING_M) for lane, s in lanes.items()]))
+    middle = [pose(street.curve, s) for s in ends]
+    crossed = []
+    for lane in lanes:
+        one, other = (_abreast(draft.lanes[lane], place) for place in middle)
+        crossed.append((lane, min(one, other), max(one, other)))
+    draft.crossings.append(CrossingDraft(corners, crossed))
+
+
+def _abreast(lane: LaneDraft, place: Pose) -> float:
+    """Return the s [m] along a lane that is abreast of a place."""
+    x, y, yaw, bend = lane.points.T
+    i = int(np.argmin((x - place.x) ** 2 + (y - place.y) ** 2))
+    east, north, cos, sin = place.x - x[i], place.y - y[i], math.cos(yaw[i]), math.sin(yaw[i])
+    along, left = east * cos + north * sin, north * cos - east * sin
+    return float(i * lane.length_m / (len(x) - 1) + along / (1 - bend[i] * left))
 
 
 def cross_midway(
-    draft: NetworkDraft, street: Street, span: tuple[float, float], lanes: list[int], rng: np.random.Generator
-) -> float:
-    """Add a zebra crossing somewhere in the middle half of a street; return where it lies between its ends [0, 1]."""
-    share = float(rng.uniform(0.35, 0.65))
-    at_m = span[0] + share * (span[1] - span[0])
-    ahead, back = lanes[: street.lanes], lanes[street.lanes :]
-    places = {lane: share * draft.lanes[lane].length_m for lane in ahead}
-    places |= {lane: (1 - share) * draft.lanes[lane].length_m - CROSSING_M for lane in back}
-    cross(draft, street, at_m, places)
-    return share
+    draft: NetworkDraft, street: Street, span: tuple[float, float], lanes: Sequence[int], rng: np.random.Generator
+) -> None:
+    """Add a zebra crossing somewhere in the middle of a street."""
+    cross(draft, street, span[0] + float(rng.uniform(0.35, 0.65)) * (span[1] - span[0]), lanes)
 
 
-def lay_bays(draft: NetworkDraft, lane: int, keep_free: list[float], rng: np.random.Generator) -> None:
-    """Add groups of parking bays right of a lane, with gaps between them.
-
-    Args:
-        draft: The network.
-        lane: The outermost lane of a street.
-        keep_free: Places along the lane that bays keep 8 m from [m].
-        rng: Source of randomness.
-    """
+def lay_bays(draft: NetworkDraft, lane: int, rng: np.random.Generator) -> None:
+    """Add groups of parking bays right of a street's outermost lane, with gaps between them and beside crossings."""
     road = draft.lanes[lane]
+    crossed = [start for crossing in draft.crossings for number, start, _ in crossing.lanes if number == lane]
     d_m = -(road.width_m + BAY_WIDTH_M) / 2 - 0.1
     s_m, left = _FREE_M + BAY_LENGTH_M / 2, int(rng.integers(2, 7))
     while s_m + BAY_LENGTH_M / 2 < road.length_m - _FREE_M - 4:
-        if all(abs(s_m - place) > 8 + BAY_LENGTH_M / 2 for place in keep_free):
+        if all(abs(s_m - start - CROSSING_M / 2) > 8 + BAY_LENGTH_M / 2 for start in crossed):
             draft.bays.append(BayDraft(lane, s_m, d_m, BAY_LENGTH_M, BAY_WIDTH_M))
         left -= 1
         if left == 0:

@@ -42,9 +42,9 @@ def draw_town(spec: TownSpec, is_test: bool, rng: np.random.Generator) -> Street
         streets.append(Street(number[one], number[other], curve, **vars(line), parking=parking))
     arms = Counter(place for edge in edges for place in edge)
     calm = [[rows[j].speed_limit_mps, columns[i].speed_limit_mps] == [RESIDENTIAL_MPS] * 2 for i, j in places]
-    rights = [_right(spec, arms[place], place[1] == wide, calm[number[place]], rng) for place in places]
+    rights: list[Right] = [_right(spec, arms[place], place[1] == wide, calm[number[place]], rng) for place in places]
     crossings = [min(1.0, spec.crossings * (2 if right == "signals" else 1)) for right in rights]
-    corners = [float(rng.uniform(6.5, 9)) if arms[place] > 2 else 12.0 for place in places]
+    corners = [float(rng.uniform(7, 10)) if arms[place] > 2 else 12.0 for place in places]
     nodes = [Node(*each) for each in zip(rights, crossings, corners, strict=True)]
     return StreetGraph(nodes, streets)
 
