@@ -18,6 +18,7 @@ from drive_rl.cli.options import (
     named,
     path_of,
 )
+from drive_rl.config.shelf import home
 from drive_rl.errors import DriveRLError
 
 RunArg = Annotated[
@@ -49,7 +50,7 @@ def show(
             metavar="NAME",
             help="A world, driver, experiment or perception recipe, a YAML file, or a run folder. Where several share"
             " the name: world:NAME, driver:NAME, experiment:NAME or perception:NAME. `map NAME` draws a map of streets:"
-            " town, roundabouts, motorway, country, or a YAML file with a `map:` section.",
+            " town, roundabouts, motorway, country, a YAML file with a `map:` section, or a Lanelet2 file (.osm).",
             callback=named,
             autocompletion=everything,
         ),
@@ -89,13 +90,17 @@ def _show_map(words: list[str], seed: int, out: Path | None, overwrite: bool) ->
     from drive_rl.config.reader import load_map
     from drive_rl.report.street_map.picture import check_kind, save_picture
     from drive_rl.report.street_map.summary import summary
+    from drive_rl.sim.map.importers.lanelet2 import read_lanelet2
     from drive_rl.sim.map.streets.generate import map_of_seed
 
-    spec = load_map(words[0], words[1:])
-    out = out or Path(f"{Path(words[0]).stem}-{seed}.png")
+    name, file = words[0], home(words[0])
+    is_file = file.suffix == ".osm"
+    if is_file and (len(words) > 1 or seed):
+        raise DriveRLError(f"show map: {name} is a file: no seed and no KEY=VALUE changes it; fix: leave them out")
+    out = out or Path(f"{file.stem}.png" if is_file else f"{file.stem}-{seed}.png")
     check_kind(out)
     check_out(out, overwrite)
-    streets = map_of_seed(spec, seed)
+    streets = read_lanelet2(file) if is_file else map_of_seed(load_map(name, words[1:]), seed)
     save_picture(streets, out)
     typer.echo(f"{summary(streets)}\npicture: {out}")
 

@@ -119,5 +119,6 @@ def paved_outlines(network: RoadNetwork) -> Iterator[Floats]:
         )
         yield np.concatenate([side_line(network, lane, left), side_line(network, lane, -right)[::-1]])
     for start, end in zip(network.first_corner[:-1], network.first_corner[1:], strict=True):
-        yield network.corner[start:end]
+        if end > start:  # foreign maps have none
+            yield network.corner[start:end]
     yield from bay_outlines(network)
