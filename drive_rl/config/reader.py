@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, overload
 
 import yaml
-from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 
 from drive_rl.config.explain import Given, explain, short
 from drive_rl.config.overrides import override, parse_value, swapped
@@ -33,7 +33,10 @@ _RUN: TypeAdapter[Any] = TypeAdapter(RunSpec)
 _PERCEPTION: TypeAdapter[Any] = TypeAdapter(PerceptionSpec)
 _SUITE: TypeAdapter[Any] = TypeAdapter(SuiteSpec)
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(AdapterSpec)
-_MAPS = {kind: TypeAdapter(create_model("MapSection", __base__=Spec, map=(spec, ...))) for kind, spec in MAPS.items()}
+_MAPS = {
+    kind: TypeAdapter(create_model("MapSection", __base__=Spec, map=(spec, Field(description="A map of streets."))))
+    for kind, spec in MAPS.items()
+}
 _PARTS: dict[Part, tuple[Shelf, TypeAdapter[Any]]] = {"world": ("envs", _WORLD), "agent": ("agents", _AGENT)}
 _SHOWN = {"width_px": 160, "height_px": 80, "channels": "rgb", "frame_stack": 1}
 _SHOWN |= {"fov_rad": 2.0, "pitch_rad": 0.5, "forward_m": -0.5}

@@ -25,7 +25,7 @@ def lane(name: str, points: np.ndarray, length_m: float, **other: object) -> Lan
     return LaneDraft(name, points, length_m, 3.5, 10.0, **other)  # pyright: ignore[reportArgumentType]
 
 
-def ring(radius_m: float = 20.0) -> NetworkDraft:
+def circle(radius_m: float = 20.0) -> NetworkDraft:
     """Return a circle around (0, 0), counter-clockwise from its southernmost point, as two lanes."""
     half = math.pi * radius_m
     halves = [arc(0, (2 * i - 1) * radius_m, math.pi * i, 1 / radius_m, half) for i in (0, 1)]

@@ -23,9 +23,9 @@ class _GridSpec(Spec):
 class TownSpec(_GridSpec):
     """A town: irregular blocks, signals and signs, zebra crossings, parking bays, one wide street."""
 
-    kind: Literal["town"] = "town"
+    kind: Literal["town"] = Field(default="town", description="Which kind of map.")
     block_m: Bounds = Field(default=(75, 115), description="Distance between junctions [m], in training.")
-    test_block_m: Bounds = Field(default=(115, 150), description="The same for test seeds.")
+    test_block_m: Bounds = Field(default=(115, 150), description="The same for test seeds [m].")
     signals: Fraction = Field(default=0.6, description="Share of the wide street's junctions with signals.")
     crossings: Fraction = Field(default=0.4, description="Share of streets at junctions with a zebra crossing.")
     parking: Fraction = Field(default=0.5, description="Share of streets along which cars may park.")
@@ -34,12 +34,12 @@ class TownSpec(_GridSpec):
 class RoundaboutsSpec(_GridSpec):
     """Streets that meet at roundabouts."""
 
-    kind: Literal["roundabouts"] = "roundabouts"
+    kind: Literal["roundabouts"] = Field(default="roundabouts", description="Which kind of map.")
     columns: int = Field(default=4, ge=2, le=12, description="Junctions from west to east.")
     rows: int = Field(default=3, ge=2, le=12, description="Junctions from south to north.")
     missing: Fraction = Field(default=0.1, description="Share of streets left out, as far as all stay joined.")
     block_m: Bounds = Field(default=(120, 170), description="Distance between junctions [m], in training.")
-    test_block_m: Bounds = Field(default=(170, 210), description="The same for test seeds.")
+    test_block_m: Bounds = Field(default=(170, 210), description="The same for test seeds [m].")
     radius_m: Bounds = Field(default=(15, 22), description="Radius of the lane around [m].")
 
     @field_validator("radius_m")
@@ -60,18 +60,18 @@ class _LengthSpec(Spec):
 class MotorwaySpec(_LengthSpec):
     """A motorway: two carriageways, joined at their ends, with on and off ramps to service areas."""
 
-    kind: Literal["motorway"] = "motorway"
+    kind: Literal["motorway"] = Field(default="motorway", description="Which kind of map.")
     length_m: Bounds = Field(default=(1800, 2600), description="Length of each carriageway [m], in training.")
-    test_length_m: Bounds = Field(default=(2600, 3400), description="The same for test seeds.")
+    test_length_m: Bounds = Field(default=(2600, 3400), description="The same for test seeds [m].")
     lanes: int = Field(default=3, ge=2, le=4, description="Lanes of each carriageway.")
 
 
 class CountrySpec(_LengthSpec):
     """A long, winding two-lane road with side roads."""
 
-    kind: Literal["country"] = "country"
+    kind: Literal["country"] = Field(default="country", description="Which kind of map.")
     length_m: Bounds = Field(default=(2500, 3500), description="Length of the main road [m], in training.")
-    test_length_m: Bounds = Field(default=(3500, 4500), description="The same for test seeds.")
+    test_length_m: Bounds = Field(default=(3500, 4500), description="The same for test seeds [m].")
     side_roads: int = Field(default=3, ge=1, le=6, description="Side roads; each meets the main road twice.")
 
 

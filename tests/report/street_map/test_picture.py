@@ -1,12 +1,13 @@
 """Pictures of maps: a hand-made ring drawn where it lies, SVG that parses, and the verb's files and refusals."""
 
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from small_streets import ring, street_map
+from small_streets import circle, street_map
 from typer.testing import CliRunner
 
 from drive_rl.cli.main import app
@@ -20,12 +21,12 @@ from drive_rl.sim.map.streets.generate import map_of_seed
 RUN = CliRunner()
 
 
-def test_a_ring_is_asphalt_around_grass(tmp_path: Path) -> None:
-    draft = ring(20.0)
+def test_a_circle_is_asphalt_around_grass(tmp_path: Path) -> None:
+    draft = circle(20.0)
     for lane in draft.lanes:
         lane.right_marking = Marking.WHITE_SOLID
-    save_picture(street_map(draft), tmp_path / "ring.png")
-    picture = cv2.imread(str(tmp_path / "ring.png"))
+    save_picture(street_map(draft), tmp_path / "circle.png")
+    picture = cv2.imread(str(tmp_path / "circle.png"))
     assert picture is not None
     picture = picture[:, :, ::-1]
     scale = 12.0  # px/m, the largest: the map is small
@@ -59,6 +60,13 @@ def test_the_verb_draws_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert Path("mine-20001.png").stat().st_size > 10_000
     again = RUN.invoke(app, ["show", "map", "mine.yaml", "--seed", "20001"])
     assert "exists already" in str(again.exception)
+
+
+def test_a_lanelet2_map_needs_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("lanelet2", "lanelet2.io"):
+        monkeypatch.setitem(sys.modules, module, None)
+    result = RUN.invoke(app, ["show", "map", str(tmp_path / "town.osm"), "--out", str(tmp_path / "town.png")])
+    assert "lanelet2 is not installed; fix: pip install 'drive-rl[maps]'" in str(result.exception)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
-from small_streets import arc, lane, ring, street_map
+from small_streets import arc, circle, lane, street_map
 
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.build import CrossingDraft, NetworkDraft, SignalDraft, build
@@ -32,34 +32,34 @@ from drive_rl.sim.map.network import Control, Light, Marking, Priority, RoadNetw
 from drive_rl.sim.map.routes import CHANGE_M, distance_to, shortest_route, strong_parts
 
 RADIUS_M = 20.0
-RING = build(ring(RADIUS_M))
+CIRCLE = build(circle(RADIUS_M))
 
 
 @settings(deadline=None)
 @given(st.floats(0, math.pi * RADIUS_M), st.floats(-6, 6), st.integers(0, 1))
 def test_places_on_a_circle(s: float, d: float, half: int) -> None:
-    x, y, yaw = pose_at(RING, half, s, d)
+    x, y, yaw = pose_at(CIRCLE, half, s, d)
     angle = s / RADIUS_M + half * math.pi - math.pi / 2
     expected = (RADIUS_M - d) * math.cos(angle), (RADIUS_M - d) * math.sin(angle), angle + math.pi / 2
     assert (x, y, yaw) == pytest.approx(expected, abs=2e-6)
-    assert project(RING, half, x, y, s + 1.5) == pytest.approx((s, d), abs=1e-6)
-    assert locate(RING, half, x, y) == pytest.approx((s, d), abs=1e-6)
-    assert curvature_at(RING, half, s) == pytest.approx(1 / RADIUS_M)
+    assert project(CIRCLE, half, x, y, s + 1.5) == pytest.approx((s, d), abs=1e-6)
+    assert locate(CIRCLE, half, x, y) == pytest.approx((s, d), abs=1e-6)
+    assert curvature_at(CIRCLE, half, s) == pytest.approx(1 / RADIUS_M)
 
 
 def test_a_lane_goes_on_straight_beyond_its_ends() -> None:
-    assert pose_at(RING, 0, -5.0, 1.0) == pytest.approx((-5, -19, 0))
-    assert project(RING, 0, -5.0, -19.0, 0.0) == pytest.approx((-5, 1))
+    assert pose_at(CIRCLE, 0, -5.0, 1.0) == pytest.approx((-5, -19, 0))
+    assert project(CIRCLE, 0, -5.0, -19.0, 0.0) == pytest.approx((-5, 1))
 
 
 def test_the_lane_of_a_pose_leads_its_way() -> None:
-    lane, s, d = lane_at(RING, 19.0, 0.1, math.pi / 2)
+    lane, s, d = lane_at(CIRCLE, 19.0, 0.1, math.pi / 2)
     assert (lane, s, d) == (
         0,
         pytest.approx(RADIUS_M * (math.pi / 2 + math.atan2(0.1, 19))),
         pytest.approx(1, abs=1e-2),
     )
-    assert lane_at(RING, 19.0, 0.1, -math.pi / 2 - 0.3)[0] == 1
+    assert lane_at(CIRCLE, 19.0, 0.1, -math.pi / 2 - 0.3)[0] == 1
 
 
 def two_lanes() -> NetworkDraft:
@@ -124,14 +124,14 @@ def test_paths_and_parts_against_scipy(seed: int) -> None:
 
 
 def test_a_goal_that_cannot_be_reached_is_refused() -> None:
-    draft = ring()
+    draft = circle()
     draft.lanes.append(lane("away", arc(0, 0, 0, 0, 5), 5, successors=[0]))
     with pytest.raises(DriveRLError, match=r"lane 2 cannot be reached from lane 0.*fix: another goal \(1 lanes lead"):
         shortest_route(build(draft), 0, 2)
 
 
 def test_lights() -> None:
-    draft = ring()
+    draft = circle()
     draft.signals = [SignalDraft(0, 60, 50, 20, 3), SignalDraft(0, 60, 15, 30, 3)]
     network = build(draft)
     assert [light_at(network, 0, time) for time in (0, 9.9, 10.1, 12.9, 13.1, 49.9, 50, 110)] == [
@@ -203,7 +203,7 @@ def emptied(draft: NetworkDraft) -> None:
     ],
 )  # fmt: skip
 def test_a_network_that_cannot_be_driven_is_refused(damage: Callable[[NetworkDraft], None], message: str) -> None:
-    draft = ring()
+    draft = circle()
     check_network(street_map(draft))
     damage(draft)
     with pytest.raises(DriveRLError, match=f"small: {message}"):

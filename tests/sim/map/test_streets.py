@@ -206,9 +206,9 @@ def test_a_town_has_what_towns_have() -> None:
 
 def test_a_roundabout_gives_way_to_who_is_on_it() -> None:
     network = drawn("roundabouts", 0).network
-    on_ring = (network.turn == Turn.STRAIGHT) & (network.curvature_1pm[network.first_point[:-1]] > 1 / 31)
-    assert on_ring.any()
-    for lane in np.flatnonzero(on_ring).tolist():
+    on_circle = (network.turn == Turn.STRAIGHT) & (network.curvature_1pm[network.first_point[:-1]] > 1 / 31)
+    assert on_circle.any()
+    for lane in np.flatnonzero(on_circle).tolist():
         priorities = listed(network.first_conflict, network.conflict_priority, lane)
         assert priorities
         assert set(priorities) == {Priority.GOES_FIRST}

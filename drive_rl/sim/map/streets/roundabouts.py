@@ -11,14 +11,14 @@ from drive_rl.sim.map.streets.curves import STEP_M, Curve, Pose, connect
 from drive_rl.sim.map.streets.graph import Arm, Node, StreetGraph
 from drive_rl.sim.map.streets.junctions import mark_mouth
 
-RING_WIDTH_M = 4.0
-RING_SPEED_MPS = 8.0
+CIRCLE_WIDTH_M = 4.0
+CIRCLE_SPEED_MPS = 8.0
 _WAY_WIDTH_M = 3.8  # of the ways in and out
 LEAST_BETWEEN_RAD = math.radians(50)
 """Smallest angle between two arms."""
 
 _MOUTH_RAD = math.radians(34)  # half of the angle from where cars leave at an arm to where they enter
-_PLAIN_RAD = math.radians(8)  # least ring between two arms
+_PLAIN_RAD = math.radians(8)  # least circle between two arms
 
 
 def lay_roundabout(draft: NetworkDraft, node: Node, arms: Sequence[Arm], name: str, rng: np.random.Generator) -> None:
@@ -27,14 +27,14 @@ def lay_roundabout(draft: NetworkDraft, node: Node, arms: Sequence[Arm], name: s
     angles = [_angle(arm, centre) for arm in arms]
     gaps = [(after - angle) % (2 * math.pi) for angle, after in zip(angles, [*angles[1:], angles[0]], strict=True)]
     mouth = min(_MOUTH_RAD, (min(gaps) - _PLAIN_RAD) / 2)
-    ring = [
-        _ring(draft, node, centre, (angle + mouth, angle + gap - mouth), f"{name}:ring{index}")
+    circle = [
+        _circle(draft, node, centre, (angle + mouth, angle + gap - mouth), f"{name}:circle{index}")
         for index, (angle, gap) in enumerate(zip(angles, gaps, strict=True))
     ]
     for index, (arm, angle) in enumerate(zip(arms, angles, strict=True)):
         here = f"{name}:{draft.lanes[arm.into[0]].name}"
-        straight = _ring(draft, node, centre, (angle - mouth, angle + mouth), f"{here}:past")
-        _lay_arm(draft, arm, (ring[index - 1], straight, ring[index]), here)
+        straight = _circle(draft, node, centre, (angle - mouth, angle + mouth), f"{here}:past")
+        _lay_arm(draft, arm, (circle[index - 1], straight, circle[index]), here)
         mark_mouth(draft, arm, rng.random() < node.crossings)
 
 
@@ -43,28 +43,28 @@ def _angle(arm: Arm, centre: Pose) -> float:
     return math.atan2(place.y - centre.y, place.x - centre.x)
 
 
-def _ring(draft: NetworkDraft, node: Node, centre: Pose, span: tuple[float, float], name: str) -> int:
+def _circle(draft: NetworkDraft, node: Node, centre: Pose, span: tuple[float, float], name: str) -> int:
     """Add a piece of the lane around, between two angles; return its index."""
     radius, angle = node.roundabout_m, span[1] - span[0]
     on = np.linspace(*span, max(math.ceil(angle * radius / STEP_M), 2) + 1)
     x, y = centre.x + radius * np.cos(on), centre.y + radius * np.sin(on)
     points = np.stack([x, y, on + math.pi / 2, np.full(on.size, 1 / radius)], axis=1)
-    lane = LaneDraft(name, points, angle * radius, RING_WIDTH_M, RING_SPEED_MPS)
+    lane = LaneDraft(name, points, angle * radius, CIRCLE_WIDTH_M, CIRCLE_SPEED_MPS)
     lane.left_marking = lane.right_marking = Marking.WHITE_SOLID
     draft.lanes.append(lane)
     return len(draft.lanes) - 1
 
 
-def _lay_arm(draft: NetworkDraft, arm: Arm, ring: tuple[int, int, int], name: str) -> None:
+def _lay_arm(draft: NetworkDraft, arm: Arm, circle: tuple[int, int, int], name: str) -> None:
     """Add an arm's way in and way out.
 
     Args:
         draft: The network.
         arm: The arm.
-        ring: The lane around before the arm, past it and after it.
+        circle: The lane around before the arm, past it and after it.
         name: Name of the lanes.
     """
-    before, past, after = ring
+    before, past, after = circle
     junction = len(draft.outlines)
     into, out = draft.lanes[arm.into[0]], draft.lanes[arm.out[0]]
     into.control = Control.GIVE_WAY
@@ -82,7 +82,7 @@ def _lay_arm(draft: NetworkDraft, arm: Arm, ring: tuple[int, int, int], name: st
 
 def _way(draft: NetworkDraft, curve: Curve, junction: int, name: str) -> int:
     lane = LaneDraft(
-        name, curve.points, curve.length_m, _WAY_WIDTH_M, RING_SPEED_MPS, junction=junction, turn=Turn.RIGHT
+        name, curve.points, curve.length_m, _WAY_WIDTH_M, CIRCLE_SPEED_MPS, junction=junction, turn=Turn.RIGHT
     )
     lane.right_marking = Marking.WHITE_SOLID
     draft.lanes.append(lane)
