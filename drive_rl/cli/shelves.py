@@ -87,7 +87,7 @@ def _show_map(words: list[str], seed: int, out: Path | None, overwrite: bool) ->
     """Draw the map that the first word names, with the other words as changes."""
     if not words or "=" in words[0]:
         raise DriveRLError("show map: give a map before any KEY=VALUE; fix: such as drive-rl show map town")
-    from drive_rl.config.reader import load_map
+    from drive_rl.config.map_reader import load_map
     from drive_rl.report.street_map.picture import check_kind, save_picture
     from drive_rl.report.street_map.summary import summary
     from drive_rl.sim.map.importers.lanelet2 import read_lanelet2

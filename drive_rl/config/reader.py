@@ -6,18 +6,16 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, overload
 
 import yaml
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from drive_rl.config.explain import Given, explain, short
+from drive_rl.config.explain import Given, explain
 from drive_rl.config.overrides import override, parse_value, swapped
 from drive_rl.config.raw import Raw, hoist_plugins, merged, parse_mapping, part, read_yaml, with_base
-from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, find, home, nearest
+from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, find
 from drive_rl.config.spec_keys import fields
 from drive_rl.config.specs.adapter import AdapterSpec
-from drive_rl.config.specs.base import Spec
 from drive_rl.config.specs.driver import ALGORITHMS, AgentSpec, AnyDriverSpec
 from drive_rl.config.specs.experiment import RunSpec
-from drive_rl.config.specs.map import MAPS, MapSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.plugin import check_recorded, demand
 from drive_rl.config.specs.suite import SuiteSpec
@@ -33,15 +31,10 @@ _RUN: TypeAdapter[Any] = TypeAdapter(RunSpec)
 _PERCEPTION: TypeAdapter[Any] = TypeAdapter(PerceptionSpec)
 _SUITE: TypeAdapter[Any] = TypeAdapter(SuiteSpec)
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(AdapterSpec)
-_MAPS = {
-    kind: TypeAdapter(create_model("MapSection", __base__=Spec, map=(spec, Field(description="A map of streets."))))
-    for kind, spec in MAPS.items()
-}
 _PARTS: dict[Part, tuple[Shelf, TypeAdapter[Any]]] = {"world": ("envs", _WORLD), "agent": ("agents", _AGENT)}
 _SHOWN = {"width_px": 160, "height_px": 80, "channels": "rgb", "frame_stack": 1}
 _SHOWN |= {"fov_rad": 2.0, "pitch_rad": 0.5, "forward_m": -0.5}
 """The camera of the shipped perception models."""
-_MAP_FIX = "fix: `map: {kind: town}`"
 _EXAMPLE: dict[Part, str] = {"world": "world.road.lane_width_m=3.2", "agent": "agent.learning_rate=3e-4"}
 
 
@@ -83,7 +76,7 @@ def load_suite(name: str) -> SuiteSpec:
             if isinstance(given, dict) and "world" in given:
                 given["world"], _ = part("envs", given["world"], f"{path}: conditions.{key}.world", path)
         raw["conditions"] = conditions
-    return cast(SuiteSpec, _validate(_SUITE, raw, {"": str(path)}, []))
+    return cast(SuiteSpec, validate(_SUITE, raw, {"": str(path)}, []))
 
 
 def load_adapter(path: Path) -> AdapterSpec:
@@ -110,29 +103,7 @@ def adapter_of(given: Mapping[str, object], name: str, path: Path) -> AdapterSpe
     """
     raw: Raw = {"world": {"base": DEFAULT_WORLD, "camera": dict(_SHOWN)}, **copy.deepcopy(dict(given)), "name": name}
     raw["world"], source = part("envs", raw["world"], f"{path}: world", path)
-    return cast(AdapterSpec, _validate(_ADAPTER, raw, {"": str(path), "world": source}, []))
-
-
-def load_map(name: str, overrides: Iterable[str] = ()) -> MapSpec:
-    """Return the map of a kind, or that in the `map:` section of a YAML file, with overrides like `map.columns=6`.
-
-    Raises:
-        DriveRLError: neither has that name, or its values are wrong.
-    """
-    raw, source = {"kind": name}, "command line"
-    if name.endswith((".yaml", ".yml")):
-        path = home(name)
-        section, source = read_yaml(path).get("map"), str(path)
-        if not isinstance(section, dict):
-            raise DriveRLError(f"{path}: map = {short(section)}: expected a section with the map's kind; {_MAP_FIX}")
-        raw = dict(section)
-    elif name not in _MAPS:
-        raise DriveRLError(f"unknown map {name!r}: expected a kind of map or a YAML file; {nearest(name, _MAPS)}")
-    kind = raw.get("kind")
-    if not isinstance(kind, str) or kind not in _MAPS:
-        raise DriveRLError(f"{source}: map.kind = {short(kind)}: expected one of {', '.join(_MAPS)}; {_MAP_FIX}")
-    found: Any = _validate(_MAPS[kind], {"map": raw}, {"": source}, list(overrides))
-    return found.map
+    return cast(AdapterSpec, validate(_ADAPTER, raw, {"": str(path), "world": source}, []))
 
 
 def read_perception(path: Path, overrides: Iterable[str] = ()) -> PerceptionSpec:
@@ -142,7 +113,7 @@ def read_perception(path: Path, overrides: Iterable[str] = ()) -> PerceptionSpec
         DriveRLError: the file cannot be read, or holds none.
     """
     return cast(
-        PerceptionSpec, _validate(_PERCEPTION, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides))
+        PerceptionSpec, validate(_PERCEPTION, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides))
     )
 
 
@@ -157,7 +128,7 @@ def is_perception_spec(path: Path) -> bool:
 
 def parse_run(text: str, path: Path) -> RunSpec:
     """Return the experiment resolved in the text of a run's `spec.yaml`."""
-    return cast(RunSpec, _validate(_RUN, _resolved(parse_mapping(text, path), path), {"": str(path)}, []))
+    return cast(RunSpec, validate(_RUN, _resolved(parse_mapping(text, path), path), {"": str(path)}, []))
 
 
 def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
@@ -166,7 +137,7 @@ def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
     Raises:
         DriveRLError: the file cannot be read, or holds no experiment.
     """
-    return cast(RunSpec, _validate(_RUN, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides)))
+    return cast(RunSpec, validate(_RUN, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides)))
 
 
 def read_again(spec: RunOrFit, raw: Raw, path: Path) -> RunOrFit:
@@ -176,7 +147,7 @@ def read_again(spec: RunOrFit, raw: Raw, path: Path) -> RunOrFit:
         DriveRLError: the mapping holds none.
     """
     adapter = _RUN if isinstance(spec, RunSpec) else _PERCEPTION
-    return cast(RunOrFit, _validate(adapter, _resolved(raw, path), {"": str(path)}, []))
+    return cast(RunOrFit, validate(adapter, _resolved(raw, path), {"": str(path)}, []))
 
 
 @overload
@@ -205,7 +176,7 @@ def change_world(world: WorldSpec, changes: Iterable[str]) -> WorldSpec:
     """
 
     def change(own: list[str]) -> Any:
-        return _validate(_WORLD, world.model_dump(mode="json"), {"": world.name}, own, prefix="world.")
+        return validate(_WORLD, world.model_dump(mode="json"), {"": world.name}, own, prefix="world.")
 
     return cast(WorldSpec, change(_of_part("world", changes, change)))
 
@@ -222,7 +193,7 @@ def with_parts(world: WorldSpec, parts: Mapping[str, Any], source: str) -> World
         DriveRLError: an unknown key, or the world cannot be so.
     """
     raw = merged(world.model_dump(mode="json"), parts)
-    return cast(WorldSpec, _validate(_WORLD, raw, {"": source}, []))
+    return cast(WorldSpec, validate(_WORLD, raw, {"": source}, []))
 
 
 def dump(spec: BaseModel) -> str:
@@ -247,7 +218,7 @@ def _load(shelf: Shelf, name: str, overrides: Iterable[str], adapter: TypeAdapte
     path = find(shelf, name)
     if path.is_dir():
         raise DriveRLError(f"{path} is a trained driver, not a recipe; fix: name a YAML file of {shelf}/")
-    return _validate(adapter, with_base(shelf, path), {"": str(path)}, list(overrides), prefix=prefix)
+    return validate(adapter, with_base(shelf, path), {"": str(path)}, list(overrides), prefix=prefix)
 
 
 def _whole(
@@ -265,7 +236,7 @@ def _whole(
         elif key in raw:
             raw[key], sources[key] = part(of_shelf, raw[key], f"{path}: {key}", path)
         hoist_plugins(raw, key)
-    return _validate(adapter, raw, sources, finer, swaps)
+    return validate(adapter, raw, sources, finer, swaps)
 
 
 def _resolved(raw: Raw, path: Path) -> Raw:
@@ -275,7 +246,7 @@ def _resolved(raw: Raw, path: Path) -> Raw:
     return raw
 
 
-def _validate(
+def validate(
     adapter: TypeAdapter[Any],
     raw: Raw,
     sources: Mapping[str, str],

@@ -11,7 +11,7 @@ from small_streets import circle, street_map
 from typer.testing import CliRunner
 
 from drive_rl.cli.main import app
-from drive_rl.config.reader import load_map
+from drive_rl.config.map_reader import load_map
 from drive_rl.errors import DriveRLError
 from drive_rl.report.street_map.picture import save_picture
 from drive_rl.report.street_map.shapes import ASPHALT, GRASS

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from drive_rl.config.reader import load_map
+from drive_rl.config.map_reader import load_map
 from drive_rl.config.specs.map import MAPS, MapSpec
 from drive_rl.sim.map.check import check_network
 from drive_rl.sim.map.conflicts import CLEAR_M
