@@ -18,6 +18,8 @@ from drive_rl.cli.options import (
     named,
     path_of,
 )
+from drive_rl.config.shelf import home
+from drive_rl.errors import DriveRLError
 
 RunArg = Annotated[
     Path,
@@ -47,7 +49,8 @@ def show(
         typer.Argument(
             metavar="NAME",
             help="A world, driver, experiment or perception recipe, a YAML file, or a run folder. Where several share"
-            " the name: world:NAME, driver:NAME, experiment:NAME or perception:NAME.",
+            " the name: world:NAME, driver:NAME, experiment:NAME or perception:NAME. `map NAME` draws a map of streets:"
+            " town, roundabouts, motorway, country, a YAML file with a `map:` section, or a Lanelet2 file (.osm).",
             callback=named,
             autocompletion=everything,
         ),
@@ -56,17 +59,50 @@ def show(
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="Changes, as in `drive-rl train`.", autocompletion=experiment_changes),
     ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of a map (default: 0).", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=path_of, metavar="FILE", help="Picture of a map: .png or .svg (default: NAME-SEED.png)."),
+    ] = None,
+    overwrite: Overwrite = False,
     plugin: PluginOption = None,
     trust: Trust = False,
     old_kind: OldKind = None,
 ) -> None:
-    """Print a world, driver, experiment or run.
+    """Print a world, driver, experiment or run, or draw a map.
 
     Every value is explained. The output is YAML and can be used as a file.
     """
+    if name == "map":
+        _show_map(overrides or [], seed or 0, out, overwrite)
+        return
+    if seed is not None or out is not None:
+        raise DriveRLError("show: --seed and --out are for maps; fix: drive-rl show map town, or leave them out")
     from drive_rl.report.catalogue import explained
 
     typer.echo(explained(name, overrides or []))
+
+
+def _show_map(words: list[str], seed: int, out: Path | None, overwrite: bool) -> None:
+    """Draw the map that the first word names, with the other words as changes."""
+    if not words or "=" in words[0]:
+        raise DriveRLError("show map: give a map before any KEY=VALUE; fix: such as drive-rl show map town")
+    from drive_rl.config.map_reader import load_map
+    from drive_rl.report.street_map.picture import check_kind, save_picture
+    from drive_rl.report.street_map.summary import summary
+    from drive_rl.sim.map.importers.lanelet2 import read_lanelet2
+    from drive_rl.sim.map.streets.generate import map_of_seed
+
+    name, file = words[0], home(words[0])
+    is_file = file.suffix == ".osm"
+    if is_file and (len(words) > 1 or seed):
+        raise DriveRLError(f"show map: {name} is a file: no seed and no KEY=VALUE changes it; fix: leave them out")
+    out = out or Path(f"{file.stem}.png" if is_file else f"{file.stem}-{seed}.png")
+    check_kind(out)
+    check_out(out, overwrite)
+    streets = read_lanelet2(file) if is_file else map_of_seed(load_map(name, words[1:]), seed)
+    save_picture(streets, out)
+    typer.echo(f"{summary(streets)}\npicture: {out}")
 
 
 def doctor() -> None:

@@ -76,7 +76,7 @@ def load_suite(name: str) -> SuiteSpec:
             if isinstance(given, dict) and "world" in given:
                 given["world"], _ = part("envs", given["world"], f"{path}: conditions.{key}.world", path)
         raw["conditions"] = conditions
-    return cast(SuiteSpec, _validate(_SUITE, raw, {"": str(path)}, []))
+    return cast(SuiteSpec, validate(_SUITE, raw, {"": str(path)}, []))
 
 
 def load_adapter(path: Path) -> AdapterSpec:
@@ -103,7 +103,7 @@ def adapter_of(given: Mapping[str, object], name: str, path: Path) -> AdapterSpe
     """
     raw: Raw = {"world": {"base": DEFAULT_WORLD, "camera": dict(_SHOWN)}, **copy.deepcopy(dict(given)), "name": name}
     raw["world"], source = part("envs", raw["world"], f"{path}: world", path)
-    return cast(AdapterSpec, _validate(_ADAPTER, raw, {"": str(path), "world": source}, []))
+    return cast(AdapterSpec, validate(_ADAPTER, raw, {"": str(path), "world": source}, []))
 
 
 def read_perception(path: Path, overrides: Iterable[str] = ()) -> PerceptionSpec:
@@ -113,7 +113,7 @@ def read_perception(path: Path, overrides: Iterable[str] = ()) -> PerceptionSpec
         DriveRLError: the file cannot be read, or holds none.
     """
     return cast(
-        PerceptionSpec, _validate(_PERCEPTION, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides))
+        PerceptionSpec, validate(_PERCEPTION, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides))
     )
 
 
@@ -128,7 +128,7 @@ def is_perception_spec(path: Path) -> bool:
 
 def parse_run(text: str, path: Path) -> RunSpec:
     """Return the experiment resolved in the text of a run's `spec.yaml`."""
-    return cast(RunSpec, _validate(_RUN, _resolved(parse_mapping(text, path), path), {"": str(path)}, []))
+    return cast(RunSpec, validate(_RUN, _resolved(parse_mapping(text, path), path), {"": str(path)}, []))
 
 
 def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
@@ -137,7 +137,7 @@ def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
     Raises:
         DriveRLError: the file cannot be read, or holds no experiment.
     """
-    return cast(RunSpec, _validate(_RUN, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides)))
+    return cast(RunSpec, validate(_RUN, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides)))
 
 
 def read_again(spec: RunOrFit, raw: Raw, path: Path) -> RunOrFit:
@@ -147,7 +147,7 @@ def read_again(spec: RunOrFit, raw: Raw, path: Path) -> RunOrFit:
         DriveRLError: the mapping holds none.
     """
     adapter = _RUN if isinstance(spec, RunSpec) else _PERCEPTION
-    return cast(RunOrFit, _validate(adapter, _resolved(raw, path), {"": str(path)}, []))
+    return cast(RunOrFit, validate(adapter, _resolved(raw, path), {"": str(path)}, []))
 
 
 @overload
@@ -176,7 +176,7 @@ def change_world(world: WorldSpec, changes: Iterable[str]) -> WorldSpec:
     """
 
     def change(own: list[str]) -> Any:
-        return _validate(_WORLD, world.model_dump(mode="json"), {"": world.name}, own, prefix="world.")
+        return validate(_WORLD, world.model_dump(mode="json"), {"": world.name}, own, prefix="world.")
 
     return cast(WorldSpec, change(_of_part("world", changes, change)))
 
@@ -193,7 +193,7 @@ def with_parts(world: WorldSpec, parts: Mapping[str, Any], source: str) -> World
         DriveRLError: an unknown key, or the world cannot be so.
     """
     raw = merged(world.model_dump(mode="json"), parts)
-    return cast(WorldSpec, _validate(_WORLD, raw, {"": source}, []))
+    return cast(WorldSpec, validate(_WORLD, raw, {"": source}, []))
 
 
 def dump(spec: BaseModel) -> str:
@@ -218,7 +218,7 @@ def _load(shelf: Shelf, name: str, overrides: Iterable[str], adapter: TypeAdapte
     path = find(shelf, name)
     if path.is_dir():
         raise DriveRLError(f"{path} is a trained driver, not a recipe; fix: name a YAML file of {shelf}/")
-    return _validate(adapter, with_base(shelf, path), {"": str(path)}, list(overrides), prefix=prefix)
+    return validate(adapter, with_base(shelf, path), {"": str(path)}, list(overrides), prefix=prefix)
 
 
 def _whole(
@@ -236,7 +236,7 @@ def _whole(
         elif key in raw:
             raw[key], sources[key] = part(of_shelf, raw[key], f"{path}: {key}", path)
         hoist_plugins(raw, key)
-    return _validate(adapter, raw, sources, finer, swaps)
+    return validate(adapter, raw, sources, finer, swaps)
 
 
 def _resolved(raw: Raw, path: Path) -> Raw:
@@ -246,7 +246,7 @@ def _resolved(raw: Raw, path: Path) -> Raw:
     return raw
 
 
-def _validate(
+def validate(
     adapter: TypeAdapter[Any],
     raw: Raw,
     sources: Mapping[str, str],

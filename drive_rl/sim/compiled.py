@@ -14,12 +14,15 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from drive_rl.private_folder import candidates, private_folder, writable
 
 _SOURCES = Path(__file__).resolve().parent
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _CONFIGS = ("numba.core.config", "numba.cuda.core.config")
 
 
@@ -56,6 +59,16 @@ from numba.core import event  # noqa: E402
 
 njit = partial(_njit, cache=CACHED)
 """`numba.njit` that caches what it compiles, if there is a place for it."""
+
+
+def njit_scalar(function: _Function) -> _Function:
+    """Compile a function that makes no arrays, as `njit` does, but without counting references to those it is given.
+
+    Counting takes longer than a short function with many arrays does. It divides without a test for zero, which would
+    raise, and lets other threads run.
+    """
+    return cast(Any, _njit)(cache=CACHED, nogil=True, _nrt=False, error_model="numpy")(function)
+
 
 _NOTICE_AFTER_S = 0.5
 

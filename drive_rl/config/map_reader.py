@@ -1,0 +1,42 @@
+"""Maps of streets by kind or from a YAML file, with changes from the command line."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import Field, TypeAdapter, create_model
+
+from drive_rl.config.explain import short
+from drive_rl.config.raw import read_yaml
+from drive_rl.config.reader import validate
+from drive_rl.config.shelf import home, nearest
+from drive_rl.config.specs.base import Spec
+from drive_rl.config.specs.map import MAPS, MapSpec
+from drive_rl.errors import DriveRLError
+
+_MAPS = {
+    kind: TypeAdapter(create_model("MapSection", __base__=Spec, map=(spec, Field(description="A map of streets."))))
+    for kind, spec in MAPS.items()
+}
+_FIX = "fix: `map: {kind: town}`"
+
+
+def load_map(name: str, overrides: Iterable[str] = ()) -> MapSpec:
+    """Return the map of a kind, or that in the `map:` section of a YAML file, with overrides like `map.columns=6`.
+
+    Raises:
+        DriveRLError: neither has that name, or its values are wrong.
+    """
+    raw, source = {"kind": name}, "command line"
+    if name.endswith((".yaml", ".yml")):
+        path = home(name)
+        section, source = read_yaml(path).get("map"), str(path)
+        if not isinstance(section, dict):
+            raise DriveRLError(f"{path}: map = {short(section)}: expected a section with the map's kind; {_FIX}")
+        raw = dict(section)
+    elif name not in _MAPS:
+        raise DriveRLError(f"unknown map {name!r}: expected a kind of map or a YAML file; {nearest(name, _MAPS)}")
+    kind = raw.get("kind")
+    if not isinstance(kind, str) or kind not in _MAPS:
+        raise DriveRLError(f"{source}: map.kind = {short(kind)}: expected one of {', '.join(_MAPS)}; {_FIX}")
+    found: Any = validate(_MAPS[kind], {"map": raw}, {"": source}, list(overrides))
+    return found.map

@@ -1,0 +1,88 @@
+"""Specs of maps of streets: which kind a seed draws, and its few parameters. Test seeds draw from other ranges."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from drive_rl.config.specs.base import Bounds, Fraction, Spec, ordered
+
+
+class _GridSpec(Spec):
+    columns: int = Field(default=5, ge=2, le=12, description="Junctions from west to east.")
+    rows: int = Field(default=4, ge=2, le=12, description="Junctions from south to north.")
+    missing: Fraction = Field(default=0.12, description="Share of streets left out, as far as all stay joined.")
+
+    @field_validator("block_m", "test_block_m", check_fields=False)
+    @classmethod
+    def _blocks_have_room(cls, value: Bounds) -> Bounds:
+        ordered("block_m", value, 60, 400)
+        return value
+
+
+class TownSpec(_GridSpec):
+    """A town: irregular blocks, signals and signs, zebra crossings, parking bays, one wide street."""
+
+    kind: Literal["town"] = Field(default="town", description="Which kind of map.")
+    block_m: Bounds = Field(default=(75, 115), description="Distance between junctions [m], in training.")
+    test_block_m: Bounds = Field(default=(115, 150), description="The same for test seeds [m].")
+    signals: Fraction = Field(default=0.6, description="Share of the wide street's junctions with signals.")
+    crossings: Fraction = Field(default=0.4, description="Share of streets at junctions with a zebra crossing.")
+    parking: Fraction = Field(default=0.5, description="Share of streets along which cars may park.")
+
+
+class RoundaboutsSpec(_GridSpec):
+    """Streets that meet at roundabouts."""
+
+    kind: Literal["roundabouts"] = Field(default="roundabouts", description="Which kind of map.")
+    columns: int = Field(default=4, ge=2, le=12, description="Junctions from west to east.")
+    rows: int = Field(default=3, ge=2, le=12, description="Junctions from south to north.")
+    missing: Fraction = Field(default=0.1, description="Share of streets left out, as far as all stay joined.")
+    block_m: Bounds = Field(default=(120, 170), description="Distance between junctions [m], in training.")
+    test_block_m: Bounds = Field(default=(170, 210), description="The same for test seeds [m].")
+    radius_m: Bounds = Field(default=(15, 22), description="Radius of the lane around [m].")
+
+    @field_validator("radius_m")
+    @classmethod
+    def _rings_have_room(cls, value: Bounds) -> Bounds:
+        ordered("radius_m", value, 14, 30)
+        return value
+
+
+class _LengthSpec(Spec):
+    @field_validator("length_m", "test_length_m", check_fields=False)
+    @classmethod
+    def _lengths_have_room(cls, value: Bounds) -> Bounds:
+        ordered("length_m", value, 1500, 10_000)
+        return value
+
+
+class MotorwaySpec(_LengthSpec):
+    """A motorway: two carriageways, joined at their ends, with on and off ramps to service areas."""
+
+    kind: Literal["motorway"] = Field(default="motorway", description="Which kind of map.")
+    length_m: Bounds = Field(default=(1800, 2600), description="Length of each carriageway [m], in training.")
+    test_length_m: Bounds = Field(default=(2600, 3400), description="The same for test seeds [m].")
+    lanes: int = Field(default=3, ge=2, le=4, description="Lanes of each carriageway.")
+
+
+class CountrySpec(_LengthSpec):
+    """A long, winding two-lane road with side roads."""
+
+    kind: Literal["country"] = Field(default="country", description="Which kind of map.")
+    length_m: Bounds = Field(default=(2500, 3500), description="Length of the main road [m], in training.")
+    test_length_m: Bounds = Field(default=(3500, 4500), description="The same for test seeds [m].")
+    side_roads: int = Field(default=3, ge=1, le=6, description="Side roads; each meets the main road twice.")
+
+
+MapSpec = Annotated[TownSpec | RoundaboutsSpec | MotorwaySpec | CountrySpec, Field(discriminator="kind")]
+"""A map of streets of any kind."""
+MAPS: Mapping[str, type[Spec]] = {
+    "town": TownSpec,
+    "roundabouts": RoundaboutsSpec,
+    "motorway": MotorwaySpec,
+    "country": CountrySpec,
+}
+"""Kinds of maps."""
+GridSpec = TownSpec | RoundaboutsSpec
+"""The kinds whose junctions lie on a grid."""

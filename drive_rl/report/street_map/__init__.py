@@ -1,0 +1,1 @@
+"""Maps of streets drawn from above."""

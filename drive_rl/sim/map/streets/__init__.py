@@ -1,0 +1,1 @@
+"""Seeded maps of streets: towns, roundabouts, motorways and country roads."""

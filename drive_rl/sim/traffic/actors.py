@@ -1,0 +1,136 @@
+"""The state of all actors of one map, and where they begin. Knows how to place them, not how they drive.
+
+Everything that depends on an order follows the actors' ids, and every choice is a hash of seed, id and a count, so that
+neither the order of the arrays nor the number of threads matters.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.compiled import njit_scalar
+from drive_rl.sim.traffic.population import Vehicles
+from drive_rl.sim.traffic.streets import JUNCTION, LANE_LENGTH, LANE_SPEED, NONE, TAIL, Streets
+
+HOLDS = 6
+"""Connections that an actor can have the right of way on, or its body in, at once."""
+
+ID, DRIVES, LANE, BEFORE, LEAVING, GOALS, WAITED, STOPPED, WANT, WANT_GOALS, ASKS = range(11)
+"""Columns of `Traffic.whole`: what ties and choices depend on; whether it drives, or is moved by others, as the ego car
+is; where its centre is (NONE: off the streets, nobody sees it), the lane before, the one that it changes from; goals
+reached so far; steps of standing; whether it stood at the stop sign ahead; and of this step: the next connection that
+it needs the right of way for, goals reached on the way there, whether it is near enough to ask."""
+S, SHIFT, SPEED, ACCELERATION, TO_LINE, TO_START, PUSH = range(7)
+"""Columns of `Traffic.real`: s of its centre [m], what is left of a lane change, left-positive from where it ends [m],
+speed [m/s], acceleration [m/s^2]; and of this step: from its front to the stop line, and from its centre to the
+connection that it wants [m], its next acceleration [m/s^2]."""
+
+
+class Traffic(NamedTuple):
+    """All of one map's traffic: N actors. A step writes every array but `streets`, `driver` and `by_id`."""
+
+    streets: Streets
+    driver: NDArray[np.float64]  # (N, 14), population.DRIVER
+    whole: NDArray[np.int64]  # (N, 11)
+    real: NDArray[np.float64]  # (N, 7)
+    hold: NDArray[np.int64]  # (N, HOLDS), connections that it may use; NONE: a free slot
+    hold_s: NDArray[np.float64]  # (N, HOLDS), s of its centre along that connection, negative before it [m]
+    by_id: NDArray[np.int64]  # (N,), rows in the order of ids
+    head: NDArray[np.int64]  # (L,), first entry of each lane's list
+    link: NDArray[np.int64]  # (2 N,), the next entry of the list; entry N + i is actor i on the lane that it leaves
+    place: NDArray[np.float64]  # (2 N,), s of an entry [m]
+    seed: int
+    dt_s: float
+
+
+@njit_scalar
+def draw(seed: int, who: int, count: int) -> np.int64:
+    """Return a number in [0, 2^31) that depends on these three alone (splitmix64, Steele et al. 2014)."""
+    z = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(who) * np.uint64(0x9E3779B97F4A7C15)
+    z += np.uint64(count) * np.uint64(0xBF58476D1CE4E5B9) + np.uint64(0x94D049BB133111EB)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.int64((z ^ (z >> np.uint64(31))) >> np.uint64(33))
+
+
+def new_traffic(streets: Streets, vehicles: Vehicles, seed: int, dt_s: float = 0.1) -> Traffic:
+    """Return traffic that begins somewhere on the streets, outside junctions, at moderate speed.
+
+    Args:
+        streets: The streets.
+        vehicles: The vehicles and their drivers.
+        seed: Of the places where they begin and of all they choose later.
+        dt_s: Time step.
+
+    Raises:
+        DriveRLError: there are more vehicles than the lanes hold.
+    """
+    count, random = len(vehicles.kind), np.random.default_rng(seed)
+    whole, real = np.full((count, 11), NONE, np.int64), np.zeros((count, 7))
+    whole[:, ID], whole[:, DRIVES] = np.arange(count), 1
+    whole[:, [GOALS, WAITED, STOPPED, WANT_GOALS, ASKS]] = 0
+    whole[:, LANE], real[:, S] = _places(streets, vehicles, random)
+    real[:, SPEED] = np.minimum(0.7 * streets.lane[whole[:, LANE], LANE_SPEED], vehicles.top_speed_mps)
+    return Traffic(
+        streets=streets,
+        driver=np.column_stack(vehicles[1:]),
+        whole=whole,
+        real=real,
+        hold=np.full((count, HOLDS), NONE, np.int64),
+        hold_s=np.zeros((count, HOLDS)),
+        by_id=np.arange(count),
+        head=np.zeros(len(streets.lane), np.int64),
+        link=np.zeros(2 * count, np.int64),
+        place=np.zeros(2 * count),
+        seed=seed,
+        dt_s=dt_s,
+    )
+
+
+def reordered(traffic: Traffic, order: NDArray[np.int64]) -> Traffic:
+    """Return a copy of traffic whose actors are in another order of rows; they drive alike."""
+    whole = traffic.whole[order]
+    rows = {name: getattr(traffic, name)[order] for name in ("driver", "real", "hold", "hold_s")}
+    return traffic._replace(
+        whole=whole,
+        **rows,
+        by_id=np.argsort(whole[:, ID]),
+        head=traffic.head.copy(),
+        link=traffic.link.copy(),
+        place=traffic.place.copy(),
+    )
+
+
+_TRIES = 200
+_START_GAP_M = 6.0
+_START_GAP_S = 1.0
+
+
+def _places(
+    streets: Streets, vehicles: Vehicles, random: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return lane and s [m] of each vehicle, drawn by the lanes' lengths and apart from each other."""
+    count = len(vehicles.kind)
+    usable = streets.lane[:, LANE_LENGTH] - streets.lane[:, TAIL] - vehicles.length_m.max(initial=0)
+    usable[streets.tie[:, JUNCTION] >= 0] = 0.0
+    edges = np.cumsum(np.maximum(usable, 0.0))
+    lanes, places = np.zeros(count, np.int64), np.zeros(count)
+    for i in range(count):
+        for _ in range(_TRIES):
+            at = random.random() * edges[-1]
+            lane = int(np.searchsorted(edges, at, side="right"))
+            s = edges[lane] - at + vehicles.length_m[i] / 2
+            taken = lanes[:i] == lane
+            room = (vehicles.length_m[:i] + vehicles.length_m[i]) / 2 + _START_GAP_M
+            room += _START_GAP_S * streets.lane[lane, LANE_SPEED]
+            if not (taken & (np.abs(places[:i] - s) < room)).any():
+                lanes[i], places[i] = lane, s
+                break
+        else:
+            raise DriveRLError(
+                f"traffic: actors = {count}: vehicle {i + 1} finds no place on {edges[-1]:.0f} m of lanes after"
+                f" {_TRIES} tries; fix: fewer actors, or a larger map"
+            )
+    return lanes, places

@@ -1,0 +1,166 @@
+"""How an actor finds its way and follows: what is ahead on the lanes that it will take. Writes only lists by lane."""
+
+import math
+
+import numpy as np
+
+from drive_rl.sim.compiled import njit_scalar
+from drive_rl.sim.traffic.actors import BEFORE, GOALS, ID, LANE, LEAVING, SPEED, S, draw
+from drive_rl.sim.traffic.idm import NO_LEADER_M, Idm, idm_acceleration
+from drive_rl.sim.traffic.population import (
+    BRAKING,
+    LENGTH,
+    MIN_GAP,
+    MOST_ACCELERATION,
+    SPEED_FACTOR,
+    SPEED_SWING,
+    TIME_GAP,
+    TOP_SPEED,
+)
+from drive_rl.sim.traffic.streets import (
+    END_NEXT,
+    FIRST_NEXT,
+    LANE_LENGTH,
+    LANE_SPEED,
+    LEFT,
+    NONE,
+    PARTS,
+    RIGHT,
+    abreast,
+)
+
+ANTICIPATION = 0.6
+"""Share of the comfortable braking with which a driver slows down for a slower lane."""
+_SWING_S = 25.0
+
+
+@njit_scalar
+def idm_of(i, traffic):
+    """Return actor i's parameters of IDM."""
+    driver = traffic.driver
+    return Idm(driver[i, TIME_GAP], driver[i, MIN_GAP], driver[i, MOST_ACCELERATION], driver[i, BRAKING])
+
+
+@njit_scalar
+def lane_ahead(i, traffic, lane, goals):
+    """Return the lane that actor i takes after `lane` (NONE: there is none), and how many goals it has reached by then.
+
+    Args:
+        i: The actor.
+        traffic: The traffic.
+        lane: A lane on its way.
+        goals: Goals that it reaches on the way to that lane, from where it is now.
+    """
+    tie, goal = traffic.streets.tie, _goal(i, traffic, goals)
+    at = traffic.streets.goal[goal]
+    if lane == at or tie[lane, LEFT] == at or tie[lane, RIGHT] == at:
+        goals += 1
+        goal = _goal(i, traffic, goals)
+    best, least = NONE, np.inf
+    for n in range(tie[lane, FIRST_NEXT], tie[lane, END_NEXT]):
+        other = traffic.streets.next[n]
+        if best == NONE or traffic.streets.to_goal[goal, other] < least:
+            best, least = other, traffic.streets.to_goal[goal, other]
+    return best, goals
+
+
+@njit_scalar
+def _goal(i, traffic, goals):
+    """Return the place in `Streets.goal` of actor i's goal after `goals` more."""
+    return draw(traffic.seed, traffic.whole[i, ID], traffic.whole[i, GOALS] + goals) % traffic.streets.goal.size
+
+
+@njit_scalar
+def list_by_lane(traffic):
+    """List the actors by lane; one that changes lanes is listed on both."""
+    whole, count = traffic.whole, traffic.whole.shape[0]
+    for lane in range(traffic.head.size):
+        traffic.head[lane] = NONE
+    for i in range(count):
+        if whole[i, LANE] != NONE:
+            _enter(i, whole[i, LANE], traffic.real[i, S], traffic)
+        if whole[i, LEAVING] != NONE:
+            s = abreast(traffic.streets, whole[i, LANE], traffic.real[i, S], whole[i, LEAVING])
+            _enter(count + i, whole[i, LEAVING], s, traffic)
+
+
+@njit_scalar
+def _enter(entry, lane, s, traffic):
+    traffic.place[entry], traffic.link[entry], traffic.head[lane] = s, traffic.head[lane], entry
+
+
+@njit_scalar
+def desired_speed(i, traffic, lane, s, step):
+    """Return the speed [m/s] that actor i wants on a lane, with regard to slower lanes ahead."""
+    lanes, driver = traffic.streets.lane, traffic.driver
+    factor, speed = driver[i, SPEED_FACTOR], traffic.real[i, SPEED]
+    if driver[i, SPEED_SWING] > 0:
+        factor *= 1.0 + driver[i, SPEED_SWING] * _wave(i, traffic, step)
+    most = min(factor * lanes[lane, LANE_SPEED], driver[i, TOP_SPEED])
+    brakes = 2.0 * ANTICIPATION * driver[i, BRAKING]
+    off, goals = lanes[lane, LANE_LENGTH] - s, 0
+    while off * brakes < speed * speed:
+        lane, goals = lane_ahead(i, traffic, lane, goals)
+        if lane == NONE:
+            break
+        there = min(factor, 1.0) * lanes[lane, LANE_SPEED]
+        most = min(most, math.sqrt(there * there + brakes * max(off, 0.0)))
+        off += lanes[lane, LANE_LENGTH]
+    return most
+
+
+@njit_scalar
+def _wave(i, traffic, step):
+    """Return a wave between -1 and 1 that rises and falls evenly; each actor has its own phase."""
+    into = (step * traffic.dt_s / _SWING_S + draw(traffic.seed, traffic.whole[i, ID], -1) / 2147483648.0) % 1.0
+    return 4.0 * abs(into - 0.5) - 1.0
+
+
+@njit_scalar
+def follow(i, traffic, lane, s, wanted):
+    """Return actor i's acceleration [m/s^2] if it were at `s` on a lane, wanting a speed [m/s], behind all ahead."""
+    idm, speed, count = idm_of(i, traffic), traffic.real[i, SPEED], traffic.whole.shape[0]
+    least = idm_acceleration(speed, wanted, NO_LEADER_M, 0.0, idm)
+    front = s + 0.5 * traffic.driver[i, LENGTH]
+    far = front + 20.0 + speed * (2.0 * idm.time_gap_s + speed / idm.braking_mps2)
+    came_from = traffic.whole[i, BEFORE] if lane == traffic.whole[i, LANE] else NONE
+    start, goals, found = 0.0, 0, False
+    while lane != NONE and start < far and not found:
+        entry = traffic.head[lane]
+        while entry != NONE:
+            j = entry % count
+            place = start + traffic.place[entry]
+            if _is_ahead(i, j, s, place, traffic):
+                gap = place - 0.5 * traffic.driver[j, LENGTH] - front
+                least = min(least, idm_acceleration(speed, wanted, gap, traffic.real[j, SPEED], idm))
+                found = True
+            entry = traffic.link[entry]
+        if came_from != NONE and traffic.streets.lane[lane, PARTS] > 0:
+            least = min(least, _follow_parting(i, traffic, lane, came_from, start, s, wanted))
+        start, came_from = start + traffic.streets.lane[lane, LANE_LENGTH], lane
+        lane, goals = lane_ahead(i, traffic, lane, goals)
+    return least
+
+
+@njit_scalar
+def _is_ahead(i, j, s, place, traffic):
+    return j != i and (place > s or (place == s and traffic.whole[j, ID] > traffic.whole[i, ID]))
+
+
+@njit_scalar
+def _follow_parting(i, traffic, lane, came_from, start, s, wanted):
+    """Return actor i's acceleration behind those that leave the same lane for another, while they are in its way."""
+    streets, least, idm = traffic.streets, 1e9, idm_of(i, traffic)
+    front = s + 0.5 * traffic.driver[i, LENGTH]
+    for at in range(streets.tie[came_from, FIRST_NEXT], streets.tie[came_from, END_NEXT]):
+        other = streets.next[at]
+        entry = traffic.head[other] if other != lane else NONE
+        while entry != NONE:
+            j = entry % traffic.whole.shape[0]
+            rear = traffic.place[entry] - 0.5 * traffic.driver[j, LENGTH]
+            if rear < streets.lane[other, PARTS] + 1.0 and _is_ahead(i, j, s, start + traffic.place[entry], traffic):
+                gap = start + rear - front
+                push = idm_acceleration(traffic.real[i, SPEED], wanted, gap, traffic.real[j, SPEED], idm)
+                least = min(least, push)
+            entry = traffic.link[entry]
+    return least

@@ -1,0 +1,88 @@
+"""Drivers drawn from populations, and vehicles by their kinds. Knows no roads."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.config.specs.base import Split
+from drive_rl.config.specs.traffic import POPULATIONS, PopulationSpec, TrafficSpec, VehicleKind
+
+KINDS: tuple[VehicleKind, ...] = ("car", "van", "lorry", "bus", "motorcycle", "cyclist")
+"""Kinds of vehicles; `Vehicles.kind` holds places in it."""
+
+
+class Body(NamedTuple):
+    """What a kind of vehicle is like: its size [m], and the most that it can do [m/s, m/s^2]."""
+
+    length_m: float
+    width_m: float
+    height_m: float
+    top_speed_mps: float
+    acceleration_mps2: float
+
+
+BODIES: dict[VehicleKind, Body] = {
+    "car": Body(4.4, 1.8, 1.45, 50.0, 5.0),
+    "van": Body(5.5, 2.0, 2.3, 42.0, 2.5),
+    "lorry": Body(8.0, 2.4, 3.3, 25.0, 1.2),
+    "bus": Body(10.5, 2.5, 3.1, 25.0, 1.2),
+    "motorcycle": Body(2.2, 0.8, 1.5, 50.0, 5.0),
+    "cyclist": Body(1.8, 0.6, 1.75, 7.0, 1.0),
+}
+
+
+class Vehicles(NamedTuple):
+    """N vehicles and their drivers."""
+
+    kind: NDArray[np.int64]  # (N,), places in KINDS
+    length_m: NDArray[np.float64]  # (N,)
+    width_m: NDArray[np.float64]  # (N,)
+    top_speed_mps: NDArray[np.float64]  # (N,)
+    speed_factor: NDArray[np.float64]  # (N,), and what follows as `PopulationSpec` has it
+    time_gap_s: NDArray[np.float64]
+    min_gap_m: NDArray[np.float64]
+    acceleration_mps2: NDArray[np.float64]
+    braking_mps2: NDArray[np.float64]
+    politeness: NDArray[np.float64]
+    accepted_gap_s: NDArray[np.float64]
+    patience_s: NDArray[np.float64]
+    offset_m: NDArray[np.float64]
+    speed_swing: NDArray[np.float64]
+    inattention_s: NDArray[np.float64]
+
+
+(
+    LENGTH, WIDTH, TOP_SPEED, SPEED_FACTOR, TIME_GAP, MIN_GAP, MOST_ACCELERATION, BRAKING, POLITENESS, ACCEPTED_GAP,
+    PATIENCE, OFFSET, SPEED_SWING, INATTENTION,
+) = range(14)  # fmt: skip
+"""Columns of vehicles as compiled code reads them: the fields of `Vehicles` but the first."""
+
+_RANGES = tuple(PopulationSpec.model_fields)
+
+
+def draw_vehicles(traffic: TrafficSpec, split: Split, count: int, random: np.random.Generator) -> Vehicles:
+    """Return `count` vehicles and their drivers, drawn from the populations of a split.
+
+    Each takes as many draws as any other, so that one more vehicle changes none before it.
+    """
+    draws = random.random((count, 2 + len(_RANGES)))
+    kinds = [list(traffic.kinds)[k] for k in _choices(traffic.kinds, draws[:, 0])]
+    shares = traffic.shares(split)
+    drivers = [POPULATIONS[list(shares)[k]] for k in _choices(shares, draws[:, 1])]
+    bounds = np.array([[getattr(driver, name) for name in _RANGES] for driver in drivers]).reshape(
+        count, len(_RANGES), 2
+    )
+    drawn = bounds[..., 0] + (bounds[..., 1] - bounds[..., 0]) * draws[:, 2:]
+    drivers_by_name = dict(zip(_RANGES, np.ascontiguousarray(drawn.T), strict=True))
+    bodies = np.array([BODIES[kind] for kind in kinds]).reshape(count, len(Body._fields)).T.copy()
+    drivers_by_name["acceleration_mps2"] = np.minimum(drivers_by_name["acceleration_mps2"], bodies[4])
+    kind = np.array([KINDS.index(kind) for kind in kinds], np.int64)
+    return Vehicles(kind, bodies[0], bodies[1], bodies[3], **drivers_by_name)
+
+
+def _choices(weights: Mapping[Any, float], draws: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return which entry of `weights` each draw in [0, 1) hits."""
+    edges = np.cumsum(np.array(list(weights.values()), np.float64))
+    return np.searchsorted(edges / edges[-1], draws, side="right").astype(np.int64)

