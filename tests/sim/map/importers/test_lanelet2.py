@@ -75,7 +75,7 @@ def limited(text: str, limit: str) -> str:
     return text.replace('<tag k="subtype" v="road"/>', f'<tag k="subtype" v="road"/><tag k="speed_limit" v="{limit}"/>')
 
 
-def ring_of(quarters: int, right_by: float) -> str:
+def loop_text(quarters: int, right_by: float) -> str:
     osm = Osm()
     for number in range(quarters):
         left, right = quarter(number)
@@ -97,9 +97,9 @@ def ring_of(quarters: int, right_by: float) -> str:
         (lambda text: limited(text, "fast"), "lanelet 10.*: speed_limit = 0 km/h, expected more than 0, such as 50"),
         (lambda text: limited(text, "nan km/h"), "speed_limit = nan km/h, expected more than 0"),
         (lambda text: limited(text, "-30 km/h"), "speed_limit = -30 km/h, expected more than 0"),
-        (lambda text: ring_of(1, 1.0), "1 lanes for cars, and none leads back to itself: expected lanes that reach"),
-        (lambda text: ring_of(4, 8.0), r"lanelet 10002 is 22\d.* m wide, expected more than 0 and at most 100 m"),
-        (lambda text: ring_of(4, (RADIUS_M - WIDTH_M / 2) / (RADIUS_M + WIDTH_M / 2)), "is .* m wide, expected more"),
+        (lambda text: loop_text(1, 1.0), "1 lanes for cars, and none leads back to itself: expected lanes that reach"),
+        (lambda text: loop_text(4, 8.0), r"lanelet 10002 is 22\d.* m wide, expected more than 0 and at most 100 m"),
+        (lambda text: loop_text(4, (RADIUS_M - WIDTH_M / 2) / (RADIUS_M + WIDTH_M / 2)), "is .* m wide, expected more"),
         (lambda text: text.replace('v="road"', 'v="walkway"'), "holds no lanes for cars: expected lanelets of"),
     ],
 )  # fmt: skip
@@ -110,7 +110,7 @@ def test_a_broken_file_is_refused(damage: object, message: str, osm: Path) -> No
 
 
 def test_a_ring_has_no_junctions_to_count(osm: Path) -> None:
-    osm.write_text(ring_of(4, 1.0))
+    osm.write_text(loop_text(4, 1.0))
     assert summary(read_lanelet2(osm)).splitlines()[0] == "small.osm: 4 lanes, 0.2 km"
 
 
