@@ -155,6 +155,8 @@ def check_out(out: Path | None, overwrite: bool, folder_too: bool = False) -> No
         return
     if out.exists() and not overwrite:
         raise DriveRLError(f"{out}: exists already; fix: --overwrite to replace it, or another name")
+    if out.is_dir() and not folder_too:
+        raise DriveRLError(f"{out}: is a folder; expected a file; fix: another name")
     if not out.absolute().parent.is_dir() and not folder_too:
         raise DriveRLError(f"{out}: {out.parent} is not a folder; fix: create it first, or write elsewhere")
     check_writable(out.parent)

@@ -74,16 +74,18 @@ def show(
     Every value is explained. The output is YAML and can be used as a file.
     """
     if name == "map":
-        _show_map(overrides or [], seed or 0, out, overwrite)
+        _show_map(overrides or [], seed, out, overwrite)
         return
-    if seed is not None or out is not None:
-        raise DriveRLError("show: --seed and --out are for maps; fix: drive-rl show map town, or leave them out")
+    if seed is not None or out is not None or overwrite:
+        raise DriveRLError(
+            "show: --seed, --out and --overwrite are for maps; fix: drive-rl show map town, or leave them out"
+        )
     from drive_rl.report.catalogue import explained
 
     typer.echo(explained(name, overrides or []))
 
 
-def _show_map(words: list[str], seed: int, out: Path | None, overwrite: bool) -> None:
+def _show_map(words: list[str], seed: int | None, out: Path | None, overwrite: bool) -> None:
     """Draw the map that the first word names, with the other words as changes."""
     if not words or "=" in words[0]:
         raise DriveRLError("show map: give a map before any KEY=VALUE; fix: such as drive-rl show map town")
@@ -94,13 +96,14 @@ def _show_map(words: list[str], seed: int, out: Path | None, overwrite: bool) ->
     from drive_rl.sim.map.streets.generate import map_of_seed
 
     name, file = words[0], home(words[0])
-    is_file = file.suffix == ".osm"
-    if is_file and (len(words) > 1 or seed):
+    is_file = file.suffix.lower() == ".osm"
+    if is_file and (len(words) > 1 or seed is not None):
         raise DriveRLError(f"show map: {name} is a file: no seed and no KEY=VALUE changes it; fix: leave them out")
-    out = out or Path(f"{file.stem}.png" if is_file else f"{file.stem}-{seed}.png")
+    spec, seed = None if is_file else load_map(name, words[1:]), seed or 0
+    out = out or Path(f"{file.stem}-{seed}.png" if spec else f"{file.stem}.png")
     check_kind(out)
     check_out(out, overwrite)
-    streets = read_lanelet2(file) if is_file else map_of_seed(load_map(name, words[1:]), seed)
+    streets = map_of_seed(spec, seed) if spec else read_lanelet2(file)
     save_picture(streets, out)
     typer.echo(f"{summary(streets)}\npicture: {out}")
 

@@ -144,8 +144,9 @@ def _unknown_algorithm(name: str, expected: str) -> str:
 
 def _one_of(value: str, expected: str) -> str:
     """Return the fix for a word that is none of those in pydantic's text (`'a', 'b' or 'c'`)."""
-    close = difflib.get_close_matches(value, re.findall("'([^']*)'", expected), n=1)
-    return f"did you mean {close[0]!r}?" if close else "fix: one of them"
+    known = re.findall("'([^']*)'", expected)
+    close = difflib.get_close_matches(value, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else "fix: one of them" if len(known) > 1 else "fix: leave it so"
 
 
 def _plain(value: object) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from drive_rl.config.specs.base import Bounds, Fraction, Spec, ordered
 
@@ -15,8 +15,8 @@ class _GridSpec(Spec):
 
     @field_validator("block_m", "test_block_m", check_fields=False)
     @classmethod
-    def _blocks_have_room(cls, value: Bounds) -> Bounds:
-        ordered("block_m", value, 60, 400)
+    def _blocks_have_room(cls, value: Bounds, info: ValidationInfo) -> Bounds:
+        ordered(str(info.field_name), value, 60, 400)
         return value
 
 
@@ -52,8 +52,8 @@ class RoundaboutsSpec(_GridSpec):
 class _LengthSpec(Spec):
     @field_validator("length_m", "test_length_m", check_fields=False)
     @classmethod
-    def _lengths_have_room(cls, value: Bounds) -> Bounds:
-        ordered("length_m", value, 1500, 10_000)
+    def _lengths_have_room(cls, value: Bounds, info: ValidationInfo) -> Bounds:
+        ordered(str(info.field_name), value, 1500, 10_000)
         return value
 
 

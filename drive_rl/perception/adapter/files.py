@@ -17,5 +17,6 @@ def beside(adapter: Path, key: str, name: str) -> Path:
     for file in files:
         if file.is_file():
             return file
-    where = " nor ".join(map(str, files))
-    raise DriveRLError(f"{adapter}: {key} = {name}: {where} is not a file; fix: its path, from this file's folder")
+    where = ("neither " if len(files) > 1 else "") + " nor ".join(map(str, files))
+    is_no_file = "is a file" if len(files) > 1 else "is not a file"
+    raise DriveRLError(f"{adapter}: {key} = {name}: {where} {is_no_file}; fix: its path, from this file's folder")

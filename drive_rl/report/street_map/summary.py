@@ -18,8 +18,9 @@ def summary(streets: StreetMap) -> str:
     }
     limits = np.unique(np.round(network.speed_limit_mps * 3.6)).astype(int).tolist()
     held = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    size = f"{network.length_m.size} lanes, {network.length_m.sum() / 1000:.1f} km"
     lines = [
-        f"{streets.name}: {network.length_m.size} lanes, {network.length_m.sum() / 1000:.1f} km; {held}",
+        f"{streets.name}: {'; '.join(filter(None, (size, held)))}",
         f"speed limits: {', '.join(map(str, limits))} km/h",
     ]
     if streets.unsupported:

@@ -264,7 +264,9 @@ def test_a_linked_file_finds_its_model_beside_the_link_or_its_target(tmp_path: P
     assert load_model(str(link)).weights == tmp_path / "links" / "net.onnx"
     for name in ("store", "links"):
         (tmp_path / name / "net.onnx").unlink()
-    with pytest.raises(DriveRLError, match=r"model = net\.onnx: .*links/net\.onnx nor .*store/net\.onnx is not a file"):
+    with pytest.raises(
+        DriveRLError, match=r"model = net\.onnx: neither .*links/net\.onnx nor .*store/net\.onnx is a file"
+    ):
         load_model(str(link))
 
 

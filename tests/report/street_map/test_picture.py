@@ -76,7 +76,13 @@ def test_a_lanelet2_map_needs_the_extra(tmp_path: Path, monkeypatch: pytest.Monk
         (["map", "twn"], "unknown map 'twn': expected a kind of map or a YAML file; did you mean 'town'?"),
         (["map", "town", "map.columns=1"], "command line: map.columns = 1: expected >= 2"),
         (["map", "town", "--out", "map.jpg"], "map.jpg: expected a name that ends in .png or .svg; fix: such"),
-        (["lane_follow", "--seed", "3"], "show: --seed and --out are for maps; fix: drive-rl show map town"),
+        (["map", "town", "map.columns=1", "--out", "bad.yaml"], "map.columns = 1: expected >= 2"),
+        (["map", "town", "map.kind=motorway"], "map.kind = 'motorway': expected 'town'; fix: leave it so"),
+        (["map", "town", "map.test_block_m=[9, 70]"], "test_block_m = [9.0, 70.0]: expected two values, low <= high"),
+        (["map", "town", "--out", "folder.png", "--overwrite"], "folder.png: is a folder; expected a file; fix: ano"),
+        (["map", "one.osm", "--seed", "0"], "one.osm is a file: no seed and no KEY=VALUE changes it; fix: leave"),
+        (["lane_follow", "--overwrite"], "show: --seed, --out and --overwrite are for maps; fix: drive-rl show map"),
+        (["lane_follow", "--seed", "3"], "show: --seed, --out and --overwrite are for maps; fix: drive-rl show map"),
         (["map", "bad.yaml"], "bad.yaml: map.kind = 'towns': expected one of town, roundabouts, motorway"),
         (["map", "none.yaml"], "none.yaml: map = None: expected a section with the map's kind; fix:"),
     ],
@@ -87,7 +93,8 @@ def test_what_cannot_be_drawn_is_refused(
     monkeypatch.chdir(tmp_path)
     Path("bad.yaml").write_text("map: {kind: towns}\n")
     Path("none.yaml").write_text("name: none\n")
+    Path("folder.png").mkdir()
     result = RUN.invoke(app, ["show", *words])
     assert isinstance(result.exception, DriveRLError)
     assert message in str(result.exception)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.yaml", "none.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.yaml", "folder.png", "none.yaml"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.build import CrossingDraft, LaneDraft, NetworkDraft, SignalDraft, build
 from drive_rl.sim.map.geometry import Knots
 from drive_rl.sim.map.importers.junctions import find_junctions
@@ -15,8 +16,10 @@ from drive_rl.sim.map.importers.lines import centre_lines
 from drive_rl.sim.map.network import Control, Floats, Marking, StreetMap, Turn
 from drive_rl.sim.map.routes import strong_parts
 
+SHORT_M = 0.05
+"""Lanes shorter than this are joined with those before [m]."""
+
 _BESIDE_M = 0.4  # bounds whose ends are closer than this are one
-_SHORT_M = 0.05
 _GREEN_S, _ALL_RED_S = 20.0, 2.0
 
 
@@ -59,11 +62,19 @@ def assemble(
         lanes: The lanes.
         crossings: Corners (4, 2) [m] of zebra crossings.
         unsupported: What the source holds beside them -> how many; what is left out here is added.
+
+    Raises:
+        DriveRLError: no lane leads on to another and back.
     """
     lines = centre_lines([lane.centre for lane in lanes], [lane.successors for lane in lanes])
     drafts = [_draft(lane, *line) for lane, line in zip(lanes, lines, strict=True)]
     _find_neighbours(drafts, lanes)
     kept = _joined(drafts)
+    if not kept:
+        raise DriveRLError(
+            f"{name}: {len(lanes)} lanes for cars, and none leads back to itself: expected lanes that reach each other;"
+            " fix: let their bounds share end points, and close a loop"
+        )
     if len(kept) < len(lanes):
         unsupported["lanes that do not lead on or are not led to"] = len(lanes) - len(kept)
     draft, lanes = NetworkDraft([drafts[old] for old in kept], shoulder_m=0.3), [lanes[old] for old in kept]
@@ -76,10 +87,10 @@ def assemble(
 
 def without_short(lanes: Sequence[ForeignLane], unsupported: Counter[str]) -> list[ForeignLane]:
     """Return the lanes without those of no length; the lanes before those lead to the lanes after."""
-    short = {index for index, lane in enumerate(lanes) if np.hypot(*np.diff(lane.centre, axis=0).T).sum() < _SHORT_M}
+    short = {index for index, lane in enumerate(lanes) if np.hypot(*np.diff(lane.centre, axis=0).T).sum() < SHORT_M}
     if not short:
         return list(lanes)
-    unsupported[f"lanes shorter than {_SHORT_M:g} m, joined with those before"] = len(short)
+    unsupported[f"lanes shorter than {SHORT_M:g} m, joined with those before"] = len(short)
     for _ in short:  # one may follow another
         for lane in lanes:
             through = [after for one in lane.successors if one in short for after in lanes[one].successors]
@@ -109,7 +120,7 @@ def _draft(lane: ForeignLane, points: Knots, length_m: float) -> LaneDraft:
 def _joined(drafts: Sequence[LaneDraft]) -> list[int]:
     """Return the largest part of the lanes that reach each other and lead on, and let them name only each other."""
     kept, size = list(range(len(drafts))), -1
-    while len(kept) != size:  # a lane that ends beside another leaves those before it without a way on
+    while kept and len(kept) != size:  # a lane that ends beside another leaves those before it without a way on
         size = len(kept)
         lanes = [drafts[old] for old in kept]
         part = strong_parts(build(NetworkDraft(lanes)))

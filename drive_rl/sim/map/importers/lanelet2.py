@@ -4,6 +4,7 @@ Heights are left out: the ground is flat. What is not taken over is counted by i
 """
 
 import importlib
+import math
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from pathlib import Path
@@ -13,11 +14,13 @@ import numpy as np
 
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.check import check_network
-from drive_rl.sim.map.importers.assemble import ForeignLane, assemble, without_short
+from drive_rl.sim.map.importers.assemble import SHORT_M, ForeignLane, assemble, without_short
 from drive_rl.sim.map.importers.lines import midway
 from drive_rl.sim.map.network import Control, Floats, Marking, StreetMap
 
 _HIGH_M = 1.0
+_FARTHEST_M = 100_000.0  # from the start of a map's first lane
+_WIDEST_M = 100.0
 _SOLID = {
     "solid": "SOLID",
     "solid_solid": "SOLID",
@@ -44,9 +47,15 @@ def read_lanelet2(path: Path) -> StreetMap:
     if errors:
         raise _broken(path, "; ".join(line.strip(" \t-") for line in errors[1:4]) or errors[0], len(errors) - 1)
     unsupported: Counter[str] = Counter()
-    lanes, crossings = _lanes(lanelet2, found, unsupported)
+    try:
+        lanes, crossings = _lanes(lanelet2, found, unsupported)
+    except ValueError as error:
+        raise _broken(path, str(error)) from error
     if not lanes:
-        raise DriveRLError(f"{path}: holds no lanes for cars: expected lanelets of subtype road; fix: name another map")
+        raise DriveRLError(
+            f"{path}: holds no lanes for cars: expected lanelets of subtype road, longer than {SHORT_M:g} m; fix: name"
+            " another map"
+        )
     streets = assemble(path.name, lanes, crossings, unsupported)
     check_network(streets)
     return streets
@@ -66,11 +75,14 @@ def _first_node(path: Path) -> tuple[float, float]:
     try:
         for _, element in ElementTree.iterparse(path, events=("start",)):
             if element.tag == "node":
-                return float(element.attrib["lat"]), float(element.attrib["lon"])
+                latitude, longitude = float(element.attrib["lat"]), float(element.attrib["lon"])
+                if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+                    raise ValueError(f"lat={latitude:g} lon={longitude:g}")
+                return latitude, longitude
     except (ElementTree.ParseError, UnicodeDecodeError) as error:
         raise _broken(path, f"is not XML: {error}") from error
     except (KeyError, ValueError) as error:
-        raise _broken(path, f"the first node's lat or lon is missing or no number ({error})") from error
+        raise _broken(path, f"the first node's lat or lon is missing, or no number of degrees ({error})") from error
     raise _broken(path, "holds no nodes")
 
 
@@ -80,11 +92,14 @@ def _broken(path: Path, why: str, count: int = 1) -> DriveRLError:
 
 
 def _lanes(lanelet2: Any, found: Any, unsupported: Counter[str]) -> tuple[list[ForeignLane], list[Floats]]:
-    """Return the lanes for cars with their successors, and the corners of zebra crossings."""
+    """Return the lanes for cars with their successors, and the corners of zebra crossings.
+
+    Raises:
+        ValueError: a lane cannot be what its source says.
+    """
     rules = lanelet2.traffic_rules.create(
         lanelet2.traffic_rules.Locations.Germany, lanelet2.traffic_rules.Participants.Vehicle
     )
-    graph = lanelet2.routing.RoutingGraph(found, rules)
     lanelets, crossings = [], []
     for lanelet in sorted(found.laneletLayer, key=lambda lanelet: lanelet.id):
         subtype = _tag(lanelet, "subtype") or "untyped"
@@ -97,6 +112,8 @@ def _lanes(lanelet2: Any, found: Any, unsupported: Counter[str]) -> tuple[list[F
             lanelets.append(lanelet)
     number = {lanelet.id: index for index, lanelet in enumerate(lanelets)}
     lanes = [_lane(lanelet, rules, unsupported) for lanelet in lanelets]
+    _check(lanes)
+    graph = lanelet2.routing.RoutingGraph(found, rules)
     for lane, lanelet in zip(lanes, lanelets, strict=True):
         lane.successors = sorted(number[after.id] for after in graph.following(lanelet) if after.id in number)
         for element in lanelet.regulatoryElements:
@@ -116,6 +133,23 @@ def _lane(lanelet: Any, rules: Any, unsupported: Counter[str]) -> ForeignLane:
         (_marking(lanelet.leftBound, unsupported), _marking(lanelet.rightBound, unsupported)),
         is_connection=_tag(lanelet, "is_intersection") == "yes" or bool(_tag(lanelet, "turn_direction")),
     )
+
+
+def _check(lanes: list[ForeignLane]) -> None:
+    """Refuse lanes without a place, a width or a speed, and those far from all others."""
+    for lane in lanes:
+        limit, ends = lane.speed_limit_mps, [lane.left[0] - lane.right[0], lane.left[-1] - lane.right[-1]]
+        width = float(np.mean([np.hypot(*across) for across in ends]))
+        far = float(np.hypot(*(lane.centre - lanes[0].centre[0]).T).max())
+        if not far <= _FARTHEST_M:  # or not a number
+            raise ValueError(
+                f"{lane.name} reaches {far / 1000:.0f} km from the first lane, expected at most"
+                f" {_FARTHEST_M / 1000:g} km"
+            )
+        if not 0 < width <= _WIDEST_M:
+            raise ValueError(f"{lane.name} is {width:g} m wide, expected more than 0 and at most {_WIDEST_M:g} m")
+        if not (math.isfinite(limit) and limit > 0):
+            raise ValueError(f"{lane.name}: speed_limit = {limit * 3.6:g} km/h, expected more than 0, such as 50 km/h")
 
 
 def _govern(lanelet2: Any, lane: ForeignLane, lanelet: Any, element: Any) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_lanelets import RADIUS_M, WIDTH_M, small_map
+from small_lanelets import RADIUS_M, WIDTH_M, Osm, quarter, small_map
 from typer.testing import CliRunner
 
 from drive_rl.cli.main import app
 from drive_rl.errors import DriveRLError
+from drive_rl.report.street_map.summary import summary
 from drive_rl.sim.map.check import check_network
 from drive_rl.sim.map.importers.lanelet2 import read_lanelet2
 from drive_rl.sim.map.network import Control, Marking, Turn
@@ -70,6 +71,18 @@ def test_a_crosswalk_crosses_the_lane_under_it(osm: Path) -> None:
     assert middle / network.length_m[lane] == pytest.approx(np.degrees(np.arctan2(17, 20)) / 90, abs=0.05)
 
 
+def limited(text: str, limit: str) -> str:
+    return text.replace('<tag k="subtype" v="road"/>', f'<tag k="subtype" v="road"/><tag k="speed_limit" v="{limit}"/>')
+
+
+def loop_text(quarters: int, right_by: float) -> str:
+    osm = Osm()
+    for number in range(quarters):
+        left, right = quarter(number)
+        osm.lanelet(left, right * right_by)
+    return osm.text()
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -78,6 +91,15 @@ def test_a_crosswalk_crosses_the_lane_under_it(osm: Path) -> None:
         (lambda text: "<osm/>", "holds no nodes; expected a Lanelet2 map"),
         (lambda text: re.sub(r'<node id="9".*\n', "", text), r"Error reading primitive with id \d+ .*nonexisting"),
         (lambda text: re.sub(r'lat="[^"]*"', 'lat="north"', text), "the first node's lat or lon is missing"),
+        (lambda text: re.sub('lat="[^"]*"', 'lat="95"', text, count=1), "the first node's lat or lon is .*lat=95 lon="),
+        (lambda text: re.sub('lat="[^"]*"', 'lat="nan"', text, count=1), "the first node's lat or lon is .*lat=nan"),
+        (lambda text: re.sub(r'(id="7" .* lat=)"[^"]*"', r'\1"80"', text), r"reaches \d{4} km from .* at most 100 km"),
+        (lambda text: limited(text, "fast"), "lanelet 10.*: speed_limit = 0 km/h, expected more than 0, such as 50"),
+        (lambda text: limited(text, "nan km/h"), "speed_limit = nan km/h, expected more than 0"),
+        (lambda text: limited(text, "-30 km/h"), "speed_limit = -30 km/h, expected more than 0"),
+        (lambda text: loop_text(1, 1.0), "1 lanes for cars, and none leads back to itself: expected lanes that reach"),
+        (lambda text: loop_text(4, 8.0), r"lanelet 10002 is 22\d.* m wide, expected more than 0 and at most 100 m"),
+        (lambda text: loop_text(4, (RADIUS_M - WIDTH_M / 2) / (RADIUS_M + WIDTH_M / 2)), "is .* m wide, expected more"),
         (lambda text: text.replace('v="road"', 'v="walkway"'), "holds no lanes for cars: expected lanelets of"),
     ],
 )  # fmt: skip
@@ -85,6 +107,11 @@ def test_a_broken_file_is_refused(damage: object, message: str, osm: Path) -> No
     osm.write_text(damage(osm.read_text()))  # pyright: ignore[reportCallIssue]
     with pytest.raises(DriveRLError, match=f"small.osm: .*{message}"):
         read_lanelet2(osm)
+
+
+def test_a_ring_has_no_junctions_to_count(osm: Path) -> None:
+    osm.write_text(loop_text(4, 1.0))
+    assert summary(read_lanelet2(osm)).splitlines()[0] == "small.osm: 4 lanes, 0.2 km"
 
 
 def test_the_verb_draws_it(osm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
