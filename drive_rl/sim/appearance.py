@@ -1,6 +1,6 @@
 """The appearance of an episode: shades, wear and the camera mount's error, drawn from a world's ranges."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,12 @@ from drive_rl.config.specs.world import AppearanceSpec
 
 ASPHALT, VERGE, MARKING, SKY = range(4)
 """Rows of the palette."""
+YELLOW = 4
+"""Row of the yellow paint in the palette of streets."""
 
 _TINTS = np.array([[1.0, 1.0, 1.03], [0, 0, 0], [1.0, 1.0, 0.97], [0.84, 0.98, 1.18]])
 _EARTH, _GRASS = np.array([1.25, 0.97, 0.62]), np.array([0.72, 1.18, 0.45])
+_YELLOW = np.array([1.0, 0.78, 0.22])  # of what white paint reflects
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
@@ -28,6 +31,11 @@ class Appearance:
     def palette(self, channels: int) -> NDArray[np.float32]:
         """Return the colours as (4, 1) grey or (4, 3) RGB float32."""
         return self.rgb if channels == 3 else (self.rgb @ _LUMA)[:, None].astype(np.float32)
+
+    def street_palette(self, channels: int) -> NDArray[np.float32]:
+        """Return the palette with a row more, that of yellow paint."""
+        rgb = np.concatenate([self.rgb, self.rgb[MARKING : MARKING + 1] * _YELLOW]).astype(np.float32)
+        return replace(self, rgb=rgb).palette(channels)
 
 
 def draw_appearance(spec: AppearanceSpec, rng: np.random.Generator) -> Appearance:

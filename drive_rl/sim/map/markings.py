@@ -13,6 +13,8 @@ LINE_M = 0.15
 """Width of painted lines."""
 STOP_LINE_M = 0.4
 """Width of stop lines."""
+BAY_LINE_M = 0.1
+"""Width of the lines around parking bays."""
 DASH_M, GAP_M = 3.0, 6.0
 """Painted and unpainted length of dashed lines."""
 
@@ -103,6 +105,13 @@ def bay_outlines(network: RoadNetwork) -> Iterator[Floats]:
         long, wide = float(network.bay_length_m[bay]) / 2, float(network.bay_width_m[bay]) / 2
         corners = ((s - long, d - wide), (s + long, d - wide), (s + long, d + wide), (s - long, d + wide))
         yield np.array([pose_at(network, lane, *corner)[:2] for corner in corners])
+
+
+def bay_lines(network: RoadNetwork) -> Iterator[Floats]:
+    """Yield the ends (2, 2) [m] of the lines around parking bays: all but the one at the kerb."""
+    for corners in bay_outlines(network):
+        for i in (1, 2, 3):
+            yield corners[[i, (i + 1) % 4]]
 
 
 def paved_outlines(network: RoadNetwork) -> Iterator[Floats]:

@@ -94,14 +94,17 @@ def render_truth(scene: Scene, rays: Rays, x_m: float, y_m: float, yaw_rad: floa
 # --- band by band, in passes of little code each, which vectorise ---------------------------------------------------
 # A pass takes whole arrays and slices none of them: a slice costs a reference count.
 
-_BAND = 8  # rows, all of the ground or all of the sky: the arrays of so few rows fit into the nearest cache
+BAND = 8
+"""Rows, all of the ground or all of the sky: the arrays of so few rows fit into the nearest cache."""
 
 
-# Arrays of a band's pixels, (_BAND, W). A pass takes the groups that it needs: one of all would cost more to pass on
+# Arrays of a band's pixels, (BAND, W). A pass takes the groups that it needs: one of all would cost more to pass on
 # than a pass takes.
 
 
-class _Points(NamedTuple):
+class Points(NamedTuple):
+    """Where pixels meet the ground."""
+
     wx: NDArray[np.float32]  # where the pixels meet the ground, from the field's corner [m]
     wy: NDArray[np.float32]
 
@@ -137,29 +140,29 @@ def paint_picture(view, at, picture):
     screen = screen_of(rays, seen_from)
     shadows = shadows_on(screen, solids)
     channels, height, width = picture.image.shape
-    real = np.empty((12, _BAND, width), np.float32)
-    whole = np.empty((2, _BAND, width), np.int32)
-    points, places = _Points(real[0], real[1]), _Places(whole[0], whole[1], real[2], real[3])
+    real = np.empty((12, BAND, width), np.float32)
+    whole = np.empty((2, BAND, width), np.int32)
+    points, places = Points(real[0], real[1]), _Places(whole[0], whole[1], real[2], real[3])
     samples = _Samples(real[4], real[5], real[6], real[7])
     covers = _Covers(real[8], real[9], real[10], real[11])
     columns = np.uint32(ground.columns)
     last = 0
     while last < height:
         first, last, sky = last, last + 1, rows[last, LEVEL] < 0
-        while last < min(first + _BAND, height) and (rows[last, LEVEL] < 0) == sky:
+        while last < min(first + BAND, height) and (rows[last, LEVEL] < 0) == sky:
             last += 1
         if sky:
             covers.asphalt[:], covers.marking[:] = NOTHING, NOTHING
             for r in range(first, last):
                 covers.light[r - first] = sky_light(rows[r, ELEVATION])
         else:
-            _meet(rays, first, last, local, points)
+            meet_ground(rays, first, last, local, points)
             _find(rows, first, last, (ground.rows, ground.columns), points, places)
             _read(last - first, ground.texels, ground.d_cells, columns, places, samples)
             _cover(rays, first, last, local, ground.markings, ground.wear, samples, covers)
             _dash(last - first, ground.s_cells, columns, ground.markings, places, covers)
             if shadows.size > 0:
-                _shade(first, last, (x0, y0), solids, shadows, points, covers.light)
+                cast_shadows(first, last, (x0, y0), solids, shadows, points, covers.light)
         around = SKY if sky else VERGE
         for channel in range(channels):
             colours = palette[around, channel], palette[ASPHALT, channel], palette[MARKING, channel]
@@ -167,11 +170,11 @@ def paint_picture(view, at, picture):
         if picture.classes.size > 0:
             _label(rows, first, last, ground, places, samples.d, picture)
     if solids.size > 0:
-        _add_solids(view, seen_from, screen, picture)
+        add_solids(view, seen_from, screen, picture)
 
 
 @njit(error_model="numpy", nogil=True)
-def _meet(rays, first, last, at, points):
+def meet_ground(rays, first, last, at, points):
     """Find where a band's pixels meet the ground."""
     rows, bearings, wx, wy = rays.rows, rays.bearings, points.wx, points.wy
     for r in range(last - first):
@@ -235,7 +238,7 @@ def _dash(count, s_cells, columns, packed, places, covers):
 
 
 @njit(error_model="numpy", nogil=True)
-def _shade(first, last, corner, solids, shadows, points, light):
+def cast_shadows(first, last, corner, solids, shadows, points, light):
     """Cast the solids' shadows on a band; the darkest counts."""
     (x0, y0), wx, wy = corner, points.wx, points.wy
     shade = np.ones(light.shape, np.float64)
@@ -282,7 +285,7 @@ def _label(rows, first, last, ground, places, d, picture):
 
 
 @njit(error_model="numpy", nogil=True)
-def _add_solids(view, at, screen, picture):
+def add_solids(view, at, screen, picture):
     """Paint the solids over a picture, one by one; of two at the same depth the first stays."""
     rays, solids, image, labelled = view.rays, view.solids, picture.image, picture.classes.size > 0
     rows, bearings, channels = rays.rows, rays.bearings, image.shape[0]

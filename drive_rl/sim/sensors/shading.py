@@ -148,7 +148,7 @@ def line_part(beside, across, per_across, line):
 def dash_part(s, along, dash, period):
     """Return how much of a footprint `along` long the dashes of a dashed line cover, in [0, 1]."""
     start = s - HALF * along
-    return (_dashes_up_to(start + along, dash, period) - _dashes_up_to(start, dash, period)) / along
+    return (dashes_up_to(start + along, dash, period) - dashes_up_to(start, dash, period)) / along
 
 
 @njit(inline="always")
@@ -179,7 +179,7 @@ def blend(light, asphalt, marking, colours):
 
 
 @njit(inline="always")
-def _dashes_up_to(z, dash, period):
+def dashes_up_to(z, dash, period):
     """Return the painted length of a dashed line between 0 and z."""
     whole = floor(z / period)
     return whole * dash + min(z - whole * period, dash)
