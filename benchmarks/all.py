@@ -25,6 +25,7 @@ RUNS = {  # result -> the full command, and what --quick adds to it
         "soak_worlds.py",
         "--episodes 200 --warm-up 100 --only parked_cars/bullet/field parked_cars/batch/field",
     ),
+    "ground": ("ground.py", "--rounds 3 --poses 32 --compared 4"),
     "traffic": ("traffic.py", "--steps 2000 --actors 8"),
     "fuzz": ("fuzz.py", "--tries 60 --seconds 120"),
     "learn-ppo-lane-follow": ("learn.py --experiment ppo-lane-follow", f"{LEARN_QUICK}4096"),

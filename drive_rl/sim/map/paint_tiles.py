@@ -142,7 +142,7 @@ def _chords(points: Floats) -> list[int]:
 def _listed(strokes: NDArray[np.float32], rows: int, columns: int, tile: float) -> tuple[Indices, Indices]:
     """Return `first` and `item` of `PaintTiles`."""
     first = np.zeros(rows * columns + 1, np.int32)
-    item = np.empty(0, np.int32)
+    item, at = np.empty(0, np.int32), first
     for filling in (False, True):
         if filling:
             first[1:] = np.cumsum(first[1:])

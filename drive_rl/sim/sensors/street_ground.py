@@ -1,4 +1,4 @@
-"""One pixel of a map of streets: what covers its ground. Scalar functions that every engine calls, as `shading` has them.
+"""One pixel of a map of streets: what covers its ground. Scalar functions that every engine calls, as in `shading`.
 
 Pavement is read from a grid of distances to its edge, paint from strokes listed by tile; both cover a pixel as far as
 its footprint on the ground reaches across and along them (box filter), so that they are crisp near by and do not alias
@@ -212,7 +212,12 @@ def paint_street_pixel(r, c, view, at, image):
             light *= np.float32(shadow(solids, wx + x0, wy + y0))
     palette = look.palette
     for channel in range(image.shape[0]):
-        colours = palette[around, channel], palette[ASPHALT, channel], palette[MARKING, channel], palette[YELLOW, channel]
+        colours = (
+            palette[around, channel],
+            palette[ASPHALT, channel],
+            palette[MARKING, channel],
+            palette[YELLOW, channel],
+        )
         image[channel, r, c] = blend_street(light, asphalt, white, yellow, colours)
     if solids.size > 0:
         paint_solid(r, c, view, Viewpoint(local.x + x0, local.y + y0, local.cos, local.sin), image)

@@ -25,8 +25,8 @@ from drive_rl.sim.sensors.street_ground import (
     StreetView,
     blend_street,
     edge_at,
-    paved_part,
     paint_of,
+    paved_part,
     tile_of,
 )
 
@@ -95,7 +95,8 @@ def paint_street(view, at, picture):
             _find(rows, first, last, size, points, places)
             _read(last - first, look.texels, ground.steps, columns, places, samples)
             _pave(rays, first, last, local, look.wear, samples, covers)
-            _paint(rays, first, last, local, ground, look.wear, points, places.tile, samples.grain, covers)
+            _paint(rays, first, last, local, ground, points, places.tile, covers)
+            _wear_off(last - first, look.wear, samples.grain, covers)
             if shadows.size > 0:
                 cast_shadows(first, last, (x0, y0), solids, shadows, points, covers.light)
         around = SKY if sky else VERGE
@@ -152,7 +153,7 @@ def _pave(rays, first, last, at, wear, samples, covers):
 
 
 @njit_scalar
-def _paint(rays, first, last, at, ground, wear, points, tile, grain, covers):
+def _paint(rays, first, last, at, ground, points, tile, covers):
     """Find how much of a band's pixels is painted; most have no stroke in reach."""
     rows, bearings, wx, wy = rays.rows, rays.bearings, points.wx, points.wy
     firsts, white, yellow = ground.first, covers.white, covers.yellow
@@ -165,8 +166,17 @@ def _paint(rays, first, last, at, ground, wear, points, tile, grain, covers):
             if start < end:
                 footprint = Footprint(back, drift * bearings[c], aside)
                 paint = paint_of(ground, start, end, wx[r, c], wy[r, c], footprint, at)
-                left = paint_left(grain[r, c], wear)
-                white[r, c], yellow[r, c] = paint.white * left, paint.yellow * left
+                white[r, c], yellow[r, c] = paint.white, paint.yellow
+
+
+@njit_scalar
+def _wear_off(count, wear, grain, covers):
+    """Take away what has worn off a band's paint."""
+    white, yellow = covers.white, covers.yellow
+    for r in range(count):
+        for c in range(white.shape[1]):
+            left = paint_left(grain[r, c], wear)
+            white[r, c], yellow[r, c] = white[r, c] * left, yellow[r, c] * left
 
 
 @njit_scalar
