@@ -102,9 +102,9 @@ def raster_at(raster, level, wx, wy):
 
 
 @njit_scalar
-def paint_raster(rays, raster, look, at, taps, image):
+def paint_raster(rays, raster, appearance, at, taps, image):
     """Fill a picture from a raster: `taps` samples along each pixel's length, at the level of its width there."""
-    rows, palette = rays.rows, look.palette
+    rows, palette = rays.rows, appearance.palette
     local = Viewpoint(
         np.float32(at.x - raster.x0), np.float32(at.y - raster.y0), np.float32(at.cos), np.float32(at.sin)
     )
@@ -126,8 +126,8 @@ def paint_raster(rays, raster, look, at, taps, image):
                     white += found[1] / np.float32(taps)
                     yellow += found[2] / np.float32(taps)
                 wx, wy = meet(rows[r, GROUND], rows[r, DEPTH], rays.bearings[c], local)
-                grain = look.texels[np.uint32(grain_index(rows[r, LEVEL], wx, wy))] * GRAIN_STEP
-                left, light = paint_left(grain, look.wear), ground_light(asphalt, grain, look.wear)
+                grain = appearance.texels[np.uint32(grain_index(rows[r, LEVEL], wx, wy))] * GRAIN_STEP
+                left, light = paint_left(grain, appearance.wear), ground_light(asphalt, grain, appearance.wear)
                 white, yellow = white * left, yellow * left
             around = SKY if sky else VERGE
             for channel in range(image.shape[0]):
@@ -153,10 +153,10 @@ def _street_pictures(view, poses, picture):
 
 
 @njit
-def _raster_pictures(rays, raster, look, poses, taps, image):
+def _raster_pictures(rays, raster, appearance, poses, taps, image):
     for i in range(poses.shape[0]):
         at = Viewpoint(poses[i, 0], poses[i, 1], np.cos(poses[i, 2]), np.sin(poses[i, 2]))
-        paint_raster(rays, raster, look, at, taps, image)
+        paint_raster(rays, raster, appearance, at, taps, image)
 
 
 class Contender(NamedTuple):
@@ -192,7 +192,7 @@ def main() -> None:
     one_core(args.cpu)
     world, rng = load_world("lane_follow"), np.random.default_rng(0)
     camera = world.camera
-    look = draw_appearance(world.appearance, rng)
+    appearance = draw_appearance(world.appearance, rng)
     rays = cast_rays(camera)
     image = np.zeros((1, camera.height_px, camera.width_px), np.uint8)
     picture = Picture(image, np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32))
@@ -200,7 +200,7 @@ def main() -> None:
     truths: dict[str, list[NDArray[np.float64]]] = {}
 
     episode = draw_episode(world, 0)
-    road = Scene(episode.field, world.road, look).view(rays, 1)
+    road = Scene(episode.field, world.road, appearance).view(rays, 1)
     along = rng.uniform(episode.road.start_s_m, episode.road.end_s_m - 30, args.poses)
     places = [
         episode.road.place(float(s), -1.75 + float(rng.uniform(-0.5, 0.5)), float(rng.uniform(-0.2, 0.2)))
@@ -213,8 +213,10 @@ def main() -> None:
         network = map_of_seed(spec, 0).network
         poses = np.array(poses_on(network, args.poses, rng))
         ground, ms = timed(lambda network=network: build_street_ground(network))
-        view = street_view(rays, ground, look, 1)
-        still = view._replace(look=view.look._replace(wear=np.float32(0), texels=np.zeros_like(view.look.texels)))
+        view = street_view(rays, ground, appearance, 1)
+        still = view._replace(
+            appearance=view.appearance._replace(wear=np.float32(0), texels=np.zeros_like(view.appearance.texels))
+        )
         found[f"{spec.kind}: fields and strokes"] = (
             Contender(
                 lambda at, view=view: _street_pictures(view, at, picture),
@@ -226,18 +228,19 @@ def main() -> None:
         )
         exact = outlines_of(network)
         truths[spec.kind] = [
-            sampled_picture(exact, look.street_palette(1), camera, tuple(pose), 8) for pose in poses[: args.compared]
+            sampled_picture(exact, appearance.street_palette(1), camera, tuple(pose), 8)
+            for pose in poses[: args.compared]
         ]
         for finest in FINEST_M if spec.kind in RASTER_OF else ():
             raster, ms = timed(lambda network=network, finest=finest: build_raster(network, finest))
             for taps in (1, 4):
                 found[f"{spec.kind}: raster {finest} m, {taps} taps"] = (
                     Contender(
-                        lambda at, raster=raster, look=view.look, taps=taps: _raster_pictures(
-                            rays, raster, look, at, taps, image
+                        lambda at, raster=raster, shades=view.appearance, taps=taps: _raster_pictures(
+                            rays, raster, shades, at, taps, image
                         ),
-                        lambda at, raster=raster, look=still.look, taps=taps: _raster_pictures(
-                            rays, raster, look, at, taps, image
+                        lambda at, raster=raster, shades=still.appearance, taps=taps: _raster_pictures(
+                            rays, raster, shades, at, taps, image
                         ),
                         megabytes(raster),
                         ms,

@@ -72,8 +72,8 @@ class StreetGround(NamedTuple):
     tile_columns: int
 
 
-class StreetLook(NamedTuple):
-    """How the ground looks."""
+class GroundAppearance(NamedTuple):
+    """How the ground and the sky appear."""
 
     wear: np.float32  # of the paint, in [0, 1]
     palette: NDArray[np.float32]  # (5, C), appearance.Appearance.street_palette
@@ -85,7 +85,7 @@ class StreetView(NamedTuple):
 
     rays: Rays
     ground: StreetGround
-    look: StreetLook
+    appearance: GroundAppearance
     solids: Solids
 
 
@@ -112,8 +112,8 @@ def street_view(
     rays: Rays, ground: StreetGround, appearance: Appearance, channels: int, solids: Solids = NO_SOLIDS
 ) -> StreetView:
     """Return what a camera sees of a map in grey (1 channel) or RGB (3)."""
-    look = StreetLook(np.float32(appearance.wear), appearance.street_palette(channels), TEXELS)
-    return StreetView(rays, ground, look, solids)
+    shades = GroundAppearance(np.float32(appearance.wear), appearance.street_palette(channels), TEXELS)
+    return StreetView(rays, ground, shades, solids)
 
 
 @njit(inline="always")
@@ -190,7 +190,7 @@ def blend_street(light, asphalt, white, yellow, colours):
 @njit(error_model="numpy")
 def paint_street_pixel(r, c, view, at, image):
     """Fill one pixel of an image (C, H, W): `street_renderer.paint_street` for those who have a thread a pixel."""
-    ground, look, solids = view.ground, view.look, view.solids
+    ground, appearance, solids = view.ground, view.appearance, view.solids
     row, bearing, x0, y0 = view.rays.rows[r], view.rays.bearings[c], ground.x0, ground.y0
     local = Viewpoint(np.float32(at.x - x0), np.float32(at.y - y0), np.float32(at.cos), np.float32(at.sin))
     asphalt = white = yellow = NOTHING
@@ -199,18 +199,18 @@ def paint_street_pixel(r, c, view, at, image):
     else:
         around = VERGE
         wx, wy = meet(row[GROUND], row[DEPTH], bearing, local)
-        grain = look.texels[grain_index(row[LEVEL], wx, wy)] * GRAIN_STEP
+        grain = appearance.texels[grain_index(row[LEVEL], wx, wy)] * GRAIN_STEP
         k, fu, fv = cell_of(wx, wy, ground.rows, ground.columns)
         footprint = Footprint(row[BACK], row[DRIFT] * bearing, row[ASIDE])
         d, nx, ny = edge_at(ground.steps, ground.columns, k, fu, fv)
         asphalt = paved_part(d, nx, ny, footprint, local)
-        light = ground_light(asphalt, grain, look.wear)
-        k, left = tile_of(wx, wy, ground.tile_rows, ground.tile_columns), paint_left(grain, look.wear)
+        light = ground_light(asphalt, grain, appearance.wear)
+        k, left = tile_of(wx, wy, ground.tile_rows, ground.tile_columns), paint_left(grain, appearance.wear)
         paint = paint_of(ground, ground.first[k], ground.first[k + 1], wx, wy, footprint, local)
         white, yellow = paint.white * left, paint.yellow * left
         if solids.size > 0:
             light *= np.float32(shadow(solids, wx + x0, wy + y0))
-    palette = look.palette
+    palette = appearance.palette
     for channel in range(image.shape[0]):
         colours = (
             palette[around, channel],

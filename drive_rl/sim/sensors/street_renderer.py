@@ -68,8 +68,8 @@ def render_street(view: StreetView, x_m: float, y_m: float, yaw_rad: float, imag
 @njit(error_model="numpy", nogil=True)
 def paint_street(view, at, picture):
     """Fill the image of a `Picture` with what the camera of a vehicle at a viewpoint sees."""
-    rays, ground, look, solids = view.rays, view.ground, view.look, view.solids
-    rows, palette, x0, y0 = rays.rows, look.palette, ground.x0, ground.y0
+    rays, ground, appearance, solids = view.rays, view.ground, view.appearance, view.solids
+    rows, palette, x0, y0 = rays.rows, appearance.palette, ground.x0, ground.y0
     local = Viewpoint(np.float32(at.x - x0), np.float32(at.y - y0), np.float32(at.cos), np.float32(at.sin))
     seen_from = Viewpoint(local.x + x0, local.y + y0, local.cos, local.sin)
     screen = screen_of(rays, seen_from)
@@ -93,10 +93,10 @@ def paint_street(view, at, picture):
         else:
             meet_ground(rays, first, last, local, points)
             _find(rows, first, last, size, points, places)
-            _read(last - first, look.texels, ground.steps, columns, places, samples)
-            _pave(rays, first, last, local, look.wear, samples, covers)
+            _read(last - first, appearance.texels, ground.steps, columns, places, samples)
+            _pave(rays, first, last, local, appearance.wear, samples, covers)
             _paint(rays, first, last, local, ground, points, places.tile, covers)
-            _wear_off(last - first, look.wear, samples.grain, covers)
+            _wear_off(last - first, appearance.wear, samples.grain, covers)
             if shadows.size > 0:
                 cast_shadows(first, last, (x0, y0), solids, shadows, points, covers.light)
         around = SKY if sky else VERGE

@@ -20,7 +20,7 @@ from drive_rl.sim.sensors.street_renderer import render_street
 
 SPECS = (TownSpec(), RoundaboutsSpec(), CountrySpec(), MotorwaySpec())
 CAMERA = CameraSpec(width_px=64, height_px=40, fov_rad=1.3, forward_m=0.4, height_m=1.7, pitch_rad=0.25)
-LOOK = Appearance(
+APPEARANCE = Appearance(
     np.array([[0.3, 0.3, 0.3], [0.2, 0.5, 0.2], [0.9, 0.9, 0.9], [0.5, 0.6, 0.8]], np.float32), 0.0, 0.0, 0.0
 )
 Pose = tuple[float, float, float]
@@ -40,12 +40,12 @@ def outlines(network: RoadNetwork) -> Outlines:
 @pytest.fixture(scope="module")
 def plain(network: RoadNetwork) -> StreetView:
     """Return a view without grain."""
-    view = street_view(cast_rays(CAMERA), build_street_ground(network), LOOK, 1)
-    return view._replace(look=view.look._replace(texels=np.zeros_like(view.look.texels)))
+    view = street_view(cast_rays(CAMERA), build_street_ground(network), APPEARANCE, 1)
+    return view._replace(appearance=view.appearance._replace(texels=np.zeros_like(view.appearance.texels)))
 
 
 def _picture(view: StreetView, pose: Pose) -> np.ndarray:
-    image = _blank(view.look.palette.shape[1])
+    image = _blank(view.appearance.palette.shape[1])
     render_street(view, *pose, image)
     return image
 
@@ -76,7 +76,7 @@ def test_points_are_paved_where_the_outlines_say(network: RoadNetwork, outlines:
 def test_pictures_are_close_to_64_samples_a_pixel(network: RoadNetwork, outlines: Outlines, plain: StreetView) -> None:
     squares, means = [], []
     for pose in poses_on(network, 8, np.random.default_rng(1)):
-        exact = sampled_picture(outlines, LOOK.street_palette(1), CAMERA, pose, 8)
+        exact = sampled_picture(outlines, APPEARANCE.street_palette(1), CAMERA, pose, 8)
         difference = _picture(plain, pose) + 0.5 - exact  # the renderer cuts fractions off
         squares.append(np.nanmean(difference**2))
         means.append(np.nanmean(np.abs(difference)))
@@ -86,7 +86,7 @@ def test_pictures_are_close_to_64_samples_a_pixel(network: RoadNetwork, outlines
 
 def test_a_thread_a_pixel_paints_the_same_picture(network: RoadNetwork) -> None:
     """With grain, worn paint and a car ahead, in colour."""
-    ground, worn = build_street_ground(network), replace(LOOK, wear=0.5)
+    ground, worn = build_street_ground(network), replace(APPEARANCE, wear=0.5)
     for x, y, yaw in poses_on(network, 3, np.random.default_rng(2)):
         cos, sin = math.cos(yaw), math.sin(yaw)
         car = car_solids(CarSpec(), x + 9 * cos, y + 9 * sin, yaw + 0.3)
@@ -112,8 +112,10 @@ def test_paint_has_the_area_that_it_has_on_the_ground(network: RoadNetwork, outl
     """Seen from above, the share of paint is that of random points on the same ground."""
     camera = CameraSpec(width_px=400, height_px=400, fov_rad=1.2, forward_m=0, height_m=40, pitch_rad=1.57)
     only_paint = np.array([0, 0, 1, 0, 1], np.float32)[:, None]
-    view = street_view(cast_rays(camera), build_street_ground(network), LOOK, 1)
-    view = view._replace(look=view.look._replace(palette=only_paint, texels=np.zeros_like(view.look.texels)))
+    view = street_view(cast_rays(camera), build_street_ground(network), APPEARANCE, 1)
+    view = view._replace(
+        appearance=view.appearance._replace(palette=only_paint, texels=np.zeros_like(view.appearance.texels))
+    )
     image = np.zeros((1, 400, 400), np.uint8)
     x, y, yaw = poses_on(network, 1, np.random.default_rng(5))[0]
     render_street(view, x, y, yaw, image)
