@@ -45,7 +45,7 @@ def test_a_world_that_nobody_could_drive_is_refused(changes: str, keys: tuple[st
         ("quickstart", "world.task.time_limit_s=8", ("world.task.time_limit_s = 8", "world.road.length_m = 400")),
         ("quickstart", "budget_steps=20", ("agent.guidance.batch_size = 64", "budget_steps = 20")),
         ("dqn-lane-follow", "budget_steps=1000", ("budget_steps = 1000", "agent.learning_starts = 1000")),
-        ("dqn-lane-follow", "agent.target_update_every=90001", ("agent.target_update_every = 90001", "budget_steps")),
+        ("dqn-lane-follow", "agent.target_update_every=130001", ("agent.target_update_every = 130001", "budget_steps")),
         ("dqn-lane-follow", "agent.num_envs=60000", ("buffer_size = 50000", "num_envs = 60000")),
         ("dqn-lane-follow", "agent.tau=0", ("agent.tau = 0",)),
         ("quickstart", "agent.learning_rate=1.0e-20", ("agent.learning_rate = 1e-20",)),

@@ -272,7 +272,8 @@ def record(
 
     Pictures and actions (npz), the experiment, and a manifest with hashes.
     """
-    check_out(out, overwrite=True)  # its folder; what is there already is refused below, for this verb replaces nothing
+    if not out.exists():  # what is there is refused below: this verb replaces nothing
+        check_out(out, overwrite=False)
     from drive_rl.config.reader import load_run
 
     spec = load_with_names(load_run, experiment, overrides or [])

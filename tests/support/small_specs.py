@@ -48,6 +48,15 @@ _SMALL = {
     "dagger": _DAGGER,
 }
 
+_PLAIN = {
+    "ppo": ("engine=bullet", "world.task.steering=angle"),
+    "dqn": (
+        *("engine=bullet", "world.task.steering=angle", "world.task.steer_grid=[-0.8,-0.35,-0.12,0,0.12,0.35,0.8]"),
+        "agent.steering_temperature=0",
+    ),
+}
+"""What makes experiments ordinary that steer steadily."""
+
 Rewarded = PpoSpec | RecurrentPpoSpec | ReplaySpec
 
 
@@ -83,4 +92,5 @@ def run(algorithm: str, *changes: str) -> RunSpec:
     experiment = f"{algorithm}-lane-follow" if algorithm in ("ppo", "dqn") else algorithm
     common = ("track=none", "budget_steps=256", "evaluation.every_steps=128", "evaluation.episodes=2")
     prefixed = [f"world.{change}" for change in WORLD] + [f"agent.{change}" for change in _SMALL[algorithm]]
-    return load_run(experiment, [*prefixed, *common, "checkpoint_every=128", *changes])
+    plain = _PLAIN.get(algorithm, ())
+    return load_run(experiment, [*prefixed, *plain, *common, "checkpoint_every=128", *changes])
