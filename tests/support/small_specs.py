@@ -49,13 +49,13 @@ _SMALL = {
 }
 
 _PLAIN = {
-    "ppo": ("engine=bullet", "world.task.steering=angle"),
+    "ppo": ("engine=bullet",),
     "dqn": (
-        *("engine=bullet", "world.task.steering=angle", "world.task.steer_grid=[-0.8,-0.35,-0.12,0,0.12,0.35,0.8]"),
+        *("engine=bullet", "world.task.steer_grid=[-0.8,-0.35,-0.12,0,0.12,0.35,0.8]"),
         "agent.steering_temperature=0",
     ),
 }
-"""What makes experiments ordinary that steer steadily."""
+"""What makes experiments ordinary that learn to steer steadily."""
 
 Rewarded = PpoSpec | RecurrentPpoSpec | ReplaySpec
 
