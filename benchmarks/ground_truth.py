@@ -26,7 +26,7 @@ from drive_rl.sim.map.markings import (
     stop_lines,
     zebra_stripes,
 )
-from drive_rl.sim.map.network import Control, Floats, Marking, RoadNetwork
+from drive_rl.sim.map.network import Control, Floats, RoadNetwork
 from drive_rl.sim.sensors.pinhole import focal_px
 
 _BIN_M = 8.0
@@ -53,9 +53,8 @@ def polygons(network: RoadNetwork) -> Iterator[tuple[int, Floats]]:
     for ends in bay_lines(network):
         yield MARKING, _thick(ends, BAY_LINE_M)
     for points, marking in painted_lines(network):
-        kind = YELLOW if marking in (Marking.YELLOW_SOLID, Marking.YELLOW_DASHED) else MARKING
-        solid = marking in (Marking.WHITE_SOLID, Marking.YELLOW_SOLID)
-        for piece in [points] if solid else dashes(points):
+        kind = YELLOW if marking.is_yellow else MARKING
+        for piece in dashes(points) if marking.is_dashed else [points]:
             for i in range(0, len(piece) - 1, _CHUNK):
                 yield kind, _thick(piece[i : i + _CHUNK + 1], LINE_M)
     for stripe in zebra_stripes(network):

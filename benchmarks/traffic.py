@@ -9,7 +9,7 @@ import time
 from typing import NamedTuple
 
 import numpy as np
-from record import Bar, Bench, one_core, show
+from record import Bar, Bench, median, one_core, show
 
 from drive_rl.config.specs.base import Split
 from drive_rl.config.specs.map import CountrySpec, MapSpec, MotorwaySpec, RoundaboutsSpec, TownSpec
@@ -25,6 +25,7 @@ from drive_rl.sim.traffic.streets import streets_of
 
 SPECS: tuple[MapSpec, ...] = (TownSpec(), RoundaboutsSpec(), CountrySpec(), MotorwaySpec())
 FIRST_SEED: dict[Split, int] = {"train": 0, "test": 20_000}
+_DRAWN = 100
 
 
 class Figures(NamedTuple):
@@ -93,6 +94,16 @@ def measure(spec: MapSpec, seed: int, split: Split, actors: int, steps: int) -> 
     )
 
 
+def drawing_ms(spec: MapSpec) -> float:
+    """Return the CPU time [ms] of drawing a map of a seed, median of the first maps of the training split."""
+    times = []
+    for seed in range(_DRAWN):
+        begin = time.process_time()
+        map_of_seed(spec, seed)
+        times.append(1000 * (time.process_time() - begin))
+    return median(times)
+
+
 def main() -> None:
     """Drive every kind of map, and write what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -109,6 +120,8 @@ def main() -> None:
             samples[f"{split} {spec.kind}"] = runs
     figures = {name: _together(found) for name, found in samples.items()}
     show("traffic", ["streets", *_COLUMNS], [[name, *row.values()] for name, row in figures.items()])
+    drawn_ms = {spec.kind: drawing_ms(spec) for spec in SPECS}
+    show("drawing a map", ["kind", "ms, median"], list(drawn_ms.items()))
     normal = [found for name, runs in samples.items() if name.startswith("train") for found in runs]
     everything = [found for runs in samples.values() for found in runs]
     per_1000_km = sum(found.collisions for found in normal) / sum(found.km for found in normal) * 1000
@@ -118,7 +131,11 @@ def main() -> None:
         Bar("km driven by normal drivers", sum(found.km for found in normal), least=1000),
         Bar("maps on which a number is not finite or a lane is left", sum(not f.finite for f in everything), most=0),
     ]
-    bench.finish(figures, {name: [found._asdict() for found in runs] for name, runs in samples.items()}, bars)
+    bench.finish(
+        figures | {"drawing_ms": drawn_ms},
+        {name: [found._asdict() for found in runs] for name, runs in samples.items()},
+        bars,
+    )
 
 
 _COLUMNS = ("km", "mean_speed_mps", "collisions", "standing_share", "longest_wait_s", "lane_changes_per_km", "us")

@@ -26,17 +26,16 @@ def load_map(name: str, overrides: Iterable[str] = ()) -> MapSpec:
     Raises:
         DriveRLError: neither has that name, or its values are wrong.
     """
-    raw, source = {"kind": name}, "command line"
+    whole, source = {"map": {"kind": name}}, "command line"
     if name.endswith((".yaml", ".yml")):
         path = home(name)
-        section, source = read_yaml(path).get("map"), str(path)
-        if not isinstance(section, dict):
+        whole, source = read_yaml(path), str(path)
+        if not isinstance(section := whole.get("map"), dict):
             raise DriveRLError(f"{path}: map = {short(section)}: expected a section with the map's kind; {_FIX}")
-        raw = dict(section)
     elif name not in _MAPS:
         raise DriveRLError(f"unknown map {name!r}: expected a kind of map or a YAML file; {nearest(name, _MAPS)}")
-    kind = raw.get("kind")
+    kind = whole["map"].get("kind")
     if not isinstance(kind, str) or kind not in _MAPS:
         raise DriveRLError(f"{source}: map.kind = {short(kind)}: expected one of {', '.join(_MAPS)}; {_FIX}")
-    found: Any = validate(_MAPS[kind], {"map": raw}, {"": source}, list(overrides))
+    found: Any = validate(_MAPS[kind], whole, {"": source}, list(overrides))
     return found.map

@@ -78,10 +78,7 @@ class CountrySpec(_LengthSpec):
 MapSpec = Annotated[TownSpec | RoundaboutsSpec | MotorwaySpec | CountrySpec, Field(discriminator="kind")]
 """A map of streets of any kind."""
 MAPS: Mapping[str, type[Spec]] = {
-    "town": TownSpec,
-    "roundabouts": RoundaboutsSpec,
-    "motorway": MotorwaySpec,
-    "country": CountrySpec,
+    spec.model_fields["kind"].default: spec for spec in (TownSpec, RoundaboutsSpec, MotorwaySpec, CountrySpec)
 }
 """Kinds of maps."""
 GridSpec = TownSpec | RoundaboutsSpec

@@ -9,16 +9,19 @@ import numpy as np
 from drive_rl.report.film.canvas import AMBER, GREEN, RED, Colour
 from drive_rl.sim.map.lane_geometry import light_at, pose_at
 from drive_rl.sim.map.markings import (
+    BAY_LINE_M,
+    GIVE_WAY_PARTS,
+    GIVE_WAY_SHARE,
     LINE_M,
     STOP_LINE_M,
-    bay_outlines,
+    bay_lines,
     dashes,
     painted_lines,
     paved_outlines,
     stop_lines,
     zebra_stripes,
 )
-from drive_rl.sim.map.network import Control, Floats, Light, Marking, RoadNetwork, Turn
+from drive_rl.sim.map.network import Control, Floats, Light, RoadNetwork, Turn
 
 GRASS: Colour = (196, 208, 184)
 ASPHALT: Colour = (82, 86, 93)
@@ -42,20 +45,18 @@ def shapes(network: RoadNetwork) -> Iterator[Shape]:
     """Yield what a map shows, the lowest first."""
     for outline in paved_outlines(network):
         yield Shape(outline, ASPHALT)
-    for outline in bay_outlines(network):
-        yield Shape(np.concatenate([outline, outline[:1]]), _FAINT, 0.12)
+    for ends in bay_lines(network):
+        yield Shape(ends, _FAINT, BAY_LINE_M)
     yield from _connections(network)
     for points, marking in painted_lines(network):
-        colour = _YELLOW if marking in (Marking.YELLOW_SOLID, Marking.YELLOW_DASHED) else _WHITE
-        solid = marking in (Marking.WHITE_SOLID, Marking.YELLOW_SOLID)
-        for piece in [points] if solid else dashes(points):
-            yield Shape(piece, colour, LINE_M)
+        for piece in dashes(points) if marking.is_dashed else [points]:
+            yield Shape(piece, _YELLOW if marking.is_yellow else _WHITE, LINE_M)
     for stripe in zebra_stripes(network):
         yield Shape(stripe, _WHITE)
     for ends, control in stop_lines(network):
-        parts = 1 if control != Control.GIVE_WAY else 5  # a broken line
+        parts, painted = (GIVE_WAY_PARTS, GIVE_WAY_SHARE) if control == Control.GIVE_WAY else (1, 1.0)
         for i in range(parts):
-            share = np.array([[i], [i + (1 if parts == 1 else 0.6)]]) / parts
+            share = np.array([[i], [i + painted]]) / parts
             yield Shape(ends[0] + share * (ends[1] - ends[0]), _WHITE, STOP_LINE_M)
     yield from _arrows(network)
     yield from _signs(network)

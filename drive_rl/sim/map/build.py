@@ -146,9 +146,6 @@ def _conflicts(lanes: Sequence[LaneDraft], before: Sequence[Sequence[int]]) -> d
             for other in members[at + 1 :]:
                 if before[one][0] != before[other][0]:
                     _meet(lanes, (one, other), places, entrants, found)
-    order = {
-        (one, other): n for n, (one, other) in enumerate((i, row[0]) for i, rows in enumerate(found) for row in rows)
-    }
     rows = [row for rows in found for row in rows]
     return {
         "first_conflict": _firsts(map(len, found)),
@@ -156,7 +153,6 @@ def _conflicts(lanes: Sequence[LaneDraft], before: Sequence[Sequence[int]]) -> d
         "conflict_s_m": np.array([row[1] for row in rows], np.float64),
         "conflict_end_s_m": np.array([row[2] for row in rows], np.float64),
         "conflict_priority": np.array([row[3] for row in rows], np.int8),
-        "conflict_mirror": np.array([order[other, one] for one, other in order], np.int32),
     }
 
 

@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.sim.compiled import njit
+from drive_rl.sim.compiled import njit, njit_scalar
 from drive_rl.sim.map.network import Light, Marking, RoadNetwork
 
 
@@ -83,12 +83,6 @@ def lane_at(network: RoadNetwork, x: float, y: float, yaw: float) -> tuple[int, 
 
 
 @njit
-def neighbour_s(network: RoadNetwork, lane: int, s: float, other: int) -> float:
-    """Return the s [m] on a neighbour that is abreast of `s` on a lane; for an oncoming one, see `opposite_s`."""
-    return s * network.length_m[other] / network.length_m[lane]
-
-
-@njit
 def opposite_s(network: RoadNetwork, lane: int, s: float, other: int) -> float:
     """Return the s [m] on an oncoming lane that is abreast of `s` on a lane."""
     return network.length_m[other] * (1 - s / network.length_m[lane])
@@ -113,10 +107,17 @@ def next_lane(network: RoadNetwork, distance_m: NDArray[np.float64], lane: int) 
     return best
 
 
+@njit_scalar
+def light_of_times(time_s: float, cycle_s: float, start_s: float, green_s: float, yellow_s: float) -> int:
+    """Return the `Light` of a signal with these times (`RoadNetwork`)."""
+    into = (time_s - start_s) % cycle_s
+    if into < green_s:
+        return Light.GREEN
+    return Light.YELLOW if into < green_s + yellow_s else Light.RED
+
+
 @njit
 def light_at(network: RoadNetwork, group: int, time_s: float) -> int:
     """Return the `Light` of a signal group."""
-    into = (time_s - network.signal_start_s[group]) % network.signal_cycle_s[group]
-    if into < network.signal_green_s[group]:
-        return Light.GREEN
-    return Light.YELLOW if into < network.signal_green_s[group] + network.signal_yellow_s[group] else Light.RED
+    cycle_s, start_s = network.signal_cycle_s[group], network.signal_start_s[group]
+    return light_of_times(time_s, cycle_s, start_s, network.signal_green_s[group], network.signal_yellow_s[group])

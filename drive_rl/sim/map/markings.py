@@ -15,6 +15,8 @@ STOP_LINE_M = 0.4
 """Width of stop lines."""
 BAY_LINE_M = 0.1
 """Width of the lines around parking bays."""
+GIVE_WAY_PARTS, GIVE_WAY_SHARE = 5, 0.6
+"""Pieces of the line at which cars give way, and their painted share."""
 DASH_M, GAP_M = 3.0, 6.0
 """Painted and unpainted length of dashed lines."""
 

@@ -27,6 +27,16 @@ class Marking(IntEnum):
     YELLOW_SOLID = 3
     YELLOW_DASHED = 4
 
+    @property
+    def is_yellow(self) -> bool:
+        """Whether the paint is yellow."""
+        return self in (Marking.YELLOW_SOLID, Marking.YELLOW_DASHED)
+
+    @property
+    def is_dashed(self) -> bool:
+        """Whether the line is broken."""
+        return self in (Marking.WHITE_DASHED, Marking.YELLOW_DASHED)
+
 
 class Turn(IntEnum):
     """Which way a connection leads through its junction; a lane outside junctions has `NONE`."""
@@ -102,7 +112,6 @@ class RoadNetwork(NamedTuple):
     conflict_s_m: Floats  # from here ...
     conflict_end_s_m: Floats  # ... to here, along this connection
     conflict_priority: Codes  # `Priority` of this one
-    conflict_mirror: Indices  # index of the same conflict as the other has it
 
     crossing_corners: Floats  # (Z, 4, 2) [m]: people walk between the sides 0-1 and 2-3
     first_crossing: Indices  # (L + 1,), where lanes meet crossings

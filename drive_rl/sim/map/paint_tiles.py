@@ -17,13 +17,15 @@ from drive_rl.sim.map.markings import (
     BAY_LINE_M,
     DASH_M,
     GAP_M,
+    GIVE_WAY_PARTS,
+    GIVE_WAY_SHARE,
     LINE_M,
     STOP_LINE_M,
     bay_lines,
     painted_lines,
     stop_lines,
 )
-from drive_rl.sim.map.network import Control, Floats, Indices, Marking, RoadNetwork
+from drive_rl.sim.map.network import Control, Floats, Indices, RoadNetwork
 
 TILE_M = 1.0
 """Size of tiles [m]."""
@@ -40,7 +42,6 @@ _STRAY_M = 0.005
 _LONGEST_M = 60.0
 _BEYOND_M = 1e6
 _STRIPE = 0.5  # painted share of a zebra crossing
-_BROKEN = 5, 0.6  # parts of the line where a lane gives way, and their painted share
 
 
 class PaintTiles(NamedTuple):
@@ -88,13 +89,11 @@ def build_paint_tiles(
 def _lines(network: RoadNetwork) -> Iterator[_Line]:
     """Yield all that is painted."""
     for points, marking in painted_lines(network):
-        yellow = marking in (Marking.YELLOW_SOLID, Marking.YELLOW_DASHED)
-        dashed = marking in (Marking.WHITE_DASHED, Marking.YELLOW_DASHED)
-        yield _Line(points, LINE_M, *((DASH_M, DASH_M + GAP_M) if dashed else (0.0, 0.0)), yellow=yellow)
+        dash, period = (DASH_M, DASH_M + GAP_M) if marking.is_dashed else (0.0, 0.0)
+        yield _Line(points, LINE_M, dash, period, yellow=marking.is_yellow)
     for ends, control in stop_lines(network):
-        parts, share = _BROKEN
-        period = math.dist(*ends) / parts if control == Control.GIVE_WAY else 0.0
-        yield _Line(ends, STOP_LINE_M, share * period, period)
+        period = math.dist(*ends) / GIVE_WAY_PARTS if control == Control.GIVE_WAY else 0.0
+        yield _Line(ends, STOP_LINE_M, GIVE_WAY_SHARE * period, period)
     for a, b, c, e in network.crossing_corners:
         across = np.array([(a + b) / 2, (e + c) / 2])
         long = math.dist(*across)

@@ -1,7 +1,7 @@
 """Drivers drawn from populations, and vehicles by their kinds. Knows no roads."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from drive_rl.config.specs.base import Split
 from drive_rl.config.specs.traffic import POPULATIONS, PopulationSpec, TrafficSpec, VehicleKind
 
-KINDS: tuple[VehicleKind, ...] = ("car", "van", "lorry", "bus", "motorcycle", "cyclist")
+KINDS: tuple[VehicleKind, ...] = get_args(VehicleKind)
 """Kinds of vehicles; `Vehicles.kind` holds places in it."""
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from drive_rl.sim.compiled import njit, njit_scalar
 from drive_rl.sim.map.conflicts import CLEAR_M
-from drive_rl.sim.map.lane_geometry import may_change
-from drive_rl.sim.map.network import Light, Priority, RoadNetwork
+from drive_rl.sim.map.lane_geometry import light_of_times, may_change
+from drive_rl.sim.map.network import Priority, RoadNetwork
 from drive_rl.sim.map.routes import distance_to
 
 CORNERING_MPS2 = 2.0
@@ -148,10 +148,7 @@ def reach_of(streets: Streets, lane: int, length: float, width: float) -> float:
 def light_of(streets: Streets, lane: int, time_s: float) -> int:
     """Return the `Light` at the end of a lane that has a signal."""
     times = streets.signal_s[streets.tie[lane, SIGNAL]]
-    into = (time_s - times[START]) % times[CYCLE]
-    if into < times[GREEN]:
-        return Light.GREEN
-    return Light.YELLOW if into < times[GREEN] + times[YELLOW] else Light.RED
+    return light_of_times(time_s, times[CYCLE], times[START], times[GREEN], times[YELLOW])
 
 
 @njit_scalar

@@ -84,6 +84,8 @@ def test_a_lanelet2_map_needs_the_extra(tmp_path: Path, monkeypatch: pytest.Monk
         (["lane_follow", "--overwrite"], "show: --seed, --out and --overwrite are for maps; fix: drive-rl show map"),
         (["lane_follow", "--seed", "3"], "show: --seed, --out and --overwrite are for maps; fix: drive-rl show map"),
         (["map", "bad.yaml"], "bad.yaml: map.kind = 'towns': expected one of town, roundabouts, motorway"),
+        (["map", "more.yaml"], "more.yaml: base = 'town': unknown key; fix: one of map"),
+        (["map", "town", "map.columns=2", "map.rows=2", "map.block_m=[60,61]"], "map town 0: found none in 50 tries"),
         (["map", "none.yaml"], "none.yaml: map = None: expected a section with the map's kind; fix:"),
     ],
 )  # fmt: skip
@@ -93,8 +95,9 @@ def test_what_cannot_be_drawn_is_refused(
     monkeypatch.chdir(tmp_path)
     Path("bad.yaml").write_text("map: {kind: towns}\n")
     Path("none.yaml").write_text("name: none\n")
+    Path("more.yaml").write_text("base: town\nmap: {kind: town}\n")
     Path("folder.png").mkdir()
     result = RUN.invoke(app, ["show", *words])
     assert isinstance(result.exception, DriveRLError)
     assert message in str(result.exception)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.yaml", "folder.png", "none.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.yaml", "folder.png", "more.yaml", "none.yaml"]

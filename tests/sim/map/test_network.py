@@ -22,7 +22,6 @@ from drive_rl.sim.map.lane_geometry import (
     light_at,
     locate,
     may_change,
-    neighbour_s,
     next_lane,
     opposite_s,
     pose_at,
@@ -30,6 +29,7 @@ from drive_rl.sim.map.lane_geometry import (
 )
 from drive_rl.sim.map.network import Control, Light, Marking, Priority, RoadNetwork, Turn
 from drive_rl.sim.map.routes import CHANGE_M, distance_to, shortest_route, strong_parts
+from drive_rl.sim.traffic.streets import abreast, streets_of
 
 RADIUS_M = 20.0
 CIRCLE = build(circle(RADIUS_M))
@@ -87,7 +87,7 @@ def test_a_route_changes_lanes_where_that_is_shorter() -> None:
 
 def test_abreast() -> None:
     network = build(two_lanes())
-    assert neighbour_s(network, 0, 30.0, 1) == pytest.approx(30)
+    assert abreast(streets_of(network), 0, 30.0, 1) == pytest.approx(30)
     assert opposite_s(network, 0, 30.0, 2) == pytest.approx(7)
 
 

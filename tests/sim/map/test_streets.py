@@ -119,9 +119,9 @@ def test_conflicts_are_where_connections_meet(kind: str, seed: int) -> None:
             if network.junction[one] == network.junction[other] and one != other and starts[one] != starts[other]:
                 nearest = np.hypot(*(line[:, None] - across[None]).transpose(2, 0, 1)).min()
                 assert (other in meets) == (nearest < CLEAR_M)
-    mirror = network.conflict_mirror
-    assert (mirror[mirror] == np.arange(mirror.size)).all()
-    assert (network.conflict_priority == -network.conflict_priority[mirror]).all()
+    one = np.repeat(np.arange(network.length_m.size), np.diff(network.first_conflict)).tolist()
+    priority = dict(zip(zip(one, network.conflict_lane.tolist(), strict=True), network.conflict_priority, strict=True))
+    assert all(priority[other, one] == -value for (one, other), value in priority.items())
     assert (network.conflict_s_m <= network.conflict_end_s_m).all()
 
 

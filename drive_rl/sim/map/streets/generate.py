@@ -43,8 +43,8 @@ def generate_streets(spec: MapSpec, is_test: bool, rng: np.random.Generator, nam
             if strong_parts(network).max() == 0:
                 return StreetMap(name, network, tuple(lane.name for lane in draft.lanes), {})
     raise DriveRLError(
-        f"map: found no {spec.kind} in {_TRIES} tries whose streets keep apart and reach each other; fix: larger blocks"
-        " or a longer road, and fewer streets left out"
+        f"map {name}: found none in {_TRIES} tries whose streets keep apart and reach each other; fix: a larger"
+        " map.block_m or map.length_m, a smaller map.missing or map.side_roads, or another seed"
     )
 
 
