@@ -32,6 +32,7 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "learn-dqn-lane-follow": ("learn.py --experiment dqn-lane-follow", f"{LEARN_QUICK}2048"),
     "learn-ppo-batch": ("learn.py --experiment ppo-batch", f"{LEARN_QUICK}4096"),
     "learn-dagger": ("learn.py --experiment dagger", f"{LEARN_QUICK}4096"),
+    "learn-bc": ("learn.py --experiment bc", f"{LEARN_QUICK}4096"),
     "learn-asymmetric": ("learn.py --experiment asymmetric", f"{LEARN_QUICK}4096"),
     "learn-pixels": ("learn.py --experiment pixels", f"{LEARN_QUICK}4096"),
     "stock-lane_keep": ("stock.py --world lane_keep", STOCK_QUICK),

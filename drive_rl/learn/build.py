@@ -132,7 +132,7 @@ def build_model(
         envs: What `make_envs` returned.
         device: The networks'.
         seed: The run's.
-        teacher: The driver that an agent which imitates learns from.
+        teacher: The driver that an agent which imitates learns from, unless it does so offline.
 
     Raises:
         DriveRLError: its buffers do not fit into memory.
@@ -148,7 +148,7 @@ def build_model(
         "seed": seed,
     }
     if isinstance(spec, DaggerSpec):
-        assert teacher is not None, "an agent that imitates needs its teacher"
+        assert spec.offline or teacher is not None, "an agent that imitates needs its teacher"
         return _dagger(spec, TeacherWrapper(envs, spec, seed, teacher), common)
     return _reinforced(spec, envs, common, seed)
 

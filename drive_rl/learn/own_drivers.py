@@ -58,13 +58,13 @@ def open_own(name: str, found: Recipe | TrainedFolder, device: torch.device) -> 
 
 
 def load_teacher(agent: LearnerSpec, world: WorldSpec) -> Driver | None:
-    """Return the driver that an agent imitates, for a world; None for an agent that learns from rewards.
+    """Return the driver that an agent imitates, for a world; None for one that learns from rewards, or offline.
 
     Raises:
         DriveRLError: no such driver; it is damaged, untrained, or does not fit the world; or it has discrete actions,
             observes motion, or has a memory.
     """
-    if not isinstance(agent, DaggerSpec):
+    if not isinstance(agent, DaggerSpec) or agent.offline:
         return None
     try:
         found = resolve(agent.teacher)

@@ -104,6 +104,8 @@ class RecurrentPpoSpec(OnPolicySpec):
 class DaggerSpec(TrainedSpec):
     """Imitation of a teacher: `dagger` learns its actions where the learner drives, `bc` where the teacher does.
 
+    With `demonstrations`, `bc` learns from them alone, and nobody drives.
+
     DAgger: Ross et al. 2011, arXiv 1011.0686; behaviour cloning with noise: DART, Laskey et al. 2017, arXiv 1703.09327.
     """
 
@@ -123,7 +125,8 @@ class DaggerSpec(TrainedSpec):
     )
     demonstrations: str | None = Field(
         default=None,
-        description="Folder of a teacher's samples that `drive-rl data record` wrote, to begin with (null: none).",
+        description="Folder of a teacher's samples that `drive-rl data record` wrote: all that bc learns from, and what"
+        " dagger begins with (null: none).",
     )
     samples: int = Field(default=32_768, ge=1, le=10_000_000, description="Latest pictures kept for training.")
     passes: Positive = Field(default=2, le=100, description="Passes over each picture, on average.")
@@ -134,6 +137,11 @@ class DaggerSpec(TrainedSpec):
     def help(self) -> Help:
         """What the driver learns from."""
         return "imitation"
+
+    @property
+    def offline(self) -> bool:
+        """Whether it learns from recorded samples alone; a step of the budget is one of them, seen `passes` times."""
+        return self.algorithm == "bc" and self.demonstrations is not None
 
 
 class ReferenceSpec(Spec):

@@ -100,7 +100,9 @@ def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any, start: st
         observes = f"what changes in {observes}"
     elif agent.observation != "camera":
         observes = "the lane state" if agent.observation == "state" else f"{observes} and the lane state"
-    steps = f"{made.num_timesteps:,} environment steps on the train roads, seed {spec.seed}"
+    offline = isinstance(agent, DaggerSpec) and agent.offline
+    counted = "draws of recorded samples" if offline else "environment steps on the train roads"
+    steps = f"{made.num_timesteps:,} {counted}, seed {spec.seed}"
     lines = [
         f"# {name}",
         "",

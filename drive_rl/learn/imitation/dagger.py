@@ -1,7 +1,10 @@
 """Behaviour cloning and DAgger: a policy of pictures that learns a teacher's actions.
 
-It collects as PPO does, and learns from the samples that a `TeacherWrapper` keeps instead of from rewards.
+It collects as PPO does, and learns from the samples that a `TeacherWrapper` keeps instead of from rewards. Where all
+samples are there from the start it collects nothing.
 """
+
+from typing import Any
 
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -29,6 +32,21 @@ class Dagger(BudgetPPO):
     """Dataset aggregation (Ross et al. 2011, arXiv 1011.0686) on stable-baselines3's PPO, which collects."""
 
     guidance: TeacherWrapper
+
+    def collect_rollouts(self, env: Any, callback: Any, rollout_buffer: Any, n_rollout_steps: int) -> bool:
+        """Collect samples; offline, count as many steps and drive none."""
+        if not self.guidance.offline:
+            return super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
+        steps = self.within_budget(rollout_buffer)
+        callback.on_rollout_start()
+        callback.update_locals({"new_obs": self._last_obs})
+        for _ in range(steps):
+            self.num_timesteps += self.n_envs
+            if not callback.on_step():
+                return False
+        self.guidance.owe(steps * self.n_envs)
+        callback.on_rollout_end()
+        return True
 
     def train(self) -> None:
         """Fit the policy's mean action to the teacher's."""

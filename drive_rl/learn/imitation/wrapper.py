@@ -17,7 +17,7 @@ from torch import nn
 from drive_rl.config.specs.driver import DaggerSpec
 from drive_rl.drivers.driver import Driver, begin_episodes
 from drive_rl.learn.samples.memory import SampleMemory
-from drive_rl.learn.samples.schedule import helped_share
+from drive_rl.learn.samples.schedule import helped_share, minibatches
 from drive_rl.learn.samples.trainer import SampleTrainer
 from drive_rl.learn.samples.wrapper import SamplingWrapper
 
@@ -29,10 +29,10 @@ class TeacherWrapper(SamplingWrapper):
         envs: The environments.
         spec: How the learner is trained.
         seed: Of the order of samples, of the noise, and of which episodes the teacher drives.
-        teacher: Its actions are learned.
+        teacher: Its actions are learned; None: those of the samples that it begins with are, and nobody drives.
     """
 
-    def __init__(self, envs: VecEnv, spec: DaggerSpec, seed: int, teacher: Driver) -> None:
+    def __init__(self, envs: VecEnv, spec: DaggerSpec, seed: int, teacher: Driver | None) -> None:
         camera = cast(spaces.Dict, envs.observation_space).spaces["camera"]
         super().__init__(envs, cast(spaces.Box, camera), spec, seed)
         self._spec, self._teacher = spec, teacher
@@ -54,14 +54,25 @@ class TeacherWrapper(SamplingWrapper):
         self._memory.write(path)
 
     def begin_with(self, path: Path, count: int) -> None:
-        """Keep the samples that `record` wrote, and learn from them.
+        """Keep the samples that `record` wrote, and learn from them where more are to come.
 
         Raises:
             DriveRLError: they are not `count` samples of such pictures and actions.
         """
         samples = self._memory.read(path, count)
-        self._trainer.add(torch.as_tensor(samples.pictures), torch.as_tensor(samples.targets))
-        self._trainer.fit(1.0)
+        keep = self._memory.add if self.offline else self._trainer.add
+        keep(torch.as_tensor(samples.pictures), torch.as_tensor(samples.targets))
+        if not self.offline:
+            self._trainer.fit(1.0)
+
+    @property
+    def offline(self) -> bool:
+        """Whether nobody drives."""
+        return self._teacher is None
+
+    def owe(self, pictures: int) -> None:
+        """Owe the minibatches that so many new pictures would call for."""
+        self._trainer.owed += minibatches(self._spec, pictures)
 
     def step_async(self, actions: np.ndarray) -> None:
         """Step by the teacher's actions, with noise, where it drives; by the learner's elsewhere."""
@@ -73,7 +84,8 @@ class TeacherWrapper(SamplingWrapper):
     def _begin(self, rows: Sequence[int]) -> None:
         """Draw which of the beginning episodes the teacher drives, and let it know."""
         super()._begin(rows)
-        begin_episodes(self._teacher, rows)
+        if self._teacher is not None:
+            begin_episodes(self._teacher, rows)
 
     def _share(self) -> float:
         if self._spec.algorithm == "bc":
@@ -82,6 +94,8 @@ class TeacherWrapper(SamplingWrapper):
 
     def _observe(self, observations: Any) -> Any:
         """Keep the samples; return the pictures."""
+        if self._teacher is None:
+            return observations["camera"]
         reads = self._teacher.observation
         taught = self._teacher.act(observations if reads == "camera+state" else observations[reads])
         self._trainer.add(torch.as_tensor(observations["camera"]), torch.as_tensor(taught, dtype=torch.float32))

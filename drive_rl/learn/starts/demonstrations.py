@@ -42,7 +42,7 @@ class Demonstrations:
     manifest: DriverManifest
 
     def load_into(self, model: BaseAlgorithm) -> None:
-        """Give the samples to a learner that imitates, which learns from them at once.
+        """Give the samples to a learner that imitates; `dagger` learns from them at once.
 
         Raises:
             DriveRLError: they are damaged.

@@ -16,6 +16,8 @@ from tamper import correct_sums
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import make_envs
+from drive_rl.learn.checkpoint.export import export_driver
+from drive_rl.learn.imitation.wrapper import TeacherWrapper
 from drive_rl.learn.load_driver import load_driver
 from drive_rl.learn.starts.demonstrations import record_demonstrations
 from drive_rl.learn.train import train
@@ -76,9 +78,33 @@ def test_a_run_learns_from_them_and_resumes_exactly_without_them(
         assert (unbroken.last / name).read_bytes() == (resumed.last / name).read_bytes(), name
     assert not same(unbroken.last, alone.last)
     seen = [json.loads((run.last / "samples.json").read_text())["seen"] for run in (unbroken, alone)]
-    assert seen[0] - seen[1] == COUNT
     steps = [read_tensors(run.last / "samples_optimizer.safetensors")["0.step"] for run in (unbroken, alone)]
-    assert torch.equal(steps[0] - steps[1], torch.tensor(2.0 * COUNT // 16))
+    if algorithm == "bc":
+        assert seen[0] == COUNT
+        assert torch.equal(steps[0], torch.tensor(2.0 * spec.budget_steps // 16))
+    else:
+        assert seen[0] - seen[1] == COUNT
+        assert torch.equal(steps[0] - steps[1], torch.tensor(2.0 * COUNT // 16))
+
+
+def test_cloning_from_a_folder_drives_nothing_and_needs_no_teacher(
+    demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def driven(*_: object) -> None:
+        raise AssertionError("somebody drives")
+
+    monkeypatch.setattr(TeacherWrapper, "step_async", driven)
+    monkeypatch.setattr(ReferenceDriver, "act", driven)
+    changes = ("agent.algorithm=bc", f"agent.demonstrations={demos}")
+    spec = small_specs.run("dagger", *changes, "agent.teacher=long-gone", "budget_steps=1000", "agent.passes=8")
+    run = train(spec, tmp_path / "runs", "cpu", console=QUIET)
+    learned, shown = read_arrays(run.last / "samples.npz"), read_arrays(demos / "samples.npz")
+    assert all(np.array_equal(learned[name], shown[name]) for name in ("pictures", "targets"))
+    driver, _ = load_driver(str(run.path))
+    errors = np.square(driver.act(shown["pictures"]) - shown["targets"]).mean(axis=0)
+    assert (errors < shown["targets"].var(axis=0) / 2).all()
+    card = (export_driver(run, tmp_path / "clone") / "README.md").read_text()
+    assert " draws of recorded samples, seed 0\n" in card
 
 
 def cut(folder: Path) -> None:
