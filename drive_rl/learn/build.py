@@ -250,7 +250,7 @@ def _ppo(spec: PpoSpec | RecurrentPpoSpec, policy: Any, envs: VecEnv, common: Kw
         **common,
     )
     if isinstance(spec, PpoSpec) and isinstance(model, CriticPPO):
-        model.critic_epochs = spec.critic_epochs
+        model.critic_epochs, model.self_supervised = spec.critic_epochs, spec.self_supervised
     if spec.actions == "continuous":
         noise = model.policy.log_std
         noise.data = torch.tensor(spec.log_std_init[: len(noise)], dtype=noise.dtype, device=noise.device)
@@ -263,7 +263,9 @@ def _on_policy(spec: PpoSpec | RecurrentPpoSpec, on_device: bool) -> type[Any]:
         from drive_rl.learn.contrib.recurrent_ppo import BudgetRecurrentPPO
 
         return BudgetRecurrentPPO
-    kind = GuidedPPO if spec.help == "guided" else CriticPPO if spec.critic_epochs else BudgetPPO
+    kind = (
+        GuidedPPO if spec.help == "guided" else CriticPPO if spec.critic_epochs or spec.self_supervised else BudgetPPO
+    )
     return ON_DEVICE[kind] if on_device else kind
 
 

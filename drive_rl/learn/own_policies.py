@@ -8,6 +8,7 @@ from stable_baselines3.common.policies import BasePolicy
 from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PpoSpec, RecurrentPpoSpec
 from drive_rl.config.specs.off_policy import QrdqnSpec, SacSpec
 from drive_rl.learn.sb3.sac import EncodedSacPolicy
+from drive_rl.learn.sb3.self_supervised import InverseDynamicsPolicy
 from drive_rl.perception.optional import need
 
 Kwargs = dict[str, Any]  # of stable-baselines3's constructors
@@ -29,6 +30,8 @@ def own_policy(spec: LearnerSpec) -> type[BasePolicy] | None:
         from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 
         return RecurrentActorCriticPolicy
+    if isinstance(spec, PpoSpec) and spec.self_supervised:
+        return InverseDynamicsPolicy
     return EncodedSacPolicy if isinstance(spec, SacSpec) else None
 
 

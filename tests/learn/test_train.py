@@ -55,6 +55,7 @@ def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
         ("dagger", ("engine=bullet", "agent.algorithm=bc")),
         ("pixels", ()),
         ("pixels", ("engine=bullet",)),
+        ("pixels", ("agent.self_supervised=0.1",)),
         ("asymmetric", ()),
         ("asymmetric", ("engine=bullet", "agent.actions=discrete")),
         ("ppo", ("world.task.controls=steering", "engine=batch")),

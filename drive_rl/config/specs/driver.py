@@ -57,6 +57,12 @@ class PpoSpec(OnPolicySpec):
         " true state (asymmetric, Pinto et al. 2017, arXiv 1710.06542).",
     )
     critic_epochs: int = Field(default=0, ge=0, le=1000, description="Passes of the value's layers beyond `epochs`.")
+    self_supervised: NonNegative = Field(
+        default=0.0,
+        le=100,
+        description="Weight of an auxiliary loss that teaches the encoder from pictures and actions alone: inverse"
+        " dynamics (Pathak et al. 2017, arXiv 1705.05363); 0: none.",
+    )
     init_from: str | None = Field(
         default=None,
         description="Driver that learned by imitation, whose policy this one starts from (null: random).",
@@ -76,6 +82,16 @@ class PpoSpec(OnPolicySpec):
                 f"critic = state: the driver has observation = {self.observation} and guidance ="
                 f" {'null' if self.guidance is None else 'its own'}, expected the camera alone; fix: observation ="
                 " camera and guidance = null, or critic = observation"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _supervises_an_encoder(self) -> Self:
+        if self.self_supervised and (self.help != "pixels" or self.encoder.frozen):
+            frozen = ", whose encoder is frozen" if self.encoder.frozen else ""
+            raise ValueError(
+                f"self_supervised = {self.self_supervised:g}: the driver learns from {self.help}{frozen}, but expected"
+                " pictures and rewards alone; fix: self_supervised = 0"
             )
         return self
 

@@ -134,6 +134,12 @@ class DevicePPO(BudgetPPO):
 class CriticDevicePPO(DevicePPO, CriticPPO):
     """`DevicePPO` whose value takes passes of its own over each rollout."""
 
+    def _drives(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        buffer: Any = self.rollout_buffer
+        kept, drawn = buffer._rows, torch.as_tensor(rows, device=self.device)
+        pictures, actions, begins = (kept[name][:, drawn].transpose(0, 1) for name in ("obs/", "action", "start"))
+        return pictures, actions, begins.bool()
+
 
 class GuidedDevicePPO(DevicePPO, GuidedPPO):
     """`DevicePPO` that trains its policy's lane network with each update."""

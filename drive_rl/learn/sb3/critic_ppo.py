@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from drive_rl.learn.budget import BudgetPPO
 from drive_rl.learn.sb3.asymmetric_policy import AsymmetricActorCritic
+from drive_rl.learn.sb3.self_supervised import SelfSupervisedPPO
 
 
-class CriticPPO(BudgetPPO):
+class CriticPPO(SelfSupervisedPPO):
     """PPO that fits the value's own layers to the returns once more after each update, on features that stay.
 
     Those layers are small: passes over them cost little beside those through an image encoder, and what the actor
@@ -24,6 +24,8 @@ class CriticPPO(BudgetPPO):
     def train(self) -> None:
         """Update the policy, and then the value alone."""
         super().train()
+        if not self.critic_epochs:
+            return
         self.policy.set_training_mode(False)
         features = self._features()
         returns = torch.as_tensor(self.rollout_buffer.returns, device=self.device).reshape(-1, 1)

@@ -131,7 +131,13 @@ class StopAt(BaseCallback):
 
 @on_device
 @pytest.mark.parametrize(
-    "changes", [(), ("guidance=null", "critic_epochs=2"), ("guidance=null", "critic=state", "critic_epochs=2")]
+    "changes",
+    [
+        (),
+        ("guidance=null", "critic_epochs=2"),
+        ("guidance=null", "critic=state", "critic_epochs=2"),
+        ("guidance=null", "self_supervised=0.5"),
+    ],
 )
 def test_a_stopped_run_continues_exactly(changes: tuple[str, ...], tmp_path: Path) -> None:
     whole = learner(*changes)
