@@ -21,7 +21,7 @@ _SHARE = 4
 
 
 class InverseDynamicsPolicy(ActorCriticCnnPolicy):
-    """An actor-critic policy with a network that tells actions from what they change, used in training alone.
+    """An actor-critic policy with a network that predicts actions from what they change, used in training alone.
 
     Self-supervised prediction (Pathak et al. 2017, arXiv 1705.05363): from the features of a picture and of the next,
     the action between them. What no action changes, as the looks of a road, is nothing to the features.
