@@ -61,7 +61,7 @@ class PpoSpec(OnPolicySpec):
         default=0.0,
         le=100,
         description="Weight of an auxiliary loss that teaches the encoder from pictures and actions alone: inverse"
-        " dynamics (Pathak et al. 2017, arXiv 1705.05363); 0: none. Its gain is within the spread of seeds (docs/log.md).",
+        " dynamics (Pathak et al. 2017, arXiv 1705.05363); 0: none. Its gain is within seeds' spread (docs/log.md).",
     )
     init_from: str | None = Field(
         default=None,
