@@ -34,7 +34,7 @@ LONG_BARS = {"ppo-lane-follow": (0.99, 240), "asymmetric": (0.99, 240), "pixels"
 RECORDED = {"bc": 32_768}
 """Experiments that learn from samples recorded before, of each seed's own; how many."""
 SHIPPED = ("ppo-lane-follow", "dqn-lane-follow")
-HARDEST = "lane_follow_hard"
+HARDEST = "world=lane_follow_hard"
 
 
 def train(experiment: str, seed: int, changes: list[str], runs: Path) -> tuple[RunFolder, dict[str, Any]]:
@@ -63,9 +63,8 @@ def train(experiment: str, seed: int, changes: list[str], runs: Path) -> tuple[R
     }
 
 
-def score(driver: Path | str, split: str, episodes: int, engine: str, world: str | None = None) -> dict[str, Any]:
+def score(driver: Path | str, split: str, episodes: int, *changes: str) -> dict[str, Any]:
     """Evaluate a driver, of a run its best checkpoint, on a split; return its rates and every road that it failed."""
-    changes = [*([f"world={world}"] if world else []), f"engine={engine}"]
     found = run_json([*CLI, "eval", driver, *changes, "--split", split, "--episodes", str(episodes), "--json"])
     kept = ("road_seed", "tier", "end_reason", "route_completion", "max_offset_m", "mean_speed_mps")
     return {
@@ -117,13 +116,15 @@ def main() -> None:
         samples, specs = [], []
         for seed in args.seeds:
             folder, cost = train(name, seed, args.set, runs)
-            specs.append(parse_run(folder.spec.read_text(encoding="utf-8"), folder.spec).model_dump(mode="json"))
+            spec = parse_run(folder.spec.read_text(encoding="utf-8"), folder.spec)
+            specs.append(spec.model_dump(mode="json"))
+            ours, frames = f"engine={engine}", f"world.camera.frame_stack={spec.world.camera.frame_stack}"
             scores = {
-                "held_out": score(folder.path, args.split, args.episodes, engine),
-                "hardest": score(folder.path, args.split, args.episodes, engine, HARDEST),
+                "held_out": score(folder.path, args.split, args.episodes, ours),
+                "hardest": score(folder.path, args.split, args.episodes, HARDEST, frames, ours),
             }
             if engine == "batch":
-                scores["in_bullet"] = score(folder.path, args.split, args.episodes, "bullet")
+                scores["in_bullet"] = score(folder.path, args.split, args.episodes, "engine=bullet")
             samples.append({**cost, **scores})
             _print_seed(samples[-1])
     finally:
@@ -134,7 +135,7 @@ def main() -> None:
         "hardest": pooled([row["hardest"] for row in samples]),
         **({"in_bullet": pooled([row["in_bullet"] for row in samples])} if engine == "batch" else {}),
         **{key: spread([row[key] for row in samples]) for key in ("train_s", "wall_s", "process_s", "steps")},
-        **({"reference": score("reference", args.split, args.episodes, engine)} if name in SHIPPED else {}),
+        **({"reference": score("reference", args.split, args.episodes, f"engine={engine}")} if name in SHIPPED else {}),
         "spec": {key: value for key, value in specs[0].items() if key != "seed"},
     }
     _print(name, args.split, samples, figures)

@@ -251,6 +251,8 @@ def _ppo(spec: PpoSpec | RecurrentPpoSpec, policy: Any, envs: VecEnv, common: Kw
     )
     if isinstance(spec, PpoSpec) and isinstance(model, CriticPPO):
         model.critic_epochs, model.self_supervised = spec.critic_epochs, spec.self_supervised
+    if isinstance(spec, RecurrentPpoSpec):
+        cast(Any, model.rollout_buffer).sequence_steps = spec.sequence_steps
     if spec.actions == "continuous":
         noise = model.policy.log_std
         noise.data = torch.tensor(spec.log_std_init[: len(noise)], dtype=noise.dtype, device=noise.device)
@@ -294,7 +296,8 @@ def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> Kwar
         "state": (StateEncoder, {}),
     }
     kind, kwargs = extractors[_policy_input(spec)]
-    if isinstance(spec, PpoSpec) and spec.observation == "camera" and spec.init_from is None:
+    learns = isinstance(spec, RecurrentPpoSpec) or (isinstance(spec, PpoSpec) and spec.init_from is None)
+    if learns and spec.observation == "camera":
         kwargs = kwargs | {"normed": True}  # what imitates learns without
     return {
         **shared,

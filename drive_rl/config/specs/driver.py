@@ -115,6 +115,9 @@ class RecurrentPpoSpec(OnPolicySpec):
 
     algorithm: Literal["recurrent-ppo"]
     lstm_units: int = Field(default=64, ge=1, le=4096, description="Units of each LSTM, between features and `hidden`.")
+    sequence_steps: int = Field(
+        default=16, ge=1, le=100_000, description="Steps in a row that a minibatch holds, through which gradients flow."
+    )
 
 
 class DaggerSpec(TrainedSpec):

@@ -2,15 +2,28 @@
 
 from typing import Any
 
+from gymnasium import spaces
 from sb3_contrib import RecurrentPPO
 
 from drive_rl.learn.budget import OnPolicyBudget
+from drive_rl.learn.contrib.sequences import DictSequenceBuffer, SequenceBuffer
 
 
 class BudgetRecurrentPPO(OnPolicyBudget, RecurrentPPO):
     """PPO with LSTMs (Schulman et al. 2017, arXiv 1707.06347) that ends at its budget."""
 
     batch_size: int
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        buffer: Any = self.rollout_buffer
+        kind = DictSequenceBuffer if isinstance(self.observation_space, spaces.Dict) else SequenceBuffer
+        self.rollout_buffer = kind(
+            *(self.n_steps, self.observation_space, self.action_space, buffer.hidden_state_shape, self.device),
+            gae_lambda=self.gae_lambda,
+            gamma=self.gamma,
+            n_envs=self.n_envs,
+        )
 
     def within_budget(self, rollout_buffer: Any) -> int:
         """Shorten rollouts to the steps left, states of the LSTMs included; return the steps of one."""
