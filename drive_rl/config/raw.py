@@ -95,9 +95,9 @@ def part(shelf: Shelf, value: object, where: str, holder: Path | None = None) ->
     return _rebase(shelf, own, where, 0), where.split(": ")[0]
 
 
-def hoist_plugins(raw: Raw, key: str) -> None:
+def hoist_plugins(raw: Raw, of_part: object) -> None:
     """Move a part's plugins to those of the whole, where a run records them."""
-    of_part, own = raw.get(key), raw.get("plugins", [])
+    own = raw.get("plugins", [])
     if isinstance(of_part, dict) and isinstance(of_part.get("plugins"), list) and isinstance(own, list):
         raw["plugins"] = [*own, *(each for each in of_part.pop("plugins") if each not in own)]
 

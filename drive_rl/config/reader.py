@@ -68,14 +68,8 @@ def load_suite(name: str) -> SuiteSpec:
     """Return the suite `name` (shelf entry or YAML path) with the worlds of its conditions filled in."""
     path = find("configs/suites", name)
     raw = with_base("configs/suites", path)
-    if isinstance(raw.get("conditions"), dict):
-        conditions = {
-            key: dict(given) if isinstance(given, dict) else given for key, given in raw["conditions"].items()
-        }
-        for key, given in conditions.items():
-            if isinstance(given, dict) and "world" in given:
-                given["world"], _ = part("envs", given["world"], f"{path}: conditions.{key}.world", path)
-        raw["conditions"] = conditions
+    if "conditions" in raw:
+        raw["conditions"] = _with_worlds(raw["conditions"], f"{path}: conditions", path)
     return cast(SuiteSpec, validate(_SUITE, raw, {"": str(path)}, []))
 
 
@@ -227,6 +221,8 @@ def _whole(
     """Return the validated spec of a file whose `parts` come from other shelves, or from an override `PART=NAME`."""
     path = find(shelf, name)
     raw = with_base(shelf, path)
+    if isinstance(raw.get("data"), dict) and "worlds" in raw["data"]:
+        raw["data"] = {**raw["data"], "worlds": _with_worlds(raw["data"]["worlds"], f"{path}: data.worlds", path, raw)}
     sources, finer, swaps = {"": str(path)}, list(overrides), False
     for key, of_shelf in parts.items():
         named, finer = swapped(key, finer)
@@ -235,8 +231,21 @@ def _whole(
             swaps = True
         elif key in raw:
             raw[key], sources[key] = part(of_shelf, raw[key], f"{path}: {key}", path)
-        hoist_plugins(raw, key)
+        hoist_plugins(raw, raw.get(key))
     return validate(adapter, raw, sources, finer, swaps)
+
+
+def _with_worlds(entries: object, where: str, path: Path, plugins_to: Raw | None = None) -> object:
+    """Return a file's mapping of entries with the world of each filled in; what is none is left to its spec."""
+    if not isinstance(entries, dict):
+        return entries
+    filled = {key: dict(given) if isinstance(given, dict) else given for key, given in entries.items()}
+    for key, given in filled.items():
+        if isinstance(given, dict) and "world" in given:
+            given["world"], _ = part("envs", given["world"], f"{where}.{key}.world", path)
+            if plugins_to is not None:
+                hoist_plugins(plugins_to, given["world"])
+    return filled
 
 
 def _resolved(raw: Raw, path: Path) -> Raw:

@@ -22,11 +22,15 @@ def is_agent(adapter: TypeAdapter[Any]) -> bool:
 
 def fields(adapter: TypeAdapter[Any], loc: Sequence[str | int]) -> list[str]:
     """Return the keys known at a place of the spec."""
-    models = _top(adapter)
+    models, of_user = _top(adapter), False
     for part in loc:
+        if of_user:  # a key of a mapping whose keys are the user's own
+            of_user = False
+            continue
         tagged = [m for m in models if part in _tags(m)]
         below = [m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields]
         models = tagged or [model for annotation in below for model in _models(annotation)]
+        of_user = not tagged and any(get_origin(annotation) is dict for annotation in below)
     return sorted({key for model in models for key in model.model_fields})
 
 

@@ -263,8 +263,8 @@ def _described(kind: Kind, name: str, path: Path) -> str:
     if not path.is_dir():
         return spec.description
     if isinstance(spec, PerceptionSpec):
-        heads = ", ".join(spec.model.heads)
-        return f"perception model: {spec.model.encoder.kind}, heads {heads}, trained in {spec.world.name}"
+        heads, worlds = ", ".join(spec.model.heads), ", ".join(spec.worlds or (spec.world.name,))
+        return f"perception model: {spec.model.encoder.kind}, heads {heads}, trained in {worlds}"
     help = ", ".join(helps(spec.agent))
     return f"{spec.agent.algorithm.upper()} trained in {spec.world.name}, seed {spec.seed}; help: {help}"
 

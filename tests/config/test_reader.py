@@ -21,6 +21,7 @@ from drive_rl.config.reader import (
     load_run,
     load_world,
     parse_run,
+    read_perception,
     read_run,
 )
 from drive_rl.config.shelf import entries
@@ -34,7 +35,7 @@ EXPERIMENTS = sorted(entries("configs"))
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A shelf of the user's own, first in line."""
-    for part in ("envs", "agents", "configs"):
+    for part in ("envs", "agents", "configs", "configs/perception"):
         (tmp_path / part).mkdir()
     monkeypatch.setenv("DRIVE_RL_PATH", str(tmp_path))
     return tmp_path
@@ -256,6 +257,46 @@ def test_an_experiment_names_the_file_that_a_value_came_from(shelf: Path) -> Non
     _write(shelf / "configs" / "try.yaml", "world: {base: lane_follow, camera: {width_px: 3}}\nagent: ppo\n")
     with pytest.raises(DriveRLError, match=r"configs/try\.yaml: .*camera\.width_px = 3"):
         load_run("try")
+
+
+def test_a_recipe_names_the_worlds_of_its_pictures(shelf: Path) -> None:
+    path = shelf / "configs" / "perception" / "mine.yaml"
+    _write(
+        path, "base: unet\ndata: {worlds: {wide: {world: {base: parked_cars, road: {lane_width_m: 4}}, share: 0.2}}}\n"
+    )
+    spec = load_perception("mine", ["data.worlds.parked_cars.share=0.5"])
+    assert spec.worlds == {"lane_follow": 0.3, "parked_cars": 0.5, "wide": 0.2}
+    assert spec.data.worlds["wide"].world.road.lane_width_m == 4
+    _write(shelf / "read.yaml", dump(spec))
+    assert read_perception(shelf / "read.yaml") == spec
+    _write(path, "base: unet\ndata: {worlds: null}\n")
+    assert load_perception("mine").worlds == {"lane_follow": 1.0}
+    assert "worlds" not in dump(load_perception("mine"))
+    assert load_perception("unet", ["data.folder=x"]).worlds == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("{a: {world: parkd_cars, share: 0.1}}", "data.worlds.a.world: unknown world 'parkd_cars'; did you mean"),
+        ("{a: {world: parked_cars}}", "data.worlds.a.share: is missing"),
+        ("{a: {share: 0.1}}", "data.worlds.a.world: is missing"),
+        ("{a: {world: parked_cars, share: 0}}", "data.worlds.a.share = 0: expected > 0"),
+        ("{a: {world: parked_cars, sahre: 1}}", "data.worlds.a.sahre = 1: unknown key; did you mean 'share'"),
+        (
+            "{a: {world: parked_cars, share: 0.8}}",
+            "the shares parked_cars 0.3, a 0.8 add up to 1.1: expected at most 1",
+        ),
+        ("{a: 3}", "data.worlds.a = 3: is not a mapping; expected keys below it: share, world"),
+        ("[parked_cars]", "data.worlds = ['parked_cars']: expected a mapping"),
+    ],
+)
+def test_worlds_of_pictures_that_are_refused(shelf: Path, text: str, shown: str) -> None:
+    path = _write(shelf / "configs" / "perception" / "mine.yaml", f"base: unet\ndata: {{worlds: {text}}}\n")
+    with pytest.raises(DriveRLError) as error:
+        load_perception("mine")
+    assert shown in str(error.value)
+    assert str(path) in str(error.value)
 
 
 def test_base_chains_merge_and_null_takes_away(shelf: Path) -> None:

@@ -104,13 +104,17 @@ def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
 # --- numbers are numbers -------------------------------------------------------------------------------------------
 
 
+ENTRIES = {"tiers": "easy.", "worlds": "parked_cars."}
+"""Mappings of specs, and an entry that the files below have."""
+
+
 def numbers(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Yield the key of every value that is a number."""
     for name, field in model.model_fields.items():
         inner = [part for part in (field.annotation, *get_args(field.annotation)) if isinstance(part, type)]
         if specs := [part for part in inner if issubclass(part, BaseModel)]:
-            tier = "easy." if get_origin(field.annotation) is dict else ""
-            yield from numbers(specs[0], f"{prefix}{name}.{tier}")
+            entry = ENTRIES[name] if get_origin(field.annotation) is dict else ""
+            yield from numbers(specs[0], f"{prefix}{name}.{entry}")
         elif {int, float} & set(inner) and get_origin(field.annotation) not in (tuple, dict):
             yield prefix + name
 

@@ -57,6 +57,13 @@ class ModelSpec(Spec):
         return self
 
 
+class OtherWorldSpec(Spec):
+    """Another world that pictures are rendered in, with the recipe's camera."""
+
+    world: WorldSpec = Field(description="The world: a name, or `base: NAME` and differences; its camera is not used.")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(description="Share of the roads that are rendered in it.")
+
+
 class DataSpec(Spec):
     """The labelled pictures: rendered during training, or read from a folder."""
 
@@ -76,11 +83,26 @@ class DataSpec(Spec):
     labelled: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0, description="Share of the train roads that have labels; training uses these only."
     )
+    worlds: dict[str, OtherWorldSpec] = Field(
+        default={},
+        exclude_if=lambda worlds: not worlds,
+        description="Rendered: other worlds by name, to learn from and to validate on; the other roads are in `world`.",
+    )
 
     @model_validator(mode="after")
     def _known_format(self) -> Self:
         if self.format not in (None, *DATA_FORMATS) and find("data_format", str(self.format)) is None:
             raise ValueError(f"format = {self.format!r}: {unknown('data_format', str(self.format), DATA_FORMATS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_of_roads(self) -> Self:
+        shares = {name: other.share for name, other in self.worlds.items()}
+        if (total := sum(shares.values())) > 1 + 1e-9:
+            raise ValueError(
+                f"worlds: the shares {', '.join(f'{name} {share:g}' for name, share in shares.items())} add up to"
+                f" {total:g}: expected at most 1; fix: smaller ones"
+            )
         return self
 
 
@@ -128,6 +150,15 @@ class PerceptionSpec(Spec):
     track: Track = Field(default="wandb", description="Tracker of metrics, beside metrics.csv.")
     project: str = Field(default="drive-rl", description="The tracker's project.")
     plugins: Plugins = ()
+
+    @property
+    def worlds(self) -> dict[str, float]:
+        """The share of roads in each world, by name; empty where pictures come from a folder."""
+        if self.data.folder is not None:
+            return {}
+        others = {name: other.share for name, other in self.data.worlds.items()}
+        own = max(0.0, 1 - sum(others.values())) + others.get(self.world.name, 0.0)
+        return {self.world.name: round(own, 9), **{n: s for n, s in others.items() if n != self.world.name}}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -10,11 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from drive_rl.config.reader import with_parts
 from drive_rl.config.specs.base import SPLITS, Split
 from drive_rl.config.specs.perception import DataSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.perception.data.samples import CURVATURES_AHEAD_M, LINES, ROWS, WEATHER, Samples, anchor_rows
+from drive_rl.perception.data.samples import (
+    CURVATURES_AHEAD_M,
+    LINES,
+    ROWS,
+    UNKNOWN_SCENE,
+    WEATHER,
+    Samples,
+    anchor_rows,
+)
 from drive_rl.perception.data.weather import draw_weather, weather
 from drive_rl.sim.map.geometry import pose_at
 from drive_rl.sim.map.speed_profile import lane_curvature
@@ -25,6 +34,8 @@ from drive_rl.sim.task.episode import Episode, draw_episode, lane_centre_d_m
 
 _POSES = 4
 """Random stream of the poses: episodes use the streams before."""
+_WORLD = 5
+"""Random stream of a road's world."""
 _HELD_OUT_PER_ROAD = 4
 _CHUNK_ROADS = 64
 _LINE_AHEAD_M, _LINE_STEP_M = 80.0, 0.25
@@ -38,15 +49,14 @@ class RenderedSamples:
 
     Args:
         world: The world.
-        data: How poses are drawn, and which share of the roads is used.
+        data: How poses are drawn, which share of the roads is used, and in which other worlds some of them are.
         split: Which roads.
         batch_size: Pictures of a minibatch.
         seed: Seed of the order.
     """
 
     def __init__(self, world: WorldSpec, data: DataSpec, split: Split, batch_size: int, seed: int) -> None:
-        check_rendered(world)
-        self._world, self._data, self._batch_size, self._seed = world, data, batch_size, seed
+        self._rendered, self._data, self._batch_size, self._seed = _Roads(world, data), data, batch_size, seed
         seeds = SPLITS[split]
         self._roads = np.array(seeds[: max(1, round(len(seeds) * data.labelled))])
         self._chunk_roads = min(_CHUNK_ROADS, len(self._roads))
@@ -86,19 +96,18 @@ class RenderedSamples:
         order = np.random.default_rng([self._seed, epoch]).permutation(self._roads)
         order = np.resize(order, per_epoch * self._chunk_roads)  # the last chunk of an epoch begins the order again
         roads = order[at * self._chunk_roads : (at + 1) * self._chunk_roads]
-        samples = Samples.joined(
-            [road_samples(self._world, self._data, int(seed), self._data.per_road) for seed in roads]
-        )
+        samples = Samples.joined([self._rendered.samples(int(seed), self._data.per_road) for seed in roads])
         return samples.take(np.random.default_rng([self._seed, epoch, at]).permutation(len(samples)))
 
 
 def held_out(world: WorldSpec, data: DataSpec, split: Split, count: int) -> Samples:
-    """Return `count` pictures of the first roads of a split, four of each road.
+    """Return `count` pictures of the first roads of a split, four of each road, each in the world that it is drawn for.
 
     Raises:
-        DriveRLError: the split has too few roads, or the world is not for the `field` renderer.
+        DriveRLError: the split has too few roads, the world is not for the `field` renderer, or another world of `data`
+            cannot have its camera.
     """
-    check_rendered(world)
+    rendered = _Roads(world, data)
     seeds = SPLITS[split]
     if count > len(seeds) * _HELD_OUT_PER_ROAD:
         raise DriveRLError(
@@ -106,7 +115,7 @@ def held_out(world: WorldSpec, data: DataSpec, split: Split, count: int) -> Samp
             f" fix: at most {len(seeds) * _HELD_OUT_PER_ROAD}"
         )
     roads = seeds[: math.ceil(count / _HELD_OUT_PER_ROAD)]
-    samples = Samples.joined([road_samples(world, data, seed, _HELD_OUT_PER_ROAD) for seed in roads])
+    samples = Samples.joined([rendered.samples(seed, _HELD_OUT_PER_ROAD) for seed in roads])
     return samples.take(slice(0, count))
 
 
@@ -138,7 +147,7 @@ def check_rendered(world: WorldSpec) -> None:
 
 
 def road_samples(world: WorldSpec, data: DataSpec, seed: int, count: int) -> Samples:
-    """Return `count` labelled pictures at poses drawn on the road of a seed."""
+    """Return `count` labelled pictures at poses drawn on the road of a seed, in this world."""
     view, rng = _View(world, seed), np.random.default_rng([seed, _POSES])
     road = view.episode.road
     places = [
@@ -152,6 +161,32 @@ def road_samples(world: WorldSpec, data: DataSpec, seed: int, count: int) -> Sam
         for _ in range(count)
     ]
     return view.samples(places, rng)
+
+
+class _Roads:
+    """Roads, each in one world: which one depends on the road's seed alone."""
+
+    def __init__(self, world: WorldSpec, data: DataSpec) -> None:
+        check_rendered(world)
+        camera = {"camera": world.camera.model_dump(mode="json")}
+        others = [with_parts(each.world, camera, f"data.worlds.{name}.world") for name, each in data.worlds.items()]
+        self._data, self._worlds, self._tiers = data, [*others, world], sorted(world.road.tiers)
+        self._upto = np.cumsum([each.share for each in data.worlds.values()])
+
+    def samples(self, seed: int, count: int) -> Samples:
+        """Return `count` labelled pictures of the road of a seed; tiers that the model's world lacks are unknown."""
+        world = self._of(seed)
+        samples, own = road_samples(world, self._data, seed, count), sorted(world.road.tiers)
+        if own != self._tiers:
+            samples.scene[:, 0] = [
+                self._tiers.index(own[tier]) if own[tier] in self._tiers else UNKNOWN_SCENE
+                for tier in samples.scene[:, 0]
+            ]
+        return samples
+
+    def _of(self, seed: int) -> WorldSpec:
+        drawn = np.random.default_rng([seed, _WORLD]).random() if len(self._worlds) > 1 else 0.0
+        return self._worlds[np.searchsorted(self._upto, drawn, side="right")]
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def write_data(
 
     Args:
         world: The world.
-        data: How poses are drawn, and how many for each road.
+        data: How poses are drawn, and how many for each road; it names no other worlds.
         split: Which roads.
         samples: How many pictures.
         out: The folder.
@@ -59,6 +59,7 @@ def write_data(
         DriveRLError: the split has too few roads, the world is not for the `field` renderer, something else is at
             `out`, or the disk is full.
     """
+    assert not data.worlds, "a data set is of one world"
     out = out.absolute()
     check_rendered(world)
     _check_out(out, overwrite)

@@ -67,5 +67,5 @@ def _adapter(trained: Fitted, out: Path) -> AdapterSpec:
         model=out.name,
         input=InputSpec(colour=camera.channels, frame_stack=camera.frame_stack, dtype="uint8"),
         world=trained.spec.world,
-        data=trained.spec.data.model_copy(update={"folder": None, "format": None}),
+        data=trained.spec.data.model_copy(update={"folder": None, "format": None, "worlds": {}}),
     )

@@ -85,10 +85,10 @@ def _card(name: str, trained: Fitted, measured: Mapping[str, Any]) -> str:
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
         *plugin_lines(copies(spec)),
         "",
-        *_validation_lines(measured.get("eval.json")),
+        *_validation_lines(measured.get("eval.json"), spec),
         *score_lines(measured.get(DRIVES), "Scores of a car driven by it, of"),
         *([f"Drive by it: `drive-rl eval {name}`, `drive-rl render {name}`.", ""] if "lane" in model.heads else []),
-        "Made for this simulator's roads. It knows no other traffic, and is not fit to drive a real vehicle.",
+        "Made for this simulator's roads. It knows no moving traffic, and is not fit to drive a real vehicle.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -97,15 +97,21 @@ def _learned(spec: PerceptionSpec, samples: int) -> str:
     source = "rendered on the train roads" if spec.data.folder is None else f"of {Path(spec.data.folder).name}"
     start = "" if spec.model.init_from is None else f", from the encoder of {Path(spec.model.init_from).name}"
     labels = "without labels" if spec.fit.task != "labels" else "with labels"
-    return f"{samples:,} pictures {source}, {labels}, seed {spec.seed}{start}"
+    return f"{samples:,} pictures {source}{_worlds(spec)}, {labels}, seed {spec.seed}{start}"
 
 
-def _validation_lines(scores: Any) -> list[str]:
+def _worlds(spec: PerceptionSpec) -> str:
+    """Return in which worlds the roads of a recipe are, where it names several."""
+    shares = [f"{100 * share:.3g} % in `{name}`" for name, share in spec.worlds.items()]
+    return f" ({', '.join(shares)})" if len(shares) > 1 else ""
+
+
+def _validation_lines(scores: Any, spec: PerceptionSpec) -> list[str]:
     """Return the lines of a run's `eval.json`."""
     if not isinstance(scores, dict):
         return []
     rows = [f"| {key} | {value:.4g} |" for key, value in scores.items() if isinstance(value, float)]
-    head = f"On held-out pictures of the {scores.get('split')} split (SI units):"
+    head = f"On held-out pictures of the {scores.get('split')} split{_worlds(spec)} (SI units):"
     return [head, "", "| what | value |", "|---|---|", *rows, ""]
 
 

@@ -78,5 +78,6 @@ class Checkpoints:
         self._session.save(folder)
 
     def _write_evaluation(self, best: Validation) -> None:
-        scores = {"split": "val", "samples": best.samples, **best.scores}
-        write_json(self._run.evaluation, {"model": str(self._run.path), **scores})
+        worlds = self._session.spec.worlds
+        of = {"split": "val", **({"worlds": worlds} if len(worlds) > 1 else {}), "samples": best.samples}
+        write_json(self._run.evaluation, {"model": str(self._run.path), **of, **best.scores})

@@ -36,7 +36,7 @@ SEGMENTATION = "{logits: {kind: classes, map: drive_rl}}"
 
 @pytest.fixture(scope="module")
 def pictures() -> Samples:
-    spec = load_perception("unet")
+    spec = load_perception("unet", ["data.worlds=null"])
     return held_out(spec.world, spec.data, "val", 96)
 
 

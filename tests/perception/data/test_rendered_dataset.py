@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from drive_rl.config.reader import load_world
-from drive_rl.config.specs.perception import HEADS, DataSpec
+from drive_rl.config.specs.perception import HEADS, DataSpec, OtherWorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import RenderedSamples, along_road, held_out
-from drive_rl.perception.data.samples import LANE_FIELDS, LINES, Samples, anchor_rows
+from drive_rl.perception.data.samples import LANE_FIELDS, LINES, UNKNOWN_SCENE, Samples, anchor_rows
 from drive_rl.perception.data.weather import weather
 from drive_rl.perception.heads.registry import heads_of
 from drive_rl.sim.envs.lane_env import LaneEnv
-from drive_rl.sim.sensors.renderer import LINE
+from drive_rl.sim.sensors.renderer import LINE, VEHICLE
 from drive_rl.sim.task.outcome import STATE_FIELDS
 
 CAMERA = ("camera.width_px=160", "camera.height_px=80", "camera.channels=rgb", "camera.frame_stack=1")
@@ -96,6 +96,56 @@ def test_an_epoch_shows_each_picture_once() -> None:
     keys = [sorted(map(tuple, epoch.lane.tolist())) for epoch in epochs]
     assert keys[0] == keys[1]
     assert len(set(keys[0])) == 128
+
+
+def of_worlds(*changes: str, world: str = "parked_cars", share: float = 0.4) -> DataSpec:
+    return DataSpec(per_road=4, worlds={"other": OtherWorldSpec(world=load_world(world, changes), share=share)})
+
+
+def test_a_road_is_in_one_of_the_worlds_by_its_seed() -> None:
+    mixed = held_out(WORLD, of_worlds(), "val", 400)
+    here = held_out(WORLD, DataSpec(), "val", 400)
+    there = held_out(load_world("parked_cars", CAMERA), DataSpec(), "val", 400)
+    in_other = np.zeros(400, bool)
+    for first in range(0, 400, 4):
+        road = slice(first, first + 4)
+        in_other[road] = same(mixed.take(road), there.take(road))
+        assert in_other[first] != same(mixed.take(road), here.take(road))
+    assert 0.3 < in_other.mean() < 0.5
+    assert (mixed.classes[in_other] == VEHICLE).any()
+    assert not (mixed.classes[~in_other] == VEHICLE).any()
+    assert same(held_out(WORLD, of_worlds(share=1.0), "val", 8), there.take(slice(0, 8)))
+
+
+def test_minibatches_of_several_worlds_are_those_roads_in_any_order() -> None:
+    one, other = (RenderedSamples(WORLD, of_worlds("camera.width_px=64"), "train", 24, 5) for _ in range(2))
+    try:
+        forward = Samples.joined([one.batch(n) for n in range(3)])
+        assert same(other.batch(2), forward.take(slice(48, 72)))
+    finally:
+        one.close()
+        other.close()
+    parked = np.isin(forward.seeds, forward.seeds[(forward.classes == VEHICLE).any(axis=(1, 2))])
+    assert 0.1 < parked.mean() < 0.6
+    assert forward.images.shape[1:] == (3, 80, 160)  # the camera is the model's
+
+
+def test_tiers_of_another_world_that_the_model_does_not_know_are_unknown() -> None:
+    world = load_world("lane_follow", [*CAMERA, "road.tiers.easy=null"])
+    known = {tier: n for n, tier in enumerate(sorted(world.road.tiers))}
+    mixed, there = (held_out(world, of_worlds(share=1.0), "val", 80), held_out(WORLD, DataSpec(), "val", 80))
+    names = [sorted(WORLD.road.tiers)[tier] for tier in there.scene[:, 0]]
+    assert mixed.scene[:, 0].tolist() == [known.get(name, UNKNOWN_SCENE) for name in names]
+    assert set(names) == {"easy", "medium", "hard"}
+
+
+def test_another_world_that_cannot_have_the_camera_is_refused() -> None:
+    low = load_world("lane_follow", ["camera.height_m=0.4"])
+    data = of_worlds("appearance.camera_height_error_m=0.5")
+    with pytest.raises(
+        DriveRLError, match=r"data\.worlds\.other\.world: appearance\.camera_height_error_m = 0\.5 .*fix"
+    ):
+        held_out(low, data, "val", 1)
 
 
 def test_splits_do_not_share_roads() -> None:

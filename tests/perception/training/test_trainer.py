@@ -18,6 +18,7 @@ from small_recipes import recipe
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import held_out
+from drive_rl.perception.models.export import export_model
 from drive_rl.perception.models.load import load_trained
 from drive_rl.perception.models.perception_model import build_perception
 from drive_rl.perception.training import loop, session
@@ -113,6 +114,18 @@ def test_a_run_learns_and_the_best_model_is_kept(tmp_path: Path) -> None:
     assert {"offset_m_mae", "heading_error_rad_mae", "ego_lane_iou"} <= display.validations[-1].scores.keys()
     files = {path.name for path in run.path.rglob("*") if path.is_file()}
     assert not {name for name in files if name.endswith((".pkl", ".pt", ".pth", ".zip"))}
+
+
+def test_scores_and_card_say_in_which_worlds_the_pictures_are(tmp_path: Path) -> None:
+    run = go(recipe("fit.samples=32", "data.worlds.parked_cars.share=0.4"), tmp_path)
+    assert json.loads(run.evaluation.read_text())["worlds"] == {"lane_follow": 0.6, "parked_cars": 0.4}
+    card = (export_model(run, tmp_path / "mixed") / "README.md").read_text()
+    worlds = "(60 % in `lane_follow`, 40 % in `parked_cars`)"
+    assert f"- learned from: 32 pictures rendered on the train roads {worlds}, with labels, seed 0\n" in card
+    assert f"On held-out pictures of the val split {worlds} (SI units):\n" in card
+    alone = go(recipe("fit.samples=32", "data.worlds=null"), tmp_path)
+    assert "worlds" not in json.loads(alone.evaluation.read_text())
+    assert " %" not in (export_model(alone, tmp_path / "alone") / "README.md").read_text()
 
 
 def test_it_stops_early_once_nothing_is_gained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
