@@ -18,8 +18,8 @@ from drive_rl.config.reader import load_agent, load_world
 from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.report.film.gif_palette import Palette
-from drive_rl.sim.envs.lane_env import LaneEnv
-from drive_rl.sim.envs.views import CHASE, chase_view
+from drive_rl.sim.envs.make_env import make_env
+from drive_rl.sim.envs.views import CHASE
 
 IMG = Path(__file__).resolve().parents[1] / "docs" / "img"
 FILM_PX = (480, 270)
@@ -31,6 +31,7 @@ MOMENTS = {
     "lane_follow": (20_002, 20.0),
     "lane_follow_hard": (20_001, 11.0),
     "parked_cars": (20_000, 7.3),
+    "town": (20_004, 18.0),
 }
 """World -> (test road, seconds driven): where each shows what it is about."""
 
@@ -71,7 +72,7 @@ def draw_world(name: str, road_seed: int, seconds: float, out: Path) -> None:
 
 def _photograph(name: str, road_seed: int, steps: int) -> NDArray[np.uint8]:
     world = load_world(name)
-    with closing(LaneEnv(world, "camera+state", split="test")) as env:
+    with closing(make_env(world, observation="camera+state", split="test")) as env:
         spec = load_agent("reference")
         assert isinstance(spec, ReferenceSpec)
         driver = ReferenceDriver(spec, world.car, world.task)
@@ -80,7 +81,7 @@ def _photograph(name: str, road_seed: int, steps: int) -> NDArray[np.uint8]:
             observation, *_ = env.step(driver.act(observation["state"][None])[0])
         width, height = WORLDS_PX
         lens = CHASE.model_copy(update={"width_px": width, "height_px": height})
-        picture = np.ascontiguousarray(chase_view(world, env.episode, env.car, lens))
+        picture = np.ascontiguousarray(env.chase_view(lens))
         given = cv2.resize(observation["camera"][-1], (128, 80), interpolation=cv2.INTER_NEAREST)
         picture[8:88, width - 136 : width - 8] = given[..., None]
     return picture

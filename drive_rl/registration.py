@@ -24,7 +24,7 @@ class WorldEnvSpec(EnvSpec):
     def __init__(self, name: str, file: Path) -> None:
         super().__init__(
             name,
-            entry_point="drive_rl.sim.envs.lane_env:make_env",
+            entry_point="drive_rl.sim.envs.make_env:make_env",
             vector_entry_point="drive_rl.sim.envs.vector_env:make_vector_env",
             kwargs={"world": str(file)},
             disable_env_checker=True,

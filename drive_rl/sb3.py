@@ -13,7 +13,7 @@ import gymnasium
 from drive_rl.config.specs.base import Actions, Observation, Split
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.learn.sb3.batch_vec_env import BatchVecEnv
-from drive_rl.sim.engines.batch import Batch
+from drive_rl.sim.engines.cpu_batch import cpu_batch
 from drive_rl.sim.envs.parts import Keywords, Part, take_world
 
 
@@ -64,7 +64,7 @@ def make_vec_env(
     keywords: Keywords = {**options}
     registered = gymnasium.registry.get(world) if isinstance(world, str) else None
     spec = take_world(registered.kwargs["world"] if registered and "world" in registered.kwargs else world, keywords)
-    batch = Batch(spec, n_envs, observation or spec.observation, keywords.pop("threads", None))
+    batch = cpu_batch(spec, n_envs, observation or spec.observation, keywords.pop("threads", None))
     envs = BatchVecEnv(batch, actions, split, **keywords)
     envs.seed(seed)
     return envs

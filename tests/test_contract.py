@@ -17,6 +17,7 @@ from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.registration import gym_id
 from drive_rl.sim.envs.lane_env import LaneEnv
+from drive_rl.sim.envs.make_env import make_env
 from drive_rl.sim.task.outcome import STATE_FIELDS
 
 WORLDS = sorted(entries("envs"))
@@ -37,7 +38,7 @@ SUMMARY = {
 
 
 def _env(world: str, observation: Observation = "camera", actions: Actions = "continuous", **kwargs: Any) -> LaneEnv:
-    return LaneEnv(load_world(world), observation=observation, actions=actions, **kwargs)
+    return make_env(load_world(world), observation=observation, actions=actions, **kwargs)
 
 
 @pytest.mark.parametrize(("world", "observation", "actions"), MODES)

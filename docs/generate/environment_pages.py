@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from gymnasium import spaces
-from interface_words import END, METRIC, STATE, TERM
+from interface_words import END, METRIC, STATE, STREET_END, TERM
 from markdown_text import HEADER, joined, table
 from pydantic import BaseModel
 
@@ -36,7 +36,8 @@ def environments_index(worlds: list[WorldSpec]) -> str:
         " its defaults.",
         "They make a ladder, the easiest first: `lane_keep` steers alone, in bends of 30 m radius or more;"
         " `lane_follow_plain` adds the pedal and bends down to 15 m; `lane_follow` changes the look from episode to"
-        " episode; `lane_follow_hard` has tight bends alone. Camera and reward are the same on all of them.",
+        " episode; `lane_follow_hard` has tight bends alone; `town` has junctions, signals and other drivers."
+        " Camera and reward are the same on all of them.",
         "Every world speaks the same interface: `gymnasium.make` for one car in PyBullet,"
         ' `gymnasium.make_vec(id, num_envs=N, vectorization_mode="vector_entry_point")` for N cars in the'
         " [batch engine](../howto/batch-engine.md), with the same roads, pictures, rewards and ends.",
@@ -73,7 +74,7 @@ def environment_page(world: WorldSpec) -> str:
         "## Start",
         _start(world.task),
         "## Ends",
-        _ends(world.task),
+        _ends(world),
         "## `info`",
         _info(),
         "## Options",
@@ -82,9 +83,13 @@ def environment_page(world: WorldSpec) -> str:
         _splits(),
         "## Values",
         f"`drive-rl show world:{world.name}` prints them as YAML; any of them can be changed where the world is"
-        f" named, as in `world.road.length_m=200`. [Keys](../reference/keys.md) has their bounds.",
+        f" named, as in `{_change(world)}`. [Keys](../reference/keys.md) has their bounds.",
         *_values(world),
     )
+
+
+def _change(world: WorldSpec) -> str:
+    return "world.streets.route_m=400" if world.streets else "world.road.length_m=200"
 
 
 def _sentence(text: str) -> str:
@@ -196,11 +201,12 @@ def _start(task: TaskSpec) -> str:
     )
 
 
-def _ends(task: TaskSpec) -> str:
+def _ends(world: WorldSpec) -> str:
+    task, ends = world.task, END | (STREET_END if world.streets else {})
     blocked = f"{task.blocked_s:g} s" if task.blocked_s else "`task.blocked_s`, which is null here: never"
     rows = [
         (f"`{name}`", how, what.format(limit=task.time_limit_s, steps=task.max_steps, blocked=blocked))
-        for name, (how, what) in _in_order(END)
+        for name, (how, what) in _in_order(ends)
     ]
     return joined(
         table(("`end_reason`", "flag", "when"), rows),
@@ -236,7 +242,7 @@ def _options(world: WorldSpec) -> str:
         ("`split`", '`"train"`', "where `reset` draws road seeds from"),
         ("`channels_last`", "`False`", "`True`: pictures are (H, W, channels), as Gymnasium's image wrappers expect"),
         (
-            "`road`, `car`, `camera`, `task`, `reward`, `appearance`",
+            "`streets` or `road`, `car`, `camera`, `task`, `reward`, `appearance`",
             "`{}`",
             'changes of the values below, such as `camera={"width_px": 84, "height_px": 84}`',
         ),
@@ -267,15 +273,15 @@ def _splits() -> str:
     use = {"train": "learning", "val": "evaluation while training, choice of checkpoints", "test": "measuring alone"}
     rows = [(f"`{name}`", f"{seeds.start} to {seeds.stop - 1}", use[name]) for name, seeds in SPLITS.items()]
     return joined(
-        "A road seed stands for all that is random in an episode: road, start, look, parked cars. The same seed gives"
-        " the same episode in both engines and in every process. `reset(seed=n)` seeds the order in which road seeds"
-        " are drawn from the split.",
+        "A road seed stands for all that is random in an episode: road or route, start, look, parked cars, traffic."
+        " The same seed gives the same episode in both engines and in every process. `reset(seed=n)` seeds the order"
+        " in which road seeds are drawn from the split.",
         table(("split", "road seeds", "used for"), rows),
     )
 
 
 def _values(world: WorldSpec) -> Iterable[str]:
-    for part in ("road", "car", "camera", "task", "reward", "appearance"):
+    for part in ("streets" if world.streets else "road", "car", "camera", "task", "reward", "appearance"):
         spec: BaseModel = getattr(world, part)
         rows = [
             (f"`{key}`", f"`{_plain(getattr(spec, key))}`", field.description or "")

@@ -30,7 +30,7 @@ METRIC = {
 }
 TERM = {
     "lane": "1 on the lane's centre line, falling with the square of the offset to 0 at the lane's edge",
-    "speed": "(speed / speed asked for)^1.25 up to it, exp(-4 e) at a relative excess e",
+    "speed": "(speed / speed asked for)^1.25 up to it, exp(-4 e) at an excess e relative to it, or to 3 m/s",
     "heading": "1 along the lane, 0 at 0.6 rad from it",
     "comfort": "1 without side force, 0 at 6 m/s^2",
     "steering": "1 where the steering stays, 1/e where a step moves it by 0.1 of its range to one side",
@@ -45,4 +45,15 @@ END = {
     "collision": ("`terminated`", "the car touches another one"),
     "timeout": ("`truncated`", "the clock: {limit:g} s, {steps} steps"),
     "blocked": ("`terminated`", "the car drives less than 1 m/s on average over {blocked}"),
+}
+STREET_END = {
+    "off_road": ("`terminated`", "the car's centre is 2.5 m to the right of its route"),
+    "wrong_way": (
+        "`terminated`",
+        "the car's centre is 2.5 m to the left of its route, or the car points more than 90 degrees away",
+    ),
+    "blocked": (
+        "`terminated`",
+        "the car drives less than 1 m/s on average over {blocked} in which it never had to wait",
+    ),
 }

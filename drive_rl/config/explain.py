@@ -82,7 +82,9 @@ def _line(given: Given, item: ErrorDetails, new: bool) -> str:
     if kind == "missing":
         return f"{where}: is missing; fix: add it"
     if kind == "union_tag_not_found":
-        return f"{where}: algorithm is missing; fix: add it, or `base: NAME` of a recipe"
+        tag = _tag(item)
+        base = ", or `base: NAME` of a recipe" if tag == "algorithm" else ""
+        return f"{where}: {tag} is missing; fix: add it{base}"
     if kind == "extra_forbidden" and (message := renamed(_from_the_top(given.adapter, keys), dotted)):
         return f"{source}: {message}"
     if isinstance(item["input"], Mapping):
@@ -125,12 +127,21 @@ def _message(given: Given, item: ErrorDetails) -> str:
         known = fields(given.adapter, item["loc"])
         return "is not a mapping" + (f"; expected keys below it: {', '.join(known)}" if known else "")
     if kind == "union_tag_invalid":
-        return _unknown_algorithm(str(context["tag"]), str(context["expected_tags"]))
+        name, expected = str(context["tag"]), str(context["expected_tags"])
+        if _tag(item) == "algorithm":
+            return _unknown_algorithm(name, expected)
+        return f"{_tag(item)} = {name!r}: expected {expected}; {_one_of(name, expected)}"
     if kind == "literal_error":
         return f"expected {context['expected']}; {_one_of(str(item['input']), str(context['expected']))}"
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind].format(**{key: _plain(value) for key, value in context.items()})}"
     return item["msg"].removeprefix("Value error, ")
+
+
+def _tag(item: ErrorDetails) -> str:
+    """Return the key that says which of several specs a mapping is."""
+    named = str(item.get("ctx", {}).get("discriminator", "")).strip("'")
+    return named if named.isidentifier() else "algorithm"  # that of drivers is a function
 
 
 def _unknown_algorithm(name: str, expected: str) -> str:

@@ -18,6 +18,7 @@ from drive_rl.drivers.plugin_metrics import episode_metrics
 from drive_rl.errors import DriveRLError
 from drive_rl.run.process.threads import driving
 from drive_rl.sim.engines.batch import Batch
+from drive_rl.sim.engines.cpu_batch import cpu_batch
 from drive_rl.sim.task.scoring import EpisodeMetrics, Score, score, score_tiers
 from drive_rl.sim.task.spaces import action_decoder, commands_of
 
@@ -49,7 +50,7 @@ class Evaluator:
     ) -> None:
         self._driver = driver
         self._split: Split = split
-        self._batch = Batch(world, CARS, driver.observation) if engine == "batch" else None
+        self._batch = cpu_batch(world, CARS, driver.observation) if engine == "batch" else None
         self._envs = [] if self._batch else _make_envs(driver, world, split, min(num_envs, BATCH))
 
     def run(self, episodes: int, progress: Progress | None = None) -> tuple[Score, list[EpisodeMetrics]]:
@@ -77,9 +78,9 @@ class Evaluator:
 
 
 def _make_envs(driver: Driver, world: WorldSpec, split: Split, count: int) -> list["LaneEnv"]:
-    from drive_rl.sim.envs.lane_env import LaneEnv  # the batch engine needs no PyBullet
+    from drive_rl.sim.envs.make_env import make_env  # the batch engine needs no PyBullet
 
-    return [LaneEnv(world, driver.observation, driver.actions, split) for _ in range(count)]
+    return [make_env(world, observation=driver.observation, actions=driver.actions, split=split) for _ in range(count)]
 
 
 def evaluate(

@@ -50,6 +50,7 @@ from drive_rl.learn.sb3.observation_wrapper import LaneStateWrapper
 from drive_rl.learn.sb3.serial_vec_env import SerialVecEnv
 from drive_rl.perception.optional import need
 from drive_rl.sim.engines.batch import Batch
+from drive_rl.sim.engines.cpu_batch import cpu_batch
 from drive_rl.sim.task.spaces import action_space, observation_space
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ _POLICY: dict[Observation, str] = {
 
 def make_env(world: WorldSpec, agent: LearnerSpec, split: Split) -> "LaneEnv":
     """Return one PyBullet environment with the observations that `agent` learns from."""
-    from drive_rl.sim.envs.lane_env import LaneEnv  # the batch engine needs no PyBullet
+    from drive_rl.sim.envs.make_env import make_env as any_env  # the batch engine needs no PyBullet
 
-    return LaneEnv(world, observation=_observed(agent), actions=agent.actions, split=split)
+    return any_env(world, observation=_observed(agent), actions=agent.actions, split=split)
 
 
 def make_envs(
@@ -195,7 +196,7 @@ def _policy_input(agent: LearnerSpec) -> Observation:
 def _make_batch(world: WorldSpec, count: int, observation: Observation, device: torch.device) -> Batch:
     simulated = config.ENABLE_CUDASIM  # pyright: ignore - set from the environment: numba simulates a GPU
     if device.type == "cpu" and not simulated:
-        return Batch(world, count, observation)
+        return cpu_batch(world, count, observation)
     from drive_rl.sim.engines.cuda import CudaBatch  # numba.cuda takes a while to import
 
     return CudaBatch(world, count, observation, device)

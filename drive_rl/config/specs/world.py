@@ -1,13 +1,14 @@
 """Specs of worlds: road and appearance; `car` holds the car and its camera, `task` the task and the reward."""
 
 import math
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 from drive_rl.config.specs.base import Bounds, Observation, Spec, Weight, ordered
 from drive_rl.config.specs.car import CameraSpec, CarSpec
 from drive_rl.config.specs.plugin import Plugins
+from drive_rl.config.specs.streets import StreetsSpec
 from drive_rl.config.specs.task import RewardSpec, TaskSpec
 
 FREE_CAR_LENGTHS = 6
@@ -60,6 +61,10 @@ class RoadSpec(Spec):
         return self
 
 
+_NO_ROAD = RoadSpec(tiers={"none": TierSpec(min_radius_m=15, weight=1)})
+"""The road of worlds that have streets."""
+
+
 class AppearanceSpec(Spec):
     """Ranges (low, high) from which each episode's appearance is drawn; shades are reflectances in [0, 1]."""
 
@@ -86,7 +91,12 @@ class WorldSpec(Spec):
 
     name: str = Field(description="The file's name; `lane_follow` becomes `drive_rl/LaneFollow-v1`.")
     description: str = Field(default="", description="One line for `drive-rl list`.")
-    road: RoadSpec = Field(description="The road.")
+    road: RoadSpec = Field(exclude_if=lambda road: road == _NO_ROAD, description="The road.")
+    streets: StreetsSpec | None = Field(
+        default=None,
+        exclude_if=lambda streets: streets is None,
+        description="Streets instead of a single road; null: none.",
+    )
     car: CarSpec = Field(default=CarSpec(), description="The car.")
     camera: CameraSpec = Field(default=CameraSpec(), description="The driver's camera.")
     task: TaskSpec = Field(default=TaskSpec(), description="The task.")
@@ -104,6 +114,23 @@ class WorldSpec(Spec):
         description="Mean return at which the world counts as solved, in Gymnasium's spec; null: none.",
     )
     plugins: Plugins = ()
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """Names of the tiers of difficulty that an episode may belong to."""
+        return tuple(self.road.tiers) if self.streets is None else (self.streets.map.kind,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _streets_need_no_road(cls, values: Any) -> Any:
+        has_streets = isinstance(values, dict) and values.get("streets") is not None
+        return {"road": _NO_ROAD, **values} if has_streets else values
+
+    @model_validator(mode="after")
+    def _has_one_of_road_and_streets(self) -> Self:
+        if self.streets is not None and self.road != _NO_ROAD:
+            raise ValueError("streets beside a road: expected one of them; fix: leave road out, or take another base")
+        return self
 
     @model_validator(mode="after")
     def _camera_above_ground(self) -> Self:

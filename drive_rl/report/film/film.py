@@ -65,14 +65,14 @@ def render_film(
         DriveRLError: the split has fewer roads; `out` has another suffix, exists or cannot be written. Nothing
             half-written remains, neither then nor after an interrupt.
     """
-    from drive_rl.sim.envs.lane_env import LaneEnv  # a run that is not filmed needs no PyBullet
+    from drive_rl.sim.envs.make_env import make_env  # a run that is not filmed needs no PyBullet
 
     roads = split_seeds(split, episodes) if seeds is None else seeds
     layout = Layout(world, driver.name, driver.observation, len(roads))
     rows: list[EpisodeMetrics] = []
     with film_writer(out, world.task.control_hz, overwrite) as writer:
         film = _Film(writer, world.task.control_hz, progress)
-        env = LaneEnv(world, observation=driver.observation, actions=driver.actions, split=split)
+        env = make_env(world, observation=driver.observation, actions=driver.actions, split=split)
         with closing(env), driving():
             for number, seed in enumerate(roads, start=1):
                 rows.append(_film_episode(driver, env, layout, film, number, seed))
@@ -113,7 +113,7 @@ def _film_episode(
         action = actions_of(driver, stacked([observation], env.observation_space), [0])[0]
         observation, reward, terminated, truncated, info = env.step(action)
         picture = newest_picture(observation, env.world)
-        frame = layout.frame(Step(env.car, info, reward, picture))
+        frame = layout.frame(Step(env, info, reward, picture))
         film.add(frame, float(info["route_completion"]))
         if terminated or truncated:
             break

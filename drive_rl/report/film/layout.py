@@ -4,7 +4,7 @@ It knows what an environment returns for a step; it does not know who drives, no
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -28,11 +28,13 @@ from drive_rl.report.film.canvas import (
     text_width,
     write,
 )
-from drive_rl.report.film.road_map import RoadMap, speed_colours
+from drive_rl.report.film.road_map import RoadMap, lane_lines_d_m, speed_colours
 from drive_rl.report.film.strip_chart import Axis, History
-from drive_rl.sim.envs.views import CHASE, chase_view, driver_view
-from drive_rl.sim.task.episode import Episode
-from drive_rl.sim.vehicle import CarState
+from drive_rl.sim.envs.views import CHASE
+from drive_rl.sim.task.episode import Drive
+
+if TYPE_CHECKING:
+    from drive_rl.sim.envs.lane_env import LaneEnv
 
 WIDTH_PX, HEIGHT_PX = 1280, 720
 
@@ -53,7 +55,8 @@ _INSET_PX = 200
 class Step(NamedTuple):
     """The outcome of one step."""
 
-    car: CarState
+    env: "LaneEnv"
+    """The environment, after the step."""
     metrics: dict[str, float]
     """The environment's `info`, which holds the metrics by name."""
     reward: float
@@ -86,10 +89,9 @@ class Layout:
         self._plots = [History(box, axis, samples) for box, axis in zip(_STRIP, axes, strict=False)]
         self._ground = self._draw_ground(driver, observation)
 
-    def open(self, episode: Episode, number: int) -> None:
+    def open(self, episode: Drive, number: int) -> None:
         """Begin the episode that is shown as number `number`."""
-        self._episode = episode
-        self._map = RoadMap(_MAP.width, _MAP.height, self._world.road, episode, self._top_mps)
+        self._map = RoadMap(_MAP.width, _MAP.height, lane_lines_d_m(self._world), episode, self._top_mps)
         for plot in self._plots:
             plot.clear()
         self._episode_ground = self._ground.copy()
@@ -100,13 +102,12 @@ class Layout:
     def frame(self, step: Step) -> Picture:
         """Return the frame after a step."""
         frame = self._episode_ground.copy()
-        world, episode, car = self._world, self._episode, step.car
         size = round(_DETAIL * self._view.width), round(_DETAIL * self._view.height)
-        view = driver_view(world, episode, car, *size)
+        view = step.env.driver_view(*size)
         cv2.resize(view, (self._view.width, self._view.height), self._view.of(frame), interpolation=cv2.INTER_CUBIC)
-        _CHASE.of(frame)[:] = chase_view(world, episode, car, _FOLLOWER)
-        self._map.drive(car)
-        self._map.show(_MAP.of(frame), car)
+        _CHASE.of(frame)[:] = step.env.chase_view(_FOLLOWER)
+        self._map.drive(step.env.car)
+        self._map.show(_MAP.of(frame), step.env.car)
         if step.picture is not None:
             _draw_inset(frame, step.picture)
         self._draw_plots(frame, step)

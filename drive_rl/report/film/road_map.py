@@ -4,14 +4,16 @@ It knows the road and the car's poses; it does not know who drives.
 """
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.specs.world import RoadSpec
+from drive_rl.config.specs.world import WorldSpec
 from drive_rl.report.film.canvas import DIM, GREEN, GROUND, PANEL, TEXT, Colour, Picture, blank, draw_lines, draw_shape
-from drive_rl.sim.task.episode import Episode
+from drive_rl.sim.task.episode import Drive
+from drive_rl.sim.task.outcome import STREET_HALF_LANE_M
 from drive_rl.sim.vehicle import CarState
 
 _ASPHALT: Colour = (70, 76, 87)
@@ -20,6 +22,14 @@ _MARGIN_PX = 16
 _RUN_OUT_M = 12.0  # road drawn before the start and after the finish
 _MAX_PX_PER_M = 6.0
 _ARROW = np.array([(12, 0), (-8, 7.5), (-4, 0), (-8, -7.5)], np.float64)  # [px], pointing east
+
+
+def lane_lines_d_m(world: WorldSpec) -> list[float]:
+    """Return d of the lines between the lanes of an episode's road, from right to left [m]; of a route: of its lane."""
+    if world.streets is not None:
+        return [-STREET_HALF_LANE_M, STREET_HALF_LANE_M]
+    road = world.road
+    return [lane * road.lane_width_m for lane in range(-road.lanes_ahead, road.lanes_oncoming + 1)]
 
 
 def speed_colours() -> NDArray[np.uint8]:
@@ -34,22 +44,22 @@ class RoadMap:
     Args:
         width_px: Width of the picture.
         height_px: Height of the picture.
-        road: Lanes of the road.
+        offsets_m: The lines between lanes, from right to left, d from the episode's line [m].
         episode: The episode on it.
         top_speed_mps: Speed at the end of the colour ramp [m/s].
     """
 
-    def __init__(self, width_px: int, height_px: int, road: RoadSpec, episode: Episode, top_speed_mps: float) -> None:
+    def __init__(
+        self, width_px: int, height_px: int, offsets_m: Sequence[float], episode: Drive, top_speed_mps: float
+    ) -> None:
         start_m, end_m = episode.road.start_s_m, episode.road.end_s_m
-        right_m, left_m = -road.lanes_ahead * road.lane_width_m, road.lanes_oncoming * road.lane_width_m
-        offsets_m = [lane * road.lane_width_m for lane in range(-road.lanes_ahead, road.lanes_oncoming + 1)]
         lines = [episode.road.line(d, start_m - _RUN_OUT_M, end_m + _RUN_OUT_M) for d in offsets_m]
         self._fit(width_px, height_px, np.concatenate(lines))
         self._picture = blank(width_px, height_px, PANEL)
         self._top_mps, self._colours = top_speed_mps, speed_colours()
         self._draw_road([self._px(line) for line in lines])
         for s, colour in ((start_m, GREEN), (end_m, TEXT)):
-            ends = np.array([episode.road.place(s, d)[:2] for d in (right_m - 2, left_m + 2)])
+            ends = np.array([episode.road.place(s, d)[:2] for d in (offsets_m[0] - 2, offsets_m[-1] + 2)])
             draw_lines(self._picture, [self._px(ends)], colour, 3)
         self._last = np.array([(episode.start.x_m, episode.start.y_m)])
 

@@ -62,22 +62,17 @@ class Batch:
         self._set_up(world, num_cars, observation, min(num_cars, _SPARE_ROADS), threads)
 
     def _set_up(
-        self, world: WorldSpec, num_cars: int, observation: Observation, spare_roads: int, threads: int | None
+        self, world: WorldSpec, n: int, observation: Observation, spare_roads: int, threads: int | None
     ) -> None:
         cores = len(os.sched_getaffinity(0)) if threads is None else threads
-        self._helpers = max(1, min(cores, num_cars // SHARE)) - 1  # threads beside the caller's
+        self._helpers = max(1, min(cores, n // SHARE)) - 1  # threads beside the caller's
         self._closed = False
         self._start_threads()
-        camera = world.camera
-        self.world = world
+        self.world, camera = world, world.camera
         self.observation: Observation = observation
         self._plan = plan_of(world)
         self.term_names, self._extra = term_names(world), extra_terms(world)
         self._weigh = self._weighing(self._extra) if self._extra else None
-        self.maps = MapCache(world, num_cars + spare_roads)
-        bearings = self.of_numpy(cast_rays(camera).bearings)
-        self._lens = Lens(bearings, self.of_numpy(TEXELS), self.of_numpy(pack_markings(world.road)))
-        n = num_cars
         self.cars = Cars(
             body=self.zeros((7, n), np.float64),
             steer=self.zeros((n,), np.float64),
@@ -91,11 +86,17 @@ class Batch:
             slot=self.zeros((n,), np.int64),
             drives=self.zeros((n,), np.bool_),
         )
+        self._lay(spare_roads)
         self.road_seeds, self.tiers = np.full(n, -1, np.int64), np.zeros(n, np.int64)
         self.slot, self.drives = self.to_numpy(self.cars.slot), self.to_numpy(self.cars.drives)
         pictures = (n, camera.frame_stack, camera.planes, camera.height_px, camera.width_px)
         shape = (n, 0, 0, 0, 0) if observation == "state" else pictures
         self.frames, self._frames_before = self.zeros(shape, np.uint8), self.zeros(shape, np.uint8)
+
+    def _lay(self, spare_roads: int) -> None:
+        self.maps = MapCache(self.world, len(self.cars.slot) + spare_roads)
+        bearings = self.of_numpy(cast_rays(self.world.camera).bearings)
+        self._lens = Lens(bearings, self.of_numpy(TEXELS), self.of_numpy(pack_markings(self.world.road)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how to make a copy: with its own threads and arrays, from the same state."""
@@ -191,7 +192,7 @@ class Batch:
         steps, ends = self._rows(self.cars.steps, cars), self._rows(self.cars.end, cars)
         traces = self._rows(self.cars.trace[:, : steps.max(initial=0)], cars)
         rules = self._plan.rules.half_lane, self.world.task.min_mean_speed_mps
-        seeds, tiers = self.road_seeds[cars].tolist(), [tuple(self.world.road.tiers)[at] for at in self.tiers[cars]]
+        seeds, tiers = self.road_seeds[cars].tolist(), [self.world.tiers[at] for at in self.tiers[cars]]
         return [
             summarise(trace[:length], *rules, END_REASONS[end - 1], seed, tier)
             for trace, length, end, seed, tier in zip(traces, steps, ends, seeds, tiers, strict=True)
@@ -255,7 +256,7 @@ class Batch:
     def _place(self, car: int, seed: int) -> None:
         self.slot[car] = slot = self.maps.take(seed)
         self.drives[car], self.road_seeds[car] = True, seed
-        self.tiers[car] = tuple(self.world.road.tiers).index(self.maps.tiers[slot])
+        self.tiers[car] = self.world.tiers.index(self.maps.tiers[slot])
 
     def _weigh_extra(self) -> None:
         if self._extra and self._weigh:

@@ -7,6 +7,9 @@ Bullet integrates them and detects contacts. Gravity is off, since the formula c
 import math
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from drive_rl.config.specs.car import CarSpec
 from drive_rl.sim.engines.bullet_client import BulletClient, pybullet
 from drive_rl.sim.map.geometry import wrap
@@ -18,7 +21,9 @@ Motion = tuple[float, float, float, float, float, float]
 """x, y [m], yaw [rad], speed along x and y in the world's frame [m/s], yaw rate [rad/s]."""
 
 _AWAY_Z_M = -1000.0
-"""Where parked cars are that an episode does not use."""
+"""Where bodies are that nothing uses."""
+_DISTANCE = 8
+"""Where a contact point of Bullet holds how far apart the bodies are [m]."""
 
 
 class _Saved(NamedTuple):
@@ -45,6 +50,7 @@ class BulletWorld:
         self._state = CarState()
         self._bodies: list[int] = []  # of parked cars, made once: Bullet never frees all of a body's memory
         self._parked: list[Pose] = []  # poses of those in use
+        self._boxes: dict[tuple[float, float], list[int]] = {}  # of actors, by their half length and half width
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=dt_s,
             numSubSteps=0,
@@ -148,6 +154,37 @@ class BulletWorld:
                 return True
         self._state = _car_state(self._motion(), angle)
         return False
+
+    def touches(self, bodies: NDArray[np.float64]) -> bool:
+        """Return whether the car, where it is, touches one of some boxes, which are gone again afterwards.
+
+        Args:
+            bodies: (n, 5), x, y [m], yaw [rad], half length and half width [m].
+        """
+        used: list[int] = []
+        for x, y, yaw, *half in bodies.tolist():
+            pool = self._boxes.setdefault((half[0], half[1]), [])
+            free = [body for body in pool if body not in used]
+            used.append(free[0] if free else self._add_box(pool, half))
+            self._set_pose(used[-1], (x, y, yaw))
+        pybullet.performCollisionDetection(self._client)
+        found = pybullet.getContactPoints(bodyA=self._body, physicsClientId=self._client)
+        for body in used:
+            self._set_pose(body, (0, 0, 0), _AWAY_Z_M)
+        if used:  # Bullet keeps the contacts of bodies that it has not looked at again
+            pybullet.performCollisionDetection(self._client)
+        return any(point[_DISTANCE] <= 0 for point in found)
+
+    def _add_box(self, pool: list[int], half: list[float]) -> int:
+        shape = pybullet.createCollisionShape(
+            pybullet.GEOM_BOX, halfExtents=[*half, self._car.height_m / 2], physicsClientId=self._client
+        )
+        pool.append(
+            pybullet.createMultiBody(
+                0, shape, -1, [0, 0, _AWAY_Z_M], useMaximalCoordinates=True, physicsClientId=self._client
+            )
+        )
+        return pool[-1]
 
     def _motion(self) -> Motion:
         (x, y, _), (_, _, qz, qw) = pybullet.getBasePositionAndOrientation(self._body, self._client)

@@ -50,6 +50,14 @@ class Cars(NamedTuple):
     drives: NDArray[np.bool_]  # (N,), false: idle, nothing of it changes
 
 
+class Ahead(NamedTuple):
+    """What is around a car that it can drive into."""
+
+    touched: bool  # whether it did
+    allowed_mps: float  # outcome.Step
+    waits: bool  # whether it had to wait within the time after which a car that stands counts as blocked
+
+
 class Plan(NamedTuple):
     """The numbers of a `WorldSpec` that driving needs."""
 
@@ -83,7 +91,7 @@ def begin_car(i, cars, roads, plan):
         cars.body[k, i] = roads.start[slot, k]
     cars.steer[i], cars.steps[i], cars.end[i], cars.reward[i] = 0.0, 0, RUNNING, 0.0
     cars.metrics[i, S] = roads.start_s[slot]
-    _take_in(i, cars, roads, plan.rules, body_of(i, cars.body).vx_mps, 0.0, False)
+    take_in(i, cars, roads, plan.rules, body_of(i, cars.body).vx_mps, 0.0, Ahead(False, math.inf, False))
 
 
 @njit
@@ -97,25 +105,40 @@ def position_before(i, cars, plan, pictures):
 @njit
 def step_car(i, cars, roads, plan, command):
     """Drive car i one control step, with a command in [-1, 1]: steering, and the pedal unless it holds its speed."""
-    slot, vx_before = cars.slot[i], body_of(i, cars.body).vx_mps
+    vx_before = body_of(i, cars.body).vx_mps
+    turned, touched = drive_car(i, cars, roads, plan, command)
+    take_in(i, cars, roads, plan.rules, vx_before, turned, Ahead(touched, math.inf, False))
+    record(i, cars)
+
+
+@njit
+def drive_car(i, cars, roads, plan, command):
+    """Move car i by one control step; return how far its steering moved, and whether it touched a parked car."""
+    slot = cars.slot[i]
     steer = steering_of(command[0], cars.steer[i], plan.rules.steering_reach)
     pedal = cruise_pedal(cars.metrics[i, SPEED], cars.metrics[i, TARGET_SPEED]) if plan.cruise else command[1]
     touched = _drive(i, cars.body, steer, pedal, plan, roads.parked[slot], roads.parked_count[slot])
-    cars.steps[i] += 1
-    _take_in(i, cars, roads, plan.rules, vx_before, steer - cars.steer[i], touched)
-    cars.steer[i] = steer
+    turned = steer - cars.steer[i]
+    cars.steps[i], cars.steer[i] = cars.steps[i] + 1, steer
+    return turned, touched
+
+
+@njit
+def record(i, cars):
+    """Add car i's metrics to its trace."""
     for k in range(len(TRACE_METRICS)):
         cars.trace[i, cars.steps[i] - 1, k] = cars.metrics[i, TRACE_METRICS[k]]
 
 
 @njit
-def _take_in(i, cars, roads, rules, vx_before, turned, touched):
+def take_in(i, cars, roads, rules, vx_before, turned, ahead):
     """Work out car i's metrics, reward, end code and lane state from its new state."""
     slot, car = cars.slot[i], body_of(i, cars.body)
     route = Route(roads.knots[slot], roads.speed_profile[slot], roads.start_s[slot], roads.end_s[slot])
     then = cars.steps[i] - 1 - rules.blocked_steps  # the row of the trace so many steps earlier
-    completion_then = cars.trace[i, then, TRACE_COMPLETION] if rules.blocked_steps > 0 and then >= 0 else -1.0
-    step = Step(cars.metrics[i, S], vx_before, turned, cars.steps[i], touched, completion_then)
+    counts = rules.blocked_steps > 0 and then >= 0 and not ahead.waits
+    completion_then = cars.trace[i, then, TRACE_COMPLETION] if counts else -1.0
+    step = Step(cars.metrics[i, S], vx_before, turned, cars.steps[i], ahead.touched, completion_then, ahead.allowed_mps)
     cars.reward[i], cars.end[i] = outcome(route, rules, car, step, cars.metrics[i], cars.terms[i])
     lane_state(route.knots, cars.metrics[i], car, rules.lane_d, cars.state[i])
 

@@ -41,7 +41,7 @@ def step_cars(counter, cars, roads, plan, lens, commands, before, after):
                 continue
             step_car(i, cars, roads, plan, commands[i])
             if after.shape[1] > 0:
-                _shift(before[i].reshape(-1), after[i].reshape(-1), after[i, 0].size)
+                shift(before[i].reshape(-1), after[i].reshape(-1), after[i, 0].size)
                 car = body_of(i, cars.body)
                 _photograph(car.x_m, car.y_m, car.yaw_rad, cars.slot[i], roads, lens, after[i, -1])
         first = take(counter, SHARE)
@@ -61,7 +61,7 @@ def weighing(extra: ExtraTerms) -> Callable[[Cars], None]:
 
 
 @njit
-def _shift(before, after, picture):
+def shift(before, after, picture):
     """Copy all but the oldest picture one place back, byte by byte: slices are slower."""
     for k in range(after.size - picture):
         after[k] = before[np.uint64(k + picture)]

@@ -57,6 +57,8 @@ class CudaBatch(Batch):
     def __init__(
         self, world: WorldSpec, num_cars: int, observation: Observation = "camera", device: str | torch.device = "cuda"
     ) -> None:
+        if world.streets is not None:
+            raise DriveRLError(f"device = {device}: no GPU simulates streets yet ({world.name}); fix: device=cpu")
         self.device = _usable(device)
         free = 2**30 if simulated() else torch.cuda.mem_get_info(self.device)[0]
         check_batch(world, num_cars, free)

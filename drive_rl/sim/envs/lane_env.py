@@ -4,7 +4,7 @@ An episode depends on its road seed alone. Road seeds come from the split (`spec
 `reset(options={"road_seed": n})`. The same seed gives the same episode in every process.
 """
 
-from dataclasses import replace
+import math
 from typing import Any, cast
 
 import gymnasium
@@ -12,18 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import SPLITS, Actions, Observation, Split
+from drive_rl.config.specs.car import CameraSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.bullet import BulletWorld
 from drive_rl.sim.envs.env_state import check_env_state
 from drive_rl.sim.envs.frame_stack import FrameStack
-from drive_rl.sim.envs.parts import take_world
 from drive_rl.sim.envs.road_sampler import generator_state, set_generator_state
-from drive_rl.sim.sensors.lane_labels import lane_polylines
-from drive_rl.sim.sensors.pinhole import cast_rays
-from drive_rl.sim.sensors.renderer import Scene, Truth, render_truth
+from drive_rl.sim.envs.views import CHASE, Window, chase_view, driver_view, road_truth
+from drive_rl.sim.sensors.renderer import Truth
 from drive_rl.sim.state import State
-from drive_rl.sim.task.episode import Episode, draw_episode
+from drive_rl.sim.task.episode import Drive, Episode, draw_episode
 from drive_rl.sim.task.extra_terms import extra_terms, term_names
 from drive_rl.sim.task.info import code_names, end_info, step_info
 from drive_rl.sim.task.outcome import (
@@ -52,19 +51,6 @@ from drive_rl.sim.task.spaces import (
     road_seed_of,
 )
 from drive_rl.sim.vehicle import CarState, cruise_pedal, steering_of
-
-
-def make_env(world: str | WorldSpec, **kwargs: Any) -> "LaneEnv":
-    """Return the environment of a world, by name, YAML path or spec; Gymnasium's entry point.
-
-    Args:
-        world: The world.
-        **kwargs: `LaneEnv`'s, of which `observation` is the world's by default, and changes of the world's parts, such
-            as `camera={"width_px": 84}`.
-    """
-    spec = take_world(world, kwargs)
-    kwargs.setdefault("observation", spec.observation)
-    return LaneEnv(spec, **kwargs)
 
 
 class LaneEnv(gymnasium.Env[Any, Any]):
@@ -113,15 +99,15 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._observation, self._split, self._channels_last = observation, split, channels_last
         self._decoder = action_decoder(task, actions)
         self._rules = rules_of(world)
-        self._term_names, self._extra, self._tiers = term_names(world), extra_terms(world), tuple(world.road.tiers)
+        self._term_names, self._extra, self._tiers = term_names(world), extra_terms(world), world.tiers
         self._row, self._terms = np.zeros(len(METRICS)), np.zeros(len(self._term_names))
-        self._frame_stack = None if observation == "state" else FrameStack(world)
+        self._frame_stack = None if observation == "state" else self._new_frame_stack()
         self._bullet = BulletWorld(world.car, 1 / task.physics_hz)
         self._closed = False
         self._trace: list[list[float]] = []
         self._end: EndReason | None = None
         self._window: Any = None
-        self._episode: Episode | None = None
+        self._episode: Drive | None = None
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
@@ -151,7 +137,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         """
         self._need_open("step")
         steer, pedal = self._command(action)
-        touched = self._bullet.drive(steer, pedal, self.world.task.physics_hz // self.world.task.control_hz)
+        touched = self._drive(steer, pedal)
         self._steps += 1
         reward, end = self._take_in(self._bullet.state(), steer, touched)
         self._trace.append([self._row[i] for i in TRACE_METRICS])
@@ -169,15 +155,10 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     def render(self) -> NDArray[np.uint8] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the chase view (H, W, 3) uint8 in `rgb_array` mode; show it in a window in `human` mode."""
         self._need_open("render")
-        from drive_rl.sim.envs.views import Window, chase_view  # needs a display; most users never open a window
-
-        frame = chase_view(self.world, self.episode, self._car)
-        if self.render_mode == "rgb_array":
-            return frame
         if self.render_mode == "human":
             self._window = self._window or Window(str(self.world.name))
-            self._window.show(frame, self.world.task.control_hz)
-        return None
+            self._window.show(self.chase_view(), self.world.task.control_hz)
+        return self.chase_view() if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
         """Free the Bullet clients and the window; safe to call twice."""
@@ -199,7 +180,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     # --- what others may ask ------------------------------------------------------------------------------------
 
     @property
-    def episode(self) -> Episode:
+    def episode(self) -> Drive:
         """The running episode."""
         if self._episode is None:
             raise DriveRLError("the environment has not been reset; fix: call reset() before step() or render()")
@@ -221,18 +202,17 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         rules = self._rules.half_lane, self.world.task.min_mean_speed_mps
         return summarise(np.array(self._trace), *rules, self._end, self.episode.seed, self.episode.road.tier)
 
-    def truth(self) -> Truth:
-        """Return the driver's current picture, by the `field` renderer, and its ground truth.
+    def chase_view(self, camera: CameraSpec = CHASE) -> NDArray[np.uint8]:
+        """Return the car seen from behind, (H, W, 3) RGB uint8."""
+        return chase_view(self.world, cast(Episode, self.episode), self._car, camera)
 
-        Segmentation (indices into `renderer.CLASSES`), depth and the painted lines; in any observation mode.
-        """
-        episode, car, camera = self.episode, self._car, self.world.camera
-        errors = episode.appearance.camera_height_error_m, episode.appearance.camera_pitch_error_rad
-        scene = Scene(episode.field, self.world.road, episode.appearance, episode.parked_solids)
-        image = np.empty((camera.planes, camera.height_px, camera.width_px), np.uint8)
-        truth = render_truth(scene, cast_rays(camera, *errors), car.x_m, car.y_m, car.yaw_rad, image)
-        lanes = lane_polylines(episode.road, self.world.road, camera, car.x_m, car.y_m, car.yaw_rad, *errors)
-        return replace(truth, lanes=tuple(lanes))
+    def driver_view(self, width_px: int, height_px: int) -> NDArray[np.uint8]:
+        """Return the driver's camera's picture at another size, (H, W, 3) RGB uint8."""
+        return driver_view(self.world, cast(Episode, self.episode), self._car, width_px, height_px)
+
+    def truth(self) -> Truth:
+        """Return the driver's picture and its ground truth, in any observation mode."""
+        return road_truth(self.world, cast(Episode, self.episode), self._car)
 
     def get_state(self) -> State:
         """Return arrays from which `set_state` resumes exactly, in this or another process."""
@@ -252,10 +232,16 @@ class LaneEnv(gymnasium.Env[Any, Any]):
             DriveRLError: it is of another one, or a car cannot be in it; nothing has changed.
         """
         self._need_open("set_state")
-        frames = self._frame_stack.frames.shape if self._frame_stack else None
-        check_env_state(state, self._rules.max_steps, frames)
+        self._check_state(state)
         self._begin(int(state["seed"]))
-        self._bullet.set_state(CarState(*(float(value) for value in state["car"])))
+        self._restore(state)
+
+    def _check_state(self, state: State) -> None:
+        check_env_state(state, self._rules.max_steps, self._frame_stack.frames.shape if self._frame_stack else None)
+
+    def _restore(self, state: State) -> None:
+        """Go on where a state was saved, in the episode that has just begun anew."""
+        self._bullet.set_state(CarState(*state["car"].tolist()))
         self._steer, steps, over, self._row[S] = (float(value) for value in state["control"])
         self._steps, self._over = int(steps), bool(over)
         self._take_in(self._bullet.state(), self._steer)
@@ -268,7 +254,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     # --- the parts of a step ------------------------------------------------------------------------------------
 
     def _begin(self, seed: int) -> None:
-        self._episode = draw_episode(self.world, seed)
+        self._episode = self._draw(seed)
         self._bullet.place(self._episode.start, self._episode.parked)
         self._trace = []
         self._steer, self._steps, self._over, self._end = 0.0, 0, False, None
@@ -276,6 +262,20 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         self._route = Route(road.knots, self._episode.speed_profile_mps, road.start_s_m, road.end_s_m)
         self._row[S] = road.start_s_m
         self._take_in(self._bullet.state(), 0.0)
+
+    def _draw(self, seed: int) -> Drive:
+        return draw_episode(self.world, seed)
+
+    def _new_frame_stack(self) -> FrameStack:
+        return FrameStack(self.world)
+
+    def _drive(self, steer: float, pedal: float) -> bool:
+        """Drive one control step with commands in [-1, 1]; return whether the car touched anything."""
+        return self._bullet.drive(steer, pedal, self.world.task.physics_hz // self.world.task.control_hz)
+
+    def _ahead(self) -> tuple[float, bool]:
+        """Return the fastest speed that what is ahead allows [m/s], and whether the car had to wait just now."""
+        return math.inf, False
 
     def _command(self, action: Any) -> tuple[float, float]:
         if self._episode is None or self._over:
@@ -287,8 +287,9 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     def _take_in(self, car: CarState, steer: float, touched: bool = False) -> tuple[float, EndReason | None]:
         """Work out metrics and reward terms of the car's new state; return the reward, and the end reason if any."""
         before = self._rules.blocked_steps
-        then = self._trace[-before][TRACE_COMPLETION] if 0 < before <= len(self._trace) else -1.0
-        step = Step(float(self._row[S]), self._car.vx_mps, steer - self._steer, self._steps, touched, then)
+        turned, (allowed, waits) = steer - self._steer, self._ahead()
+        then = self._trace[-before][TRACE_COMPLETION] if 0 < before <= len(self._trace) and not waits else -1.0
+        step = Step(float(self._row[S]), self._car.vx_mps, turned, self._steps, touched, then, allowed)
         self._car = car
         reward, code = outcome(self._route, self._rules, car, step, self._row, self._terms)
         if extra := self._extra:
@@ -315,6 +316,3 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         state = np.empty(len(STATE_FIELDS), np.float32)
         lane_state(self._route.knots, self._row, self._car, self._rules.lane_d, state)
         return state
-
-
-make_env.metadata = LaneEnv.metadata  # pyright: ignore[reportFunctionMemberAccess] - where Gymnasium looks for modes

@@ -12,7 +12,7 @@ Part = Mapping[str, object]
 Keywords = dict[str, Any]
 """Keyword arguments, as Gymnasium hands them on."""
 
-PARTS = ("road", "car", "camera", "task", "reward", "appearance")
+PARTS = ("road", "streets", "car", "camera", "task", "reward", "appearance")
 """The parts; their keys are those of a world's file."""
 
 

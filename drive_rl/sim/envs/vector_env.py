@@ -17,6 +17,7 @@ from drive_rl.config.specs.base import SPLITS, Actions, Observation, Split
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.batch import Batch
+from drive_rl.sim.engines.cpu_batch import cpu_batch
 from drive_rl.sim.envs.chase_views import ChaseViews
 from drive_rl.sim.envs.parts import take_world
 from drive_rl.sim.envs.road_sampler import RoadSampler, check_samplers, name_samplers, split_samplers
@@ -285,7 +286,7 @@ def _make_batch(
     world: WorldSpec, num_envs: int, observation: Observation, threads: int | None, device: str | None
 ) -> Batch:
     if device is None:
-        return Batch(world, num_envs, observation, threads)
+        return cpu_batch(world, num_envs, observation, threads)
     if threads is not None:
         raise DriveRLError(f"threads = {threads}: a batch on a device has none; fix: threads=None, or device=None")
     from drive_rl.sim.engines.cuda import CudaBatch  # imports torch

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from drive_rl.config.specs.car import CameraSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
+from drive_rl.sim.sensors.lane_labels import lane_polylines
 from drive_rl.sim.sensors.pinhole import Rays, cast_rays
-from drive_rl.sim.sensors.renderer import Scene, render
+from drive_rl.sim.sensors.renderer import Scene, Truth, render, render_truth
 from drive_rl.sim.sensors.solids import Solids, car_solids, join
 from drive_rl.sim.task.episode import Episode
 from drive_rl.sim.vehicle import CarState
@@ -35,6 +37,17 @@ def driver_view(world: WorldSpec, episode: Episode, car: CarState, width_px: int
     camera = world.camera.model_copy(update={"width_px": width_px, "height_px": height_px, "channels": "rgb"})
     lens = _Lens(camera, episode.appearance.camera_height_error_m, episode.appearance.camera_pitch_error_rad)
     return _photograph(world, episode, car, lens, episode.parked_solids)
+
+
+def road_truth(world: WorldSpec, episode: Episode, car: CarState) -> Truth:
+    """Return the driver's current picture, by the `field` renderer, its ground truth and the painted lines in it."""
+    camera, appearance = world.camera, episode.appearance
+    errors = appearance.camera_height_error_m, appearance.camera_pitch_error_rad
+    scene = Scene(episode.field, world.road, appearance, episode.parked_solids)
+    image = np.empty((camera.planes, camera.height_px, camera.width_px), np.uint8)
+    truth = render_truth(scene, cast_rays(camera, *errors), car.x_m, car.y_m, car.yaw_rad, image)
+    lanes = lane_polylines(episode.road, world.road, camera, car.x_m, car.y_m, car.yaw_rad, *errors)
+    return replace(truth, lanes=tuple(lanes))
 
 
 class _Lens(NamedTuple):

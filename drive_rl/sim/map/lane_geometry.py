@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.sim.compiled import njit, njit_scalar
-from drive_rl.sim.map.network import Light, Marking, RoadNetwork
+from drive_rl.sim.map.network import LaneLines, Light, Marking, RoadNetwork
 
 
-@njit
-def pose_at(network: RoadNetwork, lane: int, s: float, d: float) -> tuple[float, float, float]:
+@njit_scalar
+def pose_at(network: RoadNetwork | LaneLines, lane: int, s: float, d: float) -> tuple[float, float, float]:
     """Return x [m], y [m] and yaw [rad], not wrapped, at `s` along a lane and `d` left of its centre line."""
     step, point = network.step_m[lane], network.first_point[lane]
     on = min(max(s, 0.0), network.length_m[lane])

@@ -137,6 +137,17 @@ class RoadNetwork(NamedTuple):
     shoulder_m: float  # paved width beyond the outermost lines
 
 
+class LaneLines(NamedTuple):
+    """The lanes' centre lines alone, as `RoadNetwork` has them."""
+
+    x_m: Floats
+    y_m: Floats
+    yaw_rad: Floats
+    first_point: Indices
+    length_m: Floats
+    step_m: Floats
+
+
 @dataclass(frozen=True)
 class StreetMap:
     """A road network, with names for people.

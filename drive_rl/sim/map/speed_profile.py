@@ -15,15 +15,24 @@ def speed_profile(knots: Knots, lane_d_m: float, task: TaskSpec) -> NDArray[np.f
 
     A bend limits it to sqrt(a_lat / |curvature|); a backward pass with `v^2 = u^2 + 2 a s` brakes in time.
     """
-    return _speed_profile(knots, lane_d_m, task.target_speed_mps, task.lateral_accel_mps2, task.braking_mps2)
+    return limited_profile(knots, lane_d_m, np.full(len(knots), task.target_speed_mps), task)
+
+
+def limited_profile(
+    knots: Knots, lane_d_m: float, limit_mps: NDArray[np.float64], task: TaskSpec
+) -> NDArray[np.float64]:
+    """Do as `speed_profile`, with a limit at each knot [m/s], (knots,), instead of the world's target speed."""
+    return _profile(knots, lane_d_m, limit_mps, task.lateral_accel_mps2, task.braking_mps2)
 
 
 @njit
-def _speed_profile(knots: Knots, lane_d: float, target: float, lateral: float, braking: float) -> NDArray[np.float64]:
+def _profile(
+    knots: Knots, lane_d: float, limit: NDArray[np.float64], lateral: float, braking: float
+) -> NDArray[np.float64]:
     speed = np.empty(knots.shape[0])
     for i in range(knots.shape[0]):
         curvature = abs(lane_curvature(knots[i, CURVATURE], lane_d))
-        speed[i] = min(target, math.sqrt(lateral / max(curvature, 1e-6)))
+        speed[i] = min(limit[i], math.sqrt(lateral / max(curvature, 1e-6)))
     for i in range(knots.shape[0] - 2, -1, -1):
         speed[i] = min(speed[i], math.sqrt(speed[i + 1] ** 2 + 2 * braking * KNOT_M))
     return speed

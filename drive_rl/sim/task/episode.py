@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.world import FREE_CAR_LENGTHS, RoadSpec, WorldSpec
+from drive_rl.errors import DriveRLError
 from drive_rl.sim.appearance import Appearance, draw_appearance
 from drive_rl.sim.map.distance_field import Field, build_field
 from drive_rl.sim.map.generator import generate
@@ -22,16 +23,22 @@ _ROAD, _START, _APPEARANCE, _PARKED = range(4)  # one random stream each: changi
 
 
 @dataclass(frozen=True)
-class Episode:
-    """Everything that an episode starts from."""
+class Drive:
+    """What every episode has: the line to follow, how fast, from where, and how the world looks."""
 
     seed: int
     road: Road
-    field: Field
     speed_profile_mps: NDArray[np.float64]  # target speed at each knot
     start: CarState
     appearance: Appearance
     parked: list[Pose]
+
+
+@dataclass(frozen=True)
+class Episode(Drive):
+    """Everything that an episode on a single road starts from."""
+
+    field: Field
     parked_solids: Solids
 
 
@@ -41,7 +48,16 @@ def lane_centre_d_m(road: RoadSpec) -> float:
 
 
 def draw_episode(world: WorldSpec, seed: int) -> Episode:
-    """Return the episode of a road seed."""
+    """Return the episode of a road seed.
+
+    Raises:
+        DriveRLError: the world has streets.
+    """
+    if world.streets is not None:
+        raise DriveRLError(
+            f"{world.name}: has streets, which this cannot show yet: expected a single road; fix: a world such as"
+            " lane_follow, or drive in it: gymnasium.make, gymnasium.make_vec"
+        )
     road = generate(world.road, _stream(seed, _ROAD))
     parked, solids = _parked(world, road, seed)
     return Episode(

@@ -36,7 +36,7 @@ def reward_key(term: str) -> str:
 
 def code_names(world: WorldSpec) -> dict[str, tuple[str, ...]]:
     """Return what `metadata` says of the codes in `info`."""
-    return {"end_reasons": END_NAMES, "tiers": tuple(world.road.tiers)}
+    return {"end_reasons": END_NAMES, "tiers": world.tiers}
 
 
 def step_info(

@@ -72,6 +72,10 @@ END_REASONS: tuple[EndReason, ...] = get_args(EndReason)
 """The reason of end code n is `END_REASONS[n - 1]`; code 0 is an episode that has not ended."""
 RUNNING, ARRIVED, OFF_ROAD, WRONG_WAY, COLLISION, TIMEOUT, BLOCKED = range(7)
 
+STREET_HALF_LANE_M = 1.5
+"""Half the width of the narrowest lanes of streets [m]; a route is one lane's centre line after another's."""
+STREET_EDGE_M = 2.5
+"""Further beside its route a car has left it, for the verge or for another lane [m]."""
 _AHEAD_M = (0.0, 5.0, 10.0, 20.0)
 _WRONG_HEADING_RAD = math.pi / 2
 _BLOCKED_MPS = 1.0
@@ -83,6 +87,7 @@ class Rules(NamedTuple):
     lane_d: float
     half_lane: float
     right_edge_d: float
+    left_edge_d: float  # of the lanes in the driving direction
     oncoming: bool
     control_hz: float
     max_steps: int
@@ -95,10 +100,16 @@ def rules_of(world: WorldSpec) -> Rules:
     """Return the rules of a world; each field has one type, since numba compiles a function once per type."""
     road, task, reward, car = world.road, world.task, world.reward, world.car
     by_rate = task.steering == "rate"
+    lane, half, right, left = (
+        (0.0, STREET_HALF_LANE_M, -STREET_EDGE_M, STREET_EDGE_M)
+        if world.streets
+        else (lane_centre_d_m(road), road.lane_width_m / 2, -road.lanes_ahead * road.lane_width_m, 0.0)
+    )
     return Rules(
-        float(lane_centre_d_m(road)),
-        float(road.lane_width_m / 2),
-        float(-road.lanes_ahead * road.lane_width_m),
+        float(lane),
+        float(half),
+        float(right),
+        float(left),
         road.lanes_oncoming > 0,
         float(task.control_hz),
         task.max_steps,
@@ -131,6 +142,7 @@ class Step(NamedTuple):
     steps: int  # of the episode, this one included
     touched: bool  # whether a contact began
     completion_then: float  # route completion `Rules.blocked_steps` earlier; -1 before there is one
+    allowed_mps: float  # what is ahead allows no more; infinite: nothing is
 
 
 @njit
@@ -146,7 +158,7 @@ def outcome(
     x, y, yaw, vx, _, yaw_rate, steer = car
     s, d, road_heading, _ = project(route.knots, x, y, step.near_s)
     offset, heading_error = d - rules.lane_d, wrap(yaw - road_heading)
-    target = _between(route.speed_profile, s / KNOT_M)
+    target = min(_between(route.speed_profile, s / KNOT_M), step.allowed_mps)
     lateral = vx * yaw_rate
     start_s, end_s = route.start_s, route.end_s
     metrics[OFFSET], metrics[HEADING_ERROR] = offset, heading_error
@@ -163,9 +175,9 @@ def outcome(
     end = RUNNING
     if step.touched:
         end = COLLISION
-    elif d < rules.right_edge_d or (d > 0 and not rules.oncoming):
+    elif d < rules.right_edge_d or (d > rules.left_edge_d and not rules.oncoming):
         end = OFF_ROAD
-    elif d > 0 or abs(heading_error) > _WRONG_HEADING_RAD:
+    elif d > rules.left_edge_d or abs(heading_error) > _WRONG_HEADING_RAD:
         end = WRONG_WAY
     elif s >= end_s:
         end = ARRIVED

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from drive_rl.sim.compiled import njit
 
 _SPEED_POWER = 1.25
+_LEAST_TARGET_MPS = 3.0
 _HEADING_RAD = 0.6
 _LATERAL_ACCEL_MPS2 = 6.0
 _STEER_CHANGE = 0.1
@@ -30,11 +31,15 @@ def lane_term(offset_m: float, half_lane_m: float) -> float:
 def speed_term(speed_mps: float, target_mps: float) -> float:
     """Return 1 at the target speed, 0 at standstill, and exp(-4 error) for a relative error above it.
 
+    Below 3 m/s errors are relative to that, so that who has to wait may stand.
+
     Below, (speed / target)^1.25: a metre takes longer the slower the car is, so a linear term would earn the same a
     metre at every speed. However fast the car is, slower is better: a term that is flat far above the target speed
     teaches no braking.
     """
-    error = speed_mps / target_mps - 1
+    error = (
+        speed_mps / target_mps - 1 if target_mps >= _LEAST_TARGET_MPS else (speed_mps - target_mps) / _LEAST_TARGET_MPS
+    )
     return math.exp(-4 * error) if error > 0 else max(0.0, 1 + error) ** _SPEED_POWER
 
 

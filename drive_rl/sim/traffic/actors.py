@@ -18,14 +18,18 @@ HOLDS = 6
 """Connections that an actor can have the right of way on, or its body in, at once."""
 
 ID, DRIVES, LANE, BEFORE, LEAVING, GOALS, WAITED, STOPPED, WANT, WANT_GOALS, ASKS = range(11)
-"""Columns of `Traffic.whole`: what ties and choices depend on; whether it drives, or is moved by others, as the ego car
-is; where its centre is (NONE: off the streets, nobody sees it), the lane before, the one that it changes from; goals
-reached so far; steps of standing; whether it stood at the stop sign ahead; and of this step: the next connection that
-it needs the right of way for, goals reached on the way there, whether it is near enough to ask."""
-S, SHIFT, SPEED, ACCELERATION, TO_LINE, TO_START, PUSH = range(7)
+"""Columns of `Traffic.whole`: what ties and choices depend on; who drives it; where its centre is (NONE: off the
+streets, nobody sees it), the lane before, the one that it changes from; goals reached so far; steps of standing;
+whether it stood at the stop sign ahead; and of this step: the next connection that it needs the right of way for, goals
+reached on the way there, whether it is near enough to ask."""
+S, SHIFT, SPEED, ACCELERATION, TO_LINE, TO_START, PUSH, GAP, LEAD_SPEED = range(9)
 """Columns of `Traffic.real`: s of its centre [m], what is left of a lane change, left-positive from where it ends [m],
 speed [m/s], acceleration [m/s^2]; and of this step: from its front to the stop line, and from its centre to the
-connection that it wants [m], its next acceleration [m/s^2]."""
+connection that it wants [m], its next acceleration [m/s^2], the gap to the one ahead whom it minds most [m], that
+one's speed [m/s]."""
+OTHERS_MOVE, OWN, EGO = range(3)
+"""Values of `DRIVES`: moved by others; by itself; the ego car, which others move along `Traffic.route` and which asks
+for the right of way as drivers do."""
 
 
 class Traffic(NamedTuple):
@@ -34,10 +38,11 @@ class Traffic(NamedTuple):
     streets: Streets
     driver: NDArray[np.float64]  # (N, 14), population.DRIVER
     whole: NDArray[np.int64]  # (N, 11)
-    real: NDArray[np.float64]  # (N, 7)
+    real: NDArray[np.float64]  # (N, 9)
     hold: NDArray[np.int64]  # (N, HOLDS), connections that it may use; NONE: a free slot
     hold_s: NDArray[np.float64]  # (N, HOLDS), s of its centre along that connection, negative before it [m]
     by_id: NDArray[np.int64]  # (N,), rows in the order of ids
+    route: NDArray[np.int64]  # (R,), lanes of the ego car's route, NONE after the last; `GOALS` of it counts them
     head: NDArray[np.int64]  # (L,), first entry of each lane's list
     link: NDArray[np.int64]  # (2 N,), the next entry of the list; entry N + i is actor i on the lane that it leaves
     place: NDArray[np.float64]  # (2 N,), s of an entry [m]
@@ -55,7 +60,18 @@ def draw(seed: int, who: int, count: int) -> np.int64:
     return np.int64((z ^ (z >> np.uint64(31))) >> np.uint64(33))
 
 
-def new_traffic(streets: Streets, vehicles: Vehicles, seed: int, dt_s: float = 0.1) -> Traffic:
+class Ego(NamedTuple):
+    """Where the ego car begins."""
+
+    route: NDArray[np.int64]  # Traffic.route
+    s_m: float  # on its first lane
+    speed_mps: float
+
+
+_NO_EGO = Ego(np.zeros(0, np.int64), 0.0, 0.0)
+
+
+def new_traffic(streets: Streets, vehicles: Vehicles, seed: int, dt_s: float = 0.1, ego: Ego = _NO_EGO) -> Traffic:
     """Return traffic that begins somewhere on the streets, outside junctions, at moderate speed.
 
     Args:
@@ -63,16 +79,19 @@ def new_traffic(streets: Streets, vehicles: Vehicles, seed: int, dt_s: float = 0
         vehicles: The vehicles and their drivers.
         seed: Of the places where they begin and of all they choose later.
         dt_s: Time step.
+        ego: Where the first vehicle begins if it is the ego car's.
 
     Raises:
         DriveRLError: there are more vehicles than the lanes hold.
     """
     count, random = len(vehicles.kind), np.random.default_rng(seed)
-    whole, real = np.full((count, 11), NONE, np.int64), np.zeros((count, 7))
-    whole[:, ID], whole[:, DRIVES] = np.arange(count), 1
+    whole, real = np.full((count, 11), NONE, np.int64), np.zeros((count, 9))
+    whole[:, ID], whole[:, DRIVES] = np.arange(count), OWN
     whole[:, [GOALS, WAITED, STOPPED, WANT_GOALS, ASKS]] = 0
-    whole[:, LANE], real[:, S] = _places(streets, vehicles, random)
+    whole[:, LANE], real[:, S] = _places(streets, vehicles, random, ego)
     real[:, SPEED] = np.minimum(0.7 * streets.lane[whole[:, LANE], LANE_SPEED], vehicles.top_speed_mps)
+    if ego.route.size:
+        whole[0, DRIVES], real[0, SPEED] = EGO, ego.speed_mps
     return Traffic(
         streets=streets,
         driver=np.column_stack(vehicles[1:]),
@@ -81,6 +100,7 @@ def new_traffic(streets: Streets, vehicles: Vehicles, seed: int, dt_s: float = 0
         hold=np.full((count, HOLDS), NONE, np.int64),
         hold_s=np.zeros((count, HOLDS)),
         by_id=np.arange(count),
+        route=ego.route,
         head=np.zeros(len(streets.lane), np.int64),
         link=np.zeros(2 * count, np.int64),
         place=np.zeros(2 * count),
@@ -109,7 +129,7 @@ _START_GAP_S = 1.0
 
 
 def _places(
-    streets: Streets, vehicles: Vehicles, random: np.random.Generator
+    streets: Streets, vehicles: Vehicles, random: np.random.Generator, ego: Ego
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return lane and s [m] of each vehicle, drawn by the lanes' lengths and apart from each other."""
     count = len(vehicles.kind)
@@ -117,7 +137,10 @@ def _places(
     usable[streets.tie[:, JUNCTION] >= 0] = 0.0
     edges = np.cumsum(np.maximum(usable, 0.0))
     lanes, places = np.zeros(count, np.int64), np.zeros(count)
-    for i in range(count):
+    if ego.route.size:
+        lanes[0], places[0] = ego.route[0], ego.s_m
+    egos = min(ego.route.size, 1)
+    for i in range(egos, count):
         for _ in range(_TRIES):
             at = random.random() * edges[-1]
             lane = int(np.searchsorted(edges, at, side="right"))
@@ -130,7 +153,7 @@ def _places(
                 break
         else:
             raise DriveRLError(
-                f"traffic: actors = {count}: vehicle {i + 1} finds no place on {edges[-1]:.0f} m of lanes after"
-                f" {_TRIES} tries; fix: fewer actors, or a larger map"
+                f"traffic: actors = {count - egos}: found place for {i - egos} on"
+                f" {edges[-1]:.0f} m of lanes in {_TRIES} tries; fix: fewer actors, or a larger map"
             )
     return lanes, places

@@ -5,17 +5,17 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.sim.compiled import njit
+from drive_rl.sim.compiled import njit, njit_scalar
 from drive_rl.sim.map.lane_geometry import pose_at
-from drive_rl.sim.map.network import RoadNetwork
+from drive_rl.sim.map.network import LaneLines, RoadNetwork
 from drive_rl.sim.traffic.actors import BEFORE, LANE, SHIFT, S, Traffic
 from drive_rl.sim.traffic.follow import lane_ahead
 from drive_rl.sim.traffic.population import LENGTH, OFFSET, WIDTH
 from drive_rl.sim.traffic.streets import AXLES, NONE
 
 
-@njit
-def pose_of(i: int, traffic: Traffic, network: RoadNetwork) -> tuple[float, float, float]:
+@njit_scalar
+def pose_of(i: int, traffic: Traffic, network: RoadNetwork | LaneLines) -> tuple[float, float, float]:
     """Return x, y [m] and yaw [rad] of actor i: both axles are on its way, so that long bodies cut bends."""
     lane, s = traffic.whole[i, LANE], traffic.real[i, S]
     d = traffic.real[i, SHIFT] + traffic.driver[i, OFFSET]
@@ -47,7 +47,7 @@ def contacts(traffic: Traffic, network: RoadNetwork) -> NDArray[np.bool_]:
     return touching
 
 
-@njit
+@njit_scalar
 def bodies_touch(pose, half, other_pose, other_half) -> bool:
     """Return whether two rectangles (x, y, yaw; half length, half width) overlap (separating axes)."""
     dx, dy = other_pose[0] - pose[0], other_pose[1] - pose[1]

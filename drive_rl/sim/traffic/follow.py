@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from drive_rl.sim.compiled import njit_scalar
-from drive_rl.sim.traffic.actors import BEFORE, GOALS, ID, LANE, LEAVING, SPEED, S, draw
-from drive_rl.sim.traffic.idm import NO_LEADER_M, Idm, idm_acceleration
+from drive_rl.sim.traffic.actors import BEFORE, DRIVES, EGO, GAP, GOALS, ID, LANE, LEAD_SPEED, LEAVING, SPEED, S, draw
+from drive_rl.sim.traffic.idm import NO_LEADER_M, Idm, allowed_speed, idm_acceleration
 from drive_rl.sim.traffic.population import (
     BRAKING,
     LENGTH,
@@ -51,7 +51,10 @@ def lane_ahead(i, traffic, lane, goals):
         lane: A lane on its way.
         goals: Goals that it reaches on the way to that lane, from where it is now.
     """
-    tie, goal = traffic.streets.tie, _goal(i, traffic, goals)
+    if traffic.whole[i, DRIVES] == EGO:
+        at = traffic.whole[i, GOALS] + goals + 1
+        return (traffic.route[at] if at < traffic.route.size else NONE), goals + 1
+    tie, goal, to_goal = traffic.streets.tie, _goal(i, traffic, goals), traffic.streets.to_goal
     at = traffic.streets.goal[goal]
     if lane == at or tie[lane, LEFT] == at or tie[lane, RIGHT] == at:
         goals += 1
@@ -59,8 +62,9 @@ def lane_ahead(i, traffic, lane, goals):
     best, least = NONE, np.inf
     for n in range(tie[lane, FIRST_NEXT], tie[lane, END_NEXT]):
         other = traffic.streets.next[n]
-        if best == NONE or traffic.streets.to_goal[goal, other] < least:
-            best, least = other, traffic.streets.to_goal[goal, other]
+        away = to_goal[goal * tie.shape[0] + other]
+        if best == NONE or away < least:
+            best, least = other, away
     return best, goals
 
 
@@ -121,6 +125,7 @@ def follow(i, traffic, lane, s, wanted):
     """Return actor i's acceleration [m/s^2] if it were at `s` on a lane, wanting a speed [m/s], behind all ahead."""
     idm, speed, count = idm_of(i, traffic), traffic.real[i, SPEED], traffic.whole.shape[0]
     least = idm_acceleration(speed, wanted, NO_LEADER_M, 0.0, idm)
+    traffic.real[i, GAP], traffic.real[i, LEAD_SPEED] = NO_LEADER_M, 0.0
     front = s + 0.5 * traffic.driver[i, LENGTH]
     far = front + 20.0 + speed * (2.0 * idm.time_gap_s + speed / idm.braking_mps2)
     came_from = traffic.whole[i, BEFORE] if lane == traffic.whole[i, LANE] else NONE
@@ -132,7 +137,7 @@ def follow(i, traffic, lane, s, wanted):
             place = start + traffic.place[entry]
             if _is_ahead(i, j, s, place, traffic):
                 gap = place - 0.5 * traffic.driver[j, LENGTH] - front
-                least = min(least, idm_acceleration(speed, wanted, gap, traffic.real[j, SPEED], idm))
+                least = min(least, _behind(i, j, gap, wanted, traffic))
                 found = True
             entry = traffic.link[entry]
         if came_from != NONE and traffic.streets.lane[lane, PARTS] > 0:
@@ -143,6 +148,15 @@ def follow(i, traffic, lane, s, wanted):
 
 
 @njit_scalar
+def _behind(i, j, gap, wanted, traffic):
+    """Return actor i's acceleration [m/s^2] behind actor j, and note j if it is the one to mind most."""
+    real = traffic.real
+    if allowed_speed(gap, real[j, SPEED]) < allowed_speed(real[i, GAP], real[i, LEAD_SPEED]):
+        real[i, GAP], real[i, LEAD_SPEED] = gap, real[j, SPEED]
+    return idm_acceleration(real[i, SPEED], wanted, gap, real[j, SPEED], idm_of(i, traffic))
+
+
+@njit_scalar
 def _is_ahead(i, j, s, place, traffic):
     return j != i and (place > s or (place == s and traffic.whole[j, ID] > traffic.whole[i, ID]))
 
@@ -150,7 +164,7 @@ def _is_ahead(i, j, s, place, traffic):
 @njit_scalar
 def _follow_parting(i, traffic, lane, came_from, start, s, wanted):
     """Return actor i's acceleration behind those that leave the same lane for another, while they are in its way."""
-    streets, least, idm = traffic.streets, 1e9, idm_of(i, traffic)
+    streets, least = traffic.streets, 1e9
     front = s + 0.5 * traffic.driver[i, LENGTH]
     for at in range(streets.tie[came_from, FIRST_NEXT], streets.tie[came_from, END_NEXT]):
         other = streets.next[at]
@@ -160,7 +174,6 @@ def _follow_parting(i, traffic, lane, came_from, start, s, wanted):
             rear = traffic.place[entry] - 0.5 * traffic.driver[j, LENGTH]
             if rear < streets.lane[other, PARTS] + 1.0 and _is_ahead(i, j, s, start + traffic.place[entry], traffic):
                 gap = start + rear - front
-                push = idm_acceleration(traffic.real[i, SPEED], wanted, gap, traffic.real[j, SPEED], idm)
-                least = min(least, push)
+                least = min(least, _behind(i, j, gap, wanted, traffic))
             entry = traffic.link[entry]
     return least

@@ -14,6 +14,8 @@ NO_LEADER_M = 1e6
 """The gap of a driver who follows nobody [m]."""
 HARDEST_BRAKING_MPS2 = 8.0
 """What tyres can do on a dry road: no driver brakes harder [m/s^2]."""
+_ALLOWED_BRAKING_MPS2 = 2.0
+_REACTION_S = 1.0
 _LEAST_GAP_M = 0.01
 _LEAST_SPEED_MPS = 0.1
 
@@ -49,6 +51,20 @@ def idm_acceleration(speed: float, desired_speed: float, gap: float, lead_speed:
     free *= free
     near = desired_gap(speed, speed - lead_speed, idm) / max(gap, _LEAST_GAP_M)
     return idm.acceleration_mps2 * (1.0 - free * free - near * near)
+
+
+@njit_scalar
+def allowed_speed(gap: float, lead_speed: float) -> float:
+    """Return the fastest speed [m/s] from which a car still stops behind its leader, who brakes as hard (Gipps 1981).
+
+    `v = -b T + sqrt((b T)^2 + v_lead^2 + 2 b gap)`, with T = 1 s and b = 2 m/s^2.
+
+    Args:
+        gap: bumper to bumper, less what should be left of it in a queue [m].
+        lead_speed: of the leader [m/s].
+    """
+    reach = _ALLOWED_BRAKING_MPS2 * _REACTION_S
+    return math.sqrt(reach * reach + lead_speed * lead_speed + 2.0 * _ALLOWED_BRAKING_MPS2 * max(gap, 0.0)) - reach
 
 
 @njit_scalar

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import Split
+from drive_rl.config.specs.car import CarSpec
 from drive_rl.config.specs.traffic import POPULATIONS, PopulationSpec, TrafficSpec, VehicleKind
 
 KINDS: tuple[VehicleKind, ...] = get_args(VehicleKind)
@@ -80,6 +81,15 @@ def draw_vehicles(traffic: TrafficSpec, split: Split, count: int, random: np.ran
     drivers_by_name["acceleration_mps2"] = np.minimum(drivers_by_name["acceleration_mps2"], bodies[4])
     kind = np.array([KINDS.index(kind) for kind in kinds], np.int64)
     return Vehicles(kind, bodies[0], bodies[1], bodies[3], **drivers_by_name)
+
+
+def with_ego(vehicles: Vehicles, car: CarSpec) -> Vehicles:
+    """Return the vehicles behind the ego car, whom others take for a normal driver in the middle of its lane."""
+    body = BODIES["car"]
+    middle = [sum(getattr(POPULATIONS["normal"], name)) / 2 for name in _RANGES]
+    row = (KINDS.index("car"), car.length_m, car.width_m, body.top_speed_mps, *middle)
+    columns = [np.concatenate([[own], column]) for own, column in zip(row, vehicles, strict=True)]
+    return Vehicles(columns[0].astype(np.int64), *columns[1:])
 
 
 def _choices(weights: Mapping[Any, float], draws: NDArray[np.float64]) -> NDArray[np.int64]:

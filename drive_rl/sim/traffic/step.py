@@ -10,6 +10,7 @@ from drive_rl.sim.traffic.actors import (
     ID,
     LANE,
     LEAVING,
+    OWN,
     PUSH,
     SPEED,
     STOPPED,
@@ -48,15 +49,15 @@ def step_traffic(traffic: Traffic, step: int) -> None:
     for i in range(count):
         give_back(i, traffic, step)
         find_junction(i, traffic)
-        if not whole[i, DRIVES]:
+        if whole[i, DRIVES] != OWN:
             take_anyway(i, traffic)
     give_way(traffic, step)
     _change_lanes(traffic, step)
     for i in range(count):
-        if whole[i, DRIVES]:
-            traffic.real[i, PUSH] = _acceleration(i, traffic, step)
+        if whole[i, DRIVES] == OWN:
+            traffic.real[i, PUSH] = acceleration_of(i, traffic, step)
     for i in range(count):
-        if whole[i, DRIVES]:
+        if whole[i, DRIVES] == OWN:
             _move(i, traffic)
 
 
@@ -67,13 +68,13 @@ def _change_lanes(traffic, step):
     for k in range(traffic.by_id.size):
         i = traffic.by_id[k]
         turn = (step + draw(traffic.seed, traffic.whole[i, ID], -2)) % every == 0
-        if turn and traffic.whole[i, DRIVES] and change_lane(i, traffic, step):
+        if turn and traffic.whole[i, DRIVES] == OWN and change_lane(i, traffic, step):
             list_by_lane(traffic)
             find_junction(i, traffic)
 
 
 @njit_scalar
-def _acceleration(i, traffic, step):
+def acceleration_of(i, traffic, step):
     """Return the acceleration [m/s^2] of actor i: behind all ahead, and before stop lines that it may not pass."""
     lane, s, leaving = traffic.whole[i, LANE], traffic.real[i, S], traffic.whole[i, LEAVING]
     wanted = desired_speed(i, traffic, lane, s, step)
@@ -105,7 +106,7 @@ def _move(i, traffic):
     for h in range(HOLDS):
         traffic.hold_s[i, h] += way
     move_over(i, traffic)
-    _wait(i, traffic)
+    wait(i, traffic)
     s = real[i, S] + way
     while s >= lanes[whole[i, LANE], LANE_LENGTH]:
         ahead, goals = lane_ahead(i, traffic, whole[i, LANE], 0)
@@ -119,7 +120,7 @@ def _move(i, traffic):
 
 
 @njit_scalar
-def _wait(i, traffic):
+def wait(i, traffic):
     """Count how long actor i stands, and note that it stood at its stop line."""
     whole, speed = traffic.whole, traffic.real[i, SPEED]
     if speed < STANDING_MPS and whole[i, WANT] != NONE and traffic.real[i, TO_LINE] < AT_THE_LINE_M:

@@ -56,7 +56,7 @@ class Streets(NamedTuple):
     meets_m: NDArray[np.float64]  # (C, 3), from where to where, and how near the lines come, 0 if anybody touches there
     signal_s: NDArray[np.float64]  # (G, 4)
     goal: NDArray[np.int64]  # (K,), lanes that drivers drive to, one after another
-    to_goal: NDArray[np.float64]  # (K, L), from the start of each lane [m]
+    to_goal: NDArray[np.float64]  # (K x L,), from the start of each lane to each goal, goal after goal [m]
 
 
 def streets_of(network: RoadNetwork) -> Streets:
@@ -90,7 +90,7 @@ def streets_of(network: RoadNetwork) -> Streets:
         meets_m,
         np.column_stack(signal_s),
         goal,
-        np.stack([distance_to(network, lane) for lane in goal]),
+        np.concatenate([distance_to(network, lane) for lane in goal]),
     )
 
 

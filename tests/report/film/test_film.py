@@ -26,7 +26,7 @@ from drive_rl.report.film.canvas import AMBER, GREEN, GROUND, RED, blank
 from drive_rl.report.film.film import FilmProgress, card_frames, render_film
 from drive_rl.report.film.layout import HEIGHT_PX, WIDTH_PX, Layout, Step, newest_picture
 from drive_rl.report.film.outcome_card import outcome
-from drive_rl.report.film.road_map import RoadMap
+from drive_rl.report.film.road_map import RoadMap, lane_lines_d_m
 from drive_rl.report.film.writers import film_writer
 from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.task.episode import draw_episode
@@ -156,7 +156,7 @@ def test_the_inset_is_the_newest_picture_the_driver_was_given() -> None:
     np.testing.assert_array_equal(newest, observation[-1:])
     marked = newest.copy()
     marked[0, 10:30, 20:40] = 255 - marked[0, 10:30, 20:40]
-    one, other = (layout.frame(Step(env.car, info, 0.5, picture)) for picture in (newest, marked))
+    one, other = (layout.frame(Step(env, info, 0.5, picture)) for picture in (newest, marked))
     rows, columns = np.nonzero((one != other).any(axis=-1) & inset_region(one.shape))
     scale = (np.ptp(columns) + 1) // 20
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (20 * scale, 20 * scale)
@@ -173,7 +173,7 @@ def test_any_road_and_camera_can_be_filmed(lanes: tuple[int, int], size: tuple[i
     observation, info = env.reset(seed=0)
     layout = Layout(world, "pusher", "camera", 1)
     layout.open(env.episode, 1)
-    frame = layout.frame(Step(env.car, info, 0.5, newest_picture(observation, world)))
+    frame = layout.frame(Step(env, info, 0.5, newest_picture(observation, world)))
     assert frame.shape == (HEIGHT_PX, WIDTH_PX, 3)
     env.close()
 
@@ -196,7 +196,7 @@ def test_the_newest_picture_of_other_observations(observation: Observation) -> N
 @pytest.mark.parametrize(("x", "y", "column", "row"), [(20, 0, 1, 0), (-20, 0, -1, 0), (0, 20, 0, -1), (0, -20, 0, 1)])
 def test_on_the_map_north_is_up_and_east_is_right(x: float, y: float, column: int, row: int) -> None:
     episode = draw_episode(WORLD, SEEDS[0])
-    road_map = RoadMap(400, 300, WORLD.road, episode, 15)
+    road_map = RoadMap(400, 300, lane_lines_d_m(WORLD), episode, 15)
     at = episode.road.place((episode.road.start_s_m + episode.road.end_s_m) / 2, 0)
     before, after = (arrow_place(road_map, CarState(at[0] + dx, at[1] + dy, 0.3)) for dx, dy in ((0, 0), (x, y)))
     expected_px = 20 * road_map.px_per_m * np.array([column, row])

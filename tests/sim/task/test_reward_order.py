@@ -11,7 +11,7 @@ from drive_rl.config.shelf import entries
 from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.reference import ReferenceDriver
-from drive_rl.sim.engines.batch import Batch
+from drive_rl.sim.engines.cpu_batch import cpu_batch
 from drive_rl.sim.task.outcome import STATE_FIELDS
 
 ROADS = range(10_000, 10_016)
@@ -37,7 +37,7 @@ class Driven:
 
 
 def drive(world: WorldSpec, act: Act) -> Driven:
-    batch, total, step = Batch(world, len(ROADS), "state"), 0.0, 0
+    batch, total, step = cpu_batch(world, len(ROADS), "state"), 0.0, 0
     batch.begin(range(len(ROADS)), ROADS)
     episodes = []
     while batch.drives.any():

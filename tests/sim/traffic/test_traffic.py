@@ -189,5 +189,5 @@ def test_an_ego_car_in_a_junction_keeps_others_out() -> None:
 
 
 def test_more_actors_than_the_lanes_hold_are_refused() -> None:
-    with pytest.raises(DriveRLError, match=r"actors = 200: vehicle \d+ finds no place .*; fix: fewer actors"):
+    with pytest.raises(DriveRLError, match=r"actors = 200: found place for \d+ on .*; fix: fewer actors"):
         traffic_on(circuit(1, length_m=400), 200)

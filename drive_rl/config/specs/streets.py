@@ -1,0 +1,16 @@
+"""Specs of streets: the maps of a world, the routes on them, and their traffic."""
+
+from pydantic import Field
+
+from drive_rl.config.specs.base import Spec
+from drive_rl.config.specs.map import MapSpec
+from drive_rl.config.specs.traffic import TrafficSpec
+
+
+class StreetsSpec(Spec):
+    """Streets instead of a single road: an episode is a route on one of several maps, in traffic of its own."""
+
+    map: MapSpec = Field(description="Which kind of map, and its few parameters.")
+    maps: int = Field(default=16, ge=1, le=1000, description="Maps of each split; road seeds share them.")
+    route_m: float = Field(default=300, ge=100, le=2000, description="Length of the routes [m].")
+    traffic: TrafficSpec = Field(default=TrafficSpec(actors=40), description="The traffic on each map.")

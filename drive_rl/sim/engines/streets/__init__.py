@@ -1,0 +1,1 @@
+"""Streets in the batch engine and in Bullet's: routes, actors and maps of many cars."""

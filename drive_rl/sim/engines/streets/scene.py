@@ -1,0 +1,264 @@
+"""What drives around N cars of a world with streets: their routes, their actors, and the maps that they share.
+
+Engines move the cars; this is the rest, as arrays that compiled functions take.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.config.specs.world import WorldSpec
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.appearance import Appearance
+from drive_rl.sim.engines.streets.maps import Maps, StreetMaps, ground_at
+from drive_rl.sim.engines.streets.step import (
+    Around,
+    Routes,
+    StreetCars,
+    ahead_of,
+    bodies_near,
+    enter_car,
+    fill_poses,
+    fill_solids,
+    step_actors,
+)
+from drive_rl.sim.map.geometry import KNOT_M
+from drive_rl.sim.map.street_route import RUN_IN_M, RUN_OUT_M
+from drive_rl.sim.sensors.bodies import MOST_PARTS
+from drive_rl.sim.sensors.pinhole import Rays, Viewpoint, cast_rays
+from drive_rl.sim.sensors.solids import Solids, join
+from drive_rl.sim.sensors.street_ground import StreetView, street_view
+from drive_rl.sim.sensors.street_solids import SIGNAL_PARTS
+from drive_rl.sim.state import FARTHEST, Expected, State, check_array, check_state
+from drive_rl.sim.task.episode import Pose
+from drive_rl.sim.task.street_episode import StreetEpisode, built_map, draw_street_episode, map_seed_of
+from drive_rl.sim.traffic.actors import (
+    ASKS,
+    BEFORE,
+    DRIVES,
+    EGO,
+    GOALS,
+    HOLDS,
+    ID,
+    LANE,
+    LEAVING,
+    OWN,
+    STOPPED,
+    WAITED,
+    WANT,
+    WANT_GOALS,
+)
+from drive_rl.sim.vehicle import CarState
+
+_IN_PICTURE, _SIGNALS_IN_PICTURE = 24, 12
+"""Vehicles and signals that a picture shows at most."""
+_ROUTE_LANES = 200
+_KEY = "traffic."
+_SAVED = ("whole", "real", "hold", "hold_s", "held")
+_NEVER = -1_000_000
+_FIX = "fix: use the world, the modes and num_envs that it was saved with"
+
+
+class StreetScene:
+    """Routes, actors and maps of N cars.
+
+    Args:
+        world: The world.
+        count: N.
+
+    Raises:
+        DriveRLError: the world has no streets.
+    """
+
+    def __init__(self, world: WorldSpec, count: int) -> None:
+        if world.streets is None:
+            raise DriveRLError(f"{world.name}: has no streets; fix: a world that has, such as town")
+        self._world, self._spec, streets = world, world.streets, world.streets
+        camera, n = world.camera, count
+        knots = int((RUN_IN_M + streets.route_m + RUN_OUT_M) / KNOT_M) + 1
+        f4, f8, i8 = np.float32, np.float64, np.int64
+        self.routes = Routes(
+            knots=np.zeros((n, knots, 4), f8),
+            speed_profile=np.zeros((n, knots), f8),
+            start_s=np.zeros(n, f8),
+            end_s=np.ones(n, f8),
+            start=np.zeros((n, 7), f8),
+            wear=np.zeros(n, f4),
+            palette=np.zeros((n, 5, camera.planes), f4),
+            rays=np.zeros((n, camera.height_px, 8), f4),
+            origin=np.zeros((n, 3), f8),
+            parked=np.zeros((n, 1, 3), f8),
+            parked_count=np.zeros(n, i8),
+        )
+        self._maps = StreetMaps(streets.map, min(n, streets.maps))
+        self.cars = _street_cars(n, 1 + streets.traffic.actors)
+
+    @property
+    def maps(self) -> Maps:
+        """The maps as arrays; they change when a car is placed."""
+        return self._maps.maps
+
+    @property
+    def around(self) -> Around:
+        """All of it, as compiled loops take it; it changes when a car is placed."""
+        return Around(self.routes, self.cars, self.maps)
+
+    def place(self, car: int, seed: int) -> StreetEpisode:
+        """Put what is around a car where it is at the start of a road seed's episode, which is returned."""
+        episode = draw_street_episode(self._world, self._spec, seed)
+        self.cars.map[car] = self._maps.take(episode.map_seed)
+        self._enter_route(car, episode)
+        self._enter_traffic(car, episode)
+        return episode
+
+    def release(self, car: int) -> None:
+        """Let another use a car's map; undoes one `place`."""
+        self._maps.release(int(self.cars.map[car]))
+
+    def step_actors(self, car: int, steps: int) -> None:
+        """Move all around a car, which has driven so many steps and is still where it was."""
+        step_actors(car, self.cars, self.maps, steps, float(self._world.task.control_hz))
+
+    def enter_car(self, car: int, moved: tuple[float, float, float]) -> None:
+        """Enter where a car has come to: so far along its route [m], so far beside it [m], and its speed [m/s]."""
+        enter_car(car, moved, self.cars, self.maps)
+
+    def ahead_of(self, car: int, steps: int, within: int) -> tuple[float, bool]:
+        """Return the fastest speed that what is ahead of a car allows [m/s], infinite: nothing is; and whether it had
+        to wait within some steps before `steps`.
+        """
+        return ahead_of(car, steps, within, self.cars, self.maps)
+
+    def bodies_near(self, car: int, state: CarState) -> NDArray[np.float64]:
+        """Return the actors near a car, (n, 5): x, y [m], yaw [rad], half length, half width [m]."""
+        bodies = np.zeros((self.cars.whole.shape[1], 5))
+        return bodies[: bodies_near(car, state, self.cars, self.maps, bodies)]
+
+    def actors(self, car: int) -> NDArray[np.float64]:
+        """Return x, y [m] and yaw [rad] of the actors around a car, (actors, 3)."""
+        poses = np.zeros((self.cars.whole.shape[1], 3))
+        fill_poses(car, self.cars, self.maps, poses)
+        return poses[1:]
+
+    def view(
+        self, car: int, rays: Rays, appearance: Appearance, channels: int, when: tuple[Pose, int], own: Solids
+    ) -> StreetView:
+        """Return what a camera sees around a car.
+
+        Args:
+            car: The car.
+            rays: The camera's.
+            appearance: The episode's.
+            channels: 1 for grey, 3 for RGB.
+            when: The pose that the camera is mounted at, and how many steps the episode has lasted.
+            own: More solids, such as the car's own.
+        """
+        (x, y, yaw), steps = when
+        at, time_s = Viewpoint(x, y, math.cos(yaw), math.sin(yaw)), self.cars.first_step[car] + steps
+        count = fill_solids(car, at, self.cars, self.maps, time_s / float(self._world.task.control_hz))
+        rows = self.cars.shape[car], self.cars.top_colour[car], self.cars.side_colour[car]
+        around = Solids(count, *(part[:count] for part in rows))
+        solids = join([around, own]) if own.size else Solids(count, *rows)
+        return street_view(rays, ground_at(int(self.cars.map[car]), self.maps), appearance, channels, solids)
+
+    def get_state(self) -> State:
+        """Return what `place` alone does not bring back."""
+        return {_KEY + name: getattr(self.cars, name).copy() for name in _SAVED}
+
+    def without(self, state: State) -> State:
+        """Return a state but what `get_state` returned of it."""
+        return {name: array for name, array in state.items() if not name.startswith(_KEY)}
+
+    def set_state(self, state: State) -> None:
+        """Go on where `get_state` was called; every car has been placed, and the state checked."""
+        for name in _SAVED:
+            getattr(self.cars, name)[:] = state[_KEY + name]
+
+    def check_state(self, state: State, seeds: NDArray[np.int64]) -> None:
+        """Refuse a state of other streets, or one that cars on the roads of `seeds` (N,), -1: none, cannot be in.
+
+        Raises:
+            DriveRLError: names the array, what was found and what was expected.
+        """
+        cars, most = self.cars, 2.0**31
+        check_state(
+            {name: array for name, array in state.items() if name.startswith(_KEY)},
+            {
+                _KEY + "whole": Expected(cars.whole.shape, np.int64, -1, most),
+                _KEY + "real": Expected(cars.real.shape, np.float64, -FARTHEST, FARTHEST),
+                _KEY + "hold": Expected(cars.hold.shape, np.int64, -1, most),
+                _KEY + "hold_s": Expected(cars.hold_s.shape, np.float64, -FARTHEST, FARTHEST),
+                _KEY + "held": Expected(cars.held.shape, np.int64, _NEVER, most),
+            },
+        )
+        for car in np.flatnonzero(seeds >= 0).tolist():
+            self._check_car(state, car, int(seeds[car]))
+
+    def _check_car(self, state: State, car: int, seed: int) -> None:
+        lanes = len(built_map(self._spec.map, map_seed_of(self._spec, seed)).network.length_m)
+        whole, hold = state[_KEY + "whole"][car], state[_KEY + "hold"][car]
+        bounds = (-1, lanes - 1), (0, 2**31), (0, 1)
+        lane, count, flag = (Expected((None,), np.int64, low, high) for low, high in bounds)
+        forms = {
+            LANE: lane, BEFORE: lane, LEAVING: lane, WANT: lane, GOALS: count, WAITED: count, WANT_GOALS: count,
+            STOPPED: flag, ASKS: flag,
+        }  # fmt: skip
+        for column, form in forms.items():
+            check_array(f"state: {_KEY}whole of car {car}, column {column}", whole[:, column], form, _FIX)
+        check_array(f"state: {_KEY}hold of car {car}", hold.reshape(-1), lane, _FIX)
+        route = draw_street_episode(self._world, self._spec, seed).route.lanes
+        at = int(whole[0, GOALS])
+        expected = {ID: range(len(whole)), DRIVES: [EGO] + [OWN] * (len(whole) - 1)}
+        if at >= len(route) or whole[0, LANE] != route[at] or any(
+            whole[:, column].tolist() != list(values) for column, values in expected.items()
+        ):  # fmt: skip
+            raise DriveRLError(f"state: {_KEY}whole of car {car}: expected the actors of road {seed}; {_FIX}")
+
+    def _enter_route(self, car: int, episode: StreetEpisode) -> None:
+        routes, route, appearance, camera = self.routes, episode.route, episode.appearance, self._world.camera
+        rays = cast_rays(camera, appearance.camera_height_error_m, appearance.camera_pitch_error_rad)
+        routes.knots[car], routes.speed_profile[car] = route.knots, episode.speed_profile_mps
+        routes.start_s[car], routes.end_s[car], routes.start[car] = route.start_m, route.end_m, episode.start
+        routes.rays[car], routes.origin[car] = rays.rows, rays.origin
+        routes.wear[car], routes.palette[car] = appearance.wear, appearance.street_palette(camera.planes)
+
+    def _enter_traffic(self, car: int, episode: StreetEpisode) -> None:
+        cars, traffic, route = self.cars, episode.traffic, episode.route.lanes
+        lanes = self.maps.lane.shape[1]
+        if cars.head.shape[1] < lanes:
+            self.cars = cars = cars._replace(head=np.zeros((len(cars.map), lanes), np.int64))
+        cars.seed[car], cars.first_step[car] = traffic.seed, episode.first_step
+        cars.route[car] = -1
+        cars.route[car, : len(route)] = route
+        cars.kind[car], cars.paint[car] = episode.vehicles.kind, episode.colours
+        cars.held[car] = _NEVER
+        for name in ("driver", "whole", "real", "hold", "hold_s"):
+            getattr(cars, name)[car] = getattr(traffic, name)
+
+
+def _street_cars(n: int, actors: int) -> StreetCars:
+    """Return room for the actors around n cars."""
+    f4, f8, i8 = np.float32, np.float64, np.int64
+    solids = _IN_PICTURE * MOST_PARTS + _SIGNALS_IN_PICTURE * SIGNAL_PARTS
+    return StreetCars(
+        map=np.full(n, -1, i8),
+        seed=np.zeros(n, i8),
+        first_step=np.zeros(n, i8),
+        route=np.full((n, _ROUTE_LANES), -1, i8),
+        kind=np.zeros((n, actors), i8),
+        paint=np.zeros((n, actors, 3), f4),
+        driver=np.zeros((n, actors, 14), f8),
+        whole=np.zeros((n, actors, 11), i8),
+        real=np.zeros((n, actors, 9), f8),
+        hold=np.full((n, actors, HOLDS), -1, i8),
+        hold_s=np.zeros((n, actors, HOLDS), f8),
+        held=np.full(n, _NEVER, i8),
+        by_id=np.arange(actors),
+        head=np.zeros((n, 0), i8),
+        link=np.zeros((n, 2 * actors), i8),
+        place=np.zeros((n, 2 * actors), f8),
+        shape=np.zeros((n, solids, 9), f4),
+        top_colour=np.zeros((n, solids, 3), f4),
+        side_colour=np.zeros((n, solids, 3), f4),
+    )

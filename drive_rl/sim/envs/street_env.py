@@ -1,0 +1,133 @@
+"""The Gymnasium environment of a world with streets: drive a route in traffic. The car is Bullet's, as on a road."""
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.config.specs.car import CameraSpec
+from drive_rl.config.specs.world import WorldSpec
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.engines.streets.scene import StreetScene
+from drive_rl.sim.envs.frame_stack import FrameStack
+from drive_rl.sim.envs.lane_env import LaneEnv
+from drive_rl.sim.envs.views import CHASE
+from drive_rl.sim.map.geometry import project
+from drive_rl.sim.sensors.pinhole import Rays, cast_rays
+from drive_rl.sim.sensors.renderer import Truth
+from drive_rl.sim.sensors.solids import NO_SOLIDS, Solids, car_solids
+from drive_rl.sim.sensors.street_renderer import render_street
+from drive_rl.sim.state import State
+from drive_rl.sim.task.episode import Drive
+from drive_rl.sim.task.outcome import S
+from drive_rl.sim.task.street_episode import StreetEpisode
+from drive_rl.sim.vehicle import CarState
+
+
+class StreetEnv(LaneEnv):
+    """Drive a route on a map of streets, in traffic; otherwise a `LaneEnv`.
+
+    Raises:
+        DriveRLError: the world has no streets, or a renderer of Bullet's.
+    """
+
+    def __init__(self, world: WorldSpec, *args: Any, **kwargs: Any) -> None:
+        if world.camera.renderer != "field":
+            raise DriveRLError(
+                f"world.camera.renderer = {world.camera.renderer}: cannot show streets;"
+                " fix: world.camera.renderer=field"
+            )
+        self._scene, self._placed = StreetScene(world, 1), False
+        super().__init__(world, *args, **kwargs)
+
+    @property
+    def actors(self) -> NDArray[np.float64]:
+        """x, y [m] and yaw [rad] of the actors around the car, (actors, 3)."""
+        return self._scene.actors(0)
+
+    def chase_view(self, camera: CameraSpec = CHASE) -> NDArray[np.uint8]:
+        """Return the car seen from behind, (H, W, 3) RGB uint8."""
+        car = self._car
+        own = car_solids(self.world.car, car.x_m, car.y_m, car.yaw_rad, car.steer_rad)
+        return self._view(cast_rays(camera), camera, own)
+
+    def driver_view(self, width_px: int, height_px: int) -> NDArray[np.uint8]:
+        """Return the driver's camera's picture at another size, (H, W, 3) RGB uint8."""
+        size = {"width_px": width_px, "height_px": height_px, "channels": "rgb"}
+        camera, appearance = self.world.camera.model_copy(update=size), self.episode.appearance
+        rays = cast_rays(camera, appearance.camera_height_error_m, appearance.camera_pitch_error_rad)
+        return self._view(rays, camera, NO_SOLIDS)
+
+    def truth(self) -> Truth:
+        """Refuse: pictures of streets have no labels yet.
+
+        Raises:
+            DriveRLError: always.
+        """
+        raise DriveRLError(f"{self.world.name}: pictures of streets have no labels yet; fix: a world without streets")
+
+    def get_state(self) -> State:
+        """Return arrays from which `set_state` resumes exactly, in this or another process."""
+        return {**super().get_state(), **self._scene.get_state()}
+
+    def set_state(self, state: State) -> None:
+        """Resume where `get_state` was called, on an environment of the same world and modes.
+
+        Raises:
+            DriveRLError: it is of another one, or a car cannot be in it; nothing has changed.
+        """
+        self._need_open("set_state")
+        rest = self._scene.without(state)
+        self._check_state(rest)
+        self._scene.check_state(state, rest["seed"].reshape(1))
+        self._begin(int(state["seed"]))
+        self._scene.set_state(state)
+        self._restore(rest)
+
+    def _draw(self, seed: int) -> Drive:
+        if self._placed:
+            self._scene.release(0)
+        self._placed = True
+        return self._scene.place(0, seed)
+
+    def _new_frame_stack(self) -> FrameStack:
+        return _StreetFrames(self.world, self._scene, lambda: self._steps)
+
+    def _drive(self, steer: float, pedal: float) -> bool:
+        """Drive one control step, after the actors around; return whether the car touches one of them then."""
+        scene, s_before = self._scene, float(self._row[S])
+        scene.step_actors(0, self._steps)
+        super()._drive(steer, pedal)
+        car = self._bullet.state()
+        s, d, _, _ = project(self.episode.road.knots, car.x_m, car.y_m, s_before)
+        scene.enter_car(0, (s - s_before, d, car.vx_mps))
+        return self._bullet.touches(scene.bodies_near(0, car))
+
+    def _ahead(self) -> tuple[float, bool]:
+        return self._scene.ahead_of(0, self._steps, self._rules.blocked_steps)
+
+    def _view(self, rays: Rays, camera: CameraSpec, own: Solids) -> NDArray[np.uint8]:
+        image = np.empty((3, camera.height_px, camera.width_px), np.uint8)
+        pose = self._car.x_m, self._car.y_m, self._car.yaw_rad
+        appearance = cast(StreetEpisode, self.episode).appearance
+        view = self._scene.view(0, rays, appearance, 3, (pose, self._steps), own)
+        render_street(view, *pose, image)
+        return np.ascontiguousarray(np.moveaxis(image, 0, -1))
+
+
+class _StreetFrames(FrameStack):
+    """The last pictures from a car in streets."""
+
+    def __init__(self, world: WorldSpec, scene: StreetScene, steps: Any) -> None:
+        super().__init__(world)
+        self._scene, self._steps_of = scene, steps
+
+    def _lay(self, episode: Drive) -> None:
+        appearance = self._appearance = episode.appearance
+        errors = appearance.camera_height_error_m, appearance.camera_pitch_error_rad
+        self._rays = cast_rays(self._world.camera, *errors)
+
+    def _photograph(self, car: CarState, image: NDArray[np.uint8]) -> None:
+        pose = car.x_m, car.y_m, car.yaw_rad
+        view = self._scene.view(0, self._rays, self._appearance, image.shape[0], (pose, self._steps_of()), NO_SOLIDS)
+        render_street(view, *pose, image)

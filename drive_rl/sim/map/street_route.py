@@ -1,0 +1,88 @@
+"""A route on a map of streets as one line: the centre lines of its lanes, one after another, in knots as a road's."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.errors import DriveRLError
+from drive_rl.sim.compiled import njit
+from drive_rl.sim.map.geometry import KNOT_M, Knots
+from drive_rl.sim.map.lane_geometry import curvature_at, pose_at
+from drive_rl.sim.map.network import RoadNetwork
+
+RUN_IN_M = 5.0
+"""How much of the line lies before the start [m]."""
+RUN_OUT_M = 45.0
+"""How much of the line lies behind the goal, for drivers that look ahead [m]."""
+_FREE_M = 12.0  # between the start and both ends of its lane
+_TRIES = 100
+
+
+class StreetRoute(NamedTuple):
+    """A route that follows lanes without changing them, from somewhere on the first to somewhere on the last but some.
+
+    Distances along the route count from the line's first knot.
+    """
+
+    lanes: NDArray[np.int64]  # (n,), run-out included
+    from_m: NDArray[np.float64]  # (n,), where each begins along the route, negative for the first
+    knots: Knots
+    limit_mps: NDArray[np.float64]  # (knots,), the speed limit
+    start_m: float
+    end_m: float
+
+
+def draw_route(network: RoadNetwork, length_m: float, rng: np.random.Generator) -> StreetRoute:
+    """Draw a route: its start by the lanes' lengths, its turns evenly among the ways that each lane offers.
+
+    Args:
+        network: The map.
+        length_m: Of the route.
+        rng: Source of randomness.
+
+    Raises:
+        DriveRLError: the map has no way so long that takes no change of lanes and no lane twice.
+    """
+    usable = np.where(network.junction < 0, network.length_m - 2 * _FREE_M, 0.0).clip(0)
+    if usable.sum() > 0:
+        for _ in range(_TRIES):
+            first = int(rng.choice(len(usable), p=usable / usable.sum()))
+            start_s = _FREE_M + float(rng.uniform(0, usable[first]))
+            lanes = _walk(network, first, start_s + length_m + RUN_OUT_M, rng)
+            if lanes:
+                return _route(network, np.array(lanes, np.int64), start_s, length_m)
+    raise DriveRLError(
+        f"streets.route_m = {length_m:g}: found no such route in {_TRIES} tries that takes no lane twice and no"
+        " change of lanes; fix: a smaller streets.route_m, or a larger map"
+    )
+
+
+def _walk(network: RoadNetwork, lane: int, length_m: float, rng: np.random.Generator) -> list[int]:
+    """Return the lanes of a random way so long from the start of a lane; empty: it came to an end."""
+    lanes, way_m = [lane], float(network.length_m[lane])
+    while way_m < length_m:
+        ways = network.successor[network.first_successor[lane] : network.first_successor[lane + 1]]
+        new = [int(way) for way in ways if int(way) not in lanes]
+        if not new:
+            return []
+        lane = new[int(rng.integers(len(new)))]
+        lanes.append(lane)
+        way_m += float(network.length_m[lane])
+    return lanes
+
+
+def _route(network: RoadNetwork, lanes: NDArray[np.int64], start_s_m: float, length_m: float) -> StreetRoute:
+    lengths = network.length_m[lanes]
+    from_m = np.concatenate([[0.0], np.cumsum(lengths)[:-1]]) - (start_s_m - RUN_IN_M)
+    knots = np.empty((int((RUN_IN_M + length_m + RUN_OUT_M) / KNOT_M) + 1, 4))
+    on = np.searchsorted(from_m, np.arange(len(knots)) * KNOT_M, side="right") - 1
+    _fill(network, lanes[on], np.arange(len(knots)) * KNOT_M - from_m[on], knots)
+    return StreetRoute(lanes, from_m, knots, network.speed_limit_mps[lanes[on]], RUN_IN_M, RUN_IN_M + length_m)
+
+
+@njit
+def _fill(network: RoadNetwork, lanes: NDArray[np.int64], s: NDArray[np.float64], knots: Knots) -> None:
+    for k in range(lanes.size):
+        x, y, yaw = pose_at(network, lanes[k], s[k], 0.0)
+        knots[k] = x, y, yaw, curvature_at(network, lanes[k], s[k])

@@ -1,0 +1,90 @@
+"""Bodies of vehicles as solids: tables of parts by kind, in shares of a vehicle's size. Knows nothing of who drives."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.config.specs.traffic import VehicleKind
+from drive_rl.sim.sensors.solids import BOX, WHEEL
+
+PAINT, GLASS, TYRE, TRIM, LAMP, SKIN = range(6)
+"""Colours of parts; `PAINT` is the vehicle's own."""
+COLOURS = np.array(
+    [(0, 0, 0), (0.10, 0.12, 0.15), (0.06, 0.06, 0.06), (0.16, 0.16, 0.17), (0.95, 0.2, 0.15), (0.75, 0.58, 0.46)],
+    np.float32,
+)
+"""(colours, 3) in [0, 1]."""
+
+PX, PY, PZ, HALF_LENGTH, HALF_WIDTH, HALF_HEIGHT, KIND, TOP, SIDE = range(9)
+"""Columns of a part: its centre and half sizes in shares of length, width and height; a wheel's radius (`HALF_HEIGHT`)
+and half length are shares of the height; which solid; colours."""
+MOST_PARTS = 11
+
+_Part = tuple[float, float, float, float, float, float, float, int, int]
+
+
+def _wheels(front: float, rear: float, radius: float, beside: float = 0.46, half: float = 0.07) -> list[_Part]:
+    sides = (beside, -beside) if beside else (0.0,)
+    return [(along, side, radius, radius, half, radius, WHEEL, TYRE, TYRE) for along in (front, rear) for side in sides]
+
+
+def _lamps(z: float) -> list[_Part]:
+    return [(-0.5, side, z, 0.004, 0.1, 0.05, BOX, LAMP, LAMP) for side in (0.36, -0.36)]
+
+
+_BODIES: dict[VehicleKind, list[_Part]] = {
+    "car": [
+        (0, 0, 0.40, 0.5, 0.5, 0.20, BOX, PAINT, PAINT),
+        (-0.06, 0, 0.79, 0.26, 0.43, 0.19, BOX, PAINT, GLASS),
+        (0, 0, 0.24, 0.505, 0.47, 0.06, BOX, TRIM, TRIM),
+        *_lamps(0.5),
+        *_wheels(0.29, -0.31, 0.23),
+    ],
+    "van": [
+        (-0.08, 0, 0.56, 0.42, 0.5, 0.42, BOX, PAINT, PAINT),
+        (0.40, 0, 0.34, 0.10, 0.48, 0.20, BOX, PAINT, PAINT),
+        (0.30, 0, 0.72, 0.05, 0.46, 0.18, BOX, PAINT, GLASS),
+        *_lamps(0.35),
+        *_wheels(0.32, -0.30, 0.15),
+    ],
+    "lorry": [
+        (-0.13, 0, 0.62, 0.37, 0.5, 0.38, BOX, PAINT, PAINT),
+        (0.39, 0, 0.46, 0.11, 0.48, 0.34, BOX, PAINT, TRIM),
+        (0.46, 0, 0.58, 0.042, 0.44, 0.14, BOX, GLASS, GLASS),
+        (0, 0, 0.18, 0.48, 0.30, 0.05, BOX, TRIM, TRIM),
+        *_lamps(0.22),
+        *_wheels(0.36, -0.30, 0.15),
+    ],
+    "bus": [
+        (0, 0, 0.54, 0.5, 0.5, 0.44, BOX, PAINT, PAINT),
+        (0, 0, 0.70, 0.502, 0.505, 0.17, BOX, PAINT, GLASS),
+        *_lamps(0.3),
+        *_wheels(0.30, -0.28, 0.15),
+    ],
+    "motorcycle": [
+        (0, 0, 0.42, 0.36, 0.16, 0.14, BOX, PAINT, PAINT),
+        (-0.06, 0, 0.74, 0.10, 0.30, 0.18, BOX, TRIM, TRIM),
+        (-0.04, 0, 0.95, 0.06, 0.14, 0.07, BOX, PAINT, PAINT),
+        *_wheels(0.34, -0.34, 0.21, 0.0, 0.09),
+    ],
+    "cyclist": [
+        (0, 0, 0.40, 0.30, 0.06, 0.05, BOX, PAINT, PAINT),
+        (-0.05, 0, 0.56, 0.10, 0.30, 0.13, BOX, TRIM, TRIM),
+        (0, 0, 0.76, 0.13, 0.36, 0.12, BOX, PAINT, PAINT),
+        (0.06, 0, 0.94, 0.06, 0.16, 0.06, BOX, SKIN, SKIN),
+        *_wheels(0.30, -0.30, 0.19, 0.0, 0.04),
+    ],
+}
+
+HEIGHT_M: NDArray[np.float64] = np.array([1.45, 2.3, 3.3, 3.1, 1.5, 1.75])
+"""(kinds,), in the order of `VehicleKind`."""
+
+
+def _table() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    parts, count = np.zeros((len(_BODIES), MOST_PARTS, 9), np.float32), np.zeros(len(_BODIES), np.int64)
+    for kind, rows in enumerate(_BODIES.values()):
+        parts[kind, : len(rows)], count[kind] = rows, len(rows)
+    return parts, count
+
+
+PARTS, PART_COUNT = _table()
+"""Parts of each kind, (kinds, MOST_PARTS, 9), and how many of them count, (kinds,)."""

@@ -1,0 +1,128 @@
+"""What stands and drives on streets, as solids around a camera: vehicles, and signals with their lamps."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.sim.compiled import njit_scalar
+from drive_rl.sim.map.lane_geometry import pose_at
+from drive_rl.sim.map.network import Control, Light, RoadNetwork
+from drive_rl.sim.sensors.bodies import (
+    COLOURS,
+    HALF_HEIGHT,
+    HALF_LENGTH,
+    HALF_WIDTH,
+    HEIGHT_M,
+    KIND,
+    PAINT,
+    PART_COUNT,
+    PARTS,
+    PX,
+    PY,
+    PZ,
+    SIDE,
+    TOP,
+)
+from drive_rl.sim.sensors.solids import BOX, WHEEL
+
+VIEW_M = 70.0
+"""Farther things are not drawn [m]: in 64 columns a car is less than a pixel wide there."""
+BEHIND_M = 12.0
+"""Nor are things so far behind the camera [m]."""
+
+SIGNAL_X, SIGNAL_Y, SIGNAL_YAW, SIGNAL_LANE = range(4)
+"""Columns of signals: where the post stands, which way traffic drives that it faces, and its lane."""
+SIGNAL_PARTS = 3
+_POST_M, _HEAD_M, _LAMP_M = 1.6, 1.2, 0.34  # height of the post, height of the head on it, size of a lamp
+_HEAD_HALF_M = 0.3
+_POST_COLOUR, _HEAD_COLOUR = np.float32(0.3), np.float32(0.05)
+_LAMP_COLOURS = np.array([(1.0, 0.1, 0.05), (1.0, 0.75, 0.1), (0.2, 1.0, 0.45)], np.float32)  # by Light
+_BEHIND_LINE_M = 4.0
+_BESIDE_M = 0.9
+"""From the edge of the lane to a post [m]."""
+
+
+class SolidRows(NamedTuple):
+    """Room for solids, `Solids` without their number."""
+
+    shape: NDArray[np.float32]  # (n, 9)
+    top_colour: NDArray[np.float32]  # (n, 3)
+    side_colour: NDArray[np.float32]  # (n, 3)
+
+
+def signals_of(network: RoadNetwork) -> NDArray[np.float64]:
+    """Return the signals of a map (n, 4): one for each approach, on its right, so far behind the stop line that who
+    waits there sees it.
+    """
+    rows = []
+    for lane in np.flatnonzero((network.control == Control.SIGNAL) & (network.right < 0)):
+        d = -(float(network.width_m[lane]) / 2 + _BESIDE_M)
+        s = min(float(network.stop_s_m[lane]) + _BEHIND_LINE_M, float(network.length_m[lane]))
+        x, y, yaw = pose_at(network, int(lane), s, d)
+        rows.append((x, y, yaw, float(lane)))
+    return np.array(rows, np.float64).reshape(-1, 4)
+
+
+@njit_scalar
+def may_show(x, y, at):
+    """Return whether a thing at a place [m] can be in the picture of a camera at a `Viewpoint`."""
+    dx, dy = x - at.x, y - at.y
+    return dx * dx + dy * dy < VIEW_M * VIEW_M and at.cos * dx + at.sin * dy > -BEHIND_M
+
+
+@njit_scalar
+def add_vehicle(rows, n, kind, size, pose, painted):
+    """Add the solids of a vehicle from row n on; return the next free row.
+
+    Args:
+        rows: `SolidRows`.
+        n: The first free row.
+        kind: Place in `VehicleKind`.
+        size: Length and width [m].
+        pose: x, y [m], yaw [rad].
+        painted: Colours of vehicles (N, 3), and which of them it has.
+    """
+    length, width = size
+    (x, y, yaw), (paint, who) = pose, painted
+    height, cos, sin = HEIGHT_M[kind], math.cos(yaw), math.sin(yaw)
+    for k in range(PART_COUNT[kind]):
+        ahead, left, wheel = PARTS[kind, k, PX] * length, PARTS[kind, k, PY] * width, PARTS[kind, k, KIND] == WHEEL
+        rows.shape[n, 0] = PARTS[kind, k, KIND]
+        rows.shape[n, 1], rows.shape[n, 2] = x + cos * ahead - sin * left, y + sin * ahead + cos * left
+        rows.shape[n, 3] = PARTS[kind, k, PZ] * height
+        rows.shape[n, 4] = PARTS[kind, k, HALF_LENGTH] * (height if wheel else length)
+        rows.shape[n, 5] = PARTS[kind, k, HALF_WIDTH] * width
+        rows.shape[n, 6], rows.shape[n, 7], rows.shape[n, 8] = PARTS[kind, k, HALF_HEIGHT] * height, cos, sin
+        top, side = int(PARTS[kind, k, TOP]), int(PARTS[kind, k, SIDE])
+        for channel in range(3):
+            rows.top_colour[n, channel] = paint[who, channel] if top == PAINT else COLOURS[top, channel]
+            rows.side_colour[n, channel] = paint[who, channel] if side == PAINT else COLOURS[side, channel]
+        n += 1
+    return n
+
+
+@njit_scalar
+def add_signal(rows, n, signal, s, light):
+    """Add the solids of signal s from row n on: a post, a head and the lamp that is lit; return the next free row."""
+    x, y, yaw = signal[s, SIGNAL_X], signal[s, SIGNAL_Y], signal[s, SIGNAL_YAW]
+    cos, sin = math.cos(yaw), math.sin(yaw)
+    _box(rows, n, (x, y, 0.5 * _POST_M), (0.06, 0.06, 0.5 * _POST_M), (cos, sin))
+    _box(rows, n + 1, (x, y, _POST_M + 0.5 * _HEAD_M), (0.12, _HEAD_HALF_M, 0.5 * _HEAD_M), (cos, sin))
+    up = 0.78 if light == Light.RED else 0.5 if light == Light.YELLOW else 0.22
+    face = x - 0.14 * cos, y - 0.14 * sin, _POST_M + up * _HEAD_M
+    _box(rows, n + 2, face, (0.05, 0.5 * _LAMP_M, 0.5 * _LAMP_M), (cos, sin))
+    for channel in range(3):
+        rows.top_colour[n, channel] = rows.side_colour[n, channel] = _POST_COLOUR
+        rows.top_colour[n + 1, channel] = rows.side_colour[n + 1, channel] = _HEAD_COLOUR
+        rows.top_colour[n + 2, channel] = rows.side_colour[n + 2, channel] = _LAMP_COLOURS[light, channel]
+    return n + SIGNAL_PARTS
+
+
+@njit_scalar
+def _box(rows, n, centre, half, along):
+    rows.shape[n, 0] = BOX
+    rows.shape[n, 1], rows.shape[n, 2], rows.shape[n, 3] = centre
+    rows.shape[n, 4], rows.shape[n, 5], rows.shape[n, 6] = half
+    rows.shape[n, 7], rows.shape[n, 8] = along

@@ -1,0 +1,114 @@
+"""The episode of a road seed in a world with streets: map, route, start, appearance and traffic."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.config.specs.base import SPLITS, Split
+from drive_rl.config.specs.map import MapSpec
+from drive_rl.config.specs.streets import StreetsSpec
+from drive_rl.config.specs.world import WorldSpec
+from drive_rl.sim.appearance import draw_appearance
+from drive_rl.sim.map.geometry import KNOT_M, Road, pose_at
+from drive_rl.sim.map.network import RoadNetwork
+from drive_rl.sim.map.speed_profile import limited_profile
+from drive_rl.sim.map.street_route import RUN_IN_M, StreetRoute, draw_route
+from drive_rl.sim.map.streets.generate import map_of_seed
+from drive_rl.sim.sensors.street_ground import StreetGround, build_street_ground
+from drive_rl.sim.task.episode import Drive
+from drive_rl.sim.traffic.actors import Ego, Traffic, new_traffic
+from drive_rl.sim.traffic.population import Vehicles, draw_vehicles, with_ego
+from drive_rl.sim.traffic.streets import Streets, streets_of
+from drive_rl.sim.vehicle import CarState
+
+_MAPS_APART = 10_000
+"""Road seeds of as many thousands share their maps."""
+_ROUTE, _START, _APPEARANCE, _TRAFFIC = range(20, 24)  # one random stream each: changing one leaves the others
+
+
+@dataclass(frozen=True)
+class BuiltMap:
+    """A map of streets as its users want it."""
+
+    network: RoadNetwork
+    streets: Streets
+    ground: StreetGround
+
+
+@dataclass(frozen=True)
+class StreetEpisode(Drive):
+    """Everything that an episode in streets starts from; its road is the route's line."""
+
+    map_seed: int
+    route: StreetRoute
+    vehicles: Vehicles  # the first is the ego car
+    colours: NDArray[np.float32]  # (N, 3), of the vehicles, in [0, 1]
+    traffic: Traffic
+    first_step: int  # of the signals' clock
+
+
+def map_seed_of(streets: StreetsSpec, seed: int) -> int:
+    """Return the seed of the map that a road seed's episode lies on; each split has maps of its own."""
+    within = seed % _MAPS_APART
+    return seed - within + within % streets.maps
+
+
+def built_map(spec: MapSpec, map_seed: int) -> BuiltMap:
+    """Return the map of a seed; the last 64 are kept."""
+    kept: Any = spec  # a frozen spec can be a key
+    return _built(kept, map_seed)
+
+
+@lru_cache(maxsize=64)
+def _built(spec: MapSpec, map_seed: int) -> BuiltMap:
+    network = map_of_seed(spec, map_seed).network
+    return BuiltMap(network, streets_of(network), build_street_ground(network))
+
+
+def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> StreetEpisode:
+    """Return the episode of a road seed in a world with streets."""
+    task, map_seed = world.task, map_seed_of(streets, seed)
+    town = built_map(streets.map, map_seed)
+    route = draw_route(town.network, streets.route_m, _stream(seed, _ROUTE))
+    profile = limited_profile(route.knots, 0.0, np.minimum(route.limit_mps, task.target_speed_mps), task)
+    start = _start(world, route, profile, _stream(seed, _START))
+    random = _stream(seed, _TRAFFIC)
+    vehicles = with_ego(draw_vehicles(streets.traffic, _split(seed), streets.traffic.actors, random), world.car)
+    colours = random.uniform(0.08, 0.9, (len(vehicles.kind), 3)).astype(np.float32)
+    ego = Ego(route.lanes, RUN_IN_M - float(route.from_m[0]), start.vx_mps)
+    seeds = random.integers(0, 2**31, 2)
+    return StreetEpisode(
+        seed=seed,
+        road=Road(route.knots, route.start_m, route.end_m, streets.map.kind),
+        speed_profile_mps=profile,
+        start=start,
+        appearance=draw_appearance(world.appearance, _stream(seed, _APPEARANCE)),
+        parked=[],
+        map_seed=map_seed,
+        route=route,
+        vehicles=vehicles,
+        colours=colours,
+        traffic=new_traffic(town.streets, vehicles, int(seeds[0]), 1 / task.control_hz, ego),
+        first_step=int(seeds[1]) % (3600 * task.control_hz),
+    )
+
+
+def _stream(seed: int, stream: int) -> np.random.Generator:
+    return np.random.default_rng([seed, stream])
+
+
+def _split(seed: int) -> Split:
+    return "test" if seed in SPLITS["test"] else "train"
+
+
+def _start(world: WorldSpec, route: StreetRoute, profile: NDArray[np.float64], rng: np.random.Generator) -> CarState:
+    task = world.task
+    offset = rng.uniform(-task.start_offset_m, task.start_offset_m)
+    heading = rng.uniform(-task.start_heading_rad, task.start_heading_rad)
+    speed = min(rng.uniform(*task.start_speed_mps), float(profile[int(route.start_m / KNOT_M)]))
+    x, y, yaw, _ = pose_at(route.knots, route.start_m)
+    pose = x - offset * np.sin(yaw), y + offset * np.cos(yaw), yaw + heading
+    return CarState(*map(float, pose), vx_mps=float(speed))
