@@ -1,6 +1,6 @@
 """The Gymnasium environment of a world with streets: drive a route in traffic. The car is Bullet's, as on a road."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +11,16 @@ from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.streets.scene import StreetScene
 from drive_rl.sim.envs.frame_stack import FrameStack
 from drive_rl.sim.envs.lane_env import LaneEnv
+from drive_rl.sim.envs.street_views import street_chase_view, street_driver_view
 from drive_rl.sim.envs.views import CHASE
 from drive_rl.sim.map.geometry import project
-from drive_rl.sim.sensors.pinhole import Rays, cast_rays
+from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.renderer import Truth
-from drive_rl.sim.sensors.solids import NO_SOLIDS, Solids, car_solids
+from drive_rl.sim.sensors.solids import NO_SOLIDS
 from drive_rl.sim.sensors.street_renderer import render_street
 from drive_rl.sim.state import State
 from drive_rl.sim.task.episode import Drive
 from drive_rl.sim.task.outcome import S
-from drive_rl.sim.task.street_episode import StreetEpisode
 from drive_rl.sim.vehicle import CarState
 
 
@@ -47,16 +47,11 @@ class StreetEnv(LaneEnv):
 
     def chase_view(self, camera: CameraSpec = CHASE) -> NDArray[np.uint8]:
         """Return the car seen from behind, (H, W, 3) RGB uint8."""
-        car = self._car
-        own = car_solids(self.world.car, car.x_m, car.y_m, car.yaw_rad, car.steer_rad)
-        return self._view(cast_rays(camera), camera, own)
+        return street_chase_view(self.world, self._scene, 0, self._car, self._steps, camera)
 
     def driver_view(self, width_px: int, height_px: int) -> NDArray[np.uint8]:
         """Return the driver's camera's picture at another size, (H, W, 3) RGB uint8."""
-        size = {"width_px": width_px, "height_px": height_px, "channels": "rgb"}
-        camera, appearance = self.world.camera.model_copy(update=size), self.episode.appearance
-        rays = cast_rays(camera, appearance.camera_height_error_m, appearance.camera_pitch_error_rad)
-        return self._view(rays, camera, NO_SOLIDS)
+        return street_driver_view(self.world, self._scene, 0, self._car, self._steps, (width_px, height_px))
 
     def truth(self) -> Truth:
         """Refuse: pictures of streets have no labels yet.
@@ -106,14 +101,6 @@ class StreetEnv(LaneEnv):
     def _ahead(self) -> tuple[float, bool]:
         return self._scene.ahead_of(0, self._steps, self._rules.blocked_steps)
 
-    def _view(self, rays: Rays, camera: CameraSpec, own: Solids) -> NDArray[np.uint8]:
-        image = np.empty((3, camera.height_px, camera.width_px), np.uint8)
-        pose = self._car.x_m, self._car.y_m, self._car.yaw_rad
-        appearance = cast(StreetEpisode, self.episode).appearance
-        view = self._scene.view(0, rays, appearance, 3, (pose, self._steps), own)
-        render_street(view, *pose, image)
-        return np.ascontiguousarray(np.moveaxis(image, 0, -1))
-
 
 class _StreetFrames(FrameStack):
     """The last pictures from a car in streets."""
@@ -123,11 +110,11 @@ class _StreetFrames(FrameStack):
         self._scene, self._steps_of = scene, steps
 
     def _lay(self, episode: Drive) -> None:
-        appearance = self._appearance = episode.appearance
+        appearance = episode.appearance
         errors = appearance.camera_height_error_m, appearance.camera_pitch_error_rad
         self._rays = cast_rays(self._world.camera, *errors)
 
     def _photograph(self, car: CarState, image: NDArray[np.uint8]) -> None:
         pose = car.x_m, car.y_m, car.yaw_rad
-        view = self._scene.view(0, self._rays, self._appearance, image.shape[0], (pose, self._steps_of()), NO_SOLIDS)
+        view = self._scene.view(0, self._rays, image.shape[0], (pose, self._steps_of()), NO_SOLIDS)
         render_street(view, *pose, image)

@@ -1,7 +1,7 @@
 """Streets: both engines are one world, a state resumes exactly, and nobody who drives by the rules is hit."""
 
 import pickle
-from typing import cast
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -199,7 +199,12 @@ def test_gymnasium_makes_towns() -> None:
     frame = env.render()
     assert isinstance(frame, np.ndarray)
     assert frame.shape == (400, 640, 3)
-    env.close()
-    cars = gymnasium.make_vec("drive_rl/Town-v1", num_envs=2, vectorization_mode="vector_entry_point")
+    mode: dict[str, Any] = {"vectorization_mode": "vector_entry_point", "render_mode": "rgb_array"}
+    cars = gymnasium.make_vec("drive_rl/Town-v1", num_envs=2, **mode)
     assert cars.reset(seed=0)[0].shape == (2, 6, 40, 64)
+    cars.reset(options={"road_seed": [1, 2]})
+    env.reset(options={"road_seed": 2})
+    frames, frame = cast(Any, cars.render()), cast(Any, env.render())
+    assert np.array_equal(frames[1], frame)
     cars.close()
+    env.close()

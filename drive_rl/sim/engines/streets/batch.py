@@ -19,16 +19,16 @@ class StreetBatch(Batch):
     """N cars of a world with streets; otherwise a `Batch`."""
 
     def _lay(self, spare_roads: int) -> None:
-        self._scene = StreetScene(self.world, len(self.cars.slot))
+        self.scene = StreetScene(self.world, len(self.cars.slot))
         self._street_lens = StreetLens(cast_rays(self.world.camera).bearings, TEXELS)
 
     def actors(self, car: int) -> NDArray[np.float64]:
         """Return x, y [m] and yaw [rad] of the actors around a car, (actors, 3)."""
-        return self._scene.actors(car)
+        return self.scene.actors(car)
 
     def get_state(self) -> State:
         """Return NumPy arrays from which `set_state` resumes exactly, in this or another process."""
-        return {**super().get_state(), **self._scene.get_state()}
+        return {**super().get_state(), **self.scene.get_state()}
 
     def set_state(self, state: State) -> None:
         """Resume where `get_state` was called, on a batch of the same world and N.
@@ -37,7 +37,7 @@ class StreetBatch(Batch):
             DriveRLError: it has another N or another camera, or a car cannot be in it; nothing has changed.
         """
         super().set_state(state)
-        self._scene.set_state(state)
+        self.scene.set_state(state)
 
     def check_state(self, state: State) -> None:
         """Refuse a state that `set_state` cannot resume from.
@@ -45,24 +45,24 @@ class StreetBatch(Batch):
         Raises:
             DriveRLError: names the array, what was found and what was expected.
         """
-        super().check_state(self._scene.without(state))
-        self._scene.check_state(state, np.where(state["drives"], state["slot"], -1))
+        super().check_state(self.scene.without(state))
+        self.scene.check_state(state, np.where(state["drives"], state["slot"], -1))
 
     def idle(self, car: int) -> None:
         """Take a car off its map: `step` leaves it as it is."""
         if self.drives[car]:
             self.drives[car] = False
-            self._scene.release(car)
+            self.scene.release(car)
 
     def _place(self, car: int, seed: int) -> None:
-        self._scene.place(car, seed)
+        self.scene.place(car, seed)
         self.slot[car], self.drives[car], self.road_seeds[car] = car, True, seed
 
     def _begin(self, chosen: NDArray[np.int64]) -> None:
-        shared = self.cars, self._scene.around, self._plan, self._street_lens, self.frames
+        shared = self.cars, self.scene.around, self._plan, self._street_lens, self.frames
         self._together(partial(begin_street_cars, new_counter(), chosen, *shared), len(chosen) // SHARE)
 
     def _step(self, commands: NDArray[np.float64]) -> None:
-        shared = self.cars, self._scene.around, self._plan, self._street_lens
+        shared = self.cars, self.scene.around, self._plan, self._street_lens
         frames = commands, self._frames_before, self.frames
         self._together(partial(step_street_cars, new_counter(), *shared, *frames), self.num_cars // SHARE)

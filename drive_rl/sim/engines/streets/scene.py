@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.sim.appearance import Appearance
 from drive_rl.sim.engines.streets.maps import Maps, StreetMaps, ground_at
 from drive_rl.sim.engines.streets.step import (
     Around,
@@ -93,6 +92,8 @@ class StreetScene:
         )
         self._maps = StreetMaps(streets.map, min(n, streets.maps))
         self.cars = _street_cars(n, 1 + streets.traffic.actors)
+        self.episodes: dict[int, StreetEpisode] = {}
+        """The episode of each car that was placed."""
 
     @property
     def maps(self) -> Maps:
@@ -108,6 +109,7 @@ class StreetScene:
         """Put what is around a car where it is at the start of a road seed's episode, which is returned."""
         episode = draw_street_episode(self._world, self._spec, seed)
         self.cars.map[car] = self._maps.take(episode.map_seed)
+        self.episodes[car] = episode
         self._enter_route(car, episode)
         self._enter_traffic(car, episode)
         return episode
@@ -141,15 +143,12 @@ class StreetScene:
         fill_poses(car, self.cars, self.maps, poses)
         return poses[1:]
 
-    def view(
-        self, car: int, rays: Rays, appearance: Appearance, channels: int, when: tuple[Pose, int], own: Solids
-    ) -> StreetView:
+    def view(self, car: int, rays: Rays, channels: int, when: tuple[Pose, int], own: Solids) -> StreetView:
         """Return what a camera sees around a car.
 
         Args:
             car: The car.
             rays: The camera's.
-            appearance: The episode's.
             channels: 1 for grey, 3 for RGB.
             when: The pose that the camera is mounted at, and how many steps the episode has lasted.
             own: More solids, such as the car's own.
@@ -160,7 +159,8 @@ class StreetScene:
         rows = self.cars.shape[car], self.cars.top_colour[car], self.cars.side_colour[car]
         around = Solids(count, *(part[:count] for part in rows))
         solids = join([around, own]) if own.size else Solids(count, *rows)
-        return street_view(rays, ground_at(int(self.cars.map[car]), self.maps), appearance, channels, solids)
+        ground, appearance = ground_at(int(self.cars.map[car]), self.maps), self.episodes[car].appearance
+        return street_view(rays, ground, appearance, channels, solids)
 
     def get_state(self) -> State:
         """Return what `place` alone does not bring back."""
