@@ -37,6 +37,7 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "learn-asymmetric": ("learn.py --experiment asymmetric", f"{LEARN_QUICK}4096"),
     "learn-pixels": ("learn.py --experiment pixels", f"{LEARN_QUICK}4096"),
     "stock-lane_keep": ("stock.py --world lane_keep", STOCK_QUICK),
+    "stock-lane_follow_plain": ("stock.py --world lane_follow_plain", STOCK_QUICK),
     "stock-lane_follow": ("stock.py --world lane_follow", STOCK_QUICK),
     "see": (
         "see.py",

@@ -387,7 +387,8 @@ def test_models_of_one_name_are_numbered(models, tmp_path):
 
 def test_a_folder_of_pictures(models, tmp_path):
     spec = load_perception("unet", RECIPE)
-    write_data(spec.world, spec.data, "val", 8, tmp_path / "data")  # more than the six of the setting
+    data = spec.data.model_copy(update={"worlds": {}})
+    write_data(spec.world, data, "val", 8, tmp_path / "data")  # more than the six of the setting
     for limit, count in ((None, 8), (3, 3)):
         setting = replace(TINY, accuracy=replace(TINY.accuracy, limit=limit))
         exam = replace(EXAM, data=tmp_path / "data")

@@ -48,7 +48,9 @@ def test_a_model_of_ours_comes_back_from_onnx_with_the_same_table_and_drives(tmp
 
     tables = [metrics_of([("accuracy", evaluate_accuracy(each.model, pictures))]).values for each in (ours, theirs)]
     assert tables[0].keys() == tables[1].keys()
-    assert tables[1] == pytest.approx(tables[0], abs=5e-5)
+    one_label = 1 / len(pictures.images)  # may lie just beside the edge of an interval
+    for name, value in tables[0].items():
+        assert tables[1][name] == pytest.approx(value, abs=one_label if "calibration" in name else 5e-5), name
 
     condition = Condition("own", ours.spec.world, "clear")
     drives = [drive_model(each, condition, "val", 4) for each in (ours, theirs)]
