@@ -64,6 +64,8 @@ class RunSpec(Spec):
 
     @model_validator(mode="after")
     def _trains_on_tiers_of_its_world(self) -> Self:
+        if self.train_tiers and self.world.streets:
+            raise ValueError("train_tiers: streets have no tiers; fix: leave train_tiers out")
         known = self.world.road.tiers
         for tier, weight in self.train_tiers.items():
             if tier not in known:
@@ -89,7 +91,8 @@ class RunSpec(Spec):
 
     @model_validator(mode="after")
     def _route_can_be_driven_in_time(self) -> Self:
-        car, task, length_m = self.world.car, self.world.task, self.world.road.length_m
+        car, task, streets = self.world.car, self.world.task, self.world.streets
+        key, length_m = ("streets.route_m", streets.route_m) if streets else ("road.length_m", self.world.road.length_m)
         start_mps, limit_s = task.start_speed_mps[1], task.time_limit_s
         farthest_m = min(
             start_mps * limit_s + car.drive_force_n / car.mass_kg * limit_s**2 / 2,
@@ -97,9 +100,9 @@ class RunSpec(Spec):
         )
         if farthest_m < length_m:
             raise ValueError(
-                f"world.task.time_limit_s = {limit_s:g} is too short for world.road.length_m = {length_m:g}: at full"
+                f"world.task.time_limit_s = {limit_s:g} is too short for world.{key} = {length_m:g}: at full"
                 f" throttle the car gets {farthest_m:.3g} m far, and no driver could succeed; fix: a longer"
-                " world.task.time_limit_s or a shorter road"
+                " world.task.time_limit_s or a shorter way"
             )
         return self
 

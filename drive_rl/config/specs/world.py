@@ -122,15 +122,12 @@ class WorldSpec(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _streets_need_no_road(cls, values: Any) -> Any:
-        has_streets = isinstance(values, dict) and values.get("streets") is not None
-        return {"road": _NO_ROAD, **values} if has_streets else values
-
-    @model_validator(mode="after")
-    def _has_one_of_road_and_streets(self) -> Self:
-        if self.streets is not None and self.road != _NO_ROAD:
+    def _streets_have_no_road(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("streets") is None:
+            return values
+        if values.get("road", _NO_ROAD) != _NO_ROAD:
             raise ValueError("streets beside a road: expected one of them; fix: leave road out, or take another base")
-        return self
+        return {**values, "road": _NO_ROAD}
 
     @model_validator(mode="after")
     def _camera_above_ground(self) -> Self:

@@ -12,8 +12,6 @@ from drive_rl.sim.task.scoring import TRACE
 
 _MOST = 1e9
 """Largest size of a measured value, so that sums over an episode stay finite."""
-_TRAFFIC_BYTES = 2000
-"""About how much memory an actor needs [bytes], and what is drawn of it."""
 _FIX = "fix: use the world and num_envs that it was saved with"
 
 
@@ -38,8 +36,7 @@ def check_batch(world: WorldSpec, num_cars: int, free: int) -> None:
     camera, task = world.camera, world.task
     pictures = 2 * camera.frame_stack * camera.planes * camera.height_px * camera.width_px
     trace = 8 * len(TRACE) * task.time_limit_s * task.control_hz
-    road = slot_bytes(world) if world.streets is None else _TRAFFIC_BYTES * (1 + world.streets.traffic.actors)
-    needed = num_cars * (pictures + trace + road)
+    needed = num_cars * (pictures + trace + slot_bytes(world))
     fix = f"num_envs <= {int(num_cars * free / needed)}, a shorter road or a smaller camera"
     require_memory(f"num_envs = {num_cars}", needed, free, fix)
 

@@ -16,6 +16,7 @@ from drive_rl.sim.sensors.solids import Solids, car_solids
 from drive_rl.sim.sensors.view import Ground, View
 from drive_rl.sim.task.episode import draw_episode
 
+_ACTOR_BYTES = 2000  # with the solids that show it
 _SPARE = 1.25  # room for larger fields than those seen so far
 
 
@@ -174,5 +175,7 @@ class MapCache:
 
 
 def slot_bytes(world: WorldSpec) -> int:
-    """Return about how much memory a road needs [bytes]; most of it is its field."""
+    """Return about how much memory a car's road needs [bytes], most of it its field, or in streets its traffic."""
+    if world.streets is not None:
+        return _ACTOR_BYTES * (1 + world.streets.traffic.actors)
     return int(8 * draw_episode(world, 0).field.d_m.size * _SPARE)
