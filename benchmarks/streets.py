@@ -20,7 +20,7 @@ from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.sim.engines.cpu_batch import cpu_batch
 from drive_rl.sim.engines.streets.batch import StreetBatch
 
-ACTORS, MAPS = (0, 4, 16, 40, 64), (1, 4, 16)
+ACTORS, MAPS = (0, 4, 16, 40, 64, 128), (1, 4, 16)
 REACH_M = 70.0
 """Actors so near to the car are in its reach."""
 
@@ -66,8 +66,8 @@ def in_reach(batch: StreetBatch) -> float:
 def main() -> None:
     """Measure every row in turn, several times."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--blocks", type=int, default=7)
-    parser.add_argument("--block-s", type=float, default=2.0)
+    parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--block-s", type=float, default=1.0)
     bench = Bench("streets", parser)
     one_core()
     worlds = {"lane_follow, 64 cars": (load_world("lane_follow"), 64)}

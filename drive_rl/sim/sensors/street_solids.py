@@ -16,6 +16,7 @@ from drive_rl.sim.sensors.bodies import (
     HALF_WIDTH,
     HEIGHT_M,
     KIND,
+    MOST_PARTS,
     PAINT,
     PART_COUNT,
     PARTS,
@@ -35,6 +36,8 @@ BEHIND_M = 12.0
 SIGNAL_X, SIGNAL_Y, SIGNAL_YAW, SIGNAL_LANE = range(4)
 """Columns of signals: where the post stands, which way traffic drives that it faces, and its lane."""
 SIGNAL_PARTS = 3
+MOST_SOLIDS = 24 * MOST_PARTS + 12 * SIGNAL_PARTS
+"""What a picture shows at most: 24 vehicles and 12 signals."""
 _POST_M, _HEAD_M, _LAMP_M = 1.6, 1.2, 0.34  # height of the post, height of the head on it, size of a lamp
 _HEAD_HALF_M = 0.3
 _POST_COLOUR, _HEAD_COLOUR = np.float32(0.3), np.float32(0.05)

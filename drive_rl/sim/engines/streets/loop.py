@@ -17,6 +17,7 @@ from drive_rl.sim.sensors.renderer import Picture
 from drive_rl.sim.sensors.solids import Solids
 from drive_rl.sim.sensors.street_ground import GroundAppearance, StreetView
 from drive_rl.sim.sensors.street_renderer import paint_street
+from drive_rl.sim.sensors.street_solids import MOST_SOLIDS, SolidRows
 
 
 class StreetLens(NamedTuple):
@@ -66,8 +67,13 @@ def _photograph(pose, i, cars, around, plan, lens, image):
     rays = Rays(roads.rays[i], lens.bearings, roads.origin[i])
     shades = GroundAppearance(roads.wear[i], roads.palette[i], lens.texels)
     time_s = (streets.first_step[i] + cars.steps[i]) / plan.rules.control_hz
-    count = fill_solids(i, at, streets, maps, time_s)
-    solids = Solids(count, streets.shape[i], streets.top_colour[i], streets.side_colour[i])
+    rows = SolidRows(  # made here and not kept for each car: it stays in the nearest cache
+        np.empty((MOST_SOLIDS, 9), np.float32),
+        np.empty((MOST_SOLIDS, 3), np.float32),
+        np.empty((MOST_SOLIDS, 3), np.float32),
+    )
+    count = fill_solids(i, at, streets, maps, time_s, rows)
+    solids = Solids(count, rows.shape, rows.top_colour, rows.side_colour)
     no_truth = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)
     view = StreetView(rays, ground_at(streets.map[i], maps), shades, solids)
     paint_street(view, at, Picture(image, no_truth[0], no_truth[1]))

@@ -24,11 +24,10 @@ from drive_rl.sim.engines.streets.step import (
 )
 from drive_rl.sim.map.geometry import KNOT_M
 from drive_rl.sim.map.street_route import RUN_IN_M, RUN_OUT_M
-from drive_rl.sim.sensors.bodies import MOST_PARTS
 from drive_rl.sim.sensors.pinhole import Rays, Viewpoint, cast_rays
 from drive_rl.sim.sensors.solids import Solids, join
 from drive_rl.sim.sensors.street_ground import StreetView, street_view
-from drive_rl.sim.sensors.street_solids import SIGNAL_PARTS
+from drive_rl.sim.sensors.street_solids import MOST_SOLIDS, SolidRows
 from drive_rl.sim.state import FARTHEST, Expected, State, check_array, check_state
 from drive_rl.sim.task.episode import Pose
 from drive_rl.sim.task.street_episode import StreetEpisode, built_map, draw_street_episode, map_seed_of
@@ -50,8 +49,6 @@ from drive_rl.sim.traffic.actors import (
 )
 from drive_rl.sim.vehicle import CarState
 
-_IN_PICTURE, _SIGNALS_IN_PICTURE = 24, 12
-"""Vehicles and signals that a picture shows at most."""
 _ROUTE_LANES = 200
 _KEY = "traffic."
 _SAVED = ("whole", "real", "hold", "hold_s", "held")
@@ -155,8 +152,8 @@ class StreetScene:
         """
         (x, y, yaw), steps = when
         at, time_s = Viewpoint(x, y, math.cos(yaw), math.sin(yaw)), self.cars.first_step[car] + steps
-        count = fill_solids(car, at, self.cars, self.maps, time_s / float(self._world.task.control_hz))
-        rows = self.cars.shape[car], self.cars.top_colour[car], self.cars.side_colour[car]
+        rows = SolidRows(*(np.empty((MOST_SOLIDS, columns), np.float32) for columns in (9, 3, 3)))
+        count = fill_solids(car, at, self.cars, self.maps, time_s / float(self._world.task.control_hz), rows)
         around = Solids(count, *(part[:count] for part in rows))
         solids = join([around, own]) if own.size else Solids(count, *rows)
         ground, appearance = ground_at(int(self.cars.map[car]), self.maps), self.episodes[car].appearance
@@ -240,7 +237,6 @@ class StreetScene:
 def _street_cars(n: int, actors: int) -> StreetCars:
     """Return room for the actors around n cars."""
     f4, f8, i8 = np.float32, np.float64, np.int64
-    solids = _IN_PICTURE * MOST_PARTS + _SIGNALS_IN_PICTURE * SIGNAL_PARTS
     return StreetCars(
         map=np.full(n, -1, i8),
         seed=np.zeros(n, i8),
@@ -258,7 +254,4 @@ def _street_cars(n: int, actors: int) -> StreetCars:
         head=np.zeros((n, 0), i8),
         link=np.zeros((n, 2 * actors), i8),
         place=np.zeros((n, 2 * actors), f8),
-        shape=np.zeros((n, solids, 9), f4),
-        top_colour=np.zeros((n, solids, 3), f4),
-        side_colour=np.zeros((n, solids, 3), f4),
     )

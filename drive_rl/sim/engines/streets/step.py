@@ -15,7 +15,7 @@ from drive_rl.sim.sensors.street_solids import (
     SIGNAL_PARTS,
     SIGNAL_X,
     SIGNAL_Y,
-    SolidRows,
+    VIEW_M,
     add_signal,
     add_vehicle,
     may_show,
@@ -29,8 +29,10 @@ from drive_rl.sim.traffic.population import LENGTH, WIDTH
 from drive_rl.sim.traffic.step import step_traffic
 from drive_rl.sim.traffic.streets import NONE, light_of
 
-_NEAR_M = 23.0
-"""Bodies that are farther apart never touch [m], 3 m beside the point of a lane included."""
+_NEAR_M = 20.0
+"""Bodies that are farther apart never touch [m]."""
+_BESIDE_M = 8.0
+"""No actor is farther from the point of its lane that stands for it [m]."""
 
 
 WAITING_MPS = 2.0
@@ -54,7 +56,7 @@ class Routes(NamedTuple):
 
 
 class StreetCars(NamedTuple):
-    """The traffic around N cars: A actors each, of which the first is the car itself; and room for what it sees."""
+    """The traffic around N cars: A actors each, of which the first is the car itself."""
 
     map: NDArray[np.int64]  # (N,), slot in `street_maps.Maps`
     seed: NDArray[np.int64]  # (N,), Traffic.seed
@@ -72,9 +74,6 @@ class StreetCars(NamedTuple):
     head: NDArray[np.int64]  # (N, lanes)
     link: NDArray[np.int64]  # (N, 2 A)
     place: NDArray[np.float64]  # (N, 2 A)
-    shape: NDArray[np.float32]  # (N, solids, 9), Solids
-    top_colour: NDArray[np.float32]  # (N, solids, 3)
-    side_colour: NDArray[np.float32]  # (N, solids, 3)
 
 
 class Around(NamedTuple):
@@ -157,7 +156,7 @@ def _touches(i, car, half, streets, maps):
     traffic, lines = traffic_of(i, streets, maps, 0.0), lines_of(streets.map[i], maps)
     own = car.x_m, car.y_m, car.yaw_rad
     for j in range(1, traffic.whole.shape[0]):
-        if _is_near(j, car, lines, traffic):
+        if _is_within(j, car.x_m, car.y_m, _NEAR_M, lines, traffic):
             other = 0.5 * traffic.driver[j, LENGTH], 0.5 * traffic.driver[j, WIDTH]
             if bodies_touch(own, half, pose_of(j, traffic, lines), other):
                 return True
@@ -172,7 +171,7 @@ def bodies_near(i, car, streets, maps, bodies):
     traffic, lines = traffic_of(i, streets, maps, 0.0), lines_of(streets.map[i], maps)
     count = 0
     for j in range(1, traffic.whole.shape[0]):
-        if _is_near(j, car, lines, traffic):
+        if _is_within(j, car.x_m, car.y_m, _NEAR_M, lines, traffic):
             bodies[count, 0], bodies[count, 1], bodies[count, 2] = pose_of(j, traffic, lines)
             bodies[count, 3], bodies[count, 4] = 0.5 * traffic.driver[j, LENGTH], 0.5 * traffic.driver[j, WIDTH]
             count += 1
@@ -188,26 +187,27 @@ def fill_poses(i, streets, maps, poses):
 
 
 @njit_scalar
-def _is_near(j, car, lines, traffic):
-    """Return whether actor j may touch the car, by the nearest point of its lane."""
+def _is_within(j, x, y, metres, lines, traffic):
+    """Return whether actor j may be within some metres of a point, by the nearest point of its lane."""
     lane = traffic.whole[j, LANE]
     if lane == NONE:
         return False
     first, last = lines.first_point[lane], lines.first_point[lane + 1] - 1
     point = min(first + max(int(traffic.real[j, ACTOR_S] / lines.step_m[lane]), 0), last)
-    dx, dy = lines.x_m[point] - car.x_m, lines.y_m[point] - car.y_m
-    return dx * dx + dy * dy < _NEAR_M * _NEAR_M
+    dx, dy = lines.x_m[point] - x, lines.y_m[point] - y
+    return dx * dx + dy * dy < (metres + _BESIDE_M) * (metres + _BESIDE_M)
 
 
 @njit_scalar
-def fill_solids(i, at, streets, maps, time_s):
-    """Enter the solids that the camera of car i, at a `Viewpoint`, may see at a time; return how many there are."""
+def fill_solids(i, at, streets, maps, time_s, rows):
+    """Enter the solids that the camera of car i, at a `Viewpoint`, may see at a time into `SolidRows`; return how many
+    there are.
+    """
     m = streets.map[i]
     traffic, lines = traffic_of(i, streets, maps, 0.0), lines_of(m, maps)
-    rows = SolidRows(streets.shape[i], streets.top_colour[i], streets.side_colour[i])
     room, n = rows.shape.shape[0], 0
     for j in range(1, traffic.whole.shape[0]):
-        if n + MOST_PARTS > room or traffic.whole[j, LANE] == NONE:
+        if n + MOST_PARTS > room or not _is_within(j, at.x, at.y, VIEW_M, lines, traffic):
             continue
         pose = pose_of(j, traffic, lines)
         if may_show(pose[0], pose[1], at):
