@@ -82,16 +82,20 @@ class StreetEnv(LaneEnv):
     def _draw(self, seed: int) -> Drive:
         if self._placed:
             self._scene.release(0)
+        self._placed = False  # until there is such a route
+        episode = self._scene.place(0, seed)
         self._placed = True
-        return self._scene.place(0, seed)
+        return episode
 
     def _new_frame_stack(self) -> FrameStack:
-        return _StreetFrames(self.world, self._scene, lambda: self._steps)
+        return _StreetFrames(self.world, self._scene)
 
     def _drive(self, steer: float, pedal: float) -> bool:
         """Drive one control step, after the actors around; return whether the car touches one of them then."""
         scene, s_before = self._scene, float(self._row[S])
         scene.step_actors(0, self._steps)
+        if isinstance(self._frame_stack, _StreetFrames):
+            self._frame_stack.steps = self._steps + 1
         super()._drive(steer, pedal)
         car = self._bullet.state()
         s, d, _, _ = project(self.episode.road.knots, car.x_m, car.y_m, s_before)
@@ -105,16 +109,20 @@ class StreetEnv(LaneEnv):
 class _StreetFrames(FrameStack):
     """The last pictures from a car in streets."""
 
-    def __init__(self, world: WorldSpec, scene: StreetScene, steps: Any) -> None:
+    steps = 0
+    """How many steps the episode has lasted at the next picture."""
+
+    def __init__(self, world: WorldSpec, scene: StreetScene) -> None:
         super().__init__(world)
-        self._scene, self._steps_of = scene, steps
+        self._scene = scene
 
     def _lay(self, episode: Drive) -> None:
+        self.steps = 0
         appearance = episode.appearance
         errors = appearance.camera_height_error_m, appearance.camera_pitch_error_rad
         self._rays = cast_rays(self._world.camera, *errors)
 
     def _photograph(self, car: CarState, image: NDArray[np.uint8]) -> None:
         pose = car.x_m, car.y_m, car.yaw_rad
-        view = self._scene.view(0, self._rays, image.shape[0], (pose, self._steps_of()), NO_SOLIDS)
+        view = self._scene.view(0, self._rays, image.shape[0], (pose, self.steps), NO_SOLIDS)
         render_street(view, *pose, image)

@@ -1,5 +1,6 @@
 """Streets: both engines are one world, a state resumes exactly, and nobody who drives by the rules is hit."""
 
+import copy
 import pickle
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.cpu_batch import cpu_batch
 from drive_rl.sim.engines.streets.batch import StreetBatch
+from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.envs.make_env import make_env
 from drive_rl.sim.envs.street_env import StreetEnv
 from drive_rl.sim.map.streets.generate import map_of_seed
@@ -84,19 +86,23 @@ def test_a_state_resumes_exactly_on_any_number_of_threads() -> None:
             assert np.array_equal(array, twin.get_state()[name]), name
 
 
-def test_an_environment_resumes_exactly() -> None:
-    env, other, driver = make_env(TOWN, observation="state"), make_env(TOWN, observation="state"), reference()
+def test_an_environment_and_its_copies_resume_exactly() -> None:
+    env, other = (make_env(TOWN, observation="camera+state") for _ in range(2))
+    driver = reference()
     seen, _ = env.reset(options={"road_seed": 5})
     for _ in range(60):
-        seen, *_ = env.step(driver.act(seen[None])[0])
+        seen, *_ = env.step(driver.act(seen["state"][None])[0])
     other.set_state(env.get_state())
+    copies = other, copy.deepcopy(env), cast(LaneEnv, pickle.loads(pickle.dumps(env)))
     for _ in range(60):
-        action = driver.act(seen[None])[0]
+        action = driver.act(seen["state"][None])[0]
         seen, *rest = env.step(action)
-        again, *others = other.step(action)
-        assert np.array_equal(seen, again)
-        assert rest[:3] == others[:3]
-    for one in (env, other):
+        for each in copies:
+            again, *others = each.step(action)
+            assert np.array_equal(seen["camera"], again["camera"])
+            assert np.array_equal(seen["state"], again["state"])
+            assert rest[:3] == others[:3]
+    for one in (env, *copies):
         one.close()
 
 
