@@ -15,6 +15,7 @@ from drive_rl.report.film.layout import Layout, Step, newest_picture
 from drive_rl.report.film.outcome_card import outcome_card
 from drive_rl.report.film.writers import FilmWriter, film_writer
 from drive_rl.run.process.threads import driving
+from drive_rl.sim.task.outcome import rules_of
 from drive_rl.sim.task.scoring import EpisodeMetrics
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _film_episode(
         if terminated or truncated:
             break
     episode = env.episode_metrics()
-    card = outcome_card(frame, episode, env.world.road.lane_width_m / 2)
+    card = outcome_card(frame, episode, rules_of(env.world).half_lane)
     for _ in range(card_frames(env.world)):
         film.add(card, 1.0)
     return episode

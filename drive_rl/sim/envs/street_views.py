@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from drive_rl.config.specs.car import CameraSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.sim.engines.streets.scene import StreetScene
-from drive_rl.sim.sensors.pinhole import Rays, cast_rays
+from drive_rl.sim.envs.views import Lens, driver_lens, frame_of, rays_of
 from drive_rl.sim.sensors.solids import NO_SOLIDS, Solids, car_solids
 from drive_rl.sim.sensors.street_renderer import render_street
 from drive_rl.sim.vehicle import CarState
@@ -26,21 +26,19 @@ def street_chase_view(
         camera: What follows it.
     """
     own = car_solids(world.car, state.x_m, state.y_m, state.yaw_rad, state.steer_rad)
-    return _picture(scene, car, cast_rays(camera), (state, steps), own)
+    return _picture(scene, car, Lens(camera), (state, steps), own)
 
 
 def street_driver_view(
     world: WorldSpec, scene: StreetScene, car: int, state: CarState, steps: int, size_px: tuple[int, int]
 ) -> NDArray[np.uint8]:
     """Return the picture of a driver's camera in streets at another size, width and height, (H, W, 3) RGB uint8."""
-    camera = world.camera.model_copy(update={"width_px": size_px[0], "height_px": size_px[1]})
-    appearance = scene.episodes[car].appearance
-    rays = cast_rays(camera, appearance.camera_height_error_m, appearance.camera_pitch_error_rad)
-    return _picture(scene, car, rays, (state, steps), NO_SOLIDS)
+    lens = driver_lens(world, scene.episodes[car], *size_px)
+    return _picture(scene, car, lens, (state, steps), NO_SOLIDS)
 
 
-def _picture(scene: StreetScene, car: int, rays: Rays, when: tuple[CarState, int], own: Solids) -> NDArray[np.uint8]:
-    image = np.empty((3, len(rays.rows), len(rays.bearings)), np.uint8)
+def _picture(scene: StreetScene, car: int, lens: Lens, when: tuple[CarState, int], own: Solids) -> NDArray[np.uint8]:
+    image = np.empty((3, lens.camera.height_px, lens.camera.width_px), np.uint8)
     pose = when[0].x_m, when[0].y_m, when[0].yaw_rad
-    render_street(scene.view(car, rays, 3, (pose, when[1]), own), *pose, image)
-    return np.ascontiguousarray(np.moveaxis(image, 0, -1))
+    render_street(scene.view(car, rays_of(lens), 3, (pose, when[1]), own), *pose, image)
+    return frame_of(image)

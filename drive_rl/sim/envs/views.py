@@ -17,7 +17,7 @@ from drive_rl.sim.sensors.lane_labels import lane_polylines
 from drive_rl.sim.sensors.pinhole import Rays, cast_rays
 from drive_rl.sim.sensors.renderer import Scene, Truth, render, render_truth
 from drive_rl.sim.sensors.solids import Solids, car_solids, join
-from drive_rl.sim.task.episode import Episode
+from drive_rl.sim.task.episode import Drive, Episode
 from drive_rl.sim.vehicle import CarState
 
 CHASE = CameraSpec(
@@ -29,14 +29,18 @@ CHASE = CameraSpec(
 def chase_view(world: WorldSpec, episode: Episode, car: CarState, camera: CameraSpec = CHASE) -> NDArray[np.uint8]:
     """Return the car seen from behind, (H, W, 3) RGB uint8."""
     own = car_solids(world.car, car.x_m, car.y_m, car.yaw_rad, car.steer_rad)
-    return _photograph(world, episode, car, _Lens(camera), join([episode.parked_solids, own]))
+    return _photograph(world, episode, car, Lens(camera), join([episode.parked_solids, own]))
 
 
 def driver_view(world: WorldSpec, episode: Episode, car: CarState, width_px: int, height_px: int) -> NDArray[np.uint8]:
     """Return the driver's camera's picture at another size, (H, W, 3) RGB uint8."""
+    return _photograph(world, episode, car, driver_lens(world, episode, width_px, height_px), episode.parked_solids)
+
+
+def driver_lens(world: WorldSpec, episode: Drive, width_px: int, height_px: int) -> "Lens":
+    """Return the driver's camera at another size, in colour."""
     camera = world.camera.model_copy(update={"width_px": width_px, "height_px": height_px, "channels": "rgb"})
-    lens = _Lens(camera, episode.appearance.camera_height_error_m, episode.appearance.camera_pitch_error_rad)
-    return _photograph(world, episode, car, lens, episode.parked_solids)
+    return Lens(camera, episode.appearance.camera_height_error_m, episode.appearance.camera_pitch_error_rad)
 
 
 def road_truth(world: WorldSpec, episode: Episode, car: CarState) -> Truth:
@@ -50,7 +54,7 @@ def road_truth(world: WorldSpec, episode: Episode, car: CarState) -> Truth:
     return replace(truth, lanes=tuple(lanes))
 
 
-class _Lens(NamedTuple):
+class Lens(NamedTuple):
     """A camera and its mount's error; its rays are cached: casting them costs more than a picture."""
 
     camera: CameraSpec
@@ -59,14 +63,20 @@ class _Lens(NamedTuple):
 
 
 @lru_cache(maxsize=2)
-def _rays(lens: _Lens) -> Rays:
+def rays_of(lens: Lens) -> Rays:
+    """Return the rays of a camera."""
     return cast_rays(*lens)
 
 
-def _photograph(world: WorldSpec, episode: Episode, car: CarState, lens: _Lens, solids: Solids) -> NDArray[np.uint8]:
+def _photograph(world: WorldSpec, episode: Episode, car: CarState, lens: Lens, solids: Solids) -> NDArray[np.uint8]:
     image = np.empty((3, lens.camera.height_px, lens.camera.width_px), np.uint8)
     scene = Scene(episode.field, world.road, episode.appearance, solids)
-    render(scene, _rays(lens), car.x_m, car.y_m, car.yaw_rad, image)
+    render(scene, rays_of(lens), car.x_m, car.y_m, car.yaw_rad, image)
+    return frame_of(image)
+
+
+def frame_of(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture (3, H, W) as a frame (H, W, 3)."""
     return np.asarray(cv2.merge(list(image)), np.uint8)  # much faster than a transposed copy
 
 

@@ -49,7 +49,6 @@ from drive_rl.sim.traffic.actors import (
 )
 from drive_rl.sim.vehicle import CarState
 
-_ROUTE_LANES = 200
 _KEY = "traffic."
 _SAVED = ("whole", "real", "hold", "hold_s", "held")
 _NEVER = -1_000_000
@@ -221,10 +220,10 @@ class StreetScene:
         routes.wear[car], routes.palette[car] = appearance.wear, appearance.street_palette(camera.planes)
 
     def _enter_traffic(self, car: int, episode: StreetEpisode) -> None:
-        cars, traffic, route = self.cars, episode.traffic, episode.route.lanes
-        lanes = self.maps.lane.shape[1]
-        if cars.head.shape[1] < lanes:
-            self.cars = cars = cars._replace(head=np.zeros((len(cars.map), lanes), np.int64))
+        traffic, route = episode.traffic, episode.route.lanes
+        self._widen("head", self.maps.lane.shape[1])
+        self._widen("route", len(route))
+        cars = self.cars
         cars.seed[car], cars.first_step[car] = traffic.seed, episode.first_step
         cars.route[car] = -1
         cars.route[car, : len(route)] = route
@@ -232,6 +231,14 @@ class StreetScene:
         cars.held[car] = _NEVER
         for name in ("driver", "whole", "real", "hold", "hold_s"):
             getattr(cars, name)[car] = getattr(traffic, name)
+
+    def _widen(self, name: str, columns: int) -> None:
+        """Give an array of lanes, a row a car, room for so many."""
+        array = getattr(self.cars, name)
+        if array.shape[1] < columns:
+            wider = np.full((len(array), columns), -1, array.dtype)
+            wider[:, : array.shape[1]] = array
+            self.cars = self.cars._replace(**{name: wider})
 
 
 def _street_cars(n: int, actors: int) -> StreetCars:
@@ -241,7 +248,7 @@ def _street_cars(n: int, actors: int) -> StreetCars:
         map=np.full(n, -1, i8),
         seed=np.zeros(n, i8),
         first_step=np.zeros(n, i8),
-        route=np.full((n, _ROUTE_LANES), -1, i8),
+        route=np.zeros((n, 0), i8),
         kind=np.zeros((n, actors), i8),
         paint=np.zeros((n, actors, 3), f4),
         driver=np.zeros((n, actors, 14), f8),

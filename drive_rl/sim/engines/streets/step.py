@@ -33,8 +33,6 @@ _NEAR_M = 20.0
 """Bodies that are farther apart never touch [m]."""
 _BESIDE_M = 8.0
 """No actor is farther from the point of its lane that stands for it [m]."""
-
-
 WAITING_MPS = 2.0
 """A car that may not drive faster has to wait [m/s]."""
 
@@ -58,7 +56,7 @@ class Routes(NamedTuple):
 class StreetCars(NamedTuple):
     """The traffic around N cars: A actors each, of which the first is the car itself."""
 
-    map: NDArray[np.int64]  # (N,), slot in `street_maps.Maps`
+    map: NDArray[np.int64]  # (N,), slot in `maps.Maps`
     seed: NDArray[np.int64]  # (N,), Traffic.seed
     first_step: NDArray[np.int64]  # (N,), of the signals' clock
     route: NDArray[np.int64]  # (N, R), Traffic.route
