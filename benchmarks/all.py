@@ -39,6 +39,8 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "stock-lane_keep": ("stock.py --world lane_keep", STOCK_QUICK),
     "stock-lane_follow_plain": ("stock.py --world lane_follow_plain", STOCK_QUICK),
     "stock-lane_follow": ("stock.py --world lane_follow", STOCK_QUICK),
+    "stock-lane_follow_hard": ("stock.py --world lane_follow_hard", STOCK_QUICK),
+    "stock-parked_cars": ("stock.py --world parked_cars", STOCK_QUICK),
     "see": (
         "see.py",
         "--seeds 0 --samples 40 --split val --seconds 1"

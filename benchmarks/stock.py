@@ -1,7 +1,8 @@
 """Claim: stable-baselines3's own `PPO("CnnPolicy")`, at most five hyper-parameters changed, learns our ids from pixels.
 
 Success on 500 test roads, for each of 3 seeds: lane_keep >= 95 % in 100,000 steps, lane_follow >= 90 % in 500,000.
-No help but pixels and rewards; one core a seed.
+Of the harder worlds nothing is claimed: what 500,000 steps reach there is measured. No help but pixels and rewards; one
+core a seed.
 """
 
 import argparse
@@ -21,9 +22,15 @@ from drive_rl.drivers.driver import PolicyDriver
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.sb3 import make_vec_env
 
-STEPS = {"lane_keep": 100_000, "lane_follow_plain": 500_000, "lane_follow": 500_000}
+STEPS = {
+    "lane_keep": 100_000,
+    "lane_follow_plain": 500_000,
+    "lane_follow": 500_000,
+    "lane_follow_hard": 500_000,
+    "parked_cars": 500_000,
+}
 LEAST = {"lane_keep": 0.95, "lane_follow_plain": 0.9, "lane_follow": 0.9}
-"""Success of the worst seed."""
+"""Success of the worst seed, where some is claimed."""
 CARS = 2
 CHANGED: dict[str, Any] = {
     "batch_size": 512,
@@ -54,16 +61,17 @@ class Curve(BaseCallback):
             self.rows.append((self.num_timesteps, success))
 
 
-def train(world: str, seed: int, steps: int, episodes: int, split: Any) -> dict[str, Any]:
+def train(world: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Train one seed; return how it drives along the way and at the end."""
     torch.set_num_threads(1)
     spec = load_world(world)
     cars = VecNormalize(make_vec_env(spec, CARS, seed=seed, threads=1, **ROADS), norm_obs=False, gamma=CHANGED["gamma"])
-    model = PPO("CnnPolicy", cars, seed=seed, device="cpu", **CHANGED)
+    model = PPO("CnnPolicy", cars, seed=seed, device=args.device, **CHANGED)
     driver = PolicyDriver("stock", model.predict, spec.observation, "continuous")
-    curve = Curve(driver, spec, steps)
-    model.learn(steps // (model.n_steps * CARS) * model.n_steps * CARS, curve)  # never beyond the budget
-    score, rows = evaluate(driver, spec, split, episodes, engine="batch")
+    curve = Curve(driver, spec, args.steps)
+    rollout = model.n_steps * CARS
+    model.learn(args.steps // rollout * rollout, curve)  # never beyond the budget
+    score, rows = evaluate(driver, spec, args.split, args.episodes, engine="batch")
     ends = [row.end_reason for row in rows]
     return {
         "seed": seed,
@@ -84,14 +92,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS[world])
     parser.add_argument("--episodes", type=int, default=500)
     parser.add_argument("--split", choices=("val", "test"), default="test")
+    parser.add_argument("--device", default="cpu", help="where the network learns")
     bench = Bench(f"stock-{world}", parser)
     args = bench.args
     with ProcessPoolExecutor(len(args.seeds), mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(train, world, seed, args.steps, args.episodes, args.split) for seed in args.seeds]
+        jobs = [pool.submit(train, world, seed, args) for seed in args.seeds]
         samples = [job.result() for job in jobs]
     rates = [row["success"] for row in samples]
     show(f"{world}, {args.steps:,} steps", ["seed", "success"], [(row["seed"], row["success"]) for row in samples])
-    bars = [Bar(f"success in {world}, worst of {len(rates)} seeds", min(rates), least=LEAST[world])]
+    bars = [
+        Bar(f"success in {name}, worst of {len(rates)} seeds", min(rates), least)
+        for name, least in LEAST.items()
+        if name == world
+    ]
     changed = {key: str(value) for key, value in CHANGED.items()}
     bench.finish({"success": rates, "changed": changed, "cars": CARS, "training_roads": ROADS}, samples, bars)
 
