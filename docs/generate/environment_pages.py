@@ -16,6 +16,7 @@ from drive_rl.registration import gym_id
 from drive_rl.sim.task.info import SUMMARY
 from drive_rl.sim.task.outcome import END_REASONS, METRICS, STATE_FIELDS, TERMS
 from drive_rl.sim.task.spaces import action_grid, action_space, observation_space
+from drive_rl.sim.traffic.ego import COMMAND_M
 from drive_rl.sim.vehicle import CRUISE_GAIN_SPM
 
 _RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
@@ -149,9 +150,21 @@ def _observations(world: WorldSpec) -> str:
                 ("`camera+state`", "a `Dict` of both, `camera` and `state`"),
             ],
         ),
+        *_navigation(world),
         "A driver observes what its recipe says, whatever the default of the id."
         " The true lane state is privileged, for a real car does not have it:",
         table(("index", "field", "unit", "meaning"), rows),
+    )
+
+
+def _navigation(world: WorldSpec) -> tuple[str, ...]:
+    """Return what a driver is given of its route, where there is one to choose."""
+    if world.streets is None or world.streets.navigation == "none":
+        return ()
+    return (
+        "Of its route a driver is given the command at the next junction, in every observation of pictures: an arrow in"
+        f" the upper left corner that points left, straight on or right, from {COMMAND_M:g} m before the junction until"
+        " it is crossed. Where the lane runs, whether the way is free and which light is lit, it has to see.",
     )
 
 

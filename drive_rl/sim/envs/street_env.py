@@ -126,3 +126,4 @@ class _StreetFrames(FrameStack):
         pose = car.x_m, car.y_m, car.yaw_rad
         view = self._scene.view(0, self._rays, image.shape[0], (pose, self.steps), NO_SOLIDS)
         render_street(view, *pose, image)
+        self._scene.sign(0, image)

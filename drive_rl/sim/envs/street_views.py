@@ -26,7 +26,7 @@ def street_chase_view(
         camera: What follows it.
     """
     own = car_solids(world.car, state.x_m, state.y_m, state.yaw_rad, state.steer_rad)
-    return _picture(scene, car, Lens(camera), (state, steps), own)
+    return frame_of(_picture(scene, car, Lens(camera), (state, steps), own))
 
 
 def street_driver_view(
@@ -34,11 +34,13 @@ def street_driver_view(
 ) -> NDArray[np.uint8]:
     """Return the picture of a driver's camera in streets at another size, width and height, (H, W, 3) RGB uint8."""
     lens = driver_lens(world, scene.episodes[car], *size_px)
-    return _picture(scene, car, lens, (state, steps), NO_SOLIDS)
+    image = _picture(scene, car, lens, (state, steps), NO_SOLIDS)
+    scene.sign(car, image)
+    return frame_of(image)
 
 
 def _picture(scene: StreetScene, car: int, lens: Lens, when: tuple[CarState, int], own: Solids) -> NDArray[np.uint8]:
     image = np.empty((3, lens.camera.height_px, lens.camera.width_px), np.uint8)
     pose = when[0].x_m, when[0].y_m, when[0].yaw_rad
     render_street(scene.view(car, rays_of(lens), 3, (pose, when[1]), own), *pose, image)
-    return frame_of(image)
+    return image

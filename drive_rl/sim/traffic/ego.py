@@ -21,12 +21,14 @@ from drive_rl.sim.traffic.follow import follow, list_by_lane
 from drive_rl.sim.traffic.idm import NO_LEADER_M, allowed_speed
 from drive_rl.sim.traffic.right_of_way import find_junction
 from drive_rl.sim.traffic.step import wait
-from drive_rl.sim.traffic.streets import LANE_LENGTH, NONE
+from drive_rl.sim.traffic.streets import JUNCTION, LANE_LENGTH, NONE, TURN
 
 QUEUE_GAP_M = 2.0
 """What the ego car should leave to whoever stands before it [m]."""
 LINE_GAP_M = 1.0
 """How far before a stop line it should stand [m]."""
+COMMAND_M = 40.0
+"""How far before a junction the route's turn there is known [m]."""
 
 
 @njit_scalar
@@ -59,3 +61,17 @@ def allowed_ahead(traffic):
     if traffic.whole[0, WANT] != NONE:
         most = min(most, allowed_speed(traffic.real[0, TO_LINE] - LINE_GAP_M, 0.0))
     return most
+
+
+@njit_scalar
+def turn_ahead(traffic):
+    """Return the `Turn` of the ego car's route in the junction that it crosses or that begins within `COMMAND_M`."""
+    streets, at = traffic.streets, traffic.whole[0, GOALS]
+    lane, way_m = traffic.whole[0, LANE], -traffic.real[0, S]
+    while streets.tie[lane, JUNCTION] == NONE:
+        way_m += streets.lane[lane, LANE_LENGTH]
+        at += 1
+        if way_m > COMMAND_M or at >= traffic.route.size or traffic.route[at] == NONE:
+            return 0  # Turn.NONE
+        lane = traffic.route[at]
+    return streets.tie[lane, TURN]

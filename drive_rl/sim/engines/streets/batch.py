@@ -20,7 +20,7 @@ class StreetBatch(Batch):
 
     def _lay(self, spare_roads: int) -> None:
         self.scene = StreetScene(self.world, len(self.cars.slot))
-        self._street_lens = StreetLens(cast_rays(self.world.camera).bearings, TEXELS)
+        self._street_lens = StreetLens(cast_rays(self.world.camera).bearings, TEXELS, self.scene.commands)
 
     def actors(self, car: int) -> NDArray[np.float64]:
         """Return x, y [m] and yaw [rad] of the actors around a car, (actors, 3)."""

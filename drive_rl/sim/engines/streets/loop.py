@@ -10,10 +10,11 @@ from drive_rl.sim.compiled import njit
 from drive_rl.sim.engines.car_step import begin_car, body_of, position_before
 from drive_rl.sim.engines.cpu_loop import SHARE, shift
 from drive_rl.sim.engines.streets.maps import ground_at
-from drive_rl.sim.engines.streets.step import fill_solids, find_allowed, step_street_car
+from drive_rl.sim.engines.streets.step import fill_solids, find_allowed, step_street_car, turn_of
 from drive_rl.sim.engines.work_queue import take
 from drive_rl.sim.sensors.pinhole import Rays, Viewpoint
 from drive_rl.sim.sensors.renderer import Picture
+from drive_rl.sim.sensors.route_sign import paint_sign
 from drive_rl.sim.sensors.solids import Solids
 from drive_rl.sim.sensors.street_ground import GroundAppearance, StreetView
 from drive_rl.sim.sensors.street_renderer import paint_street
@@ -25,6 +26,7 @@ class StreetLens(NamedTuple):
 
     bearings: NDArray[np.float32]  # (W,), pinhole.Rays.bearings
     texels: NDArray[np.int8]  # view.TEXELS
+    commands: bool  # whether they show the turn ahead
 
 
 @njit(nogil=True)
@@ -77,3 +79,5 @@ def _photograph(pose, i, cars, around, plan, lens, image):
     no_truth = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)
     view = StreetView(rays, ground_at(streets.map[i], maps), shades, solids)
     paint_street(view, at, Picture(image, no_truth[0], no_truth[1]))
+    if lens.commands:
+        paint_sign(turn_of(i, streets, maps), image)

@@ -21,10 +21,12 @@ from drive_rl.sim.engines.streets.step import (
     fill_poses,
     fill_solids,
     step_actors,
+    turn_of,
 )
 from drive_rl.sim.map.geometry import KNOT_M
 from drive_rl.sim.map.street_route import RUN_IN_M, RUN_OUT_M
 from drive_rl.sim.sensors.pinhole import Rays, Viewpoint, cast_rays
+from drive_rl.sim.sensors.route_sign import paint_sign
 from drive_rl.sim.sensors.solids import Solids, join
 from drive_rl.sim.sensors.street_ground import StreetView, street_view
 from drive_rl.sim.sensors.street_solids import MOST_SOLIDS, SolidRows
@@ -70,6 +72,8 @@ class StreetScene:
         if world.streets is None:
             raise DriveRLError(f"{world.name}: has no streets; fix: a world that has, such as town")
         self._world, self._spec, streets = world, world.streets, world.streets
+        self.commands = streets.navigation == "command"
+        """Whether drivers are shown the turn ahead."""
         camera, n = world.camera, count
         knots = int((RUN_IN_M + streets.route_m + RUN_OUT_M) / KNOT_M) + 1
         f4, f8, i8 = np.float32, np.float64, np.int64
@@ -138,6 +142,11 @@ class StreetScene:
         poses = np.zeros((self.cars.whole.shape[1], 3))
         fill_poses(car, self.cars, self.maps, poses)
         return poses[1:]
+
+    def sign(self, car: int, image: NDArray[np.uint8]) -> None:
+        """Paint what a car's driver is given of the route into its picture, (C, H, W)."""
+        if self.commands:
+            paint_sign(turn_of(car, self.cars, self.maps), image)
 
     def view(self, car: int, rays: Rays, channels: int, when: tuple[Pose, int], own: Solids) -> StreetView:
         """Return what a camera sees around a car.

@@ -24,7 +24,7 @@ from drive_rl.sim.task.outcome import S
 from drive_rl.sim.traffic.actors import LANE, Traffic
 from drive_rl.sim.traffic.actors import S as ACTOR_S
 from drive_rl.sim.traffic.contacts import bodies_touch, pose_of
-from drive_rl.sim.traffic.ego import allowed_ahead, move_ego
+from drive_rl.sim.traffic.ego import allowed_ahead, move_ego, turn_ahead
 from drive_rl.sim.traffic.population import LENGTH, WIDTH
 from drive_rl.sim.traffic.step import step_traffic
 from drive_rl.sim.traffic.streets import NONE, light_of
@@ -146,6 +146,12 @@ def ahead_of(i, steps, within, streets, maps):
     if allowed < WAITING_MPS:
         streets.held[i] = steps
     return allowed, steps - streets.held[i] < within
+
+
+@njit_scalar
+def turn_of(i, streets, maps):
+    """Return the `Turn` that the route of car i takes in the junction that it is near to or in."""
+    return turn_ahead(traffic_of(i, streets, maps, 0.0))
 
 
 @njit_scalar

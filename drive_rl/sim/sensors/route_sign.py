@@ -1,0 +1,35 @@
+"""What a navigation system shows of a route: an arrow in the upper left corner of the driver's picture.
+
+It knows pictures and turns; it does not know where junctions are.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.sim.compiled import njit
+
+CELLS = 7
+"""The sign is a square of so many cells, each as wide as a 64th of the picture and at least a pixel."""
+_COLUMNS = 64
+_DRAWN = (
+    # Turn.LEFT, Turn.STRAIGHT, Turn.RIGHT
+    (".......", "..#....", ".##....", "######.", ".##..#.", "..#..#.", "......."),
+    (".......", "...#...", "..###..", ".#####.", "...#...", "...#...", "......."),
+    (".......", "....#..", "....##.", ".######", ".#..##.", ".#..#..", "......."),
+)
+_SIGNS: NDArray[np.uint8] = np.array(
+    [[[255 * (cell == "#") for cell in row] for row in sign] for sign in _DRAWN], np.uint8
+)
+
+
+@njit
+def paint_sign(turn, image):
+    """Paint the sign of a `Turn` into an image (C, H, W) uint8, white on black; none for `Turn.NONE`."""
+    if turn == 0:
+        return
+    channels, height, width = image.shape
+    cell = max(width // _COLUMNS, 1)
+    for r in range(min(CELLS * cell, height)):
+        for c in range(min(CELLS * cell, width)):
+            for channel in range(channels):
+                image[channel, r, c] = _SIGNS[turn - 1, r // cell, c // cell]
