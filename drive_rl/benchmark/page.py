@@ -190,7 +190,7 @@ def _pair(pair: Pair) -> PairRow:
 
 def _conditions(results: BenchResults) -> Table | None:
     """Return the driving score in each condition; below it, the excess deviation."""
-    driven = {m.name: m.parts.closed_loop.conditions or {} for m in results.models if m.parts.closed_loop}
+    driven = {m.name: m.parts.closed_loop.conditions for m in results.models if m.parts.closed_loop}
     names = list(dict.fromkeys(name for conditions in driven.values() for name in conditions))
     if not names:
         return None

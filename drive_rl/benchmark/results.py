@@ -147,10 +147,10 @@ class BenchResults:
     """The machine and the packages, as `run.provenance` records them."""
     comparison: Comparison
     models: tuple[ModelResult, ...]
+    exam: ExamRecord
+    """What all models drove, and what their pictures are of."""
     data: str | None = None
     """The folder of pictures; None: rendered ones."""
-    exam: ExamRecord | None = None
-    """None: each model in its own world, as before there was an exam."""
     skipped: tuple[str, ...] = ()
     """Records of the folder that could not be read."""
     requirements: tuple[str, ...] = ()

@@ -151,7 +151,7 @@ def _sentence(name: str, pair: Pair) -> str:
 
 def _failing(model: ModelResult) -> str:
     """Return how often a model succeeds, and in which condition least often."""
-    conditions = (model.parts.closed_loop.conditions if model.parts.closed_loop else None) or {}
+    conditions = model.parts.closed_loop.conditions if model.parts.closed_loop else {}
     rates = {name: each.driven.success for name, each in conditions.items()}
     if all(rate == 1 for rate in rates.values()):
         return f"{model.name} succeeds on every drive."

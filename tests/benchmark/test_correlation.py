@@ -4,13 +4,14 @@ import pytest
 
 from drive_rl.benchmark.closed_loop import Driven
 from drive_rl.benchmark.correlation import compare, front
-from drive_rl.benchmark.parts.closed_loop import ClosedLoop
+from drive_rl.benchmark.parts.closed_loop import ClosedLoop, ConditionDriven
 from drive_rl.benchmark.results import ModelResult, PartResults
 
 
 def model(name: str, offset_m: float, strayed_m: float) -> ModelResult:
     driven = Driven(1.0, 1.0, 1.0, strayed_m, strayed_m, (1.0, 1.0), (strayed_m, strayed_m))
-    drive = ClosedLoop(2, 2, 0.0, "eager", driven, 3, {}, None, (), None, excess_offsets_m=(strayed_m, strayed_m))
+    conditions = {"clear": ConditionDriven(driven, strayed_m)}
+    drive = ClosedLoop(2, 2, 0.0, "eager", driven, 3, {}, None, (), None, conditions, (strayed_m, strayed_m))
     metrics = {"offset_mae_m": offset_m, "driving_score": 1.0, "excess_offset_m": strayed_m, "onnx_p50_ms": 1.0}
     return ModelResult(name, name, PartResults(closed_loop=drive), metrics=metrics)
 

@@ -5,7 +5,7 @@ import pytest
 from drive_rl.benchmark.closed_loop import Driven
 from drive_rl.benchmark.metrics import METRICS, TABLES, add_metric, metrics_of, more_columns, predictors
 from drive_rl.benchmark.parts import PARTS
-from drive_rl.benchmark.parts.closed_loop import ClosedLoop
+from drive_rl.benchmark.parts.closed_loop import ClosedLoop, ConditionDriven
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.evaluation.accuracy import Accuracy
 from drive_rl.perception.evaluation.latency import Latency, RuntimeLatency
@@ -53,7 +53,9 @@ def test_a_user_adds_a_metric(monkeypatch):
     def straying(it: ClosedLoop) -> float:
         return it.clean.worst_max_offset_m - it.clean.mean_max_offset_m
 
-    drive = ClosedLoop(4, 4, 0.0, "eager", DRIVEN, 3, {}, None, (), NAN)
+    drive = ClosedLoop(
+        4, 4, 0.0, "eager", DRIVEN, 3, {}, None, (), None, {"clear": ConditionDriven(DRIVEN, NAN)}, (NAN,)
+    )
     found = metrics_of([("closed_loop", drive)]).values
     assert found["straying_m"] == pytest.approx(0.2)
     assert found["driving_score"] == 0.9

@@ -181,7 +181,7 @@ def test_driving_is_as_late_as_the_model(done):
     # bisected once: the middle of its own latency and 0.4 s is late already
     middle_s = (drive.delay_s + 0.4) / 2
     assert [row.delay_s for row in drive.delays] == pytest.approx([drive.delay_s, middle_s, 0.4])
-    assert drive.failing_delay_s == pytest.approx((drive.delay_s + middle_s) / 2)
+    assert drive.failing_delay.value_s == pytest.approx((drive.delay_s + middle_s) / 2)
     # four of four roads: Wilson's interval of success begins at 0.51, and of none ends at 0.49
     assert (drive.failing_delay.low_s, drive.failing_delay.high_s) == pytest.approx((drive.delay_s, middle_s))
     interval = done[1].comparison.intervals["all"]

@@ -1,6 +1,5 @@
 """The verdict: paired tests, sentences, mCE, and the files for CI; by hand. Covers `gate`, too."""
 
-from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 from drive_rl.benchmark.closed_loop import Driven
 from drive_rl.benchmark.correlation import compare
+from drive_rl.benchmark.exam.conditions import load_exam
 from drive_rl.benchmark.gate import junit, summary
 from drive_rl.benchmark.metrics import metrics_of
 from drive_rl.benchmark.parts.closed_loop import ClosedLoop, ConditionDriven
@@ -27,11 +27,9 @@ def model(name: str, scores, excess_m) -> ModelResult:
     scores, excess_m = np.broadcast_to(scores, ROADS), np.broadcast_to(excess_m, ROADS)
     score, success = float(scores.mean()), float((scores == 1).mean())
     driven = Driven(score, score, success, 0.5, 1.0, tuple(scores.tolist()), (0.5,) * ROADS)
-    drive = ClosedLoop(ROADS, 0, 0.0, "suite", driven, 3, {}, None, (), None)
     excess = float(excess_m.mean())
-    drive = replace(
-        drive, conditions={"fog": ConditionDriven(driven, excess)}, excess_offsets_m=tuple(excess_m.tolist())
-    )
+    conditions = {"fog": ConditionDriven(driven, excess)}
+    drive = ClosedLoop(ROADS, 0, 0.0, "suite", driven, 3, {}, None, (), None, conditions, tuple(excess_m.tolist()))
     metrics = {"driving_score": score, "excess_offset_m": excess, "success": success}
     return ModelResult(name, name, PartResults(closed_loop=drive), metrics=metrics)
 
@@ -127,6 +125,7 @@ def test_files_for_ci():
         provenance={},
         comparison=compare(models),
         models=models,
+        exam=load_exam().record(),
         requirements=tuple(requirements),
         missed_requirements=tuple(missed),
     )

@@ -76,12 +76,10 @@ class ClosedLoop:
     corrupted_mean: CorruptedMean | None
     delays: tuple[LateDrive, ...]
     """Clean in the first condition, with `delay_s` and with each longer delay that was tried, in order."""
-    failing_delay_s: float | None
-    """Where success falls below one half; None: nowhere."""
-    failing_delay: FailingDelay | None = None
-    """The same with its interval; None: not searched for."""
-    conditions: Mapping[str, ConditionDriven] | None = None
-    excess_offsets_m: tuple[float, ...] | None = None
+    failing_delay: FailingDelay | None
+    """Where success falls below one half; None: not searched for."""
+    conditions: Mapping[str, ConditionDriven]
+    excess_offsets_m: tuple[float, ...]
     """Of each road: the largest distance from the lane's middle after the start, less that of the reference driver on
     the same road [m], mean over conditions."""
 
@@ -130,7 +128,6 @@ def measure(subject: Subject, setting: ClosedLoopSetting) -> ClosedLoop:
         corrupted=corrupted,
         corrupted_mean=_mean(list(corrupted.values())) if corrupted else None,
         delays=tuple(LateDrive(delay_s, delays[delay_s]) for delay_s in sorted(delays)),
-        failing_delay_s=failing and failing.value_s,
         failing_delay=failing,
         conditions={
             name: ConditionDriven(driven[name], fmean(each)) for name, each in zip(driven, excess, strict=True)
@@ -202,7 +199,7 @@ def _metric(label: str, unit: str, better: int, value: Callable[[ClosedLoop], Nu
 
 
 def _worst_condition(found: ClosedLoop) -> Number | None:
-    return min(each.driven.driving_score for each in found.conditions.values()) if found.conditions else None
+    return min(each.driven.driving_score for each in found.conditions.values())
 
 
 PART = Part(
@@ -218,9 +215,7 @@ PART = Part(
         "driving_score": _metric("driving score", "", 1, lambda it: it.clean.driving_score),
         "success": _metric("success", "", 1, lambda it: it.clean.success),
         "route_completion": _metric("route completion", "", 1, lambda it: it.clean.route_completion),
-        "excess_offset_m": _metric(
-            "excess deviation", "m", -1, lambda it: fmean(it.excess_offsets_m) if it.excess_offsets_m else None
-        ),
+        "excess_offset_m": _metric("excess deviation", "m", -1, lambda it: fmean(it.excess_offsets_m)),
         "driving_score_worst": _metric("driving score, worst condition", "", 1, _worst_condition),
         "mean_max_offset_m": _metric("lateral deviation", "m", -1, lambda it: it.clean.mean_max_offset_m),
         "worst_max_offset_m": _metric("largest lateral deviation", "m", -1, lambda it: it.clean.worst_max_offset_m),
@@ -230,7 +225,7 @@ PART = Part(
         "route_completion_corrupted": _metric(
             "route completion, corrupted", "", 1, lambda it: it.corrupted_mean and it.corrupted_mean.route_completion
         ),
-        "failing_delay_s": _metric("failing delay", "s", 1, lambda it: it.failing_delay_s),
+        "failing_delay_s": _metric("failing delay", "s", 1, lambda it: it.failing_delay and it.failing_delay.value_s),
     },
     columns=(
         "driving_score",
