@@ -9,7 +9,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.geometry import KNOT_M, Knots
 from drive_rl.sim.map.lane_geometry import curvature_at, pose_at
-from drive_rl.sim.map.network import RoadNetwork
+from drive_rl.sim.map.network import Control, RoadNetwork, Turn
 
 RUN_IN_M = 5.0
 """How much of the line lies before the start [m]."""
@@ -49,18 +49,61 @@ def draw_route(network: RoadNetwork, length_m: float, rng: np.random.Generator) 
         for _ in range(_TRIES):
             first = int(rng.choice(len(usable), p=usable / usable.sum()))
             start_s = _FREE_M + float(rng.uniform(0, usable[first]))
-            lanes = _walk(network, first, start_s + length_m + RUN_OUT_M, rng)
+            lanes = _walk(network, [first], start_s + length_m + RUN_OUT_M, rng)
             if lanes:
                 return _route(network, np.array(lanes, np.int64), start_s, length_m)
-    raise DriveRLError(
+    raise _no_route(length_m)
+
+
+def connections(network: RoadNetwork, control: Control | None, turn: Turn | None) -> NDArray[np.int64]:
+    """Return the lanes through junctions that turn one way, from lanes that are governed one way and long enough to
+    begin on; None: any.
+    """
+    inside = np.flatnonzero(network.junction >= 0)
+    before = network.predecessor[network.first_predecessor[inside]]
+    fits = (network.junction[before] < 0) & (network.length_m[before] > 2 * _FREE_M)
+    if control is not None:
+        fits &= network.control[before] == control
+    if turn is not None:
+        fits &= network.turn[inside] == turn
+    return inside[fits]
+
+
+def draw_route_through(
+    network: RoadNetwork, through: NDArray[np.int64], approach_m: float, length_m: float, rng: np.random.Generator
+) -> StreetRoute:
+    """Draw a route that begins on the lane before one of some `connections`, and takes that first.
+
+    Args:
+        network: The map.
+        through: The connections, at least one.
+        approach_m: Where the lane is long enough, the route begins between half as far and so far before its end.
+        length_m: Of the route.
+        rng: Source of randomness.
+
+    Raises:
+        DriveRLError: the map has no way so long behind them that takes no change of lanes and no lane twice.
+    """
+    for _ in range(_TRIES):
+        connection = int(through[rng.integers(len(through))])
+        lane = int(network.predecessor[network.first_predecessor[connection]])
+        start_s = max(float(network.length_m[lane]) - approach_m * float(rng.uniform(0.5, 1)), _FREE_M)
+        lanes = _walk(network, [lane, connection], start_s + length_m + RUN_OUT_M, rng)
+        if lanes:
+            return _route(network, np.array(lanes, np.int64), start_s, length_m)
+    raise _no_route(length_m)
+
+
+def _no_route(length_m: float) -> DriveRLError:
+    return DriveRLError(
         f"streets.route_m = {length_m:g}: found no such route in {_TRIES} tries that takes no lane twice and no"
         " change of lanes; fix: a smaller streets.route_m, or a larger map"
     )
 
 
-def _walk(network: RoadNetwork, lane: int, length_m: float, rng: np.random.Generator) -> list[int]:
-    """Return the lanes of a random way so long from the start of a lane; empty: it came to an end."""
-    lanes, way_m = [lane], float(network.length_m[lane])
+def _walk(network: RoadNetwork, begun: list[int], length_m: float, rng: np.random.Generator) -> list[int]:
+    """Return the lanes of a random way so long from the start of the first lane on; empty: it came to an end."""
+    lanes, lane, way_m = list(begun), begun[-1], float(network.length_m[begun].sum())
     while way_m < length_m:
         ways = network.successor[network.first_successor[lane] : network.first_successor[lane + 1]]
         new = [int(way) for way in ways if int(way) not in lanes]

@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import SPLITS, Split
 from drive_rl.config.specs.map import MapSpec
-from drive_rl.config.specs.streets import StreetsSpec
+from drive_rl.config.specs.streets import JunctionSpec, StreetsSpec
 from drive_rl.config.specs.world import WorldSpec
+from drive_rl.errors import DriveRLError
 from drive_rl.sim.appearance import draw_appearance
 from drive_rl.sim.map.geometry import KNOT_M, Road, pose_at
-from drive_rl.sim.map.network import RoadNetwork
+from drive_rl.sim.map.lane_geometry import light_at
+from drive_rl.sim.map.network import Control, Light, RoadNetwork, Turn
 from drive_rl.sim.map.speed_profile import limited_profile
-from drive_rl.sim.map.street_route import RUN_IN_M, StreetRoute, draw_route
+from drive_rl.sim.map.street_route import RUN_IN_M, StreetRoute, connections, draw_route, draw_route_through
 from drive_rl.sim.map.streets.generate import map_of_seed
 from drive_rl.sim.sensors.street_ground import StreetGround, build_street_ground
 from drive_rl.sim.task.episode import Drive
@@ -51,9 +53,29 @@ class StreetEpisode(Drive):
 
 
 def map_seed_of(streets: StreetsSpec, seed: int) -> int:
-    """Return the seed of the map that a road seed's episode lies on; each split has maps of its own."""
+    """Return the seed of the map that a road seed's episode lies on; each split has maps of its own.
+
+    It is the next in turn that has the junction which `streets` asks for.
+
+    Raises:
+        DriveRLError: none has one.
+    """
     within = seed % _MAPS_APART
-    return seed - within + within % streets.maps
+    for turn in range(streets.maps):
+        map_seed = seed - within + (within + turn) % streets.maps
+        if streets.junction is None or len(_connections(streets.map, map_seed, streets.junction)):
+            return map_seed
+    asked = streets.junction and streets.junction.model_dump(exclude_none=True)
+    raise DriveRLError(
+        f"streets.junction = {asked}: no such junction on any of the split's {streets.maps} maps; fix: another"
+        " streets.junction, more streets.maps, or another streets.map"
+    )
+
+
+def _connections(spec: MapSpec, map_seed: int, junction: JunctionSpec) -> NDArray[np.int64]:
+    control = None if junction.control is None else Control[junction.control.upper()]
+    turn = None if junction.turn is None else Turn[junction.turn.upper()]
+    return connections(built_map(spec, map_seed).network, control, turn)
 
 
 def built_map(spec: MapSpec, map_seed: int) -> BuiltMap:
@@ -72,7 +94,7 @@ def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> St
     """Return the episode of a road seed in a world with streets."""
     task, map_seed = world.task, map_seed_of(streets, seed)
     town = built_map(streets.map, map_seed)
-    route = draw_route(town.network, streets.route_m, _stream(seed, _ROUTE))
+    route = _draw_route(streets, town.network, map_seed, _stream(seed, _ROUTE))
     profile = limited_profile(route.knots, 0.0, np.minimum(route.limit_mps, task.target_speed_mps), task)
     start = _start(world, route, profile, _stream(seed, _START))
     random = _stream(seed, _TRAFFIC)
@@ -92,8 +114,30 @@ def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> St
         vehicles=vehicles,
         colours=colours,
         traffic=new_traffic(town.streets, vehicles, int(seeds[0]), 1 / task.control_hz, ego),
-        first_step=int(seeds[1]) % (3600 * task.control_hz),
+        first_step=_first_step(world, streets, town.network, route, int(seeds[1])),
     )
+
+
+def _draw_route(streets: StreetsSpec, network: RoadNetwork, map_seed: int, rng: np.random.Generator) -> StreetRoute:
+    if (junction := streets.junction) is None:
+        return draw_route(network, streets.route_m, rng)
+    through = _connections(streets.map, map_seed, junction)
+    return draw_route_through(network, through, junction.approach_m, streets.route_m, rng)
+
+
+def _first_step(world: WorldSpec, streets: StreetsSpec, network: RoadNetwork, route: StreetRoute, drawn: int) -> int:
+    """Return where the signals' clock begins: as drawn, or the first whole second after it from which the light that
+    the junction asks for is lit on arrival.
+    """
+    hz, light = world.task.control_hz, streets.junction and streets.junction.light
+    if light is None:
+        return drawn % (3600 * hz)
+    lane, asked = int(route.lanes[0]), Light[light.upper()]
+    to_line_m = float(network.stop_s_m[lane]) + float(route.from_m[0]) - RUN_IN_M
+    arrives_s = to_line_m / min(float(network.speed_limit_mps[lane]), world.task.target_speed_mps)
+    group = int(network.signal[lane])
+    waits_s = next(s for s in range(3600) if light_at(network, group, drawn % 3600 + s + arrives_s) == asked)
+    return (drawn % 3600 + waits_s) * hz
 
 
 def _stream(seed: int, stream: int) -> np.random.Generator:
