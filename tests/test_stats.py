@@ -13,6 +13,7 @@ from drive_rl.stats import (
     bootstrap_median,
     bootstrap_picks,
     bounded_mean,
+    event_rate,
     find_failing_delay,
     fisher_interval,
     kendall,
@@ -185,3 +186,15 @@ def test_the_ends():
     assert find_failing_delay(until(9.0), 20, 0.1, 0.4, 0.05) == FailingDelay(None, 0.4, None)
     assert find_failing_delay(until(0.0), 20, 0.1, 0.4, 0.05) == FailingDelay(0.1, 0.1, 0.1)
     assert find_failing_delay(until(9.0), 20, 0.7, 0.4, 0.05) == FailingDelay(None, 0.7, None)  # late by itself
+
+
+@pytest.mark.parametrize("events", [0, 1, 2, 5, 30])
+def test_the_interval_of_a_rate_of_events_is_nearly_the_exact_one(events: int) -> None:
+    """Garwood 1936: quantiles of chi squared; here of 2.5 km."""
+    found = event_rate(events, 2.5)
+    least = stats.chi2.ppf(0.025, 2 * events) / 2 if events else 0.0
+    most = stats.chi2.ppf(0.975, 2 * events + 2) / 2
+    assert found.value == events / 2.5
+    assert found.low == pytest.approx(least / 2.5, abs=0.01)
+    assert found.high == pytest.approx(most / 2.5, abs=0.01)
+    assert found.low < found.high

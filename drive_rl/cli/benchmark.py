@@ -1,4 +1,4 @@
-"""The verb of the benchmark. As `main`, it knows options alone."""
+"""The verbs of the benchmarks. As `main`, they know options alone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,16 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from drive_rl.cli.completion import models_and_runs, suites, worlds
-from drive_rl.cli.options import ANY_MODEL_HELP, OldFloor, PluginOption, Trust, path_of
+from drive_rl.cli.completion import drivers_and_runs, models_and_runs, suites, worlds
+from drive_rl.cli.names import check_changes, check_driver
+from drive_rl.cli.options import ANY_MODEL_HELP, Device, OldFloor, PluginOption, Trust, path_of
 from drive_rl.errors import DriveRLError
 
-bench = typer.Typer(help="Compare trained models.", no_args_is_help=True, rich_markup_mode=None)
-
-
-@bench.callback()
-def _bench() -> None:
-    """Keep `perception` a verb of its own."""
+bench = typer.Typer(help="Compare perception models, or drivers.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @bench.command("perception")
@@ -87,3 +83,51 @@ def bench_perception(
     if failed := [model.name for model in results.models if not model.errors.keys().isdisjoint(("model", *PARTS))]:
         count = f"{len(failed)} of {len(results.models)} models"
         raise DriveRLError(f"{count} failed, or a part of them ({', '.join(failed)}); fix: see the reasons above")
+
+
+@bench.command("driving")
+def bench_driving(
+    drivers: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DRIVER...", help="Drivers, as `drive-rl eval` takes them.", autocompletion=drivers_and_runs
+        ),
+    ],
+    world: Annotated[
+        str, typer.Option(metavar="WORLD", help="Where all of them drive.", autocompletion=worlds)
+    ] = "town",
+    split: Annotated[Literal["test", "val"], typer.Option(help="Which roads; never tune on test.")] = "test",
+    episodes: Annotated[int, typer.Option(help="Roads that each drives, once.")] = 100,
+    out: Annotated[
+        Path, typer.Option(parser=path_of, metavar="DIR", help="The folder of results, which are replaced.")
+    ] = Path("driving-bench"),
+    device: Device = "auto",
+    plugin: PluginOption = None,
+    trust: Trust = False,
+) -> None:
+    """Compare drivers by CARLA's and nuPlan's scores, near misses and infractions.
+
+    All drive the same roads in the batch engine. Writes results.json and results.csv; every measure comes with its 95 %
+    confidence interval.
+    """
+    if twice := [name for name in drivers if drivers.count(name) > 1]:
+        raise DriveRLError(f"bench driving: {twice[0]!r} is named twice; fix: name another driver, or leave it out")
+    changes = [f"world={world}"]
+    for driver in drivers:
+        check_driver("bench driving", driver, "--world {}")
+        check_changes(driver, changes)
+    from drive_rl.benchmark.driving.files import check_folder, write_results
+    from drive_rl.benchmark.driving.run import drive_and_score
+    from drive_rl.benchmark.driving.table import print_drivers
+    from drive_rl.drivers.evaluate import split_seeds
+    from drive_rl.learn.choose_driver import choose_all, newest
+    from drive_rl.report.progress import episodes_bar
+
+    check_folder(out)
+    split_seeds(split, episodes)
+    chosen = choose_all([newest(driver)[0] for driver in drivers], changes, device, trust, typer.echo)
+    with episodes_bar("bench driving", len(chosen) * episodes) as advance:
+        results = [drive_and_score(*one, split, episodes, advance) for one in chosen]
+    print_drivers(results, f"{world}: {episodes} roads of the {split} split, the same for all")
+    write_results(out, results, chosen[0][1], split)
+    typer.echo(f"written: {out / 'results.json'}, {out / 'results.csv'}")

@@ -71,14 +71,19 @@ def _check_kind(name: str, path: Path, kind: Kind, uses: Uses) -> None:
         raise DriveRLError(f"{name}: is {FOUND[found]}; expected {FOUND[kind]}; fix: {use.format(shown)}")
 
 
-def check_driver(verb: str, name: str) -> None:
+def check_driver(verb: str, name: str, in_world: str = "world={}") -> None:
     """Refuse a name that no driver has: not on the shelf, not a run, not a file.
+
+    Args:
+        verb: What is done with the driver.
+        name: Its name.
+        in_world: How the verb takes a world.
 
     Raises:
         DriveRLError: with the fix that suits `verb`.
     """
     uses: Uses = {
-        "a world": f"drive-rl {verb} DRIVER world={{}}",
+        "a world": f"drive-rl {verb} DRIVER {in_world}",
         "an experiment": "name a run of it, such as runs/{}",
         "a perception recipe": "name a run of it, such as runs/{}",
     }

@@ -5,10 +5,11 @@ It knows environments, drivers and scores; it does not know where drivers come f
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, Protocol, TypedDict
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import SPLITS, Engine, Split
 from drive_rl.config.specs.world import WorldSpec
@@ -32,6 +33,18 @@ BATCH = 8
 
 CARS = 16
 """Rows of a batch in the batch engine."""
+
+
+class Recorder(Protocol):
+    """Steps beside a batch that is driven, and reads from it what it wants."""
+
+    def begin(self, cars: Sequence[int], /) -> None:
+        """Take note: episodes have begun in some cars, and no step was driven."""
+        ...
+
+    def step(self, ended: NDArray[np.int64], /) -> None:
+        """Take note: all cars have driven a step, which ended the episodes of some; nothing new has begun there."""
+        ...
 
 
 class Evaluator:
@@ -193,11 +206,22 @@ def drive(
 
 
 def drive_batch(
-    driver: Driver, batch: Batch, seeds: Iterable[int], progress: Progress | None = None
+    driver: Driver,
+    batch: Batch,
+    seeds: Iterable[int],
+    progress: Progress | None = None,
+    recorder: Recorder | None = None,
 ) -> list[EpisodeMetrics]:
     """Drive each road once with the batch engine; return the episodes in the order of `seeds`.
 
     The k-th road is always in row k mod N of a batch of N, so that the same roads get the same score.
+
+    Args:
+        driver: The driver.
+        batch: The batch.
+        seeds: Of the roads.
+        progress: Called with each episode as it ends.
+        recorder: Follows the batch.
     """
     order = tuple(seeds)
     decoder = action_decoder(batch.world.task, driver.actions)
@@ -207,10 +231,14 @@ def drive_batch(
     first = [row for row, queue in enumerate(queues) if queue]
     batch.begin(first, [queues[row].popleft() for row in first])
     begin_episodes(driver, first)
+    if recorder is not None:
+        recorder.begin(first)
     done: dict[int, EpisodeMetrics] = {}
     while batch.drives.any():
         actions = actions_of(driver, batch.observe(), batch.drives.nonzero()[0].tolist())
         ended = batch.step(commands_of(actions, batch.num_cars, decoder))
+        if recorder is not None:
+            recorder.step(ended)
         for episode in batch.episode_metrics(ended):
             done[episode.road_seed] = episode
             if progress is not None:
@@ -218,6 +246,8 @@ def drive_batch(
         more = [row for row in ended.tolist() if queues[row]]
         batch.begin(more, [queues[row].popleft() for row in more])
         begin_episodes(driver, more)
+        if recorder is not None:
+            recorder.begin(more)
     return [done[seed] for seed in order]
 
 

@@ -1,0 +1,107 @@
+"""What the ego car did wrong, as CARLA's leaderboard counts it.
+
+Source: `scenario_runner`'s `atomic_criteria.py` (CollisionTest, RunningRedLightTest, RunningStopTest,
+OutsideRouteLanesTest, MinimumSpeedRouteTest). Where the simulations differ, the rule is that of these streets: a line
+is crossed by the front bumper; who stands before a stop sign as the traffic here does has stopped; and speeds are
+compared over the whole route, which is shorter than the quarters of CARLA's, where one red light would decide.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from drive_rl.benchmark.driving.collisions import Collision
+from drive_rl.benchmark.driving.record import DriveRecord, RoadUser
+from drive_rl.sim.map.network import Control, Light
+from drive_rl.sim.traffic.step import AT_THE_LINE_M, STANDING_MPS
+
+FINISHED = 0.95
+"""Speeds are compared where at least this share of the route was driven."""
+NEARBY_M = 50.0
+"""Others within this distance are the traffic around (CARLA: its background vehicles, which it keeps near the car)."""
+
+
+class Infractions(NamedTuple):
+    """What one drive did wrong. What no world here has yet is 0."""
+
+    pedestrian: int = 0  # collisions
+    cyclist: int = 0
+    vehicle: int = 0
+    static: int = 0
+    red_light: int = 0
+    stop_sign: int = 0
+    scenario_timeout: int = 0
+    yield_emergency: int = 0
+    min_speed: tuple[float, ...] = ()  # of each part driven slower than the traffic: the share of its speed
+    off_lane: float = 0.0  # share of the distance driven outside the route's lanes
+    off_route: int = 0  # the drive ended beside the road or in another lane
+
+
+def find_infractions(record: DriveRecord, collisions: Sequence[Collision]) -> Infractions:
+    """Return what a drive did wrong."""
+
+    def touched(who: RoadUser) -> int:
+        return sum(collision.who == who for collision in collisions)
+
+    return Infractions(
+        pedestrian=touched("pedestrian"),
+        cyclist=touched("cyclist"),
+        vehicle=touched("vehicle"),
+        static=touched("static"),
+        red_light=red_lights(record),
+        stop_sign=stop_signs(record),
+        min_speed=slow_parts(record),
+        off_lane=off_lane_share(record),
+        off_route=int(record.end_reason in ("off_road", "wrong_way")),
+    )
+
+
+def red_lights(record: DriveRecord) -> int:
+    """Return how many stop lines the front bumper crossed while their light was red, as a driver last saw it."""
+    lines = record.lines
+    red = (lines.light[:-1] == Light.RED) & (lines.control == Control.SIGNAL)
+    return int((_crossings(record) & red).any(axis=0).sum())
+
+
+def stop_signs(record: DriveRecord) -> int:
+    """Return how many lines of stop signs were crossed by a car that had not stood at them."""
+    lines, crossings = record.lines, _crossings(record)
+    left_m = lines.s_m - _front_m(record)[:-1, None]  # (T - 1, K)
+    stood = (record.ego.speed_mps[:-1, None] < STANDING_MPS) & (left_m >= 0) & (left_m < AT_THE_LINE_M)
+    ran = crossings & ~np.logical_or.accumulate(stood, axis=0) & (lines.control == Control.STOP_SIGN)
+    return int(ran.any(axis=0).sum())
+
+
+def off_lane_share(record: DriveRecord) -> float:
+    """Return the share of the distance that was driven with the car's centre outside the route's lanes."""
+    whole = record.moved_m.sum()
+    outside = np.abs(record.place.offset_m) > record.place.half_lane_m
+    return float(record.moved_m[outside].sum() / whole) if whole > 0 else 0.0
+
+
+def slow_parts(record: DriveRecord) -> tuple[float, ...]:
+    """Return the ratio of the car's mean speed on the route to that of the traffic around it, if it is below 1.
+
+    Steps with nobody near do not count, nor do routes that were not driven to their end.
+    """
+    others = record.others
+    apart = np.hypot(*np.moveaxis(others.pose[..., :2] - record.ego.pose[:, None, :2], -1, 0))
+    near = others.present & (apart <= NEARBY_M)
+    some = near.any(axis=1)
+    if record.route_completion < FINISHED or not some.any():
+        return ()
+    theirs = np.where(near, others.speed_mps, 0.0).sum(axis=1)[some] / near.sum(axis=1)[some]
+    own, traffic = float(record.ego.speed_mps[some].mean()), float(theirs.mean())
+    return (own / traffic,) if own < traffic else ()
+
+
+def _front_m(record: DriveRecord) -> np.ndarray:
+    """Return where the front bumper was along the route (T,)."""
+    return record.ego.s_m + record.car.half_length_m
+
+
+def _crossings(record: DriveRecord) -> np.ndarray:
+    """Return in which steps the front bumper crossed which stop line (T - 1, K)."""
+    front = _front_m(record)[:, None]
+    return (front[:-1] < record.lines.s_m) & (front[1:] >= record.lines.s_m)

@@ -1,0 +1,146 @@
+"""`drive-rl bench driving`: the same drives give the same scores, its files, and what it refuses."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import call, check
+
+from drive_rl.benchmark.driving.files import content
+from drive_rl.benchmark.driving.record import DriveRecord
+from drive_rl.benchmark.driving.recorder import DriveRecorder
+from drive_rl.benchmark.driving.run import DriverResult, drive_and_score
+from drive_rl.benchmark.driving.scores import score_drive
+from drive_rl.config.reader import load_world
+from drive_rl.config.specs.base import Actions, Observation
+from drive_rl.drivers.evaluate import drive_batch, split_seeds
+from drive_rl.drivers.observations import Batch
+from drive_rl.learn.load_driver import load_driver
+from drive_rl.sim.engines.cpu_batch import cpu_batch
+from drive_rl.sim.map.network import Control, Light
+
+TOWN = load_world("town", ["streets.route_m=100", "streets.maps=2"])
+ROADS = 17  # one more than are driven side by side
+
+
+def reference(threads: int) -> DriverResult:
+    driver, world = load_driver("reference", TOWN)
+    return drive_and_score(driver, world, "val", ROADS, threads=threads)
+
+
+@pytest.fixture(scope="module")
+def driven() -> DriverResult:
+    return reference(threads=1)
+
+
+def test_the_same_drives_give_the_same_results_on_any_number_of_threads(driven: DriverResult) -> None:
+    again = content([reference(threads=2)], TOWN, "val")
+    assert json.dumps(again) == json.dumps(content([driven], TOWN, "val"))
+
+
+def test_a_driver_that_keeps_the_rules_breaks_none(driven: DriverResult) -> None:
+    measures = {measure.name: measure.value for measure in driven.measures}
+    assert next(iter(measures)) == "success"
+    assert measures["success"].value == measures["nuplan_no_at_fault_collision"].value == 1.0
+    assert all(value.value == 0 for name, value in measures.items() if name.endswith("_per_km"))
+    assert all(value.low < value.high for value in measures.values())
+    for drive in driven.roads:
+        assert drive.driven_km == pytest.approx(0.1, abs=0.01)
+        assert drive.infractions._replace(min_speed=()) == type(drive.infractions)()
+
+
+class Blind:
+    """Steers as the reference driver, and drives on at 8 m/s whatever is ahead."""
+
+    name = "blind"
+    observation: Observation = "state"
+    actions: Actions = "continuous"
+
+    def __init__(self) -> None:
+        self._driver = load_driver("reference", TOWN)[0]
+
+    def act(self, observations: Batch) -> np.ndarray:
+        state = np.array(observations)
+        state[:, 6] = 8.0  # target_speed_mps
+        return self._driver.act(state)
+
+
+def test_a_driver_without_regard_runs_lights_and_hits_others() -> None:
+    """What the scores say is what the records show."""
+    driver, records = Blind(), dict[int, DriveRecord]()
+    batch = cpu_batch(TOWN, 16, "state", 1)
+    seeds = split_seeds("val", 48)
+    drive_batch(driver, batch, seeds, None, DriveRecorder(batch, lambda each: records.update({each.road_seed: each})))
+    batch.close()
+    assert list(seeds) == sorted(records)
+    red, hit = 0, 0
+    for record in records.values():
+        scores = score_drive(record)
+        front, lines = record.ego.s_m + record.car.half_length_m, record.lines
+        ran = 0
+        for k in np.flatnonzero(lines.control == Control.SIGNAL):
+            after = np.flatnonzero(front >= lines.s_m[k])
+            ran += bool(len(after)) and after[0] > 0 and lines.light[after[0] - 1, k] == Light.RED
+        assert scores.infractions.red_light == ran
+        assert bool(scores.collisions) == (record.end_reason == "collision")
+        assert scores.infractions.off_route == (record.end_reason in ("off_road", "wrong_way"))
+        red, hit = red + ran, hit + bool(scores.collisions)
+    assert red > 0
+    assert hit > 0
+
+
+def test_it_works_on_single_roads() -> None:
+    driver, world = load_driver("reference", load_world("parked_cars", ["road.length_m=100"]))
+    found = drive_and_score(driver, world, "val", 3)
+    assert [drive.nuplan.speed_limit for drive in found.roads] == [1.0, 1.0, 1.0]  # there is none
+    assert all(drive.route_completion == 1.0 and drive.infractions.off_lane == 0.0 for drive in found.roads)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("driving")
+    (folder / "near.yaml").write_text("{base: town, streets: {route_m: 100, maps: 2}}\n")
+    (folder / "wide.yaml").write_text("{base: town, camera: {width_px: 96, height_px: 48}}\n")
+    (folder / "taken").write_text("")
+    return folder
+
+
+def test_the_command_prints_and_writes_its_results(folder: Path) -> None:
+    words = ("bench", "driving", "reference", "--world", "near.yaml", "--split", "val", "--episodes", "2", "--out", "o")
+    done = call(folder, *words)
+    assert "near.yaml: 2 roads of the val split" in done.stdout
+    assert "CARLA 2.0" in done.stdout
+    results: Any = json.loads((folder / "o" / "results.json").read_text())
+    (driver,) = results["drivers"]
+    assert list(driver)[:2] == ["name", "success"]
+    assert driver["success"] == {"value": 1.0, "low": pytest.approx(0.3424, abs=1e-4), "high": 1.0}
+    assert [drive["road_seed"] for drive in driver["roads"]] == [10_000, 10_001]
+    (row,) = csv.DictReader((folder / "o" / "results.csv").open())
+    assert list(row)[:2] == ["driver", "success"]
+    assert float(row["carla_driving_score_2_1"]) == driver["carla_driving_score_2_1"]["value"]
+    before = {path.name: path.read_bytes() for path in (folder / "o").iterdir()}
+    assert call(folder, *words).stdout == done.stdout
+    assert before == {path.name: path.read_bytes() for path in (folder / "o").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["refrence"], "unknown driver 'refrence'; did you mean 'reference'?"),
+        (["reference", "--world", "twon"], "unknown world 'twon'; did you mean 'town'?"),
+        (["town"], "it is a world; fix: drive-rl bench driving DRIVER --world town"),
+        (["ppo"], "is a recipe and has no weights"),
+        (["ppo-lane-follow", "--world", "wide.yaml"], "3 grey frames of 64x40 px, but wide has"),
+        (["reference", "reference"], "'reference' is named twice"),
+        (["reference", "--episodes", "0"], "episodes = 0: expected 1 to 1000"),
+        (["reference", "--out", "taken"], "--out taken: "),
+        (["reference", "--out", "taken/below"], "taken is a file; expected a folder; fix: another name"),
+        (["reference", "--split", "train"], "'train' is not one of 'test', 'val'"),
+    ],
+)
+def test_what_it_refuses(folder: Path, words: list[str], expected: str) -> None:
+    assert expected in check(2, call(folder, "bench", "driving", *words, expect=2).stderr)
+    assert not (folder / "driving-bench").exists()
