@@ -28,7 +28,7 @@ class PopulationSpec(Spec):
     accepted_gap_s: Bounds = Field(
         default=(1.0, 2.0), description="Time that must lie between leaving a conflict and the next car's arrival [s]."
     )
-    patience_s: Bounds = Field(default=(20, 40), description="Wait at a junction after which others let one in [s].")
+    patience_s: Bounds = Field(default=(20, 40), description="Wait at a junction after which one is served first [s].")
     offset_m: Bounds = Field(default=(-0.15, 0.15), description="Where in its lane one drives, left-positive [m].")
     speed_swing: Bounds = Field(default=(0.0, 0.0), description="How far the desired speed swings, as a share [-].")
     inattention_s: Bounds = Field(

@@ -4,7 +4,7 @@ import math
 
 from drive_rl.sim.compiled import njit_scalar
 from drive_rl.sim.map.network import Control, Light, Priority
-from drive_rl.sim.traffic.actors import HOLDS, SPEED, STOPPED, TO_START, WAITED, WANT
+from drive_rl.sim.traffic.actors import ASKS, HOLDS, SPEED, STOPPED, TO_START, WAITED, WANT
 from drive_rl.sim.traffic.population import (
     ACCEPTED_GAP,
     BRAKING,
@@ -42,6 +42,8 @@ HARD_BRAKING_MPS2 = 4.0
 """Braking that an actor accepts for a signal that turned red [m/s^2]."""
 WAITING_M = 20.0
 """Between junctions that are nearer to each other than this nobody waits [m]."""
+LET_IN = 2
+"""Value of `ASKS` while the right of way is given: stood for so long that it is let in as soon as others have left."""
 _COMES_MPS = 1.0
 
 
@@ -65,15 +67,36 @@ def is_governed(streets, lane, ahead):
 def may_enter(i, traffic, want, start, step):
     """Return whether actor i may enter a connection that begins so far [m] ahead."""
     tie = traffic.streets.tie
-    control = tie[tie[want, APPROACH], CONTROL]
-    if control == Control.SIGNAL and light_of(traffic.streets, tie[want, APPROACH], step * traffic.dt_s) != Light.GREEN:
-        return False
-    if control == Control.STOP_SIGN and not traffic.whole[i, STOPPED]:
+    if not is_open(i, traffic, want, step):
         return False
     for c in range(tie[want, FIRST_CONFLICT], tie[want, END_CONFLICT]):
-        if _is_held(i, traffic, want, c) or _is_coming(i, traffic, c, start, step):
+        if _is_held(i, traffic, want, c) or _is_coming(i, traffic, c, start, step) or is_let_in(i, traffic, want, c):
             return False
     return True
+
+
+@njit_scalar
+def is_open(i, traffic, want, step):
+    """Return whether neither a signal nor a stop sign keeps actor i from a connection."""
+    approach = traffic.streets.tie[want, APPROACH]
+    control = traffic.streets.tie[approach, CONTROL]
+    if control == Control.SIGNAL:
+        return light_of(traffic.streets, approach, step * traffic.dt_s) == Light.GREEN
+    return control != Control.STOP_SIGN or traffic.whole[i, STOPPED] != 0
+
+
+@njit_scalar
+def is_let_in(i, traffic, want, c):
+    """Return whether conflict c of a connection is kept free for another who is to be let in; not from those who wait
+    between junctions, where they are in the way.
+    """
+    other = traffic.streets.meets[c, OTHER]
+    if is_between(traffic.streets, want):
+        return False
+    for j in range(traffic.whole.shape[0]):
+        if j != i and traffic.whole[j, ASKS] == LET_IN and traffic.whole[j, WANT] == other:
+            return True
+    return False
 
 
 @njit_scalar

@@ -27,21 +27,36 @@ from drive_rl.sim.traffic.idm import desired_gap
 from drive_rl.sim.traffic.junction_rules import (
     CLEARANCE_M,
     HARD_BRAKING_MPS2,
+    LET_IN,
     WAITING_M,
     first_rear,
     is_between,
     is_governed,
+    is_let_in,
+    is_open,
     lost_patience,
     may_enter,
     room_needed,
     slot_of,
     stops_for_signal,
 )
-from drive_rl.sim.traffic.population import LENGTH
-from drive_rl.sim.traffic.streets import APPROACH, CONTROL, END_CONFLICT, FIRST_CONFLICT, LANE_LENGTH, NONE, TAIL, TURN
+from drive_rl.sim.traffic.population import LENGTH, PATIENCE
+from drive_rl.sim.traffic.streets import (
+    APPROACH,
+    CONTROL,
+    END_CONFLICT,
+    FIRST_CONFLICT,
+    LANE_LENGTH,
+    NONE,
+    OTHER,
+    TAIL,
+    TURN,
+)
 
 STUCK_S = 20.0
 """Who stands for so long before a junction gives its right of way back [s]."""
+LET_IN_AFTER = 2.5
+"""Who has stood before a main road for so many times its patience is let in: others no longer enter across its way."""
 _MOST_AT_ONCE = 3
 
 
@@ -78,13 +93,18 @@ def give_way(traffic, step):
     for _ in range(whole.shape[0]):
         best = NONE
         for i in range(whole.shape[0]):
-            if whole[i, ASKS] and (best == NONE or _goes_before(i, best, traffic)):
+            if whole[i, ASKS] == 1 and (best == NONE or _goes_before(i, best, traffic)):
                 best = i
         if best == NONE:
             break
         whole[best, ASKS] = 0
         if _take_way(best, traffic, _way_free(best, traffic, step)):
             whole[best, WAITED] = 0
+        elif _is_next(best, traffic, step):
+            whole[best, ASKS] = LET_IN
+    for i in range(whole.shape[0]):
+        if whole[i, ASKS] == LET_IN:
+            whole[i, ASKS] = 0
 
 
 @njit_scalar
@@ -152,6 +172,26 @@ def _way_free(i, traffic, step):
         else:
             return count
     return 0
+
+
+@njit_scalar
+def _is_next(i, traffic, step):
+    """Return whether actor i, which may not enter now, has stood before a main road for so long that it is let in, and
+    waits only for others to leave the junction.
+    """
+    tie, meets, lane = traffic.streets.tie, traffic.streets.meets, traffic.whole[i, WANT]
+    waited_s = traffic.whole[i, WAITED] * traffic.dt_s
+    if waited_s < LET_IN_AFTER * traffic.driver[i, PATIENCE] or not is_open(i, traffic, lane, step):
+        return False
+    sign, main = tie[tie[lane, APPROACH], CONTROL], False
+    for c in range(tie[lane, FIRST_CONFLICT], tie[lane, END_CONFLICT]):
+        main = main or tie[tie[meets[c, OTHER], APPROACH], CONTROL] == Control.NONE
+        if is_let_in(i, traffic, lane, c):
+            return False
+    if not main or (sign != Control.GIVE_WAY and sign != Control.STOP_SIGN):
+        return False
+    ahead, _ = lane_ahead(i, traffic, lane, traffic.whole[i, WANT_GOALS])
+    return ahead == NONE or first_rear(i, traffic, ahead) >= room_needed(i, traffic, lane)
 
 
 @njit_scalar
