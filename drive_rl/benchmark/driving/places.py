@@ -17,6 +17,7 @@ from drive_rl.sim.map.network import Control, RoadNetwork
 from drive_rl.sim.map.paved_field import PAVED_CELL_M, STEPS_A_METRE
 from drive_rl.sim.map.street_route import StreetRoute
 from drive_rl.sim.sensors.street_ground import StreetGround
+from drive_rl.sim.task.episode import lane_centre_d_m
 from drive_rl.sim.task.street_episode import BuiltMap
 
 
@@ -48,7 +49,7 @@ def street_place(town: BuiltMap, route: StreetRoute, car: Car, ego: Ego, offset_
 def road_place(road: RoadSpec, knots: Knots, car: Car, ego: Ego, offset_m: Floats) -> Place:
     """Return what was under a car on a single road, which has no speed limit."""
     width, found = road.lane_width_m, _corners(knots, car, ego)
-    lane_d = -(road.lanes_ahead - 0.5) * width
+    lane_d = lane_centre_d_m(road)
     right, left = road.lanes_ahead * width + road.shoulder_m, road.lanes_oncoming * width + road.shoulder_m
     d_m, rows = offset_m + lane_d, len(offset_m)
     ahead, oncoming = (d_m <= 0) & (d_m >= -road.lanes_ahead * width), (d_m > 0) & (d_m <= road.lanes_oncoming * width)
