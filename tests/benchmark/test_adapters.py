@@ -74,6 +74,8 @@ def test_each_model_is_measured_as_far_as_it_goes(results: BenchResults) -> None
     assert "eager_p50_ms" not in masks.metrics
     assert set(masks.errors) == {"attacks", "saliency", "eager", "compiled"}
     assert masks.metrics["driving_score"] == 0.5
+    assert masks.parts.closed_loop is not None
+    assert masks.parts.closed_loop.predicted_by == "onnx"
     robustness = masks.parts.robustness
     assert robustness is not None
     assert robustness.ego_lane_iou is not None

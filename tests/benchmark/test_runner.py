@@ -176,7 +176,7 @@ def test_each_model_is_measured_by_what_it_predicts(done):
 def test_driving_is_as_late_as_the_model(done):
     model = done[1].models[0]
     drive = model.parts.closed_loop
-    assert (drive.delay_of, drive.roads) == ("eager", 4)
+    assert (drive.delay_of, drive.predicted_by, drive.roads) == ("eager", "eager", 4)
     assert drive.delay_s == model.metrics["eager_p50_ms"] / 1000
     # bisected once: the middle of its own latency and 0.4 s is late already
     middle_s = (drive.delay_s + 0.4) / 2
@@ -360,7 +360,7 @@ def test_the_training_data_changes_no_row(models, tmp_path, monkeypatch):
     assert one.metrics == other.metrics
     assert plain(one.parts) == plain(other.parts)
     assert one.parts.closed_loop is not None
-    assert one.parts.closed_loop.delay_of == "suite"
+    assert (one.parts.closed_loop.delay_of, one.parts.closed_loop.predicted_by) == ("suite", "onnx")
 
 
 def test_a_model_of_more_frames_is_not_made_for_the_exam(tmp_path):

@@ -13,11 +13,14 @@ from drive_rl.benchmark.closed_loop import Driven, mean_driven
 from drive_rl.benchmark.part import Delay, Metric, Number, Part, Subject
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.evaluation.corruptions import corrupt
+from drive_rl.perception.evaluation.exported_model import Running, for_driving
+from drive_rl.perception.models.load import Trained
 from drive_rl.run.process.threads import driving
 from drive_rl.run.provenance import usable_cores
 from drive_rl.stats import FailingDelay, find_failing_delay
 
 NAME = "closed_loop"
+_COMPARED = 8  # pictures over which the file that drives is compared with the model
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class ClosedLoop:
     excess_offsets_m: tuple[float, ...]
     """Of each road: the largest distance from the lane's middle after the start, less that of the reference driver on
     the same road [m], mean over conditions."""
+    predicted_by: str = "eager"
+    """What predicted: that of the delay; with the suite's own delay, ONNX Runtime if it can run the model."""
 
 
 def measure(subject: Subject, setting: ClosedLoopSetting) -> ClosedLoop:
@@ -91,33 +96,22 @@ def measure(subject: Subject, setting: ClosedLoopSetting) -> ClosedLoop:
         DriveRLError: the model's latency was not measured, or it predicts no lane state.
     """
     delay, conditions = _delay(subject), subject.exam.conditions
+    trained, runtime = _running(subject, delay)
     first, searched = conditions[0], setting.longest_delay_s > 0
     done = _counter(subject, len(conditions) + len(setting.corruptions) + 7 * searched)
     references = {each.name: subject.reference(each, setting.roads) for each in conditions}
     with driving(), ThreadPoolExecutor(usable_cores()) as pool:
         clean = {
-            each.name: pool.submit(
-                subject.drive, subject.trained, each, subject.split, setting.roads, delay.seconds, None
-            )
+            each.name: pool.submit(subject.drive, trained, each, subject.split, setting.roads, delay.seconds, None)
             for each in conditions
         }
+        spoiled = _submit_corrupted(subject, trained, setting, delay.seconds, pool)
+        # The search goes step by step, so it begins while the pool still drives the rest.
+        delays = {delay.seconds: clean[first.name].result()}
+        failing = _search(subject, trained, setting, delays, done) if searched else None
         driven = dict(_as_done(clean, done))
-        excess = [_excess(driven[name], references[name]) for name in driven]
-        corrupted = _drive_corrupted(subject, setting, delay.seconds, pool, done)
-    delays = {delay.seconds: driven[first.name]}
-    trials = min(setting.roads, setting.late_roads)
-
-    def successes(delay_s: float) -> int:
-        if delay_s not in delays:
-            delays[delay_s] = subject.drive(subject.trained, first, subject.split, trials, delay_s, None)
-            done(f"{delay_s:.3g} s late")
-        return sum((delays[delay_s].successes or ())[:trials])
-
-    failing = (
-        find_failing_delay(successes, trials, delay.seconds, setting.longest_delay_s, setting.delay_width_s)
-        if searched
-        else None
-    )
+        corrupted = dict(_as_done(spoiled, done))
+    excess = [_excess(driven[name], references[name]) for name in driven]
     return ClosedLoop(
         roads=setting.roads,
         corrupted_roads=_corrupted_roads(setting),
@@ -133,6 +127,7 @@ def measure(subject: Subject, setting: ClosedLoopSetting) -> ClosedLoop:
             name: ConditionDriven(driven[name], fmean(each)) for name, each in zip(driven, excess, strict=True)
         },
         excess_offsets_m=tuple(fmean(each) for each in zip(*excess, strict=True)),
+        predicted_by=runtime,
     )
 
 
@@ -161,18 +156,39 @@ def _counter(subject: Subject, total: int) -> Callable[[str], None]:
     return lambda what: subject.progress(min(next(done), total), total, what)
 
 
-def _drive_corrupted(
-    subject: Subject,
-    setting: ClosedLoopSetting,
-    delay_s: float,
-    pool: ThreadPoolExecutor,
-    done: Callable[[str], None],
-) -> dict[str, Driven]:
+def _running(subject: Subject, delay: Delay) -> Running:
+    if "lane" not in subject.trained.heads:
+        return Running(subject.trained, "eager")  # `drive` refuses it
+    return for_driving(subject.trained, delay.runtime, subject.pictures(_COMPARED).samples.images)
+
+
+def _submit_corrupted(
+    subject: Subject, trained: Trained, setting: ClosedLoopSetting, delay_s: float, pool: ThreadPoolExecutor
+) -> dict[str, "Future[Driven]"]:
     first, roads, found = subject.exam.conditions[0], _corrupted_roads(setting), {}
     for name in setting.corruptions:
         corruption = corruption_in_time(name, setting.severity, first.world.camera.planes)
-        found[name] = pool.submit(subject.drive, subject.trained, first, subject.split, roads, delay_s, corruption)
-    return dict(_as_done(found, done))
+        found[name] = pool.submit(subject.drive, trained, first, subject.split, roads, delay_s, corruption)
+    return found
+
+
+def _search(
+    subject: Subject,
+    trained: Trained,
+    setting: ClosedLoopSetting,
+    delays: dict[float, Driven],
+    done: Callable[[str], None],
+) -> FailingDelay:
+    """Return the failing delay in the first condition; `delays`, which holds the shortest, keeps each that is tried."""
+    first, trials = subject.exam.conditions[0], min(setting.roads, setting.late_roads)
+
+    def successes(delay_s: float) -> int:
+        if delay_s not in delays:
+            delays[delay_s] = subject.drive(trained, first, subject.split, trials, delay_s, None)
+            done(f"{delay_s:.3g} s late")
+        return sum((delays[delay_s].successes or ())[:trials])
+
+    return find_failing_delay(successes, trials, min(delays), setting.longest_delay_s, setting.delay_width_s)
 
 
 def _as_done(found: Mapping[str, "Future[Driven]"], done: Callable[[str], None]) -> Iterator[tuple[str, Driven]]:
@@ -211,6 +227,7 @@ PART = Part(
     ),
     result=ClosedLoop,
     measure=measure,
+    version=2,
     metrics={
         "driving_score": _metric("driving score", "", 1, lambda it: it.clean.driving_score),
         "success": _metric("success", "", 1, lambda it: it.clean.success),

@@ -1,16 +1,14 @@
 """Robustness: how much of a score is left on corrupted and on attacked pictures."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from drive_rl.benchmark.exam.adapt import input_of
-from drive_rl.benchmark.exam.pictures import Pictures
 from drive_rl.benchmark.part import BATCH, Metric, Number, Part, Subject
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.samples import Samples
@@ -24,7 +22,7 @@ from drive_rl.perception.evaluation.robustness import (
     measure_attacks,
     measure_corruptions,
 )
-from drive_rl.perception.heads.head import Labels
+from drive_rl.perception.heads.head import Arrays, Labels
 from drive_rl.perception.heads.measures import LinesMeasure, SegmentationMeasure
 from drive_rl.perception.models.load import Trained
 
@@ -65,12 +63,39 @@ class Robustness:
     """F1 of painted lines at the anchor rows, pooled over the pictures."""
 
 
+class _LaneWithin:
+    """Counts lane states whose offset and heading are right."""
+
+    def __init__(self) -> None:
+        self._right: list[NDArray[np.bool_]] = []
+
+    def add(self, predictions: Arrays, samples: Samples) -> None:
+        """Count a batch of pictures."""
+        error = np.abs(predictions["lane"] - samples.lane)[:, :2]  # offset, heading
+        error = error[np.isfinite(samples.lane[:, :2]).all(axis=1)]
+        self._right.append(np.all(error <= [OFFSET_WITHIN_M, HEADING_WITHIN_RAD], axis=1))
+
+    def scores(self) -> float:
+        """Return their share; NaN without labels."""
+        right = np.concatenate(self._right)
+        return float(np.mean(right)) if len(right) else float("nan")
+
+
 class _Score(NamedTuple):
-    """A score, the head that it needs, and the loss that attacks raise."""
+    """A score, the head that it needs, the loss that attacks raise, and how it is counted."""
 
     head: str
     loss: str
-    value: Callable[[Trained, NDArray[Any], Samples], float]
+    measure: Callable[[], Any]
+    value: Callable[[Any], float]
+    """Of the measure's scores."""
+
+
+_SCORES = {
+    "ego_lane_iou": _Score("segmentation", "classes", SegmentationMeasure, lambda it: float(it.ego_lane_iou)),
+    "lane_within": _Score("lane", "lane", _LaneWithin, lambda it: it),
+    "lines_f1": _Score("lines", "lines", LinesMeasure, lambda it: float(it.f1)),
+}
 
 
 def measure(subject: Subject, setting: RobustnessSetting) -> Robustness:
@@ -87,48 +112,46 @@ def measure(subject: Subject, setting: RobustnessSetting) -> Robustness:
             "robustness needs masks, lines or the lane state, which the model does not predict or the labels do not"
             " hold; fix: a model with such a head, and pictures with such labels"
         )
-    found = {name: _measure(subject, setting, pictures, name, i, len(names)) for i, name in enumerate(names)}
-    return Robustness(**found)
-
-
-def _measure(
-    subject: Subject, setting: RobustnessSetting, pictures: Pictures, name: str, index: int, count: int
-) -> ScoreRobustness:
-    """Measure score `index` of `count`."""
-    trained, score, samples = subject.trained, _SCORES[name], pictures.samples
-    fit = input_of(pictures.camera, trained.spec.world.camera)
+    trained, fit = subject.trained, input_of(pictures.camera, subject.trained.spec.world.camera)
     corruptions = 1 + len(CORRUPTIONS) * len(setting.severities)
     attackable = "attacks" not in trained.model.not_made_for
-    steps = corruptions + attackable * (1 + 2 * len(setting.epsilons_px))
+    each = attackable * (1 + 2 * len(setting.epsilons_px))
+    steps = corruptions + each * len(names)
 
-    def score_of(images: NDArray[Any]) -> float:
-        return score.value(trained, images, samples)
+    corrupted = measure_corruptions(
+        lambda taken: _scores(trained, names, fit(taken), pictures.samples),
+        pictures.taken,
+        setting.severities,
+        setting.seed,
+        pictures.camera.planes,
+        subject.corrupted,
+        _from(subject.progress, 0, steps),
+    )
+    attacked = {
+        name: _attack(trained, pictures.samples, name, setting, _from(subject.progress, corruptions + i * each, steps))
+        for i, name in enumerate(names if attackable else ())
+    }
+    return Robustness(**{name: ScoreRobustness(corrupted[name], attacked.get(name)) for name in names})
+
+
+def _attack(
+    trained: Trained, samples: Samples, name: str, setting: RobustnessSetting, progress: Progress
+) -> AttackScores:
+    score = _SCORES[name]
 
     def loss_of(part: slice) -> Loss:
         labels = Labels(samples.take(part), torch.device("cpu"))
         head = trained.model.heads[score.head]
         return lambda outputs: head.losses(dict(outputs), labels, "l1")[score.loss]
 
-    corrupted = measure_corruptions(
-        lambda taken: score_of(fit(taken)),
-        pictures.taken,
-        setting.severities,
-        setting.seed,
-        pictures.camera.planes,
-        subject.corrupted,
-        _from(subject.progress, index * steps, count * steps),
-    )
-    if not attackable:
-        return ScoreRobustness(corrupted, None)
-    attacked = measure_attacks(
+    return measure_attacks(
         trained.model,
         samples.images,
         loss_of,
-        score_of,
+        lambda images: _scores(trained, [name], images, samples)[name],
         AttackSetting(setting.epsilons_px, setting.pgd_steps, setting.seed, BATCH),
-        _from(subject.progress, index * steps + corruptions, count * steps),
+        progress,
     )
-    return ScoreRobustness(corrupted, attacked)
 
 
 def _from(progress: Progress, before: int, total: int) -> Progress:
@@ -136,45 +159,17 @@ def _from(progress: Progress, before: int, total: int) -> Progress:
     return lambda done, _, what: progress(before + done, total, what)
 
 
-def _ego_lane_iou(trained: Trained, images: NDArray[Any], samples: Samples) -> float:
-    scores = SegmentationMeasure()
-    for part, logits in _predictions(trained, images, "classes"):
-        scores.add({"classes": logits}, samples.take(part))
-    return float(scores.scores().ego_lane_iou)
-
-
-def _lane_within(trained: Trained, images: NDArray[Any], samples: Samples) -> float:
-    lane = np.concatenate([predicted for _, predicted in _predictions(trained, images, "lane")])
-    error = np.abs(lane - samples.lane)[:, :2]  # offset, heading
-    error = error[np.isfinite(samples.lane[:, :2]).all(axis=1)]
-    within = np.all(error <= [OFFSET_WITHIN_M, HEADING_WITHIN_RAD], axis=1)
-    return float(np.mean(within)) if len(error) else float("nan")
-
-
-def _lines_f1(trained: Trained, images: NDArray[Any], samples: Samples) -> float:
-    lines = LinesMeasure()
-    for part, outputs in _outputs(trained, images):
-        lines.add({name: outputs[name].numpy() for name in ("lines", "lines_there")}, samples.take(part))
-    return float(lines.scores().f1)
-
-
-def _outputs(trained: Trained, images: NDArray[Any]) -> Iterator[tuple[slice, Mapping[str, Tensor]]]:
-    with torch.inference_mode():
-        for first in range(0, len(images), BATCH):
-            part = slice(first, first + BATCH)
-            yield part, trained.model(torch.as_tensor(images[part]))
-
-
-def _predictions(trained: Trained, images: NDArray[Any], name: str) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    for part, outputs in _outputs(trained, images):
-        yield part, outputs[name].numpy()
-
-
-_SCORES = {
-    "ego_lane_iou": _Score("segmentation", "classes", _ego_lane_iou),
-    "lane_within": _Score("lane", "lane", _lane_within),
-    "lines_f1": _Score("lines", "lines", _lines_f1),
-}
+def _scores(trained: Trained, names: Sequence[str], images: NDArray[Any], samples: Samples) -> dict[str, float]:
+    """Return some scores of a model on pictures, from one prediction."""
+    measures = {name: _SCORES[name].measure() for name in names}
+    for first in range(0, len(images), BATCH):
+        part = slice(first, first + BATCH)
+        with torch.inference_mode():
+            outputs = trained.model(torch.as_tensor(images[part]))
+        predictions, labelled = {name: value.numpy() for name, value in outputs.items()}, samples.take(part)
+        for measure in measures.values():
+            measure.add(predictions, labelled)
+    return {name: _SCORES[name].value(measure.scores()) for name, measure in measures.items()}
 
 
 def _metrics(

@@ -7,6 +7,7 @@ Hendrycks & Dietterich 2019, "Benchmarking Neural Network Robustness to Common C
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -28,6 +29,8 @@ _OWN_SEED = ("impulse_noise", "glass_blur")
 """Those that draw from a generator of their own instead of NumPy's global one."""
 _SMALLEST_PX = 32
 """Smallest side that the library takes."""
+_GLOBAL_GENERATOR = Lock()
+"""Held while a corruption draws: the library's functions draw from NumPy's global generator."""
 
 
 def corrupt(
@@ -37,7 +40,8 @@ def corrupt(
 
     Each picture is corrupted by its own draw. The frames of one stack share it (the same frost, fog, angle of motion),
     except for the three noises: a sensor's noise is new in each frame. The same arguments give the same pictures, and
-    NumPy's global generator is left as it was found; while this runs, no other thread may draw from it.
+    NumPy's global generator is left as it was found. Threads that corrupt wait for each other; while one does, no
+    other thread may draw from that generator.
 
     Args:
         images: (B, C, H, W) uint8, RGB or grey, C = planes x frames of a stack.
@@ -80,11 +84,12 @@ def _corrupt_frame(
 
 @contextmanager
 def _global_generator_kept() -> Iterator[None]:
-    state = np.random.get_state()
-    try:
-        yield
-    finally:
-        np.random.set_state(state)
+    with _GLOBAL_GENERATOR:
+        state = np.random.get_state()
+        try:
+            yield
+        finally:
+            np.random.set_state(state)
 
 
 def _planes(images: NDArray[np.uint8], planes: int | None) -> int:

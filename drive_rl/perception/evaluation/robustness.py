@@ -4,7 +4,8 @@ It knows corruptions, attacks and a score as a function of pictures. It knows no
 of pages.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -16,9 +17,13 @@ from torch import Tensor, nn
 
 from drive_rl.perception.evaluation.attacks import Loss, fgsm, pgd
 from drive_rl.perception.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from drive_rl.run.process.threads import driving
+from drive_rl.run.provenance import usable_cores
 
 Score = Callable[[NDArray[Any]], float]
 """(N, C, H, W) pictures, uint8 or float32 in [0, 255] -> a number, higher is better."""
+Scores = Callable[[NDArray[Any]], Mapping[str, float]]
+"""The same for several scores by name, so that one prediction serves all."""
 Progress = Callable[[int, int, str], None]
 """Called after each score with: how many are done, how many there are, which one this was."""
 _STEP_RATE = 2.5
@@ -64,41 +69,55 @@ class AttackScores(NamedTuple):
 
 
 def measure_corruptions(
-    score: Score,
+    scores_of: Scores,
     images: NDArray[np.uint8],
     severities: Sequence[int] = SEVERITIES,
     seed: int = 0,
     planes: int | None = None,
     kept: Path | None = None,
     progress: Progress | None = None,
-) -> CorruptionScores:
-    """Score clean pictures, and under each of the 15 corruptions at each severity.
+) -> dict[str, CorruptionScores]:
+    """Score clean pictures, and under each of the 15 corruptions at each severity; return each score by its name.
+
+    All cores work, each on pictures of its own with one thread, so that no score depends on their number.
 
     Args:
-        score: Higher is better.
+        scores_of: Higher is better.
         images: (N, C, H, W) uint8.
         severities: A subset of 1 to 5; fewer take less time and give another mean.
         seed: Of the corruptions.
         planes: Channels of a frame, as in `corrupt`.
         kept: A folder for the corrupted pictures, so that the next model with the same pictures, seed and planes need
             not wait for them (corrupting takes longer than predicting).
-        progress: Called after each score.
+        progress: Called after each corruption and severity.
 
     Raises:
         DriveRLError: as `corrupt`.
     """
-    total = 1 + len(CORRUPTIONS) * len(severities)
-    report = progress or _silent
-    clean = score(images)
-    report(1, total, "clean")
-    scores: dict[str, dict[int, float]] = {name: {} for name in CORRUPTIONS}
     pairs = [(name, severity) for name in CORRUPTIONS for severity in severities]
-    for done, (name, severity) in enumerate(pairs, start=2):
-        scores[name][severity] = score(_corrupted(images, name, severity, seed, planes, kept))
-        report(done, total, f"{name} {severity}")
-    mean = fmean(fmean(row.values()) for row in scores.values())
-    relative = mean / clean if clean else float("nan")
-    return CorruptionScores(clean, scores, mean, relative, tuple(severities), seed, len(images))
+    total, report = 1 + len(pairs), progress or _silent
+
+    def scored(pair: tuple[str, int]) -> Mapping[str, float]:
+        return scores_of(_corrupted(images, *pair, seed, planes, kept))
+
+    rows: list[Mapping[str, float]] = []
+    with driving(), ThreadPoolExecutor(usable_cores()) as pool:
+        clean = scores_of(images)
+        report(1, total, "clean")
+        for (name, severity), row in zip(pairs, pool.map(scored, pairs), strict=True):
+            rows.append(row)
+            report(1 + len(rows), total, f"{name} {severity}")
+    found = {}
+    for score in clean:
+        by_corruption: dict[str, dict[int, float]] = {name: {} for name in CORRUPTIONS}
+        for (name, severity), row in zip(pairs, rows, strict=True):
+            by_corruption[name][severity] = row[score]
+        mean = fmean(fmean(each.values()) for each in by_corruption.values())
+        relative = mean / clean[score] if clean[score] else float("nan")
+        found[score] = CorruptionScores(
+            clean[score], by_corruption, mean, relative, tuple(severities), seed, len(images)
+        )
+    return found
 
 
 def mean_corruption_error(scores: CorruptionScores, baseline: CorruptionScores) -> float:
@@ -123,7 +142,7 @@ def measure_attacks(
     setting: AttackSetting = ATTACKS,
     progress: Progress | None = None,
 ) -> AttackScores:
-    """Score pictures attacked by FGSM and by PGD, for each epsilon.
+    """Score pictures attacked by FGSM and by PGD, for each epsilon. All cores work, as in `measure_corruptions`.
 
     Args:
         model: In evaluation mode.
@@ -135,17 +154,23 @@ def measure_attacks(
     """
     runs = [(epsilon, attack) for epsilon in setting.epsilons_px for attack in ("fgsm", "pgd")]
     report = progress or _silent
-    clean = score(images.astype(np.float32))
-    report(1, 1 + len(runs), "clean")
-    curves: dict[str, list[float]] = {"fgsm": [], "pgd": []}
-    for done, (epsilon, attack) in enumerate(runs, start=2):
+
+    def scored(run: tuple[float, str]) -> float:
+        epsilon, attack = run
         generator = torch.Generator().manual_seed(setting.seed)
         parts = [
             _moved(attack, model, pictures, rise, epsilon, setting.steps, generator).cpu().numpy()
             for pictures, rise in _batches(model, images, loss_of, setting.batch)
         ]
-        curves[attack].append(float(score(np.concatenate(parts))))
-        report(done, 1 + len(runs), f"{attack} {epsilon:g}")
+        return float(score(np.concatenate(parts)))
+
+    curves: dict[str, list[float]] = {"fgsm": [], "pgd": []}
+    with driving(), ThreadPoolExecutor(usable_cores()) as pool:
+        clean = score(images.astype(np.float32))
+        report(1, 1 + len(runs), "clean")
+        for done, ((epsilon, attack), value) in enumerate(zip(runs, pool.map(scored, runs), strict=True), start=2):
+            curves[attack].append(value)
+            report(done, 1 + len(runs), f"{attack} {epsilon:g}")
     epsilons = tuple(float(epsilon) for epsilon in setting.epsilons_px)
     return AttackScores(clean, epsilons, **curves, pgd_steps=setting.steps, seed=setting.seed, pictures=len(images))
 
