@@ -70,6 +70,13 @@ def njit_scalar(function: _Function) -> _Function:
     return cast(Any, _njit)(cache=CACHED, nogil=True, _nrt=False, error_model="numpy")(function)
 
 
+def njit_inline(function: _Function) -> _Function:
+    """Compile as `njit_scalar` does a function whose callers are to contain it: handing over a hundred numbers, which
+    few arrays are, would take as long as what it does.
+    """
+    return cast(Any, _njit)(cache=CACHED, nogil=True, _nrt=False, error_model="numpy", forceinline=True)(function)
+
+
 _NOTICE_AFTER_S = 0.5
 
 

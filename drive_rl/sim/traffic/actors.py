@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
-from drive_rl.sim.compiled import njit_scalar
+from drive_rl.sim.compiled import njit, njit_scalar
 from drive_rl.sim.traffic.population import Vehicles
 from drive_rl.sim.traffic.streets import JUNCTION, LANE_LENGTH, LANE_SPEED, NONE, TAIL, Streets
 
@@ -27,6 +27,16 @@ S, SHIFT, SPEED, ACCELERATION, TO_LINE, TO_START, PUSH, GAP, LEAD_SPEED = range(
 speed [m/s], acceleration [m/s^2]; and of this step: from its front to the stop line, and from its centre to the
 connection that it wants [m], its next acceleration [m/s^2], the gap to the one ahead whom it minds most [m], that
 one's speed [m/s]."""
+AHEAD = 6
+"""Lanes ahead of an actor that are kept in `Traffic.way`."""
+WAY = 2 + 2 * AHEAD
+"""Columns of `Traffic.way`: `LANE` and `GOALS` that the rest is true for; then lane and goals, lane after lane."""
+FIRST, HELD, WANTED = range(3)
+"""Columns of `Traffic.by_lane`: the first entries of three lists of each lane: who is on it; who holds it, as
+`i * HOLDS + slot`; and who wants it (`WANT`)."""
+NEXT_WANTED, QUEUE = HOLDS, HOLDS + 1
+"""Columns of `Traffic.claim` after those of the slots, which link who holds a lane: who wants the same lane; and, not
+by actor, who asks for the right of way."""
 OTHERS_MOVE, OWN, EGO = range(3)
 """Values of `DRIVES`: moved by others; by itself; the ego car, which others move along `Traffic.route` and which asks
 for the right of way as drivers do."""
@@ -43,7 +53,9 @@ class Traffic(NamedTuple):
     hold_s: NDArray[np.float64]  # (N, HOLDS), s of its centre along that connection, negative before it [m]
     by_id: NDArray[np.int64]  # (N,), rows in the order of ids
     route: NDArray[np.int64]  # (R,), lanes of the ego car's route, NONE after the last; `GOALS` of it counts them
-    head: NDArray[np.int64]  # (L,), first entry of each lane's list
+    way: NDArray[np.int64]  # (N, WAY), the lanes ahead of each actor, as `follow.find_way` found them
+    by_lane: NDArray[np.int64]  # (L, 3)
+    claim: NDArray[np.int64]  # (N, HOLDS + 2)
     link: NDArray[np.int64]  # (2 N,), the next entry of the list; entry N + i is actor i on the lane that it leaves
     place: NDArray[np.float64]  # (2 N,), s of an entry [m]
     seed: int
@@ -101,7 +113,9 @@ def new_traffic(streets: Streets, vehicles: Vehicles, seed: int, dt_s: float = 0
         hold_s=np.zeros((count, HOLDS)),
         by_id=np.arange(count),
         route=ego.route,
-        head=np.zeros(len(streets.lane), np.int64),
+        way=np.full((count, WAY), NONE, np.int64),
+        by_lane=np.zeros((len(streets.lane), 3), np.int64),
+        claim=np.zeros((count, HOLDS + 2), np.int64),
         link=np.zeros(2 * count, np.int64),
         place=np.zeros(2 * count),
         seed=seed,
@@ -112,12 +126,13 @@ def new_traffic(streets: Streets, vehicles: Vehicles, seed: int, dt_s: float = 0
 def reordered(traffic: Traffic, order: NDArray[np.int64]) -> Traffic:
     """Return a copy of traffic whose actors are in another order of rows; they drive alike."""
     whole = traffic.whole[order]
-    rows = {name: getattr(traffic, name)[order] for name in ("driver", "real", "hold", "hold_s")}
+    rows = {name: getattr(traffic, name)[order] for name in ("driver", "real", "hold", "hold_s", "way")}
     return traffic._replace(
         whole=whole,
         **rows,
         by_id=np.argsort(whole[:, ID]),
-        head=traffic.head.copy(),
+        by_lane=traffic.by_lane.copy(),
+        claim=traffic.claim.copy(),
         link=traffic.link.copy(),
         place=traffic.place.copy(),
     )
@@ -140,20 +155,34 @@ def _places(
     if ego.route.size:
         lanes[0], places[0] = ego.route[0], ego.s_m
     egos = min(ego.route.size, 1)
-    for i in range(egos, count):
+    draws, speed_mps = random.random(_TRIES * (count - egos)), streets.lane[:, LANE_SPEED]
+    placed = _place(draws, egos, edges, speed_mps, vehicles.length_m, lanes, places)
+    if placed < count:
+        raise DriveRLError(
+            f"traffic: actors = {count - egos}: found place for {placed - egos} on"
+            f" {edges[-1]:.0f} m of lanes in {_TRIES} tries; fix: fewer actors, or a larger map"
+        )
+    return lanes, places
+
+
+@njit
+def _place(draws, egos, edges, speed_mps, length_m, lanes, places):
+    """Fill lane and s [m] of the vehicles after the ego car's from numbers in [0, 1); return who found no place, or how
+    many vehicles there are.
+    """
+    tried = 0
+    for i in range(egos, lanes.size):
         for _ in range(_TRIES):
-            at = random.random() * edges[-1]
-            lane = int(np.searchsorted(edges, at, side="right"))
-            s = edges[lane] - at + vehicles.length_m[i] / 2
-            taken = lanes[:i] == lane
-            room = (vehicles.length_m[:i] + vehicles.length_m[i]) / 2 + _START_GAP_M
-            room += _START_GAP_S * streets.lane[lane, LANE_SPEED]
-            if not (taken & (np.abs(places[:i] - s) < room)).any():
+            at = draws[tried] * edges[-1]
+            tried += 1
+            lane = np.searchsorted(edges, at, side="right")
+            s, free = edges[lane] - at + length_m[i] / 2, True
+            for j in range(i):
+                room = (length_m[j] + length_m[i]) / 2 + _START_GAP_M + _START_GAP_S * speed_mps[lane]
+                free = free and (lanes[j] != lane or abs(places[j] - s) >= room)
+            if free:
                 lanes[i], places[i] = lane, s
                 break
         else:
-            raise DriveRLError(
-                f"traffic: actors = {count - egos}: found place for {i - egos} on"
-                f" {edges[-1]:.0f} m of lanes in {_TRIES} tries; fix: fewer actors, or a larger map"
-            )
-    return lanes, places
+            return i
+    return lanes.size

@@ -1,7 +1,7 @@
 """When an actor changes lanes, and how it moves over. Knows nothing of junctions but to keep away from them."""
 
 from drive_rl.sim.compiled import njit_scalar
-from drive_rl.sim.traffic.actors import BEFORE, HOLDS, LANE, LEAVING, SHIFT, SPEED, STOPPED, S
+from drive_rl.sim.traffic.actors import BEFORE, FIRST, HOLDS, LANE, LEAVING, SHIFT, SPEED, STOPPED, S
 from drive_rl.sim.traffic.follow import desired_speed, follow, idm_of
 from drive_rl.sim.traffic.idm import NO_LEADER_M, idm_acceleration
 from drive_rl.sim.traffic.mobil import KEEP_RIGHT_MPS2, SAFE_BRAKING_MPS2, Change, incentive, is_safe
@@ -100,7 +100,7 @@ def _worth(i, traffic, other, bias, step):
 @njit_scalar
 def _is_free(i, traffic, lane, s):
     """Return whether nobody is beside actor i at `s` on another lane."""
-    entry = traffic.head[lane]
+    entry = traffic.by_lane[lane, FIRST]
     while entry != NONE:
         j = entry % traffic.whole.shape[0]
         room = 0.5 * (traffic.driver[i, LENGTH] + traffic.driver[j, LENGTH]) + traffic.driver[i, MIN_GAP]
@@ -143,7 +143,7 @@ def _next_behind(i, traffic, lane, s):
 
 @njit_scalar
 def _next_behind_on(i, traffic, lane, s):
-    best, least, entry = NONE, _SEES_BACK_M, traffic.head[lane]
+    best, least, entry = NONE, _SEES_BACK_M, traffic.by_lane[lane, FIRST]
     while entry != NONE:
         j = entry % traffic.whole.shape[0]
         apart = s - traffic.place[entry]

@@ -17,7 +17,7 @@ from drive_rl.sim.traffic.actors import (
     WANT,
     S,
 )
-from drive_rl.sim.traffic.follow import follow, list_by_lane
+from drive_rl.sim.traffic.follow import find_way, follow, list_by_lane
 from drive_rl.sim.traffic.idm import NO_LEADER_M, allowed_speed
 from drive_rl.sim.traffic.right_of_way import find_junction
 from drive_rl.sim.traffic.step import wait
@@ -53,6 +53,7 @@ def allowed_ahead(traffic):
     that it may not pass; infinite with neither.
     """
     list_by_lane(traffic)
+    find_way(0, traffic)
     find_junction(0, traffic)
     follow(0, traffic, traffic.whole[0, LANE], traffic.real[0, S], traffic.real[0, SPEED])
     most = math.inf

@@ -1,11 +1,26 @@
-"""How an actor finds its way and follows: what is ahead on the lanes that it will take. Writes only lists by lane."""
+"""How an actor finds its way and follows: what is ahead on the lanes that it will take. Writes only what it finds."""
 
 import math
 
 import numpy as np
 
-from drive_rl.sim.compiled import njit_scalar
-from drive_rl.sim.traffic.actors import BEFORE, DRIVES, EGO, GAP, GOALS, ID, LANE, LEAD_SPEED, LEAVING, SPEED, S, draw
+from drive_rl.sim.compiled import njit_inline, njit_scalar
+from drive_rl.sim.traffic.actors import (
+    AHEAD,
+    BEFORE,
+    DRIVES,
+    EGO,
+    FIRST,
+    GAP,
+    GOALS,
+    ID,
+    LANE,
+    LEAD_SPEED,
+    LEAVING,
+    SPEED,
+    S,
+    draw,
+)
 from drive_rl.sim.traffic.idm import NO_LEADER_M, Idm, allowed_speed, idm_acceleration
 from drive_rl.sim.traffic.population import (
     BRAKING,
@@ -69,6 +84,36 @@ def lane_ahead(i, traffic, lane, goals):
 
 
 @njit_scalar
+def find_way(i, traffic):
+    """Note the lanes ahead of actor i, unless they are noted already."""
+    whole, way = traffic.whole, traffic.way
+    lane, goals = whole[i, LANE], 0
+    if lane == NONE or (way[i, 0] == lane and way[i, 1] == whole[i, GOALS]):
+        return
+    way[i, 0], way[i, 1] = lane, whole[i, GOALS]
+    for k in range(AHEAD):
+        if lane != NONE:
+            lane, goals = lane_ahead(i, traffic, lane, goals)
+        way[i, 2 + 2 * k], way[i, 3 + 2 * k] = lane, goals
+
+
+@njit_scalar
+def next_on_way(i, traffic, lane, goals, passed):
+    """Return what `lane_ahead` does, from what `find_way` noted where it did.
+
+    Args:
+        i: The actor.
+        traffic: The traffic.
+        lane: A lane on its way.
+        goals: As in `lane_ahead`.
+        passed: How many lanes that is after the one that it is on; `AHEAD`: it is not on its way from there.
+    """
+    if passed < AHEAD:
+        return traffic.way[i, 2 + 2 * passed], traffic.way[i, 3 + 2 * passed]
+    return lane_ahead(i, traffic, lane, goals)
+
+
+@njit_scalar
 def _goal(i, traffic, goals):
     """Return the place in `Streets.goal` of actor i's goal after `goals` more."""
     return draw(traffic.seed, traffic.whole[i, ID], traffic.whole[i, GOALS] + goals) % traffic.streets.goal.size
@@ -78,8 +123,8 @@ def _goal(i, traffic, goals):
 def list_by_lane(traffic):
     """List the actors by lane; one that changes lanes is listed on both."""
     whole, count = traffic.whole, traffic.whole.shape[0]
-    for lane in range(traffic.head.size):
-        traffic.head[lane] = NONE
+    for lane in range(traffic.by_lane.shape[0]):
+        traffic.by_lane[lane, FIRST] = NONE
     for i in range(count):
         if whole[i, LANE] != NONE:
             _enter(i, whole[i, LANE], traffic.real[i, S], traffic)
@@ -90,10 +135,10 @@ def list_by_lane(traffic):
 
 @njit_scalar
 def _enter(entry, lane, s, traffic):
-    traffic.place[entry], traffic.link[entry], traffic.head[lane] = s, traffic.head[lane], entry
+    traffic.place[entry], traffic.link[entry], traffic.by_lane[lane, FIRST] = s, traffic.by_lane[lane, FIRST], entry
 
 
-@njit_scalar
+@njit_inline
 def desired_speed(i, traffic, lane, s, step):
     """Return the speed [m/s] that actor i wants on a lane, with regard to slower lanes ahead."""
     lanes, driver = traffic.streets.lane, traffic.driver
@@ -102,9 +147,10 @@ def desired_speed(i, traffic, lane, s, step):
         factor *= 1.0 + driver[i, SPEED_SWING] * _wave(i, traffic, step)
     most = min(factor * lanes[lane, LANE_SPEED], driver[i, TOP_SPEED])
     brakes = 2.0 * ANTICIPATION * driver[i, BRAKING]
-    off, goals = lanes[lane, LANE_LENGTH] - s, 0
+    off, goals, passed = lanes[lane, LANE_LENGTH] - s, 0, _passed(i, traffic, lane)
     while off * brakes < speed * speed:
-        lane, goals = lane_ahead(i, traffic, lane, goals)
+        lane, goals = next_on_way(i, traffic, lane, goals, passed)
+        passed += 1
         if lane == NONE:
             break
         there = min(factor, 1.0) * lanes[lane, LANE_SPEED]
@@ -120,7 +166,7 @@ def _wave(i, traffic, step):
     return 4.0 * abs(into - 0.5) - 1.0
 
 
-@njit_scalar
+@njit_inline
 def follow(i, traffic, lane, s, wanted):
     """Return actor i's acceleration [m/s^2] if it were at `s` on a lane, wanting a speed [m/s], behind all ahead."""
     idm, speed, count = idm_of(i, traffic), traffic.real[i, SPEED], traffic.whole.shape[0]
@@ -129,9 +175,9 @@ def follow(i, traffic, lane, s, wanted):
     front = s + 0.5 * traffic.driver[i, LENGTH]
     far = front + 20.0 + speed * (2.0 * idm.time_gap_s + speed / idm.braking_mps2)
     came_from = traffic.whole[i, BEFORE] if lane == traffic.whole[i, LANE] else NONE
-    start, goals, found = 0.0, 0, False
+    start, goals, passed, found = 0.0, 0, _passed(i, traffic, lane), False
     while lane != NONE and start < far and not found:
-        entry = traffic.head[lane]
+        entry = traffic.by_lane[lane, FIRST]
         while entry != NONE:
             j = entry % count
             place = start + traffic.place[entry]
@@ -143,8 +189,14 @@ def follow(i, traffic, lane, s, wanted):
         if came_from != NONE and traffic.streets.lane[lane, PARTS] > 0:
             least = min(least, _follow_parting(i, traffic, lane, came_from, start, s, wanted))
         start, came_from = start + traffic.streets.lane[lane, LANE_LENGTH], lane
-        lane, goals = lane_ahead(i, traffic, lane, goals)
+        lane, goals = next_on_way(i, traffic, lane, goals, passed)
+        passed += 1
     return least
+
+
+@njit_scalar
+def _passed(i, traffic, lane):
+    return 0 if lane == traffic.whole[i, LANE] else AHEAD
 
 
 @njit_scalar
@@ -168,7 +220,7 @@ def _follow_parting(i, traffic, lane, came_from, start, s, wanted):
     front = s + 0.5 * traffic.driver[i, LENGTH]
     for at in range(streets.tie[came_from, FIRST_NEXT], streets.tie[came_from, END_NEXT]):
         other = streets.next[at]
-        entry = traffic.head[other] if other != lane else NONE
+        entry = traffic.by_lane[other, FIRST] if other != lane else NONE
         while entry != NONE:
             j = entry % traffic.whole.shape[0]
             rear = traffic.place[entry] - 0.5 * traffic.driver[j, LENGTH]

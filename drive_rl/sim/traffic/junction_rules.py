@@ -2,9 +2,21 @@
 
 import math
 
-from drive_rl.sim.compiled import njit_scalar
+from drive_rl.sim.compiled import njit_inline, njit_scalar
 from drive_rl.sim.map.network import Control, Light, Priority
-from drive_rl.sim.traffic.actors import ASKS, HOLDS, SPEED, STOPPED, TO_START, WAITED, WANT
+from drive_rl.sim.traffic.actors import (
+    ASKS,
+    FIRST,
+    HELD,
+    HOLDS,
+    NEXT_WANTED,
+    SPEED,
+    STOPPED,
+    TO_START,
+    WAITED,
+    WANT,
+    WANTED,
+)
 from drive_rl.sim.traffic.population import (
     ACCEPTED_GAP,
     BRAKING,
@@ -63,7 +75,7 @@ def is_governed(streets, lane, ahead):
     return meets or (streets.tie[ahead, JUNCTION] >= 0 and streets.tie[lane, CONTROL] != Control.NONE)
 
 
-@njit_scalar
+@njit_inline
 def may_enter(i, traffic, want, start, step):
     """Return whether actor i may enter a connection that begins so far [m] ahead."""
     tie = traffic.streets.tie
@@ -91,22 +103,26 @@ def is_let_in(i, traffic, want, c):
     between junctions, where they are in the way.
     """
     other = traffic.streets.meets[c, OTHER]
-    if is_between(traffic.streets, want):
+    j = traffic.by_lane[other, WANTED]
+    if j == NONE or is_between(traffic.streets, want):
         return False
-    for j in range(traffic.whole.shape[0]):
+    while j != NONE:
         if j != i and traffic.whole[j, ASKS] == LET_IN and traffic.whole[j, WANT] == other:
             return True
+        j = traffic.claim[j, NEXT_WANTED]
     return False
 
 
-@njit_scalar
+@njit_inline
 def _is_held(i, traffic, want, c):
     """Return whether another actor is to pass conflict c of a connection, and both are wide enough to touch there."""
     streets, driver = traffic.streets, traffic.driver
     other, end = streets.meets[c, OTHER], streets.meets_m[streets.meets[c, MIRROR], TO]
-    for j in range(traffic.whole.shape[0]):
-        h = slot_of(j, traffic, other) if j != i else NONE
-        if h != NONE and traffic.hold_s[j, h] - 0.5 * driver[j, LENGTH] < end + CLEARANCE_M:
+    entry = traffic.by_lane[other, HELD]
+    while entry != NONE:
+        j, h = entry // HOLDS, entry % HOLDS
+        entry = traffic.claim[j, h]
+        if j != i and traffic.hold_s[j, h] - 0.5 * driver[j, LENGTH] < end + CLEARANCE_M:
             reach = reach_of(streets, want, driver[i, LENGTH], driver[i, WIDTH])
             reach += reach_of(streets, other, driver[j, LENGTH], driver[j, WIDTH])
             if reach + ROOM_BESIDE_M > streets.meets_m[c, GAP]:
@@ -114,13 +130,16 @@ def _is_held(i, traffic, want, c):
     return False
 
 
-@njit_scalar
+@njit_inline
 def _is_coming(i, traffic, c, start, step):
     """Return whether somebody with priority would come to conflict c before actor i has left it, by their speeds."""
     streets, real, driver = traffic.streets, traffic.real, traffic.driver
     if streets.meets[c, PRIORITY] != Priority.YIELDS or lost_patience(i, traffic):
         return False
     other = streets.meets[c, OTHER]
+    j = traffic.by_lane[other, WANTED]
+    if j == NONE:
+        return False
     approach = streets.tie[other, APPROACH]
     signal = streets.tie[approach, CONTROL] == Control.SIGNAL
     if signal and light_of(streets, approach, step * traffic.dt_s) != Light.GREEN:
@@ -128,10 +147,11 @@ def _is_coming(i, traffic, c, start, step):
     way = start + streets.meets_m[c, TO] + 0.5 * driver[i, LENGTH] + CLEARANCE_M
     gone_s = _time_for(i, traffic, way) + driver[i, ACCEPTED_GAP]
     starts = streets.meets_m[streets.meets[c, MIRROR], FROM]
-    for j in range(traffic.whole.shape[0]):
+    while j != NONE:
         comes = j != i and traffic.whole[j, WANT] == other and real[j, SPEED] > _COMES_MPS
         if comes and real[j, TO_START] + starts - 0.5 * driver[j, LENGTH] < gone_s * real[j, SPEED]:
             return True
+        j = traffic.claim[j, NEXT_WANTED]
     return False
 
 
@@ -153,6 +173,8 @@ def room_needed(i, traffic, want):
     """Return the room [m] that actor i needs behind a connection, for itself and those who go before it there."""
     driver = traffic.driver
     needs = driver[i, LENGTH] + driver[i, MIN_GAP] + 1.0
+    if traffic.by_lane[want, HELD] == NONE:
+        return needs
     for j in range(driver.shape[0]):
         h = slot_of(j, traffic, want) if j != i else NONE
         if h != NONE and traffic.hold_s[j, h] - 0.5 * driver[j, LENGTH] < traffic.streets.lane[want, LANE_LENGTH]:
@@ -163,7 +185,7 @@ def room_needed(i, traffic, want):
 @njit_scalar
 def first_rear(i, traffic, lane):
     """Return where the first rear on a lane would come to stand, those left out who may leave the lane [m]."""
-    first, entry = 1e9, traffic.head[lane]
+    first, entry = 1e9, traffic.by_lane[lane, FIRST]
     while entry != NONE:
         j = entry % traffic.whole.shape[0]
         if j != i and not _may_go_on(j, traffic):

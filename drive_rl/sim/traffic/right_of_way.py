@@ -6,23 +6,27 @@ is ever in another's way, and a minor road waits for gaps alone. Who asks in the
 whoever lost patience first, then by sign, left turns last, then by waiting, then by id.
 """
 
-from drive_rl.sim.compiled import njit_scalar
+from drive_rl.sim.compiled import njit_inline, njit_scalar
 from drive_rl.sim.map.network import Control, Turn
 from drive_rl.sim.traffic.actors import (
     ASKS,
     DRIVES,
+    HELD,
     HOLDS,
     ID,
     LANE,
+    NEXT_WANTED,
+    QUEUE,
     SPEED,
     TO_LINE,
     TO_START,
     WAITED,
     WANT,
     WANT_GOALS,
+    WANTED,
     S,
 )
-from drive_rl.sim.traffic.follow import idm_of, lane_ahead
+from drive_rl.sim.traffic.follow import idm_of, lane_ahead, next_on_way
 from drive_rl.sim.traffic.idm import desired_gap
 from drive_rl.sim.traffic.junction_rules import (
     CLEARANCE_M,
@@ -45,7 +49,9 @@ from drive_rl.sim.traffic.streets import (
     APPROACH,
     CONTROL,
     END_CONFLICT,
+    END_NEXT,
     FIRST_CONFLICT,
+    FIRST_NEXT,
     LANE_LENGTH,
     NONE,
     OTHER,
@@ -60,18 +66,18 @@ LET_IN_AFTER = 2.5
 _MOST_AT_ONCE = 3
 
 
-@njit_scalar
+@njit_inline
 def find_junction(i, traffic):
     """Find the next connection that actor i needs the right of way for, and whether it is near enough to ask for it."""
     whole, real, lanes = traffic.whole, traffic.real, traffic.streets.lane
     whole[i, WANT], whole[i, ASKS] = NONE, 0
-    lane, speed, goals = whole[i, LANE], real[i, SPEED], 0
+    lane, speed, goals, passed = whole[i, LANE], real[i, SPEED], 0, 0
     if lane == NONE:
         return
     half, start = 0.5 * traffic.driver[i, LENGTH], lanes[lane, LANE_LENGTH] - real[i, S]
     near = desired_gap(speed, speed, idm_of(i, traffic)) + 2.0
     while start - half - lanes[lane, TAIL] < 2.0 * near + 20.0:
-        ahead, goals = lane_ahead(i, traffic, lane, goals)
+        ahead, goals = next_on_way(i, traffic, lane, goals, passed)
         if ahead == NONE:
             break
         if is_governed(traffic.streets, lane, ahead) and slot_of(i, traffic, ahead) == NONE:
@@ -81,45 +87,71 @@ def find_junction(i, traffic):
             break
         start += lanes[ahead, LANE_LENGTH]
         lane = ahead
+        passed += 1
 
 
 @njit_scalar
 def give_way(traffic, step):
     """Give the right of way to those who ask for it and may have it, in their order."""
-    whole = traffic.whole
+    whole, claim, asking = traffic.whole, traffic.claim, 0
+    _list_claims(traffic)
     for i in range(whole.shape[0]):
-        if whole[i, ASKS] and not (whole[i, DRIVES] and _is_first(i, traffic)):
+        if whole[i, ASKS]:
             whole[i, ASKS] = 0
-    for _ in range(whole.shape[0]):
-        best = NONE
-        for i in range(whole.shape[0]):
-            if whole[i, ASKS] == 1 and (best == NONE or _goes_before(i, best, traffic)):
-                best = i
-        if best == NONE:
-            break
-        whole[best, ASKS] = 0
+            if whole[i, DRIVES] and is_open(i, traffic, whole[i, WANT], step) and _is_first(i, traffic):
+                claim[asking, QUEUE] = i
+                asking += 1
+    for first in range(asking):
+        for k in range(first + 1, asking):
+            if _goes_before(claim[k, QUEUE], claim[first, QUEUE], traffic):
+                claim[first, QUEUE], claim[k, QUEUE] = claim[k, QUEUE], claim[first, QUEUE]
+        best = claim[first, QUEUE]
         if _take_way(best, traffic, _way_free(best, traffic, step)):
             whole[best, WAITED] = 0
         elif _is_next(best, traffic, step):
             whole[best, ASKS] = LET_IN
-    for i in range(whole.shape[0]):
-        if whole[i, ASKS] == LET_IN:
-            whole[i, ASKS] = 0
+    for k in range(asking):
+        whole[claim[k, QUEUE], ASKS] = 0
 
 
 @njit_scalar
+def _list_claims(traffic):
+    """List who holds and who wants each connection."""
+    whole, hold, by_lane = traffic.whole, traffic.hold, traffic.by_lane
+    for lane in range(by_lane.shape[0]):
+        by_lane[lane, HELD], by_lane[lane, WANTED] = NONE, NONE
+    for i in range(whole.shape[0]):
+        want = whole[i, WANT]
+        if want != NONE:
+            traffic.claim[i, NEXT_WANTED] = by_lane[want, WANTED]
+            by_lane[want, WANTED] = i
+        for h in range(HOLDS):
+            if hold[i, h] != NONE:
+                _list_hold(i, h, traffic)
+
+
+@njit_scalar
+def _list_hold(i, h, traffic):
+    lane = traffic.hold[i, h]
+    traffic.claim[i, h] = traffic.by_lane[lane, HELD]
+    traffic.by_lane[lane, HELD] = i * HOLDS + h
+
+
+@njit_inline
 def _is_first(i, traffic):
     """Return whether nobody without the right of way is between actor i and its stop line."""
-    whole, tie = traffic.whole, traffic.streets.tie
-    approach = tie[whole[i, WANT], APPROACH]
-    for j in range(whole.shape[0]):
-        ahead = j != i and whole[j, WANT] != NONE and traffic.real[j, TO_LINE] < traffic.real[i, TO_LINE]
-        if ahead and tie[whole[j, WANT], APPROACH] == approach:
-            return False
+    tie = traffic.streets.tie
+    approach = tie[traffic.whole[i, WANT], APPROACH]
+    for n in range(tie[approach, FIRST_NEXT], tie[approach, END_NEXT]):
+        j = traffic.by_lane[traffic.streets.next[n], WANTED]
+        while j != NONE:
+            if j != i and traffic.real[j, TO_LINE] < traffic.real[i, TO_LINE]:
+                return False
+            j = traffic.claim[j, NEXT_WANTED]
     return True
 
 
-@njit_scalar
+@njit_inline
 def _goes_before(i, j, traffic):
     """Return whether actor i is served before actor j."""
     one, other = _rank(i, traffic), _rank(j, traffic)
@@ -140,7 +172,7 @@ def _rank(i, traffic):
     return 1 + 2 * sign + (1 if tie[want, TURN] == Turn.LEFT else 0)
 
 
-@njit_scalar
+@njit_inline
 def _way_free(i, traffic, step):
     """Return how many connections actor i may have from the one that it wants on; 0: it has to wait.
 
@@ -174,14 +206,13 @@ def _way_free(i, traffic, step):
     return 0
 
 
-@njit_scalar
+@njit_inline
 def _is_next(i, traffic, step):
     """Return whether actor i, which may not enter now, has stood before a main road for so long that it is let in, and
     waits only for others to leave the junction.
     """
     tie, meets, lane = traffic.streets.tie, traffic.streets.meets, traffic.whole[i, WANT]
-    waited_s = traffic.whole[i, WAITED] * traffic.dt_s
-    if waited_s < LET_IN_AFTER * traffic.driver[i, PATIENCE] or not is_open(i, traffic, lane, step):
+    if traffic.whole[i, WAITED] * traffic.dt_s < LET_IN_AFTER * traffic.driver[i, PATIENCE]:
         return False
     sign, main = tie[tie[lane, APPROACH], CONTROL], False
     for c in range(tie[lane, FIRST_CONFLICT], tie[lane, END_CONFLICT]):
@@ -194,7 +225,7 @@ def _is_next(i, traffic, step):
     return ahead == NONE or first_rear(i, traffic, ahead) >= room_needed(i, traffic, lane)
 
 
-@njit_scalar
+@njit_inline
 def _take_way(i, traffic, count):
     """Let actor i hold so many connections on its way; return whether it holds any more than before."""
     lane, goals = traffic.whole[i, WANT], traffic.whole[i, WANT_GOALS]
@@ -205,6 +236,7 @@ def _take_way(i, traffic, count):
             if slot == NONE:
                 break
             traffic.hold[i, slot], traffic.hold_s[i, slot] = lane, -start
+            _list_hold(i, slot, traffic)
             taken += 1
         start += traffic.streets.lane[lane, LANE_LENGTH]
         before = lane

@@ -1,6 +1,6 @@
 """One step of all actors of a map. Decisions first, from the state before the step; then everybody moves."""
 
-from drive_rl.sim.compiled import njit_scalar
+from drive_rl.sim.compiled import njit_inline, njit_scalar
 from drive_rl.sim.traffic.actors import (
     ACCELERATION,
     BEFORE,
@@ -22,7 +22,7 @@ from drive_rl.sim.traffic.actors import (
     draw,
 )
 from drive_rl.sim.traffic.change_lane import DECIDES_EVERY_S, change_lane, move_over
-from drive_rl.sim.traffic.follow import desired_speed, follow, idm_of, lane_ahead, list_by_lane
+from drive_rl.sim.traffic.follow import desired_speed, find_way, follow, idm_of, lane_ahead, list_by_lane
 from drive_rl.sim.traffic.idm import advance, bounded, idm_acceleration
 from drive_rl.sim.traffic.population import INATTENTION, MIN_GAP
 from drive_rl.sim.traffic.right_of_way import find_junction, give_back, give_way, take_anyway
@@ -47,6 +47,7 @@ def step_traffic(traffic: Traffic, step: int) -> None:
     whole, count = traffic.whole, traffic.whole.shape[0]
     list_by_lane(traffic)
     for i in range(count):
+        find_way(i, traffic)
         give_back(i, traffic, step)
         find_junction(i, traffic)
         if whole[i, DRIVES] != OWN:
@@ -70,10 +71,11 @@ def _change_lanes(traffic, step):
         turn = (step + draw(traffic.seed, traffic.whole[i, ID], -2)) % every == 0
         if turn and traffic.whole[i, DRIVES] == OWN and change_lane(i, traffic, step):
             list_by_lane(traffic)
+            find_way(i, traffic)
             find_junction(i, traffic)
 
 
-@njit_scalar
+@njit_inline
 def acceleration_of(i, traffic, step):
     """Return the acceleration [m/s^2] of actor i: behind all ahead, and before stop lines that it may not pass."""
     lane, s, leaving = traffic.whole[i, LANE], traffic.real[i, S], traffic.whole[i, LEAVING]
@@ -97,7 +99,7 @@ def _is_inattentive(i, traffic, step):
     return 0 < into * traffic.dt_s < traffic.driver[i, INATTENTION]
 
 
-@njit_scalar
+@njit_inline
 def _move(i, traffic):
     """Move actor i by one step, on to the next lanes where its own ends."""
     whole, real, lanes = traffic.whole, traffic.real, traffic.streets.lane

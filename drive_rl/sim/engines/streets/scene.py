@@ -48,6 +48,7 @@ from drive_rl.sim.traffic.actors import (
     WAITED,
     WANT,
     WANT_GOALS,
+    WAY,
 )
 from drive_rl.sim.vehicle import CarState
 
@@ -230,7 +231,7 @@ class StreetScene:
 
     def _enter_traffic(self, car: int, episode: StreetEpisode) -> None:
         traffic, route = episode.traffic, episode.route.lanes
-        self._widen("head", self.maps.lane.shape[1])
+        self._widen("by_lane", self.maps.lane.shape[1])
         self._widen("route", len(route))
         cars = self.cars
         cars.seed[car], cars.first_step[car] = traffic.seed, episode.first_step
@@ -238,14 +239,14 @@ class StreetScene:
         cars.route[car, : len(route)] = route
         cars.kind[car], cars.paint[car] = episode.vehicles.kind, episode.colours
         cars.held[car] = _NEVER
-        for name in ("driver", "whole", "real", "hold", "hold_s"):
+        for name in ("driver", "whole", "real", "hold", "hold_s", "way"):
             getattr(cars, name)[car] = getattr(traffic, name)
 
     def _widen(self, name: str, columns: int) -> None:
         """Give an array of lanes, a row a car, room for so many."""
         array = getattr(self.cars, name)
         if array.shape[1] < columns:
-            wider = np.full((len(array), columns), -1, array.dtype)
+            wider = np.full((len(array), columns, *array.shape[2:]), -1, array.dtype)
             wider[:, : array.shape[1]] = array
             self.cars = self.cars._replace(**{name: wider})
 
@@ -267,7 +268,9 @@ def _street_cars(n: int, actors: int) -> StreetCars:
         hold_s=np.zeros((n, actors, HOLDS), f8),
         held=np.full(n, _NEVER, i8),
         by_id=np.arange(actors),
-        head=np.zeros((n, 0), i8),
+        way=np.zeros((n, actors, WAY), i8),
+        by_lane=np.zeros((n, 0, 3), i8),
+        claim=np.zeros((n, actors, HOLDS + 2), i8),
         link=np.zeros((n, 2 * actors), i8),
         place=np.zeros((n, 2 * actors), f8),
     )

@@ -69,7 +69,9 @@ class StreetCars(NamedTuple):
     hold_s: NDArray[np.float64]  # (N, A, HOLDS)
     held: NDArray[np.int64]  # (N,), the step of its episode at which the car last had to wait
     by_id: NDArray[np.int64]  # (A,)
-    head: NDArray[np.int64]  # (N, lanes)
+    way: NDArray[np.int64]  # (N, A, WAY)
+    by_lane: NDArray[np.int64]  # (N, lanes, 3)
+    claim: NDArray[np.int64]  # (N, A, HOLDS + 2)
     link: NDArray[np.int64]  # (N, 2 A)
     place: NDArray[np.float64]  # (N, 2 A)
 
@@ -95,7 +97,9 @@ def traffic_of(i, streets, maps, dt):
         streets.hold_s[i],
         streets.by_id,
         streets.route[i],
-        streets.head[i, : maps.sizes[m, LANES]],
+        streets.way[i],
+        streets.by_lane[i, : maps.sizes[m, LANES]],
+        streets.claim[i],
         streets.link[i],
         streets.place[i],
         streets.seed[i],
