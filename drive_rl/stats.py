@@ -14,7 +14,7 @@ which the exact permutation test answers as far as so few models can: with five,
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any, NamedTuple
@@ -66,6 +66,16 @@ class RankCorrelation(NamedTuple):
 def wilson(successes: int, trials: int) -> Estimate:
     """Return a rate with its 95 % score interval (Wilson 1927; Brown, Cai and DasGupta 2001)."""
     return _wilson(successes / trials, trials)
+
+
+def mean_of_rates(counts: Sequence[tuple[int, int]]) -> Estimate:
+    """Return the mean of rates (successes, trials), each counting the same, with its 95 % interval.
+
+    Wilson's with the effective number of trials, (sum of weights)^2 / (sum of their squares) (Kish 1965, Survey
+    Sampling).
+    """
+    rate = sum(successes / trials for successes, trials in counts) / len(counts)
+    return _wilson(min(rate, 1.0), len(counts) ** 2 / sum(1 / trials for _, trials in counts))
 
 
 def _wilson(rate: float, trials: float) -> Estimate:

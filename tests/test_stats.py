@@ -17,6 +17,7 @@ from drive_rl.stats import (
     find_failing_delay,
     fisher_interval,
     kendall,
+    mean_of_rates,
     pareto_front,
     permutation_p,
     pooled,
@@ -186,6 +187,18 @@ def test_the_ends():
     assert find_failing_delay(until(9.0), 20, 0.1, 0.4, 0.05) == FailingDelay(None, 0.4, None)
     assert find_failing_delay(until(0.0), 20, 0.1, 0.4, 0.05) == FailingDelay(0.1, 0.1, 0.1)
     assert find_failing_delay(until(9.0), 20, 0.7, 0.4, 0.05) == FailingDelay(None, 0.7, None)  # late by itself
+
+
+def test_a_mean_of_rates_is_wilsons_of_the_effective_number() -> None:
+    """Groups of the same size and rate are one large group; of others the interval is that of fewer trials."""
+    assert mean_of_rates([(3, 4), (3, 4), (3, 4)]) == wilson(9, 12)
+    uneven = mean_of_rates([(1, 2), (6, 6)])  # (1 + 1)^2 / (1 / 2 + 1 / 6) = 6 trials
+    by_scipy = stats.norm.ppf(0.975)
+    spread = by_scipy * np.sqrt(0.75 * 0.25 / 6 + by_scipy**2 / (4 * 36)) / (1 + by_scipy**2 / 6)
+    assert (uneven.value, uneven.high - uneven.low) == pytest.approx((0.75, 2 * spread))
+    sure = mean_of_rates([(5, 5), (10, 10)])
+    assert (sure.value, sure.high) == (1.0, 1.0)
+    assert sure.low < 1
 
 
 @pytest.mark.parametrize("events", [0, 1, 2, 5, 30])

@@ -38,7 +38,8 @@ def environments_index(worlds: list[WorldSpec]) -> str:
         "They make a ladder, the easiest first: `lane_keep` steers alone, in bends of 30 m radius or more;"
         " `lane_follow_plain` adds the pedal and bends down to 15 m; `lane_follow` changes the look from episode to"
         " episode; `lane_follow_hard` has tight bends alone; `town` has junctions, signals and other drivers."
-        " Camera and reward are the same on all of them.",
+        " Camera and reward are the same on all of them. [Scenarios](scenarios.md) are worlds, too: short routes in"
+        " streets, each of which tests one thing.",
         "Every world speaks the same interface: `gymnasium.make` for one car in PyBullet,"
         ' `gymnasium.make_vec(id, num_envs=N, vectorization_mode="vector_entry_point")` for N cars in the'
         " [batch engine](../howto/batch-engine.md), with the same roads, pictures, rewards and ends.",

@@ -88,10 +88,8 @@ class CorrelationRow(NamedTuple):
 
 def write_page(path: Path, results: BenchResults) -> None:
     """Write the page of some results, with the example pictures that they hold."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     tables = {name: _table(PARTS[name].title, PARTS[name].columns, results, name) for name in TABLES}
-    page = environment.get_template("page.html").render(
+    page = template("page.html").render(
         results=results,
         models=results.models,
         tables={**tables, "more": _table("More metrics", more_columns(), results)},
@@ -109,6 +107,12 @@ def write_page(path: Path, results: BenchResults) -> None:
         rate_error=round(100 * rate_margin(results.setting.closed_loop.roads)),
     )
     write_text(path, page)
+
+
+def template(name: str) -> jinja2.Template:
+    """Return a template of a page, by its path in this folder."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(name)
 
 
 def number(value: Number | None) -> str:

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 import typer
 
 from drive_rl.cli.completion import drivers_and_runs, models_and_runs, suites, worlds
-from drive_rl.cli.names import check_changes, check_driver
+from drive_rl.cli.names import check_driver
 from drive_rl.cli.options import ANY_MODEL_HELP, Device, OldFloor, PluginOption, Trust, path_of
+from drive_rl.config.reader import load_scenario, load_world
+from drive_rl.config.shelf import entries
 from drive_rl.errors import DriveRLError
 
 bench = typer.Typer(help="Compare perception models, or drivers.", no_args_is_help=True, rich_markup_mode=None)
@@ -94,10 +96,22 @@ def bench_driving(
         ),
     ],
     world: Annotated[
-        str, typer.Option(metavar="WORLD", help="Where all of them drive.", autocompletion=worlds)
-    ] = "town",
+        list[str] | None,
+        typer.Option(
+            metavar="WORLD",
+            help="Where all of them drive; may be repeated (default: town).",
+            autocompletion=worlds,
+            show_default=False,
+        ),
+    ] = None,
+    scenarios: Annotated[bool, typer.Option("--scenarios", help="Drive in all scenarios of the shelf.")] = False,
     split: Annotated[Literal["test", "val"], typer.Option(help="Which roads; never tune on test.")] = "test",
-    episodes: Annotated[int, typer.Option(help="Roads that each drives, once.")] = 100,
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            help="Roads that each drives in each world, once (default: 100; with --scenarios 10).", show_default=False
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option(parser=path_of, metavar="DIR", help="The folder of results, which are replaced.")
     ] = Path("driving-bench"),
@@ -105,29 +119,41 @@ def bench_driving(
     plugin: PluginOption = None,
     trust: Trust = False,
 ) -> None:
-    """Compare drivers by CARLA's and nuPlan's scores, near misses and infractions.
+    """Compare drivers by success, CARLA's and nuPlan's scores, near misses and infractions.
 
-    All drive the same roads in the batch engine. Writes results.json and results.csv; every measure comes with its 95 %
-    confidence interval.
+    All drive the same roads in the batch engine. Writes results.json, results.csv and index.html; every measure comes
+    with its 95 % confidence interval. In scenarios a red light or stop sign that was run is a failure, and success is
+    counted by ability, too.
     """
     if twice := [name for name in drivers if drivers.count(name) > 1]:
         raise DriveRLError(f"bench driving: {twice[0]!r} is named twice; fix: name another driver, or leave it out")
-    changes = [f"world={world}"]
+    if world and scenarios:
+        raise DriveRLError(f"bench driving: --world {world[0]} beside --scenarios; fix: one of them")
     for driver in drivers:
         check_driver("bench driving", driver, "--world {}")
-        check_changes(driver, changes)
-    from drive_rl.benchmark.driving.files import check_folder, write_results
-    from drive_rl.benchmark.driving.run import drive_and_score
-    from drive_rl.benchmark.driving.table import print_drivers
+    families, names = list(entries("envs/scenarios")) if scenarios else [], world or ["town"]
+    called = [load_scenario(name)[0].name for name in families] or [load_world(name).name for name in names]
+    if twice := [name for name in called if called.count(name) > 1]:
+        raise DriveRLError(f"bench driving: two worlds are called {twice[0]}; fix: leave one out, or rename its file")
+    names = called if scenarios else names
+    from drive_rl.benchmark.driving.output.files import check_folder, write_results
+    from drive_rl.benchmark.driving.output.table import print_drivers
+    from drive_rl.benchmark.driving.run import drive_all
     from drive_rl.drivers.evaluate import split_seeds
     from drive_rl.learn.choose_driver import choose_all, newest
     from drive_rl.report.progress import episodes_bar
 
     check_folder(out)
-    split_seeds(split, episodes)
-    chosen = choose_all([newest(driver)[0] for driver in drivers], changes, device, trust, typer.echo)
-    with episodes_bar("bench driving", len(chosen) * episodes) as advance:
-        results = [drive_and_score(*one, split, episodes, advance) for one in chosen]
-    print_drivers(results, f"{world}: {episodes} roads of the {split} split, the same for all")
-    write_results(out, results, chosen[0][1], split)
-    typer.echo(f"written: {out / 'results.json'}, {out / 'results.csv'}")
+    count = episodes if episodes is not None else 10 if scenarios else 100
+    split_seeds(split, count)
+    newest_names = [newest(driver)[0] for driver in drivers]
+    said: list[str] = []
+    chosen = [choose_all(newest_names, [f"world={name}"], device, trust, said.append) for name in names]
+    typer.echo(said[0])
+    with episodes_bar("bench driving", len(names) * len(drivers) * count) as advance:
+        results = drive_all(chosen, split, count, advance)
+    specs = [in_world[0][1] for in_world in chosen]
+    where = "the scenarios" if scenarios else ", ".join(names)
+    print_drivers(results, specs, f"{where}: {count} roads of the {split} split, the same for all")
+    write_results(out, results, specs, split)
+    typer.echo(f"written: {out / 'results.json'}, {out / 'results.csv'}\npage: {out / 'index.html'}")

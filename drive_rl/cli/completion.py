@@ -7,7 +7,7 @@ from typing import get_args
 
 import typer
 
-from drive_rl.config.shelf import Shelf, entries
+from drive_rl.config.shelf import Shelf, entries, named
 from drive_rl.config.specs.base import Engine
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import runs_in
@@ -90,7 +90,7 @@ def _begun(names: Iterable[str], incomplete: str) -> list[str]:
 
 def _names(shelf: Shelf) -> list[str]:
     try:
-        return list(entries(shelf))
+        return list(named(shelf))
     except DriveRLError:  # a wrong DRIVE_RL_PATH; the verb reports it
         return []
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from drive_rl.config.raw import read_yaml
-from drive_rl.config.shelf import Found, Shelf, entries
+from drive_rl.config.shelf import Found, Shelf, named
 
 Kind = Literal["world", "driver", "experiment", "perception"]
 
@@ -45,8 +45,10 @@ def kind_of(path: Path) -> Kind | None:
         return "perception"
     if {"world", "agent"} & raw.keys():
         return "experiment"
-    if "algorithm" in raw or "road" in raw:
-        return "driver" if "algorithm" in raw else "world"
+    if "algorithm" in raw:
+        return "driver"
+    if {"road", "streets", "scenario"} & raw.keys():
+        return "world"
     base = raw.get("base")
-    kinds: list[Kind] = [kind for kind, shelf in SHELF.items() if isinstance(base, str) and base in entries(shelf)]
+    kinds: list[Kind] = [kind for kind, shelf in SHELF.items() if isinstance(base, str) and base in named(shelf)]
     return kinds[0] if len(kinds) == 1 else None

@@ -8,7 +8,7 @@ from typing import Any, cast
 import yaml
 
 from drive_rl.config.explain import short
-from drive_rl.config.shelf import Shelf, find
+from drive_rl.config.shelf import Shelf, find, name_of
 from drive_rl.config.specs.plugin import anchored, demand
 from drive_rl.config.yaml_text import LARGEST, parse_yaml
 from drive_rl.errors import DriveRLError
@@ -62,9 +62,9 @@ def with_base(shelf: Shelf, path: Path, depth: int = 0) -> Raw:
         DriveRLError: the file or one of its bases cannot be used.
     """
     raw = _rebase(shelf, _demanded(read_yaml(path), path), str(path), depth)
-    raw.setdefault("name", path.stem)
+    raw.setdefault("name", name_of(path))
     if depth == 0:
-        raw["name"] = path.stem
+        raw["name"] = name_of(path)
     return raw
 
 

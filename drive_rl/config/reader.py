@@ -19,7 +19,7 @@ from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.plugin import check_recorded, demand
 from drive_rl.config.specs.suite import SuiteSpec
-from drive_rl.config.specs.world import WorldSpec
+from drive_rl.config.specs.world import ScenarioSpec, WorldSpec
 from drive_rl.config.yaml_text import Dumper
 from drive_rl.errors import DriveRLError
 
@@ -41,6 +41,19 @@ _EXAMPLE: dict[Part, str] = {"world": "world.road.lane_width_m=3.2", "agent": "a
 def load_world(name: str, overrides: Iterable[str] = ()) -> WorldSpec:
     """Return the world `name` (shelf entry or YAML path), with overrides like `road.lane_width_m=3.2`."""
     return cast(WorldSpec, _load("envs", name, overrides, _WORLD))
+
+
+def load_scenario(name: str) -> tuple[WorldSpec, ScenarioSpec]:
+    """Return the scenario `name` of the shelf: its world, and what makes it a scenario.
+
+    Raises:
+        DriveRLError: there is no such file, or it cannot be used; or it says nothing of a scenario.
+    """
+    path = find("envs/scenarios", name)
+    world = cast(WorldSpec, validate(_WORLD, with_base("envs", path), {"": str(path)}, []))
+    if world.scenario is None:
+        raise DriveRLError(f"{path}: holds no scenario; fix: a line such as `scenario: {{ability: merging}}`")
+    return world, world.scenario
 
 
 def load_agent(name: str, overrides: Iterable[str] = ()) -> AnyDriverSpec:

@@ -13,14 +13,16 @@ from typing import Literal
 
 from drive_rl.errors import DriveRLError
 
-Shelf = Literal["envs", "agents", "configs", "configs/perception", "configs/suites"]
+Shelf = Literal["envs", "envs/scenarios", "agents", "configs", "configs/perception", "configs/suites"]
 
 DEFAULT_WORLD = "lane_follow"
 """Where a driver without a world of its own drives."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _KIND: dict[Shelf, str] = {"envs": "world", "agents": "driver", "configs": "experiment"}
-_KIND |= {"configs/perception": "perception recipe", "configs/suites": "suite"}
+_KIND |= {"configs/perception": "perception recipe", "configs/suites": "suite", "envs/scenarios": "scenario"}
+_SCENARIOS = "scenarios/"
+"""What the names of scenarios begin with where worlds are named."""
 
 Found = Literal["a world", "an experiment", "a perception recipe", "a driver recipe", "a trained driver", "a folder"]
 Uses = Mapping[Found, str]
@@ -62,13 +64,29 @@ def entries(shelf: Shelf) -> dict[str, Path]:
     return found
 
 
+def named(shelf: Shelf) -> dict[str, Path]:
+    """Return what `find` finds by name: every entry, and beside the worlds the scenarios, as `scenarios/t_junction`.
+
+    Raises:
+        DriveRLError: as `entries`.
+    """
+    more = entries("envs/scenarios") if shelf == "envs" else {}
+    return entries(shelf) | {f"{_SCENARIOS}{name}": path for name, path in more.items()}
+
+
+def name_of(path: Path) -> str:
+    """Return the name that a YAML file has on its shelf."""
+    is_scenario = path.parent.parts[-2:] == ("envs", "scenarios")
+    return f"{_SCENARIOS}{path.stem}" if is_scenario else path.stem
+
+
 def find(shelf: Shelf, name: str, uses: Uses = NO_USES) -> Path:
     """Return the file or folder of `name`: a path to a YAML file (`~` is the home folder), or an entry of the shelf.
 
     Raises:
         DriveRLError: nothing has that name; with the fix, as `unknown`.
     """
-    known = entries(shelf)
+    known = named(shelf)
     if name.endswith((".yaml", ".yml")):
         path = home(name)
         if not os.path.isfile(path):
@@ -78,6 +96,9 @@ def find(shelf: Shelf, name: str, uses: Uses = NO_USES) -> Path:
             raise DriveRLError(f"{_brief(name)}: {what}; {fix}")
         return path
     if name not in known:
+        if shelf == "envs" and name.startswith(_SCENARIOS):
+            there = [each for each in known if each.startswith(_SCENARIOS)]
+            raise DriveRLError(f"unknown scenario {_brief(name)!r}; {nearest(name, there)}")
         raise unknown(_KIND[shelf], name, known, uses)
     return known[name]
 
@@ -92,13 +113,12 @@ def unknown(kind: str, name: str, known: Iterable[str], uses: Uses = NO_USES) ->
         uses: What the name may be instead -> the fix for it, in which `{}` stands for the name. For anything else the
             fix is the nearest known name.
     """
-    known = list(known)
+    known, what = list(known), _instead(name)
     is_path = os.sep in name or name.startswith("~")
-    if is_path and not os.path.lexists(home(name)):
+    if is_path and what is None and not os.path.lexists(home(name)):
         close = difflib.get_close_matches(name, known, n=1)
         fix = f"did you mean {close[0]!r}?" if close else "fix: check the path"
         return DriveRLError(f"{_brief(name)}: no such file or folder; {fix}")
-    what = _instead(name)
     head = f"unknown {kind} {_brief(name)!r}" + (f": it is {what}" if what else "")
     fix = f"fix: {uses[what].format(name)}" if what is not None and what in uses else nearest(name, known)
     return DriveRLError(f"{head}; {fix}")
@@ -110,7 +130,7 @@ def _instead(name: str) -> Found | None:
         "envs": "a world", "configs": "an experiment", "configs/perception": "a perception recipe",
     }  # fmt: skip
     for shelf, kind in kinds.items():
-        if name in entries(shelf):
+        if name in named(shelf):
             return kind
     if (path := entries("agents").get(name)) is not None:
         return "a trained driver" if path.is_dir() else "a driver recipe"

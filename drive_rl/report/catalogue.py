@@ -30,7 +30,7 @@ from drive_rl.config.reader import (
     read_perception,
     read_run,
 )
-from drive_rl.config.shelf import DEFAULT_WORLD, entries, home, shelf_folders, unknown
+from drive_rl.config.shelf import DEFAULT_WORLD, entries, home, named, shelf_folders, unknown
 from drive_rl.config.specs.adapter import AdapterSpec
 from drive_rl.config.specs.driver import PluginDriverSpec, helps
 from drive_rl.config.specs.experiment import RunSpec
@@ -39,6 +39,7 @@ from drive_rl.errors import DriveRLError, PluginNeededError
 from drive_rl.plain_text import plain
 from drive_rl.registration import gym_id, worlds_of_ids
 from drive_rl.report.run_list import newest_runs
+from drive_rl.report.scenario_list import scenario_rows
 from drive_rl.run.resolve import TrainedFolder, resolve
 
 _LOAD: dict[Kind, Any] = {
@@ -54,16 +55,14 @@ _COMMENT_COLUMN = 36
 
 
 def print_catalogue(console: Console | None = None, runs: Path = Path("runs")) -> None:
-    """Print worlds with their ids, drivers, experiments, perception recipes, loaded plugins, and the newest runs.
+    """Print worlds with their ids, scenarios, drivers, experiments, perception recipes, loaded plugins, newest runs.
 
     A broken file is listed with its error.
     """
     console = console or Console()
     files = worlds_of_ids()
     for kind, shelf in SHELF.items():
-        table = Table(
-            box=SIMPLE, pad_edge=False, title=_TITLE.get(kind, f"{kind}s"), title_justify="left", show_header=False
-        )
+        table = _titled(_TITLE.get(kind, f"{kind}s"))
         table.add_column(no_wrap=True)
         if kind in ("world", "driver"):
             table.add_column(no_wrap=True)
@@ -72,6 +71,8 @@ def print_catalogue(console: Console | None = None, runs: Path = Path("runs")) -
             cells = (name, *_between(kind, name, path, files), _described(kind, name, path))
             table.add_row(*(Text(plain(cell)) for cell in cells))
         console.print(table)
+        if kind == "world":
+            _print_scenarios(console)
     _print_plugins(console)
     _print_runs(console, runs)
     console.print("drive-rl show NAME prints one with every value explained.", highlight=False)
@@ -132,13 +133,13 @@ def _find(name: str, overrides: list[str], kind: Kind | None) -> tuple[list[str]
             return [f"adapter {path}"], _adapter(path, overrides)
         kind = kind or _known_kind(path)
         return [f"{kind} {path}"], _loaded(kind, name, overrides)
-    kinds: list[Kind] = [each for each in _PRECEDENCE if kind in (None, each) and name in entries(SHELF[each])]
+    kinds: list[Kind] = [each for each in _PRECEDENCE if kind in (None, each) and name in named(SHELF[each])]
     if kinds:
         what, spec = _on_shelf(kinds[0], name, overrides)
         others = [f"also the name of {_a(each)}: drive-rl show {each}:{name}" for each in kinds[1:]]
         return [what, *others], spec
     if kind is not None:
-        raise unknown(_TITLE.get(kind, f"{kind}s")[:-1], name, entries(SHELF[kind]))
+        raise unknown(_TITLE.get(kind, f"{kind}s")[:-1], name, named(SHELF[kind]))
     found = resolve(name, "world, driver, experiment or run", needs_weights=False)
     if not isinstance(found, TrainedFolder):
         raise DriveRLError(f"{name}: holds no spec to show; fix: name a YAML file or a run folder that is there")
@@ -161,7 +162,7 @@ def _known_kind(path: Path) -> Kind:
 
 
 def _on_shelf(kind: Kind, name: str, overrides: list[str]) -> tuple[str, BaseModel]:
-    found = entries(SHELF[kind])[name]
+    found = named(SHELF[kind])[name]
     if kind == "driver" and found.is_file() and is_adapter(found):
         return f"adapter {name}, from {found}", _adapter(found, overrides)
     if found.is_dir():
@@ -191,9 +192,25 @@ def _usable(spec: BaseModel) -> Any:
     return spec
 
 
+def _print_scenarios(console: Console) -> None:
+    """Print the scenarios, those that test the same ability together."""
+    table, before = _titled("scenarios (world=scenarios/NAME)"), ""
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    for ability, name, description in scenario_rows():
+        table.add_row(*(Text(plain(cell)) for cell in (ability if ability != before else "", name, description)))
+        before = ability
+    if table.row_count:
+        console.print(table)
+
+
+def _titled(title: str) -> Table:
+    return Table(box=SIMPLE, pad_edge=False, title=title, title_justify="left", show_header=False)
+
+
 def _print_plugins(console: Console) -> None:
     """Print what the plugins that are loaded have registered."""
-    table = Table(box=SIMPLE, pad_edge=False, title="plugins", title_justify="left", show_header=False)
+    table = _titled("plugins")
     for kind in get_args(extensions.Kind):
         for name, extension in extensions.registered(kind, installed=False).items():
             table.add_row(*(Text(plain(cell)) for cell in (name, kind.replace("_", " "), str(extension.plugin))))
@@ -206,7 +223,7 @@ def _print_runs(console: Console, root: Path) -> None:
     lines, older = newest_runs(root)
     if not lines:
         return
-    table = Table(box=SIMPLE, pad_edge=False, title="runs", title_justify="left", show_header=False)
+    table = _titled("runs")
     table.add_column(overflow="fold")
     table.add_column(justify="right", no_wrap=True)
     table.add_column(no_wrap=True)

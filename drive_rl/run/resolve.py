@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from drive_rl.config.extensions import registered
 from drive_rl.config.kinds import is_adapter
 from drive_rl.config.reader import is_perception_spec
-from drive_rl.config.shelf import NO_USES, Shelf, Uses, entries, home, unknown
+from drive_rl.config.shelf import NO_USES, Shelf, Uses, entries, home, named, unknown
 from drive_rl.errors import DriveRLError
 from drive_rl.run.folder import RunFolder, is_run, runs_in
 
@@ -103,7 +103,7 @@ def _known(kind: Expected) -> list[str]:
     if kind == "perception model":
         return known_models()
     shelves: tuple[Shelf, ...] = ("agents",) if kind == "driver" else get_args(Shelf)
-    return [*{name for shelf in shelves for name in entries(shelf)}, *_known_runs()]
+    return [*{name for shelf in shelves for name in named(shelf)}, *_known_runs()]
 
 
 def known_models() -> list[str]:

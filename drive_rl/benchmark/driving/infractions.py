@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from drive_rl.benchmark.driving.collisions import Collision
-from drive_rl.benchmark.driving.record import DriveRecord, RoadUser
+from drive_rl.benchmark.driving.record import ROAD_USERS, DriveRecord, RoadUser
 from drive_rl.sim.map.network import Control, Light
 from drive_rl.sim.traffic.step import AT_THE_LINE_M, STANDING_MPS
 
@@ -49,28 +49,31 @@ def find_infractions(record: DriveRecord, collisions: Sequence[Collision]) -> In
         cyclist=touched("cyclist"),
         vehicle=touched("vehicle"),
         static=touched("static"),
-        red_light=red_lights(record),
-        stop_sign=stop_signs(record),
+        red_light=len(red_lights(record)),
+        stop_sign=len(stop_signs(record)),
         min_speed=slow_parts(record),
         off_lane=off_lane_share(record),
         off_route=int(record.end_reason in ("off_road", "wrong_way")),
     )
 
 
-def red_lights(record: DriveRecord) -> int:
-    """Return how many stop lines the front bumper crossed while their light was red, as a driver last saw it."""
+def red_lights(record: DriveRecord) -> list[int]:
+    """Return the steps in which the front bumper crossed a stop line while its light was red, as a driver last saw it.
+
+    Each line counts once.
+    """
     lines = record.lines
     red = (lines.light[:-1] == Light.RED) & (lines.control == Control.SIGNAL)
-    return int((_crossings(record) & red).any(axis=0).sum())
+    return _first_steps(_crossings(record) & red)
 
 
-def stop_signs(record: DriveRecord) -> int:
-    """Return how many lines of stop signs were crossed by a car that had not stood at them."""
+def stop_signs(record: DriveRecord) -> list[int]:
+    """Return the steps in which the line of a stop sign was crossed by a car that had not stood at it; each once."""
     lines, crossings = record.lines, _crossings(record)
     left_m = lines.s_m - _front_m(record)[:-1, None]  # (T - 1, K)
     stood = (record.ego.speed_mps[:-1, None] < STANDING_MPS) & (left_m >= 0) & (left_m < AT_THE_LINE_M)
     ran = crossings & ~np.logical_or.accumulate(stood, axis=0) & (lines.control == Control.STOP_SIGN)
-    return int(ran.any(axis=0).sum())
+    return _first_steps(ran)
 
 
 def off_lane_share(record: DriveRecord) -> float:
@@ -83,17 +86,23 @@ def off_lane_share(record: DriveRecord) -> float:
 def slow_parts(record: DriveRecord) -> tuple[float, ...]:
     """Return the ratio of the car's mean speed on the route to that of the traffic around it, if it is below 1.
 
-    Steps with nobody near do not count, nor do routes that were not driven to their end.
+    Pedestrians are no traffic. Steps with nobody near do not count, nor do routes that were not driven to their end.
     """
     others = record.others
     apart = np.hypot(*np.moveaxis(others.pose[..., :2] - record.ego.pose[:, None, :2], -1, 0))
-    near = others.present & (apart <= NEARBY_M)
+    near = others.present & (apart <= NEARBY_M) & (others.who != ROAD_USERS.index("pedestrian"))
     some = near.any(axis=1)
     if record.route_completion < FINISHED or not some.any():
         return ()
     theirs = np.where(near, others.speed_mps, 0.0).sum(axis=1)[some] / near.sum(axis=1)[some]
     own, traffic = float(record.ego.speed_mps[some].mean()), float(theirs.mean())
     return (own / traffic,) if own < traffic else ()
+
+
+def _first_steps(ran: np.ndarray) -> list[int]:
+    """Return the first true row of each column (T - 1, K) that has one."""
+    line, step = np.nonzero(ran.T)
+    return step[np.unique(line, return_index=True)[1]].tolist()
 
 
 def _front_m(record: DriveRecord) -> np.ndarray:

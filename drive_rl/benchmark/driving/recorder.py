@@ -19,7 +19,10 @@ from drive_rl.sim.traffic.actors import LANE, SPEED
 from drive_rl.sim.traffic.population import KINDS
 from drive_rl.sim.traffic.streets import NONE
 
-_CYCLIST, _VEHICLE = ROAD_USERS.index("cyclist"), ROAD_USERS.index("vehicle")
+_VEHICLE, _PEDESTRIAN = ROAD_USERS.index("vehicle"), ROAD_USERS.index("pedestrian")
+_USERS = [ROAD_USERS.index("cyclist") if kind == "cyclist" else _VEHICLE for kind in KINDS]
+_WHO = np.array([*_USERS, _PEDESTRIAN])
+"""(kinds,), places in ROAD_USERS by `Vehicles.kind`."""
 
 
 class _Row(NamedTuple):
@@ -67,10 +70,13 @@ class DriveRecorder:
         vx, vy, yaw_rate = body[:, 3:6].T  # (T,)
         ego = Ego(np.column_stack([metrics[:, X : X + 2], metrics[:, YAW]]), vx, vy, yaw_rate, metrics[:, S])
         place, lines, half_m, who, span = _around(self._batch, car, self._car, ego, metrics[:, OFFSET])
+        step_s = 1 / self._batch.world.task.control_hz
+        for walker in np.flatnonzero(who == _PEDESTRIAN):
+            _walk(pose[:, walker], speed[:, walker], step_s)
         return DriveRecord(
             road_seed=int(self._batch.road_seeds[car]),
             end_reason=END_REASONS[int(self._batch.cars.end[car]) - 1],
-            step_s=1 / self._batch.world.task.control_hz,
+            step_s=step_s,
             start_s_m=span[0],
             end_s_m=span[1],
             car=self._car,
@@ -92,6 +98,14 @@ def _others(batch: Batch, car: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     return parked[:count].copy(), np.zeros(count), np.ones(count, np.bool_)
 
 
+def _walk(pose: Floats, speed: Floats, step_s: float) -> None:
+    """Enter which way and how fast somebody walks, whom traffic moves from place to place: pose (T, 3), speed (T,)."""
+    way = np.diff(pose[:, :2], axis=0)
+    speed[1:] = np.hypot(*way.T) / step_s
+    walks = np.flatnonzero(speed[1:])
+    pose[1 + walks, 2] = np.arctan2(way[walks, 1], way[walks, 0])
+
+
 _Around = tuple[Place, StopLines, Floats, NDArray[np.int64], tuple[float, float]]
 
 
@@ -105,7 +119,7 @@ def _around(batch: Batch, car: int, body: Car, ego: Ego, offset_m: Floats) -> _A
         times_s = (episode.first_step + np.arange(len(offset_m))) / world.task.control_hz
         place = street_place(town, route, body, ego, offset_m)
         sizes = np.column_stack([episode.vehicles.length_m, episode.vehicles.width_m])[1:] / 2
-        who = np.where(episode.vehicles.kind[1:] == KINDS.index("cyclist"), _CYCLIST, _VEHICLE)
+        who = _WHO[episode.vehicles.kind[1:]]
         return place, stop_lines(town.network, route, times_s), sizes, who, (route.start_m, route.end_m)
     roads, slot = batch.maps.roads, batch.slot[car]
     count = int(roads.parked_count[slot])

@@ -1,10 +1,10 @@
-"""Specs of streets: the maps of a world, the routes on them, and their traffic."""
+"""Specs of streets: the maps of a world, the routes on them, their traffic, and a hazard on the way."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from drive_rl.config.specs.base import Spec
+from drive_rl.config.specs.base import Bounds, Spec, ordered
 from drive_rl.config.specs.map import MapSpec
 from drive_rl.config.specs.traffic import TrafficSpec
 
@@ -15,7 +15,10 @@ class JunctionSpec(Spec):
     control: Literal["none", "stop_sign", "give_way", "signal"] | None = Field(
         default=None, description="What governs the lane that the route comes from; none: it has priority."
     )
-    turn: Literal["left", "straight", "right"] | None = Field(default=None, description="Which way the route takes.")
+    arms: Literal[3, 4] | None = Field(default=None, description="How many streets meet there.")
+    turn: Literal["left", "straight", "right", "left_or_right"] | None = Field(
+        default=None, description="Which way the route takes."
+    )
     light: Literal["red", "green"] | None = Field(
         default=None, description="What the signal shows when a car that nothing hinders comes there."
     )
@@ -29,6 +32,108 @@ class JunctionSpec(Spec):
                 " signal, or light = null"
             )
         return self
+
+
+class _HazardSpec(Spec):
+    @field_validator("*")
+    @classmethod
+    def _within(cls, value: object, info: ValidationInfo) -> object:
+        if info.field_name in _HAZARD_LIMITS and isinstance(value, tuple):
+            ordered(info.field_name, value, *_HAZARD_LIMITS[info.field_name])
+        return value
+
+
+_HAZARD_LIMITS: dict[str, Bounds] = {
+    "gap_m": (5, 100),
+    "after_m": (0, 1000),
+    "distance_m": (0, 1000),
+    "stands_s": (0, 60),
+    "speed_mps": (0.5, 20),
+    "early_s": (-5, 5),
+    "beside_m": (0.5, 3),
+}
+
+
+class HardBrakeSpec(_HazardSpec):
+    """A car ahead on the route brakes as hard as it can, stands, and drives on (CARLA: HardBreakRoute)."""
+
+    kind: Literal["hard_brake"] = Field(default="hard_brake", description="Which kind of hazard.")
+    gap_m: Bounds = Field(default=(15, 25), description="How far ahead of the ego car it begins [m].")
+    after_m: Bounds = Field(default=(30, 80), description="It brakes after the ego car has driven so far ... [m]")
+    within_m: float = Field(default=25, ge=5, le=100, description="... once that is so near behind it [m].")
+    stands_s: Bounds = Field(default=(2, 5), description="How long it stands then [s].")
+
+
+class BlockedLaneSpec(_HazardSpec):
+    """A car stands on the route and drives on after a while (CARLA: BlockedIntersection, behind a junction)."""
+
+    kind: Literal["blocked_lane"] = Field(default="blocked_lane", description="Which kind of hazard.")
+    beyond: Literal["start", "junction"] = Field(
+        default="junction", description="What it stands beyond: the start, or the first junction on the route."
+    )
+    distance_m: Bounds = Field(default=(4, 10), description="How far beyond it its rear is [m].")
+    within_m: float = Field(default=60, ge=5, le=100, description="Once the ego car is so near to it [m] ...")
+    stands_s: Bounds = Field(default=(6, 12), description="... it stands for so long [s].")
+
+    @model_validator(mode="after")
+    def _is_seen_from_the_junction(self) -> Self:
+        if self.beyond == "junction" and self.within_m < _ACROSS_M:
+            raise ValueError(
+                f"within_m = {self.within_m:g}: expected at least {_ACROSS_M:g} with beyond = junction, where the ego"
+                f" car waits before the junction; fix: within_m = {_ACROSS_M:g}"
+            )
+        return self
+
+
+_ACROSS_M = 60.0
+"""From a stop line to behind a large junction, along the route [m]."""
+
+
+class CrossingVehicleSpec(_HazardSpec):
+    """At the junction that the route begins before, a car drives across the ego car's way without the right to.
+
+    It runs its red light, or takes the priority (CARLA: OppositeVehicleRunningRedLight, OppositeVehicleTakingPriority).
+    """
+
+    kind: Literal["runs_red_light", "takes_priority"] = Field(
+        default="takes_priority", description="Which kind of hazard."
+    )
+    comes_from: Literal["left", "right", "ahead"] | None = Field(
+        default=None, description="Where it comes from, seen from the ego car; null: anywhere."
+    )
+    speed_mps: Bounds = Field(default=(7, 10), description="How fast it crosses [m/s].")
+    early_s: Bounds = Field(
+        default=(-0.5, 0.5),
+        description="How long before the ego car it would come to where their ways meet, if that kept its speed [s].",
+    )
+
+
+class CrossingPedestrianSpec(_HazardSpec):
+    """A pedestrian walks across the street before the ego car (CARLA: DynamicObjectCrossing, PedestrianCrossing)."""
+
+    kind: Literal["crossing_pedestrian"] = Field(default="crossing_pedestrian", description="Which kind of hazard.")
+    beyond: Literal["start", "junction"] = Field(
+        default="start", description="Beyond what it crosses: the start, or the first junction on the route."
+    )
+    distance_m: Bounds = Field(default=(40, 80), description="How far beyond it [m].")
+    side: Literal["left", "right"] | None = Field(default=None, description="Where it comes from; null: either.")
+    beside_m: Bounds = Field(default=(1, 2.5), description="How far beside the outermost lane it waits [m].")
+    speed_mps: Bounds = Field(default=(1, 1.8), description="How fast it walks [m/s].")
+    early_s: Bounds = Field(
+        default=(0, 0.5),
+        description="How long before the ego car it would be in the middle of its lane, if that kept its speed [s].",
+    )
+
+
+HazardSpec = Annotated[
+    HardBrakeSpec | BlockedLaneSpec | CrossingVehicleSpec | CrossingPedestrianSpec, Field(discriminator="kind")
+]
+"""A hazard of any kind."""
+_NEEDS = {
+    "runs_red_light": ({"control": ("signal",), "light": ("green",)}, "{control: signal, light: green}"),
+    "takes_priority": ({"control": ("none", "signal"), "light": (None, "green")}, "{control: none}"),
+}
+"""Hazards that need a junction: what it may be, and such a one."""
 
 
 class StreetsSpec(Spec):
@@ -46,3 +151,21 @@ class StreetsSpec(Spec):
         " in the upper left corner of the picture from 40 m before it.",
     )
     traffic: TrafficSpec = Field(default=TrafficSpec(actors=40), description="The traffic on each map.")
+    hazard: HazardSpec | None = Field(
+        default=None,
+        exclude_if=lambda hazard: hazard is None,
+        description="What happens on every route, beside the traffic; null: nothing.",
+    )
+
+    @model_validator(mode="after")
+    def _has_the_junction(self) -> Self:
+        kind = self.hazard.kind if self.hazard else ""
+        if kind in _NEEDS:
+            allowed, such = _NEEDS[kind]
+            found = self.junction and {name: getattr(self.junction, name) for name in allowed}
+            if found is None or any(found[name] not in allowed[name] for name in allowed):
+                raise ValueError(
+                    f"hazard.kind = {kind}: expected a junction where the ego car may go first, found junction ="
+                    f" {found or 'null'}; fix: junction = {such}"
+                )
+        return self

@@ -1,7 +1,7 @@
 """Specs of worlds: road and appearance; `car` holds the car and its camera, `task` the task and the reward."""
 
 import math
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -86,6 +86,20 @@ class AppearanceSpec(Spec):
         return self
 
 
+Ability = Literal["merging", "overtaking", "emergency_brake", "give_way", "traffic_signs"]
+"""The abilities that scenarios test, as Bench2Drive has them (Jia et al. 2024, arXiv 2406.03877)."""
+
+
+class ScenarioSpec(Spec):
+    """What makes a world a scenario, one file in `envs/scenarios/`: what it tests, and when it is passed."""
+
+    ability: Ability = Field(description="The ability that it tests.")
+    forbids: tuple[Literal["red_light", "stop_sign"], ...] = Field(
+        default=("red_light", "stop_sign"),
+        description="What spoils success in `drive-rl bench driving`, beside what always does.",
+    )
+
+
 class WorldSpec(Spec):
     """A world: one file in `envs/`, one Gymnasium id."""
 
@@ -96,6 +110,11 @@ class WorldSpec(Spec):
         default=None,
         exclude_if=lambda streets: streets is None,
         description="Streets instead of a single road; null: none.",
+    )
+    scenario: ScenarioSpec | None = Field(
+        default=None,
+        exclude_if=lambda scenario: scenario is None,
+        description="The scenario that the world is, of streets; null: none.",
     )
     car: CarSpec = Field(default=CarSpec(), description="The car.")
     camera: CameraSpec = Field(default=CameraSpec(), description="The driver's camera.")
@@ -128,6 +147,15 @@ class WorldSpec(Spec):
         if values.get("road", _NO_ROAD) != _NO_ROAD:
             raise ValueError("streets beside a road: expected one of them; fix: leave road out, or take another base")
         return {**values, "road": _NO_ROAD}
+
+    @model_validator(mode="after")
+    def _scenarios_have_streets(self) -> Self:
+        if self.scenario is not None and self.streets is None:
+            raise ValueError(
+                f"scenario.ability = {self.scenario.ability}, without streets: expected a world that has them; fix: a"
+                " base such as town, or leave scenario out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _camera_above_ground(self) -> Self:

@@ -1,5 +1,6 @@
 """A route on a map of streets as one line: the centre lines of its lanes, one after another, in knots as a road's."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -55,17 +56,23 @@ def draw_route(network: RoadNetwork, length_m: float, rng: np.random.Generator) 
     raise _no_route(length_m)
 
 
-def connections(network: RoadNetwork, control: Control | None, turn: Turn | None) -> NDArray[np.int64]:
-    """Return the lanes through junctions that turn one way, from lanes that are governed one way and long enough to
-    begin on; None: any.
+def connections(
+    network: RoadNetwork, control: Control | None, turns: Sequence[Turn] | None, arms: int | None
+) -> NDArray[np.int64]:
+    """Return the lanes through junctions of so many arms that turn so, from lanes that are governed one way and long
+    enough to begin on; None: any.
     """
     inside = np.flatnonzero(network.junction >= 0)
     before = network.predecessor[network.first_predecessor[inside]]
     fits = (network.junction[before] < 0) & (network.length_m[before] > 2 * _FREE_M)
     if control is not None:
         fits &= network.control[before] == control
-    if turn is not None:
-        fits &= network.turn[inside] == turn
+    if turns is not None:
+        fits &= np.isin(network.turn[inside], turns)
+    if arms is not None:
+        into = np.unique(before[network.left[before] < 0])  # the leftmost lane of each arm
+        ends_at = network.junction[network.successor[network.first_successor[into]]]
+        fits &= np.bincount(ends_at, minlength=len(network.first_corner))[network.junction[inside]] == arms
     return inside[fits]
 
 

@@ -1,9 +1,13 @@
-"""Bodies of vehicles as solids: tables of parts by kind, in shares of a vehicle's size. Knows nothing of who drives."""
+"""Bodies of vehicles and pedestrians as solids: tables of parts by kind, in shares of a body's size.
+
+Knows nothing of who drives.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.traffic import VehicleKind
+from drive_rl.sim.compiled import njit_scalar
 from drive_rl.sim.sensors.solids import BOX, WHEEL
 
 PAINT, GLASS, TYRE, TRIM, LAMP, SKIN = range(6)
@@ -75,16 +79,34 @@ _BODIES: dict[VehicleKind, list[_Part]] = {
     ],
 }
 
-HEIGHT_M: NDArray[np.float64] = np.array([1.45, 2.3, 3.3, 3.1, 1.5, 1.75])
-"""(kinds,), in the order of `VehicleKind`."""
+
+def _pedestrian(stride: float) -> list[_Part]:
+    """Return who walks across the pose's heading, with one leg before the other."""
+    legs = [(side, side * stride, 0.23, 0.14, 0.14, 0.23, BOX, TRIM, TRIM) for side in (0.22, -0.22)]
+    body = (0, 0, 0.63, 0.44, 0.24, 0.19, BOX, PAINT, PAINT)
+    return [*legs, body, (0, 0, 0.91, 0.2, 0.22, 0.08, BOX, TRIM, SKIN)]
+
+
+WALKS = len(_BODIES)
+"""The kind of a pedestrian, behind those of `VehicleKind`; the next one has the other leg before."""
+HEIGHT_M: NDArray[np.float64] = np.array([1.45, 2.3, 3.3, 3.1, 1.5, 1.75, 1.75, 1.75])
+"""(kinds,), in the order of `VehicleKind`, and of pedestrians."""
+_STEP_M = 0.7
 
 
 def _table() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    parts, count = np.zeros((len(_BODIES), MOST_PARTS, 9), np.float32), np.zeros(len(_BODIES), np.int64)
-    for kind, rows in enumerate(_BODIES.values()):
+    bodies = [*_BODIES.values(), _pedestrian(1.0), _pedestrian(-1.0)]
+    parts, count = np.zeros((len(bodies), MOST_PARTS, 9), np.float32), np.zeros(len(bodies), np.int64)
+    for kind, rows in enumerate(bodies):
         parts[kind, : len(rows)], count[kind] = rows, len(rows)
     return parts, count
 
 
 PARTS, PART_COUNT = _table()
 """Parts of each kind, (kinds, MOST_PARTS, 9), and how many of them count, (kinds,)."""
+
+
+@njit_scalar
+def walking(kind: int, shift_m: float) -> int:
+    """Return the kind to draw: a pedestrian's legs change places with each step, so far beside the lane's middle."""
+    return kind + int(abs(shift_m) / _STEP_M) % 2 if kind == WALKS else kind

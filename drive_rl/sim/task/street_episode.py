@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import SPLITS, Split
 from drive_rl.config.specs.map import MapSpec
-from drive_rl.config.specs.streets import JunctionSpec, StreetsSpec
+from drive_rl.config.specs.streets import CrossingVehicleSpec, HazardSpec, JunctionSpec, StreetsSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.appearance import draw_appearance
@@ -21,14 +21,17 @@ from drive_rl.sim.map.street_route import RUN_IN_M, StreetRoute, connections, dr
 from drive_rl.sim.map.streets.generate import map_of_seed
 from drive_rl.sim.sensors.street_ground import StreetGround, build_street_ground
 from drive_rl.sim.task.episode import Drive
+from drive_rl.sim.task.street_hazard import DrawnHazard, Site, crossing_ways, draw_hazard, has_room
 from drive_rl.sim.traffic.actors import Ego, Traffic, new_traffic
-from drive_rl.sim.traffic.population import Vehicles, draw_vehicles, with_ego
+from drive_rl.sim.traffic.population import Vehicles, draw_vehicles, with_car, with_ego, with_pedestrian
 from drive_rl.sim.traffic.streets import Streets, streets_of
 from drive_rl.sim.vehicle import CarState
 
 _MAPS_APART = 10_000
 """Road seeds of as many thousands share their maps."""
-_ROUTE, _START, _APPEARANCE, _TRAFFIC = range(20, 24)  # one random stream each: changing one leaves the others
+_ROUTE, _START, _APPEARANCE, _TRAFFIC, _HAZARD = range(20, 25)  # one random stream each: changing one leaves the others
+
+_TRIES = 20  # for a route on which a hazard has room
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class StreetEpisode(Drive):
     colours: NDArray[np.float32]  # (N, 3), of the vehicles, in [0, 1]
     traffic: Traffic
     first_step: int  # of the signals' clock
+    hazard: DrawnHazard | None
 
 
 def map_seed_of(streets: StreetsSpec, seed: int) -> int:
@@ -63,19 +67,33 @@ def map_seed_of(streets: StreetsSpec, seed: int) -> int:
     within = seed % _MAPS_APART
     for turn in range(streets.maps):
         map_seed = seed - within + (within + turn) % streets.maps
-        if streets.junction is None or len(_connections(streets.map, map_seed, streets.junction)):
+        if streets.junction is None or len(_connections(streets, map_seed, streets.junction)):
             return map_seed
     asked = streets.junction and streets.junction.model_dump(exclude_none=True)
+    crossed = f" where somebody {streets.hazard.kind}" if isinstance(streets.hazard, CrossingVehicleSpec) else ""
     raise DriveRLError(
-        f"streets.junction = {asked}: no such junction on any of the split's {streets.maps} maps; fix: another"
+        f"streets.junction = {asked}: no such junction{crossed} on any of the split's {streets.maps} maps; fix: another"
         " streets.junction, more streets.maps, or another streets.map"
     )
 
 
-def _connections(spec: MapSpec, map_seed: int, junction: JunctionSpec) -> NDArray[np.int64]:
+def _connections(streets: StreetsSpec, map_seed: int, junction: JunctionSpec) -> NDArray[np.int64]:
+    kept: Any = junction, streets.hazard, streets.map  # frozen specs can be a key
+    return _connections_of(map_seed, *kept)
+
+
+@lru_cache(maxsize=64)
+def _connections_of(
+    map_seed: int, junction: JunctionSpec, hazard: HazardSpec | None, spec: MapSpec
+) -> NDArray[np.int64]:
     control = None if junction.control is None else Control[junction.control.upper()]
-    turn = None if junction.turn is None else Turn[junction.turn.upper()]
-    return connections(built_map(spec, map_seed).network, control, turn)
+    turns = None if junction.turn is None else [Turn[turn.upper()] for turn in junction.turn.split("_or_")]
+    town = built_map(spec, map_seed)
+    through = connections(town.network, control, turns, junction.arms)
+    if isinstance(hazard, CrossingVehicleSpec):
+        crossed = [bool(crossing_ways(hazard, town.network, town.streets, lane)) for lane in through.tolist()]
+        through = through[np.array(crossed, bool)]
+    return through
 
 
 def built_map(spec: MapSpec, map_seed: int) -> BuiltMap:
@@ -102,6 +120,15 @@ def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> St
     colours = random.uniform(0.08, 0.9, (len(vehicles.kind), 3)).astype(np.float32)
     ego = Ego(route.lanes, RUN_IN_M - float(route.from_m[0]), start.vx_mps)
     seeds = random.integers(0, 2**31, 2)
+    hazard = None
+    if streets.hazard:
+        actor = int(seeds[0]), len(vehicles.kind)
+        site = Site(town.network, town.streets, route, start.vx_mps, task.target_speed_mps, actor)
+        random = _stream(seed, _HAZARD)
+        hazard = draw_hazard(streets.hazard, site, random)
+        fast_mps = hazard.top_speed_mps
+        vehicles = with_car(vehicles, fast_mps) if fast_mps else with_pedestrian(vehicles)
+        colours = np.concatenate([colours, random.uniform(0.08, 0.9, (1, 3)).astype(np.float32)])
     return StreetEpisode(
         seed=seed,
         road=Road(route.knots, route.start_m, route.end_m, streets.map.kind),
@@ -113,16 +140,25 @@ def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> St
         route=route,
         vehicles=vehicles,
         colours=colours,
-        traffic=new_traffic(town.streets, vehicles, int(seeds[0]), 1 / task.control_hz, ego),
+        traffic=new_traffic(
+            town.streets, vehicles, int(seeds[0]), 1 / task.control_hz, ego, hazard.scripted if hazard else None
+        ),
         first_step=_first_step(world, streets, town.network, route, int(seeds[1])),
+        hazard=hazard,
     )
 
 
 def _draw_route(streets: StreetsSpec, network: RoadNetwork, map_seed: int, rng: np.random.Generator) -> StreetRoute:
-    if (junction := streets.junction) is None:
-        return draw_route(network, streets.route_m, rng)
-    through = _connections(streets.map, map_seed, junction)
-    return draw_route_through(network, through, junction.approach_m, streets.route_m, rng)
+    tries = 0
+    while True:
+        if (junction := streets.junction) is None:
+            route = draw_route(network, streets.route_m, rng)
+        else:
+            through = _connections(streets, map_seed, junction)
+            route = draw_route_through(network, through, junction.approach_m, streets.route_m, rng)
+        tries += 1
+        if streets.hazard is None or tries == _TRIES or has_room(streets.hazard, network, route):
+            return route
 
 
 def _first_step(world: WorldSpec, streets: StreetsSpec, network: RoadNetwork, route: StreetRoute, drawn: int) -> int:

@@ -29,17 +29,20 @@ connection that it wants [m], its next acceleration [m/s^2], the gap to the one 
 one's speed [m/s]."""
 AHEAD = 6
 """Lanes ahead of an actor that are kept in `Traffic.way`."""
-WAY = 2 + 2 * AHEAD
-"""Columns of `Traffic.way`: `LANE` and `GOALS` that the rest is true for; then lane and goals, lane after lane."""
+WAY = 3 + 2 * AHEAD
+"""Columns of `Traffic.way`: `LANE`, `GOALS` and `DRIVES` that the rest is true for; then lane and goals, lane after
+lane."""
 FIRST, HELD, WANTED = range(3)
 """Columns of `Traffic.by_lane`: the first entries of three lists of each lane: who is on it; who holds it, as
 `i * HOLDS + slot`; and who wants it (`WANT`)."""
 NEXT_WANTED, QUEUE = HOLDS, HOLDS + 1
 """Columns of `Traffic.claim` after those of the slots, which link who holds a lane: who wants the same lane; and, not
 by actor, who asks for the right of way."""
-OTHERS_MOVE, OWN, EGO = range(3)
-"""Values of `DRIVES`: moved by others; by itself; the ego car, which others move along `Traffic.route` and which asks
-for the right of way as drivers do."""
+OTHERS_MOVE, OWN, EGO, ON_ROUTE, ON_FOOT, ASIDE = 0, 1, 2, 3, 4, 8
+"""Values of `DRIVES`: moved by others; by itself; as the ego car, which others move along `Traffic.route` and which
+asks for the right of way as drivers do; by itself along that route (so one bit says who moves it, the next one whether
+it is on that route); a pedestrian, moved by others, to whom junctions are nothing; one beside the lanes, whom no driver
+minds."""
 
 
 class Traffic(NamedTuple):
@@ -83,7 +86,26 @@ class Ego(NamedTuple):
 _NO_EGO = Ego(np.zeros(0, np.int64), 0.0, 0.0)
 
 
-def new_traffic(streets: Streets, vehicles: Vehicles, seed: int, dt_s: float = 0.1, ego: Ego = _NO_EGO) -> Traffic:
+class Scripted(NamedTuple):
+    """Where an actor begins that a script moves."""
+
+    lane: int
+    s_m: float
+    shift_m: float  # value of `SHIFT`
+    speed_mps: float
+    drives: int  # value of `DRIVES`
+    goals: int  # value of `GOALS`
+    free: NDArray[np.float64]  # (K, 3), lane, from and to [m]: nobody else begins there
+
+
+def new_traffic(
+    streets: Streets,
+    vehicles: Vehicles,
+    seed: int,
+    dt_s: float = 0.1,
+    ego: Ego = _NO_EGO,
+    scripted: Scripted | None = None,
+) -> Traffic:
     """Return traffic that begins somewhere on the streets, outside junctions, at moderate speed.
 
     Args:
@@ -92,6 +114,7 @@ def new_traffic(streets: Streets, vehicles: Vehicles, seed: int, dt_s: float = 0
         seed: Of the places where they begin and of all they choose later.
         dt_s: Time step.
         ego: Where the first vehicle begins if it is the ego car's.
+        scripted: Where the last one begins if a script moves it.
 
     Raises:
         DriveRLError: there are more vehicles than the lanes hold.
@@ -100,10 +123,13 @@ def new_traffic(streets: Streets, vehicles: Vehicles, seed: int, dt_s: float = 0
     whole, real = np.full((count, 11), NONE, np.int64), np.zeros((count, 9))
     whole[:, ID], whole[:, DRIVES] = np.arange(count), OWN
     whole[:, [GOALS, WAITED, STOPPED, WANT_GOALS, ASKS]] = 0
-    whole[:, LANE], real[:, S] = _places(streets, vehicles, random, ego)
+    whole[:, LANE], real[:, S] = _places(streets, vehicles, random, ego, scripted)
     real[:, SPEED] = np.minimum(0.7 * streets.lane[whole[:, LANE], LANE_SPEED], vehicles.top_speed_mps)
     if ego.route.size:
         whole[0, DRIVES], real[0, SPEED] = EGO, ego.speed_mps
+    if scripted:
+        whole[-1, DRIVES], whole[-1, GOALS] = scripted.drives, scripted.goals
+        real[-1, SHIFT], real[-1, SPEED] = scripted.shift_m, scripted.speed_mps
     return Traffic(
         streets=streets,
         driver=np.column_stack(vehicles[1:]),
@@ -144,7 +170,7 @@ _START_GAP_S = 1.0
 
 
 def _places(
-    streets: Streets, vehicles: Vehicles, random: np.random.Generator, ego: Ego
+    streets: Streets, vehicles: Vehicles, random: np.random.Generator, ego: Ego, scripted: Scripted | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return lane and s [m] of each vehicle, drawn by the lanes' lengths and apart from each other."""
     count = len(vehicles.kind)
@@ -154,21 +180,25 @@ def _places(
     lanes, places = np.zeros(count, np.int64), np.zeros(count)
     if ego.route.size:
         lanes[0], places[0] = ego.route[0], ego.s_m
+    free, scripts = np.zeros((0, 3)), 0
+    if scripted:
+        (lanes[-1], places[-1], *_), free, scripts = scripted, scripted.free, 1
     egos = min(ego.route.size, 1)
-    draws, speed_mps = random.random(_TRIES * (count - egos)), streets.lane[:, LANE_SPEED]
-    placed = _place(draws, egos, edges, speed_mps, vehicles.length_m, lanes, places)
-    if placed < count:
+    draws, speed_mps = random.random(_TRIES * (count - scripts - egos)), streets.lane[:, LANE_SPEED]
+    drawn = slice(count - scripts)
+    placed = _place(draws, egos, edges, speed_mps, vehicles.length_m, lanes[drawn], places[drawn], free)
+    if placed < count - scripts:
         raise DriveRLError(
-            f"traffic: actors = {count - egos}: found place for {placed - egos} on"
+            f"traffic: actors = {count - egos - scripts}: found place for {placed - egos} on"
             f" {edges[-1]:.0f} m of lanes in {_TRIES} tries; fix: fewer actors, or a larger map"
         )
     return lanes, places
 
 
 @njit
-def _place(draws, egos, edges, speed_mps, length_m, lanes, places):
-    """Fill lane and s [m] of the vehicles after the ego car's from numbers in [0, 1); return who found no place, or how
-    many vehicles there are.
+def _place(draws, egos, edges, speed_mps, length_m, lanes, places, free):
+    """Fill lane and s [m] of the vehicles after the ego car's from numbers in [0, 1), none of them on rows of
+    `Scripted.free`; return who found no place, or how many vehicles there are.
     """
     tried = 0
     for i in range(egos, lanes.size):
@@ -176,11 +206,14 @@ def _place(draws, egos, edges, speed_mps, length_m, lanes, places):
             at = draws[tried] * edges[-1]
             tried += 1
             lane = np.searchsorted(edges, at, side="right")
-            s, free = edges[lane] - at + length_m[i] / 2, True
+            half = length_m[i] / 2
+            s, fits = edges[lane] - at + half, True
             for j in range(i):
                 room = (length_m[j] + length_m[i]) / 2 + _START_GAP_M + _START_GAP_S * speed_mps[lane]
-                free = free and (lanes[j] != lane or abs(places[j] - s) >= room)
-            if free:
+                fits = fits and (lanes[j] != lane or abs(places[j] - s) >= room)
+            for k in range(free.shape[0]):
+                fits = fits and (free[k, 0] != lane or s + half <= free[k, 1] or s - half >= free[k, 2])
+            if fits:
                 lanes[i], places[i] = lane, s
                 break
         else:

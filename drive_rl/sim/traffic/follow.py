@@ -7,6 +7,7 @@ import numpy as np
 from drive_rl.sim.compiled import njit_inline, njit_scalar
 from drive_rl.sim.traffic.actors import (
     AHEAD,
+    ASIDE,
     BEFORE,
     DRIVES,
     EGO,
@@ -66,7 +67,7 @@ def lane_ahead(i, traffic, lane, goals):
         lane: A lane on its way.
         goals: Goals that it reaches on the way to that lane, from where it is now.
     """
-    if traffic.whole[i, DRIVES] == EGO:
+    if traffic.whole[i, DRIVES] & EGO:
         at = traffic.whole[i, GOALS] + goals + 1
         return (traffic.route[at] if at < traffic.route.size else NONE), goals + 1
     tie, goal, to_goal = traffic.streets.tie, _goal(i, traffic, goals), traffic.streets.to_goal
@@ -87,14 +88,14 @@ def lane_ahead(i, traffic, lane, goals):
 def find_way(i, traffic):
     """Note the lanes ahead of actor i, unless they are noted already."""
     whole, way = traffic.whole, traffic.way
-    lane, goals = whole[i, LANE], 0
-    if lane == NONE or (way[i, 0] == lane and way[i, 1] == whole[i, GOALS]):
+    lane, goals, drives = whole[i, LANE], 0, whole[i, DRIVES]
+    if lane == NONE or (way[i, 0] == lane and way[i, 1] == whole[i, GOALS] and way[i, 2] == drives):
         return
-    way[i, 0], way[i, 1] = lane, whole[i, GOALS]
+    way[i, 0], way[i, 1], way[i, 2] = lane, whole[i, GOALS], drives
     for k in range(AHEAD):
         if lane != NONE:
             lane, goals = lane_ahead(i, traffic, lane, goals)
-        way[i, 2 + 2 * k], way[i, 3 + 2 * k] = lane, goals
+        way[i, 3 + 2 * k], way[i, 4 + 2 * k] = lane, goals
 
 
 @njit_scalar
@@ -109,7 +110,7 @@ def next_on_way(i, traffic, lane, goals, passed):
         passed: How many lanes that is after the one that it is on; `AHEAD`: it is not on its way from there.
     """
     if passed < AHEAD:
-        return traffic.way[i, 2 + 2 * passed], traffic.way[i, 3 + 2 * passed]
+        return traffic.way[i, 3 + 2 * passed], traffic.way[i, 4 + 2 * passed]
     return lane_ahead(i, traffic, lane, goals)
 
 
@@ -126,7 +127,7 @@ def list_by_lane(traffic):
     for lane in range(traffic.by_lane.shape[0]):
         traffic.by_lane[lane, FIRST] = NONE
     for i in range(count):
-        if whole[i, LANE] != NONE:
+        if whole[i, LANE] != NONE and whole[i, DRIVES] != ASIDE:
             _enter(i, whole[i, LANE], traffic.real[i, S], traffic)
         if whole[i, LEAVING] != NONE:
             s = abreast(traffic.streets, whole[i, LANE], traffic.real[i, S], whole[i, LEAVING])

@@ -12,6 +12,10 @@ from drive_rl.config.specs.traffic import POPULATIONS, PopulationSpec, TrafficSp
 
 KINDS: tuple[VehicleKind, ...] = get_args(VehicleKind)
 """Kinds of vehicles; `Vehicles.kind` holds places in it."""
+PEDESTRIAN = len(KINDS)
+"""What `Vehicles.kind` holds for a pedestrian."""
+PEDESTRIAN_M = 0.5
+"""How long and wide one is [m]."""
 
 
 class Body(NamedTuple):
@@ -85,11 +89,32 @@ def draw_vehicles(traffic: TrafficSpec, split: Split, count: int, random: np.ran
 
 def with_ego(vehicles: Vehicles, car: CarSpec) -> Vehicles:
     """Return the vehicles behind the ego car, whom others take for a normal driver in the middle of its lane."""
+    own = _normal(car.length_m, car.width_m, BODIES["car"].top_speed_mps)
+    return _joined(own, vehicles)
+
+
+def with_car(vehicles: Vehicles, top_speed_mps: float) -> Vehicles:
+    """Return the vehicles, and behind them a car of a normal driver, with another top speed."""
     body = BODIES["car"]
+    return _joined(vehicles, _normal(body.length_m, body.width_m, top_speed_mps))
+
+
+def with_pedestrian(vehicles: Vehicles) -> Vehicles:
+    """Return the vehicles, and behind them a pedestrian as one of kind `PEDESTRIAN`."""
+    own = _normal(PEDESTRIAN_M, PEDESTRIAN_M, 0.0)
+    return _joined(vehicles, own._replace(kind=np.array([PEDESTRIAN])))
+
+
+def _normal(length_m: float, width_m: float, top_speed_mps: float) -> Vehicles:
+    """Return a car of a size [m] and a top speed [m/s] whose driver is in the middle of the normal population."""
     middle = [sum(getattr(POPULATIONS["normal"], name)) / 2 for name in _RANGES]
-    row = (KINDS.index("car"), car.length_m, car.width_m, body.top_speed_mps, *middle)
-    columns = [np.concatenate([[own], column]) for own, column in zip(row, vehicles, strict=True)]
-    return Vehicles(columns[0].astype(np.int64), *columns[1:])
+    row = (length_m, width_m, top_speed_mps, *middle)
+    return Vehicles(np.array([KINDS.index("car")]), *(np.array([value], np.float64) for value in row))
+
+
+def _joined(first: Vehicles, then: Vehicles) -> Vehicles:
+    columns: list[NDArray[Any]] = [np.concatenate(both) for both in zip(first, then, strict=True)]
+    return Vehicles(*columns)
 
 
 def _choices(weights: Mapping[Any, float], draws: NDArray[np.float64]) -> NDArray[np.int64]:

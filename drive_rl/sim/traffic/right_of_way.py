@@ -16,6 +16,7 @@ from drive_rl.sim.traffic.actors import (
     ID,
     LANE,
     NEXT_WANTED,
+    ON_FOOT,
     QUEUE,
     SPEED,
     TO_LINE,
@@ -72,7 +73,7 @@ def find_junction(i, traffic):
     whole, real, lanes = traffic.whole, traffic.real, traffic.streets.lane
     whole[i, WANT], whole[i, ASKS] = NONE, 0
     lane, speed, goals, passed = whole[i, LANE], real[i, SPEED], 0, 0
-    if lane == NONE:
+    if lane == NONE or whole[i, DRIVES] >= ON_FOOT:
         return
     half, start = 0.5 * traffic.driver[i, LENGTH], lanes[lane, LANE_LENGTH] - real[i, S]
     near = desired_gap(speed, speed, idm_of(i, traffic)) + 2.0
@@ -106,7 +107,7 @@ def give_way(traffic, step):
             if _goes_before(claim[k, QUEUE], claim[first, QUEUE], traffic):
                 claim[first, QUEUE], claim[k, QUEUE] = claim[k, QUEUE], claim[first, QUEUE]
         best = claim[first, QUEUE]
-        if _take_way(best, traffic, _way_free(best, traffic, step)):
+        if take_way(best, traffic, _way_free(best, traffic, step)):
             whole[best, WAITED] = 0
         elif _is_next(best, traffic, step):
             whole[best, ASKS] = LET_IN
@@ -226,7 +227,7 @@ def _is_next(i, traffic, step):
 
 
 @njit_inline
-def _take_way(i, traffic, count):
+def take_way(i, traffic, count):
     """Let actor i hold so many connections on its way; return whether it holds any more than before."""
     lane, goals = traffic.whole[i, WANT], traffic.whole[i, WANT_GOALS]
     start, taken, before = traffic.real[i, TO_START], 0, lane
@@ -268,7 +269,7 @@ def give_back(i, traffic, step):
 def take_anyway(i, traffic):
     """Let an actor that others move hold what it is on, or can no longer stop before: the rest keep clear of it."""
     whole, lane, speed = traffic.whole, traffic.whole[i, LANE], traffic.real[i, SPEED]
-    if lane == NONE:
+    if lane == NONE or whole[i, DRIVES] >= ON_FOOT:
         return
     tie = traffic.streets.tie
     if tie[lane, FIRST_CONFLICT] < tie[lane, END_CONFLICT] and slot_of(i, traffic, lane) == NONE:
@@ -276,4 +277,4 @@ def take_anyway(i, traffic):
         if slot != NONE:
             traffic.hold[i, slot], traffic.hold_s[i, slot] = lane, traffic.real[i, S]
     if whole[i, WANT] != NONE and speed * speed > 2.0 * HARD_BRAKING_MPS2 * traffic.real[i, TO_LINE]:
-        _take_way(i, traffic, 1)
+        take_way(i, traffic, 1)

@@ -55,11 +55,11 @@ def step_traffic(traffic: Traffic, step: int) -> None:
     give_way(traffic, step)
     _change_lanes(traffic, step)
     for i in range(count):
-        if whole[i, DRIVES] == OWN:
+        if whole[i, DRIVES] & OWN:
             traffic.real[i, PUSH] = acceleration_of(i, traffic, step)
     for i in range(count):
-        if whole[i, DRIVES] == OWN:
-            _move(i, traffic)
+        if whole[i, DRIVES] & OWN:
+            move(i, traffic)
 
 
 @njit_scalar
@@ -100,8 +100,8 @@ def _is_inattentive(i, traffic, step):
 
 
 @njit_inline
-def _move(i, traffic):
-    """Move actor i by one step, on to the next lanes where its own ends."""
+def move(i, traffic):
+    """Move actor i by one step, with the acceleration `PUSH`, on to the next lanes where its own ends."""
     whole, real, lanes = traffic.whole, traffic.real, traffic.streets.lane
     way, real[i, SPEED] = advance(real[i, SPEED], real[i, PUSH], traffic.dt_s)
     real[i, ACCELERATION] = real[i, PUSH]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from command_line import call, check
 
-from drive_rl.benchmark.driving.files import content
-from drive_rl.benchmark.driving.record import DriveRecord
+from drive_rl.benchmark.driving.output.files import content
+from drive_rl.benchmark.driving.record import ROAD_USERS, DriveRecord
 from drive_rl.benchmark.driving.recorder import DriveRecorder
 from drive_rl.benchmark.driving.run import DriverResult, drive_and_score
 from drive_rl.benchmark.driving.scores import score_drive
@@ -28,7 +28,7 @@ ROADS = 17  # one more than are driven side by side
 
 def reference(threads: int) -> DriverResult:
     driver, world = load_driver("reference", TOWN)
-    return drive_and_score(driver, world, "val", ROADS, threads=threads)
+    return DriverResult(driver.name, tuple(drive_and_score(driver, world, "val", ROADS, threads=threads)))
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +37,17 @@ def driven() -> DriverResult:
 
 
 def test_the_same_drives_give_the_same_results_on_any_number_of_threads(driven: DriverResult) -> None:
-    again = content([reference(threads=2)], TOWN, "val")
-    assert json.dumps(again) == json.dumps(content([driven], TOWN, "val"))
+    again = content([reference(threads=2)], [TOWN], "val")
+    assert json.dumps(again) == json.dumps(content([driven], [TOWN], "val"))
 
 
 def test_a_driver_that_keeps_the_rules_breaks_none(driven: DriverResult) -> None:
-    measures = {measure.name: measure.value for measure in driven.measures}
+    measures = {measure.name: measure.value for measure in driven.measures()}
     assert next(iter(measures)) == "success"
     assert measures["success"].value == measures["nuplan_no_at_fault_collision"].value == 1.0
     assert all(value.value == 0 for name, value in measures.items() if name.endswith("_per_km"))
     assert all(value.low < value.high for value in measures.values())
-    for drive in driven.roads:
+    for drive in (each.scores for each in driven.roads):
         assert drive.driven_km == pytest.approx(0.1, abs=0.01)
         assert drive.infractions._replace(min_speed=()) == type(drive.infractions)()
 
@@ -92,11 +92,30 @@ def test_a_driver_without_regard_runs_lights_and_hits_others() -> None:
     assert hit > 0
 
 
+def test_a_pedestrian_is_recorded_as_one_who_walks() -> None:
+    """Both engines move one from place to place; the scores read how fast and which way."""
+    hazard = "streets.hazard={kind: crossing_pedestrian, distance_m: [30, 50], speed_mps: [1.5, 1.5], side: right}"
+    batch = cpu_batch(load_world("town", ["streets.maps=2", "streets.route_m=100", hazard]), 6, "state", 1)
+    records = list[DriveRecord]()
+    drive_batch(Blind(), batch, split_seeds("val", 6), None, DriveRecorder(batch, records.append))
+    batch.close()
+    hit = [score_drive(record).infractions.pedestrian for record in records]
+    assert sum(hit) > 0
+    for record in records:
+        (walker,) = np.flatnonzero(record.others.who == ROAD_USERS.index("pedestrian"))
+        speed, pose = record.others.speed_mps[:, walker], record.others.pose[:, walker]
+        walks = np.flatnonzero(speed > 1.4)
+        assert len(walks) > 0
+        assert speed[walks] == pytest.approx(1.5, abs=1e-3)
+        lane = pose[0, 2]  # until it walks, it faces along the lane that it stands beside
+        assert np.cos(pose[walks[0], 2] - lane - np.pi / 2) == pytest.approx(1, abs=1e-3)
+
+
 def test_it_works_on_single_roads() -> None:
     driver, world = load_driver("reference", load_world("parked_cars", ["road.length_m=100"]))
-    found = drive_and_score(driver, world, "val", 3)
-    assert [drive.nuplan.speed_limit for drive in found.roads] == [1.0, 1.0, 1.0]  # there is none
-    assert all(drive.route_completion == 1.0 and drive.infractions.off_lane == 0.0 for drive in found.roads)
+    found = [drive.scores for drive in drive_and_score(driver, world, "val", 3)]
+    assert [drive.nuplan.speed_limit for drive in found] == [1.0, 1.0, 1.0]  # there is none
+    assert all(drive.route_completion == 1.0 and drive.infractions.off_lane == 0.0 for drive in found)
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +135,14 @@ def test_the_command_prints_and_writes_its_results(folder: Path) -> None:
     results: Any = json.loads((folder / "o" / "results.json").read_text())
     (driver,) = results["drivers"]
     assert list(driver)[:2] == ["name", "success"]
+    assert "abilities" not in driver
     assert driver["success"] == {"value": 1.0, "low": pytest.approx(0.3424, abs=1e-4), "high": 1.0}
     assert [drive["road_seed"] for drive in driver["roads"]] == [10_000, 10_001]
-    (row,) = csv.DictReader((folder / "o" / "results.csv").open())
-    assert list(row)[:2] == ["driver", "success"]
+    row, same = csv.DictReader((folder / "o" / "results.csv").open())
+    assert list(row)[:3] == ["driver", "world", "success"]
+    assert (row.pop("world"), same.pop("world")) == ("total", "near")
+    assert row == same
+    assert "None: every drive succeeded." in (folder / "o" / "index.html").read_text()
     assert float(row["carla_driving_score_2_1"]) == driver["carla_driving_score_2_1"]["value"]
     before = {path.name: path.read_bytes() for path in (folder / "o").iterdir()}
     assert call(folder, *words).stdout == done.stdout
@@ -131,6 +154,10 @@ def test_the_command_prints_and_writes_its_results(folder: Path) -> None:
     [
         (["refrence"], "unknown driver 'refrence'; did you mean 'reference'?"),
         (["reference", "--world", "twon"], "unknown world 'twon'; did you mean 'town'?"),
+        (["reference", "--world", "scenarios/t_juction"], "scenarios/t_juction'; did you mean 'scenarios/t_junction'?"),
+        (["reference", "--world", "town", "--world", "town"], "two worlds are called town; fix: leave one out"),
+        (["reference", "--world", "town", "--scenarios"], "--world town beside --scenarios; fix: one of them"),
+        (["scenarios/t_junction"], "it is a world; fix: drive-rl bench driving DRIVER --world scenarios/t_junction"),
         (["town"], "it is a world; fix: drive-rl bench driving DRIVER --world town"),
         (["ppo"], "is a recipe and has no weights"),
         (["ppo-lane-follow", "--world", "wide.yaml"], "3 grey frames of 64x40 px, but wide has"),

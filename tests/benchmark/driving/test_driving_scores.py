@@ -71,29 +71,29 @@ def test_rectangles_touch_where_they_do() -> None:
 @pytest.mark.parametrize("light", list(Light))
 def test_a_red_light_is_run_where_the_bumper_crosses_its_line(light: Light) -> None:
     """At 10 m/s with the bumper 2 m ahead, the line at 50.5 m is crossed in the step from 48 to 49 m."""
-    assert red_lights(drive(AT_10, lines=line(50.5, np.full(101, light)))) == (light == Light.RED)
+    assert red_lights(drive(AT_10, lines=line(50.5, np.full(101, light)))) == ([48] if light == Light.RED else [])
 
 
 def test_only_the_light_at_the_line_counts() -> None:
     def lit(changes_at: int, before: Light, after: Light) -> DriveRecord:
         return drive(AT_10, lines=line(50.5, np.where(np.arange(101) < changes_at, before, after)))
 
-    assert red_lights(lit(48, Light.RED, Light.GREEN)) == 0
-    assert red_lights(lit(49, Light.RED, Light.GREEN)) == 1  # red when it was last seen before the line
-    assert red_lights(lit(49, Light.GREEN, Light.RED)) == 0
-    assert red_lights(lit(48, Light.YELLOW, Light.RED)) == 1
+    assert red_lights(lit(48, Light.RED, Light.GREEN)) == []
+    assert red_lights(lit(49, Light.RED, Light.GREEN)) == [48]  # red when it was last seen before the line
+    assert red_lights(lit(49, Light.GREEN, Light.RED)) == []
+    assert red_lights(lit(48, Light.YELLOW, Light.RED)) == [48]
     waits = np.concatenate([np.arange(48.0), np.full(53, 48.4)])  # stands with the bumper 0.1 m before the line
-    assert red_lights(drive(waits, lines=line(50.5, np.zeros(101)))) == 0
+    assert red_lights(drive(waits, lines=line(50.5, np.zeros(101)))) == []
 
 
 def test_a_stop_sign_takes_a_stop_at_its_line() -> None:
     through = drive(AT_10, lines=line(50.5, np.zeros(101), Control.STOP_SIGN))
-    assert (stop_signs(through), red_lights(through)) == (1, 0)
+    assert (stop_signs(through), red_lights(through)) == ([48], [])
     early, there = (
         np.concatenate([np.linspace(0, at, 51), np.full(10, at), np.linspace(at, 100, 51)[1:]]) for at in (44.0, 47.0)
     )  # the bumper stands 4.5 m and 1.5 m before the line
-    assert stop_signs(drive(early, lines=line(50.5, np.zeros(111), Control.STOP_SIGN))) == 1
-    assert stop_signs(drive(there, lines=line(50.5, np.zeros(111), Control.STOP_SIGN))) == 0
+    assert len(stop_signs(drive(early, lines=line(50.5, np.zeros(111), Control.STOP_SIGN)))) == 1
+    assert stop_signs(drive(there, lines=line(50.5, np.zeros(111), Control.STOP_SIGN))) == []
 
 
 def test_the_share_off_the_lane_is_of_the_distance() -> None:
@@ -110,6 +110,7 @@ def test_speed_is_compared_with_the_traffic_around() -> None:
     assert slow_parts(drive(AT_10, others=other(AT_10, 10.0, speed_mps=speed))) == (pytest.approx(1010 / 1510),)
     assert slow_parts(drive(AT_10, others=other(AT_10, 51.0, speed_mps=speed))) == ()  # farther than 50 m
     assert slow_parts(drive(AT_10, others=other(AT_10, 10.0, speed_mps=9.0))) == ()
+    assert slow_parts(drive(AT_10, others=other(AT_10, 10.0, speed_mps=20.0, who="pedestrian"))) == ()
     half_way = AT_10[:51]
     assert slow_parts(drive(half_way, others=other(half_way, 10.0, speed_mps=20.0))) == ()
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from drive_rl.config.specs.streets import StreetsSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.streets.maps import Maps, StreetMaps, ground_at
@@ -50,6 +51,7 @@ from drive_rl.sim.traffic.actors import (
     WANT_GOALS,
     WAY,
 )
+from drive_rl.sim.traffic.hazard import DRIVEN, KIND, MOST_STRIPS, PHASE, PLAN
 from drive_rl.sim.vehicle import CarState
 
 _KEY = "traffic."
@@ -92,7 +94,8 @@ class StreetScene:
             parked_count=np.zeros(n, i8),
         )
         self._maps = StreetMaps(streets.map, min(n, streets.maps))
-        self.cars = _street_cars(n, 1 + streets.traffic.actors)
+        self.cars = _street_cars(n, streets)
+        self._saved = (*_SAVED, "hazard") if streets.hazard else _SAVED
         self.episodes: dict[int, StreetEpisode] = {}
         """The episode of each car that was placed."""
 
@@ -170,7 +173,7 @@ class StreetScene:
 
     def get_state(self) -> State:
         """Return what `place` alone does not bring back."""
-        return {_KEY + name: getattr(self.cars, name).copy() for name in _SAVED}
+        return {_KEY + name: getattr(self.cars, name).copy() for name in self._saved}
 
     def without(self, state: State) -> State:
         """Return a state but what `get_state` returned of it."""
@@ -178,7 +181,7 @@ class StreetScene:
 
     def set_state(self, state: State) -> None:
         """Go on where `get_state` was called; every car has been placed, and the state checked."""
-        for name in _SAVED:
+        for name in self._saved:
             getattr(self.cars, name)[:] = state[_KEY + name]
 
     def check_state(self, state: State, seeds: NDArray[np.int64]) -> None:
@@ -188,15 +191,17 @@ class StreetScene:
             DriveRLError: names the array, what was found and what was expected.
         """
         cars, most = self.cars, 2.0**31
+        expected = {
+            "whole": Expected(cars.whole.shape, np.int64, -1, most),
+            "real": Expected(cars.real.shape, np.float64, -FARTHEST, FARTHEST),
+            "hold": Expected(cars.hold.shape, np.int64, -1, most),
+            "hold_s": Expected(cars.hold_s.shape, np.float64, -FARTHEST, FARTHEST),
+            "held": Expected(cars.held.shape, np.int64, _NEVER, most),
+            "hazard": Expected(cars.hazard.shape, np.int64, 0, most),
+        }
         check_state(
             {name: array for name, array in state.items() if name.startswith(_KEY)},
-            {
-                _KEY + "whole": Expected(cars.whole.shape, np.int64, -1, most),
-                _KEY + "real": Expected(cars.real.shape, np.float64, -FARTHEST, FARTHEST),
-                _KEY + "hold": Expected(cars.hold.shape, np.int64, -1, most),
-                _KEY + "hold_s": Expected(cars.hold_s.shape, np.float64, -FARTHEST, FARTHEST),
-                _KEY + "held": Expected(cars.held.shape, np.int64, _NEVER, most),
-            },
+            {_KEY + name: expected[name] for name in self._saved},
         )
         for car in np.flatnonzero(seeds >= 0).tolist():
             self._check_car(state, car, int(seeds[car]))
@@ -213,12 +218,16 @@ class StreetScene:
         for column, form in forms.items():
             check_array(f"state: {_KEY}whole of car {car}, column {column}", whole[:, column], form, _FIX)
         check_array(f"state: {_KEY}hold of car {car}", hold.reshape(-1), lane, _FIX)
-        route = draw_street_episode(self._world, self._spec, seed).route.lanes
-        at = int(whole[0, GOALS])
-        expected = {ID: range(len(whole)), DRIVES: [EGO] + [OWN] * (len(whole) - 1)}
-        if at >= len(route) or whole[0, LANE] != route[at] or any(
-            whole[:, column].tolist() != list(values) for column, values in expected.items()
-        ):  # fmt: skip
+        episode = draw_street_episode(self._world, self._spec, seed)
+        drives = [EGO] + [OWN] * (len(whole) - 1)
+        if episode.hazard:
+            phases = DRIVEN[int(episode.hazard.plan[KIND])]
+            phase = int(state[_KEY + "hazard"][car, PHASE])
+            drives[-1] = int(phases[phase]) if phase < len(phases) else -1
+        route, expected = episode.route.lanes, {ID: range(len(whole)), DRIVES: drives}
+        if any(whole[:, column].tolist() != list(values) for column, values in expected.items()) or any(
+            at >= len(route) or lane != route[at] for at, lane in whole[whole[:, DRIVES] & EGO > 0][:, [GOALS, LANE]]
+        ):
             raise DriveRLError(f"state: {_KEY}whole of car {car}: expected the actors of road {seed}; {_FIX}")
 
     def _enter_route(self, car: int, episode: StreetEpisode) -> None:
@@ -239,6 +248,9 @@ class StreetScene:
         cars.route[car, : len(route)] = route
         cars.kind[car], cars.paint[car] = episode.vehicles.kind, episode.colours
         cars.held[car] = _NEVER
+        if episode.hazard:
+            cars.hazard_plan[car], cars.hazard_strips[car] = episode.hazard.plan, episode.hazard.strips
+            cars.hazard[car] = 0
         for name in ("driver", "whole", "real", "hold", "hold_s", "way"):
             getattr(cars, name)[car] = getattr(traffic, name)
 
@@ -251,9 +263,11 @@ class StreetScene:
             self.cars = self.cars._replace(**{name: wider})
 
 
-def _street_cars(n: int, actors: int) -> StreetCars:
+def _street_cars(n: int, spec: StreetsSpec) -> StreetCars:
     """Return room for the actors around n cars."""
     f4, f8, i8 = np.float32, np.float64, np.int64
+    hazards = 1 if spec.hazard else 0
+    actors = 1 + spec.traffic.actors + hazards
     return StreetCars(
         map=np.full(n, -1, i8),
         seed=np.zeros(n, i8),
@@ -267,6 +281,9 @@ def _street_cars(n: int, actors: int) -> StreetCars:
         hold=np.full((n, actors, HOLDS), -1, i8),
         hold_s=np.zeros((n, actors, HOLDS), f8),
         held=np.full(n, _NEVER, i8),
+        hazard_plan=np.zeros((n, hazards * PLAN), f8),
+        hazard_strips=np.zeros((n, hazards * MOST_STRIPS, 5), f8),
+        hazard=np.zeros((n, hazards * 2), i8),
         by_id=np.arange(actors),
         way=np.zeros((n, actors, WAY), i8),
         by_lane=np.zeros((n, 0, 3), i8),

@@ -9,7 +9,7 @@ from drive_rl.sim.compiled import njit, njit_scalar
 from drive_rl.sim.engines.car_step import Ahead, body_of, drive_car, record, take_in
 from drive_rl.sim.engines.streets.maps import LANES, POSTS, Maps, lines_of, streets_at
 from drive_rl.sim.map.geometry import project
-from drive_rl.sim.sensors.bodies import MOST_PARTS
+from drive_rl.sim.sensors.bodies import MOST_PARTS, walking
 from drive_rl.sim.sensors.street_solids import (
     SIGNAL_LANE,
     SIGNAL_PARTS,
@@ -21,10 +21,11 @@ from drive_rl.sim.sensors.street_solids import (
     may_show,
 )
 from drive_rl.sim.task.outcome import S
-from drive_rl.sim.traffic.actors import LANE, Traffic
+from drive_rl.sim.traffic.actors import LANE, SHIFT, Traffic
 from drive_rl.sim.traffic.actors import S as ACTOR_S
 from drive_rl.sim.traffic.contacts import bodies_touch, pose_of
 from drive_rl.sim.traffic.ego import allowed_ahead, move_ego, turn_ahead
+from drive_rl.sim.traffic.hazard import Hazard, act, allowed_before
 from drive_rl.sim.traffic.population import LENGTH, WIDTH
 from drive_rl.sim.traffic.step import step_traffic
 from drive_rl.sim.traffic.streets import NONE, light_of
@@ -68,6 +69,9 @@ class StreetCars(NamedTuple):
     hold: NDArray[np.int64]  # (N, A, HOLDS)
     hold_s: NDArray[np.float64]  # (N, A, HOLDS)
     held: NDArray[np.int64]  # (N,), the step of its episode at which the car last had to wait
+    hazard_plan: NDArray[np.float64]  # (N, 11), Hazard.plan; (N, 0): there is none
+    hazard_strips: NDArray[np.float64]  # (N, 8, 5)
+    hazard: NDArray[np.int64]  # (N, 2), Hazard.now
     by_id: NDArray[np.int64]  # (A,)
     way: NDArray[np.int64]  # (N, A, WAY)
     by_lane: NDArray[np.int64]  # (N, lanes, 3)
@@ -107,6 +111,12 @@ def traffic_of(i, streets, maps, dt):
     )
 
 
+@njit(inline="always")
+def hazard_of(i, streets):
+    """Return the hazard on the way of car i."""
+    return Hazard(streets.hazard_plan[i], streets.hazard_strips[i], streets.hazard[i])
+
+
 @njit
 def step_street_car(i, cars, around, plan, command):
     """Drive car i one control step, and all around it."""
@@ -134,7 +144,9 @@ def find_allowed(i, cars, around, plan):
 @njit_scalar
 def step_actors(i, streets, maps, steps, control_hz):
     """Move all around car i, which is still where it was."""
-    step_traffic(traffic_of(i, streets, maps, 1.0 / control_hz), streets.first_step[i] + steps)
+    traffic = traffic_of(i, streets, maps, 1.0 / control_hz)
+    act(traffic, hazard_of(i, streets))
+    step_traffic(traffic, streets.first_step[i] + steps)
 
 
 @njit_scalar
@@ -146,7 +158,8 @@ def enter_car(i, moved, streets, maps):
 @njit_scalar
 def ahead_of(i, steps, within, streets, maps):
     """Return the fastest speed [m/s] that what is ahead of car i allows, and whether it had to wait some steps ago."""
-    allowed = allowed_ahead(traffic_of(i, streets, maps, 0.0))
+    traffic = traffic_of(i, streets, maps, 0.0)
+    allowed = min(allowed_ahead(traffic), allowed_before(traffic, hazard_of(i, streets)))
     if allowed < WAITING_MPS:
         streets.held[i] = steps
     return allowed, steps - streets.held[i] < within
@@ -220,7 +233,8 @@ def fill_solids(i, at, streets, maps, time_s, rows):
         pose = pose_of(j, traffic, lines)
         if may_show(pose[0], pose[1], at):
             size = traffic.driver[j, LENGTH], traffic.driver[j, WIDTH]
-            n = add_vehicle(rows, n, streets.kind[i, j], size, pose, (streets.paint[i], j))
+            kind = walking(streets.kind[i, j], traffic.real[j, SHIFT])
+            n = add_vehicle(rows, n, kind, size, pose, (streets.paint[i], j))
     signal = maps.signal[m]
     for k in range(maps.sizes[m, POSTS]):
         if n + SIGNAL_PARTS <= room and may_show(signal[k, SIGNAL_X], signal[k, SIGNAL_Y], at):
