@@ -1,11 +1,15 @@
-"""Frozen values read back from JSON: the inverse of `run.storage.json_values.plain` for one type."""
+"""Frozen values read back from JSON, the inverse of `run.storage.json_values.plain` for one type."""
 
+import json
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+
+from drive_rl.errors import DriveRLError
 
 T = TypeVar("T")
 
@@ -22,6 +26,27 @@ def read_as(kind: type[T], value: object, at: str = "") -> T:
         ValueError: it does not fit, with the place, the value and what was expected.
     """
     return _read(kind, value, at)
+
+
+def check_results_are_of(rows: str, out: Path) -> None:
+    """Refuse a folder that holds the results of something else, before they are replaced. Damaged ones may be.
+
+    Args:
+        rows: The key of `results.json` that says whose it is, such as `drivers`.
+        out: The folder.
+
+    Raises:
+        DriveRLError: its `results.json` is JSON without that key.
+    """
+    path = out / "results.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if not isinstance(found, Mapping) or rows not in found:
+        raise DriveRLError(
+            f"{path}: has no {rows!r}: expected results of this benchmark, which are replaced; fix: another --out"
+        )
 
 
 def _read(kind: Any, value: Any, at: str) -> Any:

@@ -22,7 +22,7 @@ from drive_rl.benchmark.page import write_page
 from drive_rl.benchmark.part import Part, Subject
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.parts.latency import delay_of
-from drive_rl.benchmark.reading import read_as
+from drive_rl.benchmark.reading import check_results_are_of, read_as
 from drive_rl.benchmark.requirements import Requirement, missed_requirements
 from drive_rl.benchmark.results import (
     FORMAT,
@@ -80,12 +80,14 @@ def run_benchmark(
         The results, with a line in `missed_requirements` for each requirement that a model misses.
 
     Raises:
-        DriveRLError: no model is named or can be loaded, the exam's folder is no data set, or `out` cannot be written.
+        DriveRLError: no model is named or can be loaded, the exam's folder is no data set, or `out` cannot be written
+            or holds the results of something else.
     """
     loaded = dict([first_that_loads(models)])
     if exam.data is not None:
         DataFolder.open(exam.data)
     add_plugin_metrics()
+    check_results_are_of("models", out)
     report = progress or _silent
     with only_writer(out / ".lock", out), explain_disk_errors(out):
         for folder in (out, *(out / "parts").glob("*/")):

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from drive_rl.config.extensions import find, unknown
 from drive_rl.config.old_names import renamed
-from drive_rl.config.spec_keys import Loc, fields, is_agent, nearest_key
+from drive_rl.config.spec_keys import Loc, fields, is_agent, names_at, nearest_key, written
 from drive_rl.config.specs.driver import ALGORITHMS, PLUGIN_DRIVER
 
 COMMAND_LINE = "command line"
@@ -82,15 +82,18 @@ def _line(given: Given, item: ErrorDetails, new: bool) -> str:
     if kind == "missing":
         return f"{where}: is missing; fix: add it"
     if kind == "union_tag_not_found":
-        tag = _tag(item)
-        base = ", or `base: NAME` of a recipe" if tag == "algorithm" else ""
-        return f"{where}: {tag} is missing; fix: add it{base}"
+        if _tag(item) == "algorithm":
+            return f"{where}: algorithm is missing; fix: add it, or `base: NAME` of a recipe"
+        known = ", ".join(names_at(given.adapter, item["loc"]))
+        return f"{where}.{_tag(item)}: is missing; expected one of {known}; fix: add it"
     if kind == "extra_forbidden" and (message := renamed(_from_the_top(given.adapter, keys), dotted)):
         return f"{source}: {message}"
     if isinstance(item["input"], Mapping):
         return _line_of_mapping(given, item, keys, where, dotted)
-    value = short(item["input"])
-    return f"{where} = {value}: {_message(given, item)}" if dotted else f"{source}: {value}: {_message(given, item)}"
+    value, message = short(item["input"]), _message(given, item)
+    if keys and message.startswith(f"{keys[-1]} = "):  # it names key and value itself
+        return f"{where}{message.removeprefix(keys[-1])}"
+    return f"{where} = {value}: {message}" if dotted else f"{source}: {value}: {message}"
 
 
 def _line_of_mapping(given: Given, item: ErrorDetails, keys: list[str], where: str, dotted: str) -> str:
@@ -165,13 +168,8 @@ def _plain(value: object) -> str:
 
 
 def _keys(adapter: TypeAdapter[Any], loc: Loc) -> list[str]:
-    """Return an error's place as the user writes it: without the algorithm that pydantic puts in for a union."""
-    keys = [str(part) if len(str(part)) <= 80 else f"{str(part)[:77]}..." for part in loc]
-    at = 1 if keys[:1] == ["agent"] else 0
-    tagged = at == 1 or is_agent(adapter)
-    if tagged and keys[at : at + 1] and keys[at] in (*ALGORITHMS, PLUGIN_DRIVER):
-        del keys[at]
-    return keys
+    """Return an error's place as the user writes it."""
+    return [str(part) if len(str(part)) <= 80 else f"{str(part)[:77]}..." for part in written(adapter, loc)]
 
 
 def _from_the_top(adapter: TypeAdapter[Any], keys: list[str]) -> str:

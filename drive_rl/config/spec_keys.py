@@ -12,7 +12,7 @@ from drive_rl.config.specs.driver import ALGORITHMS, PLUGIN_DRIVER
 from drive_rl.config.specs.plugin import Extends
 
 Loc = tuple[str | int, ...]
-"""A place in a spec as pydantic gives it: keys, indices, and the algorithm that picks a driver's spec."""
+"""A place in a spec as pydantic gives it: keys, indices, and the algorithm or kind that picks one of several specs."""
 
 
 def is_agent(adapter: TypeAdapter[Any]) -> bool:
@@ -22,16 +22,18 @@ def is_agent(adapter: TypeAdapter[Any]) -> bool:
 
 def fields(adapter: TypeAdapter[Any], loc: Sequence[str | int]) -> list[str]:
     """Return the keys known at a place of the spec."""
-    models, of_user = _top(adapter), False
-    for part in loc:
-        if of_user:  # a key of a mapping whose keys are the user's own
-            of_user = False
-            continue
-        tagged = [m for m in models if part in _tags(m)]
-        below = [m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields]
-        models = tagged or [model for annotation in below for model in _models(annotation)]
-        of_user = not tagged and any(get_origin(annotation) is dict for annotation in below)
-    return sorted({key for model in models for key in model.model_fields})
+    return sorted({key for model in _walk(adapter, loc)[0] for key in model.model_fields})
+
+
+def written(adapter: TypeAdapter[Any], loc: Loc) -> Loc:
+    """Return a place as the user writes it: without the algorithms and kinds that pydantic puts in for unions."""
+    picks = _walk(adapter, loc)[1]
+    return tuple(part for at, part in enumerate(loc) if at not in picks)
+
+
+def names_at(adapter: TypeAdapter[Any], loc: Loc) -> list[str]:
+    """Return the algorithms or kinds of the specs known at a place; none where that has neither."""
+    return [str(name) for model in _walk(adapter, loc)[0] for name in _names(model)]
 
 
 def nearest_key(adapter: TypeAdapter[Any], loc: Loc, prefix: str, algorithm: str | None, fixed: Collection[str]) -> str:
@@ -40,8 +42,9 @@ def nearest_key(adapter: TypeAdapter[Any], loc: Loc, prefix: str, algorithm: str
     Keys that name what plugins register, such as the terms in `reward.extra`, are known, too; of a driver's keys, only
     those of its `algorithm`. Keys that are `fixed` cannot be given here.
     """
-    if others := _algorithms_with(adapter, loc):
-        return f"it is a key of {', '.join(others)}; fix: leave it out"
+    if others := _others_with(adapter, loc):
+        fix = "leave it out" if _chosen(loc) else f"leave it out, or `{loc[-1]}: null` where its base has it"
+        return f"it is a key of {', '.join(others)}; fix: {fix}"
     beside = [key for key in fields(adapter, loc[:-1]) if key not in fixed]
     elsewhere: dict[str, str] = {}
     for dotted in sorted(_dotted(_top(adapter), algorithm=_chosen(loc) or algorithm), key=len):
@@ -58,11 +61,29 @@ def _chosen(loc: Loc) -> str | int | None:
     return next((part for part in loc if part in (*ALGORITHMS, PLUGIN_DRIVER)), None)
 
 
-def _algorithms_with(adapter: TypeAdapter[Any], loc: Loc) -> list[str]:
-    """Return the algorithms other than the one chosen that know a key."""
-    chosen = _chosen(loc)
-    others = [name for name in ALGORITHMS if chosen is not None and name != chosen]
-    return [name for name in others if loc[-1] in fields(adapter, [name if p == chosen else p for p in loc[:-1]])]
+def _others_with(adapter: TypeAdapter[Any], loc: Loc) -> list[str]:
+    """Return the algorithms or kinds other than the one chosen that know a key."""
+    picks = _walk(adapter, loc)[1]
+    if not picks:
+        return []
+    at = picks[-1]
+    others = [name for name in names_at(adapter, loc[:at]) if name not in (loc[at], PLUGIN_DRIVER)]
+    return [name for name in others if loc[-1] in fields(adapter, [*loc[:at], name, *loc[at + 1 : -1]])]
+
+
+def _walk(adapter: TypeAdapter[Any], loc: Sequence[str | int]) -> tuple[list[type[BaseModel]], list[int]]:
+    """Return the specs that a place may hold, and which parts of the place are algorithms or kinds, not keys."""
+    models, of_user, picks = _top(adapter), False, list[int]()
+    for at, part in enumerate(loc):
+        if of_user:  # a key of a mapping whose keys are the user's own
+            of_user = False
+            continue
+        tagged = [m for m in models if part in _names(m)] if len(models) > 1 else []
+        below = [m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields]
+        picks += [at] if tagged else []
+        models = tagged or [model for annotation in below for model in _models(annotation)]
+        of_user = not tagged and any(get_origin(annotation) is dict for annotation in below)
+    return models, picks
 
 
 def _top(adapter: TypeAdapter[Any]) -> list[type[BaseModel]]:
@@ -111,3 +132,9 @@ def _tags(model: type[BaseModel]) -> tuple[object, ...]:
     """Return the algorithms of a driver's spec; none for another spec."""
     field = model.model_fields.get("algorithm")
     return (get_args(field.annotation) or (PLUGIN_DRIVER,)) if field else ()
+
+
+def _names(model: type[BaseModel]) -> tuple[object, ...]:
+    """Return the algorithms or kinds that pick a spec; none for one that nothing picks."""
+    kind = model.model_fields.get("kind")
+    return _tags(model) or (get_args(kind.annotation) if kind else ())

@@ -39,7 +39,7 @@ from drive_rl.errors import DriveRLError, PluginNeededError
 from drive_rl.plain_text import plain
 from drive_rl.registration import gym_id, worlds_of_ids
 from drive_rl.report.run_list import newest_runs
-from drive_rl.report.scenario_list import scenario_rows
+from drive_rl.report.scenario_list import below_abilities
 from drive_rl.run.resolve import TrainedFolder, resolve
 
 _LOAD: dict[Kind, Any] = {
@@ -66,7 +66,7 @@ def print_catalogue(console: Console | None = None, runs: Path = Path("runs")) -
         table.add_column(no_wrap=True)
         if kind in ("world", "driver"):
             table.add_column(no_wrap=True)
-        table.add_column()
+        table.add_column(overflow="fold")
         for name, path in entries(shelf).items():
             cells = (name, *_between(kind, name, path, files), _described(kind, name, path))
             table.add_row(*(Text(plain(cell)) for cell in cells))
@@ -193,13 +193,12 @@ def _usable(spec: BaseModel) -> Any:
 
 
 def _print_scenarios(console: Console) -> None:
-    """Print the scenarios, those that test the same ability together."""
-    table, before = _titled("scenarios (world=scenarios/NAME)"), ""
+    """Print the scenarios, each ability's below its name."""
+    table = _titled("scenarios (world=scenarios/NAME)")
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    for ability, name, description in scenario_rows():
-        table.add_row(*(Text(plain(cell)) for cell in (ability if ability != before else "", name, description)))
-        before = ability
+    table.add_column(overflow="fold")
+    for row in below_abilities():
+        table.add_row(*(Text(plain(cell)) for cell in row))
     if table.row_count:
         console.print(table)
 

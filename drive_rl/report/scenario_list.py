@@ -10,6 +10,16 @@ def scenario_rows() -> list[tuple[str, str, str]]:
     return sorted(_row(name) for name in entries("envs/scenarios"))
 
 
+def below_abilities() -> list[tuple[str, str]]:
+    """Return name and description of every scenario, the first of each ability below a row with that alone."""
+    found, before = list[tuple[str, str]](), ""
+    for ability, name, description in scenario_rows():
+        found += [(ability, "")] if ability != before else []
+        found.append((f"  {name}", description))
+        before = ability
+    return found
+
+
 def _row(name: str) -> tuple[str, str, str]:
     try:
         world, scenario = load_scenario(name)

@@ -5,10 +5,10 @@ It knows the shelf `agents/`, run folders and exported folders. It reads no weig
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from drive_rl.config.extensions import registered
-from drive_rl.config.kinds import is_adapter
+from drive_rl.config.kinds import SHELF, is_adapter
 from drive_rl.config.reader import is_perception_spec
 from drive_rl.config.shelf import NO_USES, Shelf, Uses, entries, home, named, unknown
 from drive_rl.errors import DriveRLError
@@ -102,7 +102,7 @@ def resolve(name: str, kind: Expected = "driver", uses: Uses = NO_USES, needs_we
 def _known(kind: Expected) -> list[str]:
     if kind == "perception model":
         return known_models()
-    shelves: tuple[Shelf, ...] = ("agents",) if kind == "driver" else get_args(Shelf)
+    shelves: tuple[Shelf, ...] = ("agents",) if kind == "driver" else tuple(SHELF.values())
     return [*{name for shelf in shelves for name in named(shelf)}, *_known_runs()]
 
 

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drive_rl.benchmark.reading import read_as
+from drive_rl.benchmark.reading import check_results_are_of, read_as
+from drive_rl.errors import DriveRLError
 from drive_rl.run.storage.json_values import plain
 
 
@@ -68,3 +70,16 @@ def test_values_survive_json():
 def test_what_does_not_fit_is_refused(change, error):
     with pytest.raises(ValueError, match=error):
         read_as(Whole, {**plain(WHOLE), **change})
+
+
+def test_results_of_something_else_are_kept(tmp_path: Path) -> None:
+    check_results_are_of("drivers", tmp_path)
+    path = tmp_path / "results.json"
+    for replaced in ("{", '{"format": 1, "drivers": []}'):
+        path.write_text(replaced)
+        check_results_are_of("drivers", tmp_path)
+    for kept in ('{"models": []}', "[1]"):
+        path.write_text(kept)
+        with pytest.raises(DriveRLError, match=r"results.json: has no 'drivers': expected .*; fix: another --out"):
+            check_results_are_of("drivers", tmp_path)
+        assert path.read_text() == kept

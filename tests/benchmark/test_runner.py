@@ -446,6 +446,13 @@ def test_no_model_is_named(tmp_path):
         run_benchmark([], tmp_path, TINY, Road(), EXAM)
 
 
+def test_the_results_of_another_benchmark_are_kept(models, tmp_path):
+    (tmp_path / "results.json").write_text('{"drivers": []}')
+    with pytest.raises(DriveRLError, match="has no 'models': expected results of this benchmark"):
+        run_benchmark(models[:1], tmp_path, TINY, Road(), EXAM)
+    assert (tmp_path / "results.json").read_text() == '{"drivers": []}'
+
+
 def test_the_reduced_setting_is_smaller():
     full, less = BenchSetting(split="val"), reduced(BenchSetting(split="val"))
     assert less.split == "val"

@@ -43,6 +43,50 @@ def test_a_mistake_in_plain_words(override: str, expected: str) -> None:
     assert str(error.value) == f"command line: {expected}"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ("hazard: {kind: hard_brake, gap: 2}", "hazard.gap = 2: unknown key; did you mean 'gap_m'?"),
+        (
+            "hazard: {kind: hard_brake, side: left}",
+            "hazard.side = 'left': unknown key; it is a key of crossing_pedestrian; fix: leave it out, or `side: null`"
+            " where its base has it",
+        ),
+        (
+            "hazard: {kind: hard_brake, gap_m: [25, 15]}",
+            "hazard.gap_m = [25.0, 15.0]: expected two values, low <= high, within [5, 100]; fix: such as [5, 100]",
+        ),
+        (
+            "hazard: {gap_m: [15, 25]}",
+            "hazard.kind: is missing; expected one of hard_brake, blocked_lane, runs_red_light, takes_priority,"
+            " crossing_pedestrian; fix: add it",
+        ),
+        (
+            "route_m: 100, hazard: {kind: hard_brake, after_m: [30, 100]}",
+            "hazard.after_m = [30.0, 100.0]: expected less than route_m = 100, for nothing happens behind the route;"
+            " fix: a smaller hazard.after_m, or a larger route_m",
+        ),
+        (
+            "route_m: 150, hazard: {kind: crossing_pedestrian, distance_m: [40, 200]}",
+            "hazard.distance_m = [40.0, 200.0]: expected less than route_m = 150, for nothing happens behind the route;"
+            " fix: a smaller hazard.distance_m, or a larger route_m",
+        ),
+        ("map: {kind: country, length_m: 2000}", "map.length_m = 2000: expected a list"),
+    ],
+)
+def test_a_mistake_in_one_of_several_kinds_names_the_key_as_written(tmp_path: Path, wrong: str, expected: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"base: town\nstreets: {{{wrong}}}\n")
+    with pytest.raises(DriveRLError) as error:
+        load_world(str(path))
+    assert str(error.value) == f"{path}: streets.{expected}"
+
+
+def test_a_wrong_key_of_a_kind_on_the_command_line_is_its_own() -> None:
+    with pytest.raises(DriveRLError, match=r"^command line: streets.hazard.gap = 2: unknown key; did you mean 'gap_m'"):
+        load_world("scenarios/hard_break_route", ["streets.hazard.gap=2"])
+
+
 def test_every_kind_of_mistake_that_a_spec_can_hold_has_its_words() -> None:
     """Wrong values of every type at every key: none is answered with pydantic's own sentence."""
     for adapter in (TypeAdapter(RunSpec), TypeAdapter(PerceptionSpec)):

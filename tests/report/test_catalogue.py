@@ -25,6 +25,25 @@ def test_every_kind_is_listed(tmp_path: Path) -> None:
     assert "BROKEN" not in shown
 
 
+def test_scenarios_are_listed_below_their_ability_and_fit_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No cell is cut, not even the long path of a broken file, and descriptions have room for words."""
+    shelf = tmp_path / "envs" / "scenarios"
+    shelf.mkdir(parents=True)
+    (shelf / "broken.yaml").write_text("base: town")
+    monkeypatch.setenv("DRIVE_RL_PATH", str(tmp_path))
+    console = Console(record=True, width=80, file=io.StringIO())
+    print_catalogue(console, tmp_path)
+    lines = console.export_text().splitlines()
+    at = lines.index(" traffic signs".ljust(80))
+    assert "t_junction" in lines[at + 1]
+    assert "turn at a junction of three" in lines[at + 1]
+    assert "…" not in "".join(lines)
+    shown = "".join(line[49:].strip() for line in lines)
+    assert f"{shelf}/broken.yaml:holds no scenario" in shown.replace(": ", ":")
+
+
 def test_an_explained_world_is_the_world() -> None:
     text = explained("lane_follow", ["world.road.length_m=70"])
     found = yaml.safe_load(text)

@@ -80,3 +80,5 @@ def test_what_stands_for_nothing_is_refused(run: RunFolder, tmp_path: Path) -> N
         DriveRLError, match="unknown world, driver, experiment or run 'lane_folow'; did you mean 'lane_"
     ):
         resolve("lane_folow", "world, driver, experiment or run")
+    with pytest.raises(DriveRLError, match="did you mean 'scenarios/t_junction'"):
+        resolve("t_junction", "world, driver, experiment or run")

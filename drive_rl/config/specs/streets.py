@@ -158,6 +158,20 @@ class StreetsSpec(Spec):
     )
 
     @model_validator(mode="after")
+    def _happens_on_the_route(self) -> Self:
+        hazard, key, far_m = self.hazard, "", 0.0
+        if isinstance(hazard, HardBrakeSpec):
+            key, far_m = "after_m", hazard.after_m[1]
+        elif isinstance(hazard, BlockedLaneSpec | CrossingPedestrianSpec) and hazard.beyond == "start":
+            key, far_m = "distance_m", hazard.distance_m[1]
+        if key and far_m >= self.route_m:
+            raise ValueError(
+                f"hazard.{key} = {list(getattr(hazard, key))}: expected less than route_m = {self.route_m:g}, for"
+                f" nothing happens behind the route; fix: a smaller hazard.{key}, or a larger route_m"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _has_the_junction(self) -> Self:
         kind = self.hazard.kind if self.hazard else ""
         if kind in _NEEDS:

@@ -69,8 +69,8 @@ def map_seed_of(streets: StreetsSpec, seed: int) -> int:
         map_seed = seed - within + (within + turn) % streets.maps
         if streets.junction is None or len(_connections(streets, map_seed, streets.junction)):
             return map_seed
-    asked = streets.junction and streets.junction.model_dump(exclude_none=True)
-    crossed = f" where somebody {streets.hazard.kind}" if isinstance(streets.hazard, CrossingVehicleSpec) else ""
+    asked, hazard = streets.junction and streets.junction.model_dump(exclude_none=True), streets.hazard
+    crossed = f" for streets.hazard.kind = {hazard.kind}" if isinstance(hazard, CrossingVehicleSpec) else ""
     raise DriveRLError(
         f"streets.junction = {asked}: no such junction{crossed} on any of the split's {streets.maps} maps; fix: another"
         " streets.junction, more streets.maps, or another streets.map"

@@ -124,6 +124,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "near.yaml").write_text("{base: town, streets: {route_m: 100, maps: 2}}\n")
     (folder / "wide.yaml").write_text("{base: town, camera: {width_px: 96, height_px: 48}}\n")
     (folder / "taken").write_text("")
+    (folder / "other").mkdir()
+    (folder / "other" / "results.json").write_text('{"models": []}')
     return folder
 
 
@@ -165,6 +167,7 @@ def test_the_command_prints_and_writes_its_results(folder: Path) -> None:
         (["reference", "--episodes", "0"], "episodes = 0: expected 1 to 1000"),
         (["reference", "--out", "taken"], "--out taken: "),
         (["reference", "--out", "taken/below"], "taken is a file; expected a folder; fix: another name"),
+        (["reference", "--out", "other"], "results.json: has no 'drivers': expected results of this benchmark"),
         (["reference", "--split", "train"], "'train' is not one of 'test', 'val'"),
     ],
 )

@@ -288,7 +288,7 @@ def test_hazards_that_no_route_has_are_refused() -> None:
     country = ["streets.map={kind: country}", "streets.maps=2", "streets.junction={control: none, turn: right}"]
     cases: dict[str, Any] = {
         "found no place 302 m beyond the junction": far,
-        "no such junction where somebody takes_priority": load_world(
+        "no such junction for streets.hazard.kind = takes_priority": load_world(
             "town", [*country, "streets.hazard={kind: takes_priority, comes_from: right}"]
         ),
     }

@@ -10,6 +10,7 @@ from drive_rl.benchmark.driving.groups import Abilities, abilities, mean_of_abil
 from drive_rl.benchmark.driving.output.page import write_page
 from drive_rl.benchmark.driving.run import Drive, DriverResult
 from drive_rl.benchmark.driving.scores import Measure
+from drive_rl.benchmark.reading import check_results_are_of
 from drive_rl.config.specs.base import Split
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
@@ -23,12 +24,13 @@ def check_folder(out: Path) -> None:
     """Refuse a folder of results that cannot be written, before any work.
 
     Raises:
-        DriveRLError: it is a file, or takes none.
+        DriveRLError: it is a file, takes none, or holds the results of something else.
     """
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not there.is_dir():
         raise DriveRLError(f"--out {out}: {there} is a file; expected a folder; fix: another name")
     check_writable(out)
+    check_results_are_of("drivers", out)
 
 
 def write_results(out: Path, results: Sequence[DriverResult], worlds: Sequence[WorldSpec], split: Split) -> None:
