@@ -144,7 +144,8 @@ def _is_first(i, traffic):
     tie = traffic.streets.tie
     approach = tie[traffic.whole[i, WANT], APPROACH]
     for n in range(tie[approach, FIRST_NEXT], tie[approach, END_NEXT]):
-        j = traffic.by_lane[traffic.streets.next[n], WANTED]
+        lane = traffic.streets.next[n]
+        j = traffic.by_lane[lane, WANTED] if tie[lane, APPROACH] == approach else NONE
         while j != NONE:
             if j != i and traffic.real[j, TO_LINE] < traffic.real[i, TO_LINE]:
                 return False
