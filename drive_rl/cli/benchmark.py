@@ -127,15 +127,9 @@ def bench_driving(
     """
     if twice := [name for name in drivers if drivers.count(name) > 1]:
         raise DriveRLError(f"bench driving: {twice[0]!r} is named twice; fix: name another driver, or leave it out")
-    if world and scenarios:
-        raise DriveRLError(f"bench driving: --world {world[0]} beside --scenarios; fix: one of them")
     for driver in drivers:
         check_driver("bench driving", driver, "--world {}")
-    families, names = list(entries("envs/scenarios")) if scenarios else [], world or ["town"]
-    called = [load_scenario(name)[0].name for name in families] or [load_world(name).name for name in names]
-    if twice := [name for name in called if called.count(name) > 1]:
-        raise DriveRLError(f"bench driving: two worlds are called {twice[0]}; fix: leave one out, or rename its file")
-    names = called if scenarios else names
+    names = _worlds(world or [], scenarios)
     from drive_rl.benchmark.driving.output.files import check_folder, write_results
     from drive_rl.benchmark.driving.output.table import print_drivers
     from drive_rl.benchmark.driving.run import drive_all
@@ -157,3 +151,16 @@ def bench_driving(
     print_drivers(results, specs, f"{where}: {count} roads of the {split} split, the same for all")
     write_results(out, results, specs, split)
     typer.echo(f"written: {out / 'results.json'}, {out / 'results.csv'}\npage: {out / 'index.html'}")
+
+
+def _worlds(given: list[str], scenarios: bool) -> list[str]:
+    """Return where drivers are compared; no two worlds are called the same."""
+    if scenarios:
+        if given:
+            raise DriveRLError(f"bench driving: --world {given[0]} beside --scenarios; fix: one of them")
+        return [load_scenario(name)[0].name for name in entries("envs/scenarios")]
+    names = given or ["town"]
+    called = [load_world(name).name for name in names]
+    if twice := [name for name in called if called.count(name) > 1]:
+        raise DriveRLError(f"bench driving: two worlds are called {twice[0]}; fix: leave one out, or rename its file")
+    return names

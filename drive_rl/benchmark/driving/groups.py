@@ -25,6 +25,13 @@ def success(result: DriverResult, worlds: Sequence[str]) -> Estimate:
     return wilson(*_count(_in(result, worlds)))
 
 
+def by_ability(result: DriverResult, worlds: Sequence[WorldSpec]) -> list[Estimate]:
+    """Return a driver's success in each of the `abilities` of some worlds, the mean of those, and in all the worlds."""
+    groups = abilities(worlds)
+    each = [success(result, names) for names in groups.values()]
+    return [*each, mean_of_abilities(result, groups), success(result, [world.name for world in worlds])]
+
+
 def mean_of_abilities(result: DriverResult, groups: Abilities) -> Estimate:
     """Return the mean of a driver's rates of success, where each ability counts the same."""
     return mean_of_rates([_count(_in(result, worlds)) for worlds in groups.values()])

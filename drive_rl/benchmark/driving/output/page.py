@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from drive_rl import __version__
-from drive_rl.benchmark.driving.groups import abilities, mean_of_abilities, success
+from drive_rl.benchmark.driving.groups import abilities, by_ability, success
 from drive_rl.benchmark.driving.output.sketch import HIT, OTHER, ROUTE, WAY, sketch
 from drive_rl.benchmark.driving.run import Drive, DriverResult
 from drive_rl.benchmark.page import Cell, Column, Row, Table, template
@@ -40,14 +40,13 @@ def write_page(path: Path, results: Sequence[DriverResult], worlds: Sequence[Wor
     Raises:
         DriveRLError: it cannot be written.
     """
-    groups = abilities(worlds)
     page = template("driving/output/page.html").render(
         version=__version__,
         split=split,
         drivers=[result.name for result in results],
         worlds=worlds,
         roads=len(results[0].roads) // len(worlds),
-        by_ability=_by_ability(results, worlds) if groups else None,
+        by_ability=_by_ability(results, worlds) if abilities(worlds) else None,
         by_world=_by_world(results, worlds) if len(worlds) > 1 else None,
         measures=_measures(results),
         failures=list(_failures(results, {world.name: world for world in worlds})),
@@ -57,17 +56,8 @@ def write_page(path: Path, results: Sequence[DriverResult], worlds: Sequence[Wor
 
 
 def _by_ability(results: Sequence[DriverResult], worlds: Sequence[WorldSpec]) -> Table:
-    groups, all_names = abilities(worlds), [world.name for world in worlds]
-    columns = [Column(ability.replace("_", " "), "%", 1) for ability in groups]
-    rows = [
-        [
-            *(success(each, names) for names in groups.values()),
-            mean_of_abilities(each, groups),
-            success(each, all_names),
-        ]
-        for each in results
-    ]
-    return _table([*columns, Column("mean of abilities", "%", 1), Column("total", "%", 1)], _named(results, rows))
+    names = [*(ability.replace("_", " ") for ability in abilities(worlds)), "mean of abilities", "total"]
+    return _table([Column(name, "%", 1) for name in names], {each.name: by_ability(each, worlds) for each in results})
 
 
 def _by_world(results: Sequence[DriverResult], worlds: Sequence[WorldSpec]) -> Table:
@@ -106,10 +96,6 @@ def _failure(world: WorldSpec, drive: Drive) -> Failure:
 def short(world: str) -> str:
     """Return the name of a scenario without its shelf; other worlds keep theirs."""
     return world.removeprefix("scenarios/")
-
-
-def _named(results: Sequence[DriverResult], rows: Sequence[Sequence[Estimate]]) -> dict[str, Sequence[Estimate]]:
-    return {result.name: row for result, row in zip(results, rows, strict=True)}
 
 
 def _table(columns: Sequence[Column], rows: Mapping[str, Sequence[Estimate]]) -> Table:

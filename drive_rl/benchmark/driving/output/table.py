@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from drive_rl.benchmark.driving.groups import abilities, mean_of_abilities, success
+from drive_rl.benchmark.driving.groups import abilities, by_ability, success
 from drive_rl.benchmark.driving.output.page import short
 from drive_rl.benchmark.driving.run import DriverResult
 from drive_rl.benchmark.driving.scores import Measure
@@ -47,15 +47,11 @@ def print_drivers(
 
 
 def _by_ability(results: Sequence[DriverResult], worlds: Sequence[WorldSpec]) -> Table:
-    groups, table = abilities(worlds), _titled("success [%]")
-    for ability in groups:
-        table.add_column(Text(ability.replace("_", " ")), justify="right", no_wrap=True)
-    table.add_column("mean", justify="right", no_wrap=True)
-    table.add_column("total", justify="right", no_wrap=True)
+    table = _titled("success [%]")
+    for name in (*abilities(worlds), "mean", "total"):
+        table.add_column(Text(name.replace("_", " ")), justify="right", no_wrap=True)
     for result in results:
-        found = [success(result, names) for names in groups.values()]
-        found += [mean_of_abilities(result, groups), success(result, [world.name for world in worlds])]
-        table.add_row(Text(result.name), *(_percent(each) for each in found))
+        table.add_row(Text(result.name), *(_percent(each) for each in by_ability(result, worlds)))
     return table
 
 
