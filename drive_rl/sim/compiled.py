@@ -60,6 +60,8 @@ from numba.core import event  # noqa: E402
 njit = partial(_njit, cache=CACHED)
 """`numba.njit` that caches what it compiles, if there is a place for it."""
 
+_scalar = partial(cast(Any, _njit), cache=CACHED, nogil=True, _nrt=False, error_model="numpy")
+
 
 def njit_scalar(function: _Function) -> _Function:
     """Compile a function that makes no arrays, as `njit` does, but without counting references to those it is given.
@@ -67,14 +69,14 @@ def njit_scalar(function: _Function) -> _Function:
     Counting takes longer than a short function with many arrays does. It divides without a test for zero, which would
     raise, and lets other threads run.
     """
-    return cast(Any, _njit)(cache=CACHED, nogil=True, _nrt=False, error_model="numpy")(function)
+    return _scalar()(function)
 
 
 def njit_inline(function: _Function) -> _Function:
     """Compile as `njit_scalar` does a function whose callers are to contain it: handing over a hundred numbers, which
     few arrays are, would take as long as what it does.
     """
-    return cast(Any, _njit)(cache=CACHED, nogil=True, _nrt=False, error_model="numpy", forceinline=True)(function)
+    return _scalar(forceinline=True)(function)
 
 
 _NOTICE_AFTER_S = 0.5

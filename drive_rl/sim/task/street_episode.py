@@ -30,7 +30,6 @@ from drive_rl.sim.vehicle import CarState
 _MAPS_APART = 10_000
 """Road seeds of as many thousands share their maps."""
 _ROUTE, _START, _APPEARANCE, _TRAFFIC, _HAZARD = range(20, 25)  # one random stream each: changing one leaves the others
-
 _TRIES = 20  # for a route on which a hazard has room
 
 
@@ -149,16 +148,19 @@ def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> St
 
 
 def _draw_route(streets: StreetsSpec, network: RoadNetwork, map_seed: int, rng: np.random.Generator) -> StreetRoute:
-    tries = 0
-    while True:
-        if (junction := streets.junction) is None:
-            route = draw_route(network, streets.route_m, rng)
-        else:
-            through = _connections(streets, map_seed, junction)
-            route = draw_route_through(network, through, junction.approach_m, streets.route_m, rng)
-        tries += 1
-        if streets.hazard is None or tries == _TRIES or has_room(streets.hazard, network, route):
-            return route
+    route = _any_route(streets, network, map_seed, rng)
+    for _ in range(_TRIES):
+        if streets.hazard is None or has_room(streets.hazard, network, route):
+            break
+        route = _any_route(streets, network, map_seed, rng)
+    return route
+
+
+def _any_route(streets: StreetsSpec, network: RoadNetwork, map_seed: int, rng: np.random.Generator) -> StreetRoute:
+    if (junction := streets.junction) is None:
+        return draw_route(network, streets.route_m, rng)
+    through = _connections(streets, map_seed, junction)
+    return draw_route_through(network, through, junction.approach_m, streets.route_m, rng)
 
 
 def _first_step(world: WorldSpec, streets: StreetsSpec, network: RoadNetwork, route: StreetRoute, drawn: int) -> int:

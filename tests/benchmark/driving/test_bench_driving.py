@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from blind_driver import BlindDriver
 from command_line import call, check
 
 from drive_rl.benchmark.driving.output.files import content
@@ -15,9 +16,7 @@ from drive_rl.benchmark.driving.recorder import DriveRecorder
 from drive_rl.benchmark.driving.run import DriverResult, drive_and_score
 from drive_rl.benchmark.driving.scores import score_drive
 from drive_rl.config.reader import load_world
-from drive_rl.config.specs.base import Actions, Observation
 from drive_rl.drivers.evaluate import drive_batch, split_seeds
-from drive_rl.drivers.observations import Batch
 from drive_rl.learn.load_driver import load_driver
 from drive_rl.sim.engines.cpu_batch import cpu_batch
 from drive_rl.sim.map.network import Control, Light
@@ -52,25 +51,9 @@ def test_a_driver_that_keeps_the_rules_breaks_none(driven: DriverResult) -> None
         assert drive.infractions._replace(min_speed=()) == type(drive.infractions)()
 
 
-class Blind:
-    """Steers as the reference driver, and drives on at 8 m/s whatever is ahead."""
-
-    name = "blind"
-    observation: Observation = "state"
-    actions: Actions = "continuous"
-
-    def __init__(self) -> None:
-        self._driver = load_driver("reference", TOWN)[0]
-
-    def act(self, observations: Batch) -> np.ndarray:
-        state = np.array(observations)
-        state[:, 6] = 8.0  # target_speed_mps
-        return self._driver.act(state)
-
-
 def test_a_driver_without_regard_runs_lights_and_hits_others() -> None:
     """What the scores say is what the records show."""
-    driver, records = Blind(), dict[int, DriveRecord]()
+    driver, records = BlindDriver(TOWN), dict[int, DriveRecord]()
     batch = cpu_batch(TOWN, 16, "state", 1)
     seeds = split_seeds("val", 48)
     drive_batch(driver, batch, seeds, None, DriveRecorder(batch, lambda each: records.update({each.road_seed: each})))
@@ -97,7 +80,7 @@ def test_a_pedestrian_is_recorded_as_one_who_walks() -> None:
     hazard = "streets.hazard={kind: crossing_pedestrian, distance_m: [30, 50], speed_mps: [1.5, 1.5], side: right}"
     batch = cpu_batch(load_world("town", ["streets.maps=2", "streets.route_m=100", hazard]), 6, "state", 1)
     records = list[DriveRecord]()
-    drive_batch(Blind(), batch, split_seeds("val", 6), None, DriveRecorder(batch, records.append))
+    drive_batch(BlindDriver(TOWN), batch, split_seeds("val", 6), None, DriveRecorder(batch, records.append))
     batch.close()
     hit = [score_drive(record).infractions.pedestrian for record in records]
     assert sum(hit) > 0

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from blind_driver import BlindDriver
 from command_line import call
 from rich.console import Console
 
@@ -20,10 +21,7 @@ from drive_rl.benchmark.driving.output.sketch import HIT
 from drive_rl.benchmark.driving.output.table import print_drivers
 from drive_rl.benchmark.driving.run import Drive, DriverResult, drive_all, drive_and_score
 from drive_rl.config.reader import load_world
-from drive_rl.config.specs.base import Actions, Observation
 from drive_rl.config.specs.world import WorldSpec
-from drive_rl.drivers.observations import Batch
-from drive_rl.learn.load_driver import load_driver
 from drive_rl.report.scenario_list import scenario_rows
 
 SMALL = ["streets.maps=2", "streets.route_m=100"]
@@ -32,25 +30,9 @@ FLOW = load_world("scenarios/non_signalized_junction_left_turn_enter_flow", SMAL
 ROADS = 4
 
 
-class Blind:
-    """Steers as the reference driver, and drives on at 8 m/s whatever is ahead."""
-
-    name = "blind"
-    observation: Observation = "state"
-    actions: Actions = "continuous"
-
-    def __init__(self) -> None:
-        self._driver = load_driver("reference", RED)[0]
-
-    def act(self, observations: Batch) -> np.ndarray:
-        state = np.array(observations)
-        state[:, 6] = 8.0  # target_speed_mps
-        return self._driver.act(state)
-
-
 @pytest.fixture(scope="module")
 def blind() -> DriverResult:
-    (found,) = drive_all([[(Blind(), RED)], [(Blind(), FLOW)]], "val", ROADS)
+    (found,) = drive_all([[(BlindDriver(RED), RED)], [(BlindDriver(RED), FLOW)]], "val", ROADS)
     return found
 
 
@@ -66,7 +48,7 @@ def test_a_red_light_that_was_run_is_a_failure_where_the_scenario_forbids_it(bli
         (mark,) = drive.trace.marks  # the car is there while it crosses the line
         assert np.hypot(*(drive.trace.pose[:, :2] - mark).T).min() < 1e-9
     allowed = RED.model_copy(update={"scenario": RED.scenario and RED.scenario.model_copy(update={"forbids": ()})})
-    assert not any(drive.failure for drive in drive_and_score(Blind(), allowed, "val", ROADS))
+    assert not any(drive.failure for drive in drive_and_score(BlindDriver(RED), allowed, "val", ROADS))
 
 
 def test_whom_it_hit_touches_the_car_where_the_drive_ended(blind: DriverResult) -> None:
