@@ -49,6 +49,8 @@ class Subject:
     delay: Delay | None
     """None: no latency was measured."""
     progress: Progress
+    export: Callable[[], bytes]
+    """Returns the model as `onnx_runtime.export` does for one picture, exported once for all parts."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,11 @@ import json
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from drive_rl import __version__
 from drive_rl.benchmark.closed_loop import Drive, Driven
@@ -38,6 +41,7 @@ from drive_rl.benchmark.settings import BenchSetting
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.adapter.load import first_that_loads, load_model
 from drive_rl.perception.data.formats.detect import DataFolder
+from drive_rl.perception.evaluation import onnx_runtime
 from drive_rl.perception.evaluation.latency import Latency
 from drive_rl.perception.models.load import Trained
 from drive_rl.run.provenance import provenance
@@ -160,11 +164,12 @@ class _Bench:
         except DriveRLError as error:
             return ModelResult(label, name, errors={"model": str(error)})
         parts, errors = PartResults(), dict[str, str]()
+        export = cache(lambda: onnx_runtime.export(trained.model, np.zeros((1, *trained.model.shape), np.uint8)))
         asked = [part for name, part in PARTS.items() if name in (self.setting.parts or PARTS)]
         for i, part in enumerate(asked):
             step = _within(report, i, len(asked), f"{label}: {part.name}")
             try:
-                result = self._part(trained, label, part, parts.latency, step)
+                result = self._part(self._subject(trained, parts.latency, export, step), label, part)
                 parts = replace(parts, **{part.name: result})
             except Exception as error:  # whatever it is, it concerns this part alone
                 errors[part.name] = (
@@ -188,16 +193,14 @@ class _Bench:
             notes=adaptations(exam.camera, own) or None,
         )
 
-    def _part(
-        self, trained: Trained, label: str, part: Part[Any, Any], latency: Latency | None, report: Progress
-    ) -> object:
+    def _part(self, subject: Subject, label: str, part: Part[Any, Any]) -> object:
         """Return the result of a part, measured or as it was kept."""
-        report(0.0, "")
-        subject, setting = self._subject(trained, latency, report), getattr(self.setting, part.name)
+        subject.progress(0, 1, "")
+        setting = getattr(self.setting, part.name)
         exam = {"exam": self.exam.suite.model_dump(mode="json"), "split": subject.split}
         asked = {**asdict(setting), **exam, **part.depends_on(subject)}
         key, file = (
-            _key(trained, f"{part.name} {part.version}", asked),
+            _key(subject.trained, f"{part.name} {part.version}", asked),
             self.out / "parts" / _slug(label) / f"{part.name}.json",
         )
         if self.resume and (kept := _kept(file, key, part.result)) is not None:
@@ -209,7 +212,9 @@ class _Bench:
             write_json(file, {"key": key, "asked": plain(asked), "found": plain(found)})
         return found
 
-    def _subject(self, trained: Trained, latency: Latency | None, report: Progress) -> Subject:
+    def _subject(
+        self, trained: Trained, latency: Latency | None, export: Callable[[], bytes], report: Progress
+    ) -> Subject:
         world = trained.spec.world
         return Subject(
             trained=trained,
@@ -223,6 +228,7 @@ class _Bench:
             corrupted=self.corrupted / self.source.key(world),
             delay=delay_of(latency),
             progress=_counted(report),
+            export=export,
         )
 
     def _reference(self, condition: Condition, roads: int) -> Driven:

@@ -159,7 +159,8 @@ def _counter(subject: Subject, total: int) -> Callable[[str], None]:
 def _running(subject: Subject, delay: Delay) -> Running:
     if "lane" not in subject.trained.heads:
         return Running(subject.trained, "eager")  # `drive` refuses it
-    return for_driving(subject.trained, delay.runtime, subject.pictures(_COMPARED).samples.images)
+    images = subject.pictures(_COMPARED).samples.images
+    return for_driving(subject.trained, delay.runtime, images, subject.export)
 
 
 def _submit_corrupted(

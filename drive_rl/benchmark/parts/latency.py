@@ -19,7 +19,7 @@ def measure(subject: Subject, setting: LatencySetting) -> Latency:
     A single stream that other processes disturb is measured again; where none was quiet, its p99 counts as unknown.
     """
     images = subject.pictures(_TIMED).samples.images
-    return measure_latency(subject.trained.model, images, subject.threads, setting)
+    return measure_latency(subject.trained.model, images, subject.threads, setting, subject.export)
 
 
 def delay_of(latency: Latency | None) -> Delay | None:

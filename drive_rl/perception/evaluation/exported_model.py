@@ -3,12 +3,12 @@
 It knows models and runtimes. It knows no road, and does not time anything.
 """
 
-import tempfile
-from pathlib import Path
+from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from drive_rl.perception.evaluation import onnx_runtime
 from drive_rl.perception.evaluation.runtimes import Images, Runtime
@@ -25,7 +25,7 @@ class Running(NamedTuple):
     """`onnx` or `eager`."""
 
 
-def for_driving(trained: Trained, runtime: str, images: Images) -> Running:
+def for_driving(trained: Trained, runtime: str, images: Images, export: Callable[[], bytes]) -> Running:
     """Return a model for driving, on one thread, so that its drives depend on no number of cores.
 
     Args:
@@ -33,6 +33,7 @@ def for_driving(trained: Trained, runtime: str, images: Images) -> Running:
         runtime: `eager`: torch, as the model is. Otherwise ONNX Runtime, which predicts faster; a model that cannot be
             exported, or whose file predicts anything else, still runs in torch.
         images: Pictures (N, C, H, W) uint8, on which the file is compared with the model.
+        export: Returns the model as `onnx_runtime.export` does for one picture; called once at most.
 
     Raises:
         DriveRLError: the model's own file cannot be opened.
@@ -43,7 +44,7 @@ def for_driving(trained: Trained, runtime: str, images: Images) -> Running:
     if runtime == "eager" or "onnx" not in model.runtimes:
         return Running(trained, "eager")
     try:
-        return Running(_with(trained, _ExportedModel(model, _exported(model, images))), "onnx")
+        return Running(_with(trained, _ExportedModel(model, _exported(model, images, export()))), "onnx")
     except Exception:  # the exporter's errors have no common class, and plugins' code raises its own
         return Running(trained, "eager")
 
@@ -52,27 +53,14 @@ def _with(trained: Trained, model: PictureModel) -> Trained:
     return Trained(trained.name, trained.spec, model.eval(), trained.weights, trained.more_files)
 
 
-def _exported(model: PictureModel, images: Images) -> Runtime:
-    lane = _LaneAlone(model)
-    with tempfile.TemporaryDirectory() as folder:
-        path = onnx_runtime.export(lane, Path(folder) / "lane.onnx", images[:2], any_batch=True)
-        onnx_runtime.verify(lane, path, images)
-        return onnx_runtime.load(path, threads=1)
-
-
-class _LaneAlone(nn.Module):
-    """A model without what driving does not need, which the exporter then drops."""
-
-    def __init__(self, model: PictureModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        return {"lane": self.model(images)["lane"]}
+def _exported(model: PictureModel, images: Images, file: bytes) -> Runtime:
+    lane = onnx_runtime.only(file, ["lane"])
+    onnx_runtime.verify(model, lane, images)
+    return onnx_runtime.load(lane, threads=1)
 
 
 class _ExportedModel(PictureModel):
-    """(B, C, H, W) uint8 pictures on the CPU -> the lane state alone."""
+    """(B, C, H, W) uint8 pictures on the CPU -> the lane state alone, of each as if it were alone."""
 
     def __init__(self, model: PictureModel, run: Runtime) -> None:
         super().__init__()
@@ -80,4 +68,6 @@ class _ExportedModel(PictureModel):
         self._run = run
 
     def forward(self, images: Tensor) -> Predictions:
-        return Predictions({name: torch.from_numpy(found) for name, found in self._run(images.numpy()).items()})
+        return Predictions(
+            {"lane": torch.from_numpy(np.concatenate([self._run(one)["lane"] for one in images.numpy()[:, None]]))}
+        )

@@ -4,10 +4,8 @@ It knows models as modules from pictures to named tensors. It does not know what
 runs: the caller stamps that once (`run.provenance`).
 """
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -57,7 +55,13 @@ class Latency:
     runtimes: dict[str, RuntimeLatency]
 
 
-def measure_latency(model: nn.Module, images: Images, threads: int, setting: LatencySetting) -> Latency:
+def measure_latency(
+    model: nn.Module,
+    images: Images,
+    threads: int,
+    setting: LatencySetting,
+    export: Callable[[], bytes] | None = None,
+) -> Latency:
     """Measure `model`, which is left as it was, on the CPU.
 
     Args:
@@ -65,6 +69,7 @@ def measure_latency(model: nn.Module, images: Images, threads: int, setting: Lat
         images: Pictures (N, C, H, W) uint8 to run it on.
         threads: Threads of each runtime.
         setting: Which runtimes, and for how long.
+        export: Returns the model as `onnx_runtime.export` does for one picture; None: exported here.
 
     Raises:
         DriveRLError: there is no picture.
@@ -72,6 +77,7 @@ def measure_latency(model: nn.Module, images: Images, threads: int, setting: Lat
     """
     if not len(images):
         raise DriveRLError("images = 0: expected at least one picture to measure latency with")
+    export = export or (lambda: onnx_runtime.export(model, images[:1]))
     with torch_threads(threads):
         if isinstance(model, PictureModel) and (file := model.of_file(threads)) is not None:
             return Latency(threads, file.parameters, None, {"onnx": _of_file(file, images, setting)})
@@ -81,7 +87,7 @@ def measure_latency(model: nn.Module, images: Images, threads: int, setting: Lat
             threads=threads,
             parameters=parameters(model),
             macs=macs(model, images[:1]) or None,
-            runtimes={name: _measured(name, model, images, threads, setting) for name in names},
+            runtimes={name: _measured(name, model, images, threads, setting, export) for name in names},
         )
 
 
@@ -97,24 +103,24 @@ def macs(model: nn.Module, images: Images) -> int:
     return counter.get_total_flops() // 2
 
 
-def _measured(name: str, model: nn.Module, images: Images, threads: int, setting: LatencySetting) -> RuntimeLatency:
+def _measured(
+    name: str, model: nn.Module, images: Images, threads: int, setting: LatencySetting, export: Callable[[], bytes]
+) -> RuntimeLatency:
     """Measure one runtime; whatever goes wrong there is kept as its error, and does not stop the others."""
     try:
         if name == "onnx":
-            return _onnx(model, images, threads, setting)
+            return _onnx(model, export(), images, threads, setting)
         runtime = _TORCH[name](model)
         return RuntimeLatency(*_figures(runtime, runtime, images, setting))
     except Exception as error:
         return RuntimeLatency(error=_reason(error))
 
 
-def _onnx(model: nn.Module, images: Images, threads: int, setting: LatencySetting) -> RuntimeLatency:
-    with tempfile.TemporaryDirectory() as folder:
-        single = onnx_runtime.export(model, Path(folder) / "single.onnx", images[:1])
-        full = onnx_runtime.export(model, Path(folder) / "batch.onnx", images[np.arange(setting.batch) % len(images)])
-        size, difference = single.stat().st_size, onnx_runtime.verify(model, single, images[:_VERIFIED])
-        runtimes = onnx_runtime.load(single, threads), onnx_runtime.load(full, threads)
-        return RuntimeLatency(*_figures(*runtimes, images, setting), bytes=size, difference=difference)
+def _onnx(model: nn.Module, single: bytes, images: Images, threads: int, setting: LatencySetting) -> RuntimeLatency:
+    full = onnx_runtime.export(model, images[np.arange(setting.batch) % len(images)])
+    difference = onnx_runtime.verify(model, single, images[:_VERIFIED])
+    runtimes = onnx_runtime.load(single, threads), onnx_runtime.load(full, threads)
+    return RuntimeLatency(*_figures(*runtimes, images, setting), bytes=len(single), difference=difference)
 
 
 def _of_file(file: FileModel, images: Images, setting: LatencySetting) -> RuntimeLatency:

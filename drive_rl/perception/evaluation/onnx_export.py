@@ -12,7 +12,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.rendered_dataset import held_out
 from drive_rl.perception.evaluation import onnx_runtime
 from drive_rl.perception.models.load import Fitted
-from drive_rl.run.storage.atomic import write_text
+from drive_rl.run.storage.atomic import write_bytes, write_text
 
 _COMPARED = 12  # pictures; a batch of each of the sizes below
 _BATCHES = (1, 4, 12)
@@ -42,20 +42,16 @@ def export_onnx(trained: Fitted, out: Path, overwrite: bool = False) -> Exported
     if adapter.exists() and not overwrite:
         raise DriveRLError(f"{adapter}: exists already; fix: --overwrite to replace it, or another name")
     images = held_out(trained.spec.world, trained.spec.data, "val", _COMPARED).images
-    made = out.with_suffix(".unchecked.onnx")
-    try:
-        onnx_runtime.export(trained.model, made, images[:2], any_batch=True)
-        parts = [images[:size] for size in _BATCHES]
-        worst = max(min(onnx_runtime.difference(trained.model, made, part)) for part in parts)
-        if not worst <= onnx_runtime.TOLERANCE:  # true for NaN, too
-            raise DriveRLError(
-                f"{out}: an output differs from torch's by {worst:.2g}: expected <= {onnx_runtime.TOLERANCE:g}; fix:"
-                " report it with this model"
-            )
-        write_text(adapter, dump(_adapter(trained, out)))
-        made.replace(out)
-    finally:
-        made.unlink(missing_ok=True)
+    file = onnx_runtime.export(trained.model, images[:2], any_batch=True)
+    parts = [images[:size] for size in _BATCHES]
+    worst = max(min(onnx_runtime.difference(trained.model, file, part)) for part in parts)
+    if not worst <= onnx_runtime.TOLERANCE:  # true for NaN, too
+        raise DriveRLError(
+            f"{out}: an output differs from torch's by {worst:.2g}: expected <= {onnx_runtime.TOLERANCE:g}; fix:"
+            " report it with this model"
+        )
+    write_bytes(out, file)
+    write_text(adapter, dump(_adapter(trained, out)))
     return Exported(adapter, worst, sum(len(part) for part in parts))
 
 

@@ -7,8 +7,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +18,6 @@ from torch import Tensor, nn
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.evaluation.runtimes import Images, Outputs, Runtime, eager, still
 from drive_rl.perception.optional import need
-from drive_rl.run.storage.atomic import write_bytes
 
 TOLERANCE = 1e-4  # of an output from eager's: absolute, or of numbers as large as logits relative to the largest
 INPUT = "images"
@@ -32,17 +30,17 @@ class Difference(NamedTuple):
     relative: float  # max |a - b| / max |b|, each output by its own largest value
 
 
-def export(model: nn.Module, path: Path, images: Images, any_batch: bool = False) -> Path:
-    """Write `model` to `path` as ONNX with fixed shapes, whole or not at all, and return `path`.
+def export(model: nn.Module, images: Images, any_batch: bool = False) -> bytes:
+    """Return `model` as the content of an ONNX file with fixed shapes.
 
     Args:
         model: Its forward takes (B, C, H, W) uint8 and returns a mapping from names to tensors.
-        path: A `.onnx` file; one that exists is replaced.
         images: Pictures (B, C, H, W) uint8, whose shape, batch included, the file is fixed to.
-        any_batch: Whether the file takes batches of any size instead.
+        any_batch: Whether the file takes batches of any size instead, which takes twice as long to export.
 
     Raises:
-        DriveRLError: a package is missing, or the disk is full.
+        DriveRLError: a package is missing.
+        Exception: what torch's exporter raises of a model that it cannot export.
     """
     onnx = need("onnx")
     need("onnxscript")
@@ -61,17 +59,22 @@ def export(model: nn.Module, path: Path, images: Images, any_batch: bool = False
         )
     proto = _plain(program.model_proto)
     onnx.checker.check_model(proto, full_check=True)
-    write_bytes(path, proto.SerializeToString())
-    return path
+    return proto.SerializeToString()
 
 
-def load(path: Path, threads: int) -> Runtime:
-    """Return a runtime that runs the ONNX file on the CPU with `threads` threads, in batches of the file's own size.
+def only(file: bytes, outputs: Sequence[str]) -> bytes:
+    """Return an exported file without what none of these outputs needs."""
+    extractor = need("onnx.utils").Extractor(need("onnx").load_from_string(file))
+    return extractor.extract_model([INPUT], list(outputs)).SerializeToString()
+
+
+def load(file: bytes, threads: int) -> Runtime:
+    """Return a runtime that runs an exported file on the CPU with `threads` threads, in batches of the file's own size.
 
     Raises:
         DriveRLError: ONNX Runtime is missing, or cannot read the file.
     """
-    session = _session(path, threads)
+    session = _session(file, threads)
     names = [output.name for output in session.get_outputs()]
 
     def run(images: Images) -> Outputs:
@@ -80,53 +83,51 @@ def load(path: Path, threads: int) -> Runtime:
     return run
 
 
-def difference(model: nn.Module, path: Path, images: Images) -> Difference:
+def difference(model: nn.Module, file: bytes, images: Images) -> Difference:
     """Return how far the file's outputs are from those of `model`, at worst.
 
     Args:
-        model: The original.
-        path: What `export` wrote of it.
+        model: The original; it may have more outputs.
+        file: What `export` returned of it.
         images: Pictures (N, C, H, W) uint8, N a multiple of the file's batch.
 
     Raises:
         DriveRLError: ONNX Runtime is missing, or cannot read the file.
     """
-    taken = _session(path, threads=1).get_inputs()[0].shape[0]
+    taken = _session(file, threads=1).get_inputs()[0].shape[0]
     batch = taken if isinstance(taken, int) else len(images)
-    reference, runtime = eager(model), load(path, threads=1)
+    reference, runtime = eager(model), load(file, threads=1)
     worst = np.zeros(2)
     for part in np.split(images, range(batch, len(images), batch)):
         wanted, got = reference(part), runtime(part)
-        worst = np.maximum(worst, np.max([_difference(wanted[name], got[name]) for name in wanted], axis=0))
+        worst = np.maximum(worst, np.max([_difference(wanted[name], got[name]) for name in got], axis=0))
     return Difference(*worst.tolist())
 
 
-def verify(model: nn.Module, path: Path, images: Images) -> float:
+def verify(model: nn.Module, file: bytes, images: Images) -> float:
     """Return the largest absolute difference between the file's outputs and those of `model`, as `difference` takes it.
 
     Raises:
         DriveRLError: it and the relative one are above `TOLERANCE`, or ONNX Runtime is missing or cannot read the file.
     """
-    worst = difference(model, path, images)
+    worst = difference(model, file, images)
     if not min(worst) <= TOLERANCE:  # true for NaN, too
         raise DriveRLError(
-            f"{path}: an output differs from the model's by {worst.absolute:.2g}: expected <= {TOLERANCE:g}; "
-            "fix: export it again from this model"
+            f"the exported model: an output differs from the original's by {worst.absolute:.2g}: expected <="
+            f" {TOLERANCE:g}; fix: drive and time it with torch, or report it with this model"
         )
     return worst.absolute
 
 
-def _session(path: Path, threads: int) -> Any:
+def _session(file: bytes, threads: int) -> Any:
     onnxruntime = need("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors only
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no base class of their own
-        raise DriveRLError(
-            f"{path}: not an ONNX model that ONNX Runtime can run ({error}); fix: export it again"
-        ) from error
+        raise DriveRLError(f"ONNX Runtime cannot run the exported model: {error}; fix: export it again") from error
 
 
 def _plain(proto: Any) -> Any:

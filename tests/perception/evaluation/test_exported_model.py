@@ -1,6 +1,7 @@
 """A model for driving: ONNX Runtime drives as torch does, on any number of threads; what it cannot run, torch runs."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 from drive_rl.benchmark.closed_loop import drive_model
 from drive_rl.benchmark.exam.conditions import Condition
 from drive_rl.perception.data.rendered_dataset import held_out
+from drive_rl.perception.evaluation import onnx_runtime
 from drive_rl.perception.evaluation.exported_model import for_driving
 from drive_rl.perception.evaluation.runtimes import Images, torch_threads
 from drive_rl.perception.models.load import Fitted, load_trained
@@ -28,7 +30,7 @@ def images(trained: Fitted) -> Images:
 
 
 def test_onnx_runtime_drives_as_torch_does_on_any_number_of_threads(trained: Fitted, images: Images) -> None:
-    exported, runtime = for_driving(trained, "onnx", images)
+    exported, runtime = for_driving(trained, "onnx", images, partial(onnx_runtime.export, trained.model, images[:1]))
     assert runtime == "onnx"
     with torch.no_grad():
         wanted = trained.model(torch.as_tensor(images))["lane"].numpy()
@@ -48,12 +50,19 @@ def test_onnx_runtime_drives_as_torch_does_on_any_number_of_threads(trained: Fit
 
 
 def test_torch_drives_where_it_is_asked_for_or_nothing_else_can(trained: Fitted, images: Images) -> None:
-    assert for_driving(trained, "eager", images) == (trained, "eager")
+    assert for_driving(trained, "eager", images, _never) == (trained, "eager")
     brittle = _Brittle(trained.model)
     chooses = replace(trained, model=brittle)
-    assert for_driving(chooses, "suite", images) == (chooses, "eager")
+    assert for_driving(chooses, "suite", images, partial(onnx_runtime.export, brittle, images[:1])) == (
+        chooses,
+        "eager",
+    )
     brittle.runtimes = ("eager",)
-    assert for_driving(chooses, "onnx", images) == (chooses, "eager")
+    assert for_driving(chooses, "onnx", images, _never) == (chooses, "eager")
+
+
+def _never() -> bytes:
+    pytest.fail("exported for nothing")
 
 
 class _Brittle(PictureModel):
