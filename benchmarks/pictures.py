@@ -32,6 +32,9 @@ MOMENTS = {
     "lane_follow_hard": (20_001, 11.0),
     "parked_cars": (20_000, 7.3),
     "town": (20_004, 18.0),
+    "roundabouts": (20_002, 6.0),
+    "country": (20_002, 14.0),
+    "motorway": (20_001, 19.0),
 }
 """World -> (test road, seconds driven): where each shows what it is about."""
 

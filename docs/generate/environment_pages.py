@@ -37,7 +37,8 @@ def environments_index(worlds: list[WorldSpec]) -> str:
         " its defaults.",
         "They make a ladder, the easiest first: `lane_keep` steers alone, in bends of 30 m radius or more;"
         " `lane_follow_plain` adds the pedal and bends down to 15 m; `lane_follow` changes the look from episode to"
-        " episode; `lane_follow_hard` has tight bends alone; `town` has junctions, signals and other drivers."
+        " episode; `lane_follow_hard` has tight bends alone; `town` has junctions, signals and other drivers;"
+        " `roundabouts` have who goes around to give way to; `country` and `motorway` are faster."
         " Camera and reward are the same on all of them. [Scenarios](scenarios.md) are worlds, too: short routes in"
         " streets, each of which tests one thing.",
         "Every world speaks the same interface: `gymnasium.make` for one car in PyBullet,"

@@ -13,6 +13,20 @@ STATE = {
     "curvature_10m": ("1/m", "the same 10 m ahead"),
     "curvature_20m": ("1/m", "the same 20 m ahead"),
 }
+PASSING = {
+    "free_speed_mps": ("m/s", "speed that would be asked for here without the obstacle"),
+    "obstacle_m": ("m", "from the car's front to what is next to be passed; 200: nothing; negative: beside it"),
+    "obstacle_end_m": ("m", "from the car's rear to the end of the last that has to be passed with it"),
+    "obstacle_left_m": ("m", "how far these reach to the left of the lane's centre line"),
+    "obstacle_speed_mps": ("m/s", "how fast they are"),
+    "lane_left_m": ("m", "from the lane's centre line to its left edge"),
+    "beside_left_m": ("m", "the same to the left edge of the lane on the left"),
+    "beside_direction": ("", "1: that goes the same way, -1: it is oncoming, 0: there is none"),
+    "beside_ahead_m": ("m", "gap to the next one ahead in that; 200: nobody"),
+    "beside_ahead_mps": ("m/s", "its speed along the route, negative where it comes towards the car"),
+    "beside_behind_m": ("m", "gap to the next one behind in that; 200: nobody"),
+    "beside_behind_mps": ("m/s", "its speed along the route"),
+}
 METRIC = {
     "offset_m": STATE["offset_m"],
     "heading_error_rad": STATE["heading_error_rad"],

@@ -14,6 +14,9 @@ from drive_rl.run.folder import runs_in
 
 _RUNS = Path("runs")
 
+_READY = ("reference", "expert")
+"""Drivers that do not learn."""
+
 
 def worlds(incomplete: str) -> list[str]:
     """Complete a world."""
@@ -41,8 +44,8 @@ def runs_here(incomplete: str) -> list[str]:
 
 
 def drivers_and_runs(incomplete: str) -> list[str]:
-    """Complete what can drive: `reference`, a trained driver or perception model, or a run."""
-    return _begun(["reference", *_trained(), *_runs()], incomplete)
+    """Complete what can drive: a driver that does not learn, a trained driver or perception model, or a run."""
+    return _begun([*_READY, *_trained(), *_runs()], incomplete)
 
 
 def models_and_runs(incomplete: str) -> list[str]:
@@ -96,7 +99,7 @@ def _names(shelf: Shelf) -> list[str]:
 
 
 def _agents() -> list[str]:
-    return [name for name in _names("agents") if name not in _trained() and name != "reference"]
+    return [name for name in _names("agents") if name not in _trained() and name not in _READY]
 
 
 def _trained() -> dict[str, str]:

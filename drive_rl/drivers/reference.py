@@ -10,7 +10,7 @@ import numpy as np
 
 from drive_rl.config.specs.base import Actions, Observation
 from drive_rl.config.specs.car import CarSpec
-from drive_rl.config.specs.driver import ReferenceSpec
+from drive_rl.config.specs.driver import ExpertSpec, ReferenceSpec
 from drive_rl.config.specs.task import TaskSpec
 from drive_rl.drivers.observations import Batch
 from drive_rl.sim.task.outcome import STATE_FIELDS
@@ -18,6 +18,9 @@ from drive_rl.sim.task.outcome import STATE_FIELDS
 _AT_M = (0.0, 5.0, 10.0, 20.0)
 """Distances ahead at which the state holds the lane's curvature [m]."""
 _SEGMENTS = 16
+
+Fields = dict[str, np.ndarray]
+"""Fields of the state by name, (B,) each."""
 
 
 class ReferenceDriver:
@@ -32,39 +35,45 @@ class ReferenceDriver:
     observation: Observation = "state"
     actions: Actions = "continuous"
 
-    def __init__(self, spec: ReferenceSpec, car: CarSpec, task: TaskSpec) -> None:
+    def __init__(self, spec: ReferenceSpec | ExpertSpec, car: CarSpec, task: TaskSpec) -> None:
         self.name = spec.name
         self._spec, self._car, self._task = spec, car, task
 
     def act(self, observations: Batch) -> np.ndarray:
         """Return (B, 2) steering and pedal in [-1, 1], or (B, 1) steering, for (B, F) lane states."""
         state = np.asarray(observations, np.float64)  # (B, F)
-        fields = {name: state[:, i] for i, name in enumerate(STATE_FIELDS)}
-        steer = np.clip(self._command(fields), -1, 1)
+        fields: Fields = {name: state[:, i] for i, name in enumerate(STATE_FIELDS)}
+        return self._actions(fields, np.zeros(len(state)), self._lookahead_m(fields))
+
+    def _lookahead_m(self, fields: Fields) -> np.ndarray:
+        return np.maximum(self._spec.min_lookahead_m, self._spec.lookahead_s * fields["speed_mps"])
+
+    def _actions(self, fields: Fields, aside_m: np.ndarray, lookahead_m: np.ndarray) -> np.ndarray:
+        """Return the actions that lead to a point so far ahead and so far left of the centre line [m]."""
+        steer = np.clip(self._command(fields, self._steer_rad(fields, aside_m, lookahead_m)), -1, 1)
         if self._task.controls == "steering":
             return steer[:, None].astype(np.float32)
         pedal = np.clip(self._spec.speed_gain * (fields["target_speed_mps"] - fields["speed_mps"]), -1, 1)
         return np.stack([steer, pedal], axis=1).astype(np.float32)
 
-    def _command(self, fields: dict[str, np.ndarray]) -> np.ndarray:
+    def _command(self, fields: Fields, wanted_rad: np.ndarray) -> np.ndarray:
         """Return the steering command for the wanted angle: itself, or the rate that reaches it in a step."""
-        wanted_rad, car = self._steer_rad(fields), self._car
+        car = self._car
         if self._task.steering == "angle":
             return wanted_rad / car.max_steer_rad
         return (wanted_rad - fields["steer_rad"]) * self._task.control_hz / car.steer_rate_radps
 
-    def _steer_rad(self, fields: dict[str, np.ndarray]) -> np.ndarray:
+    def _steer_rad(self, fields: Fields, aside_m: np.ndarray, lookahead_m: np.ndarray) -> np.ndarray:
         """Return the front wheels' angle for the circle through the rear axle and the goal (Coulter, eq. 3)."""
-        car, spec = self._car, self._spec
-        lookahead_m = np.maximum(spec.min_lookahead_m, spec.lookahead_s * fields["speed_mps"])
+        car = self._car
         goal_x_m, goal_y_m = _centre_line(fields, lookahead_m)
-        x_m, y_m = _to_car(goal_x_m, goal_y_m - fields["offset_m"], fields["heading_error_rad"])
+        x_m, y_m = _to_car(goal_x_m, goal_y_m + aside_m - fields["offset_m"], fields["heading_error_rad"])
         x_m = x_m + car.cg_to_rear_m
         curvature = 2 * y_m / (x_m**2 + y_m**2)
         return np.arctan(curvature * (car.cg_to_front_m + car.cg_to_rear_m))
 
 
-def _centre_line(fields: dict[str, np.ndarray], distance_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _centre_line(fields: Fields, distance_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the point of the lane's centre line a distance ahead: x along the road here, y to its left."""
     curvatures = np.stack([fields[f"curvature_{at_m:g}m"] for at_m in _AT_M], axis=1)  # (B, 4)
     heading_rad = x_m = y_m = np.zeros_like(distance_m)

@@ -12,10 +12,11 @@ import torch
 
 from drive_rl.config.reader import load_agent, load_world
 from drive_rl.config.shelf import DEFAULT_WORLD
-from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PluginDriverSpec, ReferenceSpec
+from drive_rl.config.specs.driver import DaggerSpec, ExpertSpec, LearnerSpec, PluginDriverSpec, ReferenceSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver, PolicyDriver, Stateful
+from drive_rl.drivers.expert import ExpertDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.drivers.modular import ModularDriver
 from drive_rl.drivers.plugin_driver import plugin_driver
@@ -137,6 +138,8 @@ def _recipe(name: str) -> LoadedDriver:
     spec = load_agent(name)
     if isinstance(spec, PluginDriverSpec):
         return LoadedDriver(None, lambda world: plugin_driver(spec, world))
+    if isinstance(spec, ExpertSpec):
+        return LoadedDriver(None, lambda world: ExpertDriver(spec, world.car, world.task))
     if not isinstance(spec, ReferenceSpec):
         raise DriveRLError(
             f"driver {name!r} is a recipe and has no weights; fix: `drive-rl train` an experiment with it and name the"

@@ -246,12 +246,15 @@ def _accuracy() -> Any:
 
 
 def _driver(name: str, options: Mapping[str, Any], world: WorldSpec) -> Any:
-    from drive_rl.config.specs.driver import PluginDriverSpec, ReferenceSpec
+    from drive_rl.config.specs.driver import ExpertSpec, PluginDriverSpec, ReferenceSpec
+    from drive_rl.drivers.expert import ExpertDriver
     from drive_rl.drivers.plugin_driver import plugin_driver
     from drive_rl.drivers.reference import ReferenceDriver
 
     if name == "reference":
         return ReferenceDriver(ReferenceSpec(name=name, algorithm="reference"), world.car, world.task)
+    if name == "expert":
+        return ExpertDriver(ExpertSpec(name=name, algorithm="expert"), world.car, world.task)
     return plugin_driver(PluginDriverSpec(name=name, algorithm=name, options=dict(options)), world)
 
 

@@ -368,7 +368,9 @@ def test_a_file_that_explodes_is_refused_in_a_line(tmp_path: Path) -> None:
 
 def test_agents_of_the_wrong_kind_are_refused(shelf: Path) -> None:
     _write(shelf / "agents" / "mine.yaml", "algorithm: a2c\n")
-    with pytest.raises(DriveRLError, match=r"agents/mine\.yaml: .*one of ppo, recurrent-ppo, dqn, .*, bc, reference"):
+    with pytest.raises(
+        DriveRLError, match=r"agents/mine\.yaml: .*one of ppo, recurrent-ppo, dqn, .*, bc, reference, expert"
+    ):
         load_agent("mine")
     _write(shelf / "agents" / "mine.yaml", "algorithm: dqn\nactions: continuous\n")
     with pytest.raises(DriveRLError, match=r"agents/mine\.yaml: actions = 'continuous'"):

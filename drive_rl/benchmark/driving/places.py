@@ -15,7 +15,7 @@ from drive_rl.sim.map.geometry import Knots, project
 from drive_rl.sim.map.lane_geometry import light_of_times
 from drive_rl.sim.map.network import Control, RoadNetwork
 from drive_rl.sim.map.paved_field import PAVED_CELL_M, STEPS_A_METRE
-from drive_rl.sim.map.street_route import StreetRoute
+from drive_rl.sim.map.street_route import LEAVES, StreetRoute
 from drive_rl.sim.sensors.street_ground import StreetGround
 from drive_rl.sim.task.episode import lane_centre_d_m
 from drive_rl.sim.task.street_episode import BuiltMap
@@ -66,7 +66,7 @@ def road_place(road: RoadSpec, knots: Knots, car: Car, ego: Ego, offset_m: Float
 
 def stop_lines(network: RoadNetwork, route: StreetRoute, times_s: Floats) -> StopLines:
     """Return the stop lines on a route, and their lights at some times (T,) of the signals' clock."""
-    where = np.flatnonzero(~np.isnan(network.stop_s_m[route.lanes]))
+    where = np.flatnonzero(network.stop_s_m[route.lanes] <= route.spans[:, LEAVES])  # not where there is none
     lanes = route.lanes[where]
     light = np.zeros((len(times_s), len(lanes)), np.int64)
     for k, lane in enumerate(lanes.tolist()):
@@ -86,7 +86,8 @@ def no_stop_lines(rows: int) -> StopLines:
 
 def pavement_m(ground: StreetGround, points: Floats) -> Floats:
     """Return how far points (..., 2) [m] are from the edge of the pavement (...) [m], positive on it; at most 4 m."""
-    steps = ground.steps.reshape(ground.rows, ground.columns).astype(np.float64) / STEPS_A_METRE
+    lowest = ground.corners.astype(np.int8)  # the corner at a cell's own row and column
+    steps = lowest.reshape(ground.rows, ground.columns).astype(np.float64) / STEPS_A_METRE
     column = np.clip((points[..., 0] - ground.x0) / PAVED_CELL_M, 0, ground.columns - 1.001)
     row = np.clip((points[..., 1] - ground.y0) / PAVED_CELL_M, 0, ground.rows - 1.001)
     i, k = row.astype(np.int64), column.astype(np.int64)
@@ -98,7 +99,7 @@ def pavement_m(ground: StreetGround, points: Floats) -> Floats:
 
 def _lane_at(route: StreetRoute) -> Callable[[Floats], np.ndarray]:
     """Return a function from places along the route to places in its list of lanes."""
-    return lambda s_m: np.clip(np.searchsorted(route.from_m, s_m, side="right") - 1, 0, len(route.lanes) - 1)
+    return lambda s_m: np.clip(np.searchsorted(route.begins_m, s_m, side="right") - 1, 0, len(route.lanes) - 1)
 
 
 def _limits(network: RoadNetwork) -> Floats:

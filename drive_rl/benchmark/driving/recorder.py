@@ -19,9 +19,9 @@ from drive_rl.sim.traffic.actors import LANE, SPEED
 from drive_rl.sim.traffic.population import KINDS
 from drive_rl.sim.traffic.streets import NONE
 
-_VEHICLE, _PEDESTRIAN = ROAD_USERS.index("vehicle"), ROAD_USERS.index("pedestrian")
+_VEHICLE, _PEDESTRIAN, _STATIC = (ROAD_USERS.index(who) for who in ("vehicle", "pedestrian", "static"))
 _USERS = [ROAD_USERS.index("cyclist") if kind == "cyclist" else _VEHICLE for kind in KINDS]
-_WHO = np.array([*_USERS, _PEDESTRIAN])
+_WHO = np.array([*_USERS, _PEDESTRIAN, _PEDESTRIAN, _STATIC])
 """(kinds,), places in ROAD_USERS by `Vehicles.kind`."""
 
 

@@ -10,7 +10,7 @@ from drive_rl.config.specs.learner import Help, RewardedSpec, TrainedSpec
 from drive_rl.config.specs.off_policy import DqnSpec, QrdqnSpec, SacSpec
 from drive_rl.config.specs.plugin import Extends, Plugins
 
-ALGORITHMS = ("ppo", "recurrent-ppo", "dqn", "qrdqn", "sac", "dagger", "bc", "reference")
+ALGORITHMS = ("ppo", "recurrent-ppo", "dqn", "qrdqn", "sac", "dagger", "bc", "reference", "expert")
 """Our own drivers; a plugin's has a recipe of its own (`PluginDriverSpec`)."""
 
 reserve("driver", ALGORITHMS)
@@ -163,18 +163,30 @@ class DaggerSpec(TrainedSpec):
         return self.algorithm == "bc" and self.demonstrations is not None
 
 
-class ReferenceSpec(Spec):
-    """A privileged driver: pure-pursuit steering and proportional speed control (Coulter 1992; Snider 2009)."""
-
+class _GeometricSpec(Spec):
     name: str = Field(description="The file's name.")
     description: str = Field(default="", description="One line for `drive-rl list`.")
-    algorithm: Literal["reference"]
     observation: Literal["state"] = Field(default="state", description="It observes the true lane state.")
     actions: Literal["continuous"] = Field(default="continuous", description="Continuous commands.")
     lookahead_s: Positive = Field(default=0.6, le=10, description="Look-ahead distance over speed [s].")
     min_lookahead_m: Positive = Field(default=4.0, le=100, description="Smallest look-ahead distance [m].")
     speed_gain: Positive = Field(default=0.6, le=100, description="Pedal over speed error [s/m].")
     plugins: Plugins = ()
+
+
+class ReferenceSpec(_GeometricSpec):
+    """A privileged driver: pure-pursuit steering and proportional speed control (Coulter 1992; Snider 2009)."""
+
+    algorithm: Literal["reference"]
+
+
+class ExpertSpec(_GeometricSpec):
+    """The reference driver that also passes what stands or rides slowly in its lane, once the gap is long enough."""
+
+    algorithm: Literal["expert"]
+    clearance_m: Positive = Field(default=0.5, le=5, description="Gap to what it passes, sideways [m].")
+    stop_gap_m: Positive = Field(default=9, le=50, description="How far before it the car waits [m].")
+    speed_mps: Positive = Field(default=8, le=60, description="How much faster than that it passes, at most [m/s].")
 
 
 class PluginDriverSpec(Spec):
@@ -212,7 +224,7 @@ def helps(agent: LearnerSpec) -> tuple[Help, ...]:
     return ("imitation",) if agent.help == "pixels" else ("imitation", agent.help)
 
 
-AnyDriverSpec = LearnerSpec | ReferenceSpec | PluginDriverSpec
+AnyDriverSpec = LearnerSpec | ReferenceSpec | ExpertSpec | PluginDriverSpec
 AgentSpec = Annotated[
     Annotated[PpoSpec, Tag("ppo")]
     | Annotated[RecurrentPpoSpec, Tag("recurrent-ppo")]
@@ -222,6 +234,7 @@ AgentSpec = Annotated[
     | Annotated[DaggerSpec, Tag("dagger")]
     | Annotated[DaggerSpec, Tag("bc")]
     | Annotated[ReferenceSpec, Tag("reference")]
+    | Annotated[ExpertSpec, Tag("expert")]
     | Annotated[PluginDriverSpec, Tag(PLUGIN_DRIVER)],
     Discriminator(_kind_of_driver),
 ]

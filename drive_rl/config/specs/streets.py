@@ -34,7 +34,16 @@ class JunctionSpec(Spec):
         return self
 
 
+ObstacleBody = Literal["car", "van", "lorry", "bus", "cyclist", "works"]
+"""What stands in a lane; works are barriers around a hole in the road."""
+
+
 class _HazardSpec(Spec):
+    @property
+    def actors(self) -> int:
+        """How many actors it has."""
+        return 1
+
     @field_validator("*")
     @classmethod
     def _within(cls, value: object, info: ValidationInfo) -> object:
@@ -51,6 +60,8 @@ _HAZARD_LIMITS: dict[str, Bounds] = {
     "speed_mps": (0.5, 20),
     "early_s": (-5, 5),
     "beside_m": (0.5, 3),
+    "into_m": (0.3, 3.5),
+    "rides_mps": (0.5, 6),
 }
 
 
@@ -123,10 +134,61 @@ class CrossingPedestrianSpec(_HazardSpec):
         default=(0, 0.5),
         description="How long before the ego car it would be in the middle of its lane, if that kept its speed [s].",
     )
+    behind: tuple[ObstacleBody, ...] = Field(
+        default=(),
+        max_length=4,
+        exclude_if=lambda behind: not behind,
+        description="What is parked beside the street before it, the nearest first, so that it is seen late.",
+    )
+
+    @property
+    def actors(self) -> int:
+        """How many actors it has."""
+        return 1 + len(self.behind)
+
+    @model_validator(mode="after")
+    def _hides_on_the_right(self) -> Self:
+        if self.behind and self.side != "right":
+            raise ValueError(
+                f"behind = {list(self.behind)}, with side = {self.side or 'null'}: expected side = right, where cars"
+                " park; fix: side = right, or behind = []"
+            )
+        return self
+
+
+class ObstacleSpec(_HazardSpec):
+    """Something stands in the ego car's lane for good, or rides slowly at its edge, and has to be passed.
+
+    CARLA: Accident, ConstructionObstacle, ParkedObstacle, HazardAtSideLane, and the same with TwoWays. In such worlds
+    the ego car may use the lane on its left near it.
+    """
+
+    kind: Literal["obstacle"] = Field(default="obstacle", description="Which kind of hazard.")
+    bodies: tuple[ObstacleBody, ...] = Field(
+        default=("car",), min_length=1, max_length=4, description="What stands there, the nearest first."
+    )
+    beside: Literal["own", "oncoming"] = Field(
+        default="oncoming", description="Which way the lane on the left goes, in which the ego car passes."
+    )
+    distance_m: Bounds = Field(default=(35, 50), description="How far beyond the start the nearest one's rear is [m].")
+    into_m: Bounds = Field(default=(1.2, 2.2), description="How far they reach into the lane, from its right edge [m].")
+    rides_mps: Bounds | None = Field(default=None, description="How fast they ride [m/s]; null: they stand.")
+
+    @property
+    def actors(self) -> int:
+        """How many actors it has."""
+        return len(self.bodies)
+
+    @model_validator(mode="after")
+    def _works_do_not_ride(self) -> Self:
+        if self.rides_mps is not None and "works" in self.bodies:
+            raise ValueError("rides_mps of works: expected null; fix: rides_mps = null, or other bodies")
+        return self
 
 
 HazardSpec = Annotated[
-    HardBrakeSpec | BlockedLaneSpec | CrossingVehicleSpec | CrossingPedestrianSpec, Field(discriminator="kind")
+    HardBrakeSpec | BlockedLaneSpec | CrossingVehicleSpec | CrossingPedestrianSpec | ObstacleSpec,
+    Field(discriminator="kind"),
 ]
 """A hazard of any kind."""
 _NEEDS = {
@@ -145,10 +207,18 @@ class StreetsSpec(Spec):
     junction: JunctionSpec | None = Field(
         default=None, description="A kind of junction that every route begins before; null: routes begin anywhere."
     )
+    lane_changes: int = Field(
+        default=0,
+        ge=0,
+        le=3,
+        exclude_if=lambda count: count == 0,
+        description="How often every route changes lanes first, to one side, before the junction if it begins before"
+        " one.",
+    )
     navigation: Literal["none", "command"] = Field(
         default="command",
         description="What the driver is given of the route: nothing, or how to turn at the next junction, as an arrow"
-        " in the upper left corner of the picture from 40 m before it.",
+        " in the upper left corner of the picture from 40 m before it, and to which side to change lanes.",
     )
     traffic: TrafficSpec = Field(default=TrafficSpec(actors=40), description="The traffic on each map.")
     hazard: HazardSpec | None = Field(
@@ -157,12 +227,28 @@ class StreetsSpec(Spec):
         description="What happens on every route, beside the traffic; null: nothing.",
     )
 
+    @property
+    def has_obstacle(self) -> bool:
+        """Whether something has to be passed, for which the ego car may leave its lane."""
+        return isinstance(self.hazard, ObstacleSpec)
+
+    @model_validator(mode="after")
+    def _stays_in_its_lane(self) -> Self:
+        if self.hazard and self.lane_changes:
+            raise ValueError(
+                f"lane_changes = {self.lane_changes}: expected 0 beside hazard.kind = {self.hazard.kind}, for hazards"
+                " have their places on routes that keep their lane; fix: lane_changes = 0, or hazard = null"
+            )
+        return self
+
     @model_validator(mode="after")
     def _happens_on_the_route(self) -> Self:
         hazard, key, far_m = self.hazard, "", 0.0
         if isinstance(hazard, HardBrakeSpec):
             key, far_m = "after_m", hazard.after_m[1]
-        elif isinstance(hazard, BlockedLaneSpec | CrossingPedestrianSpec) and hazard.beyond == "start":
+        elif isinstance(hazard, ObstacleSpec) or (
+            isinstance(hazard, BlockedLaneSpec | CrossingPedestrianSpec) and hazard.beyond == "start"
+        ):
             key, far_m = "distance_m", hazard.distance_m[1]
         if key and far_m >= self.route_m:
             raise ValueError(

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from drive_rl.config.specs.base import Bounds, Spec, Split, Weight, ordered
 
 VehicleKind = Literal["car", "van", "lorry", "bus", "motorcycle", "cyclist"]
-Population = Literal["normal", "aggressive", "timid", "erratic", "distracted"]
+Population = Literal["normal", "aggressive", "timid", "erratic", "distracted", "slow"]
 
 
 class PopulationSpec(Spec):
@@ -80,6 +80,7 @@ POPULATIONS: dict[Population, PopulationSpec] = {
     ),
     "erratic": PopulationSpec(speed_factor=(0.7, 1.2), offset_m=(-0.4, 0.4), speed_swing=(0.2, 0.4)),
     "distracted": PopulationSpec(inattention_s=(1.0, 2.5)),
+    "slow": PopulationSpec(speed_factor=(0.3, 0.4)),
 }
 """The populations by name."""
 

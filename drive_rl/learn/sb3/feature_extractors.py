@@ -19,6 +19,9 @@ from drive_rl.perception.models.encoders import layers_of, scaled
 
 STATE_SCALE = (1.0, 5.0, 0.1, 1.0, 2.0, 3.0, 0.1, 20.0, 20.0, 20.0, 20.0)
 """Factor on each of the environment's STATE_FIELDS that brings it near [-1, 1]."""
+_PASSING_SCALE = (0.1, 0.02, 0.02, 0.5, 0.2, 0.5, 0.2, 1.0, 0.02, 0.1, 0.02, 0.1)
+"""The same of PASSING_FIELDS, which come after those in some worlds."""
+_SCALES = {len(scale): scale for scale in (STATE_SCALE, STATE_SCALE + _PASSING_SCALE)}
 
 
 class ImageEncoder(BaseFeaturesExtractor):
@@ -76,7 +79,7 @@ class StateEncoder(BaseFeaturesExtractor):
     def __init__(self, observation_space: gymnasium.Space) -> None:
         fields = cast(tuple[int], observation_space.shape)[0]
         super().__init__(observation_space, fields)
-        factors = STATE_SCALE if fields == len(STATE_SCALE) else (1.0,) * fields
+        factors = _SCALES.get(fields, (1.0,) * fields)
         self.register_buffer("scale", torch.tensor(factors), persistent=False)
 
     def forward(self, observations: Tensor) -> Tensor:

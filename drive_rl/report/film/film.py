@@ -119,7 +119,7 @@ def _film_episode(
         if terminated or truncated:
             break
     episode = env.episode_metrics()
-    card = outcome_card(frame, episode, rules_of(env.world).half_lane)
+    card = outcome_card(frame, episode, rules_of(env.world).kept_half)
     for _ in range(card_frames(env.world)):
         film.add(card, 1.0)
     return episode

@@ -29,7 +29,7 @@ from drive_rl.sim.sensors.view import TEXELS, pack_markings
 from drive_rl.sim.state import State
 from drive_rl.sim.task.extra_terms import ExtraTerms, extra_terms, term_names
 from drive_rl.sim.task.info import end_info, step_info
-from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, STATE_FIELDS
+from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, state_fields
 from drive_rl.sim.task.scoring import TRACE, EpisodeMetrics, Info, summarise
 
 _SPARE_ROADS = 64
@@ -82,7 +82,7 @@ class Batch:
             trace=self.zeros((n, self._plan.rules.max_steps, len(TRACE)), np.float64),
             reward=self.zeros((n,), np.float64),
             end=self.zeros((n,), np.int64),
-            state=self.zeros((n, len(STATE_FIELDS)), np.float32),
+            state=self.zeros((n, len(state_fields(world))), np.float32),
             slot=self.zeros((n,), np.int64),
             drives=self.zeros((n,), np.bool_),
         )
@@ -191,7 +191,7 @@ class Batch:
         """Return the metrics of some cars' episodes that have just ended."""
         steps, ends = self._rows(self.cars.steps, cars), self._rows(self.cars.end, cars)
         traces = self._rows(self.cars.trace[:, : steps.max(initial=0)], cars)
-        rules = self._plan.rules.half_lane, self.world.task.min_mean_speed_mps
+        rules = self._plan.rules.kept_half, self.world.task.min_mean_speed_mps
         seeds, tiers = self.road_seeds[cars].tolist(), [self.world.tiers[at] for at in self.tiers[cars]]
         return [
             summarise(trace[:length], *rules, END_REASONS[end - 1], seed, tier)
@@ -239,7 +239,7 @@ class Batch:
         Raises:
             DriveRLError: names the array, what was found and what was expected.
         """
-        check_batch_state(state, tuple(self.frames.shape), self._plan.rules.max_steps, len(self.term_names))
+        check_batch_state(state, tuple(self.frames.shape), self._plan.rules.max_steps, self.cars)
 
     def close(self) -> None:
         """End the threads; safe to call twice."""

@@ -5,9 +5,10 @@ import numpy as np
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.memory import require_memory
+from drive_rl.sim.engines.car_step import Cars
 from drive_rl.sim.engines.map_cache import slot_bytes
 from drive_rl.sim.state import FARTHEST, Expected, State, check_array, check_state
-from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, STATE_FIELDS, S
+from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, S
 from drive_rl.sim.task.scoring import TRACE
 
 _MOST = 1e9
@@ -41,14 +42,14 @@ def check_batch(world: WorldSpec, num_cars: int, free: int) -> None:
     require_memory(f"num_envs = {num_cars}", needed, free, fix)
 
 
-def check_batch_state(state: State, frames: tuple[int, ...], max_steps: int, terms: int) -> None:
+def check_batch_state(state: State, frames: tuple[int, ...], max_steps: int, cars: Cars) -> None:
     """Refuse a state that a batch cannot resume from.
 
     Args:
         state: The state.
         frames: Shape of the batch's pictures, (N, frame_stack, C, H, W).
         max_steps: Steps after which an episode times out.
-        terms: How many reward terms the world has.
+        cars: The batch's.
 
     Raises:
         DriveRLError: names the array, what was found and what was expected.
@@ -58,11 +59,11 @@ def check_batch_state(state: State, frames: tuple[int, ...], max_steps: int, ter
         raise DriveRLError(
             f"state of {pictures[0]} cars with pictures {pictures[1:]}: expected {frames[0]} with {frames[1:]}; {_FIX}"
         )
-    check_state(state, _expected(frames, max_steps, terms))
+    check_state(state, _expected(frames, max_steps, cars.terms.shape[1], cars.state.shape[1]))
     _check_drives(state, max_steps)
 
 
-def _expected(frames: tuple[int, ...], max_steps: int, terms: int) -> dict[str, Expected]:
+def _expected(frames: tuple[int, ...], max_steps: int, terms: int, fields: int) -> dict[str, Expected]:
     n, f8 = frames[0], np.float64
     return {
         "body": Expected((7, n), f8, -FARTHEST, FARTHEST),
@@ -73,7 +74,7 @@ def _expected(frames: tuple[int, ...], max_steps: int, terms: int) -> dict[str, 
         "trace": Expected((n, None, len(TRACE)), f8, -_MOST, _MOST),
         "reward": Expected((n,), f8, -_MOST, _MOST),
         "end": Expected((n,), np.int64, RUNNING, len(END_REASONS)),
-        "state": Expected((n, len(STATE_FIELDS)), np.float32, -_MOST, _MOST),
+        "state": Expected((n, fields), np.float32, -_MOST, _MOST),
         "slot": Expected((n,), np.int64, -1),
         "drives": Expected((n,), np.bool_),
         "frames": Expected(frames, np.uint8),

@@ -45,7 +45,7 @@ class Cars(NamedTuple):
     trace: NDArray[np.float64]  # (N, steps, 8), scoring.TRACE
     reward: NDArray[np.float64]  # (N,)
     end: NDArray[np.int64]  # (N,), end codes of the last step, outcome.END_REASONS
-    state: NDArray[np.float32]  # (N, 11), outcome.STATE_FIELDS
+    state: NDArray[np.float32]  # (N, fields), outcome.state_fields
     slot: NDArray[np.int64]  # (N,), the road of each
     drives: NDArray[np.bool_]  # (N,), false: idle, nothing of it changes
 
@@ -56,6 +56,7 @@ class Ahead(NamedTuple):
     touched: bool  # whether it did
     allowed_mps: float  # outcome.Step
     waits: bool  # whether it had to wait within the time after which a car that stands counts as blocked
+    leeway_m: float  # outcome.Step
 
 
 class Plan(NamedTuple):
@@ -91,7 +92,7 @@ def begin_car(i, cars, roads, plan):
         cars.body[k, i] = roads.start[slot, k]
     cars.steer[i], cars.steps[i], cars.end[i], cars.reward[i] = 0.0, 0, RUNNING, 0.0
     cars.metrics[i, S] = roads.start_s[slot]
-    take_in(i, cars, roads, plan.rules, body_of(i, cars.body).vx_mps, 0.0, Ahead(False, math.inf, False))
+    take_in(i, cars, roads, plan.rules, body_of(i, cars.body).vx_mps, 0.0, Ahead(False, math.inf, False, 0.0))
 
 
 @njit
@@ -107,7 +108,7 @@ def step_car(i, cars, roads, plan, command):
     """Drive car i one control step, with a command in [-1, 1]: steering, and the pedal unless it holds its speed."""
     vx_before = body_of(i, cars.body).vx_mps
     turned, touched = drive_car(i, cars, roads, plan, command)
-    take_in(i, cars, roads, plan.rules, vx_before, turned, Ahead(touched, math.inf, False))
+    take_in(i, cars, roads, plan.rules, vx_before, turned, Ahead(touched, math.inf, False, 0.0))
     record(i, cars)
 
 
@@ -138,7 +139,8 @@ def take_in(i, cars, roads, rules, vx_before, turned, ahead):
     then = cars.steps[i] - 1 - rules.blocked_steps  # the row of the trace so many steps earlier
     counts = rules.blocked_steps > 0 and then >= 0 and not ahead.waits
     completion_then = cars.trace[i, then, TRACE_COMPLETION] if counts else -1.0
-    step = Step(cars.metrics[i, S], vx_before, turned, cars.steps[i], ahead.touched, completion_then, ahead.allowed_mps)
+    around = ahead.touched, completion_then, ahead.allowed_mps, ahead.leeway_m
+    step = Step(cars.metrics[i, S], vx_before, turned, cars.steps[i], *around)
     cars.reward[i], cars.end[i] = outcome(route, rules, car, step, cars.metrics[i], cars.terms[i])
     lane_state(route.knots, cars.metrics[i], car, rules.lane_d, cars.state[i])
 

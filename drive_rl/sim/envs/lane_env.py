@@ -29,7 +29,6 @@ from drive_rl.sim.task.outcome import (
     END_REASONS,
     METRICS,
     SPEED,
-    STATE_FIELDS,
     TARGET_SPEED,
     TRACE_COMPLETION,
     TRACE_METRICS,
@@ -39,6 +38,7 @@ from drive_rl.sim.task.outcome import (
     lane_state,
     outcome,
     rules_of,
+    state_fields,
 )
 from drive_rl.sim.task.scoring import TRACE, EndReason, EpisodeMetrics, Info, summarise
 from drive_rl.sim.task.spaces import (
@@ -57,7 +57,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     """Keep the right-hand lane to the end of the road.
 
     Observations: `camera`, uint8 (channels x frame_stack, H, W); `motion`, the changes between its frames and the
-    newest, (2 x channels x frame_stack, H, W); `state`, float32 of `STATE_FIELDS`; `camera+state`, a Dict of `camera`
+    newest, (2 x channels x frame_stack, H, W); `state`, float32 of `state_fields`; `camera+state`, a Dict of `camera`
     and `state`. Actions: `continuous`, [steer, pedal] in [-1, 1] (steer +1 = full left, pedal -1 = full brake);
     `discrete`, an index into the world's grid, steer-major. With `task.controls` = steering there is no pedal: the car
     holds the target speed.
@@ -199,7 +199,7 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         """
         if self._end is None:
             raise DriveRLError("episode_metrics: no episode has ended; fix: call it after terminated or truncated")
-        rules = self._rules.half_lane, self.world.task.min_mean_speed_mps
+        rules = self._rules.kept_half, self.world.task.min_mean_speed_mps
         return summarise(np.array(self._trace), *rules, self._end, self.episode.seed, self.episode.road.tier)
 
     def chase_view(self, camera: CameraSpec = CHASE) -> NDArray[np.uint8]:
@@ -273,9 +273,9 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         """Drive one control step with commands in [-1, 1]; return whether the car touched anything."""
         return self._bullet.drive(steer, pedal, self.world.task.physics_hz // self.world.task.control_hz)
 
-    def _ahead(self) -> tuple[float, bool]:
-        """Return the fastest speed that what is ahead allows [m/s], and whether the car had to wait just now."""
-        return math.inf, False
+    def _ahead(self) -> tuple[float, bool, float]:
+        """Return `car_step.Ahead` but its first: allowed speed [m/s], whether the car had to wait, leeway [m]."""
+        return math.inf, False, 0.0
 
     def _command(self, action: Any) -> tuple[float, float]:
         if self._episode is None or self._over:
@@ -287,9 +287,9 @@ class LaneEnv(gymnasium.Env[Any, Any]):
     def _take_in(self, car: CarState, steer: float, touched: bool = False) -> tuple[float, EndReason | None]:
         """Work out metrics and reward terms of the car's new state; return the reward, and the end reason if any."""
         before = self._rules.blocked_steps
-        turned, (allowed, waits) = steer - self._steer, self._ahead()
+        turned, (allowed, waits, leeway) = steer - self._steer, self._ahead()
         then = self._trace[-before][TRACE_COMPLETION] if 0 < before <= len(self._trace) and not waits else -1.0
-        step = Step(float(self._row[S]), self._car.vx_mps, turned, self._steps, touched, then, allowed)
+        step = Step(float(self._row[S]), self._car.vx_mps, turned, self._steps, touched, then, allowed, leeway)
         self._car = car
         reward, code = outcome(self._route, self._rules, car, step, self._row, self._terms)
         if extra := self._extra:
@@ -313,6 +313,6 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         return np.ascontiguousarray(np.moveaxis(stack, 0, -1)) if self._channels_last else stack
 
     def _state(self) -> NDArray[np.float32]:
-        state = np.empty(len(STATE_FIELDS), np.float32)
+        state = np.empty(len(state_fields(self.world)), np.float32)
         lane_state(self._route.knots, self._row, self._car, self._rules.lane_d, state)
         return state

@@ -102,8 +102,13 @@ class StreetEnv(LaneEnv):
         scene.enter_car(0, (s - s_before, d, car.vx_mps))
         return self._bullet.touches(scene.bodies_near(0, car))
 
-    def _ahead(self) -> tuple[float, bool]:
+    def _ahead(self) -> tuple[float, bool, float]:
         return self._scene.ahead_of(0, self._steps, self._rules.blocked_steps)
+
+    def _state(self) -> NDArray[np.float32]:
+        state = super()._state()
+        self._scene.fill_beyond(0, float(self._row[S]), state)
+        return state
 
 
 class _StreetFrames(FrameStack):

@@ -10,10 +10,19 @@ from drive_rl.config.specs.traffic import VehicleKind
 from drive_rl.sim.compiled import njit_scalar
 from drive_rl.sim.sensors.solids import BOX, WHEEL
 
-PAINT, GLASS, TYRE, TRIM, LAMP, SKIN = range(6)
+PAINT, GLASS, TYRE, TRIM, LAMP, SKIN, WHITE, ORANGE = range(8)
 """Colours of parts; `PAINT` is the vehicle's own."""
 COLOURS = np.array(
-    [(0, 0, 0), (0.10, 0.12, 0.15), (0.06, 0.06, 0.06), (0.16, 0.16, 0.17), (0.95, 0.2, 0.15), (0.75, 0.58, 0.46)],
+    [
+        (0, 0, 0),
+        (0.10, 0.12, 0.15),
+        (0.06, 0.06, 0.06),
+        (0.16, 0.16, 0.17),
+        (0.95, 0.2, 0.15),
+        (0.75, 0.58, 0.46),
+        (0.95, 0.95, 0.95),
+        (1.0, 0.45, 0.05),
+    ],
     np.float32,
 )
 """(colours, 3) in [0, 1]."""
@@ -80,6 +89,16 @@ _BODIES: dict[VehicleKind, list[_Part]] = {
 }
 
 
+_WORKS: list[_Part] = [
+    *[(-0.485, side, 0.72, 0.015, 0.165, 0.16, BOX, c, c) for side, c in ((-0.33, LAMP), (0, WHITE), (0.33, LAMP))],
+    (-0.485, 0, 0.3, 0.012, 0.5, 0.08, BOX, WHITE, WHITE),
+    (0.485, 0, 0.72, 0.015, 0.5, 0.16, BOX, WHITE, LAMP),
+    (0.05, -0.06, 0.2, 0.33, 0.36, 0.2, BOX, SKIN, SKIN),
+    *[(along, 0.45, 0.32, 0.02, 0.05, 0.32, BOX, ORANGE, ORANGE) for along in (-0.24, 0.0, 0.24)],
+]
+"""Barriers and cones around a heap of earth."""
+
+
 def _pedestrian(stride: float) -> list[_Part]:
     """Return who walks across the pose's heading, with one leg before the other."""
     legs = [(side, side * stride, 0.23, 0.14, 0.14, 0.23, BOX, TRIM, TRIM) for side in (0.22, -0.22)]
@@ -89,13 +108,13 @@ def _pedestrian(stride: float) -> list[_Part]:
 
 WALKS = len(_BODIES)
 """The kind of a pedestrian, behind those of `VehicleKind`; the next one has the other leg before."""
-HEIGHT_M: NDArray[np.float64] = np.array([1.45, 2.3, 3.3, 3.1, 1.5, 1.75, 1.75, 1.75])
-"""(kinds,), in the order of `VehicleKind`, and of pedestrians."""
+HEIGHT_M: NDArray[np.float64] = np.array([1.45, 2.3, 3.3, 3.1, 1.5, 1.75, 1.75, 1.75, 1.1])
+"""(kinds,), in the order of `VehicleKind`, of pedestrians and of works."""
 _STEP_M = 0.7
 
 
 def _table() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    bodies = [*_BODIES.values(), _pedestrian(1.0), _pedestrian(-1.0)]
+    bodies = [*_BODIES.values(), _pedestrian(1.0), _pedestrian(-1.0), _WORKS]
     parts, count = np.zeros((len(bodies), MOST_PARTS, 9), np.float32), np.zeros(len(bodies), np.int64)
     for kind, rows in enumerate(bodies):
         parts[kind, : len(rows)], count[kind] = rows, len(rows)

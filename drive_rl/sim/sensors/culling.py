@@ -17,6 +17,8 @@ _SLACK = 5e-4
 _NEAR_M = 1e-6
 _SHADOW_REACH_M = np.float32(SHADOW_M + 0.01)  # ground points far from a field's corner round to millimetres
 _FLAT = np.float32(0.0)
+_SHARE = 1 - 1e-4
+"""How much of a box's least depth is sure to be before all hits: rays are rounded to float32."""
 
 
 class Screen(NamedTuple):
@@ -45,6 +47,7 @@ class Rectangle(NamedTuple):
     bottom: int
     left: int
     right: int
+    depth: float  # no hit is so near [m]
 
 
 @njit(error_model="numpy")
@@ -92,14 +95,14 @@ def rectangle(screen, solid):
             up = (f * screen.pitch_sin + z * screen.pitch_cos) / depth
             nearest, farthest, low, high = min(nearest, depth), max(farthest, depth), min(low, up), max(high, up)
     if farthest <= 0:  # all of it is behind the camera
-        return Rectangle(0, 0, 0, 0)
+        return Rectangle(0, 0, 0, 0, 0.0)
     if nearest < _NEAR_M:  # it reaches behind the camera
         nearest, low, high = _NEAR_M, -np.inf, np.inf
     right, left = leftward - aside, leftward + aside
     right, left = right / (farthest if right > 0 else nearest), left / (nearest if left > 0 else farthest)
     top, bottom = _span(screen.top - high, screen.top - low, screen.slack, screen.rows_a_unit, screen.height)
     first, last = _span(screen.left - left, screen.left - right, screen.slack, screen.columns_a_unit, screen.width)
-    return Rectangle(top, bottom, first, last)
+    return Rectangle(top, bottom, first, last, _SHARE * nearest)
 
 
 @njit(error_model="numpy")

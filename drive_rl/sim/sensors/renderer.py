@@ -240,6 +240,11 @@ def _dash(count, s_cells, columns, packed, places, covers):
 @njit(error_model="numpy", nogil=True)
 def cast_shadows(first, last, corner, solids, shadows, points, light):
     """Cast the solids' shadows on a band; the darkest counts."""
+    falls = False
+    for k in range(shadows.shape[0]):
+        falls |= shadows[k, 1] < last and shadows[k, 2] > first
+    if not falls:
+        return
     (x0, y0), wx, wy = corner, points.wx, points.wy
     shade = np.ones(light.shape, np.float64)
     for k in range(shadows.shape[0]):
@@ -297,6 +302,8 @@ def add_solids(view, at, screen, picture):
         box = rectangle(screen, solid)
         for r in range(box.top, box.bottom):
             for c in range(box.left, box.right):
+                if nearest[r, c] <= box.depth:
+                    continue
                 ray = ray_from(at, rays.origin, (rows[r, FORWARD], bearings[c], rows[r, UPWARD]))
                 depth, lit, is_top = hit(solid, ray)
                 if not 0.0 < depth < nearest[r, c]:

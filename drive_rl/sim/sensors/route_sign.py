@@ -1,6 +1,6 @@
 """What a navigation system shows of a route: an arrow in the upper left corner of the driver's picture.
 
-It knows pictures and turns; it does not know where junctions are.
+It knows pictures and turns; it does not know where junctions and changes of lanes are.
 """
 
 import numpy as np
@@ -16,6 +16,9 @@ _DRAWN = (
     (".......", "..#....", ".##....", "######.", ".##..#.", "..#..#.", "......."),
     (".......", "...#...", "..###..", ".#####.", "...#...", "...#...", "......."),
     (".......", "....#..", "....##.", ".######", ".#..##.", ".#..#..", "......."),
+    # ego.CHANGE_LEFT, CHANGE_RIGHT
+    (".......", ".####..", ".##....", ".#.#...", ".#..#..", ".....#.", "......."),
+    (".......", "..####.", "....##.", "...#.#.", "..#..#.", ".#.....", "......."),
 )
 _SIGNS: NDArray[np.uint8] = np.array(
     [[[255 * (cell == "#") for cell in row] for row in sign] for sign in _DRAWN], np.uint8
@@ -24,7 +27,7 @@ _SIGNS: NDArray[np.uint8] = np.array(
 
 @njit
 def paint_sign(turn, image):
-    """Paint the sign of a `Turn` into an image (C, H, W) uint8, white on black; none for `Turn.NONE`."""
+    """Paint the sign of what `turn_ahead` returned into an image (C, H, W) uint8, white on black; none for 0."""
     if turn == 0:
         return
     channels, height, width = image.shape

@@ -157,7 +157,7 @@ def ray_from(at, origin, direction):
     return Ray(start, (dx, dy, dz), 1.0 / (dx * dx + dy * dy + dz * dz))
 
 
-@njit
+@njit(error_model="numpy")
 def hit_solids(
     solids: Solids, at: Viewpoint, origin: Vector, direction: Vector, farthest: Real
 ) -> tuple[Real, int, float, bool | np.bool_]:
@@ -174,50 +174,85 @@ def hit_solids(
     return best, part, light, is_top
 
 
-@njit
+@njit(inline="always")
 def hit(solid, ray):
-    """Return the depth at which a ray enters a solid (-1: it misses), the face's light, and whether it is the top."""
-    (ox, oy, oz), (dx, dy, dz) = ray.origin, ray.direction
-    rx, ry, rz = ox - solid.x, oy - solid.y, oz - solid.z
-    hl, hw, hh = solid.half_length, solid.half_width, solid.half_height
-    # a ball around the solid rules out most rays at once
-    along = rx * dx + ry * dy + rz * dz
-    if rx * rx + ry * ry + rz * rz - along * along * ray.per_norm2 > hl * hl + hw * hw + hh * hh:
-        return -1.0, 1.0, False
-    # the ray in the solid's frame
+    """Return the depth at which a ray enters a solid (-1: it misses), the face's light, and whether it is the top.
+
+    No ray counts that misses the ball around the solid.
+    """
+    rx, ry, rz = ray.origin[0] - solid.x, ray.origin[1] - solid.y, ray.origin[2] - solid.z
+    dx, dy, dz = ray.direction
     c, s = solid.cos, solid.sin
-    start = c * rx + s * ry, c * ry - s * rx, rz
-    along_it = c * dx + s * dy, c * dy - s * dx, dz
+    half = solid.half_length, solid.half_width, solid.half_height
+    # the ray in the solid's frame
+    start, along_it = (c * rx + s * ry, c * ry - s * rx, rz), (c * dx + s * dy, c * dy - s * dx, dz)
+    t, axis = -1.0, -1
     if solid.kind == BOX:
-        t, axis = _box(start, along_it, (hl, hw, hh))
-        face = (0.7, 0.85, 1.0)[axis] if axis >= 0 else 1.0
-        upper = axis == 2 and dz < 0
-    else:
-        t, face, upper = _cylinder(start, along_it, hw, hh), 1.0, False
-    return t, face, upper
+        t, axis = _box(start, along_it, half)
+        if t > 0 and _misses_ball((rx, ry, rz), ray, half):
+            t, axis = -1.0, -1
+    elif not _misses_ball((rx, ry, rz), ray, half):
+        t = _cylinder(start, along_it, solid.half_width, solid.half_height)
+    light = 1.0 if axis < 0 or axis == 2 else 0.7 if axis == 0 else 0.85
+    return t, light, axis == 2 and dz < 0
 
 
-@njit
-def _box(start: Vector, direction: Vector, half: Vector) -> tuple[Real, int]:
-    """Return the depth at which a ray enters a box, and through which axis (-1: it misses, or starts inside)."""
-    enter, leave, axis = -np.inf, np.inf, -1
-    for k in range(3):
-        p, q, h = start[k], direction[k], half[k]
-        if abs(q) < 1e-9:
-            if abs(p) > h:
-                return -1.0, -1
-            continue
-        a, b = (-h - p) / q, (h - p) / q
-        if a > b:
-            a, b = b, a
-        if a > enter:
-            enter, axis = a, k
-        leave = min(leave, b)
-    return (enter, axis) if enter <= leave and enter > 0 else (-1.0, -1)
+@njit(inline="always")
+def _misses_ball(start, ray, half):
+    """Return whether a ray misses the ball around a solid, which it starts from so far away."""
+    (rx, ry, rz), (dx, dy, dz), (hl, hw, hh) = start, ray.direction, half
+    along = rx * dx + ry * dy + rz * dz
+    return rx * rx + ry * ry + rz * rz - along * along * ray.per_norm2 > hl * hl + hw * hw + hh * hh
 
 
-@njit
-def _cylinder(start: Vector, direction: Vector, half_width: Real, radius: Real) -> Real:
+@njit(inline="always")
+def _slab(p, q, h):
+    """Return how far a ray from `p` is before the slab between -h and h, how far before its end, and the speed `|q|`
+    at which it gets there; of a ray along the slab such numbers that it is in the slab for ever, or never.
+    """
+    if abs(q) < 1e-9:
+        return -1.0, (-1.0 if abs(p) > h else 1.0), 0.0
+    p = p if q > 0 else -p
+    return -h - p, h - p, float(abs(q))
+
+
+_ROUNDING = 1e-12
+"""By far more than products and quotients of numbers round, relative to them."""
+
+
+@njit(inline="always")
+def _box(start, direction, half):
+    """Return the depth at which a ray enters a box, and through which axis (-1: it misses, or starts inside).
+
+    It enters the last of three slabs before it leaves the first one. Where products of the numbers that make up those
+    depths decide, depths that nobody needs are not divided out.
+    """
+    nx, fx, qx = _slab(start[0], direction[0], half[0])
+    ny, fy, qy = _slab(start[1], direction[1], half[1])
+    nz, fz, qz = _slab(start[2], direction[2], half[2])
+    t, axis = 0.0, -1
+    if fx > 0 and fy > 0 and fz > 0:
+        xy, xz, yx, yz, zx, zy = nx * qy, nx * qz, ny * qx, ny * qz, nz * qx, nz * qy
+        yx_end, zx_end, xy_end, zy_end, xz_end, yz_end = fy * qx, fz * qx, fx * qy, fz * qy, fx * qz, fy * qz
+        more, less = 1 + _ROUNDING, 1 - _ROUNDING
+        late = (xy > yx_end * more) | (xz > zx_end * more) | (yx > xy_end * more)
+        late |= (yz > zy_end * more) | (zx > xz_end * more) | (zy > yz_end * more)
+        if not late:
+            if nx > 0:
+                t, axis = nx / qx, 0
+            if ny > 0 and ny / qy > t:
+                t, axis = ny / qy, 1
+            if nz > 0 and nz / qz > t:
+                t, axis = nz / qz, 2
+            near = (xy > yx_end * less) | (xz > zx_end * less) | (yx > xy_end * less)
+            near |= (yz > zy_end * less) | (zx > xz_end * less) | (zy > yz_end * less)
+            if near and t > min(min(fx / qx, fy / qy), fz / qz):
+                axis = -1
+    return (t, axis) if axis >= 0 else (-1.0, -1)
+
+
+@njit(inline="always")
+def _cylinder(start, direction, half_width, radius):
     """Return the depth at which a ray enters a cylinder about the y axis (-1: it misses)."""
     (px, py, pz), (qx, qy, qz) = start, direction
     best = np.inf

@@ -55,12 +55,14 @@ from drive_rl.sim.sensors.view import TEXELS
 
 _STEP_M, _FARTHEST_M = np.float32(1 / STEPS_A_METRE), np.float32(MOST_STEPS / STEPS_A_METRE)
 _PER_TILE, _LEAST_M = np.float32(1 / TILE_M), np.float32(1e-3)
+_ROUNDING_M = np.float32(0.01)
+"""By far more than ground points round [m]."""
 
 
 class StreetGround(NamedTuple):
     """A map's ground, which all cars on it share; points count from its corner."""
 
-    steps: NDArray[np.int8]  # (rows x columns,), paved_field.PavedField.steps flattened
+    corners: NDArray[np.int32]  # (rows x columns,), `corners_of` paved_field.PavedField.steps
     rows: int
     columns: int
     x0: float  # the corner [m]
@@ -103,9 +105,19 @@ def build_street_ground(network: RoadNetwork) -> StreetGround:
     size_m = (columns - 1) * PAVED_CELL_M, (rows - 1) * PAVED_CELL_M
     tiles = build_paint_tiles(network, field.x0, field.y0, size_m)
     return StreetGround(
-        field.steps.reshape(-1), rows, columns, field.x0, field.y0,
+        corners_of(field.steps), rows, columns, field.x0, field.y0,
         tiles.stroke, tiles.first, tiles.item, tiles.rows, tiles.columns,
     )  # fmt: skip
+
+
+def corners_of(steps: NDArray[np.int8]) -> NDArray[np.int32]:
+    """Return what a grid (rows, columns) has at the four corners of each cell, as bytes of one number, cell by cell.
+
+    The lowest is what it has at (row, column); the next ones are those at column + 1, at row + 1, and at both + 1.
+    """
+    beside, above = np.roll(steps, -1, axis=1), np.roll(steps, -1, axis=0)
+    corners = np.stack([steps, beside, above, np.roll(beside, -1, axis=0)], axis=-1)
+    return np.ascontiguousarray(corners).view("<i4").reshape(-1)
 
 
 def street_view(
@@ -117,12 +129,12 @@ def street_view(
 
 
 @njit(inline="always")
-def edge_at(steps, columns, k, fu, fv):
-    """Return the distance to the pavement's edge [m] in the cell of index k, positive on it, and its gradient."""
-    low = np.float32(steps[k])
-    right, above = np.float32(steps[k + 1]), np.float32(steps[k + columns])
+def edge_at(corners, fu, fv):
+    """Return the distance to the pavement's edge [m] in a cell of such corners, positive on it, and its gradient."""
+    low, right = np.float32(np.int8(corners)), np.float32(np.int8(corners >> 8))
+    above, far = np.float32(np.int8(corners >> 16)), np.float32(np.int8(corners >> 24))
     run, rise = right - low, above - low
-    twist = np.float32(steps[k + columns + 1]) - above - run
+    twist = far - above - run
     ny = fma(twist, fu, rise)
     return fma(ny, fv, fma(run, fu, low)) * _STEP_M, fma(twist, fv, run) * _STEP_M, ny * _STEP_M
 
@@ -144,12 +156,41 @@ def tile_of(wx, wy, rows, columns):
 
 
 @njit(inline="always")
+def _beside(stroke, n, wx, wy, footprint, at):
+    """Return how far a point is to the left of stroke n [m], and how far a footprint reaches across that [m]."""
+    cos, sin = stroke[n, COS], stroke[n, SIN]
+    ahead, left = turned(cos, sin, at)
+    return fma(cos, wy - stroke[n, Y], -sin * (wx - stroke[n, X])), extent(-left, ahead, footprint)
+
+
+@njit(inline="always")
+def reached(stroke, n, one, other, count, at):
+    """Return which of so many pixels of a row stroke n may cover in part: from the first of them to before the last.
+
+    The pixels' points lie on a line, evenly, and none reaches as far as the wider one of both ends. Those are given as
+    x, y [m] and `Footprint`.
+    """
+    left, across = _beside(stroke, n, one[0], one[1], one[2], at)
+    left_too, across_too = _beside(stroke, n, other[0], other[1], other[2], at)
+    reach = fma(HALF, max(across, across_too), stroke[n, HALF_WIDTH]) + _ROUNDING_M
+    low, high = min(left, left_too), max(left, left_too)
+    if low >= reach or high <= -reach:
+        return 0, 0
+    if high - low <= reach:
+        return 0, count
+    apart = (high - low) / np.float32(count - 1)
+    first, last = max(int((-reach - low) / apart), 0), min(int((reach - low) / apart) + 1, count)
+    return (first, last) if left < left_too else (count - last, count - first)
+
+
+@njit(inline="always")
 def stroke_part(stroke, n, wx, wy, footprint, at):
     """Return how much of a footprint around a point stroke n covers, in [0, 1]."""
     dx, dy, cos, sin = wx - stroke[n, X], wy - stroke[n, Y], stroke[n, COS], stroke[n, SIN]
     ahead, left = turned(cos, sin, at)
-    across, half = extent(-left, ahead, footprint), stroke[n, HALF_WIDTH]
-    beside, reach = abs(fma(cos, dy, -sin * dx)), fma(HALF, across, half)
+    beside, across = _beside(stroke, n, wx, wy, footprint, at)
+    beside, half = abs(beside), stroke[n, HALF_WIDTH]
+    reach = fma(HALF, across, half)
     u = fma(cos, dx, sin * dy)
     if (beside >= reach) | (u < stroke[n, OWN_FROM]) | (u >= stroke[n, OWN_TO]):
         return NOTHING
@@ -202,7 +243,7 @@ def paint_street_pixel(r, c, view, at, image):
         grain = appearance.texels[grain_index(row[LEVEL], wx, wy)] * GRAIN_STEP
         k, fu, fv = cell_of(wx, wy, ground.rows, ground.columns)
         footprint = Footprint(row[BACK], row[DRIFT] * bearing, row[ASIDE])
-        d, nx, ny = edge_at(ground.steps, ground.columns, k, fu, fv)
+        d, nx, ny = edge_at(ground.corners[k], fu, fv)
         asphalt = paved_part(d, nx, ny, footprint, local)
         light = ground_light(asphalt, grain, appearance.wear)
         k, left = tile_of(wx, wy, ground.tile_rows, ground.tile_columns), paint_left(grain, appearance.wear)

@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE, YELLOW
 from drive_rl.sim.compiled import njit, njit_scalar
+from drive_rl.sim.map.paint_tiles import YELLOW as YELLOW_PAINT
 from drive_rl.sim.sensors.culling import screen_of, shadows_on
 from drive_rl.sim.sensors.pinhole import ASIDE, BACK, DRIFT, ELEVATION, LEVEL, Viewpoint
 from drive_rl.sim.sensors.renderer import BAND, Picture, Points, add_solids, cast_shadows, meet_ground
 from drive_rl.sim.sensors.shading import (
     GRAIN_STEP,
     NOTHING,
+    ONE,
     Footprint,
     cell_of,
     grain_index,
@@ -25,8 +27,9 @@ from drive_rl.sim.sensors.street_ground import (
     StreetView,
     blend_street,
     edge_at,
-    paint_of,
     paved_part,
+    reached,
+    stroke_part,
     tile_of,
 )
 
@@ -40,6 +43,7 @@ _NO_DEPTH = np.empty((0, 0), np.float32)
 class _Places(NamedTuple):
     texel: NDArray[np.int32]  # index of the grain
     cell: NDArray[np.int32]  # index of the field's cell
+    read: NDArray[np.int32]  # its corners
     tile: NDArray[np.int32]  # index of the paint's tile
     fu: NDArray[np.float32]  # where in the cell, in [0, 1]
     fv: NDArray[np.float32]
@@ -76,11 +80,11 @@ def paint_street(view, at, picture):
     shadows = shadows_on(screen, solids)
     channels, height, width = picture.image.shape
     real = np.empty((12, BAND, width), np.float32)
-    whole = np.empty((3, BAND, width), np.int32)
-    points, places = Points(real[0], real[1]), _Places(whole[0], whole[1], whole[2], real[2], real[3])
+    whole = np.empty((4, BAND, width), np.int32)
+    points, places = Points(real[0], real[1]), _Places(whole[0], whole[1], whole[2], whole[3], real[2], real[3])
     samples = _Samples(real[4], real[5], real[6], real[7])
     covers = _Covers(real[8], real[9], real[10], real[11])
-    columns, size = np.uint32(ground.columns), ((ground.rows, ground.columns), (ground.tile_rows, ground.tile_columns))
+    size = (ground.rows, ground.columns), (ground.tile_rows, ground.tile_columns)
     last = 0
     while last < height:
         first, last, sky = last, last + 1, rows[last, LEVEL] < 0
@@ -93,7 +97,7 @@ def paint_street(view, at, picture):
         else:
             meet_ground(rays, first, last, local, points)
             _find(rows, first, last, size, points, places)
-            _read(last - first, appearance.texels, ground.steps, columns, places, samples)
+            _read(last - first, appearance.texels, ground.corners, places, samples)
             _pave(rays, first, last, local, appearance.wear, samples, covers)
             _paint(rays, first, last, local, ground, points, places.tile, covers)
             _wear_off(last - first, appearance.wear, samples.grain, covers)
@@ -126,16 +130,19 @@ def _find(rows, first, last, size, points, places):
 
 
 @njit_scalar
-def _read(count, texels, steps, columns, places, samples):
+def _read(count, texels, corners, places, samples):
     """Read a band's grain, and the distance to the pavement's edge and its gradient."""
-    texel, cell, fu, fv = places.texel, places.cell, places.fu, places.fv
+    texel, cell, read, fu, fv = places.texel, places.cell, places.read, places.fu, places.fv
     grain, d, nx, ny = samples.grain, samples.d, samples.nx, samples.ny
     for r in range(count):
         for c in range(d.shape[1]):
             grain[r, c] = texels[np.uint32(texel[r, c])] * GRAIN_STEP
     for r in range(count):
         for c in range(d.shape[1]):
-            d[r, c], nx[r, c], ny[r, c] = edge_at(steps, columns, np.uint32(cell[r, c]), fu[r, c], fv[r, c])
+            read[r, c] = corners[np.uint32(cell[r, c])]
+    for r in range(count):
+        for c in range(d.shape[1]):
+            d[r, c], nx[r, c], ny[r, c] = edge_at(read[r, c], fu[r, c], fv[r, c])
 
 
 @njit_scalar
@@ -154,29 +161,45 @@ def _pave(rays, first, last, at, wear, samples, covers):
 
 @njit_scalar
 def _paint(rays, first, last, at, ground, points, tile, covers):
-    """Find how much of a band's pixels is painted; most have no stroke in reach."""
-    rows, bearings, wx, wy = rays.rows, rays.bearings, points.wx, points.wy
-    firsts, white, yellow = ground.first, covers.white, covers.yellow
+    """Add up the strokes on a band's pixels, as if no paint were worn: run after run of pixels on the same tile, of
+    which most have no stroke in reach.
+    """
+    rows, bearings, wx, wy, stroke = rays.rows, rays.bearings, points.wx, points.wy, ground.stroke
+    width, white, yellow = tile.shape[1], covers.white, covers.yellow
     for r in range(last - first):
         back, drift, aside = rows[first + r, BACK], rows[first + r, DRIFT], rows[first + r, ASIDE]
-        for c in range(wx.shape[1]):
-            k = np.uint32(tile[r, c])
-            start, end = firsts[k], firsts[k + np.uint32(1)]
+        for c in range(width):
             white[r, c] = yellow[r, c] = NOTHING
-            if start < end:
-                footprint = Footprint(back, drift * bearings[c], aside)
-                paint = paint_of(ground, start, end, wx[r, c], wy[r, c], footprint, at)
-                white[r, c], yellow[r, c] = paint.white, paint.yellow
+        begin, end = 0, 0
+        while end < width:
+            begin, end, k = end, end + 1, np.uint32(tile[r, end])
+            start, stop = ground.first[k], ground.first[k + np.uint32(1)]
+            if start == stop:
+                continue
+            while end < width and tile[r, end] == tile[r, begin]:
+                end += 1
+            for place in range(start, stop):
+                n = np.uint32(ground.item[np.uint32(place)])
+                one = wx[r, begin], wy[r, begin], Footprint(back, drift * bearings[begin], aside)
+                other = wx[r, end - 1], wy[r, end - 1], Footprint(back, drift * bearings[end - 1], aside)
+                from_c, to_c = reached(stroke, n, one, other, end - begin, at)
+                for c in range(begin + from_c, begin + to_c):
+                    footprint = Footprint(back, drift * bearings[c], aside)
+                    part = stroke_part(stroke, n, wx[r, c], wy[r, c], footprint, at)
+                    if stroke[n, YELLOW_PAINT] > 0:
+                        yellow[r, c] += part
+                    else:
+                        white[r, c] += part
 
 
 @njit_scalar
 def _wear_off(count, wear, grain, covers):
-    """Take away what has worn off a band's paint."""
+    """Take away what has worn off a band's paint, counting it once where strokes meet."""
     white, yellow = covers.white, covers.yellow
     for r in range(count):
         for c in range(white.shape[1]):
             left = paint_left(grain[r, c], wear)
-            white[r, c], yellow[r, c] = white[r, c] * left, yellow[r, c] * left
+            white[r, c], yellow[r, c] = min(white[r, c], ONE) * left, min(yellow[r, c], ONE) * left
 
 
 @njit_scalar

@@ -43,6 +43,8 @@ _HEAD_HALF_M = 0.3
 _POST_COLOUR, _HEAD_COLOUR = np.float32(0.3), np.float32(0.05)
 _LAMP_COLOURS = np.array([(1.0, 0.1, 0.05), (1.0, 0.75, 0.1), (0.2, 1.0, 0.45)], np.float32)  # by Light
 _BEHIND_LINE_M = 4.0
+_TALLEST_M = 4.0
+_WIDER = 1.02  # than the picture: rays are rounded
 _BESIDE_M = 0.9
 """From the edge of the lane to a post [m]."""
 
@@ -73,6 +75,17 @@ def may_show(x, y, at):
     """Return whether a thing at a place [m] can be in the picture of a camera at a `Viewpoint`."""
     dx, dy = x - at.x, y - at.y
     return dx * dx + dy * dy < VIEW_M * VIEW_M and at.cos * dx + at.sin * dy > -BEHIND_M
+
+
+@njit_scalar
+def is_aside(x, y, reach, at, rays):
+    """Return whether a camera at a `Viewpoint` surely sees nothing that is within some metres of a place [m]: all of it
+    is too far to one side.
+    """
+    dx, dy = x - at.x, y - at.y
+    ahead, left = at.cos * dx + at.sin * dy - rays.origin[0], at.cos * dy - at.sin * dx
+    depth = max(ahead + reach, 0.0) + rays.origin[2] + _TALLEST_M  # no point is deeper, however the camera is pitched
+    return abs(left) - reach > (_WIDER * rays.bearings[0] + _WIDER - 1) * depth
 
 
 @njit_scalar

@@ -24,6 +24,7 @@ from drive_rl.sim.task.reward import (
     steering_term,
 )
 from drive_rl.sim.task.scoring import TRACE, EndReason
+from drive_rl.sim.traffic.passing import PASSING_FIELDS
 from drive_rl.sim.vehicle import CarState
 
 METRICS = (
@@ -66,7 +67,15 @@ STATE_FIELDS = (
     "curvature_20m",
 )
 """The privileged observation, in SI units; curvatures [1/m] are the lane's, at distances ahead."""
+LANE_STATE = len(STATE_FIELDS)
+"""How many of a state's fields are the lane's."""
 _FIRST_CURVATURE = STATE_FIELDS.index("curvature_0m")
+
+
+def state_fields(world: WorldSpec) -> tuple[str, ...]:
+    """Return the fields of a world's privileged observation."""
+    return STATE_FIELDS + PASSING_FIELDS if world.streets and world.streets.has_obstacle else STATE_FIELDS
+
 
 END_REASONS: tuple[EndReason, ...] = get_args(EndReason)
 """The reason of end code n is `END_REASONS[n - 1]`; code 0 is an episode that has not ended."""
@@ -86,6 +95,7 @@ class Rules(NamedTuple):
 
     lane_d: float
     half_lane: float
+    kept_half: float  # an episode in which the car was farther from its lane's middle is no success
     right_edge_d: float
     left_edge_d: float  # of the lanes in the driving direction
     oncoming: bool
@@ -100,6 +110,7 @@ def rules_of(world: WorldSpec) -> Rules:
     """Return the rules of a world; each field has one type, since numba compiles a function once per type."""
     road, task, reward, car = world.road, world.task, world.reward, world.car
     by_rate = task.steering == "rate"
+    passes = world.streets is not None and world.streets.has_obstacle
     lane, half, right, left = (
         (0.0, STREET_HALF_LANE_M, -STREET_EDGE_M, STREET_EDGE_M)
         if world.streets
@@ -108,6 +119,7 @@ def rules_of(world: WorldSpec) -> Rules:
     return Rules(
         float(lane),
         float(half),
+        math.inf if passes else float(half),
         float(right),
         float(left),
         road.lanes_oncoming > 0,
@@ -143,6 +155,7 @@ class Step(NamedTuple):
     touched: bool  # whether a contact began
     completion_then: float  # route completion `Rules.blocked_steps` earlier; -1 before there is one
     allowed_mps: float  # what is ahead allows no more; infinite: nothing is
+    leeway_m: float  # so much farther to the left may the car be here
 
 
 @njit
@@ -158,7 +171,7 @@ def outcome(
     x, y, yaw, vx, _, yaw_rate, steer = car
     s, d, road_heading, _ = project(route.knots, x, y, step.near_s)
     offset, heading_error = d - rules.lane_d, wrap(yaw - road_heading)
-    target = min(_between(route.speed_profile, s / KNOT_M), step.allowed_mps)
+    target = min(speed_at(route.speed_profile, s), step.allowed_mps)
     lateral = vx * yaw_rate
     start_s, end_s = route.start_s, route.end_s
     metrics[OFFSET], metrics[HEADING_ERROR] = offset, heading_error
@@ -175,9 +188,9 @@ def outcome(
     end = RUNNING
     if step.touched:
         end = COLLISION
-    elif d < rules.right_edge_d or (d > rules.left_edge_d and not rules.oncoming):
+    elif d < rules.right_edge_d or (d > rules.left_edge_d + step.leeway_m and not rules.oncoming):
         end = OFF_ROAD
-    elif d > rules.left_edge_d or abs(heading_error) > _WRONG_HEADING_RAD:
+    elif d > rules.left_edge_d + step.leeway_m or abs(heading_error) > _WRONG_HEADING_RAD:
         end = WRONG_WAY
     elif s >= end_s:
         end = ARRIVED
@@ -216,8 +229,8 @@ def lane_state(
 
 
 @njit
-def _between(values: NDArray[np.float64], at: float) -> float:
-    """Return the value at a fractional index, kept within the array."""
-    at = min(max(at, 0.0), values.size - 1.001)
+def speed_at(profile: NDArray[np.float64], s: float) -> float:
+    """Return the target speed [m/s] of a profile, a knot each, at `s` [m], kept within it."""
+    at = min(max(s / KNOT_M, 0.0), profile.size - 1.001)
     i = int(at)
-    return values[i] + (values[i + 1] - values[i]) * (at - i)
+    return profile[i] + (profile[i + 1] - profile[i]) * (at - i)

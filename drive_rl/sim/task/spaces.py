@@ -15,7 +15,7 @@ from drive_rl.config.specs.task import TaskSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.sensors.motion import POLARITIES
-from drive_rl.sim.task.outcome import STATE_FIELDS
+from drive_rl.sim.task.outcome import state_fields
 from drive_rl.sim.task.scoring import Info
 
 _STATE_LIMIT = 1e3
@@ -50,7 +50,7 @@ def observation_space(world: WorldSpec, observation: Observation, channels_last:
     if observation == "motion":
         channels *= POLARITIES
     image = spaces.Box(0, 255, (*size, channels) if channels_last else (channels, *size), np.uint8)
-    state = spaces.Box(-_STATE_LIMIT, _STATE_LIMIT, (len(STATE_FIELDS),), np.float32)
+    state = spaces.Box(-_STATE_LIMIT, _STATE_LIMIT, (len(state_fields(world)),), np.float32)
     if observation == "camera+state":
         return spaces.Dict({"camera": image, "state": state})
     return state if observation == "state" else image

@@ -21,16 +21,17 @@ from drive_rl.sim.map.street_route import RUN_IN_M, StreetRoute, connections, dr
 from drive_rl.sim.map.streets.generate import map_of_seed
 from drive_rl.sim.sensors.street_ground import StreetGround, build_street_ground
 from drive_rl.sim.task.episode import Drive
-from drive_rl.sim.task.street_hazard import DrawnHazard, Site, crossing_ways, draw_hazard, has_room
+from drive_rl.sim.task.hazard_site import DrawnHazard, Site
+from drive_rl.sim.task.street_hazard import crossing_ways, draw_hazard, has_room
 from drive_rl.sim.traffic.actors import Ego, Traffic, new_traffic
-from drive_rl.sim.traffic.population import Vehicles, draw_vehicles, with_car, with_ego, with_pedestrian
+from drive_rl.sim.traffic.population import Vehicles, draw_vehicles, joined, with_ego
 from drive_rl.sim.traffic.streets import Streets, streets_of
 from drive_rl.sim.vehicle import CarState
 
 _MAPS_APART = 10_000
 """Road seeds of as many thousands share their maps."""
 _ROUTE, _START, _APPEARANCE, _TRAFFIC, _HAZARD = range(20, 25)  # one random stream each: changing one leaves the others
-_TRIES = 20  # for a route on which a hazard has room
+_TRIES = 400  # for a route on which a hazard has room
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,18 @@ def map_seed_of(streets: StreetsSpec, seed: int) -> int:
 
 
 def _connections(streets: StreetsSpec, map_seed: int, junction: JunctionSpec) -> NDArray[np.int64]:
-    kept: Any = junction, streets.hazard, streets.map  # frozen specs can be a key
+    kept: Any = junction, streets.lane_changes, streets.hazard, streets.map  # frozen specs can be a key
     return _connections_of(map_seed, *kept)
 
 
 @lru_cache(maxsize=64)
 def _connections_of(
-    map_seed: int, junction: JunctionSpec, hazard: HazardSpec | None, spec: MapSpec
+    map_seed: int, junction: JunctionSpec, lane_changes: int, hazard: HazardSpec | None, spec: MapSpec
 ) -> NDArray[np.int64]:
     control = None if junction.control is None else Control[junction.control.upper()]
     turns = None if junction.turn is None else [Turn[turn.upper()] for turn in junction.turn.split("_or_")]
     town = built_map(spec, map_seed)
-    through = connections(town.network, control, turns, junction.arms)
+    through = connections(town.network, control, turns, junction.arms, lane_changes)
     if isinstance(hazard, CrossingVehicleSpec):
         crossed = [bool(crossing_ways(hazard, town.network, town.streets, lane)) for lane in through.tolist()]
         through = through[np.array(crossed, bool)]
@@ -117,7 +118,7 @@ def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> St
     random = _stream(seed, _TRAFFIC)
     vehicles = with_ego(draw_vehicles(streets.traffic, _split(seed), streets.traffic.actors, random), world.car)
     colours = random.uniform(0.08, 0.9, (len(vehicles.kind), 3)).astype(np.float32)
-    ego = Ego(route.lanes, RUN_IN_M - float(route.from_m[0]), start.vx_mps)
+    ego = Ego(route.lanes, route.spans, RUN_IN_M - float(route.from_m[0]), start.vx_mps)
     seeds = random.integers(0, 2**31, 2)
     hazard = None
     if streets.hazard:
@@ -125,9 +126,8 @@ def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> St
         site = Site(town.network, town.streets, route, start.vx_mps, task.target_speed_mps, actor)
         random = _stream(seed, _HAZARD)
         hazard = draw_hazard(streets.hazard, site, random)
-        fast_mps = hazard.top_speed_mps
-        vehicles = with_car(vehicles, fast_mps) if fast_mps else with_pedestrian(vehicles)
-        colours = np.concatenate([colours, random.uniform(0.08, 0.9, (1, 3)).astype(np.float32)])
+        vehicles = joined([vehicles, hazard.actors])
+        colours = np.concatenate([colours, random.uniform(0.08, 0.9, (len(hazard.scripted), 3)).astype(np.float32)])
     return StreetEpisode(
         seed=seed,
         road=Road(route.knots, route.start_m, route.end_m, streets.map.kind),
@@ -140,7 +140,7 @@ def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> St
         vehicles=vehicles,
         colours=colours,
         traffic=new_traffic(
-            town.streets, vehicles, int(seeds[0]), 1 / task.control_hz, ego, hazard.scripted if hazard else None
+            town.streets, vehicles, int(seeds[0]), 1 / task.control_hz, ego, hazard.scripted if hazard else ()
         ),
         first_step=_first_step(world, streets, town.network, route, int(seeds[1])),
         hazard=hazard,
@@ -158,9 +158,9 @@ def _draw_route(streets: StreetsSpec, network: RoadNetwork, map_seed: int, rng: 
 
 def _any_route(streets: StreetsSpec, network: RoadNetwork, map_seed: int, rng: np.random.Generator) -> StreetRoute:
     if (junction := streets.junction) is None:
-        return draw_route(network, streets.route_m, rng)
+        return draw_route(network, streets.route_m, rng, streets.lane_changes)
     through = _connections(streets, map_seed, junction)
-    return draw_route_through(network, through, junction.approach_m, streets.route_m, rng)
+    return draw_route_through(network, through, junction.approach_m, streets.route_m, rng, streets.lane_changes)
 
 
 def _first_step(world: WorldSpec, streets: StreetsSpec, network: RoadNetwork, route: StreetRoute, drawn: int) -> int:
@@ -170,8 +170,8 @@ def _first_step(world: WorldSpec, streets: StreetsSpec, network: RoadNetwork, ro
     hz, light = world.task.control_hz, streets.junction and streets.junction.light
     if light is None:
         return drawn % (3600 * hz)
-    lane, asked = int(route.lanes[0]), Light[light.upper()]
-    to_line_m = float(network.stop_s_m[lane]) + float(route.from_m[0]) - RUN_IN_M
+    lane, asked = int(route.lanes[streets.lane_changes]), Light[light.upper()]
+    to_line_m = float(network.stop_s_m[lane]) + float(route.from_m[streets.lane_changes]) - RUN_IN_M
     arrives_s = to_line_m / min(float(network.speed_limit_mps[lane]), world.task.target_speed_mps)
     group = int(network.signal[lane])
     waits_s = next(s for s in range(3600) if light_at(network, group, drawn % 3600 + s + arrives_s) == asked)

@@ -1,28 +1,25 @@
 """What happens on a route beside the traffic: the hazard of a road seed, drawn. How it goes on: `traffic.hazard`."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.specs.base import Bounds
 from drive_rl.config.specs.streets import (
     BlockedLaneSpec,
     CrossingPedestrianSpec,
     CrossingVehicleSpec,
     HardBrakeSpec,
     HazardSpec,
+    ObstacleSpec,
 )
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.geometry import wrap
 from drive_rl.sim.map.lane_geometry import locate, pose_at
 from drive_rl.sim.map.network import Priority, RoadNetwork
 from drive_rl.sim.map.street_route import StreetRoute
+from drive_rl.sim.task.hazard_site import NO_STRIPS, ROOM_M, DrawnHazard, Site, drawn, new_plan, place_on, stretch
+from drive_rl.sim.task.street_obstacle import draw_obstacle, obstacle_room, park, parked_m
 from drive_rl.sim.traffic.actors import Scripted, draw
 from drive_rl.sim.traffic.hazard import (
-    AT,
-    AT_S,
     BLOCKED_LANE,
     CONNECTION,
     CROSSING_VEHICLE,
@@ -31,11 +28,9 @@ from drive_rl.sim.traffic.hazard import (
     END_M,
     FROM_M,
     HARD_BRAKE,
-    KIND,
     MIDDLE,
     MOST_STRIPS,
     PEDESTRIAN,
-    PLAN,
     SIDE,
     SPEED_MPS,
     STANDS_S,
@@ -46,17 +41,14 @@ from drive_rl.sim.traffic.hazard import (
     WAITS,
     WITHIN,
 )
-from drive_rl.sim.traffic.population import BODIES, PEDESTRIAN_M
+from drive_rl.sim.traffic.population import BODIES, PEDESTRIAN_M, joined, one_of, pedestrian
 from drive_rl.sim.traffic.streets import APPROACH, END_NEXT, FIRST_NEXT, LEFT, RIGHT, Streets
 
 CAR = BODIES["car"]
 """What vehicles of hazards are."""
 LEAD_SHARE = 0.8
 """How fast who brakes hard drives before, over the ego car's target speed: the ego car comes near."""
-NO_STRIPS = np.zeros((MOST_STRIPS, 5))
 _USUAL_SHARE = 0.7  # of the target speed: how fast the ego car is expected before a junction, at least
-_ROOM_M = 8.0
-"""Nobody else begins so near to a hazard's actor [m]."""
 _BEFORE_LINE_M = 2.0
 _APPROACH_M = 35.0
 """Who crosses comes from a lane that is so long [m] ..."""
@@ -64,26 +56,6 @@ _BEFORE_THE_JUNCTION_M = 15.0
 """... and begins at least so far before the stop line [m]."""
 _MARGIN_M = 0.5
 """A pedestrian has left a lane so far beside it [m]."""
-
-
-class DrawnHazard(NamedTuple):
-    """A hazard as an episode begins."""
-
-    plan: NDArray[np.float64]  # traffic.hazard.Hazard
-    strips: NDArray[np.float64]
-    top_speed_mps: float  # of the actor; 0: a pedestrian
-    scripted: Scripted
-
-
-class Site(NamedTuple):
-    """What a hazard is drawn on."""
-
-    network: RoadNetwork
-    streets: Streets
-    route: StreetRoute
-    speed_mps: float  # of the ego car at its start
-    target_mps: float  # the same on an empty road
-    actor: tuple[int, int]  # the traffic's seed, and the actor's id
 
 
 def draw_hazard(spec: HazardSpec, site: Site, rng: np.random.Generator) -> DrawnHazard:
@@ -98,42 +70,46 @@ def draw_hazard(spec: HazardSpec, site: Site, rng: np.random.Generator) -> Drawn
         return _draw_blocked_lane(spec, site, rng)
     if isinstance(spec, CrossingVehicleSpec):
         return _draw_crossing_vehicle(spec, site, rng)
+    if isinstance(spec, ObstacleSpec):
+        return draw_obstacle(spec, site, rng)
     return _draw_pedestrian(spec, site, rng)
 
 
 def _draw_hard_brake(spec: HardBrakeSpec, site: Site, rng: np.random.Generator) -> DrawnHazard:
-    gap_m, after_m, stands_s = _drawn((spec.gap_m, spec.after_m, spec.stands_s), rng)
+    gap_m, after_m, stands_s = drawn((spec.gap_m, spec.after_m, spec.stands_s), rng)
     route = site.route
     at_m = route.start_m + gap_m + CAR.length_m
-    lead, s_m = _on(route, at_m)
-    at, at_s = _on(route, route.start_m + after_m)
-    plan = _plan(HARD_BRAKE, at, at_s)
+    lead, s_m = place_on(route, at_m)
+    at, at_s = place_on(route, route.start_m + after_m)
+    plan = new_plan(HARD_BRAKE, at, at_s)
     plan[WITHIN], plan[STANDS_S] = spec.within_m, stands_s
-    free, top_mps = _stretch(site, route.start_m, at_m + _ROOM_M), LEAD_SHARE * site.target_mps
+    free, top_mps = stretch(site, route.start_m, at_m + ROOM_M), LEAD_SHARE * site.target_mps
     place = int(route.lanes[lead]), s_m, 0.0, min(site.speed_mps, top_mps)
-    return DrawnHazard(plan, NO_STRIPS, top_mps, Scripted(*place, int(DRIVEN[HARD_BRAKE, WAITS]), lead, free))
+    scripted = Scripted(*place, int(DRIVEN[HARD_BRAKE, WAITS]), lead, free)
+    return DrawnHazard(plan, NO_STRIPS, one_of("car", top_mps), (scripted,))
 
 
 def _draw_blocked_lane(spec: BlockedLaneSpec, site: Site, rng: np.random.Generator) -> DrawnHazard:
-    distance_m, stands_s = _drawn((spec.distance_m, spec.stands_s), rng)
+    distance_m, stands_s = drawn((spec.distance_m, spec.stands_s), rng)
     half_m = CAR.length_m / 2
     at, s_m = _place(spec, distance_m + half_m, half_m, site)
-    plan = _plan(BLOCKED_LANE, 0, 0.0)
+    plan = new_plan(BLOCKED_LANE, 0, 0.0)
     plan[WITHIN], plan[STANDS_S] = spec.within_m, stands_s
-    free = _stretch(site, site.route.start_m, float(site.route.from_m[at]) + s_m + half_m + _ROOM_M)
+    free = stretch(site, site.route.start_m, float(site.route.from_m[at]) + s_m + half_m + ROOM_M)
     place = int(site.route.lanes[at]), s_m, 0.0, 0.0
-    return DrawnHazard(plan, NO_STRIPS, CAR.top_speed_mps, Scripted(*place, int(DRIVEN[BLOCKED_LANE, WAITS]), at, free))
+    scripted = Scripted(*place, int(DRIVEN[BLOCKED_LANE, WAITS]), at, free)
+    return DrawnHazard(plan, NO_STRIPS, one_of("car", CAR.top_speed_mps), (scripted,))
 
 
 def _draw_crossing_vehicle(spec: CrossingVehicleSpec, site: Site, rng: np.random.Generator) -> DrawnHazard:
-    speed_mps, early_s = _drawn((spec.speed_mps, spec.early_s), rng)
+    speed_mps, early_s = drawn((spec.speed_mps, spec.early_s), rng)
     network, route, half_m = site.network, site.route, CAR.length_m / 2
     own = int(route.lanes[1])
     ways = crossing_ways(spec, network, site.streets, own)
     other = ways[int(rng.integers(len(ways)))]
     approach = int(site.streets.tie[other, APPROACH])
     (own_m, _), (from_m, to_m) = _meeting(network, own, other), _meeting(network, other, own)
-    plan = _plan(CROSSING_VEHICLE, 1, own_m)
+    plan = new_plan(CROSSING_VEHICLE, 1, own_m)
     plan[SPEED_MPS], plan[EARLY_S], plan[CONNECTION], plan[FROM_M], plan[TO_M] = (
         speed_mps, early_s, other, from_m, to_m,
     )  # fmt: skip
@@ -145,32 +121,33 @@ def _draw_crossing_vehicle(spec: CrossingVehicleSpec, site: Site, rng: np.random
     goals = leading_goals(site.streets, approach, other)
     count = next(g for g in range(100_000) if draw(*site.actor, g) % len(site.streets.goal) in goals)
     free = np.concatenate([
-        _stretch(site, route.start_m, float(route.from_m[1])), [[approach, s_m - half_m - _ROOM_M, length_m]]
+        stretch(site, route.start_m, float(route.from_m[1])), [[approach, s_m - half_m - ROOM_M, length_m]]
     ])  # fmt: skip
     place = approach, s_m, 0.0, min((length_m + from_m - half_m - s_m) / time_s, speed_mps)
-    return DrawnHazard(
-        plan, NO_STRIPS, CAR.top_speed_mps, Scripted(*place, int(DRIVEN[CROSSING_VEHICLE, WAITS]), count, free)
-    )
+    scripted = Scripted(*place, int(DRIVEN[CROSSING_VEHICLE, WAITS]), count, free)
+    return DrawnHazard(plan, NO_STRIPS, one_of("car", CAR.top_speed_mps), (scripted,))
 
 
 def _draw_pedestrian(spec: CrossingPedestrianSpec, site: Site, rng: np.random.Generator) -> DrawnHazard:
-    distance_m, beside_m, speed_mps, early_s, side = _drawn(
+    distance_m, beside_m, speed_mps, early_s, side = drawn(
         (spec.distance_m, spec.beside_m, spec.speed_mps, spec.early_s, (-1.0, 1.0)), rng
     )
     from_left = side > 0 if spec.side is None else spec.side == "left"
-    at, s_m = _place(spec, distance_m, PEDESTRIAN_M / 2, site)
+    at, s_m = _place(spec, distance_m, PEDESTRIAN_M / 2 + parked_m(spec.behind), site)
     lane = int(site.route.lanes[at])
     strips, end_m = _strips(site.network, lane, s_m, beside_m, from_left)
     own = int(np.flatnonzero(strips[:, STRIP_LANE] == lane)[0])
-    plan = _plan(PEDESTRIAN, at, s_m - PEDESTRIAN_M / 2)
+    plan = new_plan(PEDESTRIAN, at, s_m - PEDESTRIAN_M / 2)
     plan[SPEED_MPS], plan[EARLY_S], plan[FROM_M] = speed_mps, early_s, strips[own, MIDDLE]
     plan[TO_M], plan[END_M] = strips[own, UNTIL], end_m
-    free = _stretch(site, site.route.start_m, float(site.route.from_m[at]) + s_m + _ROOM_M)
+    free = stretch(site, site.route.start_m, float(site.route.from_m[at]) + s_m + ROOM_M)
     shift_m = float(-strips[0, SIDE] * strips[0, MIDDLE])
     place = int(strips[0, STRIP_LANE]), float(strips[0, STRIP_S]), shift_m, 0.0
     padded = np.zeros((MOST_STRIPS, 5))
     padded[: len(strips)] = strips
-    return DrawnHazard(plan, padded, 0.0, Scripted(*place, int(DRIVEN[PEDESTRIAN, WAITS]), 0, free))
+    scripted = Scripted(*place, int(DRIVEN[PEDESTRIAN, WAITS]), 0, free)
+    parked, places = park(spec.behind, site, place[0], place[1] - PEDESTRIAN_M)
+    return DrawnHazard(plan, padded, joined([*parked, pedestrian()]), (*places, scripted))
 
 
 def crossing_ways(spec: CrossingVehicleSpec, network: RoadNetwork, streets: Streets, connection: int) -> list[int]:
@@ -237,27 +214,14 @@ def _strips(
     return rows, float(rows[-1, MIDDLE] + network.width_m[int(rows[-1, STRIP_LANE])] / 2 + beside_m)
 
 
-def _plan(kind: int, at: int, at_s: float) -> NDArray[np.float64]:
-    plan = np.zeros(PLAN)
-    plan[KIND], plan[AT], plan[AT_S] = kind, at, at_s
-    return plan
-
-
-def _drawn(bounds: Sequence[Bounds], rng: np.random.Generator) -> list[float]:
-    return [float(rng.uniform(*each)) for each in bounds]
-
-
-def _on(route: StreetRoute, at_m: float) -> tuple[int, float]:
-    """Return the place of a lane in the route, and s on it [m], of a point along the route's line."""
-    at = int(np.searchsorted(route.from_m, at_m, side="right")) - 1
-    return at, at_m - float(route.from_m[at])
-
-
 def has_room(spec: HazardSpec, network: RoadNetwork, route: StreetRoute) -> bool:
     """Return whether a route has a place for a hazard that begins at a place of its own, wherever that is drawn."""
+    if isinstance(spec, ObstacleSpec):
+        return obstacle_room(spec, network, route)
     if not isinstance(spec, BlockedLaneSpec | CrossingPedestrianSpec):
         return True
-    return _beyond(spec.beyond, spec.distance_m[1] + CAR.length_m / 2, CAR.length_m / 2, network, route) is not None
+    half_m = CAR.length_m / 2 + (parked_m(spec.behind) if isinstance(spec, CrossingPedestrianSpec) else 0.0)
+    return _beyond(spec.beyond, spec.distance_m[1] + CAR.length_m / 2, half_m, network, route) is not None
 
 
 def _place(
@@ -293,11 +257,3 @@ def _beyond(
         if s_m <= float(ends_s[at]) - half_m - _BEFORE_LINE_M:
             return (at, s_m) if float(route.from_m[at]) + s_m < route.end_m else None
     return None
-
-
-def _stretch(site: Site, from_m: float, to_m: float) -> NDArray[np.float64]:
-    """Return a part of the route's line as rows of `Scripted.free`."""
-    route = site.route
-    starts = np.maximum(from_m - route.from_m, 0.0)
-    ends = np.minimum(to_m - route.from_m, site.network.length_m[route.lanes])
-    return np.array([route.lanes, starts, ends], np.float64).T[ends > starts]

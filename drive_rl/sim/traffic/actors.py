@@ -4,6 +4,7 @@ Everything that depends on an order follows the actors' ids, and every choice is
 neither the order of the arrays nor the number of threads matters.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,9 +20,9 @@ HOLDS = 6
 
 ID, DRIVES, LANE, BEFORE, LEAVING, GOALS, WAITED, STOPPED, WANT, WANT_GOALS, ASKS = range(11)
 """Columns of `Traffic.whole`: what ties and choices depend on; who drives it; where its centre is (NONE: off the
-streets, nobody sees it), the lane before, the one that it changes from; goals reached so far; steps of standing;
-whether it stood at the stop sign ahead; and of this step: the next connection that it needs the right of way for, goals
-reached on the way there, whether it is near enough to ask."""
+streets, nobody sees it), the lane before, the other one that it takes up while it changes lanes; goals reached so far;
+steps of standing; whether it stood at the stop sign ahead; and of this step: the next connection that it needs the
+right of way for, goals reached on the way there, whether it is near enough to ask."""
 S, SHIFT, SPEED, ACCELERATION, TO_LINE, TO_START, PUSH, GAP, LEAD_SPEED = range(9)
 """Columns of `Traffic.real`: s of its centre [m], what is left of a lane change, left-positive from where it ends [m],
 speed [m/s], acceleration [m/s^2]; and of this step: from its front to the stop line, and from its centre to the
@@ -56,6 +57,7 @@ class Traffic(NamedTuple):
     hold_s: NDArray[np.float64]  # (N, HOLDS), s of its centre along that connection, negative before it [m]
     by_id: NDArray[np.int64]  # (N,), rows in the order of ids
     route: NDArray[np.int64]  # (R,), lanes of the ego car's route, NONE after the last; `GOALS` of it counts them
+    route_m: NDArray[np.float64]  # (R, 3), street_route.StreetRoute.spans
     way: NDArray[np.int64]  # (N, WAY), the lanes ahead of each actor, as `follow.find_way` found them
     by_lane: NDArray[np.int64]  # (L, 3)
     claim: NDArray[np.int64]  # (N, HOLDS + 2)
@@ -79,11 +81,12 @@ class Ego(NamedTuple):
     """Where the ego car begins."""
 
     route: NDArray[np.int64]  # Traffic.route
+    route_m: NDArray[np.float64]  # Traffic.route_m
     s_m: float  # on its first lane
     speed_mps: float
 
 
-_NO_EGO = Ego(np.zeros(0, np.int64), 0.0, 0.0)
+_NO_EGO = Ego(np.zeros(0, np.int64), np.zeros((0, 3)), 0.0, 0.0)
 
 
 class Scripted(NamedTuple):
@@ -104,7 +107,7 @@ def new_traffic(
     seed: int,
     dt_s: float = 0.1,
     ego: Ego = _NO_EGO,
-    scripted: Scripted | None = None,
+    scripted: Sequence[Scripted] = (),
 ) -> Traffic:
     """Return traffic that begins somewhere on the streets, outside junctions, at moderate speed.
 
@@ -114,7 +117,7 @@ def new_traffic(
         seed: Of the places where they begin and of all they choose later.
         dt_s: Time step.
         ego: Where the first vehicle begins if it is the ego car's.
-        scripted: Where the last one begins if a script moves it.
+        scripted: Where the last ones begin, which a script moves.
 
     Raises:
         DriveRLError: there are more vehicles than the lanes hold.
@@ -127,9 +130,9 @@ def new_traffic(
     real[:, SPEED] = np.minimum(0.7 * streets.lane[whole[:, LANE], LANE_SPEED], vehicles.top_speed_mps)
     if ego.route.size:
         whole[0, DRIVES], real[0, SPEED] = EGO, ego.speed_mps
-    if scripted:
-        whole[-1, DRIVES], whole[-1, GOALS] = scripted.drives, scripted.goals
-        real[-1, SHIFT], real[-1, SPEED] = scripted.shift_m, scripted.speed_mps
+    for i, each in enumerate(scripted, count - len(scripted)):
+        whole[i, DRIVES], whole[i, GOALS] = each.drives, each.goals
+        real[i, SHIFT], real[i, SPEED] = each.shift_m, each.speed_mps
     return Traffic(
         streets=streets,
         driver=np.column_stack(vehicles[1:]),
@@ -139,6 +142,7 @@ def new_traffic(
         hold_s=np.zeros((count, HOLDS)),
         by_id=np.arange(count),
         route=ego.route,
+        route_m=ego.route_m,
         way=np.full((count, WAY), NONE, np.int64),
         by_lane=np.zeros((len(streets.lane), 3), np.int64),
         claim=np.zeros((count, HOLDS + 2), np.int64),
@@ -170,7 +174,7 @@ _START_GAP_S = 1.0
 
 
 def _places(
-    streets: Streets, vehicles: Vehicles, random: np.random.Generator, ego: Ego, scripted: Scripted | None
+    streets: Streets, vehicles: Vehicles, random: np.random.Generator, ego: Ego, scripted: Sequence[Scripted]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return lane and s [m] of each vehicle, drawn by the lanes' lengths and apart from each other."""
     count = len(vehicles.kind)
@@ -180,9 +184,10 @@ def _places(
     lanes, places = np.zeros(count, np.int64), np.zeros(count)
     if ego.route.size:
         lanes[0], places[0] = ego.route[0], ego.s_m
-    free, scripts = np.zeros((0, 3)), 0
-    if scripted:
-        (lanes[-1], places[-1], *_), free, scripts = scripted, scripted.free, 1
+    scripts = len(scripted)
+    for i, each in enumerate(scripted, count - scripts):
+        lanes[i], places[i] = each.lane, each.s_m
+    free = np.concatenate([np.zeros((0, 3)), *(each.free for each in scripted)])
     egos = min(ego.route.size, 1)
     draws, speed_mps = random.random(_TRIES * (count - scripts - egos)), streets.lane[:, LANE_SPEED]
     drawn = slice(count - scripts)

@@ -85,7 +85,7 @@ def _worth(i, traffic, other, bias, step):
     """Return what a change to another lane is worth to actor i [m/s^2]; negative if it is not safe."""
     lane, s = traffic.whole[i, LANE], traffic.real[i, S]
     there = abreast(traffic.streets, lane, s, other)
-    if not _is_free(i, traffic, other, there):
+    if not is_free(i, traffic, other, there):
         return -1.0
     wanted, wanted_there = desired_speed(i, traffic, lane, s, step), desired_speed(i, traffic, other, there, step)
     own, own_after = follow(i, traffic, lane, s, wanted), follow(i, traffic, other, there, wanted_there)
@@ -98,7 +98,7 @@ def _worth(i, traffic, other, bias, step):
 
 
 @njit_scalar
-def _is_free(i, traffic, lane, s):
+def is_free(i, traffic, lane, s):
     """Return whether nobody is beside actor i at `s` on another lane."""
     entry = traffic.by_lane[lane, FIRST]
     while entry != NONE:
@@ -116,7 +116,7 @@ def _follower_of(i, traffic, lane, s, step, comes):
 
     Both are 0 if nobody is.
     """
-    j, gap = _next_behind(i, traffic, lane, s)
+    j, gap = next_behind(i, traffic, lane, s)
     if j == NONE:
         return 0.0, 0.0
     speed = traffic.real[j, SPEED]
@@ -128,7 +128,7 @@ def _follower_of(i, traffic, lane, s, step, comes):
 
 
 @njit_scalar
-def _next_behind(i, traffic, lane, s):
+def next_behind(i, traffic, lane, s):
     """Return who is next behind actor i at `s` on a lane or on one that leads to it, and the gap between them [m]."""
     streets = traffic.streets
     best, least = _next_behind_on(i, traffic, lane, s)

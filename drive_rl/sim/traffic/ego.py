@@ -3,6 +3,7 @@
 import math
 
 from drive_rl.sim.compiled import njit_scalar
+from drive_rl.sim.map.street_route import CHANGES, ENTERS, LEAVES
 from drive_rl.sim.traffic.actors import (
     BEFORE,
     GAP,
@@ -10,6 +11,7 @@ from drive_rl.sim.traffic.actors import (
     HOLDS,
     LANE,
     LEAD_SPEED,
+    LEAVING,
     SHIFT,
     SPEED,
     STOPPED,
@@ -17,60 +19,137 @@ from drive_rl.sim.traffic.actors import (
     WANT,
     S,
 )
-from drive_rl.sim.traffic.follow import find_way, follow, list_by_lane
-from drive_rl.sim.traffic.idm import NO_LEADER_M, allowed_speed
+from drive_rl.sim.traffic.change_lane import is_free, next_behind
+from drive_rl.sim.traffic.follow import find_way, follow, idm_of, list_by_lane
+from drive_rl.sim.traffic.idm import NO_LEADER_M, allowed_speed, idm_acceleration
+from drive_rl.sim.traffic.junction_rules import HARD_BRAKING_MPS2
+from drive_rl.sim.traffic.mobil import SAFE_BRAKING_MPS2
 from drive_rl.sim.traffic.right_of_way import find_junction
 from drive_rl.sim.traffic.step import wait
-from drive_rl.sim.traffic.streets import JUNCTION, LANE_LENGTH, NONE, TURN
+from drive_rl.sim.traffic.streets import JUNCTION, LANE_SPEED, LEFT, NONE, TURN, abreast
 
 QUEUE_GAP_M = 2.0
 """What the ego car should leave to whoever stands before it [m]."""
 LINE_GAP_M = 1.0
 """How far before a stop line it should stand [m]."""
 COMMAND_M = 40.0
-"""How far before a junction the route's turn there is known [m]."""
+"""How far before a junction the route's turn there is known [m] ..."""
+COMMAND_S = 5.0
+"""... and before a change of lanes at the speed limit, if that is further [s]."""
+CHANGE_LEFT, CHANGE_RIGHT = 4, 5
+"""What `turn_ahead` returns beside a `Turn`."""
+_NEAR_M = 10.0
+_CLOSE_S = 0.3
+_STANDING_MPS = 1.0
 
 
 @njit_scalar
 def move_ego(traffic, way, shift, speed):
     """Enter where the ego car has come to: so many metres further along its route, so far beside it, with a speed."""
-    whole, real, lanes = traffic.whole, traffic.real, traffic.streets.lane
+    whole, real, spans = traffic.whole, traffic.real, traffic.route_m
     real[0, S], real[0, SHIFT], real[0, SPEED] = real[0, S] + way, shift, max(speed, 0.0)
     for h in range(HOLDS):
         traffic.hold_s[0, h] += way
     wait(0, traffic)
-    while real[0, S] >= lanes[whole[0, LANE], LANE_LENGTH]:
-        at = whole[0, GOALS] + 1
+    while real[0, S] >= spans[whole[0, GOALS], LEAVES]:
+        at, lane = whole[0, GOALS] + 1, whole[0, LANE]
         if at >= traffic.route.size or traffic.route[at] == NONE:
             break
-        real[0, S] -= lanes[whole[0, LANE], LANE_LENGTH]
-        whole[0, BEFORE], whole[0, LANE], whole[0, GOALS], whole[0, STOPPED] = whole[0, LANE], traffic.route[at], at, 0
+        beside = spans[at - 1, CHANGES] > 0.0
+        real[0, S] += spans[at, ENTERS] - spans[at - 1, LEAVES]
+        whole[0, LANE], whole[0, GOALS], whole[0, STOPPED] = traffic.route[at], at, 0
+        whole[0, BEFORE], whole[0, LEAVING] = (NONE, lane) if beside else (lane, NONE)
+    at = whole[0, GOALS]
+    if (
+        at > 0
+        and whole[0, LEAVING] == traffic.route[at - 1]
+        and real[0, S] >= spans[at, ENTERS] + spans[at - 1, CHANGES]
+    ):
+        whole[0, LEAVING] = NONE
 
 
 @njit_scalar
 def allowed_ahead(traffic):
-    """Return the fastest speed [m/s] from which the ego car still stops behind whom it follows and before stop lines
-    that it may not pass; infinite with neither.
+    """Return the fastest speed [m/s] from which the ego car still stops behind whom it follows, before stop lines that
+    it may not pass, and before a change of lanes that it may not begin; infinite with none of them.
     """
     list_by_lane(traffic)
     find_way(0, traffic)
     find_junction(0, traffic)
-    follow(0, traffic, traffic.whole[0, LANE], traffic.real[0, S], traffic.real[0, SPEED])
-    most = math.inf
-    if traffic.real[0, GAP] < NO_LEADER_M:
-        most = allowed_speed(traffic.real[0, GAP] - QUEUE_GAP_M, traffic.real[0, LEAD_SPEED])
+    lane, leaving = traffic.whole[0, LANE], traffic.whole[0, LEAVING]
+    most = _allowed_behind(traffic, lane, traffic.real[0, S])
+    if leaving != NONE:
+        most = min(most, _allowed_behind(traffic, leaving, abreast(traffic.streets, lane, traffic.real[0, S], leaving)))
+    elif traffic.route_m[traffic.whole[0, GOALS], CHANGES] > 0.0:
+        most = min(most, _allowed_to_change(traffic))
     if traffic.whole[0, WANT] != NONE:
         most = min(most, allowed_speed(traffic.real[0, TO_LINE] - LINE_GAP_M, 0.0))
     return most
 
 
 @njit_scalar
+def _allowed_behind(traffic, lane, s):
+    """Return the fastest speed [m/s] for whom the ego car would follow at `s` on a lane; infinite: it would nobody."""
+    follow(0, traffic, lane, s, traffic.real[0, SPEED])
+    if traffic.real[0, GAP] < NO_LEADER_M:
+        return allowed_speed(traffic.real[0, GAP] - QUEUE_GAP_M, traffic.real[0, LEAD_SPEED])
+    return math.inf
+
+
+@njit_scalar
+def _allowed_to_change(traffic):
+    """Return the fastest speed [m/s] before the ego car's next change of lanes; infinite: it is not near.
+
+    Near it the ego car keeps behind whoever is ahead on the other lane and, until there is a place for it, can stop
+    before the change. It takes its place there by `LEAVING`: others make room for it from then on. Who can no longer
+    stop before the change takes it anyway.
+    """
+    whole, real, at = traffic.whole, traffic.real, traffic.whole[0, GOALS]
+    speed, way = real[0, SPEED], traffic.route_m[at, LEAVES] - traffic.route_m[at, CHANGES] - real[0, S]
+    if allowed_speed(way - _NEAR_M, 0.0) > speed:
+        return math.inf
+    to = traffic.route[at + 1]
+    s = abreast(traffic.streets, whole[0, LANE], real[0, S], to)
+    most = _allowed_behind(traffic, to, s)
+    if speed * speed > 2.0 * HARD_BRAKING_MPS2 * way or _has_place(traffic, to, s):
+        whole[0, LEAVING] = to
+        return most
+    return min(most, allowed_speed(way, 0.0))
+
+
+@njit_scalar
+def _has_place(traffic, lane, s):
+    """Return whether the ego car may come to `s` on the lane beside: it is not too fast for whoever is ahead there, and
+    who is behind need not brake harder than for other drivers (MOBIL). If it stands, he need only be able to stop.
+    """
+    real, speed = traffic.real, traffic.real[0, SPEED]
+    closing = max(speed - real[0, LEAD_SPEED], 0.0)
+    if real[0, GAP] < QUEUE_GAP_M + _CLOSE_S * speed + closing * closing / SAFE_BRAKING_MPS2:
+        return False
+    if not is_free(0, traffic, lane, s):
+        return False
+    j, gap = next_behind(0, traffic, lane, s)
+    if j == NONE:
+        return True
+    behind = real[j, SPEED]
+    if speed < _STANDING_MPS:
+        return gap > QUEUE_GAP_M + behind * behind / (2.0 * SAFE_BRAKING_MPS2)
+    return idm_acceleration(behind, behind, gap, speed, idm_of(j, traffic)) > -SAFE_BRAKING_MPS2
+
+
+@njit_scalar
 def turn_ahead(traffic):
-    """Return the `Turn` of the ego car's route in the junction that it crosses or that begins within `COMMAND_M`."""
-    streets, at = traffic.streets, traffic.whole[0, GOALS]
-    lane, way_m = traffic.whole[0, LANE], -traffic.real[0, S]
+    """Return the `Turn` of the ego car's route in the junction that it crosses or that begins within `COMMAND_M`, or
+    `CHANGE_LEFT` or `CHANGE_RIGHT` before a change of lanes and in its first half.
+    """
+    streets, spans, at = traffic.streets, traffic.route_m, traffic.whole[0, GOALS]
+    lane, way_m = traffic.whole[0, LANE], spans[at, ENTERS] - traffic.real[0, S]
     while streets.tie[lane, JUNCTION] == NONE:
-        way_m += streets.lane[lane, LANE_LENGTH]
+        way_m += spans[at, LEAVES] - spans[at, ENTERS]
+        if spans[at, CHANGES] > 0.0:
+            if way_m - spans[at, CHANGES] > max(COMMAND_M, COMMAND_S * streets.lane[lane, LANE_SPEED]):
+                return 0  # Turn.NONE
+            return CHANGE_LEFT if streets.tie[lane, LEFT] == traffic.route[at + 1] else CHANGE_RIGHT
         at += 1
         if way_m > COMMAND_M or at >= traffic.route.size or traffic.route[at] == NONE:
             return 0  # Turn.NONE

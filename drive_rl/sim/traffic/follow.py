@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from drive_rl.sim.compiled import njit_inline, njit_scalar
+from drive_rl.sim.map.street_route import CHANGES
 from drive_rl.sim.traffic.actors import (
     AHEAD,
     ASIDE,
@@ -69,7 +70,9 @@ def lane_ahead(i, traffic, lane, goals):
     """
     if traffic.whole[i, DRIVES] & EGO:
         at = traffic.whole[i, GOALS] + goals + 1
-        return (traffic.route[at] if at < traffic.route.size else NONE), goals + 1
+        while at < traffic.route.size and traffic.route_m[at - 1, CHANGES] > 0.0:
+            at += 1  # past the lanes that it changes to
+        return (traffic.route[at] if at < traffic.route.size else NONE), at - traffic.whole[i, GOALS]
     tie, goal, to_goal = traffic.streets.tie, _goal(i, traffic, goals), traffic.streets.to_goal
     at = traffic.streets.goal[goal]
     if lane == at or tie[lane, LEFT] == at or tie[lane, RIGHT] == at:

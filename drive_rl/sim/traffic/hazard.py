@@ -1,5 +1,6 @@
 """A hazard on the ego car's way: the last actor, which a script moves. Others meet it as they meet anybody.
 
+An obstacle may be several, all of which only stand or ride on; `traffic.passing` says how to come past.
 Who stands in the way is on the ego car's route. Who crosses it begins so that both would meet: it predicts when the
 ego car arrives from its present speed.
 """
@@ -48,7 +49,7 @@ from drive_rl.sim.traffic.streets import (
     TO,
 )
 
-HARD_BRAKE, BLOCKED_LANE, CROSSING_VEHICLE, PEDESTRIAN = range(4)
+HARD_BRAKE, BLOCKED_LANE, CROSSING_VEHICLE, PEDESTRIAN, OBSTACLE, RIDERS = range(6)
 """Values of `KIND`."""
 WAITS, ACTS, GOES_ON, OVER = range(4)
 """Values of `PHASE`: nothing has happened yet; it brakes, or crosses the ego car's way; it stands, or walks on behind
@@ -59,23 +60,26 @@ DRIVEN = np.array(
         [EGO, NONE, EGO, ON_ROUTE],
         [OTHERS_MOVE, OTHERS_MOVE, NONE, OWN],
         [ASIDE, ON_FOOT, ON_FOOT, ASIDE],
+        [EGO, NONE, NONE, NONE],
+        [ON_ROUTE, NONE, NONE, NONE],
     ],
     np.int64,
 )
 """The actor's `DRIVES` by kind and phase; NONE: there is no such phase."""
 
-KIND, AT, AT_S, WITHIN, STANDS_S, SPEED_MPS, EARLY_S, CONNECTION, FROM_M, TO_M, END_M = range(11)
+KIND, AT, AT_S, WITHIN, STANDS_S, SPEED_MPS, EARLY_S, CONNECTION, FROM_M, TO_M, END_M, MEMBERS = range(12)
 """Columns of `Hazard.plan`: what kind it is; a place on the route, as the place of a lane in it and s there [m], which
 the ego car has to have reached, or where the actor comes into its way; how near it has to be to one that stands [m];
 for how long that stands [s]; how fast one crosses [m/s], and how long before the ego car it would be there [s]. Of a
 vehicle: its connection, and from where to where on it the ways cross [m]. Of a pedestrian, walked from where it waits:
-to the middle of the ego car's lane, until it has left that, until it is across [m]."""
+to the middle of the ego car's lane, until it has left that, until it is across [m].
+How many actors are an obstacle."""
 STRIP_LANE, STRIP_S, MIDDLE, SIDE, UNTIL = range(5)
 """Columns of `Hazard.strips`: a lane that a pedestrian crosses, s on it [m], walked when it is in its middle [m],
 whether that goes to the left (1) or to the right (-1) there, walked when it leaves it [m]."""
 PHASE, STEPS = range(2)
 """Columns of `Hazard.now`: the phase, and how many steps it has lasted, or a pedestrian has walked."""
-PLAN, MOST_STRIPS = 11, 8
+PLAN, MOST_STRIPS = 12, 8
 _FAST_MPS = 4.0
 """Who is slower does not brake hard [m/s]."""
 _SPEEDS_UP_MPS2, _SLOWS_DOWN_MPS2, _GAIN_1PS = 1.4, 4.0, 2.0
@@ -90,7 +94,7 @@ _LEAST_MPS, _USUAL_MPS = 1.0, 6.0
 class Hazard(NamedTuple):
     """The script of one hazard; all are empty: there is none."""
 
-    plan: NDArray[np.float64]  # (11,), what was drawn
+    plan: NDArray[np.float64]  # (12,), what was drawn
     strips: NDArray[np.float64]  # (MOST_STRIPS, 5), in the order in which a pedestrian crosses them
     now: NDArray[np.int64]  # (2,), how far it has come
 
@@ -98,7 +102,7 @@ class Hazard(NamedTuple):
 @njit_scalar
 def act(traffic: Traffic, hazard: Hazard) -> None:
     """Move the hazard's actor by one step, before `step_traffic` moves all others."""
-    if hazard.plan.size == 0:
+    if hazard.plan.size == 0 or hazard.plan[KIND] >= OBSTACLE:
         return
     i = traffic.whole.shape[0] - 1
     hazard.now[STEPS] += 1

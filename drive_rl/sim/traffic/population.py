@@ -1,6 +1,6 @@
 """Drivers drawn from populations, and vehicles by their kinds. Knows no roads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import Split
 from drive_rl.config.specs.car import CarSpec
+from drive_rl.config.specs.streets import ObstacleBody
 from drive_rl.config.specs.traffic import POPULATIONS, PopulationSpec, TrafficSpec, VehicleKind
 
 KINDS: tuple[VehicleKind, ...] = get_args(VehicleKind)
 """Kinds of vehicles; `Vehicles.kind` holds places in it."""
 PEDESTRIAN = len(KINDS)
 """What `Vehicles.kind` holds for a pedestrian."""
+WORKS = PEDESTRIAN + 2
+"""The same for works in the road; the one between is a pedestrian with the other leg before."""
 PEDESTRIAN_M = 0.5
 """How long and wide one is [m]."""
 
@@ -36,6 +39,9 @@ BODIES: dict[VehicleKind, Body] = {
     "motorcycle": Body(2.2, 0.8, 1.5, 50.0, 5.0),
     "cyclist": Body(1.8, 0.6, 1.75, 7.0, 1.0),
 }
+
+
+_WORKS = Body(7.0, 2.2, 1.1, 0.0, 0.0)
 
 
 class Vehicles(NamedTuple):
@@ -90,19 +96,19 @@ def draw_vehicles(traffic: TrafficSpec, split: Split, count: int, random: np.ran
 def with_ego(vehicles: Vehicles, car: CarSpec) -> Vehicles:
     """Return the vehicles behind the ego car, whom others take for a normal driver in the middle of its lane."""
     own = _normal(car.length_m, car.width_m, BODIES["car"].top_speed_mps)
-    return _joined(own, vehicles)
+    return joined([own, vehicles])
 
 
-def with_car(vehicles: Vehicles, top_speed_mps: float) -> Vehicles:
-    """Return the vehicles, and behind them a car of a normal driver, with another top speed."""
-    body = BODIES["car"]
-    return _joined(vehicles, _normal(body.length_m, body.width_m, top_speed_mps))
+def one_of(body: ObstacleBody, top_speed_mps: float) -> Vehicles:
+    """Return one vehicle of a kind, or works, with a normal driver and another top speed."""
+    size = _WORKS if body == "works" else BODIES[body]
+    kind = WORKS if body == "works" else KINDS.index(body)
+    return _normal(size.length_m, size.width_m, top_speed_mps)._replace(kind=np.array([kind]))
 
 
-def with_pedestrian(vehicles: Vehicles) -> Vehicles:
-    """Return the vehicles, and behind them a pedestrian as one of kind `PEDESTRIAN`."""
-    own = _normal(PEDESTRIAN_M, PEDESTRIAN_M, 0.0)
-    return _joined(vehicles, own._replace(kind=np.array([PEDESTRIAN])))
+def pedestrian() -> Vehicles:
+    """Return a pedestrian as one vehicle of kind `PEDESTRIAN`."""
+    return _normal(PEDESTRIAN_M, PEDESTRIAN_M, 0.0)._replace(kind=np.array([PEDESTRIAN]))
 
 
 def _normal(length_m: float, width_m: float, top_speed_mps: float) -> Vehicles:
@@ -112,8 +118,9 @@ def _normal(length_m: float, width_m: float, top_speed_mps: float) -> Vehicles:
     return Vehicles(np.array([KINDS.index("car")]), *(np.array([value], np.float64) for value in row))
 
 
-def _joined(first: Vehicles, then: Vehicles) -> Vehicles:
-    columns: list[NDArray[Any]] = [np.concatenate(both) for both in zip(first, then, strict=True)]
+def joined(parts: Sequence[Vehicles]) -> Vehicles:
+    """Return the vehicles of all parts, one after another."""
+    columns: list[NDArray[Any]] = [np.concatenate(column) for column in zip(*parts, strict=True)]
     return Vehicles(*columns)
 
 

@@ -35,8 +35,9 @@ LANE_LENGTH, LANE_WIDTH, LANE_SPEED, PARTS, TAIL, BEND = range(6)
 """Columns of `Streets.lane`: length and width [m]; speed: the limit, or less in bends [m/s]; up to where a car is in
 the way of those that leave the same lane elsewhere [m]; from the stop line to the end [m]; largest curvature [1/m]."""
 LEFT, RIGHT, JUNCTION, TURN, CONTROL, SIGNAL, APPROACH, FIRST_NEXT, END_NEXT, FIRST_BEFORE, END_BEFORE = range(11)
-FIRST_CONFLICT, END_CONFLICT = 11, 12
-"""Columns of `Streets.tie`: lanes that may be changed to; as in `RoadNetwork`; the lane before; ranges of lists."""
+FIRST_CONFLICT, END_CONFLICT, OPPOSITE = 11, 12, 13
+"""Columns of `Streets.tie`: lanes that may be changed to; as in `RoadNetwork`; the lane before; ranges of lists;
+the oncoming lane on the left."""
 OTHER, MIRROR, PRIORITY = range(3)
 """Columns of `Streets.meets`."""
 FROM, TO, GAP = range(3)
@@ -49,7 +50,7 @@ class Streets(NamedTuple):
     """L lanes, C conflicts of connections, G signal groups."""
 
     lane: NDArray[np.float64]  # (L, 6)
-    tie: NDArray[np.int64]  # (L, 13)
+    tie: NDArray[np.int64]  # (L, 14)
     next: NDArray[np.int64]  # successors of each lane, one after another
     previous: NDArray[np.int64]  # predecessors
     meets: NDArray[np.int64]  # (C, 3), the other connection, the same conflict as it has it, the `Priority` over it
@@ -62,7 +63,7 @@ class Streets(NamedTuple):
 def streets_of(network: RoadNetwork) -> Streets:
     """Return the streets of a network."""
     size = network.length_m.size
-    lane, tie = np.zeros((size, 6)), np.full((size, 13), NONE, np.int64)
+    lane, tie = np.zeros((size, 6)), np.full((size, 14), NONE, np.int64)
     lane[:, LANE_LENGTH], lane[:, LANE_WIDTH] = network.length_m, network.width_m
     lane[:, TAIL] = np.where(np.isnan(network.stop_s_m), 0.0, network.length_m - network.stop_s_m)
     for column, values in (
@@ -70,6 +71,7 @@ def streets_of(network: RoadNetwork) -> Streets:
         (TURN, network.turn),
         (CONTROL, network.control),
         (SIGNAL, network.signal),
+        (OPPOSITE, network.opposite),
         (FIRST_NEXT, network.first_successor[:-1]),
         (END_NEXT, network.first_successor[1:]),
         (FIRST_BEFORE, network.first_predecessor[:-1]),

@@ -74,7 +74,7 @@ def _photograph(pose, i, cars, around, plan, lens, image):
         np.empty((MOST_SOLIDS, 3), np.float32),
         np.empty((MOST_SOLIDS, 3), np.float32),
     )
-    count = fill_solids(i, at, streets, maps, time_s, rows)
+    count = fill_solids(i, at, rays, streets, maps, time_s, rows)
     solids = Solids(count, rows.shape, rows.top_colour, rows.side_colour)
     no_truth = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)
     view = StreetView(rays, ground_at(streets.map[i], maps), shades, solids)

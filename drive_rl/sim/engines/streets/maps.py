@@ -35,7 +35,7 @@ class Maps(NamedTuple):
     goal: NDArray[np.int64]
     to_goal: NDArray[np.float64]
     # street_ground.StreetGround
-    steps: NDArray[np.int8]
+    corners: NDArray[np.int32]
     stroke: NDArray[np.float32]
     first: NDArray[np.int32]
     item: NDArray[np.int32]
@@ -89,7 +89,7 @@ def ground_at(m, maps):
     """Return the ground of the map in slot m."""
     sizes, shape, corner = maps.sizes, maps.shape, maps.corner
     return StreetGround(
-        maps.steps[m, : sizes[m, CELLS]],
+        maps.corners[m, : sizes[m, CELLS]],
         shape[m, 0],
         shape[m, 1],
         corner[m, 0],
@@ -161,7 +161,7 @@ def _parts(town: BuiltMap) -> list[NDArray[np.generic]]:
     return [
         network.x_m, network.y_m, network.yaw_rad, network.first_point, network.length_m, network.step_m,
         *town.streets,
-        ground.steps, ground.stroke, ground.first, ground.item,
+        ground.corners, ground.stroke, ground.first, ground.item,
         np.array([ground.rows, ground.columns, ground.tile_rows, ground.tile_columns], np.int64),
         np.array([ground.x0, ground.y0]),
         signals_of(network),

@@ -19,6 +19,7 @@ from drive_rl.sim.engines.streets.step import (
     ahead_of,
     bodies_near,
     enter_car,
+    fill_beyond,
     fill_poses,
     fill_solids,
     step_actors,
@@ -44,7 +45,6 @@ from drive_rl.sim.traffic.actors import (
     ID,
     LANE,
     LEAVING,
-    OWN,
     STOPPED,
     WAITED,
     WANT,
@@ -130,11 +130,15 @@ class StreetScene:
         """Enter where a car has come to: so far along its route [m], so far beside it [m], and its speed [m/s]."""
         enter_car(car, moved, self.cars, self.maps)
 
-    def ahead_of(self, car: int, steps: int, within: int) -> tuple[float, bool]:
-        """Return the fastest speed that what is ahead of a car allows [m/s], infinite: nothing is; and whether it had
-        to wait within some steps before `steps`.
+    def ahead_of(self, car: int, steps: int, within: int) -> tuple[float, bool, float]:
+        """Return the fastest speed that what is ahead of a car allows [m/s], infinite: nothing is; whether it had to
+        wait within some steps before `steps`; and how much farther to the left it may be [m].
         """
         return ahead_of(car, steps, within, self.cars, self.maps)
+
+    def fill_beyond(self, car: int, s_m: float, state: NDArray[np.float32]) -> None:
+        """Fill what a car's state, at a place of its route, has beyond that of a lane."""
+        fill_beyond(car, self.around, s_m, state)
 
     def bodies_near(self, car: int, state: CarState) -> NDArray[np.float64]:
         """Return the actors near a car, (n, 5): x, y [m], yaw [rad], half length, half width [m]."""
@@ -165,7 +169,7 @@ class StreetScene:
         (x, y, yaw), steps = when
         at, time_s = Viewpoint(x, y, math.cos(yaw), math.sin(yaw)), self.cars.first_step[car] + steps
         rows = SolidRows(*(np.empty((MOST_SOLIDS, columns), np.float32) for columns in (9, 3, 3)))
-        count = fill_solids(car, at, self.cars, self.maps, time_s / float(self._world.task.control_hz), rows)
+        count = fill_solids(car, at, rays, self.cars, self.maps, time_s / float(self._world.task.control_hz), rows)
         around = Solids(count, *(part[:count] for part in rows))
         solids = join([around, own]) if own.size else Solids(count, *rows)
         ground, appearance = ground_at(int(self.cars.map[car]), self.maps), self.episodes[car].appearance
@@ -219,7 +223,7 @@ class StreetScene:
             check_array(f"state: {_KEY}whole of car {car}, column {column}", whole[:, column], form, _FIX)
         check_array(f"state: {_KEY}hold of car {car}", hold.reshape(-1), lane, _FIX)
         episode = draw_street_episode(self._world, self._spec, seed)
-        drives = [EGO] + [OWN] * (len(whole) - 1)
+        drives = episode.traffic.whole[:, DRIVES].tolist()
         if episode.hazard:
             phases = DRIVEN[int(episode.hazard.plan[KIND])]
             phase = int(state[_KEY + "hazard"][car, PHASE])
@@ -239,13 +243,14 @@ class StreetScene:
         routes.wear[car], routes.palette[car] = appearance.wear, appearance.street_palette(camera.planes)
 
     def _enter_traffic(self, car: int, episode: StreetEpisode) -> None:
-        traffic, route = episode.traffic, episode.route.lanes
+        traffic, route = episode.traffic, episode.route
         self._widen("by_lane", self.maps.lane.shape[1])
-        self._widen("route", len(route))
+        self._widen("route", len(route.lanes))
+        self._widen("route_m", len(route.lanes))
         cars = self.cars
         cars.seed[car], cars.first_step[car] = traffic.seed, episode.first_step
         cars.route[car] = -1
-        cars.route[car, : len(route)] = route
+        cars.route[car, : len(route.lanes)], cars.route_m[car, : len(route.lanes)] = route.lanes, route.spans
         cars.kind[car], cars.paint[car] = episode.vehicles.kind, episode.colours
         cars.held[car] = _NEVER
         if episode.hazard:
@@ -267,12 +272,13 @@ def _street_cars(n: int, spec: StreetsSpec) -> StreetCars:
     """Return room for the actors around n cars."""
     f4, f8, i8 = np.float32, np.float64, np.int64
     hazards = 1 if spec.hazard else 0
-    actors = 1 + spec.traffic.actors + hazards
+    actors = 1 + spec.traffic.actors + (spec.hazard.actors if spec.hazard else 0)
     return StreetCars(
         map=np.full(n, -1, i8),
         seed=np.zeros(n, i8),
         first_step=np.zeros(n, i8),
         route=np.zeros((n, 0), i8),
+        route_m=np.zeros((n, 0, 3), f8),
         kind=np.zeros((n, actors), i8),
         paint=np.zeros((n, actors, 3), f4),
         driver=np.zeros((n, actors, 14), f8),

@@ -18,14 +18,16 @@ from drive_rl.sim.sensors.street_solids import (
     VIEW_M,
     add_signal,
     add_vehicle,
+    is_aside,
     may_show,
 )
-from drive_rl.sim.task.outcome import S
+from drive_rl.sim.task.outcome import LANE_STATE, S, speed_at
 from drive_rl.sim.traffic.actors import LANE, SHIFT, Traffic
 from drive_rl.sim.traffic.actors import S as ACTOR_S
 from drive_rl.sim.traffic.contacts import bodies_touch, pose_of
 from drive_rl.sim.traffic.ego import allowed_ahead, move_ego, turn_ahead
 from drive_rl.sim.traffic.hazard import Hazard, act, allowed_before
+from drive_rl.sim.traffic.passing import allowed_past, fill_passing, is_obstacle, leeway, reach_over
 from drive_rl.sim.traffic.population import LENGTH, WIDTH
 from drive_rl.sim.traffic.step import step_traffic
 from drive_rl.sim.traffic.streets import NONE, light_of
@@ -34,6 +36,10 @@ _NEAR_M = 20.0
 """Bodies that are farther apart never touch [m]."""
 _BESIDE_M = 8.0
 """No actor is farther from the point of its lane that stands for it [m]."""
+_SHADOW_M = 0.6
+"""Nor reaches its shadow farther from its body [m]."""
+_SIGNAL_M = 1.0
+"""So far from its post does a signal reach, with its shadow [m]."""
 WAITING_MPS = 2.0
 """A car that may not drive faster has to wait [m/s]."""
 
@@ -61,6 +67,7 @@ class StreetCars(NamedTuple):
     seed: NDArray[np.int64]  # (N,), Traffic.seed
     first_step: NDArray[np.int64]  # (N,), of the signals' clock
     route: NDArray[np.int64]  # (N, R), Traffic.route
+    route_m: NDArray[np.float64]  # (N, R, 3), Traffic.route_m
     kind: NDArray[np.int64]  # (N, A), of vehicles
     paint: NDArray[np.float32]  # (N, A, 3)
     driver: NDArray[np.float64]  # (N, A, 14)
@@ -69,7 +76,7 @@ class StreetCars(NamedTuple):
     hold: NDArray[np.int64]  # (N, A, HOLDS)
     hold_s: NDArray[np.float64]  # (N, A, HOLDS)
     held: NDArray[np.int64]  # (N,), the step of its episode at which the car last had to wait
-    hazard_plan: NDArray[np.float64]  # (N, 11), Hazard.plan; (N, 0): there is none
+    hazard_plan: NDArray[np.float64]  # (N, 12), Hazard.plan; (N, 0): there is none
     hazard_strips: NDArray[np.float64]  # (N, 8, 5)
     hazard: NDArray[np.int64]  # (N, 2), Hazard.now
     by_id: NDArray[np.int64]  # (A,)
@@ -101,6 +108,7 @@ def traffic_of(i, streets, maps, dt):
         streets.hold_s[i],
         streets.by_id,
         streets.route[i],
+        streets.route_m[i],
         streets.way[i],
         streets.by_lane[i, : maps.sizes[m, LANES]],
         streets.claim[i],
@@ -128,8 +136,9 @@ def step_street_car(i, cars, around, plan, command):
     s, d, _, _ = project(roads.knots[i], car.x_m, car.y_m, s_before)
     enter_car(i, (s - s_before, d, car.vx_mps), streets, maps)
     touched |= _touches(i, car, (plan.half_length, plan.half_width), streets, maps)
-    allowed, waits = ahead_of(i, cars.steps[i], plan.rules.blocked_steps, streets, maps)
-    take_in(i, cars, roads, plan.rules, before, turned, Ahead(touched, allowed, waits))
+    ahead = Ahead(touched, *ahead_of(i, cars.steps[i], plan.rules.blocked_steps, streets, maps))
+    take_in(i, cars, roads, plan.rules, before, turned, ahead)
+    fill_beyond(i, around, cars.metrics[i, S], cars.state[i])
     record(i, cars)
 
 
@@ -137,8 +146,9 @@ def step_street_car(i, cars, around, plan, command):
 def find_allowed(i, cars, around, plan):
     """Work out what car i may do where it begins."""
     roads, streets, maps = around.routes, around.cars, around.maps
-    allowed, waits = ahead_of(i, 0, plan.rules.blocked_steps, streets, maps)
-    take_in(i, cars, roads, plan.rules, body_of(i, cars.body).vx_mps, 0.0, Ahead(False, allowed, waits))
+    ahead = Ahead(False, *ahead_of(i, 0, plan.rules.blocked_steps, streets, maps))
+    take_in(i, cars, roads, plan.rules, body_of(i, cars.body).vx_mps, 0.0, ahead)
+    fill_beyond(i, around, cars.metrics[i, S], cars.state[i])
 
 
 @njit_scalar
@@ -152,17 +162,36 @@ def step_actors(i, streets, maps, steps, control_hz):
 @njit_scalar
 def enter_car(i, moved, streets, maps):
     """Enter where car i has come to: so far along its route [m], so far beside it [m], and its speed [m/s]."""
-    move_ego(traffic_of(i, streets, maps, 0.0), moved[0], moved[1], moved[2])
+    traffic = traffic_of(i, streets, maps, 0.0)
+    move_ego(traffic, moved[0], moved[1], moved[2])
+    if is_obstacle(hazard_of(i, streets)):
+        reach_over(traffic)
 
 
 @njit_scalar
 def ahead_of(i, steps, within, streets, maps):
-    """Return the fastest speed [m/s] that what is ahead of car i allows, and whether it had to wait some steps ago."""
-    traffic = traffic_of(i, streets, maps, 0.0)
-    allowed = min(allowed_ahead(traffic), allowed_before(traffic, hazard_of(i, streets)))
-    if allowed < WAITING_MPS:
+    """Return the fastest speed [m/s] that what is ahead of car i allows, whether it had to wait some steps ago, and how
+    much farther to the left it may be [m].
+    """
+    traffic, hazard = traffic_of(i, streets, maps, 0.0), hazard_of(i, streets)
+    free, stands = 0.0, False
+    if is_obstacle(hazard):
+        allowed, stands = allowed_past(traffic, hazard)
+        free = leeway(traffic, hazard)
+    else:
+        allowed = min(allowed_ahead(traffic), allowed_before(traffic, hazard))
+    if allowed < WAITING_MPS or stands:
         streets.held[i] = steps
-    return allowed, steps - streets.held[i] < within
+    return allowed, steps - streets.held[i] < within, free
+
+
+@njit_scalar
+def fill_beyond(i, around, s, state):
+    """Fill what the state of car i, at `s` [m] of its route, has beyond that of a lane."""
+    if state.size > LANE_STATE:
+        streets = around.cars
+        traffic, profile_mps = traffic_of(i, streets, around.maps, 0.0), speed_at(around.routes.speed_profile[i], s)
+        fill_passing(traffic, hazard_of(i, streets), profile_mps, state[LANE_STATE:])
 
 
 @njit_scalar
@@ -210,19 +239,26 @@ def fill_poses(i, streets, maps, poses):
 @njit_scalar
 def _is_within(j, x, y, metres, lines, traffic):
     """Return whether actor j may be within some metres of a point, by the nearest point of its lane."""
-    lane = traffic.whole[j, LANE]
-    if lane == NONE:
+    if traffic.whole[j, LANE] == NONE:
         return False
-    first, last = lines.first_point[lane], lines.first_point[lane + 1] - 1
-    point = min(first + max(int(traffic.real[j, ACTOR_S] / lines.step_m[lane]), 0), last)
-    dx, dy = lines.x_m[point] - x, lines.y_m[point] - y
+    near_x, near_y = _point_near(j, lines, traffic)
+    dx, dy = near_x - x, near_y - y
     return dx * dx + dy * dy < (metres + _BESIDE_M) * (metres + _BESIDE_M)
 
 
 @njit_scalar
-def fill_solids(i, at, streets, maps, time_s, rows):
-    """Enter the solids that the camera of car i, at a `Viewpoint`, may see at a time into `SolidRows`; return how many
-    there are.
+def _point_near(j, lines, traffic):
+    """Return x, y [m] of the point of actor j's lane that stands for it."""
+    lane = traffic.whole[j, LANE]
+    first, last = lines.first_point[lane], lines.first_point[lane + 1] - 1
+    point = min(first + max(int(traffic.real[j, ACTOR_S] / lines.step_m[lane]), 0), last)
+    return lines.x_m[point], lines.y_m[point]
+
+
+@njit_scalar
+def fill_solids(i, at, rays, streets, maps, time_s, rows):
+    """Enter the solids that a camera of car i, at a `Viewpoint` and with such `Rays`, may see at a time into
+    `SolidRows`; return how many there are.
     """
     m = streets.map[i]
     traffic, lines = traffic_of(i, streets, maps, 0.0), lines_of(m, maps)
@@ -230,14 +266,18 @@ def fill_solids(i, at, streets, maps, time_s, rows):
     for j in range(1, traffic.whole.shape[0]):
         if n + MOST_PARTS > room or not _is_within(j, at.x, at.y, VIEW_M, lines, traffic):
             continue
+        size = traffic.driver[j, LENGTH], traffic.driver[j, WIDTH]
+        reach, (near_x, near_y) = 0.5 * (size[0] + size[1]) + _SHADOW_M, _point_near(j, lines, traffic)
+        if is_aside(near_x, near_y, reach + _BESIDE_M, at, rays):
+            continue
         pose = pose_of(j, traffic, lines)
-        if may_show(pose[0], pose[1], at):
-            size = traffic.driver[j, LENGTH], traffic.driver[j, WIDTH]
+        if may_show(pose[0], pose[1], at) and not is_aside(pose[0], pose[1], reach, at, rays):
             kind = walking(streets.kind[i, j], traffic.real[j, SHIFT])
             n = add_vehicle(rows, n, kind, size, pose, (streets.paint[i], j))
     signal = maps.signal[m]
     for k in range(maps.sizes[m, POSTS]):
-        if n + SIGNAL_PARTS <= room and may_show(signal[k, SIGNAL_X], signal[k, SIGNAL_Y], at):
+        x, y = signal[k, SIGNAL_X], signal[k, SIGNAL_Y]
+        if n + SIGNAL_PARTS <= room and may_show(x, y, at) and not is_aside(x, y, _SIGNAL_M, at, rays):
             light = light_of(traffic.streets, int(signal[k, SIGNAL_LANE]), time_s)
             n = add_signal(rows, n, signal, k, light)
     return n
