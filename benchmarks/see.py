@@ -70,12 +70,12 @@ def summary(rows: dict[str, np.ndarray], seeds: np.ndarray) -> dict[str, dict[st
     return found
 
 
-def latency(trained: Trained, samples: Samples, folder: Path, seconds: float) -> dict[str, Any]:
+def latency(trained: Trained, samples: Samples, seconds: float) -> dict[str, Any]:
     """Return ONNX Runtime's single-stream latency on one core, and its largest difference from eager."""
-    path = export(trained.model, folder / "model.onnx", samples.images[:1])
-    difference = max(verify(trained.model, path, samples.images[i : i + 1]) for i in range(64))
-    stream = single_stream(load(path, threads=1), samples.images[:64], min_duration_s=seconds, min_queries=2000)
-    return {**stream._asdict(), "largest_difference": difference, "bytes": path.stat().st_size}
+    file = export(trained.model, samples.images[:1])
+    difference = max(verify(trained.model, file, samples.images[i : i + 1]) for i in range(64))
+    stream = single_stream(load(file, threads=1), samples.images[:64], min_duration_s=seconds, min_queries=2000)
+    return {**stream._asdict(), "largest_difference": difference, "bytes": len(file)}
 
 
 def main() -> None:
@@ -107,7 +107,7 @@ def main() -> None:
         one_core()
         assert trained is not None, "no seed"
         assert samples is not None
-        fast = latency(trained, samples, Path(temporary), args.seconds)
+        fast = latency(trained, samples, args.seconds)
     figures = {
         weather: {key: spread([s[weather][key]["value"] for s in measured]) for key in measured[0][weather]}
         for weather in ("all", "clear")

@@ -1,7 +1,15 @@
 """Worlds and experiments small enough for tests: a short road, a small camera, a few hundred steps."""
 
 from drive_rl.config.reader import load_agent, load_run, load_world
-from drive_rl.config.specs.driver import DaggerSpec, DqnSpec, PluginDriverSpec, PpoSpec, RecurrentPpoSpec, ReferenceSpec
+from drive_rl.config.specs.driver import (
+    DaggerSpec,
+    DqnSpec,
+    ExpertSpec,
+    PluginDriverSpec,
+    PpoSpec,
+    RecurrentPpoSpec,
+    ReferenceSpec,
+)
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.off_policy import ReplaySpec
 from drive_rl.config.specs.world import WorldSpec
@@ -78,7 +86,7 @@ def dqn(*changes: str) -> DqnSpec:
 
 def learner(algorithm: str, *changes: str) -> Rewarded:
     spec = load_agent(algorithm, [*_SMALL[algorithm], *changes])
-    assert not isinstance(spec, DaggerSpec | ReferenceSpec | PluginDriverSpec)
+    assert not isinstance(spec, DaggerSpec | ReferenceSpec | ExpertSpec | PluginDriverSpec)
     return spec
 
 
