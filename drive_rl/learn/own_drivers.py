@@ -163,7 +163,7 @@ def _trained(found: TrainedFolder, device: torch.device) -> LoadedDriver:
 
 
 def _checked(driver: Driver, own: WorldSpec, world: WorldSpec, path: Path) -> Driver:
-    """Refuse a world whose pictures or actions the driver cannot use.
+    """Refuse a world whose pictures, state or actions the driver cannot use.
 
     Args:
         driver: The driver.
@@ -173,9 +173,10 @@ def _checked(driver: Driver, own: WorldSpec, world: WorldSpec, path: Path) -> Dr
     """
     theirs, wanted = _interface(own, driver), _interface(world, driver)
     if theirs != wanted:
+        changes = _changes(own, world, driver)
         raise DriveRLError(
             f"{path}: trained in {own.name} with {theirs}, but {world.name} has {wanted}; fix: choose a world with the"
-            f" driver's own camera, controls and action grid, or {_changes(own, world, driver)}"
+            f" driver's own camera, controls, action grid and state{', or ' * bool(changes)}{changes}"
         )
     return driver
 
@@ -203,6 +204,8 @@ def _interface(world: WorldSpec, driver: Driver) -> str:
     parts = ["the lane state" if driver.observation == "state" else pictures]
     if isinstance(driver, PolicyDriver):  # what has learned one set of controls does not know another
         parts.insert(0, f"controls {task.controls}" + " by rate" * (task.steering == "rate"))
+        if "state" in driver.observation and world.streets and world.streets.has_obstacle:
+            parts.append("fields of an obstacle")
     if driver.actions == "discrete":
         grids = [task.steer_grid, task.pedal_grid][: len(task.command_names)]
         parts.append(f"actions {' x '.join(str(list(grid)) for grid in grids)}")

@@ -91,6 +91,14 @@ def test_a_world_with_other_controls_is_refused(run: RunFolder) -> None:
         assert driver.act(np.zeros((3, 11), np.float32)).shape == (3, numbers)
 
 
+def test_a_world_with_another_state_is_refused(tmp_path: Path) -> None:
+    spec = small_specs.run("ppo", "budget_steps=64", "agent.observation=state", "agent.guidance=null")
+    run = train(spec, tmp_path, "cpu", console=Console(quiet=True))
+    with pytest.raises(DriveRLError, match=r"state, but scenarios.accident has .*, fields of an obstacle; .* state$"):
+        load_driver(str(run.path), load_world("scenarios/accident"))
+    load_driver(str(run.path), load_world("scenarios/accident", ["streets.hazard=null"]))
+
+
 def test_the_reference_driver_drives_anywhere() -> None:
     driver, world = load_driver("reference")
     assert world == load_world("lane_follow")

@@ -65,7 +65,7 @@ class RunSpec(Spec):
     @model_validator(mode="after")
     def _trains_on_tiers_of_its_world(self) -> Self:
         if self.train_tiers and self.world.streets:
-            raise ValueError("train_tiers: streets have no tiers; fix: leave train_tiers out")
+            raise ValueError("train_tiers: streets have no tiers; fix: train_tiers={}")
         known = self.world.road.tiers
         for tier, weight in self.train_tiers.items():
             if tier not in known:

@@ -50,5 +50,5 @@ class LaneStateNet(nn.Module):
         return predicted if isinstance(observations, Tensor) else predicted.cpu().numpy()
 
     def scaled(self, state: Tensor) -> Tensor:
-        """Return lane states (..., fields) in SI units on the scale of `LANE_STATE`."""
-        return state * self.scale
+        """Return lane states (..., fields) in SI units on the scale of `LANE_STATE`, without fields behind it."""
+        return state[..., : len(_SCALE)] * self.scale

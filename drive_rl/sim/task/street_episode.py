@@ -71,9 +71,12 @@ def map_seed_of(streets: StreetsSpec, seed: int) -> int:
             return map_seed
     asked, hazard = streets.junction and streets.junction.model_dump(exclude_none=True), streets.hazard
     crossed = f" for streets.hazard.kind = {hazard.kind}" if isinstance(hazard, CrossingVehicleSpec) else ""
+    changed, fewer = "", ""
+    if changes := streets.lane_changes:
+        changed, fewer = f" behind room for streets.lane_changes = {changes}", " fewer streets.lane_changes,"
     raise DriveRLError(
-        f"streets.junction = {asked}: no such junction{crossed} on any of the split's {streets.maps} maps; fix: another"
-        " streets.junction, more streets.maps, or another streets.map"
+        f"streets.junction = {asked}: no such junction{crossed}{changed} on any of the split's {streets.maps} maps;"
+        f" fix:{fewer} another streets.junction, more streets.maps, or another streets.map"
     )
 
 

@@ -230,9 +230,10 @@ def _place(
     """Return `_beyond` of a spec, or refuse that there is none."""
     found = _beyond(spec.beyond, distance_m, half_m, site.network, site.route)
     if found is None:
+        fewer = "fewer in streets.hazard.behind, " if isinstance(spec, CrossingPedestrianSpec) and spec.behind else ""
         raise DriveRLError(
             f"streets.hazard.distance_m: found no place {distance_m:.0f} m beyond the {spec.beyond} on a route of"
-            f" {site.route.end_m - site.route.start_m:.0f} m; fix: a smaller streets.hazard.distance_m, a larger"
+            f" {site.route.end_m - site.route.start_m:.0f} m; fix: {fewer}a smaller streets.hazard.distance_m, a larger"
             " streets.route_m, or another streets.hazard.beyond"
         )
     return found

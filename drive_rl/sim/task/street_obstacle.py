@@ -47,7 +47,8 @@ def draw_obstacle(spec: ObstacleSpec, site: Site, rng: np.random.Generator) -> D
         raise DriveRLError(
             f"streets.hazard.distance_m = {list(spec.distance_m)}: found no route that begins in a lane with room for"
             f" an obstacle so far beyond its start and a lane beside it (beside = {spec.beside}); fix: a smaller"
-            " streets.hazard.distance_m, longer blocks or another kind of streets.map, or another streets.hazard.beside"
+            " streets.hazard.distance_m, longer blocks or another kind of streets.map, another streets.hazard.beside,"
+            " or, with a streets.junction, a larger approach_m there"
         )
     lane, (distance_m,) = int(route.lanes[0]), drawn((spec.distance_m,), rng)
     speed_mps = 0.0 if spec.rides_mps is None else drawn((spec.rides_mps,), rng)[0]

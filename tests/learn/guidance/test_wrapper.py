@@ -13,11 +13,12 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
+from drive_rl.config.reader import load_world
 from drive_rl.config.specs.learner import GuidanceSpec
 from drive_rl.learn.build import make_envs
 from drive_rl.learn.guidance.lane_net import LaneStateNet
 from drive_rl.learn.guidance.wrapper import GuidanceWrapper
-from drive_rl.sim.task.outcome import STATE_FIELDS
+from drive_rl.sim.task.outcome import STATE_FIELDS, state_fields
 
 SHAPE = (2, 16, 24)
 FIELDS = len(STATE_FIELDS)
@@ -50,6 +51,12 @@ def by_hand(state: np.ndarray) -> np.ndarray:
 
 def known(state: np.ndarray) -> np.ndarray:
     return state[:, [STATE_FIELDS.index(name) for name in ("offset_m", "heading_error_rad", "speed_mps")]]
+
+
+def test_fields_of_an_obstacle_are_no_lane_state() -> None:
+    _, lane_net, _ = wrapper_of()
+    state = torch.rand(2, len(state_fields(load_world("scenarios/accident"))))
+    assert torch.equal(lane_net.scaled(state), lane_net.scaled(state[:, :FIELDS]))
 
 
 @pytest.mark.parametrize("returns_both", [False, True])

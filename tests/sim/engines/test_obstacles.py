@@ -175,6 +175,12 @@ def test_an_obstacle_without_room_is_refused() -> None:
         drawn(world, 0)
 
 
+def test_more_parked_vehicles_than_a_street_has_room_for_are_refused() -> None:
+    hazard = "{kind: crossing_pedestrian, side: right, behind: [lorry, bus, lorry, bus]}"
+    with pytest.raises(DriveRLError, match=r"found no place .* fix: fewer in streets.hazard.behind, a smaller"):
+        drawn(load_world("town", [f"streets.hazard={hazard}"]), 0)
+
+
 def test_parked_vehicles_hide_a_pedestrian() -> None:
     """They stand right of the lane, before who walks; a state in which one of them drives is refused."""
     world = load_world("scenarios/parking_crossing_pedestrian")

@@ -74,6 +74,9 @@ def test_junctions_that_no_map_has_are_refused() -> None:
     world = world_of("control: signal", "streets.map={kind: country}", "streets.maps=2")
     with pytest.raises(DriveRLError, match=r"streets.junction = .*'control': 'signal'.*: no such junction on any of"):
         episode_of(world, 0)
+    narrow = world_of("control: none", "streets.map={kind: country}", "streets.maps=2", "streets.lane_changes=1")
+    with pytest.raises(DriveRLError, match=r"no such junction behind room for streets.lane_changes = 1 .* fix: fewer"):
+        episode_of(narrow, 0)
     changes = ["world=town", "world.streets.junction={light: red}"]
     found = subprocess.run(
         [sys.executable, "-m", "drive_rl", "eval", "reference", *changes], capture_output=True, text=True, check=False
