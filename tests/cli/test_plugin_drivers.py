@@ -27,8 +27,8 @@ DRIVERS = {
     "options: {pedel: 1}": "options.pedel = 1: unknown option of ahead; did you mean 'pedal'?",
     "options: {pedal: {x: 1}}": "ahead.yaml: options.pedal",
     "option: 1": "ahead.yaml: option = 1: unknown key; did you mean 'options'?",
-    "algorithm: ahed": "expected one of ppo, recurrent-ppo, dqn, qrdqn, sac, dagger, bc, reference, expert, ahead; did you mean"
-    " 'ahead'?",
+    "algorithm: ahed": "expected one of ppo, recurrent-ppo, dqn, qrdqn, sac, dagger, bc, reference, expert, ahead; did"
+    " you mean 'ahead'?",
 }
 
 

@@ -54,7 +54,13 @@ def drive(world: WorldSpec, act: Act) -> Driven:
         step += 1
     batch.close()
     means = [float(np.mean([getattr(e, name) for e in episodes])) for name in ("success", "route_completion")]
-    return Driven(total / len(ROADS), (total - waited) / len(ROADS), means[0], means[1], float(np.mean([e.mean_speed_mps for e in episodes])))
+    return Driven(
+        total / len(ROADS),
+        (total - waited) / len(ROADS),
+        means[0],
+        means[1],
+        float(np.mean([e.mean_speed_mps for e in episodes])),
+    )
 
 
 def at_speed(world: WorldSpec, share: float) -> Act:
