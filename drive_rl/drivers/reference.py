@@ -89,11 +89,11 @@ def _centre_line(fields: Fields, distance_m: np.ndarray) -> tuple[np.ndarray, np
 
 def _interpolated(curvatures: np.ndarray, at_m: np.ndarray) -> np.ndarray:
     """Return each row's curvature, linear between the known distances and constant beyond the last."""
-    at = np.minimum(np.searchsorted(_AT_M, at_m, side="right") - 1, len(_AT_M) - 2)
+    k = np.minimum(np.searchsorted(_AT_M, at_m, side="right") - 1, len(_AT_M) - 2)
     rows, known_m = np.arange(len(at_m)), np.array(_AT_M)
-    slopes = (curvatures[:, 1:] - curvatures[:, :-1]) / (known_m[1:] - known_m[:-1])
-    linear = slopes[rows, at] * (at_m - known_m[at]) + curvatures[rows, at]
-    return np.where(at_m >= _AT_M[-1], curvatures[:, -1], linear)
+    low, high = curvatures[rows, k], curvatures[rows, k + 1]
+    linear = (high - low) / (known_m[k + 1] - known_m[k]) * (at_m - known_m[k]) + low
+    return np.where(at_m >= known_m[-1], curvatures[:, -1], linear)
 
 
 def _to_car(x_m: np.ndarray, y_m: np.ndarray, yaw_rad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
