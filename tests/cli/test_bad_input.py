@@ -227,7 +227,7 @@ def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
         (["train", "tiny.yaml", "--seed", "-1"], "seed = -1"),
         (["train", "dqn-lane-follow", "world=easy.yaml"], "command line: train_tiers.hard = 8: expected a tier"),
         (["eval", "reference", "world.camera.width_px=3"], "width_px = 3"),
-        (["eval", "runs/tiny", "world.camera.width_px=100"], "controls and action grid, or world.camera.width_px="),
+        (["eval", "runs/tiny", "world.camera.width_px=100"], "action grid and state, or world.camera.width_px=64"),
         (["perception", "explain", "pilotnet-160", "--scalar", "ego_lane"], "or a model that predicts segmentation"),
         (["render", "reference", "--seeds", "1,x"], "expected whole numbers"),
         (["render", "reference", "--seeds=-1"], "expected numbers >= 0"),

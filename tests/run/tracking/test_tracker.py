@@ -36,6 +36,7 @@ def run(tmp_path: Path) -> RunFolder:
 @pytest.fixture
 def no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """A home without W&B settings, and a W&B that reads the environment again."""
+    wandb.teardown()  # first: it unsets WANDB_SERVICE, which would else be restored after its process has ended
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     home = tmp_path / "home"
@@ -43,7 +44,6 @@ def no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest
     for name in ("HOME", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR"):
         monkeypatch.setenv(name, str(home))
     monkeypatch.setenv("NETRC", str(home / "netrc"))
-    wandb.teardown()
     yield monkeypatch
     wandb.teardown()
 
