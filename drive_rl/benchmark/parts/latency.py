@@ -73,7 +73,7 @@ PART = Part(
     name=NAME,
     title="Latency",
     full=LatencySetting(),
-    reduced=LatencySetting(min_duration_s=1.0, min_queries=662, runtimes=("eager", "onnx"), attempts=2),
+    reduced=LatencySetting(min_duration_s=1.0, min_queries=662, runtimes=("onnx",), attempts=2),
     result=Latency,
     measure=measure,
     metrics={

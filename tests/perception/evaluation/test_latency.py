@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,9 @@ def test_model_that_cannot_be_exported_keeps_its_other_rows() -> None:
     assert rows["onnx"].error
     assert rows["eager"].offline is not None
     assert rows["eager"].offline.samples_per_s > 0
+    alone = replace(SHORT, runtimes=("onnx",))
+    assert list(latency.measure_latency(Brittle(), pictures(2), 1, alone).runtimes) == ["onnx", "eager"]
+    assert list(latency.measure_latency(SmallNet(), pictures(2), 1, alone).runtimes) == ["onnx"]
 
 
 def test_no_picture_is_refused() -> None:
