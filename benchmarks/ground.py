@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from record import Bar, Bench, median, one_core, show, spread
 
 from drive_rl.config.reader import load_world
-from drive_rl.config.specs.map import CountrySpec, MapSpec, MotorwaySpec, RoundaboutsSpec, TownSpec
+from drive_rl.config.specs.streets.map import CountrySpec, MapSpec, MotorwaySpec, RoundaboutsSpec, TownSpec
 from drive_rl.sim.appearance import ASPHALT, MARKING, SKY, VERGE, YELLOW, draw_appearance
 from drive_rl.sim.compiled import njit, njit_scalar
 from drive_rl.sim.map.network import RoadNetwork

@@ -12,8 +12,8 @@ import numpy as np
 from record import Bar, Bench, median, one_core, show
 
 from drive_rl.config.specs.base import Split
-from drive_rl.config.specs.map import CountrySpec, MapSpec, MotorwaySpec, RoundaboutsSpec, TownSpec
-from drive_rl.config.specs.traffic import TrafficSpec
+from drive_rl.config.specs.streets.map import CountrySpec, MapSpec, MotorwaySpec, RoundaboutsSpec, TownSpec
+from drive_rl.config.specs.streets.traffic import TrafficSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.network import RoadNetwork
 from drive_rl.sim.map.streets.generate import map_of_seed

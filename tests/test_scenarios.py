@@ -8,7 +8,7 @@ import pytest
 from drive_rl.config.reader import load_scenario, load_world
 from drive_rl.config.shelf import entries
 from drive_rl.config.specs.base import SPLITS
-from drive_rl.config.specs.streets import JunctionSpec, StreetsSpec
+from drive_rl.config.specs.streets.streets import JunctionSpec, StreetsSpec
 from drive_rl.config.specs.world import Ability, WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.load_driver import load_driver

@@ -7,7 +7,7 @@ from interface_words import PASSING
 from markdown_text import HEADER, joined, table
 
 from drive_rl.config.reader import load_scenario
-from drive_rl.config.specs.streets import JunctionSpec, StreetsSpec
+from drive_rl.config.specs.streets.streets import JunctionSpec, StreetsSpec
 from drive_rl.config.specs.world import Ability, ScenarioSpec, WorldSpec
 from drive_rl.sim.task.outcome import STATE_FIELDS
 from drive_rl.sim.traffic.passing import PASSING_FIELDS

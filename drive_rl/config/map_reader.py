@@ -10,7 +10,7 @@ from drive_rl.config.raw import read_yaml
 from drive_rl.config.reader import validate
 from drive_rl.config.shelf import home, nearest
 from drive_rl.config.specs.base import Spec
-from drive_rl.config.specs.map import MAPS, MapSpec
+from drive_rl.config.specs.streets.map import MAPS, MapSpec
 from drive_rl.errors import DriveRLError
 
 _MAPS = {

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from drive_rl.config.specs.base import Bounds, Observation, Spec, Weight, ordered
 from drive_rl.config.specs.car import CameraSpec, CarSpec
 from drive_rl.config.specs.plugin import Plugins
-from drive_rl.config.specs.streets import StreetsSpec
+from drive_rl.config.specs.streets.streets import StreetsSpec
 from drive_rl.config.specs.task import RewardSpec, TaskSpec
 
 FREE_CAR_LENGTHS = 6

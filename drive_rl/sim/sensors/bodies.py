@@ -6,7 +6,7 @@ Knows nothing of who drives.
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.specs.traffic import VehicleKind
+from drive_rl.config.specs.streets.traffic import VehicleKind
 from drive_rl.sim.compiled import njit_scalar
 from drive_rl.sim.sensors.solids import BOX, WHEEL
 

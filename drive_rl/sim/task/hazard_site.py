@@ -10,7 +10,7 @@ from drive_rl.config.specs.base import Bounds
 from drive_rl.sim.map.network import RoadNetwork
 from drive_rl.sim.map.street_route import StreetRoute
 from drive_rl.sim.traffic.actors import Scripted
-from drive_rl.sim.traffic.hazard import AT, AT_S, KIND, MOST_STRIPS, PLAN
+from drive_rl.sim.traffic.hazards.hazard import AT, AT_S, KIND, MOST_STRIPS, PLAN
 from drive_rl.sim.traffic.population import Vehicles
 from drive_rl.sim.traffic.streets import Streets
 
@@ -22,7 +22,7 @@ ROOM_M = 8.0
 class DrawnHazard(NamedTuple):
     """A hazard as an episode begins."""
 
-    plan: NDArray[np.float64]  # traffic.hazard.Hazard
+    plan: NDArray[np.float64]  # traffic.hazards.hazard.Hazard
     strips: NDArray[np.float64]
     actors: Vehicles
     scripted: tuple[Scripted, ...]  # where each begins

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import SPLITS, Split
-from drive_rl.config.specs.map import MapSpec
-from drive_rl.config.specs.streets import CrossingVehicleSpec, HazardSpec, JunctionSpec, StreetsSpec
+from drive_rl.config.specs.streets.hazard import CrossingVehicleSpec, HazardSpec
+from drive_rl.config.specs.streets.map import MapSpec
+from drive_rl.config.specs.streets.streets import JunctionSpec, StreetsSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.appearance import draw_appearance

@@ -1,9 +1,9 @@
-"""What happens on a route beside the traffic: the hazard of a road seed, drawn. How it goes on: `traffic.hazard`."""
+"""What happens on a route beside the traffic: the hazard of a road seed, drawn. How it goes on: `traffic.hazards`."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.specs.streets import (
+from drive_rl.config.specs.streets.hazard import (
     BlockedLaneSpec,
     CrossingPedestrianSpec,
     CrossingVehicleSpec,
@@ -19,7 +19,7 @@ from drive_rl.sim.map.street_route import StreetRoute
 from drive_rl.sim.task.hazard_site import NO_STRIPS, ROOM_M, DrawnHazard, Site, drawn, new_plan, place_on, stretch
 from drive_rl.sim.task.street_obstacle import draw_obstacle, obstacle_room, park, parked_m
 from drive_rl.sim.traffic.actors import Scripted, draw
-from drive_rl.sim.traffic.hazard import (
+from drive_rl.sim.traffic.hazards.hazard import (
     BLOCKED_LANE,
     CONNECTION,
     CROSSING_VEHICLE,

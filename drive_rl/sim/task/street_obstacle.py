@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from drive_rl.config.specs.streets import ObstacleBody, ObstacleSpec
+from drive_rl.config.specs.streets.hazard import ObstacleBody, ObstacleSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.lane_geometry import may_change
 from drive_rl.sim.map.network import RoadNetwork
 from drive_rl.sim.map.street_route import StreetRoute
 from drive_rl.sim.task.hazard_site import NO_STRIPS, ROOM_M, DrawnHazard, Site, drawn, new_plan, stretch
 from drive_rl.sim.traffic.actors import ASIDE, Scripted
-from drive_rl.sim.traffic.hazard import DRIVEN, MEMBERS, OBSTACLE, RIDERS, WAITS
+from drive_rl.sim.traffic.hazards.hazard import DRIVEN, MEMBERS, OBSTACLE, RIDERS, WAITS
 from drive_rl.sim.traffic.population import Vehicles, joined, one_of
 
 _APART_M = 1.5

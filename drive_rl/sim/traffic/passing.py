@@ -13,7 +13,7 @@ from drive_rl.sim.compiled import njit_scalar
 from drive_rl.sim.traffic.actors import ASIDE, DRIVES, GOALS, LANE, LEAVING, SHIFT, SPEED, S, Traffic
 from drive_rl.sim.traffic.ego import QUEUE_GAP_M, allowed_ahead
 from drive_rl.sim.traffic.follow import find_way
-from drive_rl.sim.traffic.hazard import DRIVEN, KIND, MEMBERS, OBSTACLE, WAITS, Hazard, way_to
+from drive_rl.sim.traffic.hazards.hazard import DRIVEN, KIND, MEMBERS, OBSTACLE, WAITS, Hazard, way_to
 from drive_rl.sim.traffic.idm import allowed_speed
 from drive_rl.sim.traffic.population import LENGTH, OFFSET, WIDTH
 from drive_rl.sim.traffic.streets import (

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import Split
 from drive_rl.config.specs.car import CarSpec
-from drive_rl.config.specs.streets import ObstacleBody
-from drive_rl.config.specs.traffic import POPULATIONS, PopulationSpec, TrafficSpec, VehicleKind
+from drive_rl.config.specs.streets.hazard import ObstacleBody
+from drive_rl.config.specs.streets.traffic import POPULATIONS, PopulationSpec, TrafficSpec, VehicleKind
 
 KINDS: tuple[VehicleKind, ...] = get_args(VehicleKind)
 """Kinds of vehicles; `Vehicles.kind` holds places in it."""

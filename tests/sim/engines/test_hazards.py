@@ -9,7 +9,7 @@ import pytest
 
 from drive_rl.config.reader import load_agent, load_world
 from drive_rl.config.specs.driver import ReferenceSpec
-from drive_rl.config.specs.streets import StreetsSpec
+from drive_rl.config.specs.streets.streets import StreetsSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError
@@ -25,7 +25,18 @@ from drive_rl.sim.task.outcome import ARRIVED, COLLISION, SPEED, TARGET_SPEED
 from drive_rl.sim.task.street_episode import built_map, draw_street_episode
 from drive_rl.sim.traffic.actors import DRIVES, LANE
 from drive_rl.sim.traffic.contacts import contacts
-from drive_rl.sim.traffic.hazard import ACTS, AT, AT_S, CONNECTION, FROM_M, GOES_ON, OVER, PHASE, SPEED_MPS, WAITS
+from drive_rl.sim.traffic.hazards.hazard import (
+    ACTS,
+    AT,
+    AT_S,
+    CONNECTION,
+    FROM_M,
+    GOES_ON,
+    OVER,
+    PHASE,
+    SPEED_MPS,
+    WAITS,
+)
 from drive_rl.sim.vehicle import CarState
 
 WORLDS = {

@@ -7,7 +7,7 @@ import pytest
 
 from drive_rl.config.reader import load_agent, load_world
 from drive_rl.config.specs.driver import ExpertSpec
-from drive_rl.config.specs.streets import StreetsSpec
+from drive_rl.config.specs.streets.streets import StreetsSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.expert import ExpertDriver
 from drive_rl.errors import DriveRLError

@@ -10,7 +10,7 @@ import pytest
 
 from drive_rl.config.reader import load_agent, load_world
 from drive_rl.config.specs.driver import ReferenceSpec
-from drive_rl.config.specs.streets import StreetsSpec
+from drive_rl.config.specs.streets.streets import StreetsSpec
 from drive_rl.drivers.evaluate import evaluate
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.errors import DriveRLError

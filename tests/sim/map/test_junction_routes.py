@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from drive_rl.config.reader import load_world
-from drive_rl.config.specs.streets import StreetsSpec
+from drive_rl.config.specs.streets.streets import StreetsSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.network import Control

@@ -7,7 +7,7 @@ import pytest
 
 from drive_rl.benchmark.driving.places import stop_lines
 from drive_rl.config.reader import load_world
-from drive_rl.config.specs.streets import StreetsSpec
+from drive_rl.config.specs.streets.streets import StreetsSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.build import NetworkDraft
 from drive_rl.sim.map.geometry import pose_at

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from drive_rl.config.map_reader import load_map
-from drive_rl.config.specs.map import MAPS, MapSpec
+from drive_rl.config.specs.streets.map import MAPS, MapSpec
 from drive_rl.sim.map.check import check_network
 from drive_rl.sim.map.conflicts import CLEAR_M
 from drive_rl.sim.map.lane_geometry import locate, may_change, pose_at

@@ -8,7 +8,7 @@ import pytest
 from ground_truth import Outlines, ground_kind, outlines_of, poses_on, sampled_picture
 
 from drive_rl.config.specs.car import CameraSpec, CarSpec
-from drive_rl.config.specs.map import CountrySpec, MapSpec, MotorwaySpec, RoundaboutsSpec, TownSpec
+from drive_rl.config.specs.streets.map import CountrySpec, MapSpec, MotorwaySpec, RoundaboutsSpec, TownSpec
 from drive_rl.sim.appearance import MARKING, VERGE, YELLOW, Appearance
 from drive_rl.sim.map.network import RoadNetwork
 from drive_rl.sim.map.paved_field import STEPS_A_METRE, PavedField, build_paved_field

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from drive_rl.config.specs.traffic import POPULATIONS, PopulationSpec, TrafficSpec
+from drive_rl.config.specs.streets.traffic import POPULATIONS, PopulationSpec, TrafficSpec
 from drive_rl.sim.traffic.population import BODIES, KINDS, draw_vehicles
 
 

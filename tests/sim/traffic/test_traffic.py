@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from looped_streets import circuit, crossing
 
-from drive_rl.config.specs.map import RoundaboutsSpec, TownSpec
-from drive_rl.config.specs.traffic import TrafficSpec
+from drive_rl.config.specs.streets.map import RoundaboutsSpec, TownSpec
+from drive_rl.config.specs.streets.traffic import TrafficSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.network import Control, RoadNetwork

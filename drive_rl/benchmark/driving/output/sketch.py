@@ -11,7 +11,7 @@ import numpy as np
 from drive_rl.benchmark.driving.boxes import corners
 from drive_rl.benchmark.driving.record import Floats
 from drive_rl.benchmark.driving.run import Drive, Trace
-from drive_rl.config.specs.map import MapSpec
+from drive_rl.config.specs.streets.map import MapSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.report.street_map.shapes import GRASS, Shape, shapes
 from drive_rl.sim.map.geometry import KNOT_M

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.specs.map import MapSpec
+from drive_rl.config.specs.streets.map import MapSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.network import LaneLines
 from drive_rl.sim.sensors.street_ground import StreetGround

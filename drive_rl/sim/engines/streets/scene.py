@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.specs.streets import StreetsSpec
+from drive_rl.config.specs.streets.streets import StreetsSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.streets.maps import Maps, StreetMaps, ground_at
@@ -51,7 +51,7 @@ from drive_rl.sim.traffic.actors import (
     WANT_GOALS,
     WAY,
 )
-from drive_rl.sim.traffic.hazard import DRIVEN, KIND, MOST_STRIPS, PHASE, PLAN
+from drive_rl.sim.traffic.hazards.hazard import DRIVEN, KIND, MOST_STRIPS, PHASE, PLAN
 from drive_rl.sim.vehicle import CarState
 
 _KEY = "traffic."

@@ -26,7 +26,7 @@ from drive_rl.sim.traffic.actors import LANE, SHIFT, Traffic
 from drive_rl.sim.traffic.actors import S as ACTOR_S
 from drive_rl.sim.traffic.contacts import bodies_touch, pose_of
 from drive_rl.sim.traffic.ego import allowed_ahead, move_ego, turn_ahead
-from drive_rl.sim.traffic.hazard import Hazard, act, allowed_before
+from drive_rl.sim.traffic.hazards.hazard import Hazard, act, allowed_before
 from drive_rl.sim.traffic.passing import allowed_past, fill_passing, is_obstacle, leeway, reach_over
 from drive_rl.sim.traffic.population import LENGTH, WIDTH
 from drive_rl.sim.traffic.step import step_traffic

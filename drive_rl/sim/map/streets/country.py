@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from drive_rl.config.specs.map import CountrySpec
+from drive_rl.config.specs.streets.map import CountrySpec
 from drive_rl.sim.map.geometry import CURVATURE, HEADING
 from drive_rl.sim.map.network import Marking
 from drive_rl.sim.map.streets.curves import Curve, Pose, bezier

@@ -3,7 +3,7 @@
 import numpy as np
 
 from drive_rl.config.specs.base import SPLITS
-from drive_rl.config.specs.map import CountrySpec, MapSpec, MotorwaySpec, RoundaboutsSpec, TownSpec
+from drive_rl.config.specs.streets.map import CountrySpec, MapSpec, MotorwaySpec, RoundaboutsSpec, TownSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.build import NetworkDraft, build
 from drive_rl.sim.map.network import StreetMap

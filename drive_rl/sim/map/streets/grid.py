@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from drive_rl.config.specs.map import GridSpec
+from drive_rl.config.specs.streets.map import GridSpec
 from drive_rl.sim.map.streets.curves import Curve, Pose, bezier
 from drive_rl.sim.map.streets.graph import are_joined
 

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from drive_rl.config.specs.map import MotorwaySpec
+from drive_rl.config.specs.streets.map import MotorwaySpec
 from drive_rl.sim.map.build import BayDraft, NetworkDraft
 from drive_rl.sim.map.geometry import Knots, X, Y, integrate
 from drive_rl.sim.map.network import Control

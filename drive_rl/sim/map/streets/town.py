@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drive_rl.config.specs.map import RoundaboutsSpec, TownSpec
+from drive_rl.config.specs.streets.map import RoundaboutsSpec, TownSpec
 from drive_rl.sim.map.network import Marking
 from drive_rl.sim.map.streets.graph import Node, Right, Street, StreetGraph
 from drive_rl.sim.map.streets.grid import curve_of, draw_edges, draw_places

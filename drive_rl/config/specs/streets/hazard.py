@@ -1,38 +1,10 @@
-"""Specs of streets: the maps of a world, the routes on them, their traffic, and a hazard on the way."""
+"""Specs of hazards: what happens on every route beside the traffic."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from drive_rl.config.specs.base import Bounds, Spec, ordered
-from drive_rl.config.specs.map import MapSpec
-from drive_rl.config.specs.traffic import TrafficSpec
-
-
-class JunctionSpec(Spec):
-    """A junction that every route begins before; null leaves it open."""
-
-    control: Literal["none", "stop_sign", "give_way", "signal"] | None = Field(
-        default=None, description="What governs the lane that the route comes from; none: it has priority."
-    )
-    arms: Literal[3, 4] | None = Field(default=None, description="How many streets meet there.")
-    turn: Literal["left", "straight", "right", "left_or_right"] | None = Field(
-        default=None, description="Which way the route takes."
-    )
-    light: Literal["red", "green"] | None = Field(
-        default=None, description="What the signal shows when a car that nothing hinders comes there."
-    )
-    approach_m: float = Field(default=60, ge=20, le=300, description="The route begins at most so far before it [m].")
-
-    @model_validator(mode="after")
-    def _has_a_light(self) -> Self:
-        if self.light is not None and self.control != "signal":
-            raise ValueError(
-                f"light = {self.light}: expected control = signal, found {self.control or 'null'}; fix: control ="
-                " signal, or light = null"
-            )
-        return self
-
 
 ObstacleBody = Literal["car", "van", "lorry", "bus", "cyclist", "works"]
 """What stands in a lane; works are barriers around a hole in the road."""
@@ -191,81 +163,3 @@ HazardSpec = Annotated[
     Field(discriminator="kind"),
 ]
 """A hazard of any kind."""
-_NEEDS = {
-    "runs_red_light": ({"control": ("signal",), "light": ("green",)}, "{control: signal, light: green}"),
-    "takes_priority": ({"control": ("none", "signal"), "light": (None, "green")}, "{control: none}"),
-}
-"""Hazards that need a junction: what it may be, and such a one."""
-
-
-class StreetsSpec(Spec):
-    """Streets instead of a single road: an episode is a route on one of several maps, in traffic of its own."""
-
-    map: MapSpec = Field(description="Which kind of map, and its few parameters.")
-    maps: int = Field(default=16, ge=1, le=1000, description="Maps of each split; road seeds share them.")
-    route_m: float = Field(default=300, ge=100, le=2000, description="Length of the routes [m].")
-    junction: JunctionSpec | None = Field(
-        default=None, description="A kind of junction that every route begins before; null: routes begin anywhere."
-    )
-    lane_changes: int = Field(
-        default=0,
-        ge=0,
-        le=3,
-        exclude_if=lambda count: count == 0,
-        description="How often every route changes lanes first, to one side, before the junction if it begins before"
-        " one.",
-    )
-    navigation: Literal["none", "command"] = Field(
-        default="command",
-        description="What the driver is given of the route: nothing, or how to turn at the next junction, as an arrow"
-        " in the upper left corner of the picture from 40 m before it, and to which side to change lanes.",
-    )
-    traffic: TrafficSpec = Field(default=TrafficSpec(actors=40), description="The traffic on each map.")
-    hazard: HazardSpec | None = Field(
-        default=None,
-        exclude_if=lambda hazard: hazard is None,
-        description="What happens on every route, beside the traffic; null: nothing.",
-    )
-
-    @property
-    def has_obstacle(self) -> bool:
-        """Whether something has to be passed, for which the ego car may leave its lane."""
-        return isinstance(self.hazard, ObstacleSpec)
-
-    @model_validator(mode="after")
-    def _stays_in_its_lane(self) -> Self:
-        if self.hazard and self.lane_changes:
-            raise ValueError(
-                f"lane_changes = {self.lane_changes}: expected 0 beside hazard.kind = {self.hazard.kind}, for hazards"
-                " have their places on routes that keep their lane; fix: lane_changes = 0, or hazard = null"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _happens_on_the_route(self) -> Self:
-        hazard, key, far_m = self.hazard, "", 0.0
-        if isinstance(hazard, HardBrakeSpec):
-            key, far_m = "after_m", hazard.after_m[1]
-        elif isinstance(hazard, ObstacleSpec) or (
-            isinstance(hazard, BlockedLaneSpec | CrossingPedestrianSpec) and hazard.beyond == "start"
-        ):
-            key, far_m = "distance_m", hazard.distance_m[1]
-        if key and far_m >= self.route_m:
-            raise ValueError(
-                f"hazard.{key} = {list(getattr(hazard, key))}: expected less than route_m = {self.route_m:g}, for"
-                f" nothing happens behind the route; fix: a smaller hazard.{key}, or a larger route_m"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _has_the_junction(self) -> Self:
-        kind = self.hazard.kind if self.hazard else ""
-        if kind in _NEEDS:
-            allowed, such = _NEEDS[kind]
-            found = self.junction and {name: getattr(self.junction, name) for name in allowed}
-            if found is None or any(found[name] not in allowed[name] for name in allowed):
-                raise ValueError(
-                    f"hazard.kind = {kind}: expected a junction where the ego car may go first, found junction ="
-                    f" {found or 'null'}; fix: junction = {such}"
-                )
-        return self

@@ -1,0 +1,1 @@
+"""Specs of streets: maps, traffic, hazards, and the worlds that have them."""

@@ -1,0 +1,1 @@
+"""Hazards: what a script does on the ego car's way."""
