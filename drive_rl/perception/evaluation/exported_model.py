@@ -1,10 +1,9 @@
-"""A perception model as a car drives on it: its lane state alone, by a named runtime, a picture on one thread.
+"""A perception model as a car drives on it: its lane state alone, by a named runtime, on one thread.
 
 It knows models and runtimes. It knows no road, and does not time anything.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,7 +16,6 @@ from drive_rl.perception.evaluation.runtimes import Images, Runtime
 from drive_rl.perception.heads.head import Predictions
 from drive_rl.perception.models.load import Trained
 from drive_rl.perception.models.perception_model import PictureModel
-from drive_rl.run.provenance import usable_cores
 
 _REMEMBERED = 256
 """Pictures whose lane state is remembered: cars that have arrived show the same ones at every step."""
@@ -32,7 +30,7 @@ class Running(NamedTuple):
 
 
 def for_driving(trained: Trained, runtime: str, images: Images, export: Callable[[], bytes]) -> Running:
-    """Return a model for driving, each picture on one thread, so that its drives depend on no number of cores.
+    """Return a model for driving, on one thread, so that its drives depend on no number of cores.
 
     Args:
         trained: A model that predicts the lane state.
@@ -72,11 +70,11 @@ class _ExportedModel(PictureModel):
         super().__init__()
         self.shape, self.heads = model.shape, {"lane": model.heads["lane"]}
         self._lane = lru_cache(_REMEMBERED)(lambda seen: run(_picture(seen, model.shape))["lane"])
-        self._pool = ThreadPoolExecutor(usable_cores())
 
     def forward(self, images: Tensor) -> Predictions:
-        lanes = self._pool.map(self._lane, [one.tobytes() for one in images.numpy()])
-        return Predictions({"lane": torch.from_numpy(np.concatenate(list(lanes)))})
+        return Predictions(
+            {"lane": torch.from_numpy(np.concatenate([self._lane(one.tobytes()) for one in images.numpy()]))}
+        )
 
 
 def _picture(seen: bytes, shape: tuple[int, ...]) -> Images:
