@@ -224,7 +224,7 @@ PART = Part(
     title="Closed-loop driving",
     full=ClosedLoopSetting(),
     reduced=ClosedLoopSetting(
-        roads=12, corrupted_roads=6, corruptions=("gaussian_noise", "contrast"), late_roads=6, delay_width_s=0.05
+        roads=10, corrupted_roads=5, corruptions=("gaussian_noise", "contrast"), late_roads=5, delay_width_s=0.05
     ),
     result=ClosedLoop,
     measure=measure,
