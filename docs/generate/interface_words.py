@@ -19,7 +19,7 @@ PASSING = {
     "obstacle_end_m": ("m", "from the car's rear to the end of the last that has to be passed with it"),
     "obstacle_left_m": ("m", "how far these reach to the left of the lane's centre line"),
     "obstacle_speed_mps": ("m/s", "how fast they are"),
-    "lane_left_m": ("m", "from the lane's centre line to its left edge"),
+    "lane_left_m": ("m", "from the lane's centre line to its left edge, or to an invading car that comes near"),
     "beside_left_m": ("m", "the same to the left edge of the lane on the left"),
     "beside_direction": ("", "1: that goes the same way, -1: it is oncoming, 0: there is none"),
     "beside_ahead_m": ("m", "gap to the next one ahead in that; 200: nobody"),

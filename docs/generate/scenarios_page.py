@@ -45,8 +45,12 @@ def scenarios_page(names: Iterable[str]) -> str:
         "In worlds with a hazard of kind `obstacle` the car may use the lane on its left near it: it ends as"
         " `wrong_way` or `off_road` only so much farther to the left, and success does not take that it kept its lane."
         " CARLA's and nuPlan's scores count the other lane as they do anywhere. The privileged state of these worlds"
-        " has more fields, behind those of [`town`](town.md), which the driver `expert` reads:",
+        " has more fields, behind those of [`town`](town.md), which the driver `expert` reads. Those of kind"
+        " `invading_cars` have them, too, but take that it keeps its lane:",
         table(("index", "field", "unit", "meaning"), _passing()),
+        "## Pulling out",
+        "In worlds with a hazard of kind `parking_exit` the car may be 1.5 m farther to the right until it has come to"
+        " within 0.5 m of the lane's centre line, and success does not take that it kept its lane.",
     )
 
 

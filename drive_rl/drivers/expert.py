@@ -74,7 +74,8 @@ class ExpertDriver(ReferenceDriver):
         past = np.minimum(np.minimum(free, spec.speed_mps + slow), steers)
         stops = _fastest(way_m - spec.stop_gap_m, slow)
         held = np.where(way_m < FAR_M, np.minimum(free, stops), free)
-        return np.where(passes, needed_m, 0.0), np.where(passes, past, held)
+        keeps_m = np.minimum(fields["lane_left_m"] - spec.clearance_m - half_m, 0.0)  # right of who reaches over
+        return np.where(passes, needed_m, keeps_m), np.where(passes, past, held)
 
     def _gap_is_long(self, fields: Fields, needed_m: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Return whether nobody in the lane on the left would be met while passing (B,).

@@ -204,7 +204,7 @@ def _interface(world: WorldSpec, driver: Driver) -> str:
     parts = ["the lane state" if driver.observation == "state" else pictures]
     if isinstance(driver, PolicyDriver):  # what has learned one set of controls does not know another
         parts.insert(0, f"controls {task.controls}" + " by rate" * (task.steering == "rate"))
-        if "state" in driver.observation and world.streets and world.streets.has_obstacle:
+        if "state" in driver.observation and world.streets and world.streets.has_passing_fields:
             parts.append("fields of an obstacle")
     if driver.actions == "discrete":
         grids = [task.steer_grid, task.pedal_grid][: len(task.command_names)]

@@ -59,7 +59,7 @@ def test_a_mistake_in_plain_words(override: str, expected: str) -> None:
         (
             "hazard: {gap_m: [15, 25]}",
             "hazard.kind: is missing; expected one of hard_brake, blocked_lane, runs_red_light, takes_priority,"
-            " crossing_pedestrian, obstacle; fix: add it",
+            " crossing_pedestrian, obstacle, cut_in, emergency_vehicle, parking_exit, invading_cars; fix: add it",
         ),
         (
             "route_m: 100, hazard: {kind: hard_brake, after_m: [30, 100]}",

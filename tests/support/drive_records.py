@@ -40,16 +40,25 @@ def drive(x_m: Any, **changes: Any) -> DriveRecord:
 
 def nobody(rows: int) -> Others:
     return Others(
-        np.zeros((rows, 0, 3)), np.zeros((rows, 0)), np.zeros((rows, 0), bool), np.zeros((0, 2)), np.zeros(0, int)
+        np.zeros((rows, 0, 3)),
+        np.zeros((rows, 0)),
+        np.zeros((rows, 0), bool),
+        np.zeros((0, 2)),
+        np.zeros(0, int),
+        np.zeros(0, bool),
     )
 
 
-def other(x_m: Any, y_m: Any = 0.0, yaw_rad: float = 0.0, speed_mps: Any = 0.0, who: Any = "vehicle") -> Others:
+def other(
+    x_m: Any, y_m: Any = 0.0, yaw_rad: float = 0.0, speed_mps: Any = 0.0, who: Any = "vehicle", emergency: bool = False
+) -> Others:
     """Return one other, 4 m x 2 m, whose middle was at x, y (T,)."""
     x, y, speed = np.broadcast_arrays(np.asarray(x_m, float), np.asarray(y_m, float), np.asarray(speed_mps, float))
     pose = np.stack([x, y, np.full(x.shape, yaw_rad)], axis=-1)[:, None]
     half = np.array([[2.0, 1.0]])
-    return Others(pose, speed[:, None], np.ones((len(x), 1), bool), half, np.array([ROAD_USERS.index(who)]))
+    return Others(
+        pose, speed[:, None], np.ones((len(x), 1), bool), half, np.array([ROAD_USERS.index(who)]), np.array([emergency])
+    )
 
 
 def line(s_m: float, light: Any, control: Control = Control.SIGNAL) -> StopLines:

@@ -1,9 +1,10 @@
 """What the ego car did wrong, as CARLA's leaderboard counts it.
 
 Source: `scenario_runner`'s `atomic_criteria.py` (CollisionTest, RunningRedLightTest, RunningStopTest,
-OutsideRouteLanesTest, MinimumSpeedRouteTest). Where the simulations differ, the rule is that of these streets: a line
-is crossed by the front bumper; who stands before a stop sign as the traffic here does has stopped; and speeds are
-compared over the whole route, which is shorter than the quarters of CARLA's, where one red light would decide.
+OutsideRouteLanesTest, MinimumSpeedRouteTest, YieldToEmergencyVehicleTest). Where the simulations differ, the rule is
+that of these streets: a line is crossed by the front bumper; who stands before a stop sign as the traffic here does has
+stopped; who lets an emergency vehicle past does so at once, not by the end of the scenario; and speeds are compared
+over the whole route, which is shorter than the quarters of CARLA's, where one red light would decide.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,10 @@ FINISHED = 0.95
 """Speeds are compared where at least this share of the route was driven."""
 NEARBY_M = 50.0
 """Others within this distance are the traffic around (CARLA: its background vehicles, which it keeps near the car)."""
+
+
+BEHIND_M, HELD_UP_S = 20.0, 10.0
+"""An emergency vehicle is held up that is so near behind the car, in its way, for so long in all."""
 
 
 class Infractions(NamedTuple):
@@ -51,6 +56,7 @@ def find_infractions(record: DriveRecord, collisions: Sequence[Collision]) -> In
         static=touched("static"),
         red_light=len(red_lights(record)),
         stop_sign=len(stop_signs(record)),
+        yield_emergency=held_up(record),
         min_speed=slow_parts(record),
         off_lane=off_lane_share(record),
         off_route=int(record.end_reason in ("off_road", "wrong_way")),
@@ -74,6 +80,19 @@ def stop_signs(record: DriveRecord) -> list[int]:
     stood = (record.ego.speed_mps[:-1, None] < STANDING_MPS) & (left_m >= 0) & (left_m < AT_THE_LINE_M)
     ran = crossings & ~np.logical_or.accumulate(stood, axis=0) & (lines.control == Control.STOP_SIGN)
     return _first_steps(ran)
+
+
+def held_up(record: DriveRecord) -> int:
+    """Return how many emergency vehicles were held up: longer than `HELD_UP_S` in all less than `BEHIND_M` behind the
+    car, bumper to bumper, and less than both bodies' half widths beside it.
+    """
+    others, (x, y, yaw) = record.others, record.ego.pose.T[:, :, None]
+    dx, dy = others.pose[..., 0] - x, others.pose[..., 1] - y
+    ahead, left = np.cos(yaw) * dx + np.sin(yaw) * dy, np.cos(yaw) * dy - np.sin(yaw) * dx
+    gap_m = -ahead - others.half_m[:, 0] - record.car.half_length_m
+    behind = (ahead < 0) & (gap_m < BEHIND_M) & (np.abs(left) < others.half_m[:, 1] + record.car.half_width_m)
+    held_s = (behind & others.present & others.emergency).sum(axis=0) * record.step_s
+    return int((held_s > HELD_UP_S).sum())
 
 
 def off_lane_share(record: DriveRecord) -> float:

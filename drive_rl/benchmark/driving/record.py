@@ -63,6 +63,7 @@ class Others(NamedTuple):
     present: Flags  # (T, A), false: nowhere, its pose means nothing
     half_m: Floats  # (A, 2), half length and half width
     who: NDArray[np.int64]  # (A,), places in ROAD_USERS
+    emergency: NDArray[np.bool_]  # (A,), whether it is an emergency vehicle
 
 
 class StopLines(NamedTuple):

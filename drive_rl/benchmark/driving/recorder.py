@@ -16,12 +16,12 @@ from drive_rl.sim.engines.streets.batch import StreetBatch
 from drive_rl.sim.task.outcome import END_REASONS, OFFSET, YAW, S, X
 from drive_rl.sim.task.street_episode import built_map
 from drive_rl.sim.traffic.actors import LANE, SPEED
-from drive_rl.sim.traffic.population import KINDS
+from drive_rl.sim.traffic.population import EMERGENCY, KINDS
 from drive_rl.sim.traffic.streets import NONE
 
-_VEHICLE, _PEDESTRIAN, _STATIC = (ROAD_USERS.index(who) for who in ("vehicle", "pedestrian", "static"))
-_USERS = [ROAD_USERS.index("cyclist") if kind == "cyclist" else _VEHICLE for kind in KINDS]
-_WHO = np.array([*_USERS, _PEDESTRIAN, _PEDESTRIAN, _STATIC])
+_VEHICLE, _CYCLIST, _PEDESTRIAN, _STATIC = map(ROAD_USERS.index, ("vehicle", "cyclist", "pedestrian", "static"))
+_USERS = [_CYCLIST if kind == "cyclist" else _VEHICLE for kind in KINDS]
+_WHO = np.array([*_USERS, _PEDESTRIAN, _PEDESTRIAN, _STATIC, _VEHICLE, _VEHICLE, _CYCLIST])
 """(kinds,), places in ROAD_USERS by `Vehicles.kind`."""
 
 
@@ -69,10 +69,12 @@ class DriveRecorder:
         body, metrics, pose, speed, present = (np.array(column) for column in zip(*rows, strict=True))
         vx, vy, yaw_rate = body[:, 3:6].T  # (T,)
         ego = Ego(np.column_stack([metrics[:, X : X + 2], metrics[:, YAW]]), vx, vy, yaw_rate, metrics[:, S])
-        place, lines, half_m, who, span = _around(self._batch, car, self._car, ego, metrics[:, OFFSET])
-        step_s = 1 / self._batch.world.task.control_hz
-        for walker in np.flatnonzero(who == _PEDESTRIAN):
-            _walk(pose[:, walker], speed[:, walker], step_s)
+        place, lines, half_m, kind, span = _around(self._batch, car, self._car, ego, metrics[:, OFFSET])
+        who, step_s = _WHO[kind], 1 / self._batch.world.task.control_hz
+        crosses = np.isin(who, (_PEDESTRIAN, _CYCLIST)) & ~speed.any(axis=0)
+        for each in np.flatnonzero(crosses):
+            if _cross(pose[:, each], speed[:, each], step_s):
+                half_m[each] = half_m[each, ::-1]
         return DriveRecord(
             road_seed=int(self._batch.road_seeds[car]),
             end_reason=END_REASONS[int(self._batch.cars.end[car]) - 1],
@@ -82,7 +84,7 @@ class DriveRecorder:
             car=self._car,
             ego=ego,
             place=place,
-            others=Others(pose, speed, present, half_m, who),
+            others=Others(pose, speed, present, half_m, who, kind == EMERGENCY),
             lines=lines,
         )
 
@@ -98,12 +100,17 @@ def _others(batch: Batch, car: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     return parked[:count].copy(), np.zeros(count), np.ones(count, np.bool_)
 
 
-def _walk(pose: Floats, speed: Floats, step_s: float) -> None:
-    """Enter which way and how fast somebody walks, whom traffic moves from place to place: pose (T, 3), speed (T,)."""
+def _cross(pose: Floats, speed: Floats, step_s: float) -> bool:
+    """Enter which way and how fast somebody crosses a street, whom traffic moves from place to place facing along it:
+    pose (T, 3), speed (T,); return whether that moves.
+    """
     way = np.diff(pose[:, :2], axis=0)
     speed[1:] = np.hypot(*way.T) / step_s
-    walks = np.flatnonzero(speed[1:])
-    pose[1 + walks, 2] = np.arctan2(way[walks, 1], way[walks, 0])
+    moves = np.flatnonzero(speed[1:])
+    if moves.size:
+        latest = np.searchsorted(moves, np.arange(-1, len(way)))  # before it begins, the way that it will take
+        pose[:, 2] = np.arctan2(way[moves, 1], way[moves, 0])[np.minimum(latest, moves.size - 1)]
+    return moves.size > 0
 
 
 _Around = tuple[Place, StopLines, Floats, NDArray[np.int64], tuple[float, float]]
@@ -119,11 +126,11 @@ def _around(batch: Batch, car: int, body: Car, ego: Ego, offset_m: Floats) -> _A
         times_s = (episode.first_step + np.arange(len(offset_m))) / world.task.control_hz
         place = street_place(town, route, body, ego, offset_m)
         sizes = np.column_stack([episode.vehicles.length_m, episode.vehicles.width_m])[1:] / 2
-        who = _WHO[episode.vehicles.kind[1:]]
-        return place, stop_lines(town.network, route, times_s), sizes, who, (route.start_m, route.end_m)
+        lines = stop_lines(town.network, route, times_s)
+        return place, lines, sizes, episode.vehicles.kind[1:], (route.start_m, route.end_m)
     roads, slot = batch.maps.roads, batch.slot[car]
     count = int(roads.parked_count[slot])
     place = road_place(world.road, roads.knots[slot], body, ego, offset_m)
     sizes = np.full((count, 2), [body.half_length_m, body.half_width_m])  # parked cars are of the ego car's kind
     span = float(roads.start_s[slot]), float(roads.end_s[slot])
-    return place, no_stop_lines(len(offset_m)), sizes, np.full(count, _VEHICLE), span
+    return place, no_stop_lines(len(offset_m)), sizes, np.full(count, KINDS.index("car")), span

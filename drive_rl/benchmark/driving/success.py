@@ -10,7 +10,11 @@ _ENDS: dict[EndReason, str] = {
     "timeout": "ran out of time",
     "blocked": "stood still",
 }
-_FORBIDDEN = {"red_light": "ran a red light", "stop_sign": "ran a stop sign"}
+_FORBIDDEN = {
+    "red_light": "ran a red light",
+    "stop_sign": "ran a stop sign",
+    "yield_emergency": "held up an emergency vehicle",
+}
 
 
 def failure(episode: EpisodeMetrics, scores: DriveScores, scenario: ScenarioSpec | None) -> str:

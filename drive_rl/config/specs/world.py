@@ -94,7 +94,7 @@ class ScenarioSpec(Spec):
     """What makes a world a scenario, one file in `envs/scenarios/`: what it tests, and when it is passed."""
 
     ability: Ability = Field(description="The ability that it tests.")
-    forbids: tuple[Literal["red_light", "stop_sign"], ...] = Field(
+    forbids: tuple[Literal["red_light", "stop_sign", "yield_emergency"], ...] = Field(
         default=("red_light", "stop_sign"),
         description="What spoils success in `drive-rl bench driving`, beside what always does.",
     )

@@ -10,7 +10,7 @@ from drive_rl.config.specs.streets.traffic import VehicleKind
 from drive_rl.sim.compiled import njit_scalar
 from drive_rl.sim.sensors.solids import BOX, WHEEL
 
-PAINT, GLASS, TYRE, TRIM, LAMP, SKIN, WHITE, ORANGE = range(8)
+PAINT, GLASS, TYRE, TRIM, LAMP, SKIN, WHITE, ORANGE, BLUE = range(9)
 """Colours of parts; `PAINT` is the vehicle's own."""
 COLOURS = np.array(
     [
@@ -22,6 +22,7 @@ COLOURS = np.array(
         (0.75, 0.58, 0.46),
         (0.95, 0.95, 0.95),
         (1.0, 0.45, 0.05),
+        (0.1, 0.25, 1.0),
     ],
     np.float32,
 )
@@ -99,6 +100,24 @@ _WORKS: list[_Part] = [
 """Barriers and cones around a heap of earth."""
 
 
+_OPEN_DOOR: list[_Part] = [
+    (0, 0, 0.38, 0.5, 0.5, 0.3, BOX, TRIM, TRIM),
+    (0, -0.08, 0.84, 0.3, 0.42, 0.16, BOX, GLASS, GLASS),
+    (-0.2, 0.42, 0.4, 0.4, 0.07, 0.06, BOX, LAMP, LAMP),
+]
+"""From behind: its inner side, with a reflector at its edge."""
+_EMERGENCY: list[_Part] = [
+    (-0.08, 0, 0.56, 0.42, 0.5, 0.42, BOX, WHITE, WHITE),
+    (0.40, 0, 0.34, 0.10, 0.48, 0.20, BOX, WHITE, WHITE),
+    (0.30, 0, 0.72, 0.05, 0.46, 0.18, BOX, WHITE, GLASS),
+    (-0.08, 0, 0.5, 0.421, 0.505, 0.07, BOX, BLUE, BLUE),
+    (0.2, 0, 1.03, 0.06, 0.4, 0.06, BOX, BLUE, BLUE),
+    *_lamps(0.35),
+    *_wheels(0.32, -0.30, 0.15),
+]
+"""A white van with a blue stripe and blue lights."""
+
+
 def _pedestrian(stride: float) -> list[_Part]:
     """Return who walks across the pose's heading, with one leg before the other."""
     legs = [(side, side * stride, 0.23, 0.14, 0.14, 0.23, BOX, TRIM, TRIM) for side in (0.22, -0.22)]
@@ -108,13 +127,16 @@ def _pedestrian(stride: float) -> list[_Part]:
 
 WALKS = len(_BODIES)
 """The kind of a pedestrian, behind those of `VehicleKind`; the next one has the other leg before."""
-HEIGHT_M: NDArray[np.float64] = np.array([1.45, 2.3, 3.3, 3.1, 1.5, 1.75, 1.75, 1.75, 1.1])
-"""(kinds,), in the order of `VehicleKind`, of pedestrians and of works."""
+CYCLIST = list(_BODIES).index("cyclist")
+RIDES_ACROSS = WALKS + 5
+"""The kind of a cyclist who faces across the pose's heading, the last: it has a cyclist's parts."""
+HEIGHT_M: NDArray[np.float64] = np.array([1.45, 2.3, 3.3, 3.1, 1.5, 1.75, 1.75, 1.75, 1.1, 1.25, 2.3])
+"""(kinds,), in the order of `VehicleKind`, of pedestrians, of works, an open door and an emergency vehicle."""
 _STEP_M = 0.7
 
 
 def _table() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    bodies = [*_BODIES.values(), _pedestrian(1.0), _pedestrian(-1.0), _WORKS]
+    bodies = [*_BODIES.values(), _pedestrian(1.0), _pedestrian(-1.0), _WORKS, _OPEN_DOOR, _EMERGENCY]
     parts, count = np.zeros((len(bodies), MOST_PARTS, 9), np.float32), np.zeros(len(bodies), np.int64)
     for kind, rows in enumerate(bodies):
         parts[kind, : len(rows)], count[kind] = rows, len(rows)

@@ -11,6 +11,7 @@ from drive_rl.sim.map.lane_geometry import pose_at
 from drive_rl.sim.map.network import Control, Light, RoadNetwork
 from drive_rl.sim.sensors.bodies import (
     COLOURS,
+    CYCLIST,
     HALF_HEIGHT,
     HALF_LENGTH,
     HALF_WIDTH,
@@ -23,6 +24,7 @@ from drive_rl.sim.sensors.bodies import (
     PX,
     PY,
     PZ,
+    RIDES_ACROSS,
     SIDE,
     TOP,
 )
@@ -95,13 +97,15 @@ def add_vehicle(rows, n, kind, size, pose, painted):
     Args:
         rows: `SolidRows`.
         n: The first free row.
-        kind: Place in `VehicleKind`.
+        kind: Place in `PARTS`, or `RIDES_ACROSS`.
         size: Length and width [m].
         pose: x, y [m], yaw [rad].
         painted: Colours of vehicles (N, 3), and which of them it has.
     """
     length, width = size
     (x, y, yaw), (paint, who) = pose, painted
+    if kind == RIDES_ACROSS:  # front and back look alike
+        kind, length, width, yaw = CYCLIST, width, length, yaw + 0.5 * math.pi
     height, cos, sin = HEIGHT_M[kind], math.cos(yaw), math.sin(yaw)
     for k in range(PART_COUNT[kind]):
         ahead, left, wheel = PARTS[kind, k, PX] * length, PARTS[kind, k, PY] * width, PARTS[kind, k, KIND] == WHEEL

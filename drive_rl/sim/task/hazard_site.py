@@ -36,6 +36,7 @@ class Site(NamedTuple):
     route: StreetRoute
     speed_mps: float  # of the ego car at its start
     target_mps: float  # the same on an empty road
+    half_width_m: float  # of the ego car
     actor: tuple[int, int]  # the traffic's seed, and the actor's id
 
 

@@ -74,7 +74,7 @@ _FIRST_CURVATURE = STATE_FIELDS.index("curvature_0m")
 
 def state_fields(world: WorldSpec) -> tuple[str, ...]:
     """Return the fields of a world's privileged observation."""
-    return STATE_FIELDS + PASSING_FIELDS if world.streets and world.streets.has_obstacle else STATE_FIELDS
+    return STATE_FIELDS + PASSING_FIELDS if world.streets and world.streets.has_passing_fields else STATE_FIELDS
 
 
 END_REASONS: tuple[EndReason, ...] = get_args(EndReason)
@@ -110,7 +110,7 @@ def rules_of(world: WorldSpec) -> Rules:
     """Return the rules of a world; each field has one type, since numba compiles a function once per type."""
     road, task, reward, car = world.road, world.task, world.reward, world.car
     by_rate = task.steering == "rate"
-    passes = world.streets is not None and world.streets.has_obstacle
+    leaves = world.streets is not None and world.streets.may_leave_lane
     lane, half, right, left = (
         (0.0, STREET_HALF_LANE_M, -STREET_EDGE_M, STREET_EDGE_M)
         if world.streets
@@ -119,7 +119,7 @@ def rules_of(world: WorldSpec) -> Rules:
     return Rules(
         float(lane),
         float(half),
-        math.inf if passes else float(half),
+        math.inf if leaves else float(half),
         float(right),
         float(left),
         road.lanes_oncoming > 0,
@@ -155,7 +155,7 @@ class Step(NamedTuple):
     touched: bool  # whether a contact began
     completion_then: float  # route completion `Rules.blocked_steps` earlier; -1 before there is one
     allowed_mps: float  # what is ahead allows no more; infinite: nothing is
-    leeway_m: float  # so much farther to the left may the car be here
+    leeway_m: float  # so much farther to the left may the car be here, to the right if negative
 
 
 @njit
@@ -188,9 +188,11 @@ def outcome(
     end = RUNNING
     if step.touched:
         end = COLLISION
-    elif d < rules.right_edge_d or (d > rules.left_edge_d + step.leeway_m and not rules.oncoming):
+    elif d < rules.right_edge_d + min(step.leeway_m, 0.0) or (
+        d > rules.left_edge_d + max(step.leeway_m, 0.0) and not rules.oncoming
+    ):
         end = OFF_ROAD
-    elif d > rules.left_edge_d + step.leeway_m or abs(heading_error) > _WRONG_HEADING_RAD:
+    elif d > rules.left_edge_d + max(step.leeway_m, 0.0) or abs(heading_error) > _WRONG_HEADING_RAD:
         end = WRONG_WAY
     elif s >= end_s:
         end = ARRIVED

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import SPLITS, Split
-from drive_rl.config.specs.streets.hazard import CrossingVehicleSpec, HazardSpec
+from drive_rl.config.specs.streets.hazard import CrossingVehicleSpec, HazardSpec, ParkingExitSpec
 from drive_rl.config.specs.streets.map import MapSpec
 from drive_rl.config.specs.streets.streets import JunctionSpec, StreetsSpec
 from drive_rl.config.specs.world import WorldSpec
@@ -24,7 +24,8 @@ from drive_rl.sim.sensors.street_ground import StreetGround, build_street_ground
 from drive_rl.sim.task.episode import Drive
 from drive_rl.sim.task.hazard_site import DrawnHazard, Site
 from drive_rl.sim.task.street_hazard import crossing_ways, draw_hazard, has_room
-from drive_rl.sim.traffic.actors import Ego, Traffic, new_traffic
+from drive_rl.sim.task.street_parking import bay_m
+from drive_rl.sim.traffic.actors import EGO_ASIDE, Ego, Traffic, new_traffic
 from drive_rl.sim.traffic.population import Vehicles, draw_vehicles, joined, with_ego
 from drive_rl.sim.traffic.streets import Streets, streets_of
 from drive_rl.sim.vehicle import CarState
@@ -118,16 +119,25 @@ def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> St
     town = built_map(streets.map, map_seed)
     route = _draw_route(streets, town.network, map_seed, _stream(seed, _ROUTE))
     profile = limited_profile(route.knots, 0.0, np.minimum(route.limit_mps, task.target_speed_mps), task)
-    start = _start(world, route, profile, _stream(seed, _START))
+    parked = isinstance(streets.hazard, ParkingExitSpec)
+    if parked:
+        beside_m = bay_m(town.network, route, world.car.width_m)
+        start = _standing(route, beside_m)
+    else:
+        beside_m, start = 0.0, _start(world, route, profile, _stream(seed, _START))
     random = _stream(seed, _TRAFFIC)
     vehicles = with_ego(draw_vehicles(streets.traffic, _split(seed), streets.traffic.actors, random), world.car)
     colours = random.uniform(0.08, 0.9, (len(vehicles.kind), 3)).astype(np.float32)
     ego = Ego(route.lanes, route.spans, RUN_IN_M - float(route.from_m[0]), start.vx_mps)
+    if parked:
+        ego = ego._replace(shift_m=beside_m, drives=EGO_ASIDE)
     seeds = random.integers(0, 2**31, 2)
     hazard = None
     if streets.hazard:
         actor = int(seeds[0]), len(vehicles.kind)
-        site = Site(town.network, town.streets, route, start.vx_mps, task.target_speed_mps, actor)
+        site = Site(
+            town.network, town.streets, route, start.vx_mps, task.target_speed_mps, world.car.width_m / 2, actor
+        )
         random = _stream(seed, _HAZARD)
         hazard = draw_hazard(streets.hazard, site, random)
         vehicles = joined([vehicles, hazard.actors])
@@ -198,3 +208,9 @@ def _start(world: WorldSpec, route: StreetRoute, profile: NDArray[np.float64], r
     x, y, yaw, _ = pose_at(route.knots, route.start_m)
     pose = x - offset * np.sin(yaw), y + offset * np.cos(yaw), yaw + heading
     return CarState(*map(float, pose), vx_mps=float(speed))
+
+
+def _standing(route: StreetRoute, beside_m: float) -> CarState:
+    """Return a car that stands so far left of the route's start."""
+    x, y, yaw, _ = pose_at(route.knots, route.start_m)
+    return CarState(*map(float, (x - beside_m * np.sin(yaw), y + beside_m * np.cos(yaw), yaw)))

@@ -7,9 +7,13 @@ from drive_rl.config.specs.streets.hazard import (
     BlockedLaneSpec,
     CrossingPedestrianSpec,
     CrossingVehicleSpec,
+    CutInSpec,
+    EmergencyVehicleSpec,
     HardBrakeSpec,
     HazardSpec,
+    InvadingCarsSpec,
     ObstacleSpec,
+    ParkingExitSpec,
 )
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.geometry import wrap
@@ -17,7 +21,11 @@ from drive_rl.sim.map.lane_geometry import locate, pose_at
 from drive_rl.sim.map.network import Priority, RoadNetwork
 from drive_rl.sim.map.street_route import StreetRoute
 from drive_rl.sim.task.hazard_site import NO_STRIPS, ROOM_M, DrawnHazard, Site, drawn, new_plan, place_on, stretch
+from drive_rl.sim.task.street_cut_in import cut_in_room, draw_cut_in
+from drive_rl.sim.task.street_emergency import draw_emergency, emergency_room
+from drive_rl.sim.task.street_invaders import draw_invaders, invaders_room
 from drive_rl.sim.task.street_obstacle import draw_obstacle, obstacle_room, park, parked_m
+from drive_rl.sim.task.street_parking import bay_room, draw_bay
 from drive_rl.sim.traffic.actors import Scripted, draw
 from drive_rl.sim.traffic.hazards.hazard import (
     BLOCKED_LANE,
@@ -41,7 +49,7 @@ from drive_rl.sim.traffic.hazards.hazard import (
     WAITS,
     WITHIN,
 )
-from drive_rl.sim.traffic.population import BODIES, PEDESTRIAN_M, joined, one_of, pedestrian
+from drive_rl.sim.traffic.population import BODIES, joined, one_of, who_crosses
 from drive_rl.sim.traffic.streets import APPROACH, END_NEXT, FIRST_NEXT, LEFT, RIGHT, Streets
 
 CAR = BODIES["car"]
@@ -54,8 +62,8 @@ _APPROACH_M = 35.0
 """Who crosses comes from a lane that is so long [m] ..."""
 _BEFORE_THE_JUNCTION_M = 15.0
 """... and begins at least so far before the stop line [m]."""
-_MARGIN_M = 0.5
-"""A pedestrian has left a lane so far beside it [m]."""
+_MARGIN_M = 0.25
+"""Who crosses has left a lane so far beside it [m]."""
 
 
 def draw_hazard(spec: HazardSpec, site: Site, rng: np.random.Generator) -> DrawnHazard:
@@ -72,6 +80,14 @@ def draw_hazard(spec: HazardSpec, site: Site, rng: np.random.Generator) -> Drawn
         return _draw_crossing_vehicle(spec, site, rng)
     if isinstance(spec, ObstacleSpec):
         return draw_obstacle(spec, site, rng)
+    if isinstance(spec, CutInSpec):
+        return draw_cut_in(spec, site, rng)
+    if isinstance(spec, EmergencyVehicleSpec):
+        return draw_emergency(spec, site, rng)
+    if isinstance(spec, ParkingExitSpec):
+        return draw_bay(spec, site, rng)
+    if isinstance(spec, InvadingCarsSpec):
+        return draw_invaders(spec, site, rng)
     return _draw_pedestrian(spec, site, rng)
 
 
@@ -133,11 +149,13 @@ def _draw_pedestrian(spec: CrossingPedestrianSpec, site: Site, rng: np.random.Ge
         (spec.distance_m, spec.beside_m, spec.speed_mps, spec.early_s, (-1.0, 1.0)), rng
     )
     from_left = side > 0 if spec.side is None else spec.side == "left"
-    at, s_m = _place(spec, distance_m, PEDESTRIAN_M / 2 + parked_m(spec.behind), site)
+    body = who_crosses(spec.who)
+    half_m, reach_m = float(body.length_m[0]) / 2, float(body.width_m[0]) / 2
+    at, s_m = _place(spec, distance_m, half_m + parked_m(spec.behind), site)
     lane = int(site.route.lanes[at])
-    strips, end_m = _strips(site.network, lane, s_m, beside_m, from_left)
+    strips, end_m = _strips(site.network, lane, s_m, (beside_m, reach_m), from_left)
     own = int(np.flatnonzero(strips[:, STRIP_LANE] == lane)[0])
-    plan = new_plan(PEDESTRIAN, at, s_m - PEDESTRIAN_M / 2)
+    plan = new_plan(PEDESTRIAN, at, s_m - half_m)
     plan[SPEED_MPS], plan[EARLY_S], plan[FROM_M] = speed_mps, early_s, strips[own, MIDDLE]
     plan[TO_M], plan[END_M] = strips[own, UNTIL], end_m
     free = stretch(site, site.route.start_m, float(site.route.from_m[at]) + s_m + ROOM_M)
@@ -146,8 +164,8 @@ def _draw_pedestrian(spec: CrossingPedestrianSpec, site: Site, rng: np.random.Ge
     padded = np.zeros((MOST_STRIPS, 5))
     padded[: len(strips)] = strips
     scripted = Scripted(*place, int(DRIVEN[PEDESTRIAN, WAITS]), 0, free)
-    parked, places = park(spec.behind, site, place[0], place[1] - PEDESTRIAN_M)
-    return DrawnHazard(plan, padded, joined([*parked, pedestrian()]), (*places, scripted))
+    parked, places = park(spec.behind, site, place[0], place[1] - 2 * half_m)
+    return DrawnHazard(plan, padded, joined([*parked, body]), (*places, scripted))
 
 
 def crossing_ways(spec: CrossingVehicleSpec, network: RoadNetwork, streets: Streets, connection: int) -> list[int]:
@@ -190,9 +208,13 @@ def _yaw(network: RoadNetwork, lane: int) -> float:
 
 
 def _strips(
-    network: RoadNetwork, lane: int, s_m: float, beside_m: float, from_left: bool
+    network: RoadNetwork, lane: int, s_m: float, body: tuple[float, float], from_left: bool
 ) -> tuple[NDArray[np.float64], float]:
-    """Return `Hazard.strips` of a straight way across a street at a place on a lane, and the whole way's length [m]."""
+    """Return `Hazard.strips` of a straight way across a street at a place on a lane, and the whole way's length [m].
+
+    `body`: how far beside the street it begins and ends, and how far who crosses reaches before and behind it [m].
+    """
+    beside_m, reach_m = body
     x, y, _ = pose_at(network, lane, s_m, 0.0)
     lanes, right, left = [lane], int(network.right[lane]), int(network.left[lane])
     while right >= 0:
@@ -209,7 +231,8 @@ def _strips(
     start_m = d_m[-1] + half_m[-1] + beside_m if from_left else d_m[0] - half_m[0] - beside_m
     walks = -1.0 if from_left else 1.0
     middle = walks * (d_m - start_m)
-    rows = np.column_stack([lanes, [s for s, _ in places], middle, ahead * walks, middle + half_m + _MARGIN_M])
+    left_m = middle + half_m + reach_m + _MARGIN_M
+    rows = np.column_stack([lanes, [s for s, _ in places], middle, ahead * walks, left_m])
     rows = rows[:: int(walks)]
     return rows, float(rows[-1, MIDDLE] + network.width_m[int(rows[-1, STRIP_LANE])] / 2 + beside_m)
 
@@ -218,6 +241,14 @@ def has_room(spec: HazardSpec, network: RoadNetwork, route: StreetRoute) -> bool
     """Return whether a route has a place for a hazard that begins at a place of its own, wherever that is drawn."""
     if isinstance(spec, ObstacleSpec):
         return obstacle_room(spec, network, route)
+    if isinstance(spec, CutInSpec):
+        return cut_in_room(spec, network, route)
+    if isinstance(spec, EmergencyVehicleSpec):
+        return emergency_room(spec, network, route)
+    if isinstance(spec, ParkingExitSpec):
+        return bay_room(spec, network, route)
+    if isinstance(spec, InvadingCarsSpec):
+        return invaders_room(spec, network, route)
     if not isinstance(spec, BlockedLaneSpec | CrossingPedestrianSpec):
         return True
     half_m = CAR.length_m / 2 + (parked_m(spec.behind) if isinstance(spec, CrossingPedestrianSpec) else 0.0)

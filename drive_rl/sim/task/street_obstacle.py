@@ -11,13 +11,26 @@ from drive_rl.sim.map.network import RoadNetwork
 from drive_rl.sim.map.street_route import StreetRoute
 from drive_rl.sim.task.hazard_site import NO_STRIPS, ROOM_M, DrawnHazard, Site, drawn, new_plan, stretch
 from drive_rl.sim.traffic.actors import ASIDE, Scripted
-from drive_rl.sim.traffic.hazards.hazard import DRIVEN, MEMBERS, OBSTACLE, RIDERS, WAITS
-from drive_rl.sim.traffic.population import Vehicles, joined, one_of
+from drive_rl.sim.traffic.hazards.hazard import (
+    DOOR,
+    DRIVEN,
+    END_M,
+    KIND,
+    MEMBERS,
+    OBSTACLE,
+    RIDERS,
+    SPEED_MPS,
+    WAITS,
+    WITHIN,
+)
+from drive_rl.sim.traffic.population import Vehicles, door, joined, one_of
 
 _APART_M = 1.5
 """From one body to the next [m]."""
-_BESIDE_M = 0.3
+BESIDE_M = 0.3
 """From a lane to what is parked beside it [m]."""
+_HINGE, _OPENS_MPS = 0.1, 2.0
+"""Where a door has its hinges, before the car's middle, as a share of its length; how fast its edge comes out [m/s]."""
 _BEHIND_M, _BEHIND_RIDERS_M = 30.0, 75.0
 """From where it begins to the stop line at least [m]: who passes is back in the lane before the junction."""
 
@@ -68,6 +81,14 @@ def draw_obstacle(spec: ObstacleSpec, site: Site, rng: np.random.Generator) -> D
         bodies = [body._replace(offset_m=np.array([d_m])) for body, (_, d_m) in zip(bodies, places, strict=True)]
         places = [(at_m, 0.0) for at_m, _ in places]
     scripted = [Scripted(lane, at_m - begins_m, d_m, speed_mps, drives, 0, free) for at_m, d_m in places]
+    if spec.opens_m is not None:
+        plan[KIND], plan[MEMBERS], plan[SPEED_MPS] = DOOR, len(bodies) + 1, _OPENS_MPS
+        (plan[WITHIN],) = drawn((spec.opens_m,), rng)
+        car, leaf = bodies[-1], door()
+        plan[END_M] = scripted[-1].shift_m + float(car.width_m[0] + leaf.width_m[0]) / 2
+        s_m = scripted[-1].s_m + _HINGE * _length_m(car)
+        scripted.append(scripted[-1]._replace(s_m=s_m, drives=int(DRIVEN[DOOR, WAITS])))
+        bodies.append(leaf)
     return DrawnHazard(plan, NO_STRIPS, joined(bodies), tuple(scripted))
 
 
@@ -85,7 +106,7 @@ def park(
     """
     parked, places = [one_of(body, 0.0) for body in bodies], list[Scripted]()
     for body in parked:
-        aside_m = (float(site.network.width_m[lane]) + float(body.width_m[0])) / 2 + _BESIDE_M
+        aside_m = (float(site.network.width_m[lane]) + float(body.width_m[0])) / 2 + BESIDE_M
         at_m = front_m - _length_m(body) / 2
         places.append(Scripted(lane, at_m, -aside_m, 0.0, ASIDE, 0, np.zeros((0, 3))))
         front_m -= _length_m(body) + _APART_M

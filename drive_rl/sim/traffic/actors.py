@@ -39,11 +39,11 @@ FIRST, HELD, WANTED = range(3)
 NEXT_WANTED, QUEUE = HOLDS, HOLDS + 1
 """Columns of `Traffic.claim` after those of the slots, which link who holds a lane: who wants the same lane; and, not
 by actor, who asks for the right of way."""
-OTHERS_MOVE, OWN, EGO, ON_ROUTE, ON_FOOT, ASIDE = 0, 1, 2, 3, 4, 8
+OTHERS_MOVE, OWN, EGO, ON_ROUTE, ON_FOOT, ASIDE, EGO_ASIDE = 0, 1, 2, 3, 4, 8, 10
 """Values of `DRIVES`: moved by others; by itself; as the ego car, which others move along `Traffic.route` and which
 asks for the right of way as drivers do; by itself along that route (so one bit says who moves it, the next one whether
 it is on that route); a pedestrian, moved by others, to whom junctions are nothing; one beside the lanes, whom no driver
-minds."""
+minds; the ego car as such a one."""
 
 
 class Traffic(NamedTuple):
@@ -84,6 +84,8 @@ class Ego(NamedTuple):
     route_m: NDArray[np.float64]  # Traffic.route_m
     s_m: float  # on its first lane
     speed_mps: float
+    shift_m: float = 0.0  # value of `SHIFT`
+    drives: int = EGO  # value of `DRIVES`
 
 
 _NO_EGO = Ego(np.zeros(0, np.int64), np.zeros((0, 3)), 0.0, 0.0)
@@ -129,7 +131,7 @@ def new_traffic(
     whole[:, LANE], real[:, S] = _places(streets, vehicles, random, ego, scripted)
     real[:, SPEED] = np.minimum(0.7 * streets.lane[whole[:, LANE], LANE_SPEED], vehicles.top_speed_mps)
     if ego.route.size:
-        whole[0, DRIVES], real[0, SPEED] = EGO, ego.speed_mps
+        whole[0, DRIVES], real[0, SHIFT], real[0, SPEED] = ego.drives, ego.shift_m, ego.speed_mps
     for i, each in enumerate(scripted, count - len(scripted)):
         whole[i, DRIVES], whole[i, GOALS] = each.drives, each.goals
         real[i, SHIFT], real[i, SPEED] = each.shift_m, each.speed_mps

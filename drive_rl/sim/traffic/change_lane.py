@@ -60,12 +60,19 @@ def change_lane(i, traffic, step):
     right_worth = _worth(i, traffic, right, KEEP_RIGHT_MPS2, step) if right != NONE else 0.0
     if max(left_worth, right_worth) <= 0.0:
         return False
-    to = left if left_worth > right_worth else right
+    begin_change(i, traffic, left if left_worth > right_worth else right)
+    return True
+
+
+@njit_scalar
+def begin_change(i, traffic, to):
+    """Have actor i be on the lane beside, as far off its middle as it still is."""
+    whole, real, streets = traffic.whole, traffic.real, traffic.streets
+    lane = whole[i, LANE]
     apart = 0.5 * (streets.lane[lane, LANE_WIDTH] + streets.lane[to, LANE_WIDTH])
-    real[i, SHIFT] = -apart if to == left else apart
+    real[i, SHIFT] = -apart if to == streets.tie[lane, LEFT] else apart
     real[i, S] = abreast(streets, lane, real[i, S], to)
     whole[i, LEAVING], whole[i, LANE], whole[i, BEFORE], whole[i, STOPPED] = lane, to, NONE, 0
-    return True
 
 
 @njit_scalar

@@ -138,6 +138,16 @@ def _has_place(traffic, lane, s):
 
 
 @njit_scalar
+def may_enter(traffic):
+    """Return whether there is a place in its lane for the ego car, which nobody there minds yet."""
+    list_by_lane(traffic)
+    find_way(0, traffic)
+    lane, s = traffic.whole[0, LANE], traffic.real[0, S]
+    _allowed_behind(traffic, lane, s)
+    return _has_place(traffic, lane, s)
+
+
+@njit_scalar
 def turn_ahead(traffic):
     """Return the `Turn` of the ego car's route in the junction that it crosses or that begins within `COMMAND_M`, or
     `CHANGE_LEFT` or `CHANGE_RIGHT` before a change of lanes and in its first half.

@@ -130,7 +130,7 @@ def list_by_lane(traffic):
     for lane in range(traffic.by_lane.shape[0]):
         traffic.by_lane[lane, FIRST] = NONE
     for i in range(count):
-        if whole[i, LANE] != NONE and whole[i, DRIVES] != ASIDE:
+        if whole[i, LANE] != NONE and not whole[i, DRIVES] & ASIDE:
             _enter(i, whole[i, LANE], traffic.real[i, S], traffic)
         if whole[i, LEAVING] != NONE:
             s = abreast(traffic.streets, whole[i, LANE], traffic.real[i, S], whole[i, LEAVING])

@@ -13,7 +13,7 @@ from drive_rl.sim.compiled import njit_scalar
 from drive_rl.sim.traffic.actors import ASIDE, DRIVES, GOALS, LANE, LEAVING, SHIFT, SPEED, S, Traffic
 from drive_rl.sim.traffic.ego import QUEUE_GAP_M, allowed_ahead
 from drive_rl.sim.traffic.follow import find_way
-from drive_rl.sim.traffic.hazards.hazard import DRIVEN, KIND, MEMBERS, OBSTACLE, WAITS, Hazard, way_to
+from drive_rl.sim.traffic.hazards.hazard import INVADERS, KIND, MEMBERS, OBSTACLE, Hazard, way_to
 from drive_rl.sim.traffic.idm import allowed_speed
 from drive_rl.sim.traffic.population import LENGTH, OFFSET, WIDTH
 from drive_rl.sim.traffic.streets import (
@@ -40,6 +40,8 @@ _STANDS_M = 15.0
 """Who stands no farther before it waits for its way [m]."""
 _BEFORE_M, _BEHIND_M = 70.0, 40.0
 """So far before and behind an obstacle the lane on the left may be used [m]."""
+_COMES_M, _PASSES_M = 60.0, 8.0
+"""Who comes towards the ego car takes from its lane so far ahead, and until it is so far behind [m]."""
 
 PASSING_FIELDS = (
     "free_speed_mps",
@@ -59,9 +61,9 @@ PASSING_FIELDS = (
 
 What speed would be asked for without it; from the car's front to the nearest one, from its rear to the end of the last
 that has to be passed with it, how far they reach to the left of the lane's centre line, and how fast they are. Left
-edges of the lane and of the one beside it, from the same line, and its direction along the route, 1 or -1; 0: there is
-none. Gaps to who is next ahead and behind in that one, and their speeds along the route, negative: it comes towards the
-car. `FAR_M`: there is none."""
+edges of the lane (or who reaches over it, of invading cars) and of the one beside it, from the same line, and its
+direction along the route, 1 or -1; 0: there is none. Gaps to who is next ahead and behind in that one, and their speeds
+along the route, negative: it comes towards the car. `FAR_M`: there is none."""
 
 
 class Obstacle(NamedTuple):
@@ -96,12 +98,12 @@ def obstacle_ahead(traffic: Traffic, hazard: Hazard) -> Obstacle:
     for i in range(count - int(hazard.plan[MEMBERS]), count):  # the nearest first
         way, reach = way_to(traffic, whole[i, GOALS], real[i, S]), half + 0.5 * driver[i, LENGTH]
         apart = way - reach - (end_m - 2.0 * half) if way_m < FAR_M else 0.0
-        if way + reach <= 0.0 or way - reach >= FAR_M or apart > _TOGETHER_M:
+        if whole[i, DRIVES] == ASIDE or way + reach <= 0.0 or way - reach >= FAR_M or apart > _TOGETHER_M:
             continue
         left = real[i, SHIFT] + driver[i, OFFSET] + 0.5 * driver[i, WIDTH]
         if way_m == FAR_M:
-            way_m, left_m, speed_mps = way - reach, left, real[i, SPEED]
-        end_m, left_m, speed_mps = way + reach, max(left_m, left), min(speed_mps, real[i, SPEED])
+            way_m, end_m, left_m, speed_mps = way - reach, way + reach, left, real[i, SPEED]
+        end_m, left_m, speed_mps = max(end_m, way + reach), max(left_m, left), min(speed_mps, real[i, SPEED])
     return Obstacle(way_m, end_m, left_m, speed_mps)
 
 
@@ -168,12 +170,14 @@ def allowed_without(traffic: Traffic, hazard: Hazard) -> float:
     far as the ego car is in that.
     """
     whole, count = traffic.whole, traffic.whole.shape[0]
-    first, drives = count - int(hazard.plan[MEMBERS]), DRIVEN[int(hazard.plan[KIND]), WAITS]
+    first = count - int(hazard.plan[MEMBERS])
+    drives, last = whole[min(first, count - 1), DRIVES], whole[count - 1, DRIVES]  # the last may be a door
     for i in range(first, count):
         whole[i, DRIVES] = ASIDE
     most = allowed_ahead(traffic)
-    for i in range(first, count):
+    for i in range(first, count - 1):
         whole[i, DRIVES] = drives
+    whole[count - 1, DRIVES] = last
     _, same = lane_beside(traffic)
     if same and _reaches_over(traffic):
         beside = next_beside(traffic, hazard)
@@ -221,11 +225,29 @@ def _reaches_over(traffic):
 
 
 @njit_scalar
+def _least_left(traffic, other):
+    """Return how far [m] who comes near in the lane beside is from the line between that and the ego car's; negative:
+    it reaches over that.
+    """
+    real, driver, lanes = traffic.real, traffic.driver, traffic.streets.lane
+    here = lanes[other, LANE_LENGTH] - abreast(traffic.streets, traffic.whole[0, LANE], real[0, S], other)
+    least = FAR_M
+    for j in range(1, traffic.whole.shape[0]):
+        way = -_beyond(j, traffic, other, here)
+        if -_PASSES_M < way < _COMES_M:
+            reach = real[j, SHIFT] + driver[j, OFFSET] + 0.5 * driver[j, WIDTH]
+            least = min(least, 0.5 * lanes[other, LANE_WIDTH] - reach)
+    return least
+
+
+@njit_scalar
 def fill_passing(traffic: Traffic, hazard: Hazard, profile_mps: float, state: NDArray) -> None:
     """Fill `PASSING_FIELDS`; `profile_mps` is the target speed on empty streets."""
     near, beside = obstacle_ahead(traffic, hazard), next_beside(traffic, hazard)
     lanes, lane, (other, same) = traffic.streets.lane, traffic.whole[0, LANE], lane_beside(traffic)
     left = 0.5 * lanes[lane, LANE_WIDTH]
+    if hazard.plan[KIND] == INVADERS and other != NONE:
+        left = min(left, left + _least_left(traffic, other))
     state[0] = min(profile_mps, allowed_without(traffic, hazard))
     for k in range(4):
         state[1 + k], state[8 + k] = near[k], beside[k]

@@ -1,7 +1,7 @@
 """Drivers drawn from populations, and vehicles by their kinds. Knows no roads."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,12 @@ PEDESTRIAN = len(KINDS)
 """What `Vehicles.kind` holds for a pedestrian."""
 WORKS = PEDESTRIAN + 2
 """The same for works in the road; the one between is a pedestrian with the other leg before."""
-PEDESTRIAN_M = 0.5
-"""How long and wide one is [m]."""
+DOOR = WORKS + 1
+"""The same for a car's door that stands open."""
+EMERGENCY = DOOR + 1
+"""The same for an emergency vehicle."""
+CROSSING_CYCLIST = EMERGENCY + 1
+"""The same for a cyclist who crosses the street: it faces across the lane, so that it is wider than long."""
 
 
 class Body(NamedTuple):
@@ -41,7 +45,10 @@ BODIES: dict[VehicleKind, Body] = {
 }
 
 
+_EMERGENCY_GAP_S, _EMERGENCY_BRAKING_MPS2 = 0.7, 3.0
 _WORKS = Body(7.0, 2.2, 1.1, 0.0, 0.0)
+_DOOR = Body(0.15, 1.1, 1.25, 0.0, 0.0)
+_ON_FOOT = Body(0.5, 0.5, 1.75, 0.0, 0.0)
 
 
 class Vehicles(NamedTuple):
@@ -106,9 +113,29 @@ def one_of(body: ObstacleBody, top_speed_mps: float) -> Vehicles:
     return _normal(size.length_m, size.width_m, top_speed_mps)._replace(kind=np.array([kind]))
 
 
-def pedestrian() -> Vehicles:
-    """Return a pedestrian as one vehicle of kind `PEDESTRIAN`."""
-    return _normal(PEDESTRIAN_M, PEDESTRIAN_M, 0.0)._replace(kind=np.array([PEDESTRIAN]))
+def door() -> Vehicles:
+    """Return an open door as one vehicle of kind `DOOR`."""
+    return _normal(_DOOR.length_m, _DOOR.width_m, 0.0)._replace(kind=np.array([DOOR]))
+
+
+def who_crosses(who: Literal["pedestrian", "cyclist"]) -> Vehicles:
+    """Return who crosses a street as one vehicle of kind `PEDESTRIAN` or `CROSSING_CYCLIST`: its length is along the
+    lane that it crosses.
+    """
+    body, kind = (BODIES["cyclist"], CROSSING_CYCLIST) if who == "cyclist" else (_ON_FOOT, PEDESTRIAN)
+    return _normal(body.width_m, body.length_m, 0.0)._replace(kind=np.array([kind]))
+
+
+def emergency_vehicle(speed_factor: float) -> Vehicles:
+    """Return an emergency vehicle as one vehicle of kind `EMERGENCY`, with a brisk driver."""
+    van = BODIES["van"]
+    return _normal(van.length_m, van.width_m, BODIES["car"].top_speed_mps)._replace(
+        kind=np.array([EMERGENCY]),
+        speed_factor=np.array([speed_factor]),
+        acceleration_mps2=np.array([van.acceleration_mps2]),
+        braking_mps2=np.array([_EMERGENCY_BRAKING_MPS2]),
+        time_gap_s=np.array([_EMERGENCY_GAP_S]),
+    )
 
 
 def _normal(length_m: float, width_m: float, top_speed_mps: float) -> Vehicles:

@@ -3,7 +3,7 @@
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,15 +11,19 @@ from blind_driver import BlindDriver
 from command_line import call, check
 
 from drive_rl.benchmark.driving.output.files import content
-from drive_rl.benchmark.driving.record import ROAD_USERS, DriveRecord
+from drive_rl.benchmark.driving.record import ROAD_USERS, DriveRecord, RoadUser
 from drive_rl.benchmark.driving.recorder import DriveRecorder
 from drive_rl.benchmark.driving.run import DriverResult, drive_and_score
 from drive_rl.benchmark.driving.scores import score_drive
 from drive_rl.config.reader import load_world
+from drive_rl.config.specs.streets.streets import StreetsSpec
 from drive_rl.drivers.evaluate import drive_batch, split_seeds
 from drive_rl.learn.load_driver import load_driver
 from drive_rl.sim.engines.cpu_batch import cpu_batch
+from drive_rl.sim.map.lane_geometry import pose_at
 from drive_rl.sim.map.network import Control, Light
+from drive_rl.sim.task.street_episode import built_map, draw_street_episode
+from drive_rl.sim.traffic.actors import LANE, S
 
 TOWN = load_world("town", ["streets.route_m=100", "streets.maps=2"])
 ROADS = 17  # one more than are driven side by side
@@ -75,23 +79,31 @@ def test_a_driver_without_regard_runs_lights_and_hits_others() -> None:
     assert hit > 0
 
 
-def test_a_pedestrian_is_recorded_as_one_who_walks() -> None:
+@pytest.mark.parametrize(("who", "half_m"), [("pedestrian", (0.25, 0.25)), ("cyclist", (0.9, 0.3))])
+def test_who_crosses_is_recorded_as_one_who_moves(who: RoadUser, half_m: tuple[float, float]) -> None:
     """Both engines move one from place to place; the scores read how fast and which way."""
-    hazard = "streets.hazard={kind: crossing_pedestrian, distance_m: [30, 50], speed_mps: [1.5, 1.5], side: right}"
-    batch = cpu_batch(load_world("town", ["streets.maps=2", "streets.route_m=100", hazard]), 6, "state", 1)
+    where = "distance_m: [30, 50], speed_mps: [1.5, 1.5], side: right"
+    hazard = f"streets.hazard={{kind: crossing_pedestrian, who: {who}, {where}}}"
+    world = load_world("town", ["streets.maps=2", "streets.route_m=100", hazard])
+    batch, streets = cpu_batch(world, 6, "state", 1), cast(StreetsSpec, world.streets)
     records = list[DriveRecord]()
     drive_batch(BlindDriver(TOWN), batch, split_seeds("val", 6), None, DriveRecorder(batch, records.append))
     batch.close()
-    hit = [score_drive(record).infractions.pedestrian for record in records]
+    hit = [getattr(score_drive(record).infractions, who) for record in records]
     assert sum(hit) > 0
     for record in records:
-        (walker,) = np.flatnonzero(record.others.who == ROAD_USERS.index("pedestrian"))
+        walker = len(record.others.who) - 1  # the hazard's actor
+        assert record.others.who[walker] == ROAD_USERS.index(who)
         speed, pose = record.others.speed_mps[:, walker], record.others.pose[:, walker]
         walks = np.flatnonzero(speed > 1.4)
         assert len(walks) > 0
         assert speed[walks] == pytest.approx(1.5, abs=1e-3)
-        lane = pose[0, 2]  # until it walks, it faces along the lane that it stands beside
-        assert np.cos(pose[walks[0], 2] - lane - np.pi / 2) == pytest.approx(1, abs=1e-3)
+        episode = draw_street_episode(world, streets, record.road_seed)
+        network = built_map(streets.map, episode.map_seed).network
+        along = pose_at(network, int(episode.traffic.whole[-1, LANE]), float(episode.traffic.real[-1, S]), 0.0)[2]
+        assert np.cos(pose[walks[0], 2] - along - np.pi / 2) == pytest.approx(1, abs=1e-3)
+        assert np.ptp(pose[:, 2]) < 1e-3
+        assert record.others.half_m[walker] == pytest.approx(half_m)
 
 
 def test_it_works_on_single_roads() -> None:

@@ -11,6 +11,7 @@ from drive_rl.benchmark.driving.collisions import find_collisions
 from drive_rl.benchmark.driving.comfort import is_comfortable
 from drive_rl.benchmark.driving.infractions import (
     Infractions,
+    held_up,
     off_lane_share,
     red_lights,
     slow_parts,
@@ -102,6 +103,25 @@ def test_the_share_off_the_lane_is_of_the_distance() -> None:
     offset[30:50] = 2.1
     assert off_lane_share(drive(AT_10, offset_m=offset)) == pytest.approx(0.2)
     assert off_lane_share(drive(np.zeros(5))) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("gap_m", "beside_m", "steps", "is_emergency", "expected"),
+    [
+        (19.9, 1.9, 101, True, 1),  # halves of both are 4 m long and 2 m wide together
+        (19.9, 1.9, 100, True, 0),  # 10 s are not more than 10 s
+        (20.1, 1.9, 111, True, 0),
+        (19.9, 2.1, 111, True, 0),
+        (-10.0, 0.0, 111, True, 0),  # ahead
+        (19.9, 1.9, 111, False, 0),
+    ],
+)
+def test_an_emergency_vehicle_is_held_up(
+    gap_m: float, beside_m: float, steps: int, is_emergency: bool, expected: int
+) -> None:
+    own = np.arange(111.0)
+    x = np.where(own < steps, own - 4 - gap_m, own + 10)
+    assert held_up(drive(own, others=other(x, beside_m, emergency=is_emergency))) == expected
 
 
 def test_speed_is_compared_with_the_traffic_around() -> None:

@@ -45,6 +45,8 @@ WORLDS = {
     "takes_priority": ["streets.hazard={kind: takes_priority}", "streets.junction={control: none}"],
     "runs_red_light": ["streets.hazard={kind: runs_red_light}", "streets.junction={control: signal, light: green}"],
     "crossing_pedestrian": ["streets.hazard={kind: crossing_pedestrian}"],
+    "cut_in": ["streets.hazard={kind: cut_in}"],
+    "crossing_cyclist": ["streets.hazard={kind: crossing_pedestrian, who: cyclist, beside_m: [2, 3]}"],
 }
 Act = Callable[[np.ndarray], np.ndarray]
 
@@ -287,6 +289,7 @@ def test_a_hazard_resumes_exactly_and_damage_is_refused() -> None:
         (["streets.hazard={kind: hard_brake, stands_s: [5, 2]}"], r"stands_s = \[5.0, 2.0\]: expected two values"),
         (["streets.hazard={kind: blocked_lane, within_m: 20}"], "within_m = 20: expected at least 60"),
         (["streets.hazard={kind: falling_tree}"], "falling_tree"),
+        (["streets.hazard={kind: crossing_pedestrian, who: tank}"], "who = 'tank': expected 'pedestrian' or 'cyclist'"),
     ],
 )
 def test_hazards_that_a_world_cannot_have_are_refused(changes: list[str], message: str) -> None:

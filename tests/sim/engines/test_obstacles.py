@@ -46,10 +46,10 @@ def drawn(world: WorldSpec, seed: int) -> StreetEpisode:
     return draw_street_episode(world, streets_of(world), seed)
 
 
-@pytest.mark.parametrize("name", ["accident_two_ways", "hazard_at_side_lane"])
+@pytest.mark.parametrize("name", ["accident_two_ways", "hazard_at_side_lane", "vehicle_opens_door_two_ways"])
 def test_both_engines_pass_alike(name: str) -> None:
     """Positions, pictures, states and ends; the expert passes, over the line to the other lane."""
-    world = WORLDS[name]
+    world = load_world(f"scenarios/{name}")
     env = cast(StreetEnv, make_env(world, observation="camera+state"))
     batch = cast(StreetBatch, cpu_batch(world, 1, "camera+state", 1))
     driver, farthest_m = expert(world), 0.0
@@ -162,6 +162,9 @@ def test_an_obstacle_resumes_exactly_and_damage_is_refused() -> None:
         ("bodies: [works], rides_mps: [2, 3]", "rides_mps of works: expected null; fix: rides_mps = null"),
         ("distance_m: [300, 400]", "hazard.distance_m = .* expected less than route_m"),
         ("into_m: [2, 5]", r"into_m = \[2.0, 5.0\]: expected two values"),
+        ("opens_m: [2, 12]", r"opens_m = \[2.0, 12.0\]: expected two values"),
+        ("bodies: [car, works], opens_m: [12, 20]", r"opens_m = \[12.0, 20.0\] of bodies = .* fix: bodies = \[car\]"),
+        ("rides_mps: [2, 3], opens_m: [12, 20]", r"rides_mps = \[2.0, 3.0\]: expected one that stands and has doors"),
     ],
 )
 def test_obstacles_that_a_world_cannot_have_are_refused(hazard: str, message: str) -> None:

@@ -34,7 +34,15 @@ _HAZARD_LIMITS: dict[str, Bounds] = {
     "beside_m": (0.5, 3),
     "into_m": (0.3, 3.5),
     "rides_mps": (0.5, 6),
+    "opens_m": (5, 50),
+    "behind_m": (20, 300),
+    "speed_factor": (1, 2),
+    "room_m": (3, 30),
+    "comes_m": (5, 60),
+    "apart_m": (5, 50),
+    "overlap_m": (0, 0.5),
 }
+_WITH_DOORS = ("car", "van", "lorry")
 
 
 class HardBrakeSpec(_HazardSpec):
@@ -92,16 +100,22 @@ class CrossingVehicleSpec(_HazardSpec):
 
 
 class CrossingPedestrianSpec(_HazardSpec):
-    """A pedestrian walks across the street before the ego car (CARLA: DynamicObjectCrossing, PedestrianCrossing)."""
+    """A pedestrian walks across the street before the ego car (CARLA: DynamicObjectCrossing, PedestrianCrossing).
+
+    Or a cyclist rides across it (CARLA: VehicleTurningRoute).
+    """
 
     kind: Literal["crossing_pedestrian"] = Field(default="crossing_pedestrian", description="Which kind of hazard.")
+    who: Literal["pedestrian", "cyclist"] = Field(
+        default="pedestrian", exclude_if=lambda who: who == "pedestrian", description="Who crosses."
+    )
     beyond: Literal["start", "junction"] = Field(
         default="start", description="Beyond what it crosses: the start, or the first junction on the route."
     )
     distance_m: Bounds = Field(default=(40, 80), description="How far beyond it [m].")
     side: Literal["left", "right"] | None = Field(default=None, description="Where it comes from; null: either.")
-    beside_m: Bounds = Field(default=(1, 2.5), description="How far beside the outermost lane it waits [m].")
-    speed_mps: Bounds = Field(default=(1, 1.8), description="How fast it walks [m/s].")
+    beside_m: Bounds = Field(default=(1, 2.5), description="How far beside the outermost lane its middle waits [m].")
+    speed_mps: Bounds = Field(default=(1, 1.8), description="How fast it walks or rides [m/s].")
     early_s: Bounds = Field(
         default=(0, 0.5),
         description="How long before the ego car it would be in the middle of its lane, if that kept its speed [s].",
@@ -131,8 +145,8 @@ class CrossingPedestrianSpec(_HazardSpec):
 class ObstacleSpec(_HazardSpec):
     """Something stands in the ego car's lane for good, or rides slowly at its edge, and has to be passed.
 
-    CARLA: Accident, ConstructionObstacle, ParkedObstacle, HazardAtSideLane, and the same with TwoWays. In such worlds
-    the ego car may use the lane on its left near it.
+    CARLA: Accident, ConstructionObstacle, ParkedObstacle, HazardAtSideLane, and the same with TwoWays; with a door,
+    VehicleOpensDoorTwoWays. In such worlds the ego car may use the lane on its left near it.
     """
 
     kind: Literal["obstacle"] = Field(default="obstacle", description="Which kind of hazard.")
@@ -145,11 +159,27 @@ class ObstacleSpec(_HazardSpec):
     distance_m: Bounds = Field(default=(35, 50), description="How far beyond the start the nearest one's rear is [m].")
     into_m: Bounds = Field(default=(1.2, 2.2), description="How far they reach into the lane, from its right edge [m].")
     rides_mps: Bounds | None = Field(default=None, description="How fast they ride [m/s]; null: they stand.")
+    opens_m: Bounds | None = Field(
+        default=None,
+        exclude_if=lambda opens_m: opens_m is None,
+        description="The last one's left door, 1.1 m wide, opens once the ego car is so near behind it [m]; null:"
+        " none does.",
+    )
 
     @property
     def actors(self) -> int:
-        """How many actors it has."""
-        return len(self.bodies)
+        """How many actors it has; a door is one."""
+        return len(self.bodies) + (self.opens_m is not None)
+
+    @model_validator(mode="after")
+    def _has_a_door(self) -> Self:
+        if self.opens_m is not None and (self.bodies[-1] not in _WITH_DOORS or self.rides_mps is not None):
+            raise ValueError(
+                f"opens_m = {list(self.opens_m)} of bodies = {list(self.bodies)}, rides_mps ="
+                f" {self.rides_mps and list(self.rides_mps)}: expected one that stands and has doors to be the last;"
+                " fix: bodies = [car] and rides_mps = null, or opens_m = null"
+            )
+        return self
 
     @model_validator(mode="after")
     def _works_do_not_ride(self) -> Self:
@@ -158,8 +188,91 @@ class ObstacleSpec(_HazardSpec):
         return self
 
 
+class CutInSpec(_HazardSpec):
+    """A car comes into the ego car's lane close before it (CARLA: ParkingCutIn, StaticCutIn, HighwayCutIn)."""
+
+    kind: Literal["cut_in"] = Field(default="cut_in", description="Which kind of hazard.")
+    comes_from: Literal["parking", "left", "right"] = Field(
+        default="parking", description="Where it comes from: a place beside the street, or the lane on that side."
+    )
+    distance_m: Bounds = Field(default=(20, 30), description="How far beyond the start its rear is there [m].")
+    behind: tuple[ObstacleBody, ...] = Field(
+        default=(),
+        max_length=4,
+        description="What stands behind it, the nearest first, so that it is seen late; with none it drives in the lane"
+        " that it comes from.",
+    )
+    speed_mps: Bounds = Field(default=(4, 5.5), description="How fast it drives [m/s].")
+    early_s: Bounds = Field(
+        default=(1.8, 2.5),
+        description="It begins so long before the ego car would be there, if both kept their speeds [s].",
+    )
+
+    @property
+    def actors(self) -> int:
+        """How many actors it has."""
+        return 1 + len(self.behind)
+
+
+class EmergencyVehicleSpec(_HazardSpec):
+    """An emergency vehicle comes from behind, faster than anybody, and keeps its lane (CARLA: YieldToEmergencyVehicle).
+
+    Every route begins in that lane, and leaves it to the right.
+    """
+
+    kind: Literal["emergency_vehicle"] = Field(default="emergency_vehicle", description="Which kind of hazard.")
+    behind_m: Bounds = Field(default=(50, 80), description="How far behind the ego car it begins [m].")
+    speed_factor: Bounds = Field(default=(1.3, 1.5), description="Its desired speed over the speed limit [-].")
+
+
+class ParkingExitSpec(_HazardSpec):
+    """The ego car begins beside its lane, between two parked cars, and has to pull out (CARLA: ParkingExit).
+
+    Until it has come into the lane it may be on the right of it.
+    """
+
+    kind: Literal["parking_exit"] = Field(default="parking_exit", description="Which kind of hazard.")
+    room_m: Bounds = Field(default=(6, 8), description="From the ego car to the one before it, and behind [m].")
+    comes_m: Bounds = Field(default=(8, 16), description="So far behind the ego car one comes in the lane [m].")
+
+    @property
+    def actors(self) -> int:
+        """How many actors it has."""
+        return 3
+
+
+class InvadingCarsSpec(_HazardSpec):
+    """Oncoming cars come around a bend partly in the ego car's lane, one after another (CARLA: InvadingTurn).
+
+    They would touch a car in the middle of its lane; one at its right edge they pass.
+    """
+
+    kind: Literal["invading_cars"] = Field(default="invading_cars", description="Which kind of hazard.")
+    cars: int = Field(default=3, ge=1, le=5, description="How many come.")
+    distance_m: Bounds = Field(default=(40, 80), description="How far beyond the start the bend is [m].")
+    radius_m: float = Field(default=150, ge=20, le=500, description="Its radius at most [m].")
+    speed_mps: Bounds = Field(default=(7, 10), description="How fast they drive [m/s].")
+    apart_m: Bounds = Field(default=(10, 25), description="From one to the next [m].")
+    overlap_m: Bounds = Field(
+        default=(0.15, 0.35), description="How far they reach into the way of a car in the middle of its lane [m]."
+    )
+
+    @property
+    def actors(self) -> int:
+        """How many actors it has."""
+        return self.cars
+
+
 HazardSpec = Annotated[
-    HardBrakeSpec | BlockedLaneSpec | CrossingVehicleSpec | CrossingPedestrianSpec | ObstacleSpec,
+    HardBrakeSpec
+    | BlockedLaneSpec
+    | CrossingVehicleSpec
+    | CrossingPedestrianSpec
+    | ObstacleSpec
+    | CutInSpec
+    | EmergencyVehicleSpec
+    | ParkingExitSpec
+    | InvadingCarsSpec,
     Field(discriminator="kind"),
 ]
 """A hazard of any kind."""

@@ -8,9 +8,13 @@ from drive_rl.config.specs.base import Spec
 from drive_rl.config.specs.streets.hazard import (
     BlockedLaneSpec,
     CrossingPedestrianSpec,
+    CutInSpec,
+    EmergencyVehicleSpec,
     HardBrakeSpec,
     HazardSpec,
+    InvadingCarsSpec,
     ObstacleSpec,
+    ParkingExitSpec,
 )
 from drive_rl.config.specs.streets.map import MapSpec
 from drive_rl.config.specs.streets.traffic import TrafficSpec
@@ -78,13 +82,24 @@ class StreetsSpec(Spec):
     )
 
     @property
-    def has_obstacle(self) -> bool:
-        """Whether something has to be passed, for which the ego car may leave its lane."""
-        return isinstance(self.hazard, ObstacleSpec)
+    def may_leave_lane(self) -> bool:
+        """Whether the ego car has to be beside its lane somewhere."""
+        return isinstance(self.hazard, ObstacleSpec | ParkingExitSpec)
+
+    @property
+    def has_passing_fields(self) -> bool:
+        """Whether the privileged state says who drives in the lane on the left."""
+        return isinstance(self.hazard, ObstacleSpec | InvadingCarsSpec)
 
     @model_validator(mode="after")
-    def _stays_in_its_lane(self) -> Self:
-        if self.hazard and self.lane_changes:
+    def _keeps_or_leaves_its_lane(self) -> Self:
+        if isinstance(self.hazard, EmergencyVehicleSpec):
+            if not self.lane_changes:
+                raise ValueError(
+                    "lane_changes = 0: expected 1 or more beside hazard.kind = emergency_vehicle, for which the ego car"
+                    " leaves its lane; fix: lane_changes = 1"
+                )
+        elif self.hazard and self.lane_changes:
             raise ValueError(
                 f"lane_changes = {self.lane_changes}: expected 0 beside hazard.kind = {self.hazard.kind}, for hazards"
                 " have their places on routes that keep their lane; fix: lane_changes = 0, or hazard = null"
@@ -96,7 +111,7 @@ class StreetsSpec(Spec):
         hazard, key, far_m = self.hazard, "", 0.0
         if isinstance(hazard, HardBrakeSpec):
             key, far_m = "after_m", hazard.after_m[1]
-        elif isinstance(hazard, ObstacleSpec) or (
+        elif isinstance(hazard, ObstacleSpec | CutInSpec | InvadingCarsSpec) or (
             isinstance(hazard, BlockedLaneSpec | CrossingPedestrianSpec) and hazard.beyond == "start"
         ):
             key, far_m = "distance_m", hazard.distance_m[1]

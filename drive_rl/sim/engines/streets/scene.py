@@ -51,7 +51,7 @@ from drive_rl.sim.traffic.actors import (
     WANT_GOALS,
     WAY,
 )
-from drive_rl.sim.traffic.hazards.hazard import DRIVEN, KIND, MOST_STRIPS, PHASE, PLAN
+from drive_rl.sim.traffic.hazards.hazard import DRIVEN, KIND, MOST_STRIPS, PARKING_EXIT, PHASE, PLAN, WAITS
 from drive_rl.sim.vehicle import CarState
 
 _KEY = "traffic."
@@ -132,7 +132,7 @@ class StreetScene:
 
     def ahead_of(self, car: int, steps: int, within: int) -> tuple[float, bool, float]:
         """Return the fastest speed that what is ahead of a car allows [m/s], infinite: nothing is; whether it had to
-        wait within some steps before `steps`; and how much farther to the left it may be [m].
+        wait within some steps before `steps`; and how much farther to the left it may be [m], to the right if negative.
         """
         return ahead_of(car, steps, within, self.cars, self.maps)
 
@@ -225,8 +225,9 @@ class StreetScene:
         episode = draw_street_episode(self._world, self._spec, seed)
         drives = episode.traffic.whole[:, DRIVES].tolist()
         if episode.hazard:
-            phases = DRIVEN[int(episode.hazard.plan[KIND])]
-            phase = int(state[_KEY + "hazard"][car, PHASE])
+            kind, phase = int(episode.hazard.plan[KIND]), int(state[_KEY + "hazard"][car, PHASE])
+            phases = DRIVEN[kind]
+            drives[0] = EGO if kind == PARKING_EXIT and phase != WAITS else drives[0]
             drives[-1] = int(phases[phase]) if phase < len(phases) else -1
         route, expected = episode.route.lanes, {ID: range(len(whole)), DRIVES: drives}
         if any(whole[:, column].tolist() != list(values) for column, values in expected.items()) or any(

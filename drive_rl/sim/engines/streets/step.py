@@ -26,7 +26,9 @@ from drive_rl.sim.traffic.actors import LANE, SHIFT, Traffic
 from drive_rl.sim.traffic.actors import S as ACTOR_S
 from drive_rl.sim.traffic.contacts import bodies_touch, pose_of
 from drive_rl.sim.traffic.ego import allowed_ahead, move_ego, turn_ahead
+from drive_rl.sim.traffic.hazards.door import open_door
 from drive_rl.sim.traffic.hazards.hazard import Hazard, act, allowed_before
+from drive_rl.sim.traffic.hazards.parking import is_parked, pull_out
 from drive_rl.sim.traffic.passing import allowed_past, fill_passing, is_obstacle, leeway, reach_over
 from drive_rl.sim.traffic.population import LENGTH, WIDTH
 from drive_rl.sim.traffic.step import step_traffic
@@ -156,6 +158,7 @@ def step_actors(i, streets, maps, steps, control_hz):
     """Move all around car i, which is still where it was."""
     traffic = traffic_of(i, streets, maps, 1.0 / control_hz)
     act(traffic, hazard_of(i, streets))
+    open_door(traffic, hazard_of(i, streets))
     step_traffic(traffic, streets.first_step[i] + steps)
 
 
@@ -171,13 +174,15 @@ def enter_car(i, moved, streets, maps):
 @njit_scalar
 def ahead_of(i, steps, within, streets, maps):
     """Return the fastest speed [m/s] that what is ahead of car i allows, whether it had to wait some steps ago, and how
-    much farther to the left it may be [m].
+    much farther to the left it may be [m], to the right if negative.
     """
     traffic, hazard = traffic_of(i, streets, maps, 0.0), hazard_of(i, streets)
     free, stands = 0.0, False
     if is_obstacle(hazard):
         allowed, stands = allowed_past(traffic, hazard)
         free = leeway(traffic, hazard)
+    elif is_parked(hazard):
+        allowed, stands, free = pull_out(traffic, hazard)
     else:
         allowed = min(allowed_ahead(traffic), allowed_before(traffic, hazard))
     if allowed < WAITING_MPS or stands:

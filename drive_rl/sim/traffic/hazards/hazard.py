@@ -1,8 +1,8 @@
 """A hazard on the ego car's way: the last actor, which a script moves. Others meet it as they meet anybody.
 
 An obstacle may be several, all of which only stand or ride on; `traffic.passing` says how to come past.
-Who stands in the way is on the ego car's route. Who crosses it begins so that both would meet: it predicts when the
-ego car arrives from its present speed.
+Who stands in the way is on the ego car's route. Who crosses it, or cuts in, begins so that both would meet: it
+predicts when the ego car arrives from its present speed.
 """
 
 import math
@@ -32,6 +32,8 @@ from drive_rl.sim.traffic.actors import (
 )
 from drive_rl.sim.traffic.ego import QUEUE_GAP_M
 from drive_rl.sim.traffic.follow import find_way, follow, list_by_lane
+from drive_rl.sim.traffic.hazards.cut_in import cuts_in, drive_beside
+from drive_rl.sim.traffic.hazards.emergency import rush
 from drive_rl.sim.traffic.idm import HARDEST_BRAKING_MPS2, allowed_speed, bounded
 from drive_rl.sim.traffic.junction_rules import slot_of
 from drive_rl.sim.traffic.population import LENGTH
@@ -49,19 +51,27 @@ from drive_rl.sim.traffic.streets import (
     TO,
 )
 
-HARD_BRAKE, BLOCKED_LANE, CROSSING_VEHICLE, PEDESTRIAN, OBSTACLE, RIDERS = range(6)
+HARD_BRAKE, BLOCKED_LANE, PULLS_OUT, CUTS_IN, CROSSING_VEHICLE, PEDESTRIAN, EMERGENCY, PARKING_EXIT = range(8)
+OBSTACLE, RIDERS, DOOR, INVADERS = range(8, 12)
 """Values of `KIND`."""
 WAITS, ACTS, GOES_ON, OVER = range(4)
-"""Values of `PHASE`: nothing has happened yet; it brakes, or crosses the ego car's way; it stands, or walks on behind
-the ego car's lane; it drives on, or has left the street."""
+"""Values of `PHASE`: nothing has happened yet; it brakes, cuts in, or crosses the ego car's way; it stands, or walks on
+behind the ego car's lane; it drives on, or has left the street. A door is closed, opens, and is open. Invaders
+have the first one only."""
 DRIVEN = np.array(
     [
         [ON_ROUTE, EGO, EGO, ON_ROUTE],
         [EGO, NONE, EGO, ON_ROUTE],
+        [ASIDE, ON_ROUTE, NONE, NONE],
+        [OTHERS_MOVE, ON_ROUTE, NONE, OWN],
         [OTHERS_MOVE, OTHERS_MOVE, NONE, OWN],
         [ASIDE, ON_FOOT, ON_FOOT, ASIDE],
+        [OTHERS_MOVE, NONE, NONE, NONE],
+        [ASIDE, ASIDE, NONE, ASIDE],
         [EGO, NONE, NONE, NONE],
         [ON_ROUTE, NONE, NONE, NONE],
+        [ASIDE, EGO, EGO, NONE],
+        [OWN, NONE, NONE, NONE],
     ],
     np.int64,
 )
@@ -70,10 +80,10 @@ DRIVEN = np.array(
 KIND, AT, AT_S, WITHIN, STANDS_S, SPEED_MPS, EARLY_S, CONNECTION, FROM_M, TO_M, END_M, MEMBERS = range(12)
 """Columns of `Hazard.plan`: what kind it is; a place on the route, as the place of a lane in it and s there [m], which
 the ego car has to have reached, or where the actor comes into its way; how near it has to be to one that stands [m];
-for how long that stands [s]; how fast one crosses [m/s], and how long before the ego car it would be there [s]. Of a
-vehicle: its connection, and from where to where on it the ways cross [m]. Of a pedestrian, walked from where it waits:
-to the middle of the ego car's lane, until it has left that, until it is across [m].
-How many actors are an obstacle."""
+for how long that stands [s]; how fast one crosses, or drives before it cuts in [m/s], and how long before the ego car
+it would be there [s]. Of a vehicle: its connection, and from where to where on it the ways cross [m]. Of a pedestrian,
+walked from where it waits: to the middle of the ego car's lane, until it has left that, until it is across [m].
+How many actors are an obstacle. Of a door: how fast it comes out, and its `SHIFT` when it is open."""
 STRIP_LANE, STRIP_S, MIDDLE, SIDE, UNTIL = range(5)
 """Columns of `Hazard.strips`: a lane that a pedestrian crosses, s on it [m], walked when it is in its middle [m],
 whether that goes to the left (1) or to the right (-1) there, walked when it leaves it [m]."""
@@ -102,7 +112,7 @@ class Hazard(NamedTuple):
 @njit_scalar
 def act(traffic: Traffic, hazard: Hazard) -> None:
     """Move the hazard's actor by one step, before `step_traffic` moves all others."""
-    if hazard.plan.size == 0 or hazard.plan[KIND] >= OBSTACLE:
+    if hazard.plan.size == 0 or hazard.plan[KIND] >= PARKING_EXIT:
         return
     i = traffic.whole.shape[0] - 1
     hazard.now[STEPS] += 1
@@ -110,6 +120,10 @@ def act(traffic: Traffic, hazard: Hazard) -> None:
         _cross(i, traffic, hazard)
     elif hazard.plan[KIND] == PEDESTRIAN:
         _walk(i, traffic, hazard)
+    elif hazard.plan[KIND] == EMERGENCY:
+        rush(i, traffic)
+    elif hazard.plan[KIND] >= PULLS_OUT:
+        _wait_beside(i, traffic, hazard)
     else:
         _stand(i, traffic, hazard)
 
@@ -159,6 +173,18 @@ def _is_due(i, traffic, plan):
         return False
     drives = real[i, SPEED] > _FAST_MPS and traffic.streets.tie[whole[i, LANE], JUNCTION] == NONE
     return plan[KIND] != HARD_BRAKE or drives
+
+
+@njit_scalar
+def _wait_beside(i, traffic, hazard):
+    """Stand or drive beside the ego car's lane until it comes near, then take it."""
+    plan = hazard.plan
+    if hazard.now[PHASE] != WAITS:
+        return
+    if cuts_in(i, traffic, int(plan[AT]), plan[EARLY_S]):
+        _begin(i, traffic, hazard, ACTS)
+    elif plan[SPEED_MPS] > 0.0 and not drive_beside(i, traffic, plan[SPEED_MPS]):
+        _begin(i, traffic, hazard, OVER)
 
 
 @njit_scalar
