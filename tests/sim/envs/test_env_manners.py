@@ -134,10 +134,11 @@ one, many = LaneEnv(world), BatchVectorEnv(world, 8, threads=2)
 one.reset(seed=0), many.reset(seed=0), many.step(np.zeros((8, 2)))
 child = os.fork()
 seen = one.step([0.1, 0.5])[0].sum(), many.step(np.full((8, 2), 0.1))[0].sum()
+if child:
+    os.waitpid(child, 0)  # one line after the other
 print(seen, flush=True)
 if child == 0:
     os._exit(0)
-os.waitpid(child, 0)
 """
 
 
