@@ -21,8 +21,6 @@ FINISHED = 0.95
 """Speeds are compared where at least this share of the route was driven."""
 NEARBY_M = 50.0
 """Others within this distance are the traffic around (CARLA: its background vehicles, which it keeps near the car)."""
-
-
 BEHIND_M, HELD_UP_S = 20.0, 10.0
 """An emergency vehicle is held up that is so near behind the car, in its way, for so long in all."""
 

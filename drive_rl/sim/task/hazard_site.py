@@ -64,3 +64,9 @@ def stretch(site: Site, from_m: float, to_m: float) -> NDArray[np.float64]:
     starts = np.maximum(from_m - route.from_m, 0.0)
     ends = np.minimum(to_m - route.from_m, site.network.length_m[route.lanes])
     return np.array([route.lanes, starts, ends], np.float64).T[ends > starts]
+
+
+def end_of(network: RoadNetwork, lane: int) -> float:
+    """Return s of a lane's stop line, or of its end where it has none [m]."""
+    stop_s = network.stop_s_m[lane]
+    return float(network.length_m[lane] if np.isnan(stop_s) else stop_s)

@@ -7,7 +7,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.lane_geometry import may_change
 from drive_rl.sim.map.network import RoadNetwork
 from drive_rl.sim.map.street_route import StreetRoute
-from drive_rl.sim.task.hazard_site import NO_STRIPS, ROOM_M, DrawnHazard, Site, drawn, new_plan, stretch
+from drive_rl.sim.task.hazard_site import NO_STRIPS, ROOM_M, DrawnHazard, Site, drawn, end_of, new_plan, stretch
 from drive_rl.sim.task.street_obstacle import park, parked_m
 from drive_rl.sim.traffic.hazards.cut_in import CHANGE_S
 from drive_rl.sim.traffic.hazards.hazard import CUTS_IN, DRIVEN, EARLY_S, PULLS_OUT, SPEED_MPS, WAITS
@@ -29,10 +29,9 @@ def cut_in_room(spec: CutInSpec, network: RoadNetwork, route: StreetRoute) -> bo
     row_m = parked_m(("car", *spec.behind)) - _LENGTH_M
     if beside < 0 or begins_m + spec.distance_m[0] < row_m:
         return False
-    ends_m = network.length_m[lane] if np.isnan(network.stop_s_m[lane]) else network.stop_s_m[lane]
     ahead_m = _AHEAD_M if _stands(spec) else (_WAITS_S + CHANGE_S) * spec.speed_mps[1]
     slower = _stands(spec) or spec.speed_mps[1] <= _SLOWER * network.speed_limit_mps[lane]
-    return bool(slower and begins_m + spec.distance_m[1] + _LENGTH_M + ahead_m <= ends_m)
+    return bool(slower and begins_m + spec.distance_m[1] + _LENGTH_M + ahead_m <= end_of(network, lane))
 
 
 def draw_cut_in(spec: CutInSpec, site: Site, rng: np.random.Generator) -> DrawnHazard:

@@ -25,7 +25,7 @@ from drive_rl.sim.task.episode import Drive
 from drive_rl.sim.task.hazard_site import DrawnHazard, Site
 from drive_rl.sim.task.street_hazard import crossing_ways, draw_hazard, has_room
 from drive_rl.sim.task.street_parking import bay_m
-from drive_rl.sim.traffic.actors import EGO_ASIDE, Ego, Traffic, new_traffic
+from drive_rl.sim.traffic.actors import EGO, EGO_ASIDE, Ego, Traffic, new_traffic
 from drive_rl.sim.traffic.population import Vehicles, draw_vehicles, joined, with_ego
 from drive_rl.sim.traffic.streets import Streets, streets_of
 from drive_rl.sim.vehicle import CarState
@@ -128,9 +128,8 @@ def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> St
     random = _stream(seed, _TRAFFIC)
     vehicles = with_ego(draw_vehicles(streets.traffic, _split(seed), streets.traffic.actors, random), world.car)
     colours = random.uniform(0.08, 0.9, (len(vehicles.kind), 3)).astype(np.float32)
-    ego = Ego(route.lanes, route.spans, RUN_IN_M - float(route.from_m[0]), start.vx_mps)
-    if parked:
-        ego = ego._replace(shift_m=beside_m, drives=EGO_ASIDE)
+    s_m, drives = RUN_IN_M - float(route.from_m[0]), EGO_ASIDE if parked else EGO
+    ego = Ego(route.lanes, route.spans, s_m, start.vx_mps, beside_m, drives)
     seeds = random.integers(0, 2**31, 2)
     hazard = None
     if streets.hazard:

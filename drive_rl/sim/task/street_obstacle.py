@@ -9,7 +9,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.lane_geometry import may_change
 from drive_rl.sim.map.network import RoadNetwork
 from drive_rl.sim.map.street_route import StreetRoute
-from drive_rl.sim.task.hazard_site import NO_STRIPS, ROOM_M, DrawnHazard, Site, drawn, new_plan, stretch
+from drive_rl.sim.task.hazard_site import NO_STRIPS, ROOM_M, DrawnHazard, Site, drawn, end_of, new_plan, stretch
 from drive_rl.sim.traffic.actors import ASIDE, Scripted
 from drive_rl.sim.traffic.hazards.hazard import (
     DOOR,
@@ -44,9 +44,9 @@ def obstacle_room(spec: ObstacleSpec, network: RoadNetwork, route: StreetRoute) 
     beside = own if spec.beside == "own" else network.left[lane] < 0 <= network.opposite[lane]
     if network.right[lane] >= 0 or not beside:
         return False
-    ends_m = float(network.length_m[lane] if np.isnan(network.stop_s_m[lane]) else network.stop_s_m[lane])
     behind_m = _BEHIND_M if spec.rides_mps is None else _BEHIND_RIDERS_M
-    return route.start_m - float(route.from_m[0]) + spec.distance_m[1] + parked_m(spec.bodies) + behind_m <= ends_m
+    begins_m = route.start_m - float(route.from_m[0]) + spec.distance_m[1]
+    return begins_m + parked_m(spec.bodies) + behind_m <= end_of(network, lane)
 
 
 def draw_obstacle(spec: ObstacleSpec, site: Site, rng: np.random.Generator) -> DrawnHazard:

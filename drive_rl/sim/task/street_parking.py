@@ -6,7 +6,7 @@ from drive_rl.config.specs.streets.hazard import ParkingExitSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.network import RoadNetwork
 from drive_rl.sim.map.street_route import StreetRoute
-from drive_rl.sim.task.hazard_site import NO_STRIPS, ROOM_M, DrawnHazard, Site, drawn, new_plan
+from drive_rl.sim.task.hazard_site import NO_STRIPS, ROOM_M, DrawnHazard, Site, drawn, end_of, new_plan
 from drive_rl.sim.task.street_obstacle import BESIDE_M, park
 from drive_rl.sim.traffic.actors import OWN, Scripted
 from drive_rl.sim.traffic.hazards.hazard import PARKING_EXIT
@@ -26,10 +26,10 @@ def bay_m(network: RoadNetwork, route: StreetRoute, width_m: float) -> float:
 def bay_room(spec: ParkingExitSpec, network: RoadNetwork, route: StreetRoute) -> bool:
     """Return whether a route begins in a rightmost lane that is long enough."""
     lane, s_m = int(route.lanes[0]), route.start_m - float(route.from_m[0])
-    ends_m = float(network.length_m[lane] if np.isnan(network.stop_s_m[lane]) else network.stop_s_m[lane])
     before_m, behind_m = spec.room_m[1], max(spec.room_m[1], spec.comes_m[1])
     half_m = 1.5 * _LENGTH_M
-    return network.right[lane] < 0 and s_m >= half_m + behind_m and s_m + half_m + before_m + _AHEAD_M <= ends_m
+    fits = s_m >= half_m + behind_m and s_m + half_m + before_m + _AHEAD_M <= end_of(network, lane)
+    return network.right[lane] < 0 and fits
 
 
 def draw_bay(spec: ParkingExitSpec, site: Site, rng: np.random.Generator) -> DrawnHazard:
