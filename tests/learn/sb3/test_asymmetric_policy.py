@@ -22,6 +22,7 @@ def observed(engine: Engine, *changes: str) -> tuple[Any, dict[str, torch.Tensor
     spec = small_specs.run("asymmetric", *changes).agent
     envs = make_envs(small_specs.world(), spec, "train", 2, 0, engine)
     model = build_model(spec, envs, CPU, 0)
+    envs.action_space.seed(0)
     rows: list[Any] = [envs.reset()]
     rows += [envs.step(np.array([envs.action_space.sample() for _ in range(2)]))[0] for _ in range(19)]
     parts = {key: torch.as_tensor(np.concatenate([row[key] for row in rows])) for key in ("camera", "state")}
