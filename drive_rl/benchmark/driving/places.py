@@ -15,7 +15,7 @@ from drive_rl.sim.map.geometry import Knots, project
 from drive_rl.sim.map.lane_geometry import light_of_times
 from drive_rl.sim.map.network import Control, RoadNetwork
 from drive_rl.sim.map.paved_field import PAVED_CELL_M, STEPS_A_METRE
-from drive_rl.sim.map.street_route import LEAVES, StreetRoute
+from drive_rl.sim.map.street_route import StreetRoute, stop_lines_m
 from drive_rl.sim.sensors.street_ground import StreetGround
 from drive_rl.sim.task.episode import lane_centre_d_m
 from drive_rl.sim.task.street_episode import BuiltMap
@@ -66,8 +66,7 @@ def road_place(road: RoadSpec, knots: Knots, car: Car, ego: Ego, offset_m: Float
 
 def stop_lines(network: RoadNetwork, route: StreetRoute, times_s: Floats) -> StopLines:
     """Return the stop lines on a route, and their lights at some times (T,) of the signals' clock."""
-    where = np.flatnonzero(network.stop_s_m[route.lanes] <= route.spans[:, LEAVES])  # not where there is none
-    lanes = route.lanes[where]
+    lanes, s_m = stop_lines_m(network, route)
     light = np.zeros((len(times_s), len(lanes)), np.int64)
     for k, lane in enumerate(lanes.tolist()):
         if network.control[lane] == Control.SIGNAL:
@@ -75,7 +74,6 @@ def stop_lines(network: RoadNetwork, route: StreetRoute, times_s: Floats) -> Sto
             cycle_s, start_s = float(network.signal_cycle_s[group]), float(network.signal_start_s[group])
             green_s, yellow_s = float(network.signal_green_s[group]), float(network.signal_yellow_s[group])
             light[:, k] = [light_of_times(t, cycle_s, start_s, green_s, yellow_s) for t in times_s.tolist()]
-    s_m = route.from_m[where] + network.stop_s_m[lanes]
     return StopLines(s_m, network.control[lanes].astype(np.int64), light)
 
 

@@ -47,6 +47,13 @@ class StreetRoute(NamedTuple):
         return self.from_m + self.spans[:, ENTERS]
 
 
+def stop_lines_m(network: RoadNetwork, route: StreetRoute) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the K stop lines on a route: their lanes (K,), and where they are along it [m], (K,)."""
+    where = np.flatnonzero(network.stop_s_m[route.lanes] <= route.spans[:, LEAVES])  # not where there is none
+    lanes = route.lanes[where]
+    return lanes, route.from_m[where] + network.stop_s_m[lanes]
+
+
 def draw_route(network: RoadNetwork, length_m: float, rng: np.random.Generator, changes: int = 0) -> StreetRoute:
     """Draw a route: its start by the lanes' lengths, its turns evenly among the ways that each lane offers.
 

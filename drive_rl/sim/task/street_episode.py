@@ -18,7 +18,14 @@ from drive_rl.sim.map.geometry import KNOT_M, Road, pose_at
 from drive_rl.sim.map.lane_geometry import light_at
 from drive_rl.sim.map.network import Control, Light, RoadNetwork, Turn
 from drive_rl.sim.map.speed_profile import limited_profile
-from drive_rl.sim.map.street_route import RUN_IN_M, StreetRoute, connections, draw_route, draw_route_through
+from drive_rl.sim.map.street_route import (
+    RUN_IN_M,
+    StreetRoute,
+    connections,
+    draw_route,
+    draw_route_through,
+    stop_lines_m,
+)
 from drive_rl.sim.map.streets.generate import map_of_seed
 from drive_rl.sim.sensors.street_ground import StreetGround, build_street_ground
 from drive_rl.sim.task.episode import Drive
@@ -26,6 +33,8 @@ from drive_rl.sim.task.hazard_site import DrawnHazard, Site
 from drive_rl.sim.task.street_hazard import crossing_ways, draw_hazard, has_room
 from drive_rl.sim.task.street_parking import bay_m
 from drive_rl.sim.traffic.actors import EGO, EGO_ASIDE, Ego, Traffic, new_traffic
+from drive_rl.sim.traffic.ego import LINE_GAP_M
+from drive_rl.sim.traffic.idm import allowed_speed
 from drive_rl.sim.traffic.population import Vehicles, draw_vehicles, joined, with_ego
 from drive_rl.sim.traffic.streets import Streets, streets_of
 from drive_rl.sim.vehicle import CarState
@@ -124,7 +133,7 @@ def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> St
         beside_m = bay_m(town.network, route, world.car.width_m)
         start = _standing(route, beside_m)
     else:
-        beside_m, start = 0.0, _start(world, route, profile, _stream(seed, _START))
+        beside_m, start = 0.0, _start(world, town.network, route, profile, _stream(seed, _START))
     random = _stream(seed, _TRAFFIC)
     vehicles = with_ego(draw_vehicles(streets.traffic, _split(seed), streets.traffic.actors, random), world.car)
     colours = random.uniform(0.08, 0.9, (len(vehicles.kind), 3)).astype(np.float32)
@@ -199,14 +208,23 @@ def _split(seed: int) -> Split:
     return "test" if seed in SPLITS["test"] else "train"
 
 
-def _start(world: WorldSpec, route: StreetRoute, profile: NDArray[np.float64], rng: np.random.Generator) -> CarState:
+def _start(
+    world: WorldSpec, network: RoadNetwork, route: StreetRoute, profile: NDArray[np.float64], rng: np.random.Generator
+) -> CarState:
     task = world.task
     offset = rng.uniform(-task.start_offset_m, task.start_offset_m)
     heading = rng.uniform(-task.start_heading_rad, task.start_heading_rad)
-    speed = min(rng.uniform(*task.start_speed_mps), float(profile[int(route.start_m / KNOT_M)]))
+    most = min(float(profile[int(route.start_m / KNOT_M)]), _stops_from(network, route, world.car.length_m / 2))
+    speed = min(rng.uniform(*task.start_speed_mps), most)
     x, y, yaw, _ = pose_at(route.knots, route.start_m)
     pose = x - offset * np.sin(yaw), y + offset * np.cos(yaw), yaw + heading
     return CarState(*map(float, pose), vx_mps=float(speed))
+
+
+def _stops_from(network: RoadNetwork, route: StreetRoute, front_m: float) -> float:
+    """Return the fastest speed [m/s] from which a car, its front so far ahead of it, still stops at the first line."""
+    lines_m = stop_lines_m(network, route)[1]
+    return allowed_speed(float(lines_m[0]) - LINE_GAP_M - front_m - route.start_m, 0.0) if len(lines_m) else np.inf
 
 
 def _standing(route: StreetRoute, beside_m: float) -> CarState:
