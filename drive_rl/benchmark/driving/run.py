@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from drive_rl.config.specs.base import Split
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver
 from drive_rl.drivers.evaluate import CARS, drive_batch, split_seeds
+from drive_rl.run.process.copies import in_copies
 from drive_rl.run.process.threads import driving
 from drive_rl.sim.engines.cpu_batch import cpu_batch
 from drive_rl.sim.task.scoring import EpisodeMetrics
@@ -65,21 +67,35 @@ def drive_all(
     episodes: int,
     progress: Callable[[EpisodeMetrics], None] | None = None,
 ) -> list[DriverResult]:
-    """Drive the first roads of a split in every world with every driver.
+    """Drive the first roads of a split in every world with every driver, several worlds side by side.
 
     Args:
         chosen: For each world, the drivers in the same order, each with the world as it steers there.
         split: The roads'.
         episodes: How many of them in each world.
-        progress: Called with each episode as it ends.
+        progress: Called with each episode; in worlds but the first, once all there have ended.
 
     Raises:
         DriveRLError: as `drive_and_score`.
     """
-    found = [[drive_and_score(*one, split, episodes, progress) for one in in_world] for in_world in chosen]
+    found = [_drive_in_world(chosen[0], split, episodes, progress)]  # what this compiles, the copies have
+    for in_world in in_copies([partial(_drive_in_world, each, split, episodes) for each in chosen[1:]]):
+        found.append(in_world)
+        for drive in chain(*in_world):
+            if progress is not None:
+                progress(drive.episode)
     of_driver = zip(*found, strict=True)
     names = [driver.name for driver, _ in chosen[0]]
     return [DriverResult(name, tuple(chain(*each))) for name, each in zip(names, of_driver, strict=True)]
+
+
+def _drive_in_world(
+    drivers: Sequence[tuple[Driver, WorldSpec]],
+    split: Split,
+    episodes: int,
+    progress: Callable[[EpisodeMetrics], None] | None = None,
+) -> list[list[Drive]]:
+    return [drive_and_score(driver, world, split, episodes, progress) for driver, world in drivers]
 
 
 def drive_and_score(

@@ -16,17 +16,19 @@ from command_line import call
 from rich.console import Console
 
 from drive_rl.benchmark.driving.groups import abilities, mean_of_abilities, success
-from drive_rl.benchmark.driving.output.files import write_results
+from drive_rl.benchmark.driving.output.files import content, write_results
 from drive_rl.benchmark.driving.output.sketch import HIT
 from drive_rl.benchmark.driving.output.table import print_drivers
 from drive_rl.benchmark.driving.run import Drive, DriverResult, drive_all, drive_and_score
 from drive_rl.config.reader import load_world
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.report.scenario_list import scenario_rows
+from drive_rl.run.process import copies
 
 SMALL = ["streets.maps=2", "streets.route_m=100"]
 RED = load_world("scenarios/vanilla_signalized_turn_encounter_red_light", [*SMALL, "streets.traffic.actors=0"])
 FLOW = load_world("scenarios/non_signalized_junction_left_turn_enter_flow", SMALL)
+TURN = load_world("scenarios/vanilla_non_signalized_turn", SMALL)
 ROADS = 4
 
 
@@ -34,6 +36,15 @@ ROADS = 4
 def blind() -> DriverResult:
     (found,) = drive_all([[(BlindDriver(RED), RED)], [(BlindDriver(RED), FLOW)]], "val", ROADS)
     return found
+
+
+def test_worlds_side_by_side_are_driven_as_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = list[str]()
+    for cores in (1, 2):
+        monkeypatch.setattr(copies, "usable_cores", lambda cores=cores: cores)
+        driven = drive_all([[(BlindDriver(RED), world)] for world in (RED, FLOW, TURN)], "val", 2)
+        found.append(json.dumps(content(driven, [RED, FLOW, TURN], "val")))
+    assert found[0] == found[1]
 
 
 def in_world(result: DriverResult, world: WorldSpec) -> list[Drive]:
