@@ -6,9 +6,11 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import drive_rl
 from drive_rl.sim import drop_stale_code
+from drive_rl.sim.compiled import njit
 
 
 def test_code_older_than_a_module_is_compiled_anew(tmp_path: Path) -> None:
@@ -28,6 +30,19 @@ def test_code_older_than_a_module_is_compiled_anew(tmp_path: Path) -> None:
 def test_a_folder_without_compiled_code_is_fine(tmp_path: Path) -> None:
     (tmp_path / "batch.py").write_text("")
     drop_stale_code(tmp_path)
+
+
+def test_a_function_is_compiled_once_for_literals_and_numbers() -> None:
+    @njit
+    def above(value: int) -> int:
+        return value + 1
+
+    @njit(error_model="numpy")
+    def both(value: int) -> int:
+        return above(0) + above(value)
+
+    assert both(2) == 4
+    assert len(cast(Any, above).signatures) == 1
 
 
 def test_a_read_only_installation_without_a_home_keeps_its_code_in_a_private_folder(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from drive_rl.cli import main as cli
 
 DRIVE_RL = [sys.executable, "-m", "drive_rl"]
 
-_COMPILING = "compiling the simulator once (10 to 30 s) ...\n"  # where numba has nothing in its cache
+_COMPILING = "compiling the simulator once (10 to 30 s, streets a minute or two) ...\n"  # nothing in numba's cache
 
 
 def with_support() -> dict[str, str]:
