@@ -28,6 +28,8 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "ground": ("ground.py", "--rounds 3 --poses 32 --compared 4"),
     "traffic": ("traffic.py", "--steps 2000 --actors 8"),
     "streets": ("streets.py", "--blocks 1 --block-s 0.2"),
+    "town": ("town.py", "--km 1"),
+    "scenarios": ("scenarios.py", "--drivers reference --split val --episodes 1"),
     "fuzz": ("fuzz.py", "--tries 60 --seconds 120"),
     "learn-ppo-lane-follow": ("learn.py --experiment ppo-lane-follow", f"{LEARN_QUICK}4096"),
     "learn-dqn-lane-follow": ("learn.py --experiment dqn-lane-follow", f"{LEARN_QUICK}2048"),

@@ -19,6 +19,7 @@ COMMAND_LINE = "command line"
 FIXED: Mapping[str, str] = {"name": "copy the file under another name", "plugins": "--plugin FILE.py"}
 """Keys that the command line cannot change, and the fix."""
 _MOST_MISTAKES = 20  # listed in one error
+_OF_A_KEY = "[key]"
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxtuple, _BRIEF.maxstring, _BRIEF.maxother = 3, 16, 16, 80, 80
 
@@ -38,8 +39,8 @@ _EXPECTED: Mapping[str, str] = {
     "greater_than_equal": ">= {ge}",
     "less_than": "< {lt}",
     "less_than_equal": "<= {le}",
-    "too_short": "at least {min_length} value(s), got {actual_length}",
-    "too_long": "at most {max_length} value(s), got {actual_length}",
+    "too_short": "at least {min_length} value(s), got {actual_length}; fix: add some",
+    "too_long": "at most {max_length} value(s), got {actual_length}; fix: leave some out",
 }
 """pydantic's error types -> what was expected, filled in from the error's context."""
 
@@ -88,6 +89,8 @@ def _line(given: Given, item: ErrorDetails, new: bool) -> str:
         return f"{where}.{_tag(item)}: is missing; expected one of {known}; fix: add it"
     if kind == "extra_forbidden" and (message := renamed(_from_the_top(given.adapter, keys), dotted)):
         return f"{source}: {message}"
+    if keys[-1:] == [_OF_A_KEY]:  # pydantic takes a mapping's key for a value below it
+        return f"{where.removesuffix(f'.{_OF_A_KEY}')}: {_message(given, item)}"
     if isinstance(item["input"], Mapping):
         return _line_of_mapping(given, item, keys, where, dotted)
     value, message = short(item["input"]), _message(given, item)

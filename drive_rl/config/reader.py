@@ -217,6 +217,8 @@ def _of_part(part: Part, changes: Iterable[str], load: Callable[[list[str]], obj
             if known:
                 load([change])
             fix = f"{prefix}{change}" if known else f"write it so, such as {_EXAMPLE[part]}"
+            if change.startswith("agent."):
+                fix = "a YAML file with `base:` the driver and that key, named as the driver"
             raise DriveRLError(f"command line: {change!r}: expected {prefix}KEY=VALUE; fix: {fix}")
     return [change.removeprefix(prefix) for change in changes]
 

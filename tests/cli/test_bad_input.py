@@ -222,6 +222,7 @@ def test_outputs_that_exist_stay(refused: Refused, here: Path) -> None:
         (["eval", "reference", "camera.width_px=64"], "expected world.KEY=VALUE; fix: world.camera.width_px=64"),
         (["eval", "reference", "engine=bath"], "unknown engine; did you mean 'batch'?"),
         (["render", "reference", "engine=batch"], "expected world.KEY=VALUE"),
+        (["eval", "expert", "agent.clearance_m=1"], "fix: a YAML file with `base:` the driver and that key"),
         (["show", "lane_follow", "world.lane_width_m=3"], "unknown key; did you mean 'world.road.lane_width_m'?"),
         (["train", "tiny.yaml", "agent=reference"], "algorithm = 'reference': does not learn; expected one of"),
         (["train", "tiny.yaml", "--seed", "-1"], "seed = -1"),

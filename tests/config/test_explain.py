@@ -26,9 +26,9 @@ from drive_rl.errors import DriveRLError
         ("agent.guidance.passes=0", "agent.guidance.passes = 0: expected > 0"),
         ("agent.encoder.frozen=1", "agent.encoder.frozen = 1: expected true or false"),
         ("project=3", "project = 3: expected text"),
-        ("world.task.steer_grid=[]", "world.task.steer_grid = []: expected at least 1 value(s), got 0"),
+        ("world.task.steer_grid=[]", "world.task.steer_grid = []: expected at least 1 value(s), got 0; fix: add some"),
         ("world.task.start_speed_mps=[1]", "world.task.start_speed_mps.1: is missing; fix: add it"),
-        ("world.road.tiers={}", "world.road.tiers: expected at least 1 value(s), got 0"),
+        ("world.road.tiers={}", "world.road.tiers: expected at least 1 value(s), got 0; fix: add some"),
         (
             "agent=null",
             "agent = None: expected a name, or a mapping with `base: NAME` and differences; fix: a name",
@@ -46,6 +46,11 @@ def test_a_mistake_in_plain_words(override: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
+        (
+            "traffic: {populations: {slwo: 1}}",
+            "traffic.populations.slwo: expected 'normal', 'aggressive', 'timid', 'erratic', 'distracted' or 'slow'; did"
+            " you mean 'slow'?",
+        ),
         ("hazard: {kind: hard_brake, gap: 2}", "hazard.gap = 2: unknown key; did you mean 'gap_m'?"),
         (
             "hazard: {kind: hard_brake, side: left}",

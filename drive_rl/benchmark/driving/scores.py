@@ -78,6 +78,7 @@ COUNTED = {
     "static": "hit things",
     "red_light": "red lights",
     "stop_sign": "stop signs",
+    "yield_emergency": "held up",
     "off_route": "off route",
 }
 """Infractions counted a kilometre -> their labels."""

@@ -123,7 +123,18 @@ def _built(spec: MapSpec, map_seed: int) -> BuiltMap:
 
 
 def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> StreetEpisode:
-    """Return the episode of a road seed in a world with streets."""
+    """Return the episode of a road seed in a world with streets.
+
+    Raises:
+        DriveRLError: its maps have no such route, or no room for all of its traffic; names the world.
+    """
+    try:
+        return _draw(world, streets, seed)
+    except DriveRLError as error:
+        raise DriveRLError(f"{world.name}: {error}") from None
+
+
+def _draw(world: WorldSpec, streets: StreetsSpec, seed: int) -> StreetEpisode:
     task, map_seed = world.task, map_seed_of(streets, seed)
     town = built_map(streets.map, map_seed)
     route = _draw_route(streets, town.network, map_seed, _stream(seed, _ROUTE))
