@@ -36,8 +36,9 @@ class Watch:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._recorder = DriveRecorder(batch, self._judge)
-        self.km, self.steps, self.wrong, self.lines_run = 0.0, 0, 0, 0
-        self.ends, self.hit = Counter[str](), list[dict[str, object]]()
+        self.km, self.steps, self.wrong = 0.0, 0, 0
+        self.ends = Counter[str]()
+        self.hit, self.ran, self.late = list[dict[str, object]](), list[int](), list[int]()
 
     def begin(self, cars: Sequence[int]) -> None:
         """Take note: episodes have begun."""
@@ -53,7 +54,8 @@ class Watch:
         self.km += float(record.moved_m.sum()) / 1000
         self.steps += len(record.moved_m) - 1
         self.ends[record.end_reason] += 1
-        self.lines_run += len(red_lights(record)) + len(stop_signs(record))
+        self.ran += [record.road_seed] * len(red_lights(record) + stop_signs(record))
+        self.late += [record.road_seed] if record.end_reason == "timeout" else []
         for each in find_collisions(record):
             found = {"who": each.who, "kind": each.kind, "at_fault": each.at_fault, "step": each.step}
             self.hit.append({"road_seed": record.road_seed, **found})
@@ -81,7 +83,7 @@ def main() -> None:
         "end_reasons": dict(watch.ends),
         "collisions": len(watch.hit),
         "collisions_caused": caused,
-        "lights_and_signs_run": watch.lines_run,
+        "lights_and_signs_run": len(watch.ran),
         "wrong_numbers": watch.wrong,
         "growth_mb": settled[-1] - settled[0],
     }
@@ -93,7 +95,8 @@ def main() -> None:
         Bar("growth of resident memory [MB]", figures["growth_mb"], most=10),
         Bar("NaN or infinite numbers", watch.wrong, most=0),
     ]
-    bench.finish(figures, {"resident_mb": memory, "collisions": watch.hit}, bars)
+    roads = {"collisions": watch.hit, "ran a light or sign": watch.ran, "late": watch.late}
+    bench.finish(figures, {"resident_mb": memory, **roads}, bars)
 
 
 if __name__ == "__main__":

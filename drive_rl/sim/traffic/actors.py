@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.compiled import njit, njit_scalar
+from drive_rl.sim.traffic.idm import allowed_speed
 from drive_rl.sim.traffic.population import Vehicles
-from drive_rl.sim.traffic.streets import JUNCTION, LANE_LENGTH, LANE_SPEED, NONE, TAIL, Streets
+from drive_rl.sim.traffic.streets import APPROACH, JUNCTION, LANE_LENGTH, LANE_SPEED, NONE, TAIL, Streets
 
 HOLDS = 6
 """Connections that an actor can have the right of way on, or its body in, at once."""
@@ -111,7 +112,8 @@ def new_traffic(
     ego: Ego = _NO_EGO,
     scripted: Sequence[Scripted] = (),
 ) -> Traffic:
-    """Return traffic that begins somewhere on the streets, outside junctions, at moderate speed.
+    """Return traffic that begins somewhere on the streets, outside junctions, at moderate speed: all can stop before
+    the next junction.
 
     Args:
         streets: The streets.
@@ -129,7 +131,8 @@ def new_traffic(
     whole[:, ID], whole[:, DRIVES] = np.arange(count), OWN
     whole[:, [GOALS, WAITED, STOPPED, WANT_GOALS, ASKS]] = 0
     whole[:, LANE], real[:, S] = _places(streets, vehicles, random, ego, scripted)
-    real[:, SPEED] = np.minimum(0.7 * streets.lane[whole[:, LANE], LANE_SPEED], vehicles.top_speed_mps)
+    moderate = np.minimum(0.7 * streets.lane[whole[:, LANE], LANE_SPEED], vehicles.top_speed_mps)
+    real[:, SPEED] = np.minimum(moderate, _stop_from(streets, whole[:, LANE], real[:, S] + vehicles.length_m / 2))
     if ego.route.size:
         whole[0, DRIVES], real[0, SHIFT], real[0, SPEED] = ego.drives, ego.shift_m, ego.speed_mps
     for i, each in enumerate(scripted, count - len(scripted)):
@@ -200,6 +203,16 @@ def _places(
             f" {edges[-1]:.0f} m of lanes in {_TRIES} tries; fix: fewer actors, or a larger map"
         )
     return lanes, places
+
+
+def _stop_from(streets: Streets, lanes: NDArray[np.int64], front_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the fastest speeds [m/s] (N,) from which those whose fronts are there still stop before a junction that
+    their lane leads to, infinite where it leads to none.
+    """
+    leads = np.zeros(len(streets.lane), np.bool_)
+    leads[streets.tie[streets.tie[:, JUNCTION] >= 0, APPROACH]] = True
+    left_m = streets.lane[lanes, LANE_LENGTH] - streets.lane[lanes, TAIL] - front_m
+    return np.where(leads[lanes], [allowed_speed(left, 0.0) for left in left_m.tolist()], np.inf)
 
 
 @njit

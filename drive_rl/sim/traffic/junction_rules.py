@@ -6,6 +6,8 @@ from drive_rl.sim.compiled import njit_inline, njit_scalar
 from drive_rl.sim.map.network import Control, Light, Priority
 from drive_rl.sim.traffic.actors import (
     ASKS,
+    DRIVES,
+    EGO,
     FIRST,
     HELD,
     HOLDS,
@@ -49,7 +51,9 @@ from drive_rl.sim.traffic.streets import (
 CLEARANCE_M = 2.0
 """Room behind a car that has passed a conflict, before the next may come [m]."""
 ROOM_BESIDE_M = 0.3
-"""Room between two bodies that pass each other in a bend, for drivers off their line [m]."""
+"""Room between two bodies that pass each other in a bend, for drivers off their line [m] ..."""
+ROOM_BESIDE_EGO_M = 0.8
+"""... and where one of them is the ego car, which nothing keeps to its line."""
 HARD_BRAKING_MPS2 = 4.0
 """Braking that an actor accepts for a signal that turned red [m/s^2]."""
 WAITING_M = 20.0
@@ -125,7 +129,8 @@ def _is_held(i, traffic, want, c):
         if j != i and traffic.hold_s[j, h] - 0.5 * driver[j, LENGTH] < end + CLEARANCE_M:
             reach = reach_of(streets, want, driver[i, LENGTH], driver[i, WIDTH])
             reach += reach_of(streets, other, driver[j, LENGTH], driver[j, WIDTH])
-            if reach + ROOM_BESIDE_M > streets.meets_m[c, GAP]:
+            ego = (traffic.whole[i, DRIVES] | traffic.whole[j, DRIVES]) & EGO
+            if reach + (ROOM_BESIDE_EGO_M if ego else ROOM_BESIDE_M) > streets.meets_m[c, GAP]:
                 return True
     return False
 

@@ -83,3 +83,18 @@ def test_junctions_that_no_map_has_are_refused() -> None:
     )
     assert found.returncode == 2
     assert "light = red: expected control = signal, found null; fix: control = signal" in found.stderr
+
+
+def test_nobody_begins_faster_than_from_where_it_can_stop_at_the_first_line() -> None:
+    """With 2 m/s^2, its front before the line."""
+    world = load_world("town", ["streets.maps=4", "streets.traffic.actors=5"])
+    near = 0
+    for seed in range(40):
+        episode = episode_of(world, seed)
+        network = built_map(cast(StreetsSpec, world.streets).map, episode.map_seed).network
+        lane, from_m = int(episode.route.lanes[0]), float(episode.route.from_m[0])
+        line_m = from_m + float(network.stop_s_m[lane]) - episode.road.start_s_m - world.car.length_m / 2
+        if not math.isnan(line_m):
+            assert episode.start.vx_mps**2 / (2 * 2.0) <= max(line_m, 0.0)
+            near += line_m < 20
+    assert near > 0, "some begin near a line"

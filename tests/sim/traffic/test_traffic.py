@@ -28,7 +28,7 @@ from drive_rl.sim.traffic.actors import (
     reordered,
 )
 from drive_rl.sim.traffic.contacts import contacts
-from drive_rl.sim.traffic.population import PATIENCE, draw_vehicles
+from drive_rl.sim.traffic.population import LENGTH, PATIENCE, draw_vehicles
 from drive_rl.sim.traffic.step import step_traffic
 from drive_rl.sim.traffic.streets import LANE_LENGTH, streets_of
 
@@ -39,6 +39,20 @@ CARS = TrafficSpec(kinds={"car": 1})
 def traffic_on(network: RoadNetwork, count: int, seed: int = 0, spec: TrafficSpec | None = None) -> Traffic:
     vehicles = draw_vehicles(spec or TrafficSpec(), "train", count, np.random.default_rng(seed))
     return new_traffic(streets_of(network), vehicles, seed)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_begin_so_slowly_that_they_can_stop_before_a_junction(seed: int) -> None:
+    network = map_of_seed(TownSpec(), seed).network
+    traffic = traffic_on(network, 60, seed)
+    begins, near = traffic.real[:, SPEED].copy(), 0
+    for i, lane in enumerate(traffic.whole[:, LANE].tolist()):
+        stop_s = float(network.stop_s_m[lane])
+        if not np.isnan(stop_s):
+            left_m = stop_s - float(traffic.real[i, S]) - float(traffic.driver[i, LENGTH]) / 2
+            assert begins[i] ** 2 / (2 * 2.0) <= max(left_m, 0.0) + 1e-9, "with 2 m/s^2"
+            near += left_m < 20
+    assert near > 2, "some begin near a line"
 
 
 @njit
