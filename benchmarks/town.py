@@ -1,6 +1,6 @@
 """Claim: in 1,000 km of a town's traffic the expert causes no collision, memory stays, and no number is NaN.
 
-Whose fault a collision is, is told by nuPlan's rule. More than a million steps of the batch engine, on roads of the
+Whose fault a collision is, nuPlan's rule says. More than a million steps of the batch engine, on roads of the
 training split: the expert learns nothing.
 """
 
@@ -35,7 +35,7 @@ class Watch:
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
-        self._recorder = DriveRecorder(batch, self._judge)
+        self._recorder = DriveRecorder(batch, self._score)
         self.km, self.steps, self.wrong = 0.0, 0, 0
         self.ends = Counter[str]()
         self.hit, self.ran, self.late = list[dict[str, object]](), list[int](), list[int]()
@@ -50,7 +50,7 @@ class Watch:
         self.wrong += sum(int(np.count_nonzero(~np.isfinite(part))) for part in (cars.state, cars.metrics, cars.body))
         self._recorder.step(ended)
 
-    def _judge(self, record: DriveRecord) -> None:
+    def _score(self, record: DriveRecord) -> None:
         self.km += float(record.moved_m.sum()) / 1000
         self.steps += len(record.moved_m) - 1
         self.ends[record.end_reason] += 1
