@@ -78,6 +78,9 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     return compiled
 
 
+_scalar = partial(njit, nogil=True, _nrt=False, error_model="numpy")
+
+
 def njit_scalar(function: _Function) -> _Function:
     """Compile a function that makes no arrays, as `njit` does, but without counting references to those it is given.
 
@@ -94,7 +97,6 @@ def njit_inline(function: _Function) -> _Function:
     return _scalar(forceinline=True)(function)
 
 
-_scalar = partial(njit, nogil=True, _nrt=False, error_model="numpy")
 _NOTICE_AFTER_S = 0.5
 
 
