@@ -121,9 +121,9 @@ def bench_driving(
 ) -> None:
     """Compare drivers by success, CARLA's and nuPlan's scores, near misses and infractions.
 
-    All drive the same roads in the batch engine. Writes results.json, results.csv and index.html; every measure comes
-    with its 95 % confidence interval. In scenarios a red light or stop sign that was run is a failure, and success is
-    counted by ability, too.
+    All drive the same roads in the batch engine, each with its own camera. Writes results.json, results.csv and
+    index.html; every measure comes with its 95 % confidence interval. In scenarios a red light or stop sign that was
+    run is a failure, and success is counted by ability, too.
     """
     if twice := [name for name in drivers if drivers.count(name) > 1]:
         raise DriveRLError(f"bench driving: {twice[0]!r} is named twice; fix: name another driver, or leave it out")
@@ -142,7 +142,9 @@ def bench_driving(
     split_seeds(split, count)
     newest_names = [newest(driver)[0] for driver in drivers]
     said: list[str] = []
-    chosen = [choose_all(newest_names, [f"world={name}"], device, trust, said.append) for name in names]
+    chosen = [
+        choose_all(newest_names, [f"world={name}"], device, trust, said.append, own_camera=True) for name in names
+    ]
     typer.echo(said[0])
     with episodes_bar("bench driving", len(names) * len(drivers) * count) as advance:
         results = drive_all(chosen, split, count, advance)

@@ -62,9 +62,7 @@ def with_base(shelf: Shelf, path: Path, depth: int = 0) -> Raw:
         DriveRLError: the file or one of its bases cannot be used.
     """
     raw = _rebase(shelf, _demanded(read_yaml(path), path), str(path), depth)
-    raw.setdefault("name", name_of(path))
-    if depth == 0:
-        raw["name"] = name_of(path)
+    raw["name"] = name_of(path)
     return raw
 
 

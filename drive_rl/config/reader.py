@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from drive_rl.config.explain import Given, explain
+from drive_rl.config.other_worlds import set_train_worlds, with_worlds
 from drive_rl.config.overrides import override, parse_value, swapped
 from drive_rl.config.raw import Raw, hoist_plugins, merged, parse_mapping, part, read_yaml, with_base
 from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, find
@@ -82,7 +83,7 @@ def load_suite(name: str) -> SuiteSpec:
     path = find("configs/suites", name)
     raw = with_base("configs/suites", path)
     if "conditions" in raw:
-        raw["conditions"] = _with_worlds(raw["conditions"], f"{path}: conditions", path)
+        raw["conditions"] = with_worlds(raw["conditions"], f"{path}: conditions", path)
     return cast(SuiteSpec, validate(_SUITE, raw, {"": str(path)}, []))
 
 
@@ -237,8 +238,10 @@ def _whole(
     path = find(shelf, name)
     raw = with_base(shelf, path)
     if isinstance(raw.get("data"), dict) and "worlds" in raw["data"]:
-        raw["data"] = {**raw["data"], "worlds": _with_worlds(raw["data"]["worlds"], f"{path}: data.worlds", path, raw)}
+        raw["data"] = {**raw["data"], "worlds": with_worlds(raw["data"]["worlds"], f"{path}: data.worlds", path, raw)}
     sources, finer, swaps = {"": str(path)}, list(overrides), False
+    if shelf == "configs":
+        finer = set_train_worlds(raw, path, finer)
     for key, of_shelf in parts.items():
         named, finer = swapped(key, finer)
         if named is not None:
@@ -248,19 +251,6 @@ def _whole(
             raw[key], sources[key] = part(of_shelf, raw[key], f"{path}: {key}", path)
         hoist_plugins(raw, raw.get(key))
     return validate(adapter, raw, sources, finer, swaps)
-
-
-def _with_worlds(entries: object, where: str, path: Path, plugins_to: Raw | None = None) -> object:
-    """Return a file's mapping of entries with the world of each filled in; what is none is left to its spec."""
-    if not isinstance(entries, dict):
-        return entries
-    filled = {key: dict(given) if isinstance(given, dict) else given for key, given in entries.items()}
-    for key, given in filled.items():
-        if isinstance(given, dict) and "world" in given:
-            given["world"], _ = part("envs", given["world"], f"{where}.{key}.world", path)
-            if plugins_to is not None:
-                hoist_plugins(plugins_to, given["world"])
-    return filled
 
 
 def _resolved(raw: Raw, path: Path) -> Raw:

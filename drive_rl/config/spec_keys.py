@@ -75,14 +75,14 @@ def _walk(adapter: TypeAdapter[Any], loc: Sequence[str | int]) -> tuple[list[typ
     """Return the specs that a place may hold, and which parts of the place are algorithms or kinds, not keys."""
     models, of_user, picks = _top(adapter), False, list[int]()
     for at, part in enumerate(loc):
-        if of_user:  # a key of a mapping whose keys are the user's own
+        if of_user:  # a key of a mapping whose keys are the user's own, or a place in a list
             of_user = False
             continue
         tagged = [m for m in models if part in _names(m)] if len(models) > 1 else []
         below = [m.model_fields[str(part)].annotation for m in models if str(part) in m.model_fields]
         picks += [at] if tagged else []
         models = tagged or [model for annotation in below for model in _models(annotation)]
-        of_user = not tagged and any(get_origin(annotation) is dict for annotation in below)
+        of_user = not tagged and any(get_origin(annotation) in (dict, tuple) for annotation in below)
     return models, picks
 
 
@@ -98,7 +98,7 @@ def _dotted(models: Iterable[type[BaseModel]], above: str = "", algorithm: objec
         for key, field in model.model_fields.items():
             yield f"{above}{key}"
             yield from (f"{above}{key}.{name}" for name in _extensions(field))
-            if get_origin(field.annotation) is not dict:  # whose keys are the user's own
+            if get_origin(field.annotation) not in (dict, tuple):  # whose keys are the user's own, or numbers
                 yield from _dotted(_models(field.annotation), f"{above}{key}.", algorithm)
 
 

@@ -76,24 +76,24 @@ class ReferenceDriver:
 def _centre_line(fields: Fields, distance_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the point of the lane's centre line a distance ahead: x along the road here, y to its left."""
     curvatures = np.stack([fields[f"curvature_{at_m:g}m"] for at_m in _AT_M], axis=1)  # (B, 4)
-    heading_rad = x_m = y_m = np.zeros_like(distance_m)
-    step_m = distance_m / _SEGMENTS
-    for i in range(_SEGMENTS):
-        curvature = _interpolated(curvatures, (i + 0.5) * step_m)
-        heading_rad = heading_rad + 0.5 * curvature * step_m
-        x_m = x_m + np.cos(heading_rad) * step_m
-        y_m = y_m + np.sin(heading_rad) * step_m
-        heading_rad = heading_rad + 0.5 * curvature * step_m
-    return x_m, y_m
+    step_m = (distance_m / _SEGMENTS)[:, None]
+    half_turn = 0.5 * _interpolated(curvatures, (np.arange(_SEGMENTS) + 0.5) * step_m) * step_m
+    heading_rad = np.cumsum(np.repeat(half_turn, 2, axis=1), axis=1)[:, ::2]  # in the middle of each segment
+    return _last_sum(np.cos(heading_rad) * step_m), _last_sum(np.sin(heading_rad) * step_m)
 
 
 def _interpolated(curvatures: np.ndarray, at_m: np.ndarray) -> np.ndarray:
-    """Return each row's curvature, linear between the known distances and constant beyond the last."""
+    """Return each row's curvatures, linear between the known distances and constant beyond the last (B, distances)."""
     k = np.minimum(np.searchsorted(_AT_M, at_m, side="right") - 1, len(_AT_M) - 2)
-    rows, known_m = np.arange(len(at_m)), np.array(_AT_M)
+    rows, known_m = np.arange(len(at_m))[:, None], np.array(_AT_M)
     low, high = curvatures[rows, k], curvatures[rows, k + 1]
     linear = (high - low) / (known_m[k + 1] - known_m[k]) * (at_m - known_m[k]) + low
-    return np.where(at_m >= known_m[-1], curvatures[:, -1], linear)
+    return np.where(at_m >= known_m[-1], curvatures[:, -1:], linear)
+
+
+def _last_sum(values: np.ndarray) -> np.ndarray:
+    """Return each row's sum, added one after the other: as `sum` adds, its last bits would depend on their number."""
+    return np.cumsum(values, axis=1)[:, -1]
 
 
 def _to_car(x_m: np.ndarray, y_m: np.ndarray, yaw_rad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

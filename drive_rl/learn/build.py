@@ -5,7 +5,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium
-import numpy as np
 import torch
 from gymnasium import spaces
 from numba.core import config
@@ -31,6 +30,7 @@ from drive_rl.drivers.driver import Driver, PolicyDriver, RecurrentDriver
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.budget import BudgetPPO
+from drive_rl.learn.curriculum import first_seed
 from drive_rl.learn.guidance.device_ppo import ON_DEVICE, DeviceRolloutBuffer
 from drive_rl.learn.guidance.lane_net import LANE_STATE
 from drive_rl.learn.guidance.policies import GuidedActorCritic, GuidedDQN, GuidedPPO, GuidedQ, LaneStatePolicy
@@ -118,9 +118,8 @@ def make_envs(
     except DriveRLError:
         envs.close()
         raise
-    # far apart for every (run seed, environment), unlike seed + i
-    envs.seed(int(np.random.SeedSequence([seed, 1]).generate_state(1)[0] >> 2))
-    return envs if estimator is None else _predicting(envs, world, estimator)
+    envs.seed(first_seed(seed))
+    return envs if estimator is None else predicting(envs, world, estimator)
 
 
 def build_model(
@@ -176,7 +175,7 @@ def build_policy(spec: LearnerSpec, world: WorldSpec, device: torch.device) -> B
     return policy(space, action_space(world, spec.actions), schedule, **_policy(spec, world, observed)).to(device)
 
 
-def _predicting(envs: VecEnv, world: WorldSpec, estimator: LaneEstimator) -> LaneStateWrapper:
+def predicting(envs: VecEnv, world: WorldSpec, estimator: LaneEstimator) -> LaneStateWrapper:
     """Return environments of the lane state that an estimator predicts."""
     return LaneStateWrapper(envs, cast(spaces.Box, observation_space(world, "state")), estimator)
 

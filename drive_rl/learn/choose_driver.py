@@ -41,12 +41,25 @@ def choose(
 
 
 def choose_all(
-    names: Sequence[str], changes: list[str], device: str, trust: bool, echo: Callable[[str], object]
+    names: Sequence[str],
+    changes: list[str],
+    device: str,
+    trust: bool,
+    echo: Callable[[str], object],
+    own_camera: bool = False,
 ) -> list[tuple[Driver, WorldSpec]]:
-    """Return drivers that are to be compared, and the world that each drives in; arguments as `choose`.
+    """Return drivers that are to be compared, and the world that each drives in.
 
     All drive the same roads, for the same score; camera and reward may be the driver's own. One that was trained in no
     world drives in the others'.
+
+    Args:
+        names: The drivers, as `choose` takes them, as its other arguments.
+        changes: As `choose`.
+        device: As `choose`.
+        trust: As `choose`.
+        echo: As `choose`.
+        own_camera: Whether a driver sees a world that `changes` name by the camera that it was trained with.
 
     Raises:
         DriveRLError: as `choose`; or their worlds differ, and `changes` name none.
@@ -63,6 +76,8 @@ def choose_all(
     for one in loaded:
         own = place if place is not None else change_world(one.own_world or common, finer)
         own = steered_as(one.own_world, _renamed(own) if finer else own)
+        if own_camera and one.own_world is not None:
+            own = own.model_copy(update={"camera": one.own_world.camera})
         found.append((one.in_world(own), own))
     echo(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
     return found

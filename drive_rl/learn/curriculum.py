@@ -10,6 +10,11 @@ from drive_rl.errors import DriveRLError
 _FAILED_KEPT = 8
 
 
+def first_seed(seed: int) -> int:
+    """Return the seed of a run's first environment: far apart for every run, unlike its own seed and those after."""
+    return int(np.random.SeedSequence([seed, 1]).generate_state(1)[0] >> 2)
+
+
 class Curriculum:
     """Replays failed roads: a simple prioritized level replay (after Jiang et al. 2021, arXiv 2010.03934).
 

@@ -22,7 +22,7 @@ from drive_rl.config.specs.plugin import recorded
 from drive_rl.drivers.evaluate import Evaluator
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.build import build_model, make_envs, policy_driver
+from drive_rl.learn.build import build_model, policy_driver
 from drive_rl.learn.callbacks import (
     BarHeld,
     Evaluate,
@@ -33,13 +33,13 @@ from drive_rl.learn.callbacks import (
     guard_loss,
 )
 from drive_rl.learn.checkpoint import checkpoint
-from drive_rl.learn.own_drivers import load_teacher
 from drive_rl.learn.pretrained import init_encoders, keep_perception_model, load_perception_model
 from drive_rl.learn.progress import Display
 from drive_rl.learn.sb3.logging import make_logger
 from drive_rl.learn.starts.demonstrations import load_demonstrations
 from drive_rl.learn.starts.initial_policy import load_initial_policy
 from drive_rl.learn.training_history import Evaluation, History
+from drive_rl.learn.worlds import load_teachers, make_training_envs
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.own_spec import read_own_run
 from drive_rl.run.process.signals import StopRequest, stop_on_signals
@@ -94,11 +94,10 @@ def train(
         assert spec is not None, "train needs a spec or a run to resume"
         check_tracker(spec.track, spec.project)
         estimator = load_perception_model(spec, run.path if run else None, chosen)
-        world, agent = spec.training_world, spec.agent
-        teacher = load_teacher(agent, world)
-        envs = make_envs(world, agent, "train", agent.num_envs, spec.seed, spec.engine, chosen, estimator)
+        teacher = load_teachers(spec)
+        envs = make_training_envs(spec, spec.seed, chosen, estimator)
         held.callback(envs.close)
-        model = build_model(agent, envs, chosen, spec.seed, teacher)
+        model = build_model(spec.agent, envs, chosen, spec.seed, teacher)
         history = None
         if run is None:
             init_encoders(model.policy, spec.agent, spec.world)

@@ -68,6 +68,9 @@ def test_drivers_to_compare_share_a_world_and_keep_their_cameras(monkeypatch: py
         choose_all(["wide", "hard"], [], "cpu", False, str)
     both = choose_all(["wide", "hard"], ["world=lane_follow"], "cpu", False, str)
     assert both[0][1] == both[1][1] == load_world("lane_follow")
+    seen = choose_all(["wide", "hard"], ["world=parked_cars"], "cpu", False, str, own_camera=True)
+    assert [world.camera.width_px for _, world in seen] == [84, 64]
+    assert {world.name for _, world in seen} == {"parked_cars"}
 
 
 def test_the_engine() -> None:

@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import small_specs
 from interrupted_training import interrupt_at, same
 from rich.console import Console
 
@@ -12,20 +13,12 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn.train import train
 from drive_rl.run.process.signals import TrainingInterrupted
 
-SMALL = (
-    *("world=town", "world.streets.traffic.actors=4", "world.streets.maps=1", "world.task.time_limit_s=6"),
-    *("world.streets.route_m=100", "world.camera.width_px=24", "world.camera.height_px=16", "agent.num_envs=2"),
-    *("agent.steps_per_update=32", "agent.batch_size=32", "agent.epochs=1", "agent.encoder.features=16"),
-    *("agent.hidden=[8]", "agent.guidance.pictures=100", "agent.guidance.batch_size=16", "track=none", "film=false"),
-    *("budget_steps=256", "checkpoint_every=128", "evaluation.every_steps=128", "evaluation.episodes=2"),
-)
-
 
 @pytest.mark.parametrize("engine", ["batch", "bullet"])
 def test_a_resumed_run_in_a_town_ends_where_an_unbroken_one_does(
     engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec, silent = load_run("ppo-batch", [*SMALL, f"engine={engine}"]), Console(quiet=True)
+    spec, silent = load_run("ppo-batch", [*small_specs.STREETS, f"engine={engine}"]), Console(quiet=True)
     unbroken = train(spec, tmp_path, "cpu", console=silent)
     with monkeypatch.context() as patch:
         interrupt_at(150, signal.SIGTERM, patch)

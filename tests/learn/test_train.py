@@ -61,6 +61,15 @@ def go(spec: RunSpec | None, folder: Path, **more: Any) -> RunFolder:
         ("ppo", ("world.task.controls=steering", "engine=batch")),
         ("dqn", ("world.task.controls=steering",)),
         ("dagger", ("world.task.controls=steering",)),
+        (
+            "dagger",
+            (
+                "train_tiers={}",
+                "train_worlds=[lane_follow,{base: lane_follow_hard, task: {time_limit_s: 30}}]",
+                "agent.loss=l1",
+            ),
+        ),
+        ("pixels", ("train_tiers={}", "train_worlds=[lane_follow,lane_follow_hard]", "engine=bullet")),
     ],
 )
 def test_a_resumed_run_ends_where_an_unbroken_one_does(

@@ -65,6 +65,15 @@ _PLAIN = {
 }
 """What makes experiments ordinary that learn to steer steadily."""
 
+STREETS = (
+    *("world=town", "world.streets.traffic.actors=4", "world.streets.maps=1", "world.task.time_limit_s=6"),
+    *("world.streets.route_m=100", "world.camera.width_px=24", "world.camera.height_px=16", "agent.num_envs=2"),
+    *("agent.steps_per_update=32", "agent.batch_size=32", "agent.epochs=1", "agent.encoder.features=16"),
+    *("agent.hidden=[8]", "agent.guidance.pictures=100", "agent.guidance.batch_size=16", "track=none", "film=false"),
+    *("budget_steps=256", "checkpoint_every=128", "evaluation.every_steps=128", "evaluation.episodes=2"),
+)
+"""A town small enough for tests, and `ppo-batch` in it."""
+
 Rewarded = PpoSpec | RecurrentPpoSpec | ReplaySpec
 
 
@@ -102,3 +111,12 @@ def run(algorithm: str, *changes: str) -> RunSpec:
     prefixed = [f"world.{change}" for change in WORLD] + [f"agent.{change}" for change in _SMALL[algorithm]]
     plain = _PLAIN.get(algorithm, ())
     return load_run(experiment, [*prefixed, *plain, *common, "checkpoint_every=128", *changes])
+
+
+def in_several_streets(*changes: str) -> RunSpec:
+    """Return an experiment that imitates the expert in a town and behind an obstacle, with three cars."""
+    small = "{base: %s, streets: {maps: 1, traffic: {actors: 4}}, task: {time_limit_s: 15}}"
+    worlds = ",".join(small % name for name in ("town", "scenarios/accident_two_ways"))
+    common = [change for change in STREETS if not change.startswith(("agent.epochs", "agent.guidance", "world="))]
+    dagger = ("agent.num_envs=3", "agent.samples=100", "agent.batch_size=16")
+    return load_run("dagger-streets", [*common, *dagger, f"train_worlds=[{worlds}]", *changes])

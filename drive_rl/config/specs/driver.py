@@ -150,6 +150,7 @@ class DaggerSpec(TrainedSpec):
     samples: int = Field(default=32_768, ge=1, le=10_000_000, description="Latest pictures kept for training.")
     passes: Positive = Field(default=2, le=100, description="Passes over each picture, on average.")
     batch_size: int = Field(default=64, ge=1, le=100_000, description="Pictures in a minibatch.")
+    loss: Literal["l1", "l2"] = Field(default="l2", description="Loss of the actions.")
     steps_per_update: int = Field(default=8, ge=2, le=100_000, description="Steps of each environment between updates.")
 
     @property

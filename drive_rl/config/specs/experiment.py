@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, model_validator
 
 from drive_rl.config.specs.base import Engine, Fraction, Spec, Track, Weight
 from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec
@@ -49,6 +49,13 @@ class RunSpec(Spec):
     train_tiers: dict[str, Weight] = Field(
         default={}, description="Weights of road tiers on training roads, where they differ from the world's."
     )
+    train_worlds: tuple[WorldSpec, ...] = Field(
+        default=(),
+        exclude_if=lambda worlds: not worlds,
+        description="Worlds to learn in instead of `world`, as many environments in each; the car, its camera and its"
+        " controls are those of `world`. A name, all that a pattern such as `scenarios/*` names, or a mapping with"
+        " `base: NAME` and differences.",
+    )
     engine: Engine = Field(
         default="bullet", description="`bullet` (PyBullet, one car at a time), or `batch` (all cars in compiled code)."
     )
@@ -61,6 +68,32 @@ class RunSpec(Spec):
     project: str = Field(default="drive-rl", description="The tracker's project.")
     film: bool = Field(default=True, description="Film one held-out road at the end.")
     plugins: Plugins = ()
+
+    @field_serializer("train_worlds")
+    def _without_defaults(self, worlds: tuple[WorldSpec, ...]) -> list[dict[str, object]]:
+        sections = ("car", "camera", "task", "reward", "appearance")
+        usual = {key: WorldSpec.model_fields[key].default.model_dump(mode="json") for key in sections}
+        return [_differences(world.model_dump(mode="json"), usual) for world in worlds]
+
+    @model_validator(mode="after")
+    def _has_environments_in_each_world(self) -> Self:
+        if not self.train_worlds:
+            return self
+        if self.train_tiers:
+            raise ValueError("train_tiers: are of `world`, but train_worlds names others; fix: train_tiers={}")
+        if len(self.train_worlds) > self.agent.num_envs:
+            raise ValueError(
+                f"train_worlds: {len(self.train_worlds)} worlds, but agent.num_envs = {self.agent.num_envs}; fix:"
+                f" agent.num_envs >= {len(self.train_worlds)}"
+            )
+        if not isinstance(self.agent, DaggerSpec):
+            for other in self.train_worlds:
+                if _state_of(other) != _state_of(self.world):
+                    raise ValueError(
+                        f"train_worlds: the privileged state of {other.name} has other fields than {self.world.name};"
+                        " fix: leave it out, or an agent that imitates"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _trains_on_tiers_of_its_world(self) -> Self:
@@ -90,26 +123,58 @@ class RunSpec(Spec):
         return self
 
     @model_validator(mode="after")
-    def _route_can_be_driven_in_time(self) -> Self:
-        car, task, streets = self.world.car, self.world.task, self.world.streets
-        key, length_m = ("streets.route_m", streets.route_m) if streets else ("road.length_m", self.world.road.length_m)
-        start_mps, limit_s = task.start_speed_mps[1], task.time_limit_s
-        farthest_m = min(
-            start_mps * limit_s + car.drive_force_n / car.mass_kg * limit_s**2 / 2,
-            max(start_mps, car.top_speed_mps) * limit_s,
-        )
-        if farthest_m < length_m:
-            raise ValueError(
-                f"world.task.time_limit_s = {limit_s:g} is too short for world.{key} = {length_m:g}: at full"
-                f" throttle the car gets {farthest_m:.3g} m far, and no driver could succeed; fix: a longer"
-                " world.task.time_limit_s or a shorter way"
-            )
+    def _routes_can_be_driven_in_time(self) -> Self:
+        _in_time(self.world, "world.")
+        for other in self.training_worlds if self.train_worlds else ():
+            _in_time(other, f"train_worlds: {other.name}: ")
         return self
 
     @property
-    def training_world(self) -> WorldSpec:
-        """The world with the tier weights of training roads."""
+    def training_worlds(self) -> tuple[WorldSpec, ...]:
+        """The worlds that the driver learns in: `world` with the tier weights of training roads, or the others."""
+        if self.train_worlds:
+            task = {key: getattr(self.world.task, key) for key in _CONTROLS}
+            own = {"car": self.world.car, "camera": self.world.camera}
+            return tuple(
+                other.model_copy(update={**own, "task": other.task.model_copy(update=task)})
+                for other in self.train_worlds
+            )
         raw = self.world.model_dump()
         for name, weight in self.train_tiers.items():
             raw["road"]["tiers"][name]["weight"] = weight
-        return WorldSpec.model_validate(raw)
+        return (WorldSpec.model_validate(raw),)
+
+
+_CONTROLS = ("controls", "steering", "steer_grid", "pedal_grid", "control_hz", "physics_hz")
+
+
+def _differences(values: dict[str, object], usual: dict[str, object]) -> dict[str, object]:
+    """Return the values that differ from the usual ones, of sections those in them."""
+    found: dict[str, object] = {}
+    for key, value in values.items():
+        before = usual.get(key)
+        if key not in usual or value != before:
+            found[key] = _differences(value, before) if isinstance(value, dict) and isinstance(before, dict) else value
+    return found
+
+
+def _state_of(world: WorldSpec) -> bool:
+    """Return that in which the privileged states of worlds differ."""
+    return world.streets is not None and world.streets.has_passing_fields
+
+
+def _in_time(world: WorldSpec, prefix: str) -> None:
+    """Refuse a world whose route takes longer than an episode may."""
+    car, task, streets = world.car, world.task, world.streets
+    key, length_m = ("streets.route_m", streets.route_m) if streets else ("road.length_m", world.road.length_m)
+    start_mps, limit_s = task.start_speed_mps[1], task.time_limit_s
+    farthest_m = min(
+        start_mps * limit_s + car.drive_force_n / car.mass_kg * limit_s**2 / 2,
+        max(start_mps, car.top_speed_mps) * limit_s,
+    )
+    if farthest_m < length_m:
+        raise ValueError(
+            f"{prefix}task.time_limit_s = {limit_s:g} is too short for {prefix}{key} = {length_m:g}: at full"
+            f" throttle the car gets {farthest_m:.3g} m far, and no driver could succeed; fix: a longer"
+            f" {prefix}task.time_limit_s or a shorter way"
+        )

@@ -9,7 +9,7 @@ from drive_rl.config.extensions import find, reserve, unknown
 from drive_rl.config.specs.base import Fraction, NonNegative, Observation, Positive, Spec
 from drive_rl.config.specs.plugin import Extends, Plugins
 
-ENCODERS = ("small", "nature", "impala", "pilotnet", "resnet18", "unet")
+ENCODERS = ("small", "fine", "nature", "impala", "pilotnet", "resnet18", "unet")
 
 reserve("encoder", ENCODERS)
 

@@ -21,10 +21,12 @@ from stable_baselines3.common.vec_env import (
 )
 
 from drive_rl.errors import DriveRLError
+from drive_rl.learn.sb3.joined_vec_env import JoinedVecEnv
 from drive_rl.sim.state import Expected, check_array
 
 _WRAPPED = ("rewards", "_elapsed_steps")  # Monitor's rewards of the episode so far; TimeLimit's clock
 _WHOLE = "all"  # instead of an index: a vector of environments with one state
+_PART = "world_"  # before a number and those names: one of several worlds' environments
 _VEC_MONITOR = "vec_monitor"  # VecMonitor's return and length of the episode so far
 
 
@@ -41,6 +43,9 @@ def capture_env(vec_env: VecEnv) -> dict[str, np.ndarray]:
                 " observations in the world file instead"
             )
     whole: Any = vec_env.unwrapped
+    if isinstance(whole, JoinedVecEnv):
+        parts = enumerate(map(capture_env, whole.parts))
+        return {f"{_PART}{i}/{name}": value for i, state in parts for name, value in state.items()}
     if hasattr(whole, "get_state"):
         return {f"{_WHOLE}/{name}": value for name, value in whole.get_state().items()}
     if not vec_env.has_attr("get_state"):  # asked first: a missing attribute ends a subprocess
@@ -69,6 +74,12 @@ def restore_env(vec_env: VecEnv, arrays: dict[str, np.ndarray], path: Path) -> N
         DriveRLError: the arrays are of another number of environments, do not fit, or hold an impossible state.
     """
     whole: Any = vec_env.unwrapped
+    if isinstance(whole, JoinedVecEnv):
+        vec_env.reset()
+        for i, part in enumerate(whole.parts):
+            own = f"{_PART}{i}/"
+            restore_env(part, {n.removeprefix(own): value for n, value in arrays.items() if n.startswith(own)}, path)
+        return
     if hasattr(whole, "set_state"):
         vec_env.reset()
         with _explained(path):

@@ -13,6 +13,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
+from torch.nn import functional as F
 
 from drive_rl.config.specs.driver import DaggerSpec
 from drive_rl.drivers.driver import Driver, begin_episodes
@@ -41,7 +42,8 @@ class TeacherWrapper(SamplingWrapper):
         """Set the network that learns the teacher's actions, pictures -> (B, actions), before the first reset."""
         shape, targets = (cast(spaces.Box, space).shape for space in (self.observation_space, self.action_space))
         memory = SampleMemory(self._spec.samples, shape, targets[0], device)
-        self.attach_trainer(memory, SampleTrainer(net, memory, self._spec, self._rng))
+        loss = {"l1": F.l1_loss, "l2": F.mse_loss}[self._spec.loss]
+        self.attach_trainer(memory, SampleTrainer(net, memory, self._spec, self._rng, loss=loss))
 
     def record(self, path: Path, progress: Callable[[int], None]) -> None:
         """Let the teacher drive until there are as many samples as are kept, and write them."""

@@ -25,10 +25,12 @@ _MAX_GRAD_NORM = 5.0
 
 Change = Callable[[Tensor, Tensor, np.random.Generator], None]
 """Changes a minibatch of pictures and targets in place."""
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Of predictions and targets, (B, fields) each; returns a scalar."""
 
 
 class SampleTrainer:
-    """Fits a network to the samples in a memory by mean squared error (Adam).
+    """Fits a network to the samples in a memory (Adam).
 
     Args:
         net: The network: pictures (B, C, H, W) uint8 -> targets (B, fields).
@@ -36,6 +38,7 @@ class SampleTrainer:
         recipe: How.
         rng: Draws the minibatches.
         change: Applied to each minibatch.
+        loss: What is made small; the mean squared error by default.
     """
 
     def __init__(
@@ -45,10 +48,12 @@ class SampleTrainer:
         recipe: Recipe,
         rng: np.random.Generator,
         change: Change | None = None,
+        loss: Loss = F.mse_loss,
     ) -> None:
         self.owed = 0.0
         """Minibatches that the new samples call for."""
-        self._net, self._memory, self._recipe, self._rng, self._change = net, memory, recipe, rng, change
+        self._net, self._memory, self._recipe, self._rng = net, memory, recipe, rng
+        self._change, self._loss = change, loss
         self._parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
         self._device = self._parameters[0].device
         self.optimizer = torch.optim.Adam(self._parameters, recipe.learning_rate, fused=True)
@@ -92,7 +97,7 @@ class SampleTrainer:
         pictures, targets = self._memory.take(upload(drawn, self._device))
         if self._change is not None:
             self._change(pictures, targets, self._rng)
-        loss = F.mse_loss(self._net(pictures), targets)
+        loss = self._loss(self._net(pictures), targets)
         for parameter in self._parameters:
             parameter.grad = None
         loss.backward()

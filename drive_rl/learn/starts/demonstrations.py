@@ -18,10 +18,10 @@ from drive_rl.config.specs.driver import DaggerSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.plugin import copies, recorded
 from drive_rl.errors import DriveRLError
-from drive_rl.learn.build import build_model, make_envs
+from drive_rl.learn.build import build_model
 from drive_rl.learn.imitation.dagger import Dagger
-from drive_rl.learn.own_drivers import load_teacher
 from drive_rl.learn.pretrained import MOUNT, SHAPE, check_alike
+from drive_rl.learn.worlds import load_teachers, make_training_envs
 from drive_rl.run.folder import write_plugins
 from drive_rl.run.storage.atomic import write_directory, write_json, write_text
 from drive_rl.run.storage.lock import only_writer
@@ -82,11 +82,10 @@ def record_demonstrations(
         raise DriveRLError(f"{out}: exists already; fix: another name")
     agent = spec.agent.model_copy(update={"algorithm": "bc", "samples": samples, "demonstrations": None})
     spec = recorded(spec.model_copy(update={"agent": agent}))
-    world = spec.training_world
-    teacher = load_teacher(agent, world)
+    teacher = load_teachers(spec)
     out, seed = out.absolute(), int(np.random.SeedSequence([spec.seed, 3]).generate_state(1)[0] >> 2)
     with (
-        closing(make_envs(world, agent, "train", agent.num_envs, seed, spec.engine)) as envs,
+        closing(make_training_envs(spec, seed)) as envs,
         only_writer(sibling(out, "lock"), out),
         write_directory(out) as new,
     ):

@@ -140,6 +140,17 @@ def _small(channels: int, height: int, width: int) -> nn.Module:
     return nn.Sequential(*_conv(channels, 16, 8, 4, 2), *_conv(16, 32, 3, 2, 1), *_conv(32, 32, 3, 1, 1), nn.Flatten())
 
 
+def _fine(channels: int, height: int, width: int) -> nn.Module:
+    """Four convolutions, the first of small steps: lamps and pedestrians a few pixels wide stay visible."""
+    return nn.Sequential(
+        *_conv(channels, 32, 5, 2, 2),
+        *_conv(32, 64, 3, 2, 1),
+        *_conv(64, 64, 3, 2, 1),
+        *_conv(64, 64, 3, 1, 1),
+        nn.Flatten(),
+    )
+
+
 def _nature(channels: int, height: int, width: int) -> nn.Module:
     """NatureCNN (Mnih et al. 2015, doi 10.1038/nature14236), padded so that small images pass."""
     pads = (0, 0, 0) if min(height, width) >= 36 else (2, 1, 1)
@@ -293,6 +304,7 @@ class Family(NamedTuple):
 
 ENCODERS: dict[str, Family] = {
     "small": Family(_small, contrast=True),
+    "fine": Family(_fine, contrast=True),
     "nature": Family(_nature),
     "impala": Family(_impala),
     "pilotnet": Family(_pilotnet, _pilotnet_head),

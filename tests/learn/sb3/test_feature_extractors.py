@@ -12,7 +12,7 @@ from drive_rl.perception.models.encoders import Contrast
 from drive_rl.run.storage.tensors import check_weights
 from drive_rl.sim.task.outcome import STATE_FIELDS
 
-KINDS = ("small", "nature", "impala", "pilotnet")
+KINDS = ("small", "fine", "nature", "impala", "pilotnet")
 
 
 def image(channels: int, height: int, width: int) -> spaces.Box:

@@ -43,7 +43,7 @@ def test_the_samples_are_what_the_teacher_does_where_it_drives(tmp_path: Path) -
     assert [path.name for path in one] == ["experiment.yaml", "manifest.json", "samples.npz"]
     assert all(here.read_bytes() == there.read_bytes() for here, there in zip(one, two, strict=True))
     found = read_arrays(folders[0] / "samples.npz")
-    envs = make_envs(spec.training_world, spec.agent, "train", 2, 0, "batch")
+    envs = make_envs(spec.training_worlds[0], spec.agent, "train", 2, 0, "batch")
     envs.seed(int(np.random.SeedSequence([0, 3]).generate_state(1)[0] >> 2))
     teacher, _ = load_driver("reference", spec.world)
     assert isinstance(teacher, ReferenceDriver)
