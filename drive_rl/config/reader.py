@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from drive_rl.config.explain import Given, explain
-from drive_rl.config.other_worlds import set_train_worlds, with_worlds
+from drive_rl.config.other_worlds import COMMAND_LINE, set_train_worlds, with_worlds
 from drive_rl.config.overrides import override, parse_value, swapped
 from drive_rl.config.raw import Raw, hoist_plugins, merged, parse_mapping, part, read_yaml, with_base
 from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, find
@@ -241,7 +241,8 @@ def _whole(
         raw["data"] = {**raw["data"], "worlds": with_worlds(raw["data"]["worlds"], f"{path}: data.worlds", path, raw)}
     sources, finer, swaps = {"": str(path)}, list(overrides), False
     if shelf == "configs":
-        finer = set_train_worlds(raw, path, finer)
+        finer, swaps = set_train_worlds(raw, path, finer)
+        sources |= {"train_worlds": COMMAND_LINE} if swaps else {}
     for key, of_shelf in parts.items():
         named, finer = swapped(key, finer)
         if named is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from drive_rl.config.overrides import swapped
-from drive_rl.config.reader import change_world, load_part
+from drive_rl.config.reader import change_world, load_part, with_parts
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver
 from drive_rl.errors import DriveRLError
@@ -77,7 +77,8 @@ def choose_all(
         own = place if place is not None else change_world(one.own_world or common, finer)
         own = steered_as(one.own_world, _renamed(own) if finer else own)
         if own_camera and one.own_world is not None:
-            own = own.model_copy(update={"camera": one.own_world.camera})
+            camera = one.own_world.camera.model_dump(mode="json")
+            own = with_parts(own, {"camera": camera}, f"{own.name}, seen by the driver's own camera")
         found.append((one.in_world(own), own))
     echo(f"device: {describe_device(chosen)}" + (" [auto]" if device == "auto" else ""))
     return found

@@ -282,7 +282,7 @@ def _described(kind: Kind, name: str, path: Path) -> str:
         heads, worlds = ", ".join(spec.model.heads), ", ".join(spec.worlds or (spec.world.name,))
         return f"perception model: {spec.model.encoder.kind}, heads {heads}, trained in {worlds}"
     help = ", ".join(helps(spec.agent))
-    return f"{spec.agent.algorithm.upper()} trained in {spec.world.name}, seed {spec.seed}; help: {help}"
+    return f"{spec.agent.algorithm.upper()} trained in {spec.learned_in}, seed {spec.seed}; help: {help}"
 
 
 def _described_adapter(spec: AdapterSpec) -> str:
@@ -306,7 +306,8 @@ def _lines(spec: BaseModel, pad: str) -> Iterator[str]:
         else:
             flow = isinstance(plain[key], dict) or None  # on one line
             text = yaml.safe_dump({key: plain[key]}, default_flow_style=flow, allow_unicode=True, width=10**6).strip()
-            yield _line(pad + (text[1:-1] if text.startswith("{") else text), field.description)
+            first, *more = (text[1:-1] if text.startswith("{") else text).splitlines()
+            yield from (_line(pad + first, field.description), *(pad + line for line in more))
 
 
 def _entries(parts: dict[str, BaseModel], pad: str) -> Iterator[str]:

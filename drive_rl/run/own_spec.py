@@ -75,6 +75,8 @@ def _values(table: Mapping[str, object], above: str = "") -> dict[str, object]:
     """Return values by dotted key."""
     found: dict[str, object] = {}
     for key, value in table.items():
+        if isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+            value = {str(at): each for at, each in enumerate(value)}
         found |= _values(value, f"{above}{key}.") if isinstance(value, Mapping) and value else {f"{above}{key}": value}
     return found
 

@@ -11,9 +11,11 @@ from rich.console import Console
 from drive_rl.config.reader import dump, load_run, load_world, parse_run
 from drive_rl.config.shelf import entries
 from drive_rl.errors import DriveRLError
+from drive_rl.learn.checkpoint.export import export_driver
 from drive_rl.learn.own_drivers import load_teacher
 from drive_rl.learn.train import train
 from drive_rl.learn.worlds import load_teachers, make_training_envs, shares
+from drive_rl.run.own_spec import read_own_run
 from drive_rl.sim.task.outcome import state_fields
 
 
@@ -50,6 +52,8 @@ def test_a_pattern_names_all_that_it_fits_and_a_run_keeps_them_whole() -> None:
     ]
     assert parse_run(dump(spec), Path("spec.yaml")) == spec
     assert spec.train_worlds[0] == load_world("town")
+    assert load_run("dagger-streets", ["train_worlds=null"]).training_worlds == (spec.world,)
+    assert load_run("dagger-streets", ["train_worlds=['lane_kee?']"]).world_names == ("lane_keep",)
     mixed = load_run("dagger-streets", ["train_worlds=[lane_follow,{base: town, reward: {arrival: 3}}]"])
     assert parse_run(dump(mixed), Path("spec.yaml")) == mixed
 
@@ -90,13 +94,27 @@ def test_a_teacher_of_pictures_teaches_in_all_worlds() -> None:
         (["train_worlds=town"], r"command line: train_worlds = 'town': expected a list of worlds; fix: such as \[town"),
         (["train_worlds=[twn]"], "unknown world 'twn'; did you mean 'town'"),
         (["train_worlds=[scenario/*]"], r"no world is called 'scenario/\*'; did you mean 'scenarios/"),
-        (["train_worlds=[3]"], "train_worlds = 3: expected a name, or a mapping"),
+        (["train_worlds=[3]"], r"command line: train_worlds\.0 = 3: expected a name, or a mapping"),
+        (
+            ["train_worlds=[town,{base: twn}]"],
+            r"command line: train_worlds\.1: unknown world 'twn'; did you mean 'town'",
+        ),
+        (["train_worlds=[{}]"], r"train_worlds\.0 = \{\}: expected a base; fix: such as `\{base: town"),
+        (
+            ["train_worlds=[{base: town, camera: {width_px: 99}}]"],
+            r"train_worlds\.0\.camera: all worlds .* have the car",
+        ),
+        (["train_worlds=[{base: town, task: {control_hz: 20}}]"], r"train_worlds\.0\.task\.control_hz: all worlds"),
+        (
+            ["train_worlds=[{base: town, appearance: {camera_height_error_m: 0.5}}]", "world.camera.height_m=0.4"],
+            r"train_worlds\.0 \(town\), with the car, camera and controls of town: appearance\..* under ground",
+        ),
         (["agent.num_envs=8"], r"train_worlds: 45 worlds, but agent.num_envs = 8; fix: agent.num_envs >= 45"),
         (["train_tiers.easy=2"], r"train_tiers: are of `world`, but train_worlds names others; fix: train_tiers=\{\}"),
         (["agent=asymmetric", "agent.num_envs=50"], "the privileged state of scenarios/accident has other fields"),
         (
             ["train_worlds=[{base: town, streets: {rute_m: 3}}]"],
-            r"train_worlds\.0\.streets\.rute_m = 3: unknown key; did you mean 'route_m'",
+            r"command line: train_worlds\.0\.streets\.rute_m = 3: unknown key; did you mean 'route_m'",
         ),
         (
             ["train_worlds=[{base: town, streets: {map: {kind: null}}}]"],
@@ -104,7 +122,7 @@ def test_a_teacher_of_pictures_teaches_in_all_worlds() -> None:
         ),
         (
             ["train_worlds=[{base: town, task: {time_limit_s: 5}}]"],
-            r"train_worlds: town: task\.time_limit_s = 5 is too short for train_worlds: town: streets\.route_m",
+            r"train_worlds\.0 \(town\), with .*: task\.time_limit_s = 5 is too short for streets\.route_m",
         ),
     ],
 )
@@ -118,3 +136,11 @@ def test_a_learner_of_rewards_learns_in_several_worlds(tmp_path: Path) -> None:
     spec = small_specs.run("pixels", "train_tiers={}", f"train_worlds=[lane_follow,{narrow}]", "film=false")
     run = train(spec, tmp_path, "cpu", console=Console(quiet=True))
     assert run.finished.is_file()
+    card = (export_driver(run, tmp_path / "two") / "README.md").read_text(encoding="utf-8")
+    assert "\nWorlds that it learned in: lane_follow.\n" in card
+    assert "It has met no other traffic, and is not fit" in card
+    edited = run.spec.read_text(encoding="utf-8").replace("lane_width_m: 3.0", "lane_width_m: 3.2")
+    assert edited != run.spec.read_text(encoding="utf-8")
+    run.spec.write_text(edited, encoding="utf-8")
+    with pytest.raises(DriveRLError, match=r"train_worlds\.1\.road\.lane_width_m = 3\.2, was 3\.0"):
+        read_own_run(run.path)

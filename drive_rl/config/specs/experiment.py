@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, field_serializer, model_validator
+from pydantic import Field, ValidationError, field_serializer, model_validator
 
 from drive_rl.config.specs.base import Engine, Fraction, Spec, Track, Weight
 from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec
@@ -80,7 +80,9 @@ class RunSpec(Spec):
         if not self.train_worlds:
             return self
         if self.train_tiers:
-            raise ValueError("train_tiers: are of `world`, but train_worlds names others; fix: train_tiers={}")
+            raise ValueError(
+                "train_tiers: are of `world`, but train_worlds names others; fix: train_tiers={}, or null in the file"
+            )
         if len(self.train_worlds) > self.agent.num_envs:
             raise ValueError(
                 f"train_worlds: {len(self.train_worlds)} worlds, but agent.num_envs = {self.agent.num_envs}; fix:"
@@ -125,27 +127,53 @@ class RunSpec(Spec):
     @model_validator(mode="after")
     def _routes_can_be_driven_in_time(self) -> Self:
         _in_time(self.world, "world.")
-        for other in self.training_worlds if self.train_worlds else ():
-            _in_time(other, f"train_worlds: {other.name}: ")
         return self
+
+    @model_validator(mode="after")
+    def _car_and_camera_suit_all_worlds(self) -> Self:
+        for at, other in enumerate(self.train_worlds):
+            try:
+                _in_time(_driven_as(self.world, other), "")
+            except ValueError as error:
+                reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+                raise ValueError(
+                    f"train_worlds.{at} ({other.name}), with the car, camera and controls of {self.world.name}:"
+                    f" {reason.removeprefix('Value error, ')}; or leave it out"
+                ) from error
+        return self
+
+    @property
+    def world_names(self) -> tuple[str, ...]:
+        """The names of the worlds that the driver learns in."""
+        return tuple(dict.fromkeys(world.name for world in self.train_worlds or (self.world,)))
+
+    @property
+    def learned_in(self) -> str:
+        """The same in words."""
+        names = self.world_names
+        return ", ".join(names) if len(names) <= _MOST_NAMED else f"{len(names)} worlds"
 
     @property
     def training_worlds(self) -> tuple[WorldSpec, ...]:
         """The worlds that the driver learns in: `world` with the tier weights of training roads, or the others."""
         if self.train_worlds:
-            task = {key: getattr(self.world.task, key) for key in _CONTROLS}
-            own = {"car": self.world.car, "camera": self.world.camera}
-            return tuple(
-                other.model_copy(update={**own, "task": other.task.model_copy(update=task)})
-                for other in self.train_worlds
-            )
+            return tuple(_driven_as(self.world, other) for other in self.train_worlds)
         raw = self.world.model_dump()
         for name, weight in self.train_tiers.items():
             raw["road"]["tiers"][name]["weight"] = weight
         return (WorldSpec.model_validate(raw),)
 
 
-_CONTROLS = ("controls", "steering", "steer_grid", "pedal_grid", "control_hz", "physics_hz")
+_MOST_NAMED = 4
+CONTROLS = ("controls", "steering", "steer_grid", "pedal_grid", "control_hz", "physics_hz")
+"""Keys of a task that are the car's and the driver's: in all worlds that a driver learns in those of its own."""
+
+
+def _driven_as(own: WorldSpec, other: WorldSpec) -> WorldSpec:
+    """Return another world with the car, the camera and the controls of a driver's own."""
+    task = other.task.model_copy(update={key: getattr(own.task, key) for key in CONTROLS})
+    parts = {name: getattr(other, name) for name in WorldSpec.model_fields}
+    return WorldSpec.model_validate({**parts, "car": own.car, "camera": own.camera, "task": task})
 
 
 def _differences(values: dict[str, object], usual: dict[str, object]) -> dict[str, object]:

@@ -78,7 +78,14 @@ def restore_env(vec_env: VecEnv, arrays: dict[str, np.ndarray], path: Path) -> N
         vec_env.reset()
         for i, part in enumerate(whole.parts):
             own = f"{_PART}{i}/"
-            restore_env(part, {n.removeprefix(own): value for n, value in arrays.items() if n.startswith(own)}, path)
+            state = {n.removeprefix(own): value for n, value in arrays.items() if n.startswith(own)}
+            restore_env(part, state, path / own)
+        known = tuple(f"{_PART}{i}/" for i in range(len(whole.parts)))
+        if left := [name for name in arrays if not name.startswith(known)]:
+            raise DriveRLError(
+                f"{path}: {left[0]}: expected arrays of {len(known)} worlds, {known[0]} to {known[-1]}; fix: resume"
+                " with the run's own spec.yaml, or take another checkpoint of the run"
+            )
         return
     if hasattr(whole, "set_state"):
         vec_env.reset()

@@ -107,6 +107,7 @@ def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any, start: st
         f"# {name}",
         "",
         f"{made.algorithm} in the world `{world.name}` ({world.description}).",
+        *_learned_in(spec),
         "",
         f"- observes: {observes}",
         f"- controls: {_CONTROLS[world.task.controls]}, {agent.actions}"
@@ -120,9 +121,20 @@ def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any, start: st
         *score_lines(scores, "Scores of"),
         f"Drive it: `drive-rl eval {name} --split test`, `drive-rl render {name} --out drive.mp4`.",
         "",
-        "Made for this simulator's roads. It has met no other traffic, and is not fit to drive a real vehicle.",
+        f"Made for this simulator's roads{_fit(spec)} not fit to drive a real vehicle.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _learned_in(spec: RunSpec) -> list[str]:
+    """Return the card's line about the worlds that the driver learned in, if they are others than its own."""
+    return ["", f"Worlds that it learned in: {', '.join(spec.world_names)}."] if spec.train_worlds else []
+
+
+def _fit(spec: RunSpec) -> str:
+    """Return the card's last words: where there were no streets, there was no traffic."""
+    streets = any(world.streets for world in spec.training_worlds)
+    return ", and" if streets else ". It has met no other traffic, and is"
 
 
 def _start(run: RunFolder, spec: RunSpec) -> str:

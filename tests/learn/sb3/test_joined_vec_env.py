@@ -9,6 +9,7 @@ import small_specs
 from stable_baselines3.common.vec_env import VecEnv
 
 from drive_rl.config.specs.base import Engine
+from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import make_envs
 from drive_rl.learn.checkpoint.env_state import capture_env, restore_env
 from drive_rl.learn.curriculum import first_seed
@@ -60,7 +61,13 @@ def test_its_state_is_that_of_all_parts(engine: Engine, tmp_path: Path) -> None:
     actions = np.full((3, 2), 0.1, np.float32)
     for _ in range(5):
         first.step(actions)
-    restore_env(second, capture_env(first), tmp_path / "env.npz")
+    state = capture_env(first)
+    with pytest.raises(DriveRLError, match=r"env\.npz: world_2/x: expected arrays of 2 worlds, world_0/ to world_1/"):
+        restore_env(second, state | {"world_2/x": np.zeros(1)}, tmp_path / "env.npz")
+    lost = {name: value for name, value in state.items() if not name.startswith("world_1/")}
+    with pytest.raises(DriveRLError, match=r"env\.npz/world_1: "):
+        restore_env(second, lost, tmp_path / "env.npz")
+    restore_env(second, state, tmp_path / "env.npz")
     for _ in range(30):  # beyond an episode's end
         ours, theirs = (cast(Any, envs.step(actions)) for envs in (first, second))
         np.testing.assert_array_equal(ours[0]["camera"], theirs[0]["camera"])
