@@ -200,7 +200,7 @@ def test_a_driver_that_steers_alone_is_trained_scored_exported_and_kept_to_its_w
         (["train", "quickstart", "world", "=", "park"], ["parked_cars"]),  # as Bash parts it
         (
             ["train", "quickstart", "agent", "="],
-            ["asymmetric", "bc", "dagger", "dqn", "pixels", "ppo", "qrdqn", "recurrent-ppo", "sac"],
+            ["asymmetric", "bc", "dagger", "dagger-streets", "dqn", "pixels", "ppo", "qrdqn", "recurrent-ppo", "sac"],
         ),
         (["eval", "ref"], ["reference"]),
         (["eval", "runs/ti"], ["runs/tiny", "runs/tiny/20260101T000000Z-s0"]),

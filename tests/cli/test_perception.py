@@ -117,4 +117,4 @@ def test_wrong_names_are_explained(tiny: Path) -> None:
     )
     assert "is a driver" in call(tiny, "perception", "explain", "ppo-lane-follow", "--out", "no.png", expect=2).stderr
     refused = call(tiny, "perception", "fit", "tiny.yaml", "model.encoder.kind=vgg", expect=2).stderr
-    assert "expected one of small, nature" in refused
+    assert "expected one of small, fine, nature" in refused

@@ -117,7 +117,6 @@ def test_it_works_on_single_roads() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("driving")
     (folder / "near.yaml").write_text("{base: town, streets: {route_m: 100, maps: 2}}\n")
-    (folder / "wide.yaml").write_text("{base: town, camera: {width_px: 96, height_px: 48}}\n")
     (folder / "taken").write_text("")
     (folder / "other").mkdir()
     (folder / "other" / "results.json").write_text('{"models": []}')
@@ -157,7 +156,7 @@ def test_the_command_prints_and_writes_its_results(folder: Path) -> None:
         (["scenarios/t_junction"], "it is a world; fix: drive-rl bench driving DRIVER --world scenarios/t_junction"),
         (["town"], "it is a world; fix: drive-rl bench driving DRIVER --world town"),
         (["ppo"], "is a recipe and has no weights"),
-        (["ppo-lane-follow", "--world", "wide.yaml"], "3 grey frames of 64x40 px, but wide has"),
+        (["ppo-lane-follow", "--world", "lane_keep"], "trained in lane_follow with controls steering+pedal"),
         (["reference", "reference"], "'reference' is named twice"),
         (["reference", "--episodes", "0"], "episodes = 0: expected 1 to 1000"),
         (["reference", "--out", "taken"], "--out taken: "),
