@@ -14,8 +14,8 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from env_speed import Peer, recorded_drives
-from peers import peers_python
+from env_speed import recorded_drives
+from peers import Peer, peers_python
 from record import Bar, Bench, median, one_core, show, spread
 from stable_baselines3.common.callbacks import BaseCallback
 from stepping import PEERS, Stepper
@@ -161,7 +161,7 @@ def main() -> None:
     everywhere = os.sched_getaffinity(0)
     python = None if args.no_peers else peers_python()
     one_core(args.cpu)
-    peers: dict[str, Any] = {name: Peer(python, name) for name in PEERS} if python else {}
+    peers: dict[str, Any] = {name: Peer(python, "stepping.py", name) for name in PEERS} if python else {}
     peers |= {"tiny": TinyRenderer()} if python else {}
     peers |= {"parked_cars": Stepping("64x40", 64, name="parked_cars")}
     one = rounds_of({"ours": Stepping("64x40", 64), **peers}, args.rounds, args.seconds)

@@ -5,40 +5,13 @@ MetaDrive has to be there, with its assets, in an interpreter of its own: `pip i
 """
 
 import argparse
-import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
+from peers import Peer
 from record import Bar, Bench, median, one_core, show
 from streets import Stepping, in_reach, town
 
-
-class MetaDrive:
-    """MetaDrive in a process that waits while ours is timed."""
-
-    def __init__(self, python: Path) -> None:
-        script = Path(__file__).with_name("metadrive_peer.py")
-        self._process = subprocess.Popen([python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.about = self._answer()
-
-    def block(self, seconds: float) -> float:
-        """Step for some seconds; return steps a second."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{seconds}\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.communicate()
-
-    def _answer(self) -> Any:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:  # among its own messages
-            if line.startswith(("{", *"0123456789")):
-                return json.loads(line)
-        raise SystemExit("MetaDrive has ended; see its message above")
+from drive_rl.sim.engines.streets.batch import StreetBatch
 
 
 def main() -> None:
@@ -49,8 +22,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     bench = Bench("beside_metadrive", parser)
     one_core()
-    ours, theirs = Stepping(town(), 64), MetaDrive(bench.args.python)
+    ours, theirs = Stepping(town(), 64), Peer(bench.args.python, "metadrive_peer.py")
     samples: dict[str, list[float]] = {"town, 40 actors, 64 cars": [], "MetaDrive": []}
+    assert isinstance(ours.batch, StreetBatch)
     for _ in range(bench.args.rounds):
         samples["town, 40 actors, 64 cars"].append(ours.block(2.0))
         samples["MetaDrive"].append(theirs.block(10.0))
@@ -58,7 +32,7 @@ def main() -> None:
     figures = {name: median(found) for name, found in samples.items()}
     mine, peer = figures.values()
     show("camera steps a second, one core", ["simulator", "steps/s"], list(figures.items()))
-    about = {"MetaDrive": {**theirs.about, "assets": bench.args.assets}, "actors_in_reach": in_reach(ours.batch)}  # pyright: ignore[reportArgumentType]
+    about = {"MetaDrive": {**theirs.about, "assets": bench.args.assets}, "actors_in_reach": in_reach(ours.batch)}
     bench.finish(
         {"steps_per_s": figures, **about}, samples, [Bar("steps/s in town over MetaDrive's", mine / peer, least=300)]
     )

@@ -2,15 +2,12 @@
 
 import argparse
 import itertools
-import json
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import gymnasium
 import numpy as np
-from peers import peers_python
+from peers import Peer, peers_python
 from record import Bar, Bench, median, one_core, show, spread
 from stepping import PEERS, Plan, Stepper, smooth
 
@@ -44,35 +41,6 @@ class Ours:
     def block(self, seconds: float) -> dict[str, float]:
         """Step for some seconds."""
         return self._stepper.block(seconds)
-
-
-class Peer:
-    """A peer's environment, in a process of its own venv that waits while others are timed."""
-
-    def __init__(self, python: Path, name: str) -> None:
-        script = Path(__file__).with_name("stepping.py")
-        self._process = subprocess.Popen(
-            [python, script, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
-        self.about = self._answer()
-
-    def block(self, seconds: float) -> dict[str, float]:
-        """Step for some seconds."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{seconds}\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.communicate()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit("the peer's process has ended; see its message above")
-        return json.loads(line)
 
 
 def recorded_drives(world: WorldSpec, roads: int) -> Iterator[Plan]:
@@ -121,7 +89,7 @@ def main() -> None:
         "ours": Ours(recorded_drives(world, args.roads), "whole drives"),
         "ours_random": Ours(random_drives(), "random"),
     }
-    peers = {name: Peer(python, name) for name in PEERS} if python else {}
+    peers = {name: Peer(python, "stepping.py", name) for name in PEERS} if python else {}
     runners: dict[str, Ours | Peer] = {**ours, **peers}
     for runner in runners.values():
         runner.block(min(args.seconds, 2.0))  # warm-up

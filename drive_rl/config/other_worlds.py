@@ -60,7 +60,7 @@ def _filled(worlds: object, where: str, holder: Path, raw: Raw) -> list[Raw]:
     found: list[Raw] = []
     for at, given in enumerate(worlds):
         place = f"{where}.{at}"
-        _refuse_own_car(given, place)
+        _check_entry(given, place)
         for each in _matching(given, place):
             try:
                 found.append(part("envs", each, place, holder)[0])
@@ -70,7 +70,7 @@ def _filled(worlds: object, where: str, holder: Path, raw: Raw) -> list[Raw]:
     return found
 
 
-def _refuse_own_car(given: object, where: str) -> None:
+def _check_entry(given: object, where: str) -> None:
     """Refuse an entry that has no base, or that sets what the experiment's own world says for all."""
     if not isinstance(given, dict):
         return

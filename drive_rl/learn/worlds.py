@@ -18,7 +18,7 @@ from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.learn.build import CPU, make_envs, predicting
 from drive_rl.learn.curriculum import first_seed
 from drive_rl.learn.own_drivers import load_teacher
-from drive_rl.learn.sb3.joined_vec_env import JoinedVecEnv
+from drive_rl.learn.sb3.joined_vec_env import JoinedVecEnv, rows_of
 from drive_rl.sim.task.outcome import state_fields
 
 
@@ -53,12 +53,14 @@ def load_teachers(spec: RunSpec) -> Driver | None:
     Raises:
         DriveRLError: as `load_teacher`.
     """
-    found = [load_teacher(spec.agent, world) for world in spec.training_worlds]
+    worlds = spec.training_worlds
+    found = [load_teacher(spec.agent, world) for world in worlds]
     teachers = [teacher for teacher in found if teacher is not None]
     if len(found) == 1 or not teachers:
         return found[0]
-    widths = [len(state_fields(world)) for world in spec.training_worlds]
-    return _Teachers(teachers, widths, shares(spec.agent.num_envs, len(teachers)))
+    return _Teachers(
+        teachers, [len(state_fields(world)) for world in worlds], shares(spec.agent.num_envs, len(teachers))
+    )
 
 
 def shares(count: int, worlds: int) -> list[int]:
@@ -80,8 +82,7 @@ class _Teachers:
         self.observation: Observation = drivers[0].observation
         self.actions: Actions = drivers[0].actions
         self._drivers, self._widths = drivers, widths
-        ends = np.cumsum(counts).tolist()
-        self._rows = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+        self._rows = rows_of(counts)
 
     def act(self, observations: Any) -> np.ndarray:
         """Return one action for each environment of all worlds."""

@@ -28,10 +28,11 @@ class JoinedVecEnv(VecEnv):
 
     def __init__(self, parts: Sequence[VecEnv], threads: int = 1) -> None:
         self.parts = tuple(parts)
-        ends = np.cumsum([part.num_envs for part in parts]).tolist()
-        self._rows = [slice(end - part.num_envs, end) for part, end in zip(parts, ends, strict=True)]
+        self._rows = rows_of([part.num_envs for part in parts])
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        super().__init__(ends[-1], _widest([part.observation_space for part in parts]), parts[0].action_space)
+        super().__init__(
+            self._rows[-1].stop, _widest([part.observation_space for part in parts]), parts[0].action_space
+        )
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seed every environment by its place among all."""
@@ -104,6 +105,12 @@ class JoinedVecEnv(VecEnv):
     def _picked(self, indices: VecEnvIndices) -> list[tuple[VecEnv, int]]:
         places = [(part, row) for part in self.parts for row in range(part.num_envs)]
         return [places[at] for at in self._get_indices(indices)]
+
+
+def rows_of(counts: Sequence[int]) -> list[slice]:
+    """Return which rows of all belong to each of several parts of so many rows."""
+    ends = np.cumsum(counts).tolist()
+    return [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
 
 
 def _widest(found: Sequence[spaces.Space]) -> spaces.Space:
