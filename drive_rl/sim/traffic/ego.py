@@ -150,18 +150,22 @@ def may_enter(traffic):
 @njit_scalar
 def turn_ahead(traffic):
     """Return the `Turn` of the ego car's route in the junction that it crosses or that begins within `COMMAND_M`, or
-    `CHANGE_LEFT` or `CHANGE_RIGHT` before a change of lanes and in its first half.
+    `CHANGE_LEFT` or `CHANGE_RIGHT` before a change of lanes and in its first half; and the part of the way to where it
+    begins that is left, of the way from where it is known, 0 once it has begun.
     """
     streets, spans, at = traffic.streets, traffic.route_m, traffic.whole[0, GOALS]
     lane, way_m = traffic.whole[0, LANE], spans[at, ENTERS] - traffic.real[0, S]
     while streets.tie[lane, JUNCTION] == NONE:
         way_m += spans[at, LEAVES] - spans[at, ENTERS]
         if spans[at, CHANGES] > 0.0:
-            if way_m - spans[at, CHANGES] > max(COMMAND_M, COMMAND_S * streets.lane[lane, LANE_SPEED]):
-                return 0  # Turn.NONE
-            return CHANGE_LEFT if streets.tie[lane, LEFT] == traffic.route[at + 1] else CHANGE_RIGHT
+            known_m = max(COMMAND_M, COMMAND_S * streets.lane[lane, LANE_SPEED])
+            way_m -= spans[at, CHANGES]
+            if way_m > known_m:
+                return 0, 0.0  # Turn.NONE
+            side = CHANGE_LEFT if streets.tie[lane, LEFT] == traffic.route[at + 1] else CHANGE_RIGHT
+            return side, max(way_m / known_m, 0.0)
         at += 1
         if way_m > COMMAND_M or at >= traffic.route.size or traffic.route[at] == NONE:
-            return 0  # Turn.NONE
+            return 0, 0.0  # Turn.NONE
         lane = traffic.route[at]
-    return streets.tie[lane, TURN]
+    return streets.tie[lane, TURN], max(way_m / COMMAND_M, 0.0)

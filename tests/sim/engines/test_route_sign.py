@@ -1,5 +1,6 @@
 """What a driver in streets is given of its route: an arrow in the picture, the same in every engine and film."""
 
+import math
 from typing import Any, cast
 
 import numpy as np
@@ -25,6 +26,13 @@ def shown(picture: NDArray[np.uint8]) -> str:
     lit = [name for name, at in tips.items() if picture[at] == 255]
     corner = picture[SIGN]
     return lit[0] if set(np.unique(corner)) == {0, 255} and len(lit) == 1 else "none"
+
+
+def bar(picture: NDArray[np.uint8]) -> int:
+    """Return how many of the seven cells below the arrow are lit, from the left."""
+    lit = picture[6, :7] == 255
+    assert np.all(lit[:-1] >= lit[1:]), lit
+    return int(lit.sum())
 
 
 def turn_ahead(world: Any, episode: StreetEpisode, s_m: float) -> tuple[str, float]:
@@ -54,6 +62,9 @@ def test_the_driver_is_shown_how_to_turn_from_forty_metres_before_a_junction_unt
             picture, plain = batch.pictures[car, -1].copy(), without.pictures[car, -1]
             if abs(to_go - 40) > 0.01:
                 assert shown(picture) == (turn if to_go < 40 else "none"), (car, turn, to_go)
+            cells = to_go * 7 / 40
+            if cells < 7 and (abs(cells - round(cells)) > 0.01 or to_go == 0):
+                assert bar(picture) == math.ceil(cells), (car, to_go)
             seen.add(shown(picture))
             if shown(picture) != "none":
                 picture[SIGN] = plain[SIGN]
@@ -64,6 +75,34 @@ def test_the_driver_is_shown_how_to_turn_from_forty_metres_before_a_junction_unt
     assert seen == set(NAMES)
     batch.close()
     without.close()
+
+
+def test_a_change_of_lanes_is_counted_down_from_five_seconds_before_it_begins() -> None:
+    world, cars = load_world("scenarios/lane_change"), 4
+    assert world.streets
+    batch = cast(StreetBatch, cpu_batch(world, cars, "camera+state"))
+    driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), world.car, world.task)
+    batch.begin(range(cars), range(cars))
+    begins_m, known_m, seen = np.zeros(cars), np.zeros(cars), set[int]()
+    for car in range(cars):
+        episode = batch.scene.episodes[car]
+        network, route = built_map(world.streets.map, episode.map_seed).network, episode.route
+        (k,) = np.flatnonzero(route.spans[:, 2])
+        begins_m[car] = route.from_m[k] + route.spans[k, 1] - route.spans[k, 2]
+        known_m[car] = 5 * network.speed_limit_mps[route.lanes[k]]
+    for _ in range(150):
+        for car in range(cars):
+            to_go, picture = begins_m[car] - float(batch.cars.metrics[car, S]), batch.pictures[car, -1]
+            cells = to_go * 7 / known_m[car]
+            if 0 < cells < 7 and abs(cells - round(cells)) > 0.01:
+                assert bar(picture) == math.ceil(cells), (car, to_go)
+                seen.add(bar(picture))
+            elif -5 < to_go <= 0:
+                assert bar(picture) == 0
+        if len(batch.step(driver.act(batch.cars.state).astype(float))):
+            break
+    assert seen >= set(range(1, 7))
+    batch.close()
 
 
 def test_a_larger_picture_shows_a_larger_sign() -> None:

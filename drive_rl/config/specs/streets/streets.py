@@ -72,7 +72,8 @@ class StreetsSpec(Spec):
     navigation: Literal["none", "command"] = Field(
         default="command",
         description="What the driver is given of the route: nothing, or how to turn at the next junction, as an arrow"
-        " in the upper left corner of the picture from 40 m before it, and to which side to change lanes.",
+        " in the upper left corner of the picture from 40 m before it, and to which side to change lanes, from 5 s"
+        " before; a bar below the arrow counts down to where that begins.",
     )
     traffic: TrafficSpec = Field(default=TrafficSpec(actors=40), description="The traffic on each map.")
     hazard: HazardSpec | None = Field(

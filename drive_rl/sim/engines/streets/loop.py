@@ -80,4 +80,5 @@ def _photograph(pose, i, cars, around, plan, lens, image):
     view = StreetView(rays, ground_at(streets.map[i], maps), shades, solids)
     paint_street(view, at, Picture(image, no_truth[0], no_truth[1]))
     if lens.commands:
-        paint_sign(turn_of(i, streets, maps), image)
+        turn, left = turn_of(i, streets, maps)
+        paint_sign(turn, left, image)

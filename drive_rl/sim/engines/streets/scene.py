@@ -154,7 +154,7 @@ class StreetScene:
     def sign(self, car: int, image: NDArray[np.uint8]) -> None:
         """Paint what a car's driver is given of the route into its picture, (C, H, W)."""
         if self.commands:
-            paint_sign(turn_of(car, self.cars, self.maps), image)
+            paint_sign(*turn_of(car, self.cars, self.maps), image)
 
     def view(self, car: int, rays: Rays, channels: int, when: tuple[Pose, int], own: Solids) -> StreetView:
         """Return what a camera sees around a car.

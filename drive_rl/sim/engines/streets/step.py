@@ -201,7 +201,7 @@ def fill_beyond(i, around, s, state):
 
 @njit_scalar
 def turn_of(i, streets, maps):
-    """Return the `Turn` that the route of car i takes in the junction that it is near to or in."""
+    """Return what `turn_ahead` does, for car i."""
     return turn_ahead(traffic_of(i, streets, maps, 0.0))
 
 
