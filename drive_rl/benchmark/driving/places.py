@@ -18,7 +18,6 @@ from drive_rl.sim.map.paved_field import PAVED_CELL_M, STEPS_A_METRE
 from drive_rl.sim.map.street_route import StreetRoute, stop_lines_m
 from drive_rl.sim.sensors.street_ground import StreetGround
 from drive_rl.sim.task.episode import lane_centre_d_m
-from drive_rl.sim.task.street_episode import BuiltMap
 
 
 class _Corners(NamedTuple):
@@ -29,9 +28,11 @@ class _Corners(NamedTuple):
     d_m: Floats
 
 
-def street_place(town: BuiltMap, route: StreetRoute, car: Car, ego: Ego, offset_m: Floats) -> Place:
+def street_place(
+    network: RoadNetwork, ground: StreetGround, route: StreetRoute, car: Car, ego: Ego, offset_m: Floats
+) -> Place:
     """Return what was under a car on a route in streets; `offset_m` (T,) is its centre's."""
-    network, at = town.network, _lane_at(route)
+    at = _lane_at(route)
     lane, found = route.lanes[at(ego.s_m)], _corners(route.knots, car, ego)
     half_m, limit = network.width_m / 2, _limits(network)
     in_lane = np.abs(found.d_m) <= half_m[route.lanes[at(found.s_m)]]
@@ -41,7 +42,7 @@ def street_place(town: BuiltMap, route: StreetRoute, car: Car, ego: Ego, offset_
         limit_mps=limit[lane],
         in_junction=network.junction[lane] >= 0,
         in_one_lane=np.asarray(in_lane.all(axis=1)),
-        off_pavement_m=np.maximum(-pavement_m(town.ground, found.points), 0.0).max(axis=1),
+        off_pavement_m=np.maximum(-pavement_m(ground, found.points), 0.0).max(axis=1),
         direction=_direction(network, lane, offset_m),
     )
 

@@ -14,7 +14,7 @@ from drive_rl.benchmark.driving.record import ROAD_USERS, Car, DriveRecord, Ego,
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.engines.streets.batch import StreetBatch
 from drive_rl.sim.task.outcome import END_REASONS, OFFSET, YAW, S, X
-from drive_rl.sim.task.street_episode import built_map
+from drive_rl.sim.task.street_episode import built_ground, built_map
 from drive_rl.sim.traffic.actors import LANE, SPEED
 from drive_rl.sim.traffic.population import EMERGENCY, KINDS
 from drive_rl.sim.traffic.streets import NONE
@@ -122,11 +122,12 @@ def _around(batch: Batch, car: int, body: Car, ego: Ego, offset_m: Floats) -> _A
     if isinstance(batch, StreetBatch):
         assert world.streets is not None
         episode = batch.scene.episodes[car]
-        town, route = built_map(world.streets.map, episode.map_seed), episode.route
+        which, route = (world.streets.map, episode.map_seed), episode.route
+        network = built_map(*which).network
         times_s = (episode.first_step + np.arange(len(offset_m))) / world.task.control_hz
-        place = street_place(town, route, body, ego, offset_m)
+        place = street_place(network, built_ground(*which), route, body, ego, offset_m)
         sizes = np.column_stack([episode.vehicles.length_m, episode.vehicles.width_m])[1:] / 2
-        lines = stop_lines(town.network, route, times_s)
+        lines = stop_lines(network, route, times_s)
         return place, lines, sizes, episode.vehicles.kind[1:], (route.start_m, route.end_m)
     roads, slot = batch.maps.roads, batch.slot[car]
     count = int(roads.parked_count[slot])

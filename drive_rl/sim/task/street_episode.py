@@ -42,6 +42,8 @@ from drive_rl.sim.vehicle import CarState
 _MAPS_APART = 10_000
 """Road seeds of as many thousands share their maps."""
 _ROUTE, _START, _APPEARANCE, _TRAFFIC, _HAZARD = range(20, 25)  # one random stream each: changing one leaves the others
+_MAPS_KEPT = 2048  # of half a megabyte and less
+_GROUNDS_KEPT = 16  # of up to 25 MB
 _TRIES = 400  # for a route on which a hazard has room
 
 
@@ -51,7 +53,6 @@ class BuiltMap:
 
     network: RoadNetwork
     streets: Streets
-    ground: StreetGround
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _connections(streets: StreetsSpec, map_seed: int, junction: JunctionSpec) ->
     return _connections_of(map_seed, *kept)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_MAPS_KEPT)
 def _connections_of(
     map_seed: int, junction: JunctionSpec, lane_changes: int, hazard: HazardSpec | None, spec: MapSpec
 ) -> NDArray[np.int64]:
@@ -111,15 +112,26 @@ def _connections_of(
 
 
 def built_map(spec: MapSpec, map_seed: int) -> BuiltMap:
-    """Return the map of a seed; the last 64 are kept."""
+    """Return the map of a seed; the latest are kept, for an experiment may learn in many worlds at once."""
     kept: Any = spec  # a frozen spec can be a key
     return _built(kept, map_seed)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_MAPS_KEPT)
 def _built(spec: MapSpec, map_seed: int) -> BuiltMap:
     network = map_of_seed(spec, map_seed).network
-    return BuiltMap(network, streets_of(network), build_street_ground(network))
+    return BuiltMap(network, streets_of(network))
+
+
+def built_ground(spec: MapSpec, map_seed: int) -> StreetGround:
+    """Return what a camera sees of a map: most of its memory, and of the time that it takes; few are kept."""
+    kept: Any = spec
+    return _built_ground(kept, map_seed)
+
+
+@lru_cache(maxsize=_GROUNDS_KEPT)
+def _built_ground(spec: MapSpec, map_seed: int) -> StreetGround:
+    return build_street_ground(built_map(spec, map_seed).network)
 
 
 def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> StreetEpisode:

@@ -10,7 +10,7 @@ from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.network import LaneLines
 from drive_rl.sim.sensors.street_ground import StreetGround
 from drive_rl.sim.sensors.street_solids import signals_of
-from drive_rl.sim.task.street_episode import BuiltMap, built_map
+from drive_rl.sim.task.street_episode import built_ground, built_map
 from drive_rl.sim.traffic.streets import Streets
 
 
@@ -47,6 +47,8 @@ class Maps(NamedTuple):
     sizes: NDArray[np.int64]  # (slots, 22)
 
 
+_SMALL_B = 64_000_000
+"""All maps that together take less stay, in each world."""
 (
     POINTS, _, _, _, LANES, _, _, _, NEXT, PREVIOUS, MEETS, _, SIGNALS, GOALS, TO_GOAL,
     CELLS, STROKES, FIRST, ITEMS, _, _, POSTS,
@@ -108,12 +110,13 @@ class StreetMaps:
     Args:
         spec: Which maps.
         slots: How many to begin with; there are more once more are in use at a time.
+        most: How many maps there are, which all stay where they are small.
     """
 
-    def __init__(self, spec: MapSpec, slots: int) -> None:
-        self._spec = spec
+    def __init__(self, spec: MapSpec, slots: int, most: int) -> None:
+        self._spec, self._most = spec, most
         self.seeds, self._users = np.full(slots, -1, np.int64), np.zeros(slots, np.int64)
-        empty: Any = [np.zeros((slots, 0, *part.shape[1:]), part.dtype) for part in _parts(built_map(spec, 0))]
+        empty: Any = [np.zeros((slots, 0, *part.shape[1:]), part.dtype) for part in _parts(spec, 0)]
         self.maps = Maps._make([*empty, np.zeros((slots, len(empty)), np.int64)])
 
     def take(self, map_seed: int) -> int:
@@ -128,18 +131,24 @@ class StreetMaps:
         self._users[slot] -= 1
 
     def _build(self, map_seed: int) -> int:
+        slots = len(self.seeds)
+        if self._users.all():
+            self._reshape([(2 * slots, 0)] * len(self.maps))
+        elif slots < self._most and self.seeds.min() >= 0 and self._size_b * self._most < _SMALL_B * slots:
+            self._reshape([(self._most, 0)] * len(self.maps))
         unused = np.flatnonzero(self._users == 0)
-        if not len(unused):
-            self._reshape([(2 * len(self.seeds), 0)] * len(self.maps))
-            unused = np.flatnonzero(self._users == 0)
         slot = int(unused[np.argmin(self.seeds[unused])])  # one that was never used, if any
-        parts = _parts(built_map(self._spec, map_seed))
+        parts = _parts(self._spec, map_seed)
         self._reshape([(0, len(part)) for part in parts])
         for at, (array, part) in enumerate(zip(self.maps, parts, strict=False)):
             array[slot, : len(part)] = part
             self.maps.sizes[slot, at] = len(part)
         self.seeds[slot] = map_seed
         return slot
+
+    @property
+    def _size_b(self) -> int:
+        return sum(array.nbytes for array in self.maps)
 
     def _reshape(self, least: list[tuple[int, int]]) -> None:
         """Give each array room for at least so many slots, and rows in each."""
@@ -155,9 +164,10 @@ class StreetMaps:
         self.seeds, self._users = np.pad(self.seeds, (0, more), constant_values=-1), np.pad(self._users, (0, more))
 
 
-def _parts(town: BuiltMap) -> list[NDArray[np.generic]]:
+def _parts(spec: MapSpec, map_seed: int) -> list[NDArray[np.generic]]:
     """Return the arrays of a map, in the order of `Maps`."""
-    network, ground = town.network, town.ground
+    town, ground = built_map(spec, map_seed), built_ground(spec, map_seed)
+    network = town.network
     return [
         network.x_m, network.y_m, network.yaw_rad, network.first_point, network.length_m, network.step_m,
         *town.streets,
