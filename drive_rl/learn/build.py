@@ -219,7 +219,7 @@ def _reinforced(spec: RewardedDriverSpec, envs: VecEnv, common: Kwargs, seed: in
 
 def _dagger(spec: DaggerSpec, envs: TeacherWrapper, common: Kwargs) -> Dagger:
     common["batch_size"] = envs.num_envs * spec.steps_per_update  # PPO's own, of which nothing is learned
-    model = Dagger("CnnPolicy", envs, n_steps=spec.steps_per_update, **common)
+    model = Dagger(_policy_class(spec), envs, n_steps=spec.steps_per_update, **common)
     noise = model.policy.log_std
     noise.data.fill_(math.log(max(spec.noise, _LEAST_NOISE)))
     _freeze(spec, model)

@@ -7,6 +7,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, PpoSpec, RecurrentPpoSpec
 from drive_rl.config.specs.off_policy import QrdqnSpec, SacSpec
+from drive_rl.learn.imitation.policy import StatePredictingPolicy
 from drive_rl.learn.sb3.sac import EncodedSacPolicy
 from drive_rl.learn.sb3.self_supervised import InverseDynamicsPolicy
 from drive_rl.perception.optional import need
@@ -30,6 +31,8 @@ def own_policy(spec: LearnerSpec) -> type[BasePolicy] | None:
         from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 
         return RecurrentActorCriticPolicy
+    if isinstance(spec, DaggerSpec) and spec.state_loss:
+        return StatePredictingPolicy
     if isinstance(spec, PpoSpec) and spec.self_supervised:
         return InverseDynamicsPolicy
     return EncodedSacPolicy if isinstance(spec, SacSpec) else None

@@ -151,6 +151,12 @@ class DaggerSpec(TrainedSpec):
     passes: Positive = Field(default=2, le=100, description="Passes over each picture, on average.")
     batch_size: int = Field(default=64, ge=1, le=100_000, description="Pictures in a minibatch.")
     loss: Literal["l1", "l2"] = Field(default="l2", description="Loss of the actions.")
+    state_loss: NonNegative = Field(
+        default=0,
+        le=100,
+        description="Weight of the loss (l1) of the true state, which the network predicts beside the actions while it"
+        " learns (0: it does not).",
+    )
     steps_per_update: int = Field(default=8, ge=2, le=100_000, description="Steps of each environment between updates.")
 
     @property

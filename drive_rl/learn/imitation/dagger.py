@@ -7,25 +7,10 @@ samples are there from the start it collects nothing.
 from typing import Any
 
 import torch
-from stable_baselines3.common.policies import ActorCriticPolicy
-from torch import Tensor, nn
 
 from drive_rl.learn.budget import BudgetPPO
+from drive_rl.learn.imitation.policy import Actor
 from drive_rl.learn.imitation.wrapper import TeacherWrapper
-
-
-class Actor(nn.Module):
-    """The layers of a policy that lead to its mean action: pictures (B, C, H, W) -> (B, actions)."""
-
-    def __init__(self, policy: ActorCriticPolicy) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList((policy.features_extractor, policy.mlp_extractor.policy_net, policy.action_net))
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Return the mean actions."""
-        for layer in self.layers:
-            pictures = layer(pictures)
-        return pictures
 
 
 class Dagger(BudgetPPO):

@@ -12,15 +12,17 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drive_rl.config.specs.driver import DaggerSpec
 from drive_rl.drivers.driver import Driver, begin_episodes
+from drive_rl.learn.imitation.policy import scaled_state
 from drive_rl.learn.samples.memory import SampleMemory
 from drive_rl.learn.samples.schedule import helped_share, minibatches
 from drive_rl.learn.samples.trainer import SampleTrainer
 from drive_rl.learn.samples.wrapper import SamplingWrapper
+from drive_rl.learn.sb3.feature_extractors import FULL_STATE_SCALE
 
 
 class TeacherWrapper(SamplingWrapper):
@@ -37,18 +39,18 @@ class TeacherWrapper(SamplingWrapper):
         camera = cast(spaces.Dict, envs.observation_space).spaces["camera"]
         super().__init__(envs, cast(spaces.Box, camera), spec, seed)
         self._spec, self._teacher = spec, teacher
+        (self._commands,) = cast(spaces.Box, self.action_space).shape
 
     def attach_net(self, net: nn.Module, device: torch.device) -> None:
-        """Set the network that learns the teacher's actions, pictures -> (B, actions), before the first reset."""
-        shape, targets = (cast(spaces.Box, space).shape for space in (self.observation_space, self.action_space))
-        memory = SampleMemory(self._spec.samples, shape, targets[0], device)
-        loss = {"l1": F.l1_loss, "l2": F.mse_loss}[self._spec.loss]
-        self.attach_trainer(memory, SampleTrainer(net, memory, self._spec, self._rng, loss=loss))
+        """Set the network that learns the teacher's actions, an `Actor`, before the first reset."""
+        shape = cast(spaces.Box, self.observation_space).shape
+        memory = SampleMemory(self._spec.samples, shape, self._commands + self._fields, device)
+        self.attach_trainer(memory, SampleTrainer(net, memory, self._spec, self._rng, loss=self._loss))
 
     def record(self, path: Path, progress: Callable[[int], None]) -> None:
         """Let the teacher drive until there are as many samples as are kept, and write them."""
         self.reset()
-        actions = np.zeros((self.num_envs, *cast(spaces.Box, self.action_space).shape), np.float32)
+        actions = np.zeros((self.num_envs, self._commands), np.float32)
         progress(min(self.num_envs, self._spec.samples))
         while (left := self._spec.samples - self._memory.seen) > 0:
             self.step(actions)
@@ -78,7 +80,7 @@ class TeacherWrapper(SamplingWrapper):
 
     def step_async(self, actions: np.ndarray) -> None:
         """Step by the teacher's actions, with noise, where it drives; by the learner's elsewhere."""
-        taught = self._memory.newest_targets(self.num_envs).cpu().numpy()
+        taught = self._memory.newest_targets(self.num_envs)[:, : self._commands].cpu().numpy()
         noisy = taught + self._rng.normal(0, self._spec.noise, taught.shape)
         driven = np.where(self._helped[:, None], noisy, actions)
         super().step_async(np.clip(driven, -1, 1).astype(np.float32))
@@ -100,8 +102,21 @@ class TeacherWrapper(SamplingWrapper):
             return observations["camera"]
         reads = self._teacher.observation
         taught = self._teacher.act(observations if reads == "camera+state" else observations[reads])
-        self._trainer.add(torch.as_tensor(observations["camera"]), torch.as_tensor(taught, dtype=torch.float32))
+        targets = np.hstack((taught, scaled_state(observations["state"]))) if self._spec.state_loss else taught
+        self._trainer.add(torch.as_tensor(observations["camera"]), torch.as_tensor(targets, dtype=torch.float32))
         return observations["camera"]
 
     def _observe_last(self, rows: list[int], observations: Any) -> Any:
         return observations["camera"]
+
+    @property
+    def _fields(self) -> int:
+        """How many numbers of the state the network predicts beside the actions."""
+        return len(FULL_STATE_SCALE) if self._spec.state_loss else 0
+
+    def _loss(self, predicted: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of the actions, and of the state after them."""
+        of_actions = {"l1": F.l1_loss, "l2": F.mse_loss}[self._spec.loss]
+        at = self._commands
+        loss = of_actions(predicted[:, :at], targets[:, :at])
+        return loss + self._spec.state_loss * F.l1_loss(predicted[:, at:], targets[:, at:]) if self._fields else loss

@@ -21,7 +21,9 @@ STATE_SCALE = (1.0, 5.0, 0.1, 1.0, 2.0, 3.0, 0.1, 20.0, 20.0, 20.0, 20.0)
 """Factor on each of the environment's STATE_FIELDS that brings it near [-1, 1]."""
 _PASSING_SCALE = (0.1, 0.02, 0.02, 0.5, 0.2, 0.5, 0.2, 1.0, 0.02, 0.1, 0.02, 0.1)
 """The same of PASSING_FIELDS, which come after those in some worlds."""
-_SCALES = {len(scale): scale for scale in (STATE_SCALE, STATE_SCALE + _PASSING_SCALE)}
+FULL_STATE_SCALE = STATE_SCALE + _PASSING_SCALE
+"""The same of all fields that a state can have."""
+_SCALES = {len(scale): scale for scale in (STATE_SCALE, FULL_STATE_SCALE)}
 
 
 class ImageEncoder(BaseFeaturesExtractor):

@@ -143,9 +143,9 @@ def _small(channels: int, height: int, width: int) -> nn.Module:
 def _fine(channels: int, height: int, width: int) -> nn.Module:
     """Four convolutions, the first of small steps: lamps and pedestrians a few pixels wide stay visible."""
     return nn.Sequential(
-        *_conv(channels, 32, 5, 2, 2),
+        *_conv(channels, 16, 5, 2, 2),
+        *_conv(16, 32, 3, 2, 1),
         *_conv(32, 64, 3, 2, 1),
-        *_conv(64, 64, 3, 2, 1),
         *_conv(64, 64, 3, 1, 1),
         nn.Flatten(),
     )

@@ -10,10 +10,12 @@ import torch
 from drive_rl.config.reader import load_world
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_model, make_envs
-from drive_rl.learn.imitation.dagger import Actor, Dagger
+from drive_rl.learn.imitation.dagger import Dagger
+from drive_rl.learn.imitation.policy import Actor
 from drive_rl.learn.load_driver import load_driver
 from drive_rl.learn.own_drivers import load_teacher
 from drive_rl.learn.train import train
+from drive_rl.sim.task.outcome import STATE_FIELDS
 
 CPU = torch.device("cpu")
 
@@ -33,6 +35,18 @@ def test_the_policys_actions_come_near_the_teachers() -> None:
     with torch.no_grad():
         left = (Actor(model.policy)(pictures) - targets).square().mean()
     assert left < 0.5 * targets.var(0).mean()
+
+
+def test_the_network_learns_the_state_beside_the_actions() -> None:
+    model = model_of("num_envs=16", "samples=512", "learning_rate=1.0e-3", "passes=16", "state_loss=1")
+    untrained = model_of("num_envs=16", "samples=512", "state_loss=1")
+    model.learn(2048)
+    pictures, targets = model.guidance._memory.take(torch.arange(512))
+    speed = 2 + STATE_FIELDS.index("speed_mps")
+    with torch.no_grad():
+        left, before = ((Actor(each.policy)(pictures) - targets).abs() for each in (model, untrained))
+    assert left[:, :2].mean() < 0.7 * before[:, :2].mean()
+    assert left[:, speed].mean() < 0.5 * before[:, speed].mean()
 
 
 def test_a_prediction_is_the_mean_action_that_was_trained() -> None:

@@ -1,8 +1,9 @@
 """Between environments and a learner that imitates: what is kept as samples, and who drives."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import pytest
 import small_specs
 import torch
 from stable_baselines3.common.vec_env import VecEnv
@@ -12,6 +13,7 @@ from drive_rl.config.specs.driver import DaggerSpec
 from drive_rl.learn.build import make_envs
 from drive_rl.learn.imitation.wrapper import TeacherWrapper
 from drive_rl.learn.own_drivers import load_teacher
+from drive_rl.sim.task.outcome import STATE_FIELDS
 
 STILL = np.tile(np.array([0, -1], np.float32), (2, 1))
 """Actions of a learner that brakes."""
@@ -81,6 +83,26 @@ def test_in_behaviour_cloning_the_teacher_drives_to_the_end() -> None:
         observed = wrapper.step(STILL)[0]
         expected = twins.step(taught(spec, expected["state"]))[0]
         np.testing.assert_array_equal(observed, expected["camera"])
+
+
+def test_the_state_is_learned_beside_the_actions_in_units_near_one() -> None:
+    spec = small_specs.dagger("state_loss=0.5", "noise=0")
+    wrapper, twins = wrapped(spec)
+    wrapper.reset()
+    state = cast(dict[str, np.ndarray], twins.reset())["state"]
+    targets = wrapper._memory.newest_targets(2).numpy()
+    np.testing.assert_array_equal(targets[:, :2], taught(spec, state))
+    np.testing.assert_allclose(targets[:, 2 + STATE_FIELDS.index("speed_mps")], 0.1 * state[:, 2], rtol=1e-6)
+    assert targets.shape == (2, 2 + 23)
+    assert np.abs(targets).max() <= 2
+    assert not targets[:, 2 + 11 :].any(), "a lane has no fields of obstacles"
+
+
+def test_the_states_loss_is_weighed() -> None:
+    wrapper, _ = wrapped(small_specs.dagger("state_loss=0.5", "loss=l1"))
+    predicted, targets = torch.zeros(4, 25), torch.ones(4, 25)
+    targets[:, 2:] = 3
+    assert float(wrapper._loss(predicted, targets)) == pytest.approx(1 + 0.5 * 3)
 
 
 def test_noise_is_driven_and_not_learned() -> None:
