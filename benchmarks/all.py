@@ -30,6 +30,11 @@ RUNS = {  # result -> the full command, and what --quick adds to it
     "streets": ("streets.py", "--blocks 1 --block-s 0.2"),
     "town": ("town.py", "--km 1"),
     "scenarios": ("scenarios.py", "--drivers reference --split val --episodes 1"),
+    "camera_driver": (
+        "camera_driver.py",
+        "--seeds 0 --split val --episodes 1 --set budget_steps=2160 agent.num_envs=90 agent.samples=2048"
+        " evaluation.episodes=4",
+    ),
     "fuzz": ("fuzz.py", "--tries 60 --seconds 120"),
     "learn-ppo-lane-follow": ("learn.py --experiment ppo-lane-follow", f"{LEARN_QUICK}4096"),
     "learn-dqn-lane-follow": ("learn.py --experiment dqn-lane-follow", f"{LEARN_QUICK}2048"),
