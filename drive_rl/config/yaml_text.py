@@ -9,7 +9,9 @@ PyYAML reads YAML 1.1, where `1:30` is 90, `017` is 15, `no` is false, `2024-01-
 - everything else but `null` is text, which a key that expects a number refuses.
 """
 
+import copy
 import re
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -105,11 +107,16 @@ class Dumper(yaml.SafeDumper):
 
 
 def parse_yaml(text: str) -> object:
-    """Return the plain data in a YAML text.
+    """Return the plain data in a YAML text, which is the caller's own to change.
 
     Raises:
         yaml.YAMLError: it is not valid YAML, or not the subset described above.
     """
+    return copy.deepcopy(_parsed(text))
+
+
+@lru_cache(maxsize=256)  # many recipes share a base
+def _parsed(text: str) -> object:
     try:
         return yaml.load(text, Loader)
     except (ValueError, OverflowError) as error:  # "\UFFFFFFFF", %YAML 1.(6,000 digits)

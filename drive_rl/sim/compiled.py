@@ -14,12 +14,14 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast, overload
 
 from drive_rl.private_folder import candidates, private_folder, writable
+from drive_rl.sim.compile_turns import Turns
 
 _SOURCES = Path(__file__).resolve().parent
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -57,6 +59,7 @@ CACHED = choose_cache()
 
 from numba import njit as _njit  # noqa: E402 - numba reads NUMBA_CACHE_DIR when it is imported
 from numba.core import event  # noqa: E402
+from numba.core.compiler_lock import global_compiler_lock  # noqa: E402
 from numba.core.types import unliteral  # noqa: E402
 
 
@@ -68,14 +71,25 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """`numba.njit` that caches what it compiles, if there is a place for it. None: return a decorator.
 
     numba compiles a function again for each literal that another one calls it with, and of each function a second
-    entry, for C, that nobody uses. Here it does neither, which saves a fifth of the time.
+    entry, for C, that nobody uses. Here it does neither, which saves a fifth of the time. Nor does it compile what
+    another process is compiling: it waits and loads it.
     """
     if function is None:
         return partial(njit, **options)
     compiled = cast(Any, _njit)(cache=CACHED, no_cfunc_wrapper=True, **options)(function)
     template = compiled.get_call_template
     compiled.get_call_template = lambda given, named: template(tuple(map(unliteral, given)), named)
+    if CACHED and os.name == "posix":
+        compiled.compile = partial(_compile_in_turn, compiled, compiled.compile)
     return compiled
+
+
+def _compile_in_turn(compiled: Any, compile_: Callable[[Any], Any], types: Any) -> Any:
+    if types in compiled.overloads:
+        return compile_(types)
+    name = f"{compiled.py_func.__module__}.{compiled.py_func.__qualname__}"
+    with global_compiler_lock, _TURNS.turn(name):
+        return compile_(types)
 
 
 _scalar = partial(njit, nogil=True, _nrt=False, error_model="numpy")
@@ -114,7 +128,25 @@ class CompileNotice(event.Listener):
 
     def on_start(self, event: event.Event) -> None:
         """Note that a compilation begins."""
-        if self._printed or not _is_ours(event):
+        if _is_ours(event):
+            self._begin()
+
+    def on_end(self, event: event.Event) -> None:
+        """Note that a compilation ends."""
+        if _is_ours(event):
+            self._end()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Take a block for a compilation: in it, one by another process is waited for."""
+        self._begin()
+        try:
+            yield
+        finally:
+            self._end()
+
+    def _begin(self) -> None:
+        if self._printed:
             return
         self._running += 1
         now_s = time.perf_counter()
@@ -127,10 +159,8 @@ class CompileNotice(event.Listener):
             timer.daemon = True
             timer.start()
 
-    def on_end(self, event: event.Event) -> None:
-        """Note that a compilation ends."""
-        if _is_ours(event):
-            self._running = max(0, self._running - 1)
+    def _end(self) -> None:
+        self._running = max(0, self._running - 1)
 
     def _print_if_running(self) -> None:
         if self._running:
@@ -148,4 +178,6 @@ def _is_ours(event: event.Event) -> bool:
     return getattr(compiled, "__module__", "").startswith("drive_rl.")
 
 
-event.register("numba:compile", CompileNotice())
+_NOTICE = CompileNotice()
+event.register("numba:compile", _NOTICE)
+_TURNS = Turns(Path(os.environ.get("NUMBA_CACHE_DIR") or _SOURCES / "__pycache__") / "compiling.lock", _NOTICE.waiting)

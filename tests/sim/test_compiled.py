@@ -1,6 +1,7 @@
 """Compiled code is never older than the formulas it came from."""
 
 import os
+import select
 import shutil
 import stat
 import subprocess
@@ -43,6 +44,40 @@ def test_a_function_is_compiled_once_for_literals_and_numbers() -> None:
 
     assert both(2) == 4
     assert len(cast(Any, above).signatures) == 1
+
+
+_COMPILES_WHEN_TOLD = """
+import sys
+from numba.core import event
+from drive_rl.sim.task.reward import lane_term
+
+class Told(event.Listener):
+    def on_start(self, event):
+        print("compiling", flush=True)
+        sys.stdin.readline()
+
+    def on_end(self, event):
+        pass
+
+event.register("numba:compile", Told())
+lane_term(0.0, 2.0)
+print(sum(lane_term.stats.cache_hits.values()))
+"""
+
+
+def test_a_process_waits_for_what_another_one_compiles_and_loads_it(tmp_path: Path) -> None:
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | {"text": True}
+    command, own = [sys.executable, "-c", _COMPILES_WHEN_TOLD], os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    with subprocess.Popen(command, env=own, **pipes) as first, subprocess.Popen(command, env=own, **pipes) as second:
+        try:
+            compiles = first if select.select([first.stdout, second.stdout], [], [], 100)[0] == [first.stdout] else second
+            waits = second if compiles is first else first
+            assert "compiling the simulator once" in waits.stderr.readline(), "it says what takes so long"
+            assert compiles.communicate("\n\n\n")[0].split()[-1] == "0"
+            assert waits.communicate()[0] == "1\n"
+        finally:
+            first.kill()
+            second.kill()
 
 
 def test_a_read_only_installation_without_a_home_keeps_its_code_in_a_private_folder(tmp_path: Path) -> None:
