@@ -1,16 +1,20 @@
-"""What all tests share: one core each, signals as a terminal gives them, in CI the same random cases, and a browser."""
+"""What all tests share: bytecode, one core each, a terminal's signals, in CI the same random cases, and a browser."""
 
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
+# Tests start many processes, and without bytecode each would compile the sources of the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; threads would wait for one another
 
 import pytest
 import torch
 from hypothesis import settings
 
+sys.dont_write_bytecode = False
 torch.set_num_threads(1)
 
 # Started in the background or by `nohup`, the tests would inherit ignored signals.

@@ -110,7 +110,9 @@ def test_a_signal_saves_and_prints_how_to_resume(tiny: Path, number: signal.Sign
     assert process.stdout
     while not (line := process.stdout.readline()).startswith("run: "):
         assert line, "it ended before the run began"
-    time.sleep(2)
+    while not [*(tiny / number.name).glob("tiny/*/last/manifest.json")]:  # until it has trained for some steps
+        assert process.poll() is None
+        time.sleep(0.1)
     process.send_signal(number)
     _, shown = process.communicate(timeout=120)
     assert process.returncode == 128 + number

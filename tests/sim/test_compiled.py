@@ -46,12 +46,12 @@ def test_a_function_is_compiled_once_for_literals_and_numbers() -> None:
     assert len(cast(Any, above).signatures) == 1
 
 
-_COMPILES_WHEN_TOLD = """
+_COMPILES_AFTER_A_LINE = """
 import sys
 from numba.core import event
 from drive_rl.sim.task.reward import lane_term
 
-class Told(event.Listener):
+class Wait(event.Listener):
     def on_start(self, event):
         print("compiling", flush=True)
         sys.stdin.readline()
@@ -59,7 +59,7 @@ class Told(event.Listener):
     def on_end(self, event):
         pass
 
-event.register("numba:compile", Told())
+event.register("numba:compile", Wait())
 lane_term(0.0, 2.0)
 print(sum(lane_term.stats.cache_hits.values()))
 """
@@ -67,11 +67,14 @@ print(sum(lane_term.stats.cache_hits.values()))
 
 def test_a_process_waits_for_what_another_one_compiles_and_loads_it(tmp_path: Path) -> None:
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | {"text": True}
-    command, own = [sys.executable, "-c", _COMPILES_WHEN_TOLD], os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command, own = [sys.executable, "-c", _COMPILES_AFTER_A_LINE], os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     with subprocess.Popen(command, env=own, **pipes) as first, subprocess.Popen(command, env=own, **pipes) as second:
         try:
-            compiles = first if select.select([first.stdout, second.stdout], [], [], 100)[0] == [first.stdout] else second
-            waits = second if compiles is first else first
+            assert first.stdout
+            assert second.stdout
+            begun, _, _ = select.select([first.stdout, second.stdout], [], [], 100)
+            compiles, waits = (first, second) if begun == [first.stdout] else (second, first)
+            assert waits.stderr
             assert "compiling the simulator once" in waits.stderr.readline(), "it says what takes so long"
             assert compiles.communicate("\n\n\n")[0].split()[-1] == "0"
             assert waits.communicate()[0] == "1\n"

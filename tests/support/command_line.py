@@ -2,11 +2,12 @@
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from forked import run_forked
 
 from drive_rl.cli import main as cli
 
@@ -20,12 +21,19 @@ def with_support() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])}
 
 
-def call(folder: Path, *words: str, expect: int = 0, shelf: Path | None = None) -> subprocess.CompletedProcess[str]:
+class Done(NamedTuple):
+    """What a command wrote."""
+
+    stdout: str
+    stderr: str
+
+
+def call(folder: Path, *words: str, expect: int = 0, shelf: Path | None = None) -> Done:
+    """Run a command in a process of its own."""
     own = {"DRIVE_RL_PATH": str(shelf)} if shelf else {}
-    done = subprocess.run(
-        [*DRIVE_RL, *words], cwd=folder, env=os.environ | own, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == expect, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    code, *shown = run_forked(list(words), folder, os.environ | own, timeout_s=300)
+    done = Done(*shown)
+    assert code == expect, f"{words}: {code}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done
 

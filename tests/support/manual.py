@@ -134,7 +134,8 @@ def small(words: list[str]) -> list[str]:
             agent = load_run(rest[0], [part for part in rest[1:] if "=" in part and part[0] != "-"]).agent
             own = [word for word in _LEARNER[agent.algorithm] if agent.help == "guided" or "guidance" not in word]
             budget = [*_SHORT_ROAD, *own, *_RUN]
-            return [*words, *budget, *tracker, "--no-film"]
+            fewer = ["2" if before == "--seeds" else word for before, word in zip(["", *words], words, strict=False)]
+            return [*fewer, *budget, *tracker, "--no-film"]
         case "perception fit":
             return [*words, *_FIT, *tracker]
         case "eval":

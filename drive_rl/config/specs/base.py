@@ -51,7 +51,9 @@ class Spec(BaseModel):
     Neither `true` nor the text "3" is a number. Only `true` and `false` are booleans.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=(), defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=(), defer_build=True
+    )
 
     @field_validator("*")
     @classmethod
