@@ -38,6 +38,7 @@ from drive_rl.config.specs.perception import DataSpec
 from drive_rl.config.specs.suite import ConditionSpec, ExamCameraSpec, SuiteSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.writer import write_data
+from drive_rl.perception.evaluation import latency
 from drive_rl.perception.evaluation.latency import LatencySetting
 from drive_rl.perception.evaluation.runtimes import eager
 from drive_rl.perception.models.load import Trained, load_trained
@@ -189,7 +190,7 @@ def test_driving_is_as_late_as_the_model(done):
 
 
 def test_every_metric_is_found_in_a_model_with_every_head(models, tmp_path, monkeypatch):
-    monkeypatch.setattr("drive_rl.perception.evaluation.latency.compiled", eager)  # compiling takes half a minute
+    monkeypatch.setitem(latency._TORCH, "compiled", eager)  # compiling takes half a minute
     monkeypatch.setattr("drive_rl.perception.evaluation.onnx_runtime.TOLERANCE", 0.1)  # it has hardly learned
     setting = replace(TINY, latency=replace(TINY.latency, runtimes=("onnx", "eager", "compiled")))
     found = run_benchmark(models[:1], tmp_path, setting, Road(), EXAM).models[0]

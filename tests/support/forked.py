@@ -19,7 +19,10 @@ import traceback
 from functools import cache
 from pathlib import Path
 
+from numba.core.registry import cpu_target
+
 _IMPORTED = (
+    "torch._dynamo",  # by the first optimizer
     "drive_rl.benchmark.runner",
     "drive_rl.cli.main",
     "drive_rl.learn.choose_driver",
@@ -27,6 +30,7 @@ _IMPORTED = (
     "drive_rl.perception.training.trainer",
     "drive_rl.report.catalogue",
     "drive_rl.report.film.film_run",
+    "kornia.augmentation",
 )
 _MOST = 2**17  # bytes of words and variables
 
@@ -64,6 +68,7 @@ def _serve(asking: socket.socket) -> list[str]:
     """Fork a process for each command, until there are no more; in that process, return the command's words."""
     for module in _IMPORTED:
         importlib.import_module(module)
+    cpu_target.target_context.refresh()  # which numba does when it first loads or compiles a function
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait for a command
     while True:

@@ -140,13 +140,16 @@ class StopAt(BaseCallback):
     ],
 )
 def test_a_stopped_run_continues_exactly(changes: tuple[str, ...], tmp_path: Path) -> None:
+    """It stops after one rollout and update, within an episode that the next rollout ends."""
     whole = learner(*changes)
-    whole.learn(8 * STEPS)
+    whole.learn(4 * STEPS)
     first = learner(*changes)  # building seeds torch's generator
-    first.learn(8 * STEPS, callback=StopAt(4 * STEPS, tmp_path / "last"))
+    first.learn(4 * STEPS, callback=StopAt(2 * STEPS, tmp_path / "last"))
     second = learner(*changes)
     checkpoint.restore(second, tmp_path / "last")
-    second.learn(checkpoint.remaining_steps(second, 8 * STEPS), reset_num_timesteps=False)
+    assert 0 < checkpoint.remaining_steps(second, 4 * STEPS) < 4 * STEPS
+    second.learn(checkpoint.remaining_steps(second, 4 * STEPS), reset_num_timesteps=False)
+    assert second.ep_info_buffer, "an episode must end"
     assert second.num_timesteps == whole.num_timesteps
     for name, weights in whole.policy.state_dict().items():
         assert torch.equal(weights, second.policy.state_dict()[name]), name
@@ -158,7 +161,7 @@ def test_a_stopped_run_continues_exactly(changes: tuple[str, ...], tmp_path: Pat
 def test_the_cpu_continues_from_the_gpus_checkpoint(tmp_path: Path) -> None:
     """Policy and checkpoint are stable-baselines3's own."""
     first, second = learner(), learner(engine=OTHER, on=torch.device("cpu"))
-    first.learn(8 * STEPS, callback=StopAt(4 * STEPS, tmp_path / "last"))
+    first.learn(4 * STEPS, callback=StopAt(2 * STEPS, tmp_path / "last"))
     assert type(second.policy) is type(first.policy)
     second.policy.load_state_dict(checkpoint.weights_only(tmp_path / "last"))
     for name, weights in first.policy.state_dict().items():
