@@ -8,8 +8,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 import manual
 import pytest
 import yaml
-from command_line import run_main
+from command_line import call, run_main
 from manual import ROOT, Block, blocks
 from pages import pages
 
@@ -45,15 +43,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a run of `quickstart` and one of `unet`, which pages speak of."""
     folder = tmp_path_factory.mktemp("manual")
     for words in (["drive-rl", "train", "quickstart"], ["drive-rl", "perception", "fit", "unet"]):
-        done = subprocess.run(
-            [sys.executable, "-m", *_module(manual.small(words))], cwd=folder, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+        call(folder, *manual.small(words)[1:])
     return folder / "runs"
-
-
-def _module(words: list[str]) -> list[str]:
-    return ["drive_rl", *words[1:]]
 
 
 @pytest.fixture

@@ -3,11 +3,10 @@
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import call
 
 from drive_rl.config.extensions import forgotten
 from drive_rl.sim.task.extra_terms import RANGES
@@ -16,8 +15,6 @@ from drive_rl.testing import check_plugin
 PAGES = Path(__file__).parents[2] / "docs" / "extend"
 EXAMPLES = sorted(path.stem for path in PAGES.glob("*.py"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SECONDS = 300
-"""Each command takes less than ten once the simulator is compiled, and the machine idle."""
 
 
 def blocks(name: str, language: str) -> list[str]:
@@ -45,14 +42,7 @@ def test_its_commands_run(name: str, tmp_path: Path) -> None:
     for command in commands:
         words = shlex.split(command)
         assert words[0] == "drive-rl"
-        done = subprocess.run(
-            [sys.executable, "-m", "drive_rl", *words[1:]],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        call(tmp_path, *words[1:])
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -68,7 +68,8 @@ def _serve(asking: socket.socket) -> list[str]:
     """Fork a process for each command, until there are no more; in that process, return the command's words."""
     for module in _IMPORTED:
         importlib.import_module(module)
-    cpu_target.target_context.refresh()  # which numba does when it first loads or compiles a function
+    # What numba does when it first loads or compiles a function:
+    cpu_target.target_context.refresh()  # pyright: ignore[reportAttributeAccessIssue]
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait for a command
     while True:
