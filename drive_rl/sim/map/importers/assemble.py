@@ -51,6 +51,12 @@ class ForeignLane:
     control: Control = Control.NONE
     stop: tuple[float, float] | None = None
 
+    @property
+    def width_m(self) -> float:
+        """Mean of its widths: along it where its bounds have as many points, else at its ends."""
+        at = slice(None) if len(self.left) == len(self.right) else [0, -1]
+        return float(np.hypot(*(self.left[at] - self.right[at]).T).mean())
+
 
 def assemble(
     name: str, lanes: Sequence[ForeignLane], crossings: Sequence[Floats], unsupported: Counter[str]
@@ -103,13 +109,12 @@ def without_short(lanes: Sequence[ForeignLane], unsupported: Counter[str]) -> li
 
 
 def _draft(lane: ForeignLane, points: Knots, length_m: float) -> LaneDraft:
-    width = float(np.median([np.hypot(*(lane.left[at] - lane.right[at])) for at in (0, -1)]))
     left, right = lane.markings
     return LaneDraft(
         lane.name,
         points,
         length_m,
-        width,
+        lane.width_m,
         lane.speed_limit_mps,
         left_marking=left,
         right_marking=right,

@@ -4,7 +4,6 @@ Heights are left out: the ground is flat. What is not taken over is counted by i
 """
 
 import importlib
-import math
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from pathlib import Path
@@ -15,12 +14,11 @@ import numpy as np
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.check import check_network
 from drive_rl.sim.map.importers.assemble import SHORT_M, ForeignLane, assemble, without_short
+from drive_rl.sim.map.importers.checks import check_lanes
 from drive_rl.sim.map.importers.lines import midway
 from drive_rl.sim.map.network import Control, Floats, Marking, StreetMap
 
 _HIGH_M = 1.0
-_FARTHEST_M = 100_000.0  # from the start of a map's first lane
-_WIDEST_M = 100.0
 _SOLID = {
     "solid": "SOLID",
     "solid_solid": "SOLID",
@@ -112,7 +110,7 @@ def _lanes(lanelet2: Any, found: Any, unsupported: Counter[str]) -> tuple[list[F
             lanelets.append(lanelet)
     number = {lanelet.id: index for index, lanelet in enumerate(lanelets)}
     lanes = [_lane(lanelet, rules, unsupported) for lanelet in lanelets]
-    _check(lanes)
+    check_lanes(lanes)
     graph = lanelet2.routing.RoutingGraph(found, rules)
     for lane, lanelet in zip(lanes, lanelets, strict=True):
         lane.successors = sorted(number[after.id] for after in graph.following(lanelet) if after.id in number)
@@ -133,23 +131,6 @@ def _lane(lanelet: Any, rules: Any, unsupported: Counter[str]) -> ForeignLane:
         (_marking(lanelet.leftBound, unsupported), _marking(lanelet.rightBound, unsupported)),
         is_connection=_tag(lanelet, "is_intersection") == "yes" or bool(_tag(lanelet, "turn_direction")),
     )
-
-
-def _check(lanes: list[ForeignLane]) -> None:
-    """Refuse lanes without a place, a width or a speed, and those far from all others."""
-    for lane in lanes:
-        limit, ends = lane.speed_limit_mps, [lane.left[0] - lane.right[0], lane.left[-1] - lane.right[-1]]
-        width = float(np.mean([np.hypot(*across) for across in ends]))
-        far = float(np.hypot(*(lane.centre - lanes[0].centre[0]).T).max())
-        if not far <= _FARTHEST_M:  # or not a number
-            raise ValueError(
-                f"{lane.name} reaches {far / 1000:.0f} km from the first lane, expected at most"
-                f" {_FARTHEST_M / 1000:g} km"
-            )
-        if not 0 < width <= _WIDEST_M:
-            raise ValueError(f"{lane.name} is {width:g} m wide, expected more than 0 and at most {_WIDEST_M:g} m")
-        if not (math.isfinite(limit) and limit > 0):
-            raise ValueError(f"{lane.name}: speed_limit = {limit * 3.6:g} km/h, expected more than 0, such as 50 km/h")
 
 
 def _govern(lanelet2: Any, lane: ForeignLane, lanelet: Any, element: Any) -> None:

@@ -1,0 +1,1 @@
+"""OpenDRIVE maps as road networks."""

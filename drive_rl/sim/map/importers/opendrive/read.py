@@ -1,0 +1,73 @@
+"""OpenDRIVE maps (`.xodr`) of version 1.x, with right-hand traffic.
+
+Heights are left out: the ground is flat. What is not taken over is counted by its kind.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+from drive_rl.errors import DriveRLError
+from drive_rl.plain_files import read_plain
+from drive_rl.sim.map.check import check_network
+from drive_rl.sim.map.importers.assemble import ForeignLane, assemble, without_short
+from drive_rl.sim.map.importers.checks import check_lanes
+from drive_rl.sim.map.importers.opendrive.chains import close_gaps, fill_limits, graph_of, join_sections, numbered
+from drive_rl.sim.map.importers.opendrive.elements import Element, parse
+from drive_rl.sim.map.importers.opendrive.lanes import DRIVEN, foreign_lanes
+from drive_rl.sim.map.importers.opendrive.leftovers import count_leftovers
+from drive_rl.sim.map.importers.opendrive.links import successors
+from drive_rl.sim.map.importers.opendrive.roads import read_roads
+from drive_rl.sim.map.importers.opendrive.signals import crossings, govern
+from drive_rl.sim.map.network import Floats, StreetMap
+
+_LARGEST = 2**28  # bytes of a file
+_FAR_M = 10_000.0  # coordinates are moved by whole multiples of this
+
+
+def read_opendrive(path: Path) -> StreetMap:
+    """Return the map in an OpenDRIVE file.
+
+    Raises:
+        DriveRLError: the file cannot be read, is not OpenDRIVE, or holds broken elements, left-hand traffic or no lanes
+            for cars; or what it holds cannot be driven.
+    """
+    unsupported: Counter[str] = Counter()
+    try:
+        top = parse(read_plain(path, _LARGEST))
+        _check_header(top)
+        lanes, zebras = _lanes(top, unsupported)
+    except (OSError, ValueError) as error:
+        why = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else error
+        raise DriveRLError(f"{path}: {why}; expected an OpenDRIVE map; fix: correct it, or export it again") from error
+    if not lanes:
+        raise DriveRLError(
+            f"{path}: holds no lanes for cars: expected lanes of a type such as {DRIVEN[0]}; fix: name another map"
+        )
+    streets = assemble(path.name, lanes, zebras, +unsupported)
+    check_network(streets)
+    return streets
+
+
+def _check_header(top: Element) -> None:
+    if top.tag != "OpenDRIVE":
+        raise top.wrong("is the outermost element, expected <OpenDRIVE>")
+    header = top.first("header")
+    if header is not None and header.text("revMajor", "1") != "1":
+        raise header.wrong(f"revMajor = {header.text('revMajor')!r}, expected 1")
+
+
+def _lanes(top: Element, unsupported: Counter[str]) -> tuple[list[ForeignLane], list[Floats]]:
+    """Return the lanes for cars with their successors, and the corners of zebra crossings."""
+    roads = read_roads(top)
+    by_key = foreign_lanes(roads, unsupported)
+    after = successors(top, roads, by_key.keys(), unsupported)
+    graph = graph_of(by_key, after)
+    govern(roads, by_key, graph.before, unsupported)
+    zebras = crossings(roads, unsupported)
+    count_leftovers(top, roads, unsupported)
+    fill_limits(graph, unsupported)
+    graph = join_sections(graph)
+    close_gaps(graph, unsupported)
+    lanes = numbered(graph)
+    check_lanes(lanes)
+    return without_short(lanes, unsupported), zebras
