@@ -50,7 +50,8 @@ def show(
             metavar="NAME",
             help="A world, driver, experiment or perception recipe, a YAML file, or a run folder. Where several share"
             " the name: world:NAME, driver:NAME, experiment:NAME or perception:NAME. `map NAME` draws a map of streets:"
-            " town, roundabouts, motorway, country, a YAML file with a `map:` section, or a Lanelet2 file (.osm).",
+            " town, roundabouts, motorway, country, a YAML file with a `map:` section, or a Lanelet2 (.osm) or"
+            " OpenDRIVE file (.xodr).",
             callback=named,
             autocompletion=everything,
         ),
@@ -92,18 +93,18 @@ def _show_map(words: list[str], seed: int | None, out: Path | None, overwrite: b
     from drive_rl.config.map_reader import load_map
     from drive_rl.report.street_map.picture import check_kind, save_picture
     from drive_rl.report.street_map.summary import summary
-    from drive_rl.sim.map.importers.lanelet2 import read_lanelet2
+    from drive_rl.sim.map.importers.read import SUFFIXES, read_map
     from drive_rl.sim.map.streets.generate import map_of_seed
 
     name, file = words[0], home(words[0])
-    is_file = file.suffix.lower() == ".osm"
-    if is_file and (len(words) > 1 or seed is not None):
+    kind = SUFFIXES.get(file.suffix.lower())
+    if kind and (len(words) > 1 or seed is not None):
         raise DriveRLError(f"show map: {name} is a file: no seed and no KEY=VALUE changes it; fix: leave them out")
-    spec, seed = None if is_file else load_map(name, words[1:]), seed or 0
+    spec, seed = None if kind else load_map(name, words[1:]), seed or 0
     out = out or Path(f"{file.stem}-{seed}.png" if spec else f"{file.stem}.png")
     check_kind(out)
     check_out(out, overwrite)
-    streets = map_of_seed(spec, seed) if spec else read_lanelet2(file)
+    streets = read_map(file, kind) if kind else map_of_seed(spec, seed)
     save_picture(streets, out)
     typer.echo(f"{summary(streets)}\npicture: {out}")
 

@@ -10,12 +10,12 @@ from drive_rl.config.raw import read_yaml
 from drive_rl.config.reader import validate
 from drive_rl.config.shelf import home, nearest
 from drive_rl.config.specs.base import Spec
-from drive_rl.config.specs.streets.map import MAPS, MapSpec
+from drive_rl.config.specs.streets.map import FILE_MAPS, MAPS, MapSpec, anchored_map
 from drive_rl.errors import DriveRLError
 
 _MAPS = {
     kind: TypeAdapter(create_model("MapSection", __base__=Spec, map=(spec, Field(description="A map of streets."))))
-    for kind, spec in MAPS.items()
+    for kind, spec in {**MAPS, **FILE_MAPS}.items()
 }
 _FIX = "fix: `map: {kind: town}`"
 
@@ -32,6 +32,7 @@ def load_map(name: str, overrides: Iterable[str] = ()) -> MapSpec:
         whole, source = read_yaml(path), str(path)
         if not isinstance(section := whole.get("map"), dict):
             raise DriveRLError(f"{path}: map = {short(section)}: expected a section with the map's kind; {_FIX}")
+        whole["map"] = anchored_map(section, path.absolute().parent)
     elif name not in _MAPS:
         raise DriveRLError(f"unknown map {name!r}: expected a kind of map or a YAML file; {nearest(name, _MAPS)}")
     kind = whole["map"].get("kind")

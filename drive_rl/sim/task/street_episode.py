@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import SPLITS, Split
 from drive_rl.config.specs.streets.hazard import CrossingVehicleSpec, HazardSpec, ParkingExitSpec
-from drive_rl.config.specs.streets.map import MapSpec
+from drive_rl.config.specs.streets.map import FileMapSpec, MapSpec
 from drive_rl.config.specs.streets.streets import JunctionSpec, StreetsSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
@@ -69,16 +69,17 @@ class StreetEpisode(Drive):
 
 
 def map_seed_of(streets: StreetsSpec, seed: int) -> int:
-    """Return the seed of the map that a road seed's episode lies on; each split has maps of its own.
+    """Return the seed of the map that a road seed's episode lies on; each split has maps of its own, a file is one.
 
     It is the next in turn that has the junction which `streets` asks for.
 
     Raises:
         DriveRLError: none has one.
     """
-    within = seed % _MAPS_APART
-    for turn in range(streets.maps):
-        map_seed = seed - within + (within + turn) % streets.maps
+    within, count = seed % _MAPS_APART, streets.map_count
+    first = 0 if isinstance(streets.map, FileMapSpec) else seed - within
+    for turn in range(count):
+        map_seed = first + (within + turn) % count
         if streets.junction is None or len(_connections(streets, map_seed, streets.junction)):
             return map_seed
     asked, hazard = streets.junction and streets.junction.model_dump(exclude_none=True), streets.hazard
@@ -87,7 +88,7 @@ def map_seed_of(streets: StreetsSpec, seed: int) -> int:
     if changes := streets.lane_changes:
         changed, fewer = f" behind room for streets.lane_changes = {changes}", " fewer streets.lane_changes,"
     raise DriveRLError(
-        f"streets.junction = {asked}: no such junction{crossed}{changed} on any of the split's {streets.maps} maps;"
+        f"streets.junction = {asked}: no such junction{crossed}{changed} on any of the split's {count} maps;"
         f" fix:{fewer} another streets.junction, more streets.maps, or another streets.map"
     )
 

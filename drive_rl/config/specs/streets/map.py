@@ -1,7 +1,12 @@
-"""Specs of maps of streets: which kind a seed draws, and its few parameters. Test seeds draw from other ranges."""
+"""Specs of maps of streets: a kind that a seed draws, with its few parameters, or a file of the user's own.
 
+Test seeds draw from other ranges; a file is the same map for all seeds.
+"""
+
+import os
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -75,11 +80,53 @@ class CountrySpec(_LengthSpec):
     side_roads: int = Field(default=3, ge=1, le=6, description="Side roads; each meets the main road twice.")
 
 
-MapSpec = Annotated[TownSpec | RoundaboutsSpec | MotorwaySpec | CountrySpec, Field(discriminator="kind")]
+class _FileSpec(Spec):
+    path: str = Field(
+        min_length=1,
+        description="The file; a relative path starts at the folder of the YAML file that names it, on the command line"
+        " where the command runs.",
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        return os.path.abspath(os.path.expanduser(value))
+
+
+class Lanelet2Spec(_FileSpec):
+    """A Lanelet2 map in OSM XML, read by the extra `maps`."""
+
+    kind: Literal["lanelet2"] = Field(default="lanelet2", description="Which kind of map.")
+
+
+class OpenDriveSpec(_FileSpec):
+    """An OpenDRIVE map (.xodr) with right-hand traffic."""
+
+    kind: Literal["opendrive"] = Field(default="opendrive", description="Which kind of map.")
+
+
+FileMapSpec = Lanelet2Spec | OpenDriveSpec
+"""The kinds that are files."""
+DrawnMapSpec = TownSpec | RoundaboutsSpec | MotorwaySpec | CountrySpec
+"""The kinds that a seed draws."""
+MapSpec = Annotated[
+    TownSpec | RoundaboutsSpec | MotorwaySpec | CountrySpec | Lanelet2Spec | OpenDriveSpec, Field(discriminator="kind")
+]
 """A map of streets of any kind."""
 MAPS: Mapping[str, type[Spec]] = {
     spec.model_fields["kind"].default: spec for spec in (TownSpec, RoundaboutsSpec, MotorwaySpec, CountrySpec)
 }
-"""Kinds of maps."""
+"""Kinds of maps that a seed draws."""
+FILE_MAPS: Mapping[str, type[Spec]] = {
+    spec.model_fields["kind"].default: spec for spec in (Lanelet2Spec, OpenDriveSpec)
+}
+"""Kinds of maps that are files."""
 GridSpec = TownSpec | RoundaboutsSpec
 """The kinds whose junctions lie on a grid."""
+
+
+def anchored_map(section: Any, folder: Path) -> Any:
+    """Return a raw `map:` section whose `path`, if it has one, starts at a folder where it is relative."""
+    if isinstance(section, dict) and isinstance(section.get("path"), str):
+        return {**section, "path": os.path.normpath(folder / Path(section["path"]).expanduser())}
+    return section

@@ -16,7 +16,7 @@ from drive_rl.config.specs.streets.hazard import (
     ObstacleSpec,
     ParkingExitSpec,
 )
-from drive_rl.config.specs.streets.map import MapSpec
+from drive_rl.config.specs.streets.map import FileMapSpec, MapSpec
 from drive_rl.config.specs.streets.traffic import TrafficSpec
 
 
@@ -56,7 +56,12 @@ class StreetsSpec(Spec):
     """Streets instead of a single road: an episode is a route on one of several maps, in traffic of its own."""
 
     map: MapSpec = Field(description="Which kind of map, and its few parameters.")
-    maps: int = Field(default=16, ge=1, le=1000, description="Maps of each split; road seeds share them.")
+    maps: int = Field(
+        default=16,
+        ge=1,
+        le=1000,
+        description="Maps of each split; road seeds share them. A map from a file is one, for all splits.",
+    )
     route_m: float = Field(default=300, ge=100, le=2000, description="Length of the routes [m].")
     junction: JunctionSpec | None = Field(
         default=None, description="A kind of junction that every route begins before; null: routes begin anywhere."
@@ -81,6 +86,11 @@ class StreetsSpec(Spec):
         exclude_if=lambda hazard: hazard is None,
         description="What happens on every route, beside the traffic; null: nothing.",
     )
+
+    @property
+    def map_count(self) -> int:
+        """How many maps each split has; a file is one, for all splits."""
+        return 1 if isinstance(self.map, FileMapSpec) else self.maps
 
     @property
     def may_leave_lane(self) -> bool:

@@ -93,7 +93,7 @@ class StreetScene:
             parked=np.zeros((n, 1, 3), f8),
             parked_count=np.zeros(n, i8),
         )
-        self._maps = StreetMaps(streets.map, min(n, streets.maps), streets.maps)
+        self._maps = StreetMaps(streets.map, min(n, streets.map_count), streets.map_count)
         self.cars = _street_cars(n, streets)
         self._saved = (*_SAVED, "hazard") if streets.hazard else _SAVED
         self.episodes: dict[int, StreetEpisode] = {}

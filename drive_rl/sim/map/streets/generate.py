@@ -1,11 +1,22 @@
 """A map of streets from a spec and a seed."""
 
+from pathlib import Path
+
 import numpy as np
 
 from drive_rl.config.specs.base import SPLITS
-from drive_rl.config.specs.streets.map import CountrySpec, MapSpec, MotorwaySpec, RoundaboutsSpec, TownSpec
+from drive_rl.config.specs.streets.map import (
+    CountrySpec,
+    DrawnMapSpec,
+    FileMapSpec,
+    MapSpec,
+    MotorwaySpec,
+    RoundaboutsSpec,
+    TownSpec,
+)
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.build import NetworkDraft, build
+from drive_rl.sim.map.importers.read import read_map
 from drive_rl.sim.map.network import StreetMap
 from drive_rl.sim.map.routes import strong_parts
 from drive_rl.sim.map.streets.country import draw_country
@@ -20,12 +31,18 @@ _STREAM = 11  # of the random numbers that belong to a seed
 
 
 def map_of_seed(spec: MapSpec, seed: int) -> StreetMap:
-    """Return the map of a seed; those of the test split are drawn from ranges of their own."""
+    """Return the map of a seed; those of the test split are drawn from ranges of their own, and a file is read.
+
+    Raises:
+        DriveRLError: as `generate_streets` or `read_map`.
+    """
+    if isinstance(spec, FileMapSpec):
+        return read_map(Path(spec.path), spec.kind)
     rng = np.random.default_rng([seed, _STREAM])
     return generate_streets(spec, seed in SPLITS["test"], rng, f"{spec.kind} {seed}")
 
 
-def generate_streets(spec: MapSpec, is_test: bool, rng: np.random.Generator, name: str) -> StreetMap:
+def generate_streets(spec: DrawnMapSpec, is_test: bool, rng: np.random.Generator, name: str) -> StreetMap:
     """Draw a map on which every lane reaches every other.
 
     Args:
@@ -48,7 +65,7 @@ def generate_streets(spec: MapSpec, is_test: bool, rng: np.random.Generator, nam
     )
 
 
-def _draw(spec: MapSpec, is_test: bool, rng: np.random.Generator) -> NetworkDraft | None:
+def _draw(spec: DrawnMapSpec, is_test: bool, rng: np.random.Generator) -> NetworkDraft | None:
     match spec:
         case MotorwaySpec():
             return lay_motorway(spec, is_test, rng)

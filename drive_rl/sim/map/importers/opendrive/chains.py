@@ -81,9 +81,7 @@ def join_sections(graph: LaneGraph) -> LaneGraph:
             chains |= {key: [key] for key in keys}
     new = {key: chain[0] for chain in chains.values() for key in chain}
     lanes = {chain[0]: _joined([graph.lanes[key] for key in _driven(chain)]) for chain in chains.values()}
-    after = {
-        chain[0]: {new[other] for other in graph.after[_driven(chain)[-1]]} for chain in chains.values()
-    }
+    after = {chain[0]: {new[other] for other in graph.after[_driven(chain)[-1]]} for chain in chains.values()}
     return graph_of(lanes, after)
 
 

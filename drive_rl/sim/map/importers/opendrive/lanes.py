@@ -39,9 +39,7 @@ def foreign_lanes(roads: Mapping[str, Road], unsupported: Counter[str]) -> dict[
     return lanes
 
 
-def _section_lanes(
-    road: Road, index: int, section: Section, unsupported: Counter[str]
-) -> dict[LaneKey, ForeignLane]:
+def _section_lanes(road: Road, index: int, section: Section, unsupported: Counter[str]) -> dict[LaneKey, ForeignLane]:
     s = _places(road, section)
     bounds = road.bounds(index, s)
     lanes: dict[LaneKey, ForeignLane] = {}
@@ -113,9 +111,7 @@ def _markings(section: Section, number: int, unsupported: Counter[str]) -> tuple
     return left, _marking(outer.marks, span, 0, unsupported)
 
 
-def _marking(
-    marks: Sequence[Mark], span_m: tuple[float, float], which: int, unsupported: Counter[str]
-) -> Marking:
+def _marking(marks: Sequence[Mark], span_m: tuple[float, float], which: int, unsupported: Counter[str]) -> Marking:
     """Return the marking that covers most of a span of a bound; `which` of two lines is seen from the lane."""
     covered = np.diff(np.clip([*(mark.from_m for mark in marks), span_m[1]], *span_m))
     if not marks or covered.max() <= 0:

@@ -18,6 +18,7 @@ from drive_rl.sim.map.importers.opendrive.leftovers import count_leftovers
 from drive_rl.sim.map.importers.opendrive.links import successors
 from drive_rl.sim.map.importers.opendrive.roads import read_roads
 from drive_rl.sim.map.importers.opendrive.signals import crossings, govern
+from drive_rl.sim.map.importers.opendrive.turnarounds import turn_at_dead_ends
 from drive_rl.sim.map.network import Floats, StreetMap
 
 _LARGEST = 2**28  # bytes of a file
@@ -68,6 +69,7 @@ def _lanes(top: Element, unsupported: Counter[str]) -> tuple[list[ForeignLane], 
     fill_limits(graph, unsupported)
     graph = join_sections(graph)
     close_gaps(graph, unsupported)
+    graph = turn_at_dead_ends(graph, roads, unsupported)
     lanes = numbered(graph)
     check_lanes(lanes)
     return without_short(lanes, unsupported), zebras

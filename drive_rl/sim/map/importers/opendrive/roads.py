@@ -165,7 +165,9 @@ def _road(element: Element) -> Road:
         raise element.wrong("rule = 'LHT', expected right-hand traffic (RHT), the only one that streets have")
     line = read_reference_line(element)
     junction = element.text("junction", "-1")
-    limits = sorted((each.number("s", 0.0), _limit(speed)) for each in element.each("type") for speed in each.each("speed"))
+    limits = sorted(
+        (each.number("s", 0.0), _limit(speed)) for each in element.each("type") for speed in each.each("speed")
+    )
     return Road(
         element,
         element.text("id"),

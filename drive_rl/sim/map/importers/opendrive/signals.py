@@ -130,15 +130,18 @@ def crossings(roads: Mapping[str, Road], unsupported: Counter[str]) -> list[Floa
         for each in road.element.each("objects/object"):
             kind = each.text("type", "none")
             if "crosswalk" in (kind.lower(), each.text("subtype").lower()):
-                found.append(_rectangle(road, each))
+                outline = _outline(road, each)
+                if len(outline) < 3:
+                    unsupported["crosswalks whose outline has less than 3 corners"] += 1
+                else:
+                    found.append(_rectangle(road, each, outline))
             elif not _is_stop_line(each):
                 unsupported[f"objects of type {kind if kind not in ('-1', '') else 'none'}"] += 1
     return found
 
 
-def _rectangle(road: Road, crosswalk: Element) -> Floats:
+def _rectangle(road: Road, crosswalk: Element, outline: Floats) -> Floats:
     """Return the corners of the smallest rectangle around a crosswalk; people walk from side 0-1 to side 2-3."""
-    outline = _outline(road, crosswalk)
     corners = cv2.boxPoints(cv2.minAreaRect((outline - outline[0]).astype(np.float32))).astype(np.float64) + outline[0]
     sides = corners[1:3] - corners[:2]  # 0-1 and 1-2
     heading = float(road.line.at(np.array([crosswalk.number("s")]))[0, 2])
