@@ -1,7 +1,7 @@
 """A small OpenDRIVE map of version 1.4, as RoadRunner exports them for CARLA: a crossroads of four dead ends.
 
-Arms lie to the east, north, west and south of (0, 0), each `ARM_M` long from `GAP_M` on, with a lane each way: -1 outwards,
-1 inwards. Twelve connecting roads of one lane each (-1) begin and end on the arms' middle lines.
+Arms lie to the east, north, west and south of (0, 0), each `ARM_M` long from `GAP_M` on, with a lane each way: -1
+outwards, 1 inwards. Twelve connecting roads of one lane each (-1) begin and end on the arms' middle lines.
 """
 
 import math
@@ -9,6 +9,10 @@ import math
 ARM_M, GAP_M, WIDTH_M = 80.0, 12.0, 3.5
 STOP_M = 2.0  # of the signs along their arms
 _USER = '<userData><vectorLane sOffset="0.0" laneId="{{0}}" travelDir="{}"/></userData>'
+_HEADER = (
+    '<header revMajor="1" revMinor="4" name="" version="1" date="2019-04-06T10:38:28" vendor="VectorZero">'
+    "<geoReference><![CDATA[+lat_0=4.9e+1 +lon_0=8.0e+0]]></geoReference></header>"
+)
 _VALID = '<validity fromLane="{0}" toLane="{0}"/>'
 
 
@@ -31,7 +35,8 @@ def _lane(number: int, kind: str, links: str, width: float, mark: str) -> str:
 
 def _geometry(pose: tuple[float, float, float], length: float, shape: str) -> str:
     x, y, heading = pose
-    return f'<planView><geometry s="0.0" x="{x:.16e}" y="{y:.16e}" hdg="{heading:.16e}" length="{length:.16e}">{shape}</geometry></planView>'
+    place = f'x="{x:.16e}" y="{y:.16e}" hdg="{heading:.16e}" length="{length:.16e}"'
+    return f'<planView><geometry s="0.0" {place}>{shape}</geometry></planView>'
 
 
 def _arm(number: int, signals: str, objects: str, high: bool) -> str:
@@ -73,18 +78,18 @@ def _connecting(at: int, into: int, number: int, signals: str) -> str:
 
 def signal(kind: str, number: int, s: float, orientation: str, lanes: str = "", dynamic: str = "no") -> str:
     """Return a signal or sign."""
-    return (
-        f'<signal name="" id="{number}" s="{s}" t="3.8" zOffset="0" hOffset="0" roll="0" pitch="0" dynamic="{dynamic}"'
-        f' orientation="{orientation}" country="OpenDRIVE" type="{kind}" subtype="-1" value="-1" height="1" width="1">{lanes}</signal>'
-    )
+    where = f's="{s}" t="3.8" zOffset="0" hOffset="0" roll="0" pitch="0" orientation="{orientation}"'
+    what = f'dynamic="{dynamic}" country="OpenDRIVE" type="{kind}" subtype="-1" value="-1" height="1" width="1"'
+    return f'<signal name="" id="{number}" {where} {what}>{lanes}</signal>'
 
 
 def crosswalk(number: int, s: float) -> str:
     """Return a crosswalk across an arm, 3 m along it."""
-    corners = "".join(
-        f'<cornerLocal u="{u}" v="{v}" z="0"/>' for u, v in ((-1.5, -4), (1.5, -4), (1.5, 4), (-1.5, 4), (-1.5, -4))
-    )
-    return f'<object id="{number}" name="SimpleCrosswalk" s="{s}" t="0" zOffset="0" hdg="0" roll="0" pitch="0" orientation="none" type="crosswalk" width="3" length="8"><outline>{corners}</outline></object>'
+    places = ((-1.5, -4), (1.5, -4), (1.5, 4), (-1.5, 4), (-1.5, -4))
+    corners = "".join(f'<cornerLocal u="{u}" v="{v}" z="0"/>' for u, v in places)
+    where = f's="{s}" t="0" zOffset="0" hdg="0" roll="0" pitch="0" orientation="none" width="3" length="8"'
+    outline = f"<outline>{corners}</outline>"
+    return f'<object id="{number}" name="SimpleCrosswalk" type="crosswalk" {where}>{outline}</object>'
 
 
 def crossroads() -> str:
@@ -113,12 +118,5 @@ def crossroads() -> str:
         f'<controller name="ctrl{at}" id="{at}" sequence="0"><control signalId="{10 + at}" type=""/></controller>'
         for at in (0, 2)
     )
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n<OpenDRIVE>\n'
-        '<header revMajor="1" revMinor="4" name="" version="1" date="2019-04-06T10:38:28" north="92" south="-92" east="92"'
-        ' west="-92" vendor="VectorZero"><geoReference><![CDATA[+lat_0=4.9e+1 +lon_0=8.0e+0]]></geoReference></header>\n'
-        + "\n".join(roads)
-        + "\n"
-        + controllers
-        + f'\n<junction id="99" name="junction99">{"".join(connections)}</junction>\n</OpenDRIVE>\n'
-    )
+    junction = f'<junction id="99" name="junction99">{"".join(connections)}</junction>'
+    return "\n".join(["<OpenDRIVE>", _HEADER, *roads, controllers, junction, "</OpenDRIVE>", ""])

@@ -79,7 +79,7 @@ def assemble(
     if not kept:
         raise DriveRLError(
             f"{name}: {len(lanes)} lanes for cars, and none leads back to itself: expected lanes that reach each other;"
-            " fix: let their bounds share end points, and close a loop"
+            " fix: link each lane to one after it (in Lanelet2 their bounds share end points), and close a loop"
         )
     if len(kept) < len(lanes):
         unsupported["lanes that do not lead on or are not led to"] = len(lanes) - len(kept)

@@ -25,7 +25,7 @@ def centre_lines(lines: Sequence[Floats], successors: Sequence[Sequence[int]]) -
     """
     lines = [_cleaned(line) for line in lines]
     starts, ends = ([_unit(line[at[1]] - line[at[0]]) for line in lines] for at in ((0, 1), (-2, -1)))
-    for joined in _joints(successors):
+    for joined in joints(successors):
         both = [starts[lane] for lane, at_end in joined if not at_end] + [
             ends[lane] for lane, at_end in joined if at_end
         ]
@@ -47,8 +47,12 @@ def midway(left: Floats, right: Floats) -> Floats:
     return (sides[0] + sides[1]) / 2
 
 
-def _joints(successors: Sequence[Sequence[int]]) -> list[set[tuple[int, bool]]]:
-    """Return the sets of ends (lane, True) and starts (lane, False) of lanes that meet."""
+def joints(successors: Sequence[Sequence[int]]) -> list[set[tuple[int, bool]]]:
+    """Return the sets of ends (lane, True) and starts (lane, False) of lanes that meet.
+
+    Args:
+        successors: Indices of the lanes after each.
+    """
     joint: dict[tuple[int, bool], set[tuple[int, bool]]] = {}
     for lane, after in enumerate(successors):
         merged = {(lane, True), *((other, False) for other in after)}

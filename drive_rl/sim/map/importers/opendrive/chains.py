@@ -5,12 +5,13 @@ Exporters cut roads into many sections, some of them centimetres long, and leave
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from drive_rl.sim.map.importers.assemble import ForeignLane
+from drive_rl.sim.map.importers.lines import joints
 from drive_rl.sim.map.importers.opendrive.roads import LaneKey
 from drive_rl.sim.map.network import Floats
 
@@ -121,23 +122,26 @@ def _joined(lanes: list[ForeignLane]) -> ForeignLane:
     return replace(longest, left=left, right=right, centre=centre, control=governed.control, stop=stop)
 
 
-def close_gaps(graph: LaneGraph, unsupported: Counter[str]) -> None:
-    """Let the ends of lanes that hardly miss each other meet halfway; links of those that miss more are taken away."""
-    moves: dict[tuple[LaneKey, int], list[Floats]] = {}
+def cut_links(graph: LaneGraph, unsupported: Counter[str]) -> None:
+    """Take away the links of lanes whose ends lie too far apart to be one place."""
     for key, others in graph.after.items():
         for other in sorted(others):
-            gap = _gap(graph.lanes[key], graph.lanes[other])
-            if gap > _CLOSED_M:
-                graph.after[key].discard(other)
+            if _gap(graph.lanes[key], graph.lanes[other]) > _CLOSED_M:
+                others.discard(other)
                 graph.before[other].discard(key)
                 unsupported[f"links of lanes that miss each other by more than {_CLOSED_M:g} m, left out"] += 1
-            elif gap > _MEETS_M / 2:
-                unsupported[f"lanes that miss each other by up to {_CLOSED_M:g} m, bent"] += gap > _MEETS_M
-                across = graph.lanes[other].centre[0] - graph.lanes[key].centre[-1]
-                moves.setdefault((key, -1), []).append(across / 2)
-                moves.setdefault((other, 0), []).append(-across / 2)
-    for (key, end), found in moves.items():
-        _bend(graph.lanes[key], end, np.mean(found, axis=0))
+
+
+def close_gaps(lanes: Sequence[ForeignLane], unsupported: Counter[str]) -> None:
+    """Let the ends of lanes that hardly miss each other meet in their middle."""
+    for joint in joints([lane.successors for lane in lanes]):
+        ends = [(index, -1 if at_end else 0) for index, at_end in sorted(joint)]
+        places = np.array([lanes[index].centre[end] for index, end in ends])
+        by = places.mean(axis=0) - places
+        if np.hypot(*by.T).max() > _MEETS_M / 2:
+            unsupported[f"places where lanes miss each other by up to {_CLOSED_M:g} m, bent"] += 1
+            for (index, end), move in zip(ends, by, strict=True):
+                _bend(lanes[index], end, move)
 
 
 def _bend(lane: ForeignLane, end: int, by: Floats) -> None:

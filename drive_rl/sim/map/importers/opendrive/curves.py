@@ -53,9 +53,9 @@ def read_cubics(elements: Sequence[Element], start: str = "s") -> Cubics:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a reference line: where it begins, its kind, and the kind's parameters.
+    """A piece of a reference line: where it begins, and the parameters of its kind.
 
-    Parameters are curvature at start and end [1/m] of a line, arc or spiral; u and v of a cubic, (2, 4), and its last p.
+    Those are the curvature at start and end [1/m] of a line, arc or spiral; u and v (2, 4) of a cubic, and its last p.
     """
 
     s_m: float

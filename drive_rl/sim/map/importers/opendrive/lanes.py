@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from drive_rl.sim.map.importers.assemble import ForeignLane
-from drive_rl.sim.map.importers.opendrive.roads import Lane, LaneKey, Mark, Road, Section
+from drive_rl.sim.map.importers.opendrive.roads import Lane, LaneKey, Mark, Road, Section, beside
 from drive_rl.sim.map.network import Floats, Marking
 
 DRIVEN = (
@@ -16,7 +16,7 @@ DRIVEN = (
 )  # fmt: skip
 """Types of lanes for cars."""
 _STEP_M, _END_M = 1.0, 0.05  # points close to the ends give the directions there
-_NARROWEST_M = 0.5
+_NARROWEST_M, _UNEVEN_M = 0.5, 0.5
 _DASHED = {"broken": (True,), "broken broken": (True, True), "botts dots": (True,)}
 _LINES = {
     "solid": (False,),
@@ -41,24 +41,29 @@ def foreign_lanes(roads: Mapping[str, Road], unsupported: Counter[str]) -> dict[
 
 def _section_lanes(road: Road, index: int, section: Section, unsupported: Counter[str]) -> dict[LaneKey, ForeignLane]:
     s = _places(road, section)
-    bounds = road.bounds(index, s)
+    line, bounds = road.line.at(s), road.bounds(index, s)
     lanes: dict[LaneKey, ForeignLane] = {}
     for number, lane in sorted(section.lanes.items()):
-        if number == 0:
+        if number == 0 or not _is_driven(lane, section, unsupported):
             continue
-        if lane.type not in DRIVEN:
-            unsupported[f"lanes of type {lane.type}"] += section.start_m == section.origin_m
-            continue
-        inner, outer = bounds[number - np.sign(number)], bounds[number]
-        widest = float(np.abs(outer - inner).max())
-        if widest < _NARROWEST_M:
+        inner, outer = bounds[number - int(np.sign(number))], bounds[number]
+        widths = np.abs(outer - inner)
+        if widths.max() < _NARROWEST_M:
             unsupported[f"lanes for cars narrower than {_NARROWEST_M:g} m"] += 1
             continue
-        if lane.type == "bidirectional":
-            unsupported["lanes driven both ways, taken as one way"] += 1
+        unsupported["lanes that widen or narrow, as wide as on average everywhere"] += bool(np.ptp(widths) > _UNEVEN_M)
         key = LaneKey(road.id, index, number)
-        lanes[key] = _lane(road, key, (s, inner, outer), unsupported)
+        lanes[key] = _lane(road, key, (beside(line, inner), beside(line, outer)), unsupported)
     return lanes
+
+
+def _is_driven(lane: Lane, section: Section, unsupported: Counter[str]) -> bool:
+    """Return whether a lane is for cars; other lanes are counted once, not in each part of a section."""
+    is_driven = lane.type in DRIVEN
+    if section.start_m == section.origin_m:
+        unsupported[f"lanes of type {lane.type}"] += not is_driven
+        unsupported["lanes driven both ways, taken as one way"] += lane.type == "bidirectional"
+    return is_driven
 
 
 def _places(road: Road, section: Section) -> Floats:
@@ -72,13 +77,10 @@ def _places(road: Road, section: Section) -> Floats:
     return np.concatenate([[start], s, [end]])
 
 
-def _lane(road: Road, key: LaneKey, strip: tuple[Floats, Floats, Floats], unsupported: Counter[str]) -> ForeignLane:
-    """Return a lane whose inner and outer bound lie so far left of the reference line at some places."""
-    s, inner, outer = strip
+def _lane(road: Road, key: LaneKey, bounds: tuple[Floats, Floats], unsupported: Counter[str]) -> ForeignLane:
+    """Return a lane with these inner and outer bounds, which run along the road."""
     section = road.sections[key.section]
-    left, right = (road.points(s, t) for t in (inner, outer))
-    if key.lane > 0:
-        left, right = left[::-1], right[::-1]
+    left, right = bounds if key.lane < 0 else (line[::-1] for line in bounds)
     several = f" section {key.section}" if len(road.sections) > 1 else ""
     return ForeignLane(
         f"road {key.road}{several} lane {key.lane}",

@@ -41,7 +41,7 @@ def count_leftovers(top: Element, roads: Mapping[str, Road], unsupported: Counte
     for road in roads.values():
         for path, what in _OF_ROAD.items():
             unsupported[what] += sum(1 for _ in road.element.each(path))
-        for section in road.sections:
+        for section in (each for each in road.sections if each.start_m == each.origin_m):  # a part is counted once
             for tag, what in _OF_LANE.items():
                 unsupported[what] += sum(lane.element.first(tag) is not None for lane in section.lanes.values())
     _count_heights(roads, unsupported)
@@ -49,7 +49,7 @@ def count_leftovers(top: Element, roads: Mapping[str, Road], unsupported: Counte
 
 def _count_heights(roads: Mapping[str, Road], unsupported: Counter[str]) -> None:
     middles = [np.array([road.line.length_m / 2]) for road in roads.values()]
-    heights = np.array([float(road.elevation.at(s)[0]) for road, s in zip(roads.values(), middles, strict=True)])
+    heights = np.array([float(road.elevation.at(s)[0]) for road, s in zip(roads.values(), middles, strict=True)] or [0])
     unsupported["roads above or below the others, drawn on the same ground"] += int(
         (np.abs(heights - np.median(heights)) > _HIGH_M).sum()
     )

@@ -4,14 +4,24 @@ Heights are left out: the ground is flat. What is not taken over is counted by i
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from drive_rl.errors import DriveRLError
 from drive_rl.plain_files import read_plain
 from drive_rl.sim.map.check import check_network
 from drive_rl.sim.map.importers.assemble import ForeignLane, assemble, without_short
 from drive_rl.sim.map.importers.checks import check_lanes
-from drive_rl.sim.map.importers.opendrive.chains import close_gaps, fill_limits, graph_of, join_sections, numbered
+from drive_rl.sim.map.importers.opendrive.chains import (
+    close_gaps,
+    cut_links,
+    fill_limits,
+    graph_of,
+    join_sections,
+    numbered,
+)
 from drive_rl.sim.map.importers.opendrive.elements import Element, parse
 from drive_rl.sim.map.importers.opendrive.lanes import DRIVEN, foreign_lanes
 from drive_rl.sim.map.importers.opendrive.leftovers import count_leftovers
@@ -68,8 +78,18 @@ def _lanes(top: Element, unsupported: Counter[str]) -> tuple[list[ForeignLane], 
     count_leftovers(top, roads, unsupported)
     fill_limits(graph, unsupported)
     graph = join_sections(graph)
-    close_gaps(graph, unsupported)
-    graph = turn_at_dead_ends(graph, roads, unsupported)
-    lanes = numbered(graph)
+    cut_links(graph, unsupported)
+    lanes = numbered(turn_at_dead_ends(graph, roads, unsupported))
     check_lanes(lanes)
-    return without_short(lanes, unsupported), zebras
+    lanes = without_short(lanes, unsupported)
+    close_gaps(lanes, unsupported)
+    return lanes, _brought_near(lanes, zebras)
+
+
+def _brought_near(lanes: Sequence[ForeignLane], zebras: Sequence[Floats]) -> list[Floats]:
+    """Move lanes and zebra crossings that lie far from (0, 0), as in UTM, by whole multiples of 10 km towards it."""
+    by = np.round(lanes[0].centre[0] / _FAR_M) * _FAR_M if lanes else np.zeros(2)
+    for lane in lanes:
+        lane.left, lane.right, lane.centre = lane.left - by, lane.right - by, lane.centre - by
+        lane.stop = lane.stop and (lane.stop[0] - float(by[0]), lane.stop[1] - float(by[1]))
+    return [corners - by for corners in zebras]

@@ -139,8 +139,13 @@ class Road:
 
     def points(self, s: Floats, t: Floats) -> Floats:
         """Return the points (n, 2) [m] that lie so far left of the reference line."""
-        x, y, heading = self.line.at(s).T
-        return np.stack([x - t * np.sin(heading), y + t * np.cos(heading)], axis=1)
+        return beside(self.line.at(s), t)
+
+
+def beside(line: Floats, t: Floats) -> Floats:
+    """Return the points (n, 2) [m] so far left of places (n, 3) of a reference line."""
+    x, y, heading = line.T
+    return np.stack([x - t * np.sin(heading), y + t * np.cos(heading)], axis=1)
 
 
 def read_roads(top: Element) -> dict[str, Road]:

@@ -40,7 +40,7 @@ def govern(roads: Mapping[str, Road], lanes: Lanes, before: Before, unsupported:
         control = _control(signal)
         for key in _governed(road, at, lanes) if control != Control.NONE else ():
             used.add(signal.text("id"))
-            _enter(road, at.number("s"), _entry(key, before), control, lanes)
+            _enter(road, at.number("s"), _entry(key, before) if road.junction else key, control, lanes)
     for signal in found.values():
         if _control(signal) != Control.NONE and signal.text("id") not in used:
             unsupported["signals and signs that govern no lane for cars"] += 1
@@ -86,7 +86,7 @@ def _governed(road: Road, at: Element, lanes: Lanes) -> list[LaneKey]:
 
 
 def _entry(key: LaneKey, before: Before) -> LaneKey:
-    """Return the lane where the cars that come to a lane of a connecting road enter that; of another road, itself."""
+    """Return the lane where the cars that come to a lane of a connecting road enter that road."""
     seen = {key}
     while len(same := {each for each in before[key] if each.road == key.road} - seen) == 1:
         (key,) = same

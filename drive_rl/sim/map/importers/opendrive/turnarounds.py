@@ -12,7 +12,7 @@ import numpy as np
 from drive_rl.sim.map.importers.assemble import ForeignLane
 from drive_rl.sim.map.importers.opendrive.chains import LaneGraph, graph_of
 from drive_rl.sim.map.importers.opendrive.roads import Contact, LaneKey, Road
-from drive_rl.sim.map.network import Floats
+from drive_rl.sim.map.network import Floats, Marking
 
 _RADIUS_M = 10.0  # of the innermost lane where it turns right
 _LIMIT_MPS = 30 / 3.6
@@ -40,7 +40,8 @@ def turn_at_dead_ends(graph: LaneGraph, roads: Mapping[str, Road], unsupported: 
         shared = [key for key, count in Counter(key for pair in pairs for key in pair).items() if count > 1]
         for number, ((end, begin), loop) in enumerate(zip(pairs, loops, strict=True)):
             key = LaneKey(road, -1 if at == "start" else len(roads[road].sections), number)
-            loop.is_connection = end in shared or begin in shared  # who goes first has to be found
+            if end in shared or begin in shared:  # who goes first has to be found
+                loop.is_connection, loop.markings = True, (Marking.NONE, Marking.NONE)
             lanes[key] = loop
             after[end] |= {key}
             after[key] = {begin}
