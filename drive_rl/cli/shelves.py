@@ -50,8 +50,8 @@ def show(
             metavar="NAME",
             help="A world, driver, experiment or perception recipe, a YAML file, or a run folder. Where several share"
             " the name: world:NAME, driver:NAME, experiment:NAME or perception:NAME. `map NAME` draws a map of streets:"
-            " town, roundabouts, motorway, country, a YAML file with a `map:` section, or a Lanelet2 (.osm) or"
-            " OpenDRIVE file (.xodr).",
+            " town, roundabouts, motorway, country, a YAML file with a `map:` section or of a world, or a Lanelet2"
+            " (.osm) or OpenDRIVE file (.xodr).",
             callback=named,
             autocompletion=everything,
         ),
@@ -104,7 +104,7 @@ def _show_map(words: list[str], seed: int | None, out: Path | None, overwrite: b
     out = out or Path(f"{file.stem}-{seed}.png" if spec else f"{file.stem}.png")
     check_kind(out)
     check_out(out, overwrite)
-    streets = read_map(file, kind) if kind else map_of_seed(spec, seed)
+    streets = map_of_seed(spec, seed) if spec else read_map(file, kind or "")
     save_picture(streets, out)
     typer.echo(f"{summary(streets)}\npicture: {out}")
 

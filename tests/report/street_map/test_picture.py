@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from small_streets import circle, street_map
+from small_xodr import crossroads
 from typer.testing import CliRunner
 
 from drive_rl.cli.main import app
@@ -62,6 +63,19 @@ def test_the_verb_draws_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "exists already" in str(again.exception)
 
 
+def test_the_verb_draws_the_map_of_a_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cross.xodr").write_text(crossroads())
+    Path("mine.yaml").write_text("base: town\nstreets: {map: {kind: opendrive, path: cross.xodr}}\n")
+    drawn = RUN.invoke(app, ["show", "map", "mine.yaml", "--out", "mine.png"])
+    assert drawn.exit_code == 0, drawn.output
+    assert "cross.xodr: 32 lanes, 1.3 km" in drawn.output
+    Path("section.yaml").write_text("map: {kind: opendrive, path: cross.xodr}\n")
+    again = RUN.invoke(app, ["show", "map", "section.yaml", "--out", "section.png"])
+    assert again.output.splitlines()[0] == drawn.output.splitlines()[0]
+    assert Path("mine.png").read_bytes() == Path("section.png").read_bytes()
+
+
 def test_a_lanelet2_map_needs_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("lanelet2", "lanelet2.io"):
         monkeypatch.setitem(sys.modules, module, None)
@@ -80,6 +94,9 @@ def test_a_lanelet2_map_needs_the_extra(tmp_path: Path, monkeypatch: pytest.Monk
         (["map", "town", "map.kind=motorway"], "map.kind = 'motorway': expected 'town'; fix: leave it so"),
         (["map", "town", "map.test_block_m=[9, 70]"], "test_block_m = [9.0, 70.0]: expected two values, low <= high"),
         (["map", "town", "--out", "folder.png", "--overwrite"], "folder.png: is a folder; expected a file; fix: ano"),
+        (["map", "one.xodr", "map.columns=5"], "one.xodr is a file: no seed and no KEY=VALUE changes it; fix: leave"),
+        (["map", "bare.yaml"], "bare.yaml: streets = null: expected a world with streets, or"),
+        (["map", "opendrive"], "map.path: is missing; fix: add it"),
         (["map", "one.osm", "--seed", "0"], "one.osm is a file: no seed and no KEY=VALUE changes it; fix: leave"),
         (["lane_follow", "--overwrite"], "show: --seed, --out and --overwrite are for maps; fix: drive-rl show map"),
         (["lane_follow", "--seed", "3"], "show: --seed, --out and --overwrite are for maps; fix: drive-rl show map"),
@@ -96,8 +113,15 @@ def test_what_cannot_be_drawn_is_refused(
     Path("bad.yaml").write_text("map: {kind: towns}\n")
     Path("none.yaml").write_text("name: none\n")
     Path("more.yaml").write_text("base: town\nmap: {kind: town}\n")
+    Path("bare.yaml").write_text("base: lane_follow\n")
     Path("folder.png").mkdir()
     result = RUN.invoke(app, ["show", *words])
     assert isinstance(result.exception, DriveRLError)
     assert message in str(result.exception)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.yaml", "folder.png", "more.yaml", "none.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "bad.yaml",
+        "bare.yaml",
+        "folder.png",
+        "more.yaml",
+        "none.yaml",
+    ]

@@ -98,7 +98,7 @@ class Piece:
 
 def _polynomials(coefficients: Floats, p: Floats) -> Floats:
     """Return the values (m, n) of m polynomials, lowest power first, at n places."""
-    return np.polynomial.polynomial.polyval(p, coefficients.T)
+    return np.array(np.polynomial.polynomial.polyval(p, coefficients.T), np.float64)
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _piece(geometry: Element, s_m: float, length_m: float) -> Piece:
         case "line":
             return Piece(s_m, length_m, pose)
         case "arc":
-            return Piece(s_m, length_m, pose, (shape.number("curvature"),) * 2)
+            return Piece(s_m, length_m, pose, (shape.number("curvature"), shape.number("curvature")))
         case "spiral":
             return Piece(s_m, length_m, pose, (shape.number("curvStart"), shape.number("curvEnd")))
         case "poly3":

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
-from itertools import pairwise
 
 from drive_rl.sim.map.importers.opendrive.elements import Element
 from drive_rl.sim.map.importers.opendrive.roads import Contact, LaneKey, Link, Road
@@ -47,18 +46,20 @@ def _leaves(end: End) -> bool:
 def _within(roads: Mapping[str, Road]) -> Iterator[tuple[End, End]]:
     """Yield the links between sections of a road."""
     for road in roads.values():
-        for index, (before, behind) in enumerate(pairwise(road.sections)):
-            for section, to, step, at in ((before, behind, 1, "end"), (behind, before, -1, "start")):
-                here = index if step > 0 else index + 1
-                for lane in section.lanes.values():
-                    for number in lane.links[at]:
-                        if number in to.lanes and number and lane.number:
-                            yield (
-                                (LaneKey(road.id, here, lane.number), at),
-                                (LaneKey(road.id, here + step, number), _OTHER[at]),
-                            )
-                        elif number and lane.number:
-                            raise lane.element.wrong(f"is linked to lane {number}, expected one of the next section")
+        for index in range(len(road.sections) - 1):
+            yield from _to_next(road, index, index + 1, "end")
+            yield from _to_next(road, index + 1, index, "start")
+
+
+def _to_next(road: Road, here: int, there: int, at: Contact) -> Iterator[tuple[End, End]]:
+    """Yield the links of a section's lanes to those of the one beside it, at their start or end."""
+    for lane in road.sections[here].lanes.values():
+        for number in lane.links[at]:
+            if not number or not lane.number:
+                continue
+            if number not in road.sections[there].lanes:
+                raise lane.element.wrong(f"is linked to lane {number}, expected one of the section beside it")
+            yield (LaneKey(road.id, here, lane.number), at), (LaneKey(road.id, there, number), _OTHER[at])
 
 
 def _between(roads: Mapping[str, Road]) -> Iterator[tuple[End, End]]:
@@ -96,8 +97,9 @@ def _through(top: Element, roads: Mapping[str, Road]) -> Iterator[tuple[End, End
 
 def _end_at(road: Road, junction: str, number: int) -> Contact:
     """Return the end at which a road meets a junction; where both do, that at which the lane leaves it."""
+    leaves_at: Contact = "end" if number < 0 else "start"
     ends = [at for at, link in road.links.items() if link.kind == "junction" and link.id == junction]
-    return ends[0] if len(ends) == 1 else ("end" if number < 0 else "start")
+    return ends[0] if len(ends) == 1 else leaves_at
 
 
 def _road(roads: Mapping[str, Road], name: str, element: Element) -> Road:
