@@ -98,7 +98,7 @@ def _through(top: Element, roads: Mapping[str, Road]) -> Iterator[tuple[End, End
 def _end_at(road: Road, junction: str, number: int) -> Contact:
     """Return the end at which a road meets a junction; where both do, that at which the lane leaves it."""
     leaves_at: Contact = "end" if number < 0 else "start"
-    ends = [at for at, link in road.links.items() if link.kind == "junction" and link.id == junction]
+    ends: list[Contact] = [at for at, link in road.links.items() if link.kind == "junction" and link.id == junction]
     return ends[0] if len(ends) == 1 else leaves_at
 
 

@@ -32,6 +32,7 @@ from drive_rl.sim.map.importers.opendrive.turnarounds import turn_at_dead_ends
 from drive_rl.sim.map.network import Floats, StreetMap
 
 _LARGEST = 2**28  # bytes of a file
+_TIGHT_M = 5.0
 _FAR_M = 10_000.0  # coordinates are moved by whole multiples of this
 
 
@@ -56,7 +57,16 @@ def read_opendrive(path: Path) -> StreetMap:
         )
     streets = assemble(path.name, lanes, zebras, +unsupported)
     check_network(streets)
+    _count_tight(streets)
     return streets
+
+
+def _count_tight(streets: StreetMap) -> None:
+    """Count the lanes that bend more tightly than cars can turn."""
+    first = streets.network.first_point[:-1]
+    tight = int((np.maximum.reduceat(np.abs(streets.network.curvature_1pm), first) > 1 / _TIGHT_M).sum())
+    if tight:
+        streets.unsupported[f"lanes with a bend of less than {_TIGHT_M:g} m radius, tighter than cars turn"] = tight
 
 
 def _check_header(top: Element) -> None:
