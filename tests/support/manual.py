@@ -35,7 +35,10 @@ _SHORT_ROAD = ("world.road.length_m=60", "world.task.time_limit_s=4")
 _GUIDANCE = ("agent.guidance.pictures=100", "agent.guidance.batch_size=16")
 _IMITATION = ("agent.num_envs=2", "agent.samples=100", "agent.batch_size=16")
 _ROLLOUT = ("agent.num_envs=2", "agent.steps_per_update=32", "agent.batch_size=32", "agent.epochs=1")
-_REPLAY = ("agent.num_envs=2", "agent.learning_starts=32", "agent.batch_size=8", "agent.buffer_size=400")
+_REPLAY = (
+    *("agent.num_envs=2", "agent.learning_starts=32", "agent.batch_size=8", "agent.buffer_size=400"),
+    "agent.gradient_steps=1",
+)
 _LEARNER = {
     "ppo": (*_GUIDANCE, *_ROLLOUT),
     "recurrent-ppo": _ROLLOUT,
