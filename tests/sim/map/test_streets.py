@@ -1,6 +1,7 @@
 """Seeded maps of streets: whole, joined, drivable and apart, on train and on test seeds."""
 
 from functools import cache
+from typing import cast
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from drive_rl.config.map_reader import load_map
-from drive_rl.config.specs.streets.map import MAPS, MapSpec
+from drive_rl.config.specs.streets.map import MAPS, DrawnMapSpec, MapSpec
 from drive_rl.sim.map.check import check_network
 from drive_rl.sim.map.conflicts import CLEAR_M
 from drive_rl.sim.map.lane_geometry import locate, may_change, pose_at
@@ -190,7 +191,7 @@ def test_a_seed_draws_one_map(kind: str) -> None:
 @pytest.mark.parametrize("kind", MAPS)
 def test_test_seeds_draw_other_sizes(kind: str) -> None:
     """The same random numbers, in the ranges of the test split: another map, larger by what the spec names."""
-    spec = load_map(kind)
+    spec = cast(DrawnMapSpec, load_map(kind))
     train, test = (generate_streets(spec, is_test, np.random.default_rng(5), "") for is_test in (False, True))
     extent = [np.ptp(each.network.x_m) + np.ptp(each.network.y_m) for each in (train, test)]
     assert extent[1] > 1.1 * extent[0]
