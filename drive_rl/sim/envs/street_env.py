@@ -9,13 +9,13 @@ from drive_rl.config.specs.car import CameraSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.engines.streets.scene import StreetScene
+from drive_rl.sim.engines.streets.truth import StreetTruth, street_truth
 from drive_rl.sim.envs.frame_stack import FrameStack
 from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.envs.street_views import street_chase_view, street_driver_view
-from drive_rl.sim.envs.views import CHASE
+from drive_rl.sim.envs.views import CHASE, Lens, rays_of
 from drive_rl.sim.map.geometry import project
 from drive_rl.sim.sensors.pinhole import cast_rays
-from drive_rl.sim.sensors.renderer import Truth
 from drive_rl.sim.sensors.solids import NO_SOLIDS
 from drive_rl.sim.sensors.street_renderer import render_street
 from drive_rl.sim.state import State
@@ -53,13 +53,11 @@ class StreetEnv(LaneEnv):
         """Return the driver's camera's picture at another size, (H, W, 3) RGB uint8."""
         return street_driver_view(self.world, self._scene, 0, self._car, self._steps, (width_px, height_px))
 
-    def truth(self) -> Truth:
-        """Refuse: pictures of streets have no labels yet.
-
-        Raises:
-            DriveRLError: always.
-        """
-        raise DriveRLError(f"{self.world.name}: pictures of streets have no labels yet; fix: a world without streets")
+    def truth(self) -> StreetTruth:
+        """Return the driver's picture and its ground truth, in any observation mode."""
+        appearance = self.episode.appearance
+        rays = rays_of(Lens(self.world.camera, appearance.camera_height_error_m, appearance.camera_pitch_error_rad))
+        return street_truth(self._scene, 0, self._car, self._steps, rays, self.world.camera.planes)
 
     def get_state(self) -> State:
         """Return arrays from which `set_state` resumes exactly, in this or another process."""

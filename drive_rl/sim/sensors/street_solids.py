@@ -52,11 +52,12 @@ _BESIDE_M = 0.9
 
 
 class SolidRows(NamedTuple):
-    """Room for solids, `Solids` without their number."""
+    """Room for solids, `Solids` without their number, and whose they are."""
 
     shape: NDArray[np.float32]  # (n, 9)
     top_colour: NDArray[np.float32]  # (n, 3)
     side_colour: NDArray[np.float32]  # (n, 3)
+    owner: NDArray[np.int32]  # (n,), an actor's number; of the signal in row s of `signals_of` it is -1 - s
 
 
 def signals_of(network: RoadNetwork) -> NDArray[np.float64]:
@@ -100,7 +101,7 @@ def add_vehicle(rows, n, kind, size, pose, painted):
         kind: Place in `PARTS`, or `RIDES_ACROSS`.
         size: Length and width [m].
         pose: x, y [m], yaw [rad].
-        painted: Colours of vehicles (N, 3), and which of them it has.
+        painted: Colours of actors (N, 3), and which of the actors it is.
     """
     length, width = size
     (x, y, yaw), (paint, who) = pose, painted
@@ -115,6 +116,7 @@ def add_vehicle(rows, n, kind, size, pose, painted):
         rows.shape[n, 4] = PARTS[kind, k, HALF_LENGTH] * (height if wheel else length)
         rows.shape[n, 5] = PARTS[kind, k, HALF_WIDTH] * width
         rows.shape[n, 6], rows.shape[n, 7], rows.shape[n, 8] = PARTS[kind, k, HALF_HEIGHT] * height, cos, sin
+        rows.owner[n] = who
         top, side = int(PARTS[kind, k, TOP]), int(PARTS[kind, k, SIDE])
         for channel in range(3):
             rows.top_colour[n, channel] = paint[who, channel] if top == PAINT else COLOURS[top, channel]
@@ -133,6 +135,7 @@ def add_signal(rows, n, signal, s, light):
     up = 0.78 if light == Light.RED else 0.5 if light == Light.YELLOW else 0.22
     face = x - 0.14 * cos, y - 0.14 * sin, _POST_M + up * _HEAD_M
     _box(rows, n + 2, face, (0.05, 0.5 * _LAMP_M, 0.5 * _LAMP_M), (cos, sin))
+    rows.owner[n] = rows.owner[n + 1] = rows.owner[n + 2] = -1 - s
     for channel in range(3):
         rows.top_colour[n, channel] = rows.side_colour[n, channel] = _POST_COLOUR
         rows.top_colour[n + 1, channel] = rows.side_colour[n + 1, channel] = _HEAD_COLOUR

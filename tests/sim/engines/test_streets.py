@@ -188,14 +188,9 @@ def test_streets_and_a_road_exclude_each_other() -> None:
         load_world("town", ["streets.map.kind=village"])
 
 
-def test_bullets_renderers_and_labels_are_refused() -> None:
+def test_bullets_renderers_are_refused() -> None:
     with pytest.raises(DriveRLError, match="renderer = tiny: cannot show streets"):
         make_env(load_world("town", ["camera.renderer=tiny"]))
-    env = make_env(TOWN)
-    env.reset(options={"road_seed": 1})
-    with pytest.raises(DriveRLError, match="no labels yet"):
-        env.truth()
-    env.close()
 
 
 def test_gymnasium_makes_towns() -> None:

@@ -73,6 +73,7 @@ def _photograph(pose, i, cars, around, plan, lens, image):
         np.empty((MOST_SOLIDS, 9), np.float32),
         np.empty((MOST_SOLIDS, 3), np.float32),
         np.empty((MOST_SOLIDS, 3), np.float32),
+        np.empty(MOST_SOLIDS, np.int32),
     )
     count = fill_solids(i, at, rays, streets, maps, time_s, rows)
     solids = Solids(count, rows.shape, rows.top_colour, rows.side_colour)

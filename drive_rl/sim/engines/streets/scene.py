@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from drive_rl.config.specs.streets.streets import StreetsSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.sim.engines.streets.maps import Maps, StreetMaps, ground_at
+from drive_rl.sim.engines.streets.maps import Maps, StreetMaps, ground_at, streets_at
 from drive_rl.sim.engines.streets.step import (
     Around,
     Routes,
@@ -26,12 +26,13 @@ from drive_rl.sim.engines.streets.step import (
     turn_of,
 )
 from drive_rl.sim.map.geometry import KNOT_M
+from drive_rl.sim.map.network import Light
 from drive_rl.sim.map.street_route import RUN_IN_M, RUN_OUT_M
 from drive_rl.sim.sensors.pinhole import Rays, Viewpoint, cast_rays
 from drive_rl.sim.sensors.route_sign import paint_sign
 from drive_rl.sim.sensors.solids import Solids, join
 from drive_rl.sim.sensors.street_ground import StreetView, street_view
-from drive_rl.sim.sensors.street_solids import MOST_SOLIDS, SolidRows
+from drive_rl.sim.sensors.street_solids import MOST_SOLIDS, SIGNAL_LANE, SolidRows
 from drive_rl.sim.state import FARTHEST, Expected, State, check_array, check_state
 from drive_rl.sim.task.episode import Pose
 from drive_rl.sim.task.street_episode import StreetEpisode, built_map, draw_street_episode, map_seed_of
@@ -52,6 +53,7 @@ from drive_rl.sim.traffic.actors import (
     WAY,
 )
 from drive_rl.sim.traffic.hazards.hazard import DRIVEN, KIND, MOST_STRIPS, PARKING_EXIT, PHASE, PLAN, WAITS
+from drive_rl.sim.traffic.streets import light_of
 from drive_rl.sim.vehicle import CarState
 
 _KEY = "traffic."
@@ -166,14 +168,30 @@ class StreetScene:
             when: The pose that the camera is mounted at, and how many steps the episode has lasted.
             own: More solids, such as the car's own.
         """
-        (x, y, yaw), steps = when
-        at, time_s = Viewpoint(x, y, math.cos(yaw), math.sin(yaw)), self.cars.first_step[car] + steps
-        rows = SolidRows(*(np.empty((MOST_SOLIDS, columns), np.float32) for columns in (9, 3, 3)))
-        count = fill_solids(car, at, rays, self.cars, self.maps, time_s / float(self._world.task.control_hz), rows)
-        around = Solids(count, *(part[:count] for part in rows))
-        solids = join([around, own]) if own.size else Solids(count, *rows)
+        around, _ = self.solids(car, rays, when)
+        solids = join([around, own]) if own.size else around
         ground, appearance = ground_at(int(self.cars.map[car]), self.maps), self.episodes[car].appearance
         return street_view(rays, ground, appearance, channels, solids)
+
+    def solids(self, car: int, rays: Rays, when: tuple[Pose, int]) -> tuple[Solids, NDArray[np.int32]]:
+        """Return the solids of what a camera may see around a car, and whose each is, `SolidRows.owner`; see `view`."""
+        (x, y, yaw), steps = when
+        at = Viewpoint(x, y, math.cos(yaw), math.sin(yaw))
+        shape, top, side = (np.empty((MOST_SOLIDS, columns), np.float32) for columns in (9, 3, 3))
+        rows = SolidRows(shape, top, side, np.empty(MOST_SOLIDS, np.int32))
+        count = fill_solids(car, at, rays, self.cars, self.maps, self.time_s(car, steps), rows)
+        shape, top, side = (part[:count] for part in rows[:3])
+        return Solids(count, shape, top, side), rows.owner[:count]
+
+    def light(self, car: int, signal: int, steps: int) -> Light:
+        """Return what a signal of a car's map, a row of `signals_of`, shows once its episode has lasted some steps."""
+        slot = self.cars.map[car]
+        lane = int(self.maps.signal[slot, signal, SIGNAL_LANE])
+        return Light(light_of(streets_at(slot, self.maps), lane, self.time_s(car, steps)))
+
+    def time_s(self, car: int, steps: int) -> float:
+        """Return the signals' time once a car's episode has lasted some steps [s]."""
+        return float(self.cars.first_step[car] + steps) / self._world.task.control_hz
 
     def get_state(self) -> State:
         """Return what `place` alone does not bring back."""
