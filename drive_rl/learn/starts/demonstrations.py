@@ -119,7 +119,9 @@ def load_demonstrations(spec: RunSpec) -> Demonstrations | None:
     except DriveRLError as error:
         raise DriveRLError(f"{what}: {error}; or record them again: drive-rl data record") from error
     assert isinstance(manifest, DriverManifest), "checked"
-    check_alike(what, {}, theirs.world, spec.world, _ALIKE)
+    weights = theirs.agent.state_loss if isinstance(theirs.agent, DaggerSpec) else 0.0, agent.state_loss
+    states = {} if bool(weights[0]) == bool(weights[1]) else {"agent.state_loss": weights}
+    check_alike(what, states, theirs.world, spec.world, _ALIKE)
     if manifest.num_timesteps > agent.samples:
         raise DriveRLError(
             f"{what}: holds {manifest.num_timesteps} samples, but agent.samples = {agent.samples} are kept; fix:"

@@ -162,6 +162,7 @@ def test_broken_demonstrations_are_refused(
         (("world.camera.fov_rad=1.5",), r"world\.camera\.fov_rad = 1\.3 there and 1\.5 here"),
         (("world.task.controls=steering",), r"world\.task\.controls = steering\+pedal there and steering here"),
         (("world.task.control_hz=20",), r"world\.task\.control_hz = 10 there and 20 here"),
+        (("agent.state_loss=1",), r"agent\.state_loss = 0\.0 there and 1\.0 here; fix: agent\.state_loss=0"),
         (("agent.samples=59",), r"holds 60 samples, but agent\.samples = 59 are kept; fix: agent\.samples=60"),
     ],
 )
