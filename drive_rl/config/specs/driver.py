@@ -226,6 +226,8 @@ LearnerSpec = RewardedDriverSpec | DaggerSpec
 
 def helps(agent: LearnerSpec) -> tuple[Help, ...]:
     """Return all that a driver learned from, beside rewards; what it started from comes first."""
+    if isinstance(agent, DaggerSpec) and agent.state_loss:
+        return "imitation", "guided"
     if not isinstance(agent, PpoSpec) or agent.init_from is None:
         return (agent.help,)
     return ("imitation",) if agent.help == "pixels" else ("imitation", agent.help)
