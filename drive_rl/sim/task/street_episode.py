@@ -87,9 +87,12 @@ def map_seed_of(streets: StreetsSpec, seed: int) -> int:
     changed, fewer = "", ""
     if changes := streets.lane_changes:
         changed, fewer = f" behind room for streets.lane_changes = {changes}", " fewer streets.lane_changes,"
+    where, more = f"any of the split's {count} maps", " more streets.maps,"
+    if isinstance(streets.map, FileMapSpec):
+        where, more = streets.map.path, ""
     raise DriveRLError(
-        f"streets.junction = {asked}: no such junction{crossed}{changed} on any of the split's {count} maps;"
-        f" fix:{fewer} another streets.junction, more streets.maps, or another streets.map"
+        f"streets.junction = {asked}: no such junction{crossed}{changed} on {where};"
+        f" fix:{fewer} another streets.junction,{more} or another streets.map"
     )
 
 

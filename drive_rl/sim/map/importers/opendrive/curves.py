@@ -14,6 +14,7 @@ from drive_rl.sim.map.network import Floats
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 _PANEL_RAD = 0.5  # heading changes by no more between two nodes' panels: 8 nodes are then exact to 1e-12
+_LONGEST_M, _MOST_RAD = 100_000.0, 1000.0  # of a piece
 _TABLE = 256  # steps of a cubic's table of arc lengths
 _KINDS = ("line", "arc", "spiral", "poly3", "paramPoly3")
 
@@ -139,11 +140,20 @@ def read_reference_line(road: Element) -> ReferenceLine:
     for geometry in sorted(road.each("planView/geometry"), key=lambda each: each.number("s", 0.0)):
         length = geometry.number("length", at_least=0)
         if length > 0:
-            pieces.append(_piece(geometry, s, length))
+            pieces.append(_checked(geometry, _piece(geometry, s, length)))
             s += length
     if not pieces:
         raise road.wrong("has no <planView> with a <geometry> longer than 0, expected one")
     return ReferenceLine(tuple(pieces))
+
+
+def _checked(geometry: Element, piece: Piece) -> Piece:
+    turn_rad = max(map(abs, piece.curvature)) * piece.length_m
+    if piece.length_m > _LONGEST_M:
+        raise geometry.wrong(f"length = {piece.length_m:g}, expected at most {_LONGEST_M:g} m")
+    if turn_rad > _MOST_RAD:
+        raise geometry.wrong(f"turns by up to {turn_rad:g} rad, expected at most {_MOST_RAD:g}")
+    return piece
 
 
 def _piece(geometry: Element, s_m: float, length_m: float) -> Piece:

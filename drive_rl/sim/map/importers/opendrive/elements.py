@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
+_LARGEST = 2e7
+"""No coordinate on earth is larger [m]."""
+
 
 @dataclass(eq=False)
 class Element:
@@ -41,7 +44,7 @@ class Element:
         return self.attributes.get(key, default).strip()
 
     def number(self, key: str, default: float | None = None, at_least: float = -math.inf) -> float:
-        """Return an attribute as a finite number.
+        """Return an attribute as a number of at most 2e7 either way.
 
         Raises:
             ValueError: it is missing and has no default, or is not such a number.
@@ -53,8 +56,9 @@ class Element:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not (math.isfinite(value) and value >= at_least):
+        if not (abs(value) <= _LARGEST and value >= at_least):
             least = f" of at least {at_least:g}" if at_least > -math.inf else ""
+            least += f" and at most {_LARGEST:g}" if value > _LARGEST else ""
             found = f"{key} = {text!r}" if key in self.attributes else f"{key} is missing"
             raise self.wrong(f"{found}, expected a number{least}")
         return value
@@ -102,6 +106,6 @@ def parse(data: bytes) -> Element:
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(data, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:  # LookupError: an encoding that Python does not know
         raise ValueError(f"is not XML: {error}") from error
     return top.children[0]

@@ -49,8 +49,10 @@ def read_opendrive(path: Path) -> StreetMap:
         _check_header(top)
         lanes, zebras = _lanes(top, unsupported)
     except (OSError, ValueError) as error:
-        why = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else error
-        raise DriveRLError(f"{path}: {why}; expected an OpenDRIVE map; fix: correct it, or export it again") from error
+        missing = isinstance(error, OSError)
+        why = f"cannot be read: {error.strerror}" if missing else error
+        fix = "name a file that is there (streets.map.path of a world)" if missing else "correct it, or export it again"
+        raise DriveRLError(f"{path}: {why}; expected an OpenDRIVE map; fix: {fix}") from error
     if not lanes:
         raise DriveRLError(
             f"{path}: holds no lanes for cars: expected lanes of a type such as {DRIVEN[0]}; fix: name another map"
