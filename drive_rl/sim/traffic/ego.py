@@ -150,10 +150,14 @@ def may_enter(traffic):
 @njit_scalar
 def turn_ahead(traffic):
     """Return the `Turn` of the ego car's route in the junction that it crosses or that begins within `COMMAND_M`, or
-    `CHANGE_LEFT` or `CHANGE_RIGHT` before a change of lanes and in its first half; and the part of the way to where it
+    `CHANGE_LEFT` or `CHANGE_RIGHT` before a change of lanes and until it has ended; and the part of the way to where it
     begins that is left, of the way from where it is known, 0 once it has begun.
     """
     streets, spans, at = traffic.streets, traffic.route_m, traffic.whole[0, GOALS]
+    after_m = spans[at - 1, CHANGES] if at > 0 else 0.0
+    if after_m > 0.0 and traffic.real[0, S] < spans[at, ENTERS] + after_m:
+        left = streets.tie[traffic.route[at - 1], LEFT] == traffic.route[at]
+        return (CHANGE_LEFT, 0.0) if left else (CHANGE_RIGHT, 0.0)
     lane, way_m = traffic.whole[0, LANE], spans[at, ENTERS] - traffic.real[0, S]
     while streets.tie[lane, JUNCTION] == NONE:
         way_m += spans[at, LEAVES] - spans[at, ENTERS]

@@ -83,13 +83,18 @@ def test_a_change_of_lanes_is_counted_down_from_five_seconds_before_it_begins() 
     batch = cast(StreetBatch, cpu_batch(world, cars, "camera+state"))
     driver = ReferenceDriver(cast(ReferenceSpec, load_agent("reference")), world.car, world.task)
     batch.begin(range(cars), range(cars))
-    begins_m, known_m, seen = np.zeros(cars), np.zeros(cars), set[int]()
+    begins_m, known_m, long_m, seen, after = np.zeros(cars), np.zeros(cars), np.zeros(cars), set[int](), set[bool]()
     for car in range(cars):
         episode = batch.scene.episodes[car]
         network, route = built_map(world.streets.map, episode.map_seed).network, episode.route
         (k,) = np.flatnonzero(route.spans[:, 2])
         begins_m[car] = route.from_m[k] + route.spans[k, 1] - route.spans[k, 2]
+        long_m[car] = 2 * route.spans[k, 2]
         known_m[car] = 5 * network.speed_limit_mps[route.lanes[k]]
+
+    def junction_m(car: int) -> float:
+        return turn_ahead(world, batch.scene.episodes[car], float(batch.cars.metrics[car, S]))[1]
+
     for _ in range(150):
         for car in range(cars):
             to_go, picture = begins_m[car] - float(batch.cars.metrics[car, S]), batch.pictures[car, -1]
@@ -97,11 +102,16 @@ def test_a_change_of_lanes_is_counted_down_from_five_seconds_before_it_begins() 
             if 0 < cells < 7 and abs(cells - round(cells)) > 0.01:
                 assert bar(picture) == math.ceil(cells), (car, to_go)
                 seen.add(bar(picture))
-            elif -5 < to_go <= 0:
+            elif -long_m[car] + 0.1 < to_go <= 0:
                 assert bar(picture) == 0
+                assert set(np.unique(picture[SIGN])) == {0, 255}, (car, to_go)
+                after.add(to_go < -long_m[car] / 2 - 1)
+            elif -long_m[car] - 5 < to_go < -long_m[car] - 0.1 and junction_m(car) > 41:
+                assert set(np.unique(picture[SIGN])) != {0, 255}, (car, to_go)
         if len(batch.step(driver.act(batch.cars.state).astype(float))):
             break
     assert seen >= set(range(1, 7))
+    assert after == {False, True}, "it is shown in both halves of the change"
     batch.close()
 
 
