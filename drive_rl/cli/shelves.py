@@ -91,20 +91,21 @@ def _show_map(words: list[str], seed: int | None, out: Path | None, overwrite: b
     if not words or "=" in words[0]:
         raise DriveRLError("show map: give a map before any KEY=VALUE; fix: such as drive-rl show map town")
     from drive_rl.config.map_reader import load_map
+    from drive_rl.config.specs.streets.map import FileMapSpec, file_map
     from drive_rl.report.street_map.picture import check_kind, save_picture
     from drive_rl.report.street_map.summary import summary
-    from drive_rl.sim.map.importers.read import SUFFIXES, read_map
     from drive_rl.sim.map.streets.generate import map_of_seed
 
     name, file = words[0], home(words[0])
-    kind = SUFFIXES.get(file.suffix.lower())
-    if kind and (len(words) > 1 or seed is not None):
+    own = file_map(file)
+    spec = own or load_map(name, words[1:])
+    is_one = isinstance(spec, FileMapSpec)
+    if (own and len(words) > 1) or (is_one and seed is not None):
         raise DriveRLError(f"show map: {name} is a file: no seed and no KEY=VALUE changes it; fix: leave them out")
-    spec, seed = None if kind else load_map(name, words[1:]), seed or 0
-    out = out or Path(f"{file.stem}-{seed}.png" if spec else f"{file.stem}.png")
+    out = out or Path(f"{file.stem}.png" if is_one else f"{file.stem}-{seed or 0}.png")
     check_kind(out)
     check_out(out, overwrite)
-    streets = map_of_seed(spec, seed) if spec else read_map(file, kind or "")
+    streets = map_of_seed(spec, seed or 0)
     save_picture(streets, out)
     typer.echo(f"{summary(streets)}\npicture: {out}")
 

@@ -125,6 +125,12 @@ GridSpec = TownSpec | RoundaboutsSpec
 """The kinds whose junctions lie on a grid."""
 
 
+def file_map(path: Path) -> FileMapSpec | None:
+    """Return the map that a file is, by the end of its name; None: it is none."""
+    kind = {".osm": Lanelet2Spec, ".xodr": OpenDriveSpec}.get(path.suffix.lower())
+    return kind(path=str(path)) if kind else None
+
+
 def anchored_map(section: Any, folder: Path) -> Any:
     """Return a raw `map:` section whose `path`, if it has one, starts at a folder where it is relative."""
     if isinstance(section, dict) and isinstance(section.get("path"), str):

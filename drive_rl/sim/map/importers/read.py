@@ -7,8 +7,6 @@ from drive_rl.sim.map.importers.lanelet2 import read_lanelet2
 from drive_rl.sim.map.importers.opendrive.read import read_opendrive
 from drive_rl.sim.map.network import StreetMap
 
-SUFFIXES: Mapping[str, str] = {".osm": "lanelet2", ".xodr": "opendrive"}
-"""Ends of file names -> kinds of maps."""
 _READERS: Mapping[str, Callable[[Path], StreetMap]] = {"lanelet2": read_lanelet2, "opendrive": read_opendrive}
 
 
