@@ -100,8 +100,10 @@ def _show_map(words: list[str], seed: int | None, out: Path | None, overwrite: b
     own = file_map(file)
     spec = own or load_map(name, words[1:])
     is_one = isinstance(spec, FileMapSpec)
-    if (own and len(words) > 1) or (is_one and seed is not None):
+    if own and (len(words) > 1 or seed is not None):
         raise DriveRLError(f"show map: {name} is a file: no seed and no KEY=VALUE changes it; fix: leave them out")
+    if is_one and seed is not None:
+        raise DriveRLError(f"show map: {name}: its map is a file, {spec.path}: no seed changes it; fix: leave it out")
     out = out or Path(f"{file.stem}.png" if is_one else f"{file.stem}-{seed or 0}.png")
     check_kind(out)
     check_out(out, overwrite)

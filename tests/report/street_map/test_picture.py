@@ -95,6 +95,7 @@ def test_a_lanelet2_map_needs_the_extra(tmp_path: Path, monkeypatch: pytest.Monk
         (["map", "town", "map.test_block_m=[9, 70]"], "test_block_m = [9.0, 70.0]: expected two values, low <= high"),
         (["map", "town", "--out", "folder.png", "--overwrite"], "folder.png: is a folder; expected a file; fix: ano"),
         (["map", "one.xodr", "map.columns=5"], "one.xodr is a file: no seed and no KEY=VALUE changes it; fix: leave"),
+        (["map", "opendrive", "map.path=x.xodr", "--seed", "3"], "its map is a file, "),
         (["map", "bare.yaml"], "bare.yaml: streets = null: expected a world with streets, or"),
         (["map", "opendrive"], "map.path: is missing; fix: add it"),
         (["map", "one.osm", "--seed", "0"], "one.osm is a file: no seed and no KEY=VALUE changes it; fix: leave"),
