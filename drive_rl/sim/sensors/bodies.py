@@ -10,8 +10,8 @@ from drive_rl.config.specs.streets.traffic import VehicleKind
 from drive_rl.sim.compiled import njit_scalar
 from drive_rl.sim.sensors.solids import BOX, WHEEL
 
-PAINT, GLASS, TYRE, TRIM, LAMP, SKIN, WHITE, ORANGE, BLUE = range(9)
-"""Colours of parts; `PAINT` is the vehicle's own."""
+PAINT, GLASS, TYRE, TRIM, RED, SKIN, WHITE, ORANGE, BLUE, DARK, AMBER, LEFT_LAMP, RIGHT_LAMP = range(13)
+"""Colours of parts; `PAINT` is the vehicle's own, and lamps have those of `rear_lamps`."""
 COLOURS = np.array(
     [
         (0, 0, 0),
@@ -23,10 +23,12 @@ COLOURS = np.array(
         (0.95, 0.95, 0.95),
         (1.0, 0.45, 0.05),
         (0.1, 0.25, 1.0),
+        (0.4, 0.04, 0.04),
+        (1.0, 0.7, 0.1),
     ],
     np.float32,
 )
-"""(colours, 3) in [0, 1]."""
+"""(colours before the lamps', 3) in [0, 1]."""
 
 PX, PY, PZ, HALF_LENGTH, HALF_WIDTH, HALF_HEIGHT, KIND, TOP, SIDE = range(9)
 """Columns of a part: its centre and half sizes in shares of length, width and height; a wheel's radius (`HALF_HEIGHT`)
@@ -41,8 +43,8 @@ def _wheels(front: float, rear: float, radius: float, beside: float = 0.46, half
     return [(along, side, radius, radius, half, radius, WHEEL, TYRE, TYRE) for along in (front, rear) for side in sides]
 
 
-def _lamps(z: float) -> list[_Part]:
-    return [(-0.5, side, z, 0.004, 0.1, 0.05, BOX, LAMP, LAMP) for side in (0.36, -0.36)]
+def _lamps(z: float, along: float = -0.5, beside: float = 0.36) -> list[_Part]:
+    return [(along, s, z, 0.004, 0.12, 0.06, BOX, c, c) for s, c in ((beside, LEFT_LAMP), (-beside, RIGHT_LAMP))]
 
 
 _BODIES: dict[VehicleKind, list[_Part]] = {
@@ -78,6 +80,7 @@ _BODIES: dict[VehicleKind, list[_Part]] = {
         (0, 0, 0.42, 0.36, 0.16, 0.14, BOX, PAINT, PAINT),
         (-0.06, 0, 0.74, 0.10, 0.30, 0.18, BOX, TRIM, TRIM),
         (-0.04, 0, 0.95, 0.06, 0.14, 0.07, BOX, PAINT, PAINT),
+        *_lamps(0.5, -0.37, 0.12),
         *_wheels(0.34, -0.34, 0.21, 0.0, 0.09),
     ],
     "cyclist": [
@@ -91,9 +94,9 @@ _BODIES: dict[VehicleKind, list[_Part]] = {
 
 
 _WORKS: list[_Part] = [
-    *[(-0.485, side, 0.72, 0.015, 0.165, 0.16, BOX, c, c) for side, c in ((-0.33, LAMP), (0, WHITE), (0.33, LAMP))],
+    *[(-0.485, side, 0.72, 0.015, 0.165, 0.16, BOX, c, c) for side, c in ((-0.33, RED), (0, WHITE), (0.33, RED))],
     (-0.485, 0, 0.3, 0.012, 0.5, 0.08, BOX, WHITE, WHITE),
-    (0.485, 0, 0.72, 0.015, 0.5, 0.16, BOX, WHITE, LAMP),
+    (0.485, 0, 0.72, 0.015, 0.5, 0.16, BOX, WHITE, RED),
     (0.05, -0.06, 0.2, 0.33, 0.36, 0.2, BOX, SKIN, SKIN),
     *[(along, 0.45, 0.32, 0.02, 0.05, 0.32, BOX, ORANGE, ORANGE) for along in (-0.24, 0.0, 0.24)],
 ]
@@ -103,7 +106,7 @@ _WORKS: list[_Part] = [
 _OPEN_DOOR: list[_Part] = [
     (0, 0, 0.38, 0.5, 0.5, 0.3, BOX, TRIM, TRIM),
     (0, -0.08, 0.84, 0.3, 0.42, 0.16, BOX, GLASS, GLASS),
-    (-0.2, 0.42, 0.4, 0.4, 0.07, 0.06, BOX, LAMP, LAMP),
+    (-0.2, 0.42, 0.4, 0.4, 0.07, 0.06, BOX, RED, RED),
 ]
 """From behind: its inner side, with a reflector at its edge."""
 _EMERGENCY: list[_Part] = [
@@ -151,3 +154,12 @@ PARTS, PART_COUNT = _table()
 def walking(kind: int, shift_m: float) -> int:
     """Return the kind to draw: a pedestrian's legs change places with each step, so far beside the lane's middle."""
     return kind + int(abs(shift_m) / _STEP_M) % 2 if kind == WALKS else kind
+
+
+@njit_scalar
+def rear_lamps(brakes: bool, side: int) -> tuple[int, int]:
+    """Return the colours of the left and of the right lamp: bright while it brakes, amber on the side that is signalled
+    (1: left, -1: right).
+    """
+    lit = RED if brakes else DARK
+    return AMBER if side > 0 else lit, AMBER if side < 0 else lit

@@ -17,6 +17,7 @@ from drive_rl.sim.sensors.bodies import (
     HALF_WIDTH,
     HEIGHT_M,
     KIND,
+    LEFT_LAMP,
     MOST_PARTS,
     PAINT,
     PART_COUNT,
@@ -25,6 +26,7 @@ from drive_rl.sim.sensors.bodies import (
     PY,
     PZ,
     RIDES_ACROSS,
+    RIGHT_LAMP,
     SIDE,
     TOP,
 )
@@ -92,7 +94,7 @@ def is_aside(x, y, reach, at, rays):
 
 
 @njit_scalar
-def add_vehicle(rows, n, kind, size, pose, painted):
+def add_vehicle(rows, n, kind, size, pose, painted, lamps):
     """Add the solids of a vehicle from row n on; return the next free row.
 
     Args:
@@ -102,6 +104,7 @@ def add_vehicle(rows, n, kind, size, pose, painted):
         size: Length and width [m].
         pose: x, y [m], yaw [rad].
         painted: Colours of actors (N, 3), and which of the actors it is.
+        lamps: Colours of its left and right lamp, in `COLOURS`.
     """
     length, width = size
     (x, y, yaw), (paint, who) = pose, painted
@@ -119,10 +122,16 @@ def add_vehicle(rows, n, kind, size, pose, painted):
         rows.owner[n] = who
         top, side = int(PARTS[kind, k, TOP]), int(PARTS[kind, k, SIDE])
         for channel in range(3):
-            rows.top_colour[n, channel] = paint[who, channel] if top == PAINT else COLOURS[top, channel]
-            rows.side_colour[n, channel] = paint[who, channel] if side == PAINT else COLOURS[side, channel]
+            own = paint[who, channel]
+            rows.top_colour[n, channel] = own if top == PAINT else COLOURS[_lit(top, lamps), channel]
+            rows.side_colour[n, channel] = own if side == PAINT else COLOURS[_lit(side, lamps), channel]
         n += 1
     return n
+
+
+@njit_scalar
+def _lit(colour, lamps):
+    return lamps[0] if colour == LEFT_LAMP else lamps[1] if colour == RIGHT_LAMP else colour
 
 
 @njit_scalar

@@ -9,7 +9,7 @@ from drive_rl.sim.compiled import njit, njit_scalar
 from drive_rl.sim.engines.car_step import Ahead, body_of, drive_car, record, take_in
 from drive_rl.sim.engines.streets.maps import LANES, POSTS, Maps, lines_of, streets_at
 from drive_rl.sim.map.geometry import project
-from drive_rl.sim.sensors.bodies import MOST_PARTS, walking
+from drive_rl.sim.sensors.bodies import MOST_PARTS, rear_lamps, walking
 from drive_rl.sim.sensors.street_solids import (
     SIGNAL_LANE,
     SIGNAL_PARTS,
@@ -29,6 +29,7 @@ from drive_rl.sim.traffic.ego import allowed_ahead, move_ego, turn_ahead
 from drive_rl.sim.traffic.hazards.door import open_door
 from drive_rl.sim.traffic.hazards.hazard import Hazard, act, allowed_before
 from drive_rl.sim.traffic.hazards.parking import is_parked, pull_out
+from drive_rl.sim.traffic.lamps import brakes, signals
 from drive_rl.sim.traffic.passing import allowed_past, fill_passing, is_obstacle, leeway, reach_over
 from drive_rl.sim.traffic.population import LENGTH, WIDTH
 from drive_rl.sim.traffic.step import step_traffic
@@ -278,7 +279,8 @@ def fill_solids(i, at, rays, streets, maps, time_s, rows):
         pose = pose_of(j, traffic, lines)
         if may_show(pose[0], pose[1], at) and not is_aside(pose[0], pose[1], reach, at, rays):
             kind = walking(streets.kind[i, j], traffic.real[j, SHIFT])
-            n = add_vehicle(rows, n, kind, size, pose, (streets.paint[i], j))
+            lamps = rear_lamps(brakes(j, traffic), signals(j, traffic, time_s))
+            n = add_vehicle(rows, n, kind, size, pose, (streets.paint[i], j), lamps)
     signal = maps.signal[m]
     for k in range(maps.sizes[m, POSTS]):
         x, y = signal[k, SIGNAL_X], signal[k, SIGNAL_Y]
