@@ -16,7 +16,7 @@ from drive_rl.sim.traffic.hazards.hazard import ACTS, PHASE, WAITS
 CAMERA = ("camera.width_px=240", "camera.height_px=150", "camera.channels=rgb", "camera.frame_stack=1")
 
 
-class Seen(NamedTuple):
+class Lamps(NamedTuple):
     """A vehicle in a picture: its speed [m/s], what it is about, and the columns of its pixels of a colour."""
 
     speed_mps: float
@@ -26,13 +26,13 @@ class Seen(NamedTuple):
     amber: NDArray[np.int64]
 
 
-def drive(name: str, seed: int) -> list[Seen]:
+def drive(name: str, seed: int) -> list[Lamps]:
     """Drive as the reference driver; return how the vehicle of the hazard looks, where 150 pixels or more show it."""
     world = load_world(f"scenarios/{name}", CAMERA)
     env, driver = make_env(world, observation="state"), load_driver("reference", world)[0]
     assert isinstance(env, StreetEnv)
     state, _ = env.reset(options={"road_seed": seed})
-    found, ended = list[Seen](), False
+    found, ended = list[Lamps](), False
     while not ended:
         state, _, terminated, truncated, _ = env.step(driver.act(state[None])[0])
         ended = terminated or truncated
@@ -47,7 +47,7 @@ def drive(name: str, seed: int) -> list[Seen]:
         )
         if shown.sum() >= 150:
             columns = [np.flatnonzero((shown & colour).any(axis=0)) for colour in colours]
-            found.append(Seen(float(cars.real[0, actor, 2]), int(cars.hazard[0, PHASE]), *columns))
+            found.append(Lamps(float(cars.real[0, actor, 2]), int(cars.hazard[0, PHASE]), *columns))
     env.close()
     return found
 
