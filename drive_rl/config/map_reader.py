@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field, TypeAdapter, create_model
 
 from drive_rl.config.explain import short
+from drive_rl.config.overrides import swapped
 from drive_rl.config.raw import read_yaml
 from drive_rl.config.reader import load_world, validate
 from drive_rl.config.shelf import home, nearest
@@ -42,6 +43,11 @@ def load_map(name: str, overrides: Iterable[str] = ()) -> MapSpec:
     kind = whole["map"].get("kind")
     if not isinstance(kind, str) or kind not in _MAPS:
         raise DriveRLError(f"{source}: map.kind = {short(kind)}: expected one of {', '.join(_MAPS)}; {_FIX}")
+    if (asked := swapped("map.kind", overrides)[0]) in FILE_MAPS and asked != kind:
+        raise DriveRLError(
+            f"command line: map.kind = {asked!r}: expected {kind!r}, for a map from a file needs its path; fix:"
+            f" drive-rl show map {asked} map.path=FILE"
+        )
     found: Any = validate(_MAPS[kind], whole, {"": source}, list(overrides))
     return found.map
 

@@ -10,7 +10,7 @@ import yaml
 from drive_rl.config.explain import short
 from drive_rl.config.shelf import Shelf, find, name_of
 from drive_rl.config.specs.plugin import anchored, demand
-from drive_rl.config.specs.streets.map import anchored_map
+from drive_rl.config.specs.streets.map import anchored_maps
 from drive_rl.config.yaml_text import LARGEST, parse_yaml
 from drive_rl.errors import DriveRLError
 from drive_rl.plain_files import read_plain
@@ -104,10 +104,7 @@ def hoist_plugins(raw: Raw, of_part: object) -> None:
 def _demanded(raw: Raw, path: Path) -> Raw:
     """Return a file's mapping once the plugins that it names are loaded: what follows may use their names."""
     demand(raw, path)
-    raw, streets = anchored(raw, path), raw.get("streets")
-    if isinstance(streets, dict) and "map" in streets:
-        raw = {**raw, "streets": {**streets, "map": anchored_map(streets["map"], path.absolute().parent)}}
-    return raw
+    return anchored_maps(anchored(raw, path), path.absolute().parent)
 
 
 def _rebase(shelf: Shelf, raw: Raw, where: str, depth: int) -> Raw:

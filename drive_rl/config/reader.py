@@ -15,10 +15,12 @@ from drive_rl.config.raw import Raw, hoist_plugins, merged, parse_mapping, part,
 from drive_rl.config.shelf import DEFAULT_WORLD, Shelf, find
 from drive_rl.config.spec_keys import fields
 from drive_rl.config.specs.adapter import AdapterSpec
+from drive_rl.config.specs.copies import kept
 from drive_rl.config.specs.driver import ALGORITHMS, AgentSpec, AnyDriverSpec
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
 from drive_rl.config.specs.plugin import check_recorded, demand
+from drive_rl.config.specs.streets.map import Origin, anchored_maps, read_from
 from drive_rl.config.specs.suite import SuiteSpec
 from drive_rl.config.specs.world import ScenarioSpec, WorldSpec
 from drive_rl.config.yaml_text import Dumper
@@ -120,9 +122,7 @@ def read_perception(path: Path, overrides: Iterable[str] = ()) -> PerceptionSpec
     Raises:
         DriveRLError: the file cannot be read, or holds none.
     """
-    return cast(
-        PerceptionSpec, validate(_PERCEPTION, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides))
-    )
+    return cast(PerceptionSpec, _recorded(_PERCEPTION, read_yaml(path), path, overrides))
 
 
 def is_perception_spec(path: Path) -> bool:
@@ -136,7 +136,7 @@ def is_perception_spec(path: Path) -> bool:
 
 def parse_run(text: str, path: Path) -> RunSpec:
     """Return the experiment resolved in the text of a run's `spec.yaml`."""
-    return cast(RunSpec, validate(_RUN, _resolved(parse_mapping(text, path), path), {"": str(path)}, []))
+    return cast(RunSpec, _recorded(_RUN, parse_mapping(text, path), path))
 
 
 def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
@@ -145,7 +145,7 @@ def read_run(path: Path, overrides: Iterable[str] = ()) -> RunSpec:
     Raises:
         DriveRLError: the file cannot be read, or holds no experiment.
     """
-    return cast(RunSpec, validate(_RUN, _resolved(read_yaml(path), path), {"": str(path)}, list(overrides)))
+    return cast(RunSpec, _recorded(_RUN, read_yaml(path), path, overrides))
 
 
 def read_again(spec: RunOrFit, raw: Raw, path: Path) -> RunOrFit:
@@ -155,7 +155,7 @@ def read_again(spec: RunOrFit, raw: Raw, path: Path) -> RunOrFit:
         DriveRLError: the mapping holds none.
     """
     adapter = _RUN if isinstance(spec, RunSpec) else _PERCEPTION
-    return cast(RunOrFit, validate(adapter, _resolved(raw, path), {"": str(path)}, []))
+    return cast(RunOrFit, _recorded(adapter, raw, path))
 
 
 @overload
@@ -201,12 +201,12 @@ def with_parts(world: WorldSpec, parts: Mapping[str, Any], source: str) -> World
         DriveRLError: an unknown key, or the world cannot be so.
     """
     raw = merged(world.model_dump(mode="json"), parts)
-    return cast(WorldSpec, validate(_WORLD, raw, {"": source}, []))
+    return cast(WorldSpec, validate(_WORLD, raw, {"": source}, [], origin="record"))
 
 
 def dump(spec: BaseModel) -> str:
-    """Return a spec as YAML that reads back to the same spec."""
-    return yaml.dump(spec.model_dump(mode="json"), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
+    """Return a spec as the YAML of a folder that keeps its maps (`copies`); it reads back to the same spec."""
+    return yaml.dump(kept(spec).model_dump(mode="json"), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _of_part(part: Part, changes: Iterable[str], load: Callable[[list[str]], object]) -> list[str]:
@@ -254,11 +254,12 @@ def _whole(
     return validate(adapter, raw, sources, finer, swaps)
 
 
-def _resolved(raw: Raw, path: Path) -> Raw:
-    """Return a run's mapping, once the plugins that it recorded are loaded."""
+def _recorded(adapter: TypeAdapter[Any], raw: Raw, path: Path, overrides: Iterable[str] = ()) -> object:
+    """Return the validated spec of a run's mapping, with the maps that it keeps, once its plugins are loaded."""
     check_recorded(raw, path)
     demand(raw, path)
-    return raw
+    raw = anchored_maps(raw, path.absolute().parent)
+    return validate(adapter, raw, {"": str(path)}, list(overrides), origin="record")
 
 
 def validate(
@@ -268,6 +269,7 @@ def validate(
     overrides: list[str],
     swaps: bool = False,
     prefix: str = "",
+    origin: Origin = "recipe",
 ) -> object:
     """Validate `raw`.
 
@@ -278,13 +280,14 @@ def validate(
         overrides: Changes of single values.
         swaps: Whether the command line named a part: parts that do not fit together are then its mistake.
         prefix: What the command line has before each of these keys.
+        origin: Where `raw` was read from.
     """
     as_filed = copy.deepcopy(raw) if overrides else raw
     typed = {override(raw, text, prefix) for text in overrides}
     try:
-        return adapter.validate_python(raw)
+        return adapter.validate_python(raw, context=read_from(origin))
     except ValidationError as error:
-        old = _mistakes(adapter, as_filed)
+        old = _mistakes(adapter, as_filed, origin)
         given = Given(adapter, sources, typed, prefix, _algorithm(raw))
         text = explain(given, error, lambda item: _mistake(item) not in old or (swaps and not item["loc"]))
         raise DriveRLError(text) from error
@@ -297,9 +300,9 @@ def _algorithm(raw: Raw) -> str | None:
     return named if named in ALGORITHMS else None
 
 
-def _mistakes(adapter: TypeAdapter[Any], raw: Raw) -> list[tuple[Any, str]]:
+def _mistakes(adapter: TypeAdapter[Any], raw: Raw, origin: Origin) -> list[tuple[Any, str]]:
     try:
-        adapter.validate_python(raw)
+        adapter.validate_python(raw, context=read_from(origin))
     except ValidationError as error:
         return [_mistake(item) for item in error.errors()]
     return []

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from drive_rl.config.overrides import swapped
 from drive_rl.config.reader import change_world, load_part, with_parts
+from drive_rl.config.specs.copies import kept
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.drivers.driver import Driver
 from drive_rl.errors import DriveRLError
@@ -106,7 +107,7 @@ def _check_same(worlds: Mapping[str, WorldSpec]) -> None:
     first, world = next(rest, ("", None))
     for name, other in rest:
         assert world is not None
-        if keys := _differences(world.model_dump(), other.model_dump()):
+        if keys := _differences(kept(world).model_dump(), kept(other).model_dump()):
             shown = ", ".join(keys[:_MOST_KEYS]) + (", ..." if len(keys) > _MOST_KEYS else "")
             raise DriveRLError(
                 f"{first} was trained in {world.name}, but {name} in {other.name}, which differs in {shown}; fix: name"

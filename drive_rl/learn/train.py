@@ -16,9 +16,9 @@ from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from drive_rl.config.reader import dump, read_run
+from drive_rl.config.specs.copies import recorded, with_sums
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.off_policy import OffPolicySpec
-from drive_rl.config.specs.plugin import recorded
 from drive_rl.drivers.evaluate import Evaluator
 from drive_rl.drivers.lane_estimator import LaneEstimator
 from drive_rl.errors import DriveRLError
@@ -92,6 +92,8 @@ def train(
         if run is not None:
             spec = read_own_run(run.path, changes)
         assert spec is not None, "train needs a spec or a run to resume"
+        if run is None:
+            spec = with_sums(spec)
         check_tracker(spec.track, spec.project)
         estimator = load_perception_model(spec, run.path if run else None, chosen)
         teacher = load_teachers(spec)
@@ -143,8 +145,8 @@ class _Session:
 
     def _learn(self, history: History, save: Save, stop: StopRequest) -> None:
         save.settle(self.model)
-        if self.spec != read_run(self.run.spec):
-            write_text(self.run.spec, dump(self.spec))  # as changed
+        if (text := dump(self.spec)) != dump(read_run(self.run.spec)):
+            write_text(self.run.spec, text)  # as changed
         if bar_held(self.spec.evaluation, history):
             return
         begin = self.model.num_timesteps

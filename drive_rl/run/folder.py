@@ -45,11 +45,11 @@ class RunFolder:
         spec_yaml: str,
         command: list[str],
         provenance: Mapping[str, object],
-        plugins: Mapping[str, bytes] = MappingProxyType({}),
+        copies: Mapping[str, bytes] = MappingProxyType({}),
     ) -> Self:
         """Make `root/experiment/<UTC time>-s<seed>`: written under a temporary name, then renamed.
 
-        `plugins` are the files that the spec names, path in the run -> source.
+        `copies` are the files that the spec names, path in the run -> content.
 
         Raises:
             DriveRLError: no space left, or the folder cannot be written.
@@ -59,7 +59,7 @@ class RunFolder:
             write_text(folder / "spec.yaml", spec_yaml)
             write_text(folder / "command.txt", shlex.join(command) + "\n")
             write_json(folder / "provenance.json", provenance)
-            write_plugins(folder, plugins)
+            write_copies(folder, copies)
 
         stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-s{seed}"
         return cls(new_directory(root / experiment, stem, fill))
@@ -200,11 +200,11 @@ class RunFolder:
         remove_directory(self.path)
 
 
-def write_plugins(folder: Path, plugins: Mapping[str, bytes]) -> None:
-    """Write the copies of plugin files that a folder's spec names, path in the folder -> source."""
-    for name, source in plugins.items():
+def write_copies(folder: Path, copies: Mapping[str, bytes]) -> None:
+    """Write the files that a folder's spec names, path in the folder -> content."""
+    for name, content in copies.items():
         (folder / name).parent.mkdir(exist_ok=True)
-        write_bytes(folder / name, source)
+        write_bytes(folder / name, content)
 
 
 def is_run(path: Path) -> bool:

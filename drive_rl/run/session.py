@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from drive_rl.config.reader import dump
+from drive_rl.config.specs.copies import copies, kept
 from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
-from drive_rl.config.specs.plugin import copies
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import MetricsFile
 from drive_rl.run.own_spec import KEY
@@ -62,11 +62,11 @@ def new_run(spec: RunSpec | PerceptionSpec, runs_dir: Path, command: list[str] |
     """Make a run folder and be its only writer; if the block fails before the first checkpoint, delete it.
 
     Args:
-        spec: The resolved spec, with the plugins it needs (`recorded`).
+        spec: The resolved spec, with the plugins it needs (`recorded`) and the sums of its maps (`with_sums`).
         runs_dir: Where run folders are made.
         command: The command line; None: this process's.
     """
-    made = {**provenance(spec.world.camera.renderer), KEY: spec.model_dump(mode="json")}
+    made = {**provenance(spec.world.camera.renderer), KEY: kept(spec).model_dump(mode="json")}
     run = RunFolder.create(runs_dir, spec.name, spec.seed, dump(spec), command or sys.argv, made, copies(spec))
     with run.beginning():
         yield run

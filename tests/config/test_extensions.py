@@ -10,7 +10,7 @@ import pytest
 from drive_rl.config import extensions
 from drive_rl.config.extensions import find, forgotten, load_file, plugins, registered, reserve
 from drive_rl.config.reader import dump, load_agent, load_run, load_world, parse_run, read_run
-from drive_rl.config.specs.plugin import copies, recorded
+from drive_rl.config.specs.copies import copies, recorded
 from drive_rl.errors import DriveRLError
 
 ENCODER = "from drive_rl import extend\n@extend.encoder('{name}')\ndef make(channels, height, width): ...\n"

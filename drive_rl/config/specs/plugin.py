@@ -1,4 +1,4 @@
-"""The plugins that a spec needs: what `plugins:` declares, whether it is met, and what a run folder records.
+"""The plugins that a spec needs: what `plugins:` declares, and whether it is met.
 
 A spec never runs code by itself. `plugins:` demands a plugin; it is met where the user has named that very file
 (`--plugin FILE.py`), or trusts all that the spec names (`--trust`).
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
@@ -31,8 +31,6 @@ FOLDER = "plugins"
 """Where a run, or an exported model, keeps copies of the plugin files that it needs."""
 
 _COPY = re.compile(rf"{FOLDER}/[\w-][\w.-]*\.py")
-
-_Any = TypeVar("_Any", bound=BaseModel)
 
 
 def _is_none(value: object) -> bool:
@@ -125,27 +123,6 @@ def anchored(raw: dict[str, Any], spec: Path) -> dict[str, Any]:
     return {**raw, "plugins": [_absolute(one, spec.absolute().parent) for one in given]}
 
 
-def recorded(spec: _Any) -> _Any:
-    """Return a spec whose `plugins` are all that it needs: those it names, and those that registered what it uses.
-
-    Files are named as their copies in the folder that will hold the spec (`copies`).
-    """
-    needed = [found for each in getattr(spec, "plugins", ()) if (found := _met(each, Path())) is not None]
-    needed += [extension.plugin for extension in used(spec)]
-    unique = {plugin.sha256: plugin for plugin in needed}
-    if not unique:
-        return spec
-    taken: dict[str, str] = {}
-    return spec.model_copy(update={"plugins": tuple(_record(plugin, taken) for plugin in unique.values())})
-
-
-def copies(spec: BaseModel) -> dict[str, bytes]:
-    """Return the files to keep beside a recorded spec, path -> source: its plugins as they ran."""
-    sources = {plugin.sha256: plugin.source for plugin in plugins()}
-    needed: tuple[PluginSpec, ...] = getattr(spec, "plugins", ())
-    return {each.file: sources[str(each.sha256)] for each in needed if each.file is not None}
-
-
 def used(spec: BaseModel) -> Iterator[Extension]:
     """Yield the extensions that a spec names."""
     for key, field in type(spec).model_fields.items():
@@ -181,17 +158,7 @@ def _absolute(one: Any, folder: Path) -> Any:
     return one
 
 
-def _record(plugin: Plugin, taken: dict[str, str]) -> PluginSpec:
-    if plugin.package:
-        return PluginSpec(package=plugin.package, sha256=plugin.sha256)
-    stem, number = re.sub(r"[^\w.-]", "_", plugin.file.stem), 2
-    name = f"{stem}.py"
-    while taken.setdefault(name, plugin.sha256) != plugin.sha256:
-        name, number = f"{stem}-{number}.py", number + 1
-    return PluginSpec(file=f"{FOLDER}/{name}", sha256=plugin.sha256)
-
-
-def _met(needed: PluginSpec, folder: Path) -> Plugin | None:
+def met(needed: PluginSpec, folder: Path) -> Plugin | None:
     """Return the loaded plugin that meets a demand, if there is one; a file of the same code meets it, too."""
     file = folder / needed.file if needed.file else None
     sha256 = needed.sha256 or (_sha256_of(file) if file else None)
@@ -215,7 +182,7 @@ def _sha256_of(file: Path) -> str | None:
 
 def _demand_package(needed: PluginSpec, spec: Path) -> None:
     load_installed()
-    if _met(needed, spec.parent) is not None:
+    if met(needed, spec.parent) is not None:
         return
     name = str(needed.package).partition(" ")[0]
     here = next((each for each in plugins() if each.package.partition(" ")[0] == name), None)
@@ -228,7 +195,7 @@ def _demand_package(needed: PluginSpec, spec: Path) -> None:
 
 def _demand_file(needed: PluginSpec, spec: Path) -> None:
     folder = spec.absolute().parent
-    if _met(needed, folder) is not None:
+    if met(needed, folder) is not None:
         return
     path = folder / str(needed.file)
     shown = path if Path(str(needed.file)).is_absolute() else spec.parent / str(needed.file)

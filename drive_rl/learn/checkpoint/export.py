@@ -10,15 +10,15 @@ from torch import Tensor
 
 from drive_rl.config.reader import dump, is_perception_spec, read_run
 from drive_rl.config.specs.base import Controls
+from drive_rl.config.specs.copies import copies
 from drive_rl.config.specs.driver import DaggerSpec, Help, LearnerSpec, PpoSpec, helps
 from drive_rl.config.specs.experiment import RunSpec
-from drive_rl.config.specs.plugin import copies
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.checkpoint.checkpoint import weights_only
 from drive_rl.learn.pretrained import INITIAL_POLICY, PERCEPTION_MODEL
 from drive_rl.perception.models.export import export_model, plugin_lines, score_lines, write_model
 from drive_rl.perception.models.load import load_trained
-from drive_rl.run.folder import RunFolder, write_plugins
+from drive_rl.run.folder import RunFolder, write_copies
 from drive_rl.run.own_spec import read_own_run
 from drive_rl.run.scores import asked_scores, own_scores
 from drive_rl.run.storage.atomic import write_directory, write_json, write_text
@@ -65,7 +65,7 @@ def export_driver(run: RunFolder, folder: Path, overwrite: bool = False) -> Path
             write_json(new / "eval.json", scores)
         write_text(new / "README.md", _card(folder.name, spec, made, scores, _start(run, spec)))
         write_manifest(new, {"algorithm": made.algorithm, "num_timesteps": made.num_timesteps})
-        write_plugins(new, copies(spec))
+        write_copies(new, copies(spec))
         if spec.agent.help == "perception model":
             write_model(load_trained(str(run.path / PERCEPTION_MODEL)), new / PERCEPTION_MODEL)
     return folder
@@ -116,7 +116,7 @@ def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any, start: st
         f"- trained: {steps}{start}",
         f"- help in training: {'; '.join(_HELP[each] for each in helps(agent))}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
-        *plugin_lines(copies(spec)),
+        *plugin_lines(spec),
         "",
         *score_lines(scores, "Scores of"),
         f"Drive it: `drive-rl eval {name} --split test`, `drive-rl render {name} --out drive.mp4`.",

@@ -14,15 +14,15 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from drive_rl.config.reader import dump, read_run
+from drive_rl.config.specs.copies import copies, recorded, with_sums
 from drive_rl.config.specs.driver import DaggerSpec
 from drive_rl.config.specs.experiment import RunSpec
-from drive_rl.config.specs.plugin import copies, recorded
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_model
 from drive_rl.learn.imitation.dagger import Dagger
 from drive_rl.learn.pretrained import MOUNT, SHAPE, check_alike
 from drive_rl.learn.worlds import load_teachers, make_training_envs
-from drive_rl.run.folder import write_plugins
+from drive_rl.run.folder import write_copies
 from drive_rl.run.storage.atomic import write_directory, write_json, write_text
 from drive_rl.run.storage.lock import only_writer
 from drive_rl.run.storage.manifest import DriverManifest, verify, write_manifest
@@ -81,7 +81,7 @@ def record_demonstrations(
     if out.exists():
         raise DriveRLError(f"{out}: exists already; fix: another name")
     agent = spec.agent.model_copy(update={"algorithm": "bc", "samples": samples, "demonstrations": None})
-    spec = recorded(spec.model_copy(update={"agent": agent}))
+    spec = with_sums(recorded(spec.model_copy(update={"agent": agent})))
     teacher = load_teachers(spec)
     out, seed = out.absolute(), int(np.random.SeedSequence([spec.seed, 3]).generate_state(1)[0] >> 2)
     with (
@@ -94,7 +94,7 @@ def record_demonstrations(
         model.guidance.record(new / _SAMPLES, progress)
         write_text(new / _EXPERIMENT, dump(spec))
         write_manifest(new, {"algorithm": _KIND, "num_timesteps": samples})
-        write_plugins(new, copies(spec))
+        write_copies(new, copies(spec))
     return out
 
 

@@ -12,15 +12,15 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 
 from drive_rl.config.reader import dump
+from drive_rl.config.specs.copies import copies
 from drive_rl.config.specs.driver import DaggerSpec, PpoSpec
 from drive_rl.config.specs.experiment import RunSpec
-from drive_rl.config.specs.plugin import copies
 from drive_rl.errors import DriveRLError
 from drive_rl.learn.build import build_policy
 from drive_rl.learn.own_drivers import read_trained
 from drive_rl.learn.pretrained import INITIAL_POLICY, SHAPE, check_alike
 from drive_rl.learn.sb3.feature_extractors import CameraStateEncoder
-from drive_rl.run.folder import write_plugins
+from drive_rl.run.folder import write_copies
 from drive_rl.run.resolve import TrainedFolder, resolve
 from drive_rl.run.storage.atomic import write_directory, write_text
 from drive_rl.run.storage.manifest import DriverManifest, verify_driver, write_manifest
@@ -52,7 +52,7 @@ class InitialPolicy:
             write_tensors(new / "weights.safetensors", self.weights)
             write_text(new / "spec.yaml", dump(self.spec))
             write_manifest(new, {"algorithm": self.made.algorithm, "num_timesteps": self.made.num_timesteps})
-            write_plugins(new, copies(self.spec))
+            write_copies(new, copies(self.spec))
 
 
 def load_initial_policy(spec: RunSpec) -> InitialPolicy | None:

@@ -3,17 +3,18 @@
 It knows the folder's files, the same as a driver's; none is a pickle. It does not know training or scoring.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from drive_rl.config.reader import dump
+from drive_rl.config.specs.copies import copies
+from drive_rl.config.specs.experiment import RunSpec
 from drive_rl.config.specs.perception import PerceptionSpec
-from drive_rl.config.specs.plugin import copies
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.models.load import Fitted, load_trained
-from drive_rl.run.folder import RunFolder, write_plugins
+from drive_rl.run.folder import RunFolder, write_copies
 from drive_rl.run.scores import asked_scores, own_scores
 from drive_rl.run.storage.atomic import read_json, write_directory, write_json, write_text
 from drive_rl.run.storage.manifest import write_manifest
@@ -60,7 +61,7 @@ def write_model(
         if card is not None:
             write_text(new / "README.md", card)
         write_manifest(new, {"algorithm": "perception", "num_samples": _samples(trained)})
-        write_plugins(new, copies(trained.spec))
+        write_copies(new, copies(trained.spec))
 
 
 def _samples(trained: Fitted) -> int:
@@ -83,7 +84,7 @@ def _card(name: str, trained: Fitted, measured: Mapping[str, Any]) -> str:
         f"- encoder: {model.encoder.kind}, {model.encoder.features} features; {weights:,} weights in all",
         f"- learned from: {_learned(spec, _samples(trained))}",
         "- weights: safetensors, no code; `manifest.json` holds the SHA-256 of every file",
-        *plugin_lines(copies(spec)),
+        *plugin_lines(spec),
         "",
         *_validation_lines(measured.get("eval.json"), spec),
         *score_lines(measured.get(DRIVES), "Scores of a car driven by it, of"),
@@ -115,9 +116,9 @@ def _validation_lines(scores: Any, spec: PerceptionSpec) -> list[str]:
     return [head, "", "| what | value |", "|---|---|", *rows, ""]
 
 
-def plugin_lines(files: Iterable[str]) -> list[str]:
+def plugin_lines(spec: RunSpec | PerceptionSpec) -> list[str]:
     """Return a card's line about the plugin files that are kept in its folder; none without."""
-    named = " ".join(f"--plugin {file}" for file in files)
+    named = " ".join(f"--plugin {plugin.file}" for plugin in spec.plugins if plugin.file)
     return [f"- needs the code in this folder, to read and then to name: `{named}`"] if named else []
 
 

@@ -6,8 +6,8 @@ What follows is elsewhere: `loop` (when to do what), `session` (one step; save a
 from contextlib import ExitStack
 from pathlib import Path
 
+from drive_rl.config.specs.copies import recorded
 from drive_rl.config.specs.perception import PerceptionSpec
-from drive_rl.config.specs.plugin import recorded
 from drive_rl.perception.training.loop import Display, run_session
 from drive_rl.perception.training.session import Session
 from drive_rl.run.folder import RunFolder

@@ -1,8 +1,10 @@
 """Specs of maps of streets: a kind that a seed draws, with its few parameters, or a file of the user's own.
 
-Test seeds draw from other ranges; a file is the same map for all seeds.
+Test seeds draw from other ranges; a file is the same map for all seeds. Files are looked at where a spec is read from
+one (`read_from`), not where its parts are put together anew.
 """
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +13,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from drive_rl.config.specs.base import Bounds, Fraction, Spec, ordered
+from drive_rl.errors import DriveRLError
+from drive_rl.plain_files import read_plain
+
+_LARGEST = 2**28  # bytes of a file
+_BRIEF = 12  # digits of a SHA-256 in messages
+
+Origin = Literal["recipe", "record"]
+"""Where a spec is read from: a recipe, whose files have to be there, or what a run has recorded."""
+_ORIGIN = "origin"
 
 
 class _GridSpec(Spec):
@@ -80,17 +91,68 @@ class CountrySpec(_LengthSpec):
     side_roads: int = Field(default=3, ge=1, le=6, description="Side roads; each meets the main road twice.")
 
 
+def read_from(origin: Origin) -> dict[str, Origin]:
+    """Return the context of pydantic with which specs that come from there are validated."""
+    return {_ORIGIN: origin}
+
+
+def origin_of(info: ValidationInfo) -> Origin | None:
+    """Return where the spec that is validated comes from; None: from no file."""
+    return info.context.get(_ORIGIN) if info.context else None
+
+
+def read_map_file(path: str, sha256: str | None = None) -> bytes:
+    """Return what is in the file of a map.
+
+    Raises:
+        DriveRLError: it cannot be read, or its SHA-256 is another.
+    """
+    try:
+        data = read_plain(Path(path), _LARGEST)
+    except OSError as error:
+        raise DriveRLError(
+            f"{path}: cannot be read: {error.strerror}; expected a map; fix: correct the path, or restore the file"
+        ) from error
+    if sha256 is not None and (found := sum_of(data)) != sha256:
+        raise DriveRLError(
+            f"{path}: is not the file that was recorded: expected SHA-256 {sha256[:_BRIEF]}, found {found[:_BRIEF]};"
+            " fix: restore the file, or for another map sha256: null"
+        )
+    return data
+
+
+def sum_of(data: bytes) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
 class _FileSpec(Spec):
     path: str = Field(
         min_length=1,
         description="The file; a relative path starts at the folder of the YAML file that names it, on the command line"
         " where the command runs.",
     )
+    sha256: str | None = Field(
+        default=None,
+        exclude_if=lambda found: found is None,
+        pattern="^[0-9a-f]{64}$",
+        description="SHA-256 of the file (null: any); a run records that of its copy.",
+    )
 
     @field_validator("path")
     @classmethod
-    def _absolute(cls, value: str) -> str:
-        return os.path.abspath(os.path.expanduser(value))
+    def _absolute(cls, value: str, info: ValidationInfo) -> str:
+        path = os.path.abspath(os.path.expanduser(value))
+        if origin_of(info) == "recipe":
+            read_map_file(path)
+        return path
+
+    @field_validator("sha256")
+    @classmethod
+    def _is_of_the_file(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and origin_of(info) and "path" in info.data:
+            read_map_file(info.data["path"], value)
+        return value
 
 
 class Lanelet2Spec(_FileSpec):
@@ -136,3 +198,15 @@ def anchored_map(section: Any, folder: Path) -> Any:
     if isinstance(section, dict) and isinstance(section.get("path"), str):
         return {**section, "path": os.path.normpath(folder / Path(section["path"]).expanduser())}
     return section
+
+
+def anchored_maps(raw: Any, folder: Path) -> Any:
+    """Return raw values in which the maps of all worlds start at a folder, as `anchored_map`."""
+    if isinstance(raw, list):
+        return [anchored_maps(each, folder) for each in raw]
+    if not isinstance(raw, dict):
+        return raw
+    found = {key: anchored_maps(value, folder) for key, value in raw.items()}
+    if isinstance(streets := found.get("streets"), dict) and "map" in streets:
+        found["streets"] = {**streets, "map": anchored_map(streets["map"], folder)}
+    return found

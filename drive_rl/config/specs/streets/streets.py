@@ -2,7 +2,14 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from drive_rl.config.specs.base import Spec
 from drive_rl.config.specs.streets.hazard import (
@@ -16,7 +23,7 @@ from drive_rl.config.specs.streets.hazard import (
     ObstacleSpec,
     ParkingExitSpec,
 )
-from drive_rl.config.specs.streets.map import FileMapSpec, MapSpec
+from drive_rl.config.specs.streets.map import FileMapSpec, MapSpec, origin_of
 from drive_rl.config.specs.streets.traffic import TrafficSpec
 
 
@@ -52,15 +59,18 @@ _NEEDS = {
 """Hazards that need a junction: what it may be, and such a one."""
 
 
+_MAPS = 16
+
+
 class StreetsSpec(Spec):
     """Streets instead of a single road: an episode is a route on one of several maps, in traffic of its own."""
 
     map: MapSpec = Field(description="Which kind of map, and its few parameters.")
     maps: int = Field(
-        default=16,
+        default=_MAPS,
         ge=1,
         le=1000,
-        description="Maps of each split; road seeds share them. A map from a file is one, for all splits.",
+        description="Maps of each split; road seeds share them. Not of a map from a file, which is one for all splits.",
     )
     route_m: float = Field(default=300, ge=100, le=2000, description="Length of the routes [m].")
     junction: JunctionSpec | None = Field(
@@ -101,6 +111,23 @@ class StreetsSpec(Spec):
     def has_passing_fields(self) -> bool:
         """Whether the privileged state says who drives in the lane on the left."""
         return isinstance(self.hazard, ObstacleSpec | InvadingCarsSpec)
+
+    @field_validator("maps")
+    @classmethod
+    def _are_drawn(cls, value: int, info: ValidationInfo) -> int:
+        own = info.data.get("map")
+        if isinstance(own, FileMapSpec) and value != _MAPS and origin_of(info) == "recipe":
+            raise ValueError(
+                f"expected none beside map.kind = {own.kind}, for a file is one map; fix: leave it out, or null"
+            )
+        return value
+
+    @model_serializer(mode="wrap")
+    def _without_what_a_file_is(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        found: dict[str, object] = serialize(self)
+        if isinstance(self.map, FileMapSpec):
+            found.pop("maps", None)
+        return found
 
     @model_validator(mode="after")
     def _keeps_or_leaves_its_lane(self) -> Self:

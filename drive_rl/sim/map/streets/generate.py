@@ -1,7 +1,5 @@
 """A map of streets from a spec and a seed."""
 
-from pathlib import Path
-
 import numpy as np
 
 from drive_rl.config.specs.base import SPLITS
@@ -37,7 +35,7 @@ def map_of_seed(spec: MapSpec, seed: int) -> StreetMap:
         DriveRLError: as `generate_streets` or `read_map`.
     """
     if isinstance(spec, FileMapSpec):
-        return read_map(Path(spec.path), spec.kind)
+        return read_map(spec)
     rng = np.random.default_rng([seed, _STREAM])
     return generate_streets(spec, seed in SPLITS["test"], rng, f"{spec.kind} {seed}")
 
