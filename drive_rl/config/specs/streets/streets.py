@@ -118,7 +118,8 @@ class StreetsSpec(Spec):
         own = info.data.get("map")
         if isinstance(own, FileMapSpec) and value != _MAPS and origin_of(info) == "recipe":
             raise ValueError(
-                f"expected none beside map.kind = {own.kind}, for a file is one map; fix: leave it out, or null"
+                f"expected none beside map.kind = {own.kind}, for a file is one map; fix: leave it out, or null where"
+                " its base has it"
             )
         return value
 
