@@ -233,17 +233,30 @@ def make(
     trust: Trust = False,
     frames: OldFrames = None,
 ) -> None:
-    """Write labelled pictures of a world's roads.
+    """Write labelled pictures of a world's roads or streets.
 
-    PNG pictures and masks, TuSimple lanes, COCO boxes, states, and a manifest with seeds and hashes.
+    PNG pictures and masks, TuSimple lanes, COCO boxes, states, and a manifest with seeds and hashes. Of streets: COCO
+    instances with boxes in 2-D and 3-D, instance masks and depth, as the expert drives; no lanes and states.
     """
-    check_out(out, overwrite)
+    if not (overwrite and out.is_dir()):  # the writer replaces its own folders, and no other
+        check_out(out, overwrite)
     from drive_rl.config.reader import load_part
-    from drive_rl.config.specs.perception import DataSpec
-    from drive_rl.perception.data.writer import write_data
     from drive_rl.report.progress import counted
 
     spec = load_part("world", world, changes or [])
+    if spec.streets:
+        from drive_rl.config.specs.driver import ExpertSpec
+        from drive_rl.drivers.expert import ExpertDriver
+        from drive_rl.perception.data.street_writer import write_street_data
+
+        act = ExpertDriver(ExpertSpec(name="expert", algorithm="expert"), spec.car, spec.task).act
+        with counted("data", samples) as progress:
+            write_street_data(spec, act, split, samples, out, weather, overwrite, progress)
+        typer.echo(f"data: {out}")
+        return
+    from drive_rl.config.specs.perception import DataSpec
+    from drive_rl.perception.data.writer import write_data
+
     with counted("data", samples) as progress:
         write_data(spec, DataSpec(weather=weather), split, samples, out, overwrite, progress)
     typer.echo(f"data: {out}\nnext: drive-rl perception fit RECIPE data.folder={shlex.quote(str(out))}")

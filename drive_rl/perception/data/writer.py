@@ -14,19 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-import drive_rl
 from drive_rl.config.specs.base import SPLITS, Split
 from drive_rl.config.specs.perception import DataSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.data_card import data_card
-from drive_rl.perception.data.formats.drive_rl_format import FORMAT, KIND
+from drive_rl.perception.data.data_set_files import new_data_set, write_manifest, write_png
+from drive_rl.perception.data.formats.drive_rl_format import KIND
 from drive_rl.perception.data.rendered_dataset import check_rendered, road_samples
 from drive_rl.perception.data.samples import LANE_FIELDS, WEATHER, Samples, anchor_rows
-from drive_rl.run.storage.atomic import write_directory, write_json, write_text
-from drive_rl.run.storage.lock import only_writer
-from drive_rl.run.storage.manifest import sha256_of
-from drive_rl.run.storage.scratch import sibling
+from drive_rl.run.storage.atomic import write_json, write_text
 from drive_rl.sim.sensors.renderer import CLASSES, VEHICLE
 
 _COLUMN_DECIMALS, _ROW_DECIMALS = 3, 6  # of a pixel; far away, a line moves many columns in a row
@@ -62,14 +59,13 @@ def write_data(
     assert not data.worlds, "a data set is of one world"
     out = out.absolute()
     check_rendered(world)
-    _check_out(out, overwrite)
     seeds = SPLITS[split][: math.ceil(samples / data.per_road)]
     if not 1 <= samples <= len(SPLITS[split]) * data.per_road:
         raise DriveRLError(
             f"{samples} pictures of split {split}: it has {len(SPLITS[split])} roads, of {data.per_road} pictures each;"
             f" fix: 1 to {len(SPLITS[split]) * data.per_road} pictures, or more of each road"
         )
-    with only_writer(sibling(out, "lock"), out), write_directory(out) as new:
+    with new_data_set(out, overwrite) as new:
         written = _Written(new, world)
         for seed in seeds:
             left = min(data.per_road, samples - written.count)
@@ -77,7 +73,8 @@ def write_data(
             progress(left)
         written.finish()
         write_text(new / "README.md", data_card(world, split, samples, len(seeds), written.boxes))
-        write_json(new / "manifest.json", _manifest(new, world, data, split, samples, seeds))
+        facts = {"split": split, "count": samples, "seeds": list(seeds), "classes": list(CLASSES)}
+        write_manifest(new, KIND, world, {**facts, "data": data.model_dump(mode="json")})
     return out
 
 
@@ -142,7 +139,7 @@ class _Written:
         for row in range(len(samples)):
             name = f"{self.count:06d}"
             self._pictures(name, samples.images[row])
-            _write_png(self._folder / "masks" / f"{name}.png", samples.classes[row])
+            write_png(self._folder / "masks" / f"{name}.png", samples.classes[row])
             self._boxes(name, samples.classes[row])
             self._lanes.append(json.dumps(self._lanes_of(name, samples.lines[row])))
             tier, kind = samples.scene[row]
@@ -164,11 +161,11 @@ class _Written:
     def _pictures(self, name: str, stack: NDArray[np.uint8]) -> None:
         """Write the newest picture, and the `k` steps earlier ones as earlier/NAME/k.png."""
         newest, *earlier = stack.reshape(-1, self._camera.planes, *stack.shape[1:])[::-1]
-        _write_png(self._folder / "images" / f"{name}.png", np.moveaxis(newest, 0, 2))
+        write_png(self._folder / "images" / f"{name}.png", np.moveaxis(newest, 0, 2))
         if earlier:
             (self._folder / "earlier" / name).mkdir()
         for back, picture in enumerate(earlier, start=1):
-            _write_png(self._folder / "earlier" / name / f"{back:02d}.png", np.moveaxis(picture, 0, 2))
+            write_png(self._folder / "earlier" / name / f"{back:02d}.png", np.moveaxis(picture, 0, 2))
 
     def _lanes_of(self, name: str, lines: NDArray[np.float32]) -> _TuSimpleLabel:
         """Return TuSimple's object of a picture: columns count from the centre of the first pixel, as OpenCV's do."""
@@ -190,41 +187,3 @@ class _Written:
             self._annotations.append(
                 _CocoAnnotation(id=self.boxes + 1, image_id=number, category_id=VEHICLE, bbox=box, area=area, iscrowd=0)
             )
-
-
-def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
-    if picture.ndim == 3 and picture.shape[2] == 3:
-        picture = picture[:, :, ::-1]  # OpenCV's order
-    _, data = cv2.imencode(".png", np.ascontiguousarray(picture))
-    path.write_bytes(data.tobytes())
-
-
-def _manifest(
-    folder: Path, world: WorldSpec, data: DataSpec, split: Split, samples: int, seeds: range
-) -> dict[str, object]:
-    files = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-    return {
-        "format": FORMAT,
-        "kind": KIND,
-        "drive_rl": drive_rl.__version__,
-        "split": split,
-        "count": samples,
-        "seeds": list(seeds),
-        "classes": list(CLASSES),
-        "data": data.model_dump(mode="json"),
-        "world": world.model_dump(mode="json"),
-        "files": files,
-    }
-
-
-def _check_out(out: Path, overwrite: bool) -> None:
-    if not out.exists():
-        return
-    if not overwrite:
-        raise DriveRLError(f"{out}: exists already; fix: --overwrite to replace it, or another name")
-    manifest = out / "manifest.json"
-    ours = manifest.is_file() and f'"kind": "{KIND}"' in manifest.read_text(encoding="utf-8", errors="replace")
-    if not out.is_dir() or not (ours or not any(out.iterdir())):
-        raise DriveRLError(f"{out}: is not a data set that drive-rl made, and is not replaced; fix: another name")

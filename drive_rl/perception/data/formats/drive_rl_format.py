@@ -1,6 +1,6 @@
 """Reading the data sets that `writer.py` writes: pictures, masks, lanes and states, by `manifest.json`.
 
-It knows their layout. It does not check hashes: labels may be edited on purpose.
+It knows their layout, and refuses those of streets. It does not check hashes: labels may be edited on purpose.
 """
 
 import csv
@@ -16,6 +16,8 @@ from drive_rl.perception.data.records import PARTS, BadRecord, Files, Record, Sk
 from drive_rl.perception.data.samples import LANE_FIELDS, WEATHER
 
 KIND = "drive-rl pictures"
+STREET_KIND = "drive-rl street pictures"
+"""Of `street_writer.py`: other classes than the models here learn."""
 FORMAT = 1
 FILES = f"drive_rl (manifest.json of {KIND})"
 _FARTHEST = 1e6  # metres, radians and 1/m beyond this are a mistake
@@ -26,12 +28,18 @@ def detect(root: Path) -> Files:
     """Return `states.csv` as the label file of the part that the data set is; none if it is not a data set of ours.
 
     Raises:
-        DriveRLError: it is ours, but of another version or without states.
+        DriveRLError: it is ours, but of streets, of another version or without states.
     """
     path = root / "manifest.json"
     if not path.is_file():
         return {}
     manifest = label_json(path, _FIX)
+    if isinstance(manifest, dict) and manifest.get("kind") == STREET_KIND:
+        raise DriveRLError(
+            f"{path}: kind = {STREET_KIND!r}: expected {KIND!r}, for its classes are not those that models here learn;"
+            " fix: pictures of a world without streets (drive-rl data make lane_follow); other tools read the"
+            " instances.json beside it"
+        )
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
         return {}
     if manifest.get("format") != FORMAT:
