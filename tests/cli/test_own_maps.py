@@ -196,3 +196,12 @@ def test_show_map_of_a_kind_asks_for_the_path_of_a_file(refused: Cli) -> None:
     said = refused("show", "map", "town", "map.kind=opendrive")
     assert "map.kind = 'opendrive': expected 'town', for a map from a file needs its path" in said
     assert "fix: drive-rl show map opendrive map.path=FILE" in said
+
+
+def test_labelled_pictures_hold_a_copy_of_their_map(trained: Path) -> None:
+    call(trained, "data", "make", "mine.yaml", "--samples", "2", "--out", "pictures")
+    manifest = json.loads((trained / "pictures" / "manifest.json").read_text())
+    own = manifest["world"]["streets"]["map"]
+    assert (own["path"], own["sha256"]) == ("maps/cross.xodr", sum_of(crossroads()))
+    assert (trained / "pictures" / own["path"]).read_text() == crossroads()
+    assert manifest["files"][own["path"]]["sha256"] == own["sha256"]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import SPLITS, Split
+from drive_rl.config.specs.copies import copies, kept, with_sums
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.data_card import street_card
@@ -30,6 +31,7 @@ from drive_rl.perception.data.street_pictures import (
     street_pictures,
 )
 from drive_rl.perception.data.weather import draw_weather, weather
+from drive_rl.run.folder import write_copies
 from drive_rl.run.storage.atomic import write_text
 from drive_rl.sim.engines.streets.truth import STREET_CLASSES, StreetObject
 from drive_rl.sim.sensors.pinhole import focal_px
@@ -71,7 +73,7 @@ def write_street_data(
         DriveRLError: the split has too few routes, the world is not for the `field` renderer, PyBullet is missing,
             something else is at `out`, or the disk is full.
     """
-    out, roads = out.absolute(), len(SPLITS[split])
+    out, roads, world = out.absolute(), len(SPLITS[split]), with_sums(world)
     if not 1 <= samples <= roads * MOST_PER_ROAD:
         raise DriveRLError(
             f"{samples} pictures of split {split}: it has {roads} routes, of at most {MOST_PER_ROAD} pictures each;"
@@ -91,7 +93,8 @@ def write_street_data(
         written.finish()
         write_text(new / "README.md", street_card(world, split, samples, len(written.seeds), written.objects))
         facts = {"split": split, "count": samples, "seeds": written.seeds, "classes": list(STREET_CLASSES)}
-        write_manifest(new, STREET_KIND, pictured(world), {**facts, "data": _how(in_weather)})
+        write_copies(new, copies(world))
+        write_manifest(new, STREET_KIND, kept(pictured(world)), {**facts, "data": _how(in_weather)})
     return out
 
 
