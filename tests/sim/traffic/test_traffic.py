@@ -99,9 +99,21 @@ def test_a_crossing_flows_and_nobody_touches(name: str) -> None:
 
 
 def test_who_has_stood_for_long_before_a_main_road_is_let_in() -> None:
-    """Nobody is given a way across its own, once it has stood 2.5 times its patience and there is room behind."""
+    """Nobody is given a way across its own, once it has stood 2.5 times its patience and there is room behind.
+
+    It is rare, and in which traffic it comes about depends on how the machine rounds sines.
+    """
     network = crossing(CROSSINGS["give way"])
-    traffic, waits, let_in = traffic_on(network, 16), 0, 0
+    waits, let_in, seeds = 0, 0, iter(range(24))
+    while waits <= 20:
+        of_this = _waits(network, traffic_on(network, 16, next(seeds)))
+        waits, let_in = waits + len(of_this), let_in + sum(of_this)
+    assert let_in == waits
+
+
+def _waits(network: RoadNetwork, traffic: Traffic) -> list[bool]:
+    """Return whether nobody was let in across its way, of each step in which one has stood for long."""
+    found = []
     for step in range(4000):
         held = set(map(tuple, np.argwhere(traffic.hold >= 0)))
         waited = traffic.whole[:, WAITED].copy()
@@ -115,11 +127,9 @@ def test_who_has_stood_for_long_before_a_main_road_is_let_in() -> None:
             ahead = network.successor[network.first_successor[want]]
             if ahead in traffic.whole[:, LANE]:
                 continue
-            waits += 1
             crossed = network.conflict_lane[network.first_conflict[want] : network.first_conflict[want + 1]]
-            let_in += given.isdisjoint(crossed.tolist())
-    assert waits > 20
-    assert let_in == waits
+            found.append(given.isdisjoint(crossed.tolist()))
+    return found
 
 
 @pytest.mark.parametrize("spec", [TownSpec(), RoundaboutsSpec()], ids=lambda spec: spec.kind)
