@@ -1,8 +1,9 @@
-"""What every data set that we write has: it is there whole or not at all, PNG files, a manifest of hashes."""
+"""What data sets that we write share: they are there whole or not at all; PNG files, COCO's rows, hashes."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypedDict
 
 import cv2
 import numpy as np
@@ -16,6 +17,26 @@ from drive_rl.run.storage.atomic import write_directory, write_json
 from drive_rl.run.storage.lock import only_writer
 from drive_rl.run.storage.manifest import sha256_of
 from drive_rl.run.storage.scratch import sibling
+
+
+class CocoImage(TypedDict):
+    """A picture, as COCO has it."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+class CocoAnnotation(TypedDict):
+    """An object in a picture, as COCO has it."""
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: list[int]  # left, top, width, height
+    area: int
+    iscrowd: int
 
 
 @contextmanager

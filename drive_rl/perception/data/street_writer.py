@@ -18,7 +18,7 @@ from drive_rl.config.specs.copies import copies, kept, with_sums
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.data_card import street_card
-from drive_rl.perception.data.data_set_files import new_data_set, write_manifest, write_png
+from drive_rl.perception.data.data_set_files import CocoAnnotation, CocoImage, new_data_set, write_manifest, write_png
 from drive_rl.perception.data.formats.drive_rl_format import STREET_KIND
 from drive_rl.perception.data.samples import WEATHER
 from drive_rl.perception.data.street_pictures import (
@@ -109,11 +109,7 @@ class _CocoCamera(TypedDict):
     pitch_rad: float
 
 
-class _CocoImage(TypedDict):
-    id: int
-    file_name: str
-    width: int
-    height: int
+class _CocoImage(CocoImage):
     seed: int
     time_s: float
     weather: str
@@ -135,13 +131,7 @@ class RunLengths(TypedDict):
     counts: list[int]
 
 
-class _CocoAnnotation(TypedDict):
-    id: int
-    image_id: int
-    category_id: int
-    bbox: list[int]
-    area: int
-    iscrowd: int
+class _CocoAnnotation(CocoAnnotation):
     segmentation: RunLengths
     attributes: _Attributes
 

@@ -19,7 +19,7 @@ from drive_rl.config.specs.perception import DataSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.data.data_card import data_card
-from drive_rl.perception.data.data_set_files import new_data_set, write_manifest, write_png
+from drive_rl.perception.data.data_set_files import CocoAnnotation, CocoImage, new_data_set, write_manifest, write_png
 from drive_rl.perception.data.formats.drive_rl_format import KIND
 from drive_rl.perception.data.rendered_dataset import check_rendered, road_samples
 from drive_rl.perception.data.samples import LANE_FIELDS, WEATHER, Samples, anchor_rows
@@ -88,22 +88,6 @@ def boxes_of(classes: NDArray[np.uint8]) -> list[tuple[list[int], int]]:
     return [([int(value) for value in row[:4]], int(row[cv2.CC_STAT_AREA])) for row in stats[1:]]  # 0: all the rest
 
 
-class _CocoImage(TypedDict):
-    id: int
-    file_name: str
-    width: int
-    height: int
-
-
-class _CocoAnnotation(TypedDict):
-    id: int
-    image_id: int
-    category_id: int
-    bbox: list[int]
-    area: int
-    iscrowd: int
-
-
 class _TuSimpleLabel(TypedDict):
     raw_file: str
     h_samples: list[float]
@@ -116,8 +100,8 @@ class _Written:
 
     def __init__(self, folder: Path, world: WorldSpec) -> None:
         self._folder, self._camera, self._tiers = folder, world.camera, sorted(world.road.tiers)
-        self._images: list[_CocoImage] = []
-        self._annotations: list[_CocoAnnotation] = []
+        self._images: list[CocoImage] = []
+        self._annotations: list[CocoAnnotation] = []
         self._lanes: list[str] = []
         self._states: list[list[Any]] = []
         self._rows = np.round(anchor_rows(world.camera.height_px) - 0.5, _ROW_DECIMALS)
@@ -182,8 +166,8 @@ class _Written:
     def _boxes(self, name: str, classes: NDArray[np.uint8]) -> None:
         height, width = classes.shape
         number = self.count + 1
-        self._images.append(_CocoImage(id=number, file_name=f"images/{name}.png", width=width, height=height))
+        self._images.append(CocoImage(id=number, file_name=f"images/{name}.png", width=width, height=height))
         for box, area in boxes_of(classes):
             self._annotations.append(
-                _CocoAnnotation(id=self.boxes + 1, image_id=number, category_id=VEHICLE, bbox=box, area=area, iscrowd=0)
+                CocoAnnotation(id=self.boxes + 1, image_id=number, category_id=VEHICLE, bbox=box, area=area, iscrowd=0)
             )
