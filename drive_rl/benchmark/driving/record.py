@@ -46,7 +46,7 @@ class Ego(NamedTuple):
 class Place(NamedTuple):
     """What is under the ego car, by the map."""
 
-    offset_m: Floats  # (T,), of its centre from the centre line of the route's lane
+    offset_m: Floats  # (T,), of its centre from the middle of the route's lane, near a change of lanes of the nearer
     half_lane_m: Floats  # (T,), half the width of that lane
     limit_mps: Floats  # (T,), speed limit; infinite: none
     in_junction: Flags  # (T,)

@@ -13,7 +13,7 @@ from drive_rl.benchmark.driving.places import no_stop_lines, road_place, stop_li
 from drive_rl.benchmark.driving.record import ROAD_USERS, Car, DriveRecord, Ego, Floats, Others, Place, StopLines
 from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.engines.streets.batch import StreetBatch
-from drive_rl.sim.task.outcome import END_REASONS, OFFSET, YAW, S, X
+from drive_rl.sim.task.outcome import END_REASONS, LANE_OFFSET, YAW, S, X
 from drive_rl.sim.task.street_episode import built_ground, built_map
 from drive_rl.sim.traffic.actors import LANE, SPEED
 from drive_rl.sim.traffic.population import EMERGENCY, KINDS
@@ -29,7 +29,7 @@ class _Row(NamedTuple):
     """A step of one car."""
 
     body: Floats  # (7,), vehicle.CarState
-    metrics: Floats  # (13,), outcome.METRICS
+    metrics: Floats  # (14,), outcome.METRICS
     pose: Floats  # (A, 3), of the others
     speed: Floats  # (A,)
     present: NDArray[np.bool_]  # (A,)
@@ -69,7 +69,7 @@ class DriveRecorder:
         body, metrics, pose, speed, present = (np.array(column) for column in zip(*rows, strict=True))
         vx, vy, yaw_rate = body[:, 3:6].T  # (T,)
         ego = Ego(np.column_stack([metrics[:, X : X + 2], metrics[:, YAW]]), vx, vy, yaw_rate, metrics[:, S])
-        place, lines, half_m, kind, span = _around(self._batch, car, self._car, ego, metrics[:, OFFSET])
+        place, lines, half_m, kind, span = _around(self._batch, car, self._car, ego, metrics[:, LANE_OFFSET])
         who, step_s = _WHO[kind], 1 / self._batch.world.task.control_hz
         crosses = np.isin(who, (_PEDESTRIAN, _CYCLIST)) & ~speed.any(axis=0)
         for each in np.flatnonzero(crosses):

@@ -24,6 +24,7 @@ from drive_rl.sim.task.outcome import (
     Rules,
     S,
     Step,
+    free_road,
     lane_state,
     outcome,
     rules_of,
@@ -40,7 +41,7 @@ class Cars(NamedTuple):
     body: NDArray[np.float64]  # (7, N), vehicle.CarState
     steer: NDArray[np.float64]  # (N,), the last steering command
     steps: NDArray[np.int64]  # (N,), of the episode
-    metrics: NDArray[np.float64]  # (N, 13), outcome.METRICS
+    metrics: NDArray[np.float64]  # (N, 14), outcome.METRICS
     terms: NDArray[np.float64]  # (N, 5), outcome.TERMS, and a world's extra ones
     trace: NDArray[np.float64]  # (N, steps, 8), scoring.TRACE
     reward: NDArray[np.float64]  # (N,)
@@ -48,15 +49,6 @@ class Cars(NamedTuple):
     state: NDArray[np.float32]  # (N, fields), outcome.state_fields
     slot: NDArray[np.int64]  # (N,), the road of each
     drives: NDArray[np.bool_]  # (N,), false: idle, nothing of it changes
-
-
-class Ahead(NamedTuple):
-    """What is around a car that it can drive into."""
-
-    touched: bool  # whether it did
-    allowed_mps: float  # outcome.Step
-    waits: bool  # whether it had to wait within the time after which a car that stands counts as blocked
-    leeway_m: float  # outcome.Step
 
 
 class Plan(NamedTuple):
@@ -92,7 +84,7 @@ def begin_car(i, cars, roads, plan):
         cars.body[k, i] = roads.start[slot, k]
     cars.steer[i], cars.steps[i], cars.end[i], cars.reward[i] = 0.0, 0, RUNNING, 0.0
     cars.metrics[i, S] = roads.start_s[slot]
-    take_in(i, cars, roads, plan.rules, body_of(i, cars.body).vx_mps, 0.0, Ahead(False, math.inf, False, 0.0))
+    take_in(i, cars, roads, plan.rules, body_of(i, cars.body).vx_mps, 0.0, free_road(False))
 
 
 @njit
@@ -108,7 +100,7 @@ def step_car(i, cars, roads, plan, command):
     """Drive car i one control step, with a command in [-1, 1]: steering, and the pedal unless it holds its speed."""
     vx_before = body_of(i, cars.body).vx_mps
     turned, touched = drive_car(i, cars, roads, plan, command)
-    take_in(i, cars, roads, plan.rules, vx_before, turned, Ahead(touched, math.inf, False, 0.0))
+    take_in(i, cars, roads, plan.rules, vx_before, turned, free_road(touched))
     record(i, cars)
 
 
@@ -139,8 +131,7 @@ def take_in(i, cars, roads, rules, vx_before, turned, ahead):
     then = cars.steps[i] - 1 - rules.blocked_steps  # the row of the trace so many steps earlier
     counts = rules.blocked_steps > 0 and then >= 0 and not ahead.waits
     completion_then = cars.trace[i, then, TRACE_COMPLETION] if counts else -1.0
-    around = ahead.touched, completion_then, ahead.allowed_mps, ahead.leeway_m
-    step = Step(cars.metrics[i, S], vx_before, turned, cars.steps[i], *around)
+    step = Step(cars.metrics[i, S], vx_before, turned, cars.steps[i], completion_then, ahead)
     cars.reward[i], cars.end[i] = outcome(route, rules, car, step, cars.metrics[i], cars.terms[i])
     lane_state(route.knots, cars.metrics[i], car, rules.lane_d, cars.state[i])
 

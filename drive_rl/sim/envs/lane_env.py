@@ -4,7 +4,6 @@ An episode depends on its road seed alone. Road seeds come from the split (`spec
 `reset(options={"road_seed": n})`. The same seed gives the same episode in every process.
 """
 
-import math
 from typing import Any, cast
 
 import gymnasium
@@ -32,9 +31,11 @@ from drive_rl.sim.task.outcome import (
     TARGET_SPEED,
     TRACE_COMPLETION,
     TRACE_METRICS,
+    Ahead,
     Route,
     S,
     Step,
+    free_road,
     lane_state,
     outcome,
     rules_of,
@@ -273,9 +274,8 @@ class LaneEnv(gymnasium.Env[Any, Any]):
         """Drive one control step with commands in [-1, 1]; return whether the car touched anything."""
         return self._bullet.drive(steer, pedal, self.world.task.physics_hz // self.world.task.control_hz)
 
-    def _ahead(self) -> tuple[float, bool, float]:
-        """Return `car_step.Ahead` but its first: allowed speed [m/s], whether the car had to wait, leeway [m]."""
-        return math.inf, False, 0.0
+    def _ahead(self, touched: bool) -> Ahead:
+        return free_road(touched)
 
     def _command(self, action: Any) -> tuple[float, float]:
         if self._episode is None or self._over:
@@ -286,10 +286,9 @@ class LaneEnv(gymnasium.Env[Any, Any]):
 
     def _take_in(self, car: CarState, steer: float, touched: bool = False) -> tuple[float, EndReason | None]:
         """Work out metrics and reward terms of the car's new state; return the reward, and the end reason if any."""
-        before = self._rules.blocked_steps
-        turned, (allowed, waits, leeway) = steer - self._steer, self._ahead()
-        then = self._trace[-before][TRACE_COMPLETION] if 0 < before <= len(self._trace) and not waits else -1.0
-        step = Step(float(self._row[S]), self._car.vx_mps, turned, self._steps, touched, then, allowed, leeway)
+        before, ahead = self._rules.blocked_steps, self._ahead(touched)
+        then = self._trace[-before][TRACE_COMPLETION] if 0 < before <= len(self._trace) and not ahead.waits else -1.0
+        step = Step(float(self._row[S]), self._car.vx_mps, steer - self._steer, self._steps, then, ahead)
         self._car = car
         reward, code = outcome(self._route, self._rules, car, step, self._row, self._terms)
         if extra := self._extra:

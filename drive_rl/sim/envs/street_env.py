@@ -20,7 +20,7 @@ from drive_rl.sim.sensors.solids import NO_SOLIDS
 from drive_rl.sim.sensors.street_renderer import render_street
 from drive_rl.sim.state import State
 from drive_rl.sim.task.episode import Drive
-from drive_rl.sim.task.outcome import S
+from drive_rl.sim.task.outcome import Ahead, S
 from drive_rl.sim.vehicle import CarState
 
 
@@ -100,8 +100,8 @@ class StreetEnv(LaneEnv):
         scene.enter_car(0, (s - s_before, d, car.vx_mps))
         return self._bullet.touches(scene.bodies_near(0, car))
 
-    def _ahead(self) -> tuple[float, bool, float]:
-        return self._scene.ahead_of(0, self._steps, self._rules.blocked_steps)
+    def _ahead(self, touched: bool) -> Ahead:
+        return self._scene.ahead_of(0, touched, self._steps, self._rules.blocked_steps)
 
     def _state(self) -> NDArray[np.float32]:
         state = super()._state()

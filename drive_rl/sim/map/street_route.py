@@ -249,20 +249,26 @@ def _route(
 def _way_over(network: RoadNetwork, lane: int, other: int, change: tuple[float, float]) -> NDArray[np.float64]:
     """Return the way from a lane to the one beside it, (n, 5): metres along it, and the columns of `Knots`.
 
-    The share of the way across is a quintic in the share of the way along: neither heading nor curvature jumps.
+    The share of the way across is a quintic in that of the way along: neither heading nor curvature jumps.
     """
     s = np.linspace(*change, int(2 * (change[1] - change[0])) + 1)
     knots, beside = np.empty((len(s), 4)), np.empty((len(s), 4))
     _fill(network, np.full(len(s), lane), s, knots)
     _fill(network, np.full(len(s), other), s * network.length_m[other] / network.length_m[lane], beside)
     u = np.linspace(0, 1, len(s))[:, None]
-    share = u**3 * (10 - 15 * u + 6 * u**2)
+    share = share_across(u)
     places = (1 - share) * knots[:, :2] + share * beside[:, :2]
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(places, axis=0).T))])
     dx, dy = (np.gradient(column, along) for column in places.T)
     yaw = np.unwrap(np.arctan2(dy, dx))
     yaw += 2 * np.pi * np.round((knots[0, HEADING] - yaw[0]) / (2 * np.pi))
     return np.column_stack([along, places, yaw, np.gradient(yaw, along)])
+
+
+@njit
+def share_across(u):
+    """Return the share of the way across to the other lane that is done after a share of a change of lanes."""
+    return u**3 * (10 - 15 * u + 6 * u**2)
 
 
 @njit

@@ -27,7 +27,7 @@ RANGES = {
     "offset_m": (-5, 5), "heading_error_rad": (-3, 3), "speed_mps": (-5, 60), "target_speed_mps": (1, 60),
     "route_completion": (0, 1), "lateral_accel_mps2": (-15, 15), "longitudinal_accel_mps2": (-15, 15),
     "steer_rad": (-1, 1), "s_m": (0, 5000), "x_m": (-5000, 5000), "y_m": (-5000, 5000), "yaw_rad": (-math.pi, math.pi),
-    "time_s": (0, 3600),
+    "time_s": (0, 3600), "lane_offset_m": (-5, 5),
 }  # fmt: skip
 """Where each of METRICS can be: a term is tried there when it is compiled."""
 _TRIES = 200

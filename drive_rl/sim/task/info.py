@@ -45,7 +45,7 @@ def step_info(
     """Return the `info` of a running episode, or with rows of N cars the arrays (N,) of all of them.
 
     Args:
-        metrics: (13,) or (N, 13), `outcome.METRICS`. Values of a single car are copied, arrays are views.
+        metrics: (14,) or (N, 14), `outcome.METRICS`. Values of a single car are copied, arrays are views.
         term_names: Names of the reward terms.
         terms: (terms,) or (N, terms).
         road_seed: int64, or (N,).

@@ -41,9 +41,15 @@ METRICS = (
     "y_m",
     "yaw_rad",
     "time_s",
+    "lane_offset_m",
 )
-"""The metrics in `info`, in the order of a row of metrics."""
+"""The metrics in `info`, in the order of a row of metrics.
+
+`offset_m` is from the line of the route. So is `lane_offset_m`, but near a change of lanes: there both lanes are the
+route's, and it is from the nearer one's middle, 0 between the two.
+"""
 OFFSET, HEADING_ERROR, SPEED, TARGET_SPEED, COMPLETION, LATERAL, LONGITUDINAL, STEER, S, X, Y, YAW, TIME = range(13)
+LANE_OFFSET = METRICS.index("lane_offset_m")
 
 TRACE_METRICS = tuple(METRICS.index(name) for name in TRACE)
 """Where a row of metrics holds those of a row of the trace."""
@@ -145,6 +151,23 @@ class Route(NamedTuple):
     end_s: float  # [m]
 
 
+class Ahead(NamedTuple):
+    """What is around a car, and how much room it has."""
+
+    touched: bool  # whether a contact began
+    allowed_mps: float  # what is ahead allows no more; infinite: nothing is
+    waits: bool  # whether it had to wait within the time after which a car that stands counts as blocked
+    leeway_m: float  # so much farther to the left may it be here, to the right if negative
+    right_m: float  # from here to `left_m`, left-positive from the line of the route, reach the middles of its lanes
+    left_m: float  # both are 0 but near a change of lanes
+
+
+@njit
+def free_road(touched: bool) -> Ahead:
+    """Return what is around a car on a single road."""
+    return Ahead(touched, math.inf, False, 0.0, 0.0, 0.0)
+
+
 class Step(NamedTuple):
     """What a step did, beside the car's new state."""
 
@@ -152,10 +175,8 @@ class Step(NamedTuple):
     vx_before: float  # [m/s]
     turned: float  # how far the steering command moved
     steps: int  # of the episode, this one included
-    touched: bool  # whether a contact began
     completion_then: float  # route completion `Rules.blocked_steps` earlier; -1 before there is one
-    allowed_mps: float  # what is ahead allows no more; infinite: nothing is
-    leeway_m: float  # so much farther to the left may the car be here, to the right if negative
+    ahead: Ahead
 
 
 @njit
@@ -167,11 +188,12 @@ def outcome(
     metrics: NDArray[np.float64],
     terms: NDArray[np.float64],
 ) -> tuple[float, int]:
-    """Fill a row of metrics, (13,), and one of reward terms, (5,); return the reward and the end code."""
+    """Fill a row of metrics, (14,), and one of reward terms, (5,); return the reward and the end code."""
     x, y, yaw, vx, _, yaw_rate, steer = car
     s, d, road_heading, _ = project(route.knots, x, y, step.near_s)
     offset, heading_error = d - rules.lane_d, wrap(yaw - road_heading)
-    target = min(speed_at(route.speed_profile, s), step.allowed_mps)
+    ahead = step.ahead
+    target = min(speed_at(route.speed_profile, s), ahead.allowed_mps)
     lateral = vx * yaw_rate
     start_s, end_s = route.start_s, route.end_s
     metrics[OFFSET], metrics[HEADING_ERROR] = offset, heading_error
@@ -180,19 +202,20 @@ def outcome(
     metrics[LATERAL], metrics[LONGITUDINAL] = lateral, (vx - step.vx_before) * rules.control_hz
     metrics[STEER], metrics[S], metrics[X], metrics[Y], metrics[YAW] = steer, s, x, y, yaw
     metrics[TIME] = step.steps / rules.control_hz
-    terms[LANE_TERM] = lane_term(offset, rules.half_lane)
+    metrics[LANE_OFFSET] = offset - min(max(offset, ahead.right_m), ahead.left_m)
+    terms[LANE_TERM] = lane_term(metrics[LANE_OFFSET], rules.half_lane)
     terms[SPEED_TERM] = speed_term(vx, target)
     terms[HEADING_TERM] = heading_term(heading_error)
     terms[COMFORT_TERM] = comfort_term(lateral)
     terms[STEERING_TERM] = steering_term(step.turned)
+    right_edge_d = rules.right_edge_d + ahead.right_m + min(ahead.leeway_m, 0.0)
+    left_edge_d = rules.left_edge_d + ahead.left_m + max(ahead.leeway_m, 0.0)
     end = RUNNING
-    if step.touched:
+    if ahead.touched:
         end = COLLISION
-    elif d < rules.right_edge_d + min(step.leeway_m, 0.0) or (
-        d > rules.left_edge_d + max(step.leeway_m, 0.0) and not rules.oncoming
-    ):
+    elif d < right_edge_d or (d > left_edge_d and not rules.oncoming):
         end = OFF_ROAD
-    elif d > rules.left_edge_d + max(step.leeway_m, 0.0) or abs(heading_error) > _WRONG_HEADING_RAD:
+    elif d > left_edge_d or abs(heading_error) > _WRONG_HEADING_RAD:
         end = WRONG_WAY
     elif s >= end_s:
         end = ARRIVED

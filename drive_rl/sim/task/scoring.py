@@ -57,7 +57,8 @@ class EpisodeMetrics:
     mean_speed_mps: float
     """Mean speed [m/s]."""
     max_offset_m: float
-    """Largest distance of the car's centre from its lane's centre line [m]."""
+    """Largest distance of the car's centre from its lane's centre line; near a change of lanes from the nearer of both,
+    0 between them [m]."""
     median_abs_offset_m: float
     """Median distance from it [m]."""
     outside_lane: float
@@ -98,7 +99,7 @@ TRACE = (
     "time_s",
     "route_completion",
     "speed_mps",
-    "offset_m",
+    "lane_offset_m",
     "lateral_accel_mps2",
     "longitudinal_accel_mps2",
     "yaw_rad",

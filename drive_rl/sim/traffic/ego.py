@@ -3,7 +3,7 @@
 import math
 
 from drive_rl.sim.compiled import njit_scalar
-from drive_rl.sim.map.street_route import CHANGES, ENTERS, LEAVES
+from drive_rl.sim.map.street_route import CHANGES, ENTERS, LEAVES, share_across
 from drive_rl.sim.traffic.actors import (
     BEFORE,
     GAP,
@@ -24,9 +24,10 @@ from drive_rl.sim.traffic.follow import find_way, follow, idm_of, list_by_lane
 from drive_rl.sim.traffic.idm import NO_LEADER_M, allowed_speed, idm_acceleration
 from drive_rl.sim.traffic.junction_rules import HARD_BRAKING_MPS2
 from drive_rl.sim.traffic.mobil import SAFE_BRAKING_MPS2
+from drive_rl.sim.traffic.population import WIDTH
 from drive_rl.sim.traffic.right_of_way import find_junction
 from drive_rl.sim.traffic.step import wait
-from drive_rl.sim.traffic.streets import JUNCTION, LANE_SPEED, LEFT, NONE, TURN, abreast
+from drive_rl.sim.traffic.streets import JUNCTION, LANE_SPEED, LANE_WIDTH, LEFT, NONE, TURN, abreast
 
 QUEUE_GAP_M = 2.0
 """What the ego car should leave to whoever stands before it [m]."""
@@ -148,6 +149,70 @@ def may_enter(traffic):
 
 
 @njit_scalar
+def route_lanes(traffic):
+    """Return from where to where the middles of the lanes reach that are the ego car's route here, left-positive from
+    its line [m]: near a change of lanes both are.
+
+    It is near from where the sign shows it, and as long after its end.
+    """
+    (own, next_m), (last_m, same) = _next_lanes(traffic), _last_lanes(traffic)
+    return min(own, next_m, last_m, same), max(own, next_m, last_m, same)
+
+
+@njit_scalar
+def take_up(traffic):
+    """Have those in the other lane of a change mind the ego car while it is in that, too."""
+    at, (own, next_m), (last_m, same) = traffic.whole[0, GOALS], _next_lanes(traffic), _last_lanes(traffic)
+    if _reaches(traffic, own, next_m):
+        traffic.whole[0, LEAVING] = traffic.route[at + 1]
+    elif _reaches(traffic, same, last_m):
+        traffic.whole[0, LEAVING] = traffic.route[at - 1]
+
+
+@njit_scalar
+def _next_lanes(traffic):
+    """Return the middles of the ego car's lane and of the one that its route changes to next, as `_middles` does."""
+    at = traffic.whole[0, GOALS]
+    return _middles(traffic, at, traffic.real[0, S] - traffic.route_m[at, LEAVES])
+
+
+@njit_scalar
+def _last_lanes(traffic):
+    """Return the middles of the lane that the ego car's route changed from last and of its own, as `_middles` does."""
+    at = traffic.whole[0, GOALS]
+    return _middles(traffic, at - 1, traffic.real[0, S] - traffic.route_m[at, ENTERS]) if at > 0 else (0.0, 0.0)
+
+
+@njit_scalar
+def _middles(traffic, at, beyond_m):
+    """Return the middles of a lane of the route and of the next, left-positive from the line of the route so far beyond
+    the middle of the change between them [m], to some centimetres; both 0: no such change is near.
+    """
+    streets, half_m, lane, to = traffic.streets, traffic.route_m[at, CHANGES], traffic.route[at], traffic.route[at + 1]
+    if half_m == 0.0 or abs(beyond_m) > half_m + _known_m(streets, lane):
+        return 0.0, 0.0
+    apart = 0.5 * (streets.lane[lane, LANE_WIDTH] + streets.lane[to, LANE_WIDTH])
+    if streets.tie[lane, LEFT] != to:
+        apart = -apart
+    share = share_across(min(max(0.5 + 0.5 * beyond_m / half_m, 0.0), 1.0))
+    return -share * apart, (1.0 - share) * apart
+
+
+@njit_scalar
+def _reaches(traffic, own, other):
+    """Return whether the ego car reaches out of its lane, whose middle is at `own`, towards the one at `other` [m]."""
+    real, half = traffic.real, 0.5 * traffic.streets.lane[traffic.whole[0, LANE], LANE_WIDTH]
+    towards = real[0, SHIFT] - own if other > own else own - real[0, SHIFT]
+    return own != other and towards + 0.5 * traffic.driver[0, WIDTH] > half
+
+
+@njit_scalar
+def _known_m(streets, lane):
+    """Return how far before a change from a lane it is known [m]."""
+    return max(COMMAND_M, COMMAND_S * streets.lane[lane, LANE_SPEED])
+
+
+@njit_scalar
 def turn_ahead(traffic):
     """Return the `Turn` of the ego car's route in the junction that it crosses or that begins within `COMMAND_M`, or
     `CHANGE_LEFT` or `CHANGE_RIGHT` before a change of lanes and until it has ended; and the part of the way to where it
@@ -162,7 +227,7 @@ def turn_ahead(traffic):
     while streets.tie[lane, JUNCTION] == NONE:
         way_m += spans[at, LEAVES] - spans[at, ENTERS]
         if spans[at, CHANGES] > 0.0:
-            known_m = max(COMMAND_M, COMMAND_S * streets.lane[lane, LANE_SPEED])
+            known_m = _known_m(streets, lane)
             way_m -= spans[at, CHANGES]
             if way_m > known_m:
                 return 0, 0.0  # Turn.NONE

@@ -26,7 +26,7 @@ GOOD = EpisodeMetrics(
 
 def metrics(time_s: float, **changes: float) -> dict[str, float]:
     values = {
-        "offset_m": 0.1,
+        "lane_offset_m": 0.1,
         "heading_error_rad": 0.0,
         "speed_mps": 10.0,
         "target_speed_mps": 12.0,
@@ -51,9 +51,9 @@ def scored(*steps: dict[str, float], end: EndReason = "timeout", seed: int = 0, 
 
 def test_an_episode_is_what_was_driven() -> None:
     steps = (
-        metrics(0.1, offset_m=-0.2, speed_mps=8),
-        metrics(0.2, offset_m=0.4, speed_mps=12),
-        metrics(0.3, offset_m=-2.0, speed_mps=20, lateral_accel_mps2=-5.0, route_completion=0.7),
+        metrics(0.1, lane_offset_m=-0.2, speed_mps=8),
+        metrics(0.2, lane_offset_m=0.4, speed_mps=12),
+        metrics(0.3, lane_offset_m=-2.0, speed_mps=20, lateral_accel_mps2=-5.0, route_completion=0.7),
     )
     episode = scored(*steps, end="collision", seed=20_003, tier="hard")
     assert (episode.success, episode.end_reason, episode.collisions) == (False, "collision", 1)
@@ -70,8 +70,8 @@ def test_an_episode_is_what_was_driven() -> None:
     ("end", "changes", "success"),
     [
         ("arrived", {}, True),
-        ("arrived", {"offset_m": -1.75}, True),
-        ("arrived", {"offset_m": -1.76}, False),
+        ("arrived", {"lane_offset_m": -1.75}, True),
+        ("arrived", {"lane_offset_m": -1.76}, False),
         ("arrived", {"speed_mps": 4.9}, False),
         ("timeout", {}, False),
         ("collision", {}, False),

@@ -35,6 +35,7 @@ from drive_rl.sim.sensors.street_ground import StreetView, street_view
 from drive_rl.sim.sensors.street_solids import MOST_SOLIDS, SIGNAL_LANE, SolidRows
 from drive_rl.sim.state import FARTHEST, Expected, State, check_array, check_state
 from drive_rl.sim.task.episode import Pose
+from drive_rl.sim.task.outcome import Ahead
 from drive_rl.sim.task.street_episode import StreetEpisode, built_map, draw_street_episode, map_seed_of
 from drive_rl.sim.traffic.actors import (
     ASKS,
@@ -132,11 +133,9 @@ class StreetScene:
         """Enter where a car has come to: so far along its route [m], so far beside it [m], and its speed [m/s]."""
         enter_car(car, moved, self.cars, self.maps)
 
-    def ahead_of(self, car: int, steps: int, within: int) -> tuple[float, bool, float]:
-        """Return the fastest speed that what is ahead of a car allows [m/s], infinite: nothing is; whether it had to
-        wait within some steps before `steps`; and how much farther to the left it may be [m], to the right if negative.
-        """
-        return ahead_of(car, steps, within, self.cars, self.maps)
+    def ahead_of(self, car: int, touched: bool, steps: int, within: int) -> Ahead:
+        """Return what is around a car that has driven so many steps; `within` so many it waits if it had to wait."""
+        return ahead_of(car, touched, (steps, within), self.cars, self.maps)
 
     def fill_beyond(self, car: int, s_m: float, state: NDArray[np.float32]) -> None:
         """Fill what a car's state, at a place of its route, has beyond that of a lane."""

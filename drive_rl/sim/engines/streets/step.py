@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.sim.compiled import njit, njit_scalar
-from drive_rl.sim.engines.car_step import Ahead, body_of, drive_car, record, take_in
+from drive_rl.sim.engines.car_step import body_of, drive_car, record, take_in
 from drive_rl.sim.engines.streets.maps import LANES, POSTS, Maps, lines_of, streets_at
 from drive_rl.sim.map.geometry import project
 from drive_rl.sim.sensors.bodies import MOST_PARTS, rear_lamps, walking
@@ -21,11 +21,11 @@ from drive_rl.sim.sensors.street_solids import (
     is_aside,
     may_show,
 )
-from drive_rl.sim.task.outcome import LANE_STATE, S, speed_at
+from drive_rl.sim.task.outcome import LANE_STATE, Ahead, S, speed_at
 from drive_rl.sim.traffic.actors import LANE, SHIFT, Traffic
 from drive_rl.sim.traffic.actors import S as ACTOR_S
 from drive_rl.sim.traffic.contacts import bodies_touch, pose_of
-from drive_rl.sim.traffic.ego import allowed_ahead, move_ego, turn_ahead
+from drive_rl.sim.traffic.ego import allowed_ahead, move_ego, route_lanes, take_up, turn_ahead
 from drive_rl.sim.traffic.hazards.door import open_door
 from drive_rl.sim.traffic.hazards.hazard import Hazard, act, allowed_before
 from drive_rl.sim.traffic.hazards.parking import is_parked, pull_out
@@ -139,7 +139,7 @@ def step_street_car(i, cars, around, plan, command):
     s, d, _, _ = project(roads.knots[i], car.x_m, car.y_m, s_before)
     enter_car(i, (s - s_before, d, car.vx_mps), streets, maps)
     touched |= _touches(i, car, (plan.half_length, plan.half_width), streets, maps)
-    ahead = Ahead(touched, *ahead_of(i, cars.steps[i], plan.rules.blocked_steps, streets, maps))
+    ahead = ahead_of(i, touched, (cars.steps[i], plan.rules.blocked_steps), streets, maps)
     take_in(i, cars, roads, plan.rules, before, turned, ahead)
     fill_beyond(i, around, cars.metrics[i, S], cars.state[i])
     record(i, cars)
@@ -149,7 +149,7 @@ def step_street_car(i, cars, around, plan, command):
 def find_allowed(i, cars, around, plan):
     """Work out what car i may do where it begins."""
     roads, streets, maps = around.routes, around.cars, around.maps
-    ahead = Ahead(False, *ahead_of(i, 0, plan.rules.blocked_steps, streets, maps))
+    ahead = ahead_of(i, False, (0, plan.rules.blocked_steps), streets, maps)
     take_in(i, cars, roads, plan.rules, body_of(i, cars.body).vx_mps, 0.0, ahead)
     fill_beyond(i, around, cars.metrics[i, S], cars.state[i])
 
@@ -170,14 +170,16 @@ def enter_car(i, moved, streets, maps):
     move_ego(traffic, moved[0], moved[1], moved[2])
     if is_obstacle(hazard_of(i, streets)):
         reach_over(traffic)
+    else:
+        take_up(traffic)
 
 
 @njit_scalar
-def ahead_of(i, steps, within, streets, maps):
-    """Return the fastest speed [m/s] that what is ahead of car i allows, whether it had to wait some steps ago, and how
-    much farther to the left it may be [m], to the right if negative.
+def ahead_of(i, touched, since, streets, maps):
+    """Return what is `Ahead` of car i; `since`: how many steps it has driven, and within how many it waits if it had
+    to.
     """
-    traffic, hazard = traffic_of(i, streets, maps, 0.0), hazard_of(i, streets)
+    (steps, within), traffic, hazard = since, traffic_of(i, streets, maps, 0.0), hazard_of(i, streets)
     free, stands = 0.0, False
     if is_obstacle(hazard):
         allowed, stands = allowed_past(traffic, hazard)
@@ -188,7 +190,7 @@ def ahead_of(i, steps, within, streets, maps):
         allowed = min(allowed_ahead(traffic), allowed_before(traffic, hazard))
     if allowed < WAITING_MPS or stands:
         streets.held[i] = steps
-    return allowed, steps - streets.held[i] < within, free
+    return Ahead(touched, allowed, steps - streets.held[i] < within, free, *route_lanes(traffic))
 
 
 @njit_scalar
