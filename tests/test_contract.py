@@ -27,7 +27,7 @@ MODES = list(itertools.product(WORLDS, OBSERVATIONS, ACTIONS))
 ENDS = {"running", "arrived", "off_road", "wrong_way", "collision", "timeout", "blocked"}
 METRICS = {
     "offset_m", "heading_error_rad", "speed_mps", "target_speed_mps", "route_completion", "lateral_accel_mps2",
-    "longitudinal_accel_mps2", "steer_rad", "s_m", "x_m", "y_m", "yaw_rad", "time_s",
+    "longitudinal_accel_mps2", "steer_rad", "s_m", "x_m", "y_m", "yaw_rad", "time_s", "lane_offset_m",
 }  # fmt: skip
 REWARD_TERMS = {"reward_lane", "reward_speed", "reward_heading", "reward_comfort", "reward_steering"}
 CODES = {"road_seed", "tier", "is_success", "end_reason"}

@@ -1,7 +1,7 @@
 """What the package has no words for: units and meaning of each metric, state field, reward term and end."""
 
 STATE = {
-    "offset_m": ("m", "distance from the lane's centre line, positive to the left"),
+    "offset_m": ("m", "distance from the line of the route, the lane's centre line, positive to the left"),
     "heading_error_rad": ("rad", "yaw minus the lane's heading, positive when the car points left of it"),
     "speed_mps": ("m/s", "forward speed"),
     "lateral_speed_mps": ("m/s", "sideways speed, positive to the left"),
@@ -41,6 +41,7 @@ METRIC = {
     "y_m": ("m", "position of the centre of gravity, north"),
     "yaw_rad": ("rad", "heading, counter-clockwise from east"),
     "time_s": ("s", "time since the start"),
+    "lane_offset_m": ("m", "the same as `offset_m`; near a change of lanes from the nearer lane, 0 between the two"),
 }
 TERM = {
     "lane": "1 on the lane's centre line, falling with the square of the offset to 0 at the lane's edge",
