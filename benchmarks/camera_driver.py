@@ -9,11 +9,14 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from learn import CLI, train
+from learn import CLI, cost_of, train
 from record import Bar, Bench, median, run, show, spread
+
+from drive_rl.run.folder import RunFolder
 
 EASIER = (
     "lane_change",
@@ -44,6 +47,20 @@ def examined(driver: Path, split: str, episodes: int) -> dict[str, Any]:
     }
 
 
+def trained(seeds: Iterable[int], changes: list[str], kept: Path) -> Iterator[tuple[RunFolder, dict[str, Any]]]:
+    """Train each seed; yield its run and its cost."""
+    for seed in seeds:
+        yield train("dagger-streets", seed, changes, kept)
+
+
+def known(runs: Iterable[Path]) -> Iterator[tuple[RunFolder, dict[str, Any]]]:
+    """Yield finished runs and their cost: `process_s` is then without the start of the process."""
+    for path in runs:
+        folder = RunFolder.open(path)
+        cost = cost_of(folder)
+        yield folder, {**cost, "process_s": cost["wall_s"]}
+
+
 def main() -> None:
     """Train and examine each seed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -52,18 +69,18 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=10, help="roads of each scenario")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the experiment")
     parser.add_argument("--keep", type=Path, help="keep the runs in this folder")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="examine these runs instead of new ones")
     bench = Bench("camera_driver", parser)
     args = bench.args
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-    runs = args.keep or Path(tempfile.mkdtemp(prefix="drive-rl-camera-"))
+    kept = args.keep or Path(tempfile.mkdtemp(prefix="drive-rl-camera-"))
     samples = []
     try:
-        for seed in args.seeds:
-            folder, cost = train("dagger-streets", seed, args.set, runs)
+        for folder, cost in known(args.runs) if args.runs else trained(args.seeds, args.set, kept):
             samples.append({**cost, **examined(folder.path, args.split, args.episodes)})
     finally:
         if args.keep is None:
-            shutil.rmtree(runs, ignore_errors=True)
+            shutil.rmtree(kept, ignore_errors=True)
     rows = [
         [row["seed"], *(100 * rate for rate in (row["success"]["value"], row["easier"], *row["abilities"].values()))]
         for row in samples

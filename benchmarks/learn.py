@@ -20,7 +20,7 @@ from typing import Any
 
 from record import Bar, Bench, median, run, run_json, show, spread
 
-from drive_rl.config.reader import load_run, parse_run
+from drive_rl.config.reader import load_run, read_run
 from drive_rl.learn.training_history import History
 from drive_rl.run.folder import RunFolder
 from drive_rl.run.metrics import read_metrics
@@ -47,16 +47,20 @@ def train(experiment: str, seed: int, changes: list[str], runs: Path) -> tuple[R
         changes = [*changes, f"agent.demonstrations={demos}"]
     _, process_s = run([*CLI, "train", experiment, *changes, *options], runs if record_s else None)
     folder = RunFolder.open(runs / Path(experiment).stem)
+    timed = {"process_s": record_s + process_s, **({"record_s": record_s} if record_s else {})}
+    return folder, {**cost_of(folder), **timed}
+
+
+def cost_of(folder: RunFolder) -> dict[str, Any]:
+    """Return what a finished run says of its cost and its evaluations."""
     history = History.load(folder.path / "last" / "training.json")
     best = history.best
     assert best is not None, "training ends with an evaluation"
-    return folder, {
-        "seed": seed,
+    return {
+        "seed": read_run(folder.spec).seed,
         "steps": max(int(row["step"]) for row in read_metrics(folder.metrics)),
         "train_s": history.train_s,
         "wall_s": history.wall_s,
-        "process_s": record_s + process_s,
-        **({"record_s": record_s} if record_s else {}),
         "shipped_step": best.step,
         "shipped_val_success": best.success,
         "evaluations": [{"step": row.step, "success": row.success} for row in history.evaluations],
@@ -116,7 +120,7 @@ def main() -> None:
         samples, specs = [], []
         for seed in args.seeds:
             folder, cost = train(name, seed, args.set, runs)
-            spec = parse_run(folder.spec.read_text(encoding="utf-8"), folder.spec)
+            spec = read_run(folder.spec)
             specs.append(spec.model_dump(mode="json"))
             ours, frames = f"engine={engine}", f"world.camera.frame_stack={spec.world.camera.frame_stack}"
             scores = {
