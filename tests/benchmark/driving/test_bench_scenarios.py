@@ -108,12 +108,17 @@ def test_the_files_hold_every_world_and_the_page_a_map_of_each_failure(
     assert shown.stdout.count("<svg ") == len(failed)
 
 
-def test_the_table_has_a_column_for_each_ability_and_a_row_for_each_scenario(blind: DriverResult) -> None:
-    console = Console(width=120, file=io.StringIO())
+def test_the_tables_have_a_row_for_each_ability_and_scenario_and_fit_80_columns(blind: DriverResult) -> None:
+    console = Console(width=80, file=io.StringIO())
     print_drivers([blind], [RED, FLOW], "val", console)
     shown = cast(io.StringIO, console.file).getvalue()
-    assert re.search(r"success \[%\] +merging +traffic signs +mean +total", shown)
+    assert re.findall(r"^ *(merging|traffic signs|mean|total) +\d", shown, re.MULTILINE) == [
+        *("merging", "traffic signs"),
+        "mean",
+        "total",
+    ]
     assert re.search(r"vanilla_signalized_turn_encounter_red_light +0\.0 \(0\.0 to 49\.0\)", shown)  # Wilson: 0 of 4
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_a_shelf_of_ones_own_may_hold_scenarios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

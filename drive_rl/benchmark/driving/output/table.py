@@ -31,66 +31,54 @@ def print_drivers(
 ) -> None:
     """Print success by ability and by world, then success and scores, nuPlan's parts, and infractions a kilometre.
 
-    The first where worlds are scenarios, the second where there are several.
+    The first where worlds are scenarios, the second where there are several. Drivers are columns.
     """
     console = console or Console()
     console.print(where, markup=False, highlight=False, soft_wrap=True)
-    if abilities(worlds):
-        print_whole(console, _by_ability(results, worlds))
+    if names := [*abilities(worlds)]:
+        table = _titled("success [%] by ability", results)
+        each = [by_ability(result, worlds) for result in results]
+        for row, name in enumerate((*names, "mean", "total")):
+            table.add_row(name.replace("_", " "), *(_percent(found[row]) for found in each))
+        print_whole(console, table)
     if len(worlds) > 1:
-        print_whole(console, _by_world(results, worlds))
-    names = [measure.name for measure in results[0].measures()]
-    parts = [name for name in names if name.startswith("nuplan_") and name not in _FIRST]
-    rates = [name for name in names if name.endswith("_per_km")]
-    for title, chosen in (("driver", _FIRST), ("nuPlan's parts", parts), ("per km", rates)):
-        print_whole(console, _table(title, results, chosen))
+        table = _titled("success [%] in", results)
+        for world in worlds:
+            table.add_row(Text(short(world.name)), *(_percent(success(result, [world.name])) for result in results))
+        print_whole(console, table)
+    measures = [measure.name for measure in results[0].measures()]
+    parts = [name for name in measures if name.startswith("nuplan_") and name not in _FIRST]
+    rates = [name for name in measures if name.endswith("_per_km")]
+    for title, chosen in (("scores", _FIRST), ("nuPlan's parts", parts), ("per km", rates)):
+        print_whole(console, _measures(title, results, chosen))
 
 
-def _by_ability(results: Sequence[DriverResult], worlds: Sequence[WorldSpec]) -> Table:
-    table = _titled("success [%]")
-    for name in (*abilities(worlds), "mean", "total"):
-        table.add_column(Text(name.replace("_", " ")), justify="right", no_wrap=True)
-    for result in results:
-        table.add_row(Text(result.name), *(_percent(each) for each in by_ability(result, worlds)))
-    return table
-
-
-def _by_world(results: Sequence[DriverResult], worlds: Sequence[WorldSpec]) -> Table:
-    table = _titled("success [%] in")
-    for result in results:
-        table.add_column(Text(result.name), justify="right", no_wrap=True)
-    for world in worlds:
-        found = [success(result, [world.name]) for result in results]
-        table.add_row(Text(short(world.name)), *(_percent(each, " (", ")") for each in found))
-    return table
-
-
-def _table(title: str, results: Sequence[DriverResult], chosen: Sequence[str]) -> Table:
-    table = _titled(title)
-    by_name: list[Mapping[str, Measure]] = [{each.name: each for each in result.measures()} for result in results]
+def _measures(title: str, results: Sequence[DriverResult], chosen: Sequence[str]) -> Table:
+    table = _titled(title, results)
+    each: list[Mapping[str, Measure]] = [{found.name: found for found in result.measures()} for result in results]
     for name in chosen:
-        measure = by_name[0][name]
-        unit = "" if measure.unit == "1/km" else f"\n[{measure.unit}]"
-        table.add_column(Text(measure.label + unit), justify="right", no_wrap=True)
-    for result, found in zip(results, by_name, strict=True):
-        table.add_row(Text(result.name), *(_cell(found[name]) for name in chosen))
+        measure = each[0][name]
+        unit = "" if measure.unit == "1/km" else f" [{measure.unit}]"
+        table.add_row(Text(measure.label + unit), *(_cell(found[name]) for found in each))
     return table
 
 
-def _titled(title: str) -> Table:
+def _titled(title: str, results: Sequence[DriverResult]) -> Table:
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(title, no_wrap=True)
+    for result in results:
+        table.add_column(Text(result.name), justify="right", no_wrap=True)
     return table
 
 
 def _cell(measure: Measure) -> Text:
-    return _percent(measure.value) if measure.unit == "%" else _text(measure.value, 1, 2, "\n", "")
+    return _percent(measure.value) if measure.unit == "%" else _text(measure.value, 1, 2)
 
 
-def _percent(value: Estimate, before: str = "\n", after: str = "") -> Text:
-    return _text(value, 100, 1, before, after)
+def _percent(value: Estimate) -> Text:
+    return _text(value, 100, 1)
 
 
-def _text(found: Estimate, scale: float, digits: int, before: str, after: str) -> Text:
+def _text(found: Estimate, scale: float, digits: int) -> Text:
     value, low, high = (f"{scale * each:.{digits}f}" for each in (found.value, found.low, found.high))
-    return Text(f"{value}{before}{low} to {high}{after}")
+    return Text(f"{value} ({low} to {high})")
