@@ -244,7 +244,7 @@ def take_way(i, traffic, count):
         before = lane
         lane, goals = lane_ahead(i, traffic, lane, goals)
     if taken > 0:
-        traffic.whole[i, WANT] = NONE
+        traffic.whole[i, WANT], traffic.whole[i, ASKS] = NONE, 0
     return taken > 0
 
 

@@ -14,7 +14,9 @@ from drive_rl.sim.map.network import Control, RoadNetwork
 from drive_rl.sim.map.streets.generate import map_of_seed
 from drive_rl.sim.traffic.actors import (
     ACCELERATION,
+    ASKS,
     DRIVES,
+    HOLDS,
     LANE,
     LEAVING,
     SHIFT,
@@ -28,7 +30,9 @@ from drive_rl.sim.traffic.actors import (
     reordered,
 )
 from drive_rl.sim.traffic.contacts import contacts
+from drive_rl.sim.traffic.follow import find_way
 from drive_rl.sim.traffic.population import LENGTH, PATIENCE, draw_vehicles
+from drive_rl.sim.traffic.right_of_way import find_junction, take_anyway
 from drive_rl.sim.traffic.step import step_traffic
 from drive_rl.sim.traffic.streets import LANE_LENGTH, streets_of
 
@@ -236,6 +240,25 @@ def test_an_ego_car_in_a_junction_keeps_others_out() -> None:
             crossed |= set(traffic.whole[1:, LANE].tolist())
     conflicts = network.conflict_lane[network.first_conflict[9] : network.first_conflict[10]]
     assert not crossed & set(conflicts.tolist())
+
+
+def test_who_takes_the_right_of_way_anyway_no_longer_asks_for_it() -> None:
+    """Who asked on, for nothing, was served one connection after another to the end of its way, or for ever."""
+    network = crossing()
+    traffic = traffic_on(network, 1, spec=CARS)
+    lane = int(np.flatnonzero(np.isfinite(network.stop_s_m))[0])
+    traffic.whole[0, DRIVES], traffic.whole[0, LANE] = 0, lane
+    traffic.real[0, S], traffic.real[0, SPEED] = network.stop_s_m[lane] - 4.0, 12.0  # cannot stop there any more
+    find_way(0, traffic)
+    find_junction(0, traffic)
+    wanted = int(traffic.whole[0, WANT])
+    assert wanted >= 0
+    assert traffic.whole[0, ASKS]
+    take_anyway(0, traffic)
+    assert (traffic.whole[0, WANT], traffic.whole[0, ASKS]) == (-1, 0)
+    assert traffic.hold[0].tolist() == [wanted, *[-1] * (HOLDS - 1)]
+    step_traffic(traffic, 0)
+    assert traffic.hold[0].tolist() == [wanted, *[-1] * (HOLDS - 1)]
 
 
 def test_more_actors_than_the_lanes_hold_are_refused() -> None:
