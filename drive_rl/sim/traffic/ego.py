@@ -188,9 +188,10 @@ def _middles(traffic, at, beyond_m):
     """Return the middles of a lane of the route and of the next, left-positive from the line of the route so far beyond
     the middle of the change between them [m], to some centimetres; both 0: no such change is near.
     """
-    streets, half_m, lane, to = traffic.streets, traffic.route_m[at, CHANGES], traffic.route[at], traffic.route[at + 1]
+    streets, half_m, lane = traffic.streets, traffic.route_m[at, CHANGES], traffic.route[at]
     if half_m == 0.0 or abs(beyond_m) > half_m + _known_m(streets, lane):
         return 0.0, 0.0
+    to = traffic.route[at + 1]
     apart = 0.5 * (streets.lane[lane, LANE_WIDTH] + streets.lane[to, LANE_WIDTH])
     if streets.tie[lane, LEFT] != to:
         apart = -apart
