@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from drive_rl.benchmark.part import Metric, Number, R
 from drive_rl.benchmark.parts import PARTS
-from drive_rl.config.extensions import MetricAbout, registered, reserve
+from drive_rl.config.extensions import MetricAbout, registered, reserve, when_forgotten
 from drive_rl.drivers.plugin_metrics import metric_value
 from drive_rl.errors import DriveRLError
 from drive_rl.perception.evaluation.accuracy import Accuracy
@@ -76,8 +76,7 @@ def add_plugin_metrics() -> None:
     Raises:
         DriveRLError: a head's score has the name of another metric.
     """
-    while _OF_PLUGINS:
-        METRICS.pop(_OF_PLUGINS.pop(), None)
+    _drop_plugin_metrics()
     for name, extension in registered("metric").items():
         about: MetricAbout = extension.about
         if about.of != "episodes" and name not in METRICS:
@@ -87,6 +86,12 @@ def add_plugin_metrics() -> None:
     for head, extension in registered("head").items():
         for score, better in extension.about.items():
             _add_score(head, score, better, f"{extension.plugin}: head {head}: score {score}")
+
+
+@when_forgotten
+def _drop_plugin_metrics() -> None:
+    while _OF_PLUGINS:
+        METRICS.pop(_OF_PLUGINS.pop(), None)
 
 
 def _add_score(head: str, score: str, better: int, what: str) -> None:

@@ -63,9 +63,10 @@ class _Loaded(NamedTuple):
     running: list[Plugin]  # whose code runs at this moment, innermost last
     asked: list[bool]  # not empty: installed packages were asked for theirs
     trusting: list[bool]  # not empty: the user trusts what specs name
+    followers: list[Callable[[], None]]  # called when what was loaded is forgotten
 
 
-_loaded = _Loaded({}, [], {kind: set() for kind in get_args(Kind)}, [], [], [])
+_loaded = _Loaded({}, [], {kind: set() for kind in get_args(Kind)}, [], [], [], [])
 
 
 def register(kind: Kind, name: str, make: Callable[..., Any], about: Any = None) -> None:
@@ -194,18 +195,29 @@ def load_installed() -> None:
     _loaded.asked.append(True)
 
 
+def when_forgotten(forget: Callable[[], None]) -> Callable[[], None]:
+    """Call the decorated function wherever `forgotten` begins and ends, to drop what was made of plugins."""
+    _loaded.followers.append(forget)
+    return forget
+
+
 @contextmanager
 def forgotten() -> Iterator[None]:
     """Run a block in which no plugin is loaded; what it loads is forgotten after it (for tests)."""
     extensions, lists = _loaded.extensions, list[list[Any]]((_loaded.plugins, _loaded.asked, _loaded.trusting))
     kept, kept_lists = dict(extensions), [list(each) for each in lists]
-    for store in (extensions, *lists):
-        store.clear()
+
+    def forget() -> None:
+        for store in (extensions, *lists):
+            store.clear()
+        for follower in _loaded.followers:
+            follower()
+
+    forget()
     try:
         yield
     finally:
-        for store in (extensions, *lists):
-            store.clear()
+        forget()
         extensions.update(kept)
         for each, values in zip(lists, kept_lists, strict=True):
             each.extend(values)

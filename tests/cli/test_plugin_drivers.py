@@ -178,14 +178,15 @@ def test_a_metric_of_the_benchmark_can_be_required(here: Path, refused: Cli) -> 
     (here / "m.py").write_text(METRIC.format(of=", of='accuracy'", value="1.0"))
     words = ("bench", "perception", "nowhere", "--plugin", "m.py", "--require", "bda>=1")
     assert "unknown metric 'bda'; did you mean 'bad'? fix: that, or --plugin FILE.py" in refused(*words)
-    from drive_rl.benchmark.metrics import METRICS, add_plugin_metrics
+    from drive_rl.benchmark.metrics import METRICS
 
     assert METRICS["bad"].part == "accuracy"
     (here / "m.py").write_text(METRIC.format(of=", of='latency'", value="1.0"))
     assert "did you mean 'bad'?" in refused(*words)
     assert METRICS["bad"].part == "latency", "an edited plugin's own"
     with forgotten():
-        add_plugin_metrics()
+        assert "bad" not in METRICS
+        assert "did you mean 'bad'?" in refused(*words)
     assert "bad" not in METRICS
     said = refused(*words[:3], "--require", "slowest>=1")
     assert "unknown metric 'slowest'; fix: one of " in said

@@ -12,7 +12,7 @@ from small_recipes import recipe
 
 from drive_rl.benchmark.exam.conditions import Exam, exam_of
 from drive_rl.benchmark.exam.pictures import PictureSource
-from drive_rl.benchmark.metrics import METRICS, add_plugin_metrics, metrics_of
+from drive_rl.benchmark.metrics import add_plugin_metrics, metrics_of
 from drive_rl.benchmark.part import Subject
 from drive_rl.benchmark.parts import PARTS
 from drive_rl.benchmark.parts.accuracy import AccuracySetting
@@ -56,8 +56,6 @@ class Silent:
 def nothing_loaded() -> Iterator[None]:
     with forgotten():
         yield
-    for name in [name for name in METRICS if name.startswith(("line_distance_", "bad_"))]:
-        del METRICS[name]
 
 
 @pytest.fixture(scope="module")
