@@ -151,13 +151,35 @@ class DaggerSpec(TrainedSpec):
     passes: Positive = Field(default=2, le=100, description="Passes over each picture, on average.")
     batch_size: int = Field(default=64, ge=1, le=100_000, description="Pictures in a minibatch.")
     loss: Literal["l1", "l2"] = Field(default="l2", description="Loss of the actions.")
+    steering_scale: Positive = Field(
+        default=1,
+        le=100,
+        description="An error of the steering counts as one so many times as large, beside those of the pedal.",
+    )
     state_loss: NonNegative = Field(
         default=0,
         le=100,
         description="Weight of the loss (l1) of the true state, which the network predicts beside the actions while it"
         " learns (0: it does not).",
     )
+    pedal_quantile: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="Which quantile of the teacher's pedal is learned while the car moves: below 0.5 the driver is"
+        " careful where pictures do not tell. Other than 0.5 it needs `loss: l1` and a `state_loss`.",
+    )
     steps_per_update: int = Field(default=8, ge=2, le=100_000, description="Steps of each environment between updates.")
+
+    @model_validator(mode="after")
+    def _knows_quantiles(self) -> Self:
+        if self.pedal_quantile != 0.5 and (self.loss != "l1" or not self.state_loss):
+            raise ValueError(
+                f"pedal_quantile = {self.pedal_quantile:g}: needs loss = l1, whose median it moves, and a state_loss"
+                f" above 0, for the speed; found loss = {self.loss}, state_loss = {self.state_loss:g}; fix: set them,"
+                " or pedal_quantile = 0.5"
+            )
+        return self
 
     @property
     def help(self) -> Help:

@@ -34,9 +34,13 @@ class Dagger(BudgetPPO):
         return True
 
     def train(self) -> None:
-        """Fit the policy's mean action to the teacher's."""
+        """Fit the policy's mean action to the teacher's: beside the next rollout, where there is one."""
         self.policy.set_training_mode(True)
-        loss = self.guidance.fit(self._current_progress_remaining)
+        loss = self.guidance.end_fit()
+        if self.guidance.offline or self.num_timesteps >= self._total_timesteps:
+            loss = self.guidance.fit(self._current_progress_remaining)
+        else:
+            self.guidance.fit_later(self._current_progress_remaining)
         self._n_updates += 1
         if loss is not None:
             self.logger.record("train/loss", loss)

@@ -5,6 +5,8 @@ pictures. In a share of the episodes the teacher drives.
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,11 +14,11 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from drive_rl.config.specs.driver import DaggerSpec
 from drive_rl.drivers.driver import Driver, begin_episodes
+from drive_rl.learn.imitation.loss import imitation_loss
 from drive_rl.learn.imitation.policy import scaled_state
 from drive_rl.learn.samples.memory import SampleMemory
 from drive_rl.learn.samples.schedule import helped_share, minibatches
@@ -39,16 +41,25 @@ class TeacherWrapper(SamplingWrapper):
         camera = cast(spaces.Dict, envs.observation_space).spaces["camera"]
         super().__init__(envs, cast(spaces.Box, camera), spec, seed)
         self._spec, self._teacher = spec, teacher
+        self._due = True  # training begins with the next step, as after a resume
+        self._learned = False  # something since the network that drives was last updated
         (self._commands,) = cast(spaces.Box, self.action_space).shape
 
     def attach_net(self, net: nn.Module, device: torch.device) -> None:
-        """Set the network that learns the teacher's actions, an `Actor`, before the first reset."""
+        """Set the network that learns the teacher's actions, an `Actor`, before the first reset.
+
+        A copy of it learns, so that it can drive meanwhile.
+        """
         shape = cast(spaces.Box, self.observation_space).shape
         memory = SampleMemory(self._spec.samples, shape, self._commands + self._fields, device)
-        self.attach_trainer(memory, SampleTrainer(net, memory, self._spec, self._rng, loss=self._loss))
+        loss = partial(imitation_loss, self._spec, self._commands)
+        self._net, self._learning_net = net, deepcopy(net)
+        trainer = SampleTrainer(self._learning_net, memory, self._spec, self._rng, loss=loss)
+        self.attach_trainer(memory, trainer)
 
     def record(self, path: Path, progress: Callable[[int], None]) -> None:
         """Let the teacher drive until there are as many samples as are kept, and write them."""
+        self._due = False
         self.reset()
         actions = np.zeros((self.num_envs, self._commands), np.float32)
         progress(min(self.num_envs, self._spec.samples))
@@ -67,7 +78,7 @@ class TeacherWrapper(SamplingWrapper):
         keep = self._memory.add if self.offline else self._trainer.add
         keep(torch.as_tensor(samples.pictures), torch.as_tensor(samples.targets))
         if not self.offline:
-            self._trainer.fit(1.0)
+            self.fit(1.0)
 
     @property
     def offline(self) -> bool:
@@ -78,8 +89,37 @@ class TeacherWrapper(SamplingWrapper):
         """Owe the minibatches that so many new pictures would call for."""
         self._trainer.owed += minibatches(self._spec, pictures)
 
+    def fit(self, remaining: float) -> float | None:
+        """Train the network; return its mean loss, None where too few new samples came in."""
+        self._begin_fit(remaining)
+        return self.end_fit()
+
+    def fit_later(self, remaining: float) -> None:
+        """Train the network beside the steps that come, from the next one to `end_fit`."""
+        self._remaining, self._due = remaining, True
+
+    def end_fit(self) -> float | None:
+        """Wait for the network's training, and let it drive; return the mean loss, None where nothing was trained."""
+        loss = self._trainer.end()
+        if self._learned:
+            self._net.load_state_dict(self._learning_net.state_dict())
+            self._learned = False
+        return loss
+
+    def write(self, folder: Path, samples: bool) -> None:
+        """Write as `SamplingWrapper` does, once nothing is being trained."""
+        self.end_fit()
+        super().write(folder, samples)
+
+    def _begin_fit(self, remaining: float) -> None:
+        self._remaining, self._due, self._learned = remaining, False, True
+        self._learning_net.load_state_dict(self._net.state_dict())
+        self._trainer.begin(remaining)
+
     def step_async(self, actions: np.ndarray) -> None:
         """Step by the teacher's actions, with noise, where it drives; by the learner's elsewhere."""
+        if self._due:
+            self._begin_fit(self._remaining)
         taught = self._memory.newest_targets(self.num_envs)[:, : self._commands].cpu().numpy()
         noisy = taught + self._rng.normal(0, self._spec.noise, taught.shape)
         driven = np.where(self._helped[:, None], noisy, actions)
@@ -113,10 +153,3 @@ class TeacherWrapper(SamplingWrapper):
     def _fields(self) -> int:
         """How many numbers of the state the network predicts beside the actions."""
         return len(FULL_STATE_SCALE) if self._spec.state_loss else 0
-
-    def _loss(self, predicted: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of the actions, and of the state after them."""
-        of_actions = {"l1": F.l1_loss, "l2": F.mse_loss}[self._spec.loss]
-        at = self._commands
-        loss = of_actions(predicted[:, :at], targets[:, :at])
-        return loss + self._spec.state_loss * F.l1_loss(predicted[:, at:], targets[:, at:]) if self._fields else loss

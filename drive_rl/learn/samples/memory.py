@@ -36,12 +36,26 @@ class SampleMemory:
         self._capacity = capacity
         self._pictures = torch.zeros((capacity, *picture_shape), dtype=torch.uint8, device=device)
         self._targets = torch.zeros((capacity, fields), device=device)
+        self._waiting: list[tuple[Tensor, Tensor]] | None = None  # what came in since `hold`
 
     def __len__(self) -> int:
         return min(self.seen, self._capacity)
 
+    def hold(self) -> None:
+        """Stay as it is, for someone reads it meanwhile: what is added from now on waits for `release`."""
+        self._waiting = []
+
+    def release(self) -> None:
+        """Keep what has waited."""
+        waiting, self._waiting = self._waiting or [], None
+        for pictures, targets in waiting:
+            self.add(pictures, targets)
+
     def add(self, pictures: Tensor, targets: Tensor) -> None:
         """Keep samples; of more than fit, the last."""
+        if self._waiting is not None:
+            self._waiting.append((pictures.clone(), targets.clone()))
+            return
         skipped = max(0, len(pictures) - self._capacity)
         at = (self.seen + skipped) % self._capacity
         wrap = skipped + min(len(pictures) - skipped, self._capacity - at)  # from here on, at the ring's start
@@ -54,7 +68,9 @@ class SampleMemory:
         return self._pictures.index_select(0, rows), self._targets[rows]
 
     def newest_targets(self, count: int) -> Tensor:
-        """Return the targets of the samples added last, (count, fields), oldest first."""
+        """Return the targets of the samples added last, at one time, (count, fields), oldest first."""
+        if self._waiting:
+            return self._waiting[-1][1][-count:]
         rows = torch.arange(self.seen - count, self.seen, device=self._targets.device) % self._capacity
         return self._targets[rows]
 

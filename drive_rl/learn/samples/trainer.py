@@ -1,10 +1,13 @@
 """Training of a network on the samples kept: gradient steps on an optimizer of its own.
 
+On a CPU of several cores they can be taken beside something else, on a thread.
+
 It knows networks and samples. It does not know environments or policies.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import cast
 
@@ -58,6 +61,7 @@ class SampleTrainer:
         self._device = self._parameters[0].device
         self.optimizer = torch.optim.Adam(self._parameters, recipe.learning_rate, fused=True)
         self._thread = ThreadPoolExecutor(1) if self._device.type == "cpu" else None
+        self._begun: Future[float | None] | None = None
 
     def add(self, pictures: Tensor, targets: Tensor) -> None:
         """Keep new samples, and owe the minibatches that they call for."""
@@ -81,19 +85,41 @@ class SampleTrainer:
         Args:
             remaining: Part of the budget that is left, for the step size; the last steps may overshoot it.
         """
-        update_learning_rate(self.optimizer, learning_rate(self._recipe, remaining))
-        steps = int(self.owed)
-        self.owed -= steps
-        return float(torch.stack([self._step() for _ in range(steps)]).mean()) if steps else None
+        return _mean([self._step(self._draw()) for _ in range(self._owed_steps(remaining))])
+
+    def begin(self, remaining: float) -> None:
+        """Begin what `fit` does, with minibatches that are drawn now: samples that are added wait for `end`."""
+        drawn = [self._draw() for _ in range(self._owed_steps(remaining))]
+        self._memory.hold()
+        begin = self._thread.submit if self._thread and len(os.sched_getaffinity(0)) > 1 else _at_once
+        self._begun = begin(lambda: _mean([self._step(rows) for rows in drawn]))
+
+    def end(self) -> float | None:
+        """Wait for what `begin` began; return the mean loss, None where nothing was."""
+        begun, self._begun = self._begun, None
+        try:
+            return begun.result() if begun is not None else None
+        finally:
+            self._memory.release()
 
     def close(self) -> None:
         """End the thread."""
         if self._thread:
             self._thread.shutdown()
 
-    def _step(self) -> Tensor:
-        """Take one gradient step on a random minibatch; return the loss."""
-        drawn = self._rng.integers(0, len(self._memory), self._recipe.batch_size)
+    def _owed_steps(self, remaining: float) -> int:
+        """Set the step size; return how many steps are owed, which are to be taken."""
+        update_learning_rate(self.optimizer, learning_rate(self._recipe, remaining))
+        steps = int(self.owed)
+        self.owed -= steps
+        return steps
+
+    def _draw(self) -> np.ndarray:
+        """Draw a minibatch; return the rows of its samples."""
+        return self._rng.integers(0, len(self._memory), self._recipe.batch_size)
+
+    def _step(self, drawn: np.ndarray) -> Tensor:
+        """Take one gradient step on a minibatch; return the loss."""
         pictures, targets = self._memory.take(upload(drawn, self._device))
         if self._change is not None:
             self._change(pictures, targets, self._rng)
@@ -107,3 +133,14 @@ class SampleTrainer:
             clip_grads_with_norm_(self._parameters, _MAX_GRAD_NORM, norm)
         self.optimizer.step()
         return loss.detach()
+
+
+def _mean(losses: Sequence[Tensor]) -> float | None:
+    return float(torch.stack(list(losses)).mean()) if losses else None
+
+
+def _at_once(call: Callable[[], float | None]) -> Future[float | None]:
+    """Call here and now what a thread would."""
+    done: Future[float | None] = Future()
+    done.set_result(call())
+    return done

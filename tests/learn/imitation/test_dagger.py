@@ -30,7 +30,7 @@ def model_of(*changes: str) -> Dagger:
 
 def test_the_policys_actions_come_near_the_teachers() -> None:
     model = model_of("num_envs=16", "samples=512", "learning_rate=1.0e-3", "passes=16")
-    model.learn(2048)
+    model.learn(3072)
     pictures, targets = model.guidance._memory.take(torch.arange(512))
     with torch.no_grad():
         left = (Actor(model.policy)(pictures) - targets).square().mean()

@@ -3,7 +3,6 @@
 from typing import Any, cast
 
 import numpy as np
-import pytest
 import small_specs
 import torch
 from stable_baselines3.common.vec_env import VecEnv
@@ -96,13 +95,6 @@ def test_the_state_is_learned_beside_the_actions_in_units_near_one() -> None:
     assert targets.shape == (2, 2 + 23)
     assert np.abs(targets).max() <= 2
     assert not targets[:, 2 + 11 :].any(), "a lane has no fields of obstacles"
-
-
-def test_the_states_loss_is_weighed() -> None:
-    wrapper, _ = wrapped(small_specs.dagger("state_loss=0.5", "loss=l1"))
-    predicted, targets = torch.zeros(4, 25), torch.ones(4, 25)
-    targets[:, 2:] = 3
-    assert float(wrapper._loss(predicted, targets)) == pytest.approx(1 + 0.5 * 3)
 
 
 def test_noise_is_driven_and_not_learned() -> None:
