@@ -49,6 +49,21 @@ def test_the_network_learns_the_state_beside_the_actions() -> None:
     assert left[:, speed].mean() < 0.5 * before[:, speed].mean()
 
 
+def test_what_is_learned_does_not_depend_on_the_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    def weights(cores: set[int]) -> dict[str, torch.Tensor]:
+        with monkeypatch.context() as patch:
+            patch.setattr("os.sched_getaffinity", lambda _: cores)
+            model = model_of("num_envs=16", "samples=512", "noise=0.2")
+            model.learn(1024)
+        model.get_env().close()
+        return model.policy.state_dict()
+
+    one, two = weights({0}), weights({0, 1})
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, two[name]), name
+
+
 def test_a_prediction_is_the_mean_action_that_was_trained() -> None:
     model = model_of()
     pictures = np.asarray(model.guidance.reset())

@@ -17,13 +17,15 @@ def memory_of(capacity: int, *batches: int) -> SampleMemory:
     """Return a memory that was given batches of these sizes; the n-th sample holds n."""
     memory, first = SampleMemory(capacity, (1, 2, 2), FIELDS, CPU), 0
     for count in batches:
-        numbers = torch.arange(first, first + count)
-        memory.add(
-            numbers[:, None, None, None].expand(-1, 1, 2, 2).to(torch.uint8),
-            numbers[:, None].expand(-1, FIELDS).float(),
-        )
+        memory.add(*samples(first, count))
         first += count
     return memory
+
+
+def samples(first: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    numbers = torch.arange(first, first + count)
+    pictures = numbers[:, None, None, None].expand(-1, 1, 2, 2).to(torch.uint8).clone()
+    return pictures, numbers[:, None].expand(-1, FIELDS).float()
 
 
 def held(memory: SampleMemory) -> list[int]:
@@ -46,6 +48,21 @@ def test_what_is_taken_is_a_copy() -> None:
     pictures, truths = memory.take(torch.tensor([0, 0]))
     pictures[:], truths[:] = 99, 99
     assert held(memory) == [0, 1, 2, 3]
+
+
+def test_what_comes_in_while_someone_reads_waits() -> None:
+    memory, (pictures, targets) = memory_of(4, 3), samples(3, 2)
+    memory.hold()
+    memory.add(pictures, targets)
+    pictures[:] = 99  # whose it is may write to it again
+    memory.add(*samples(5, 2))
+    assert held(memory) == [0, 1, 2]
+    assert memory.seen == 3
+    assert memory.newest_targets(2)[:, 0].tolist() == [5, 6]
+    memory.release()
+    assert held(memory) == [3, 4, 5, 6]
+    assert memory.seen == 7
+    assert memory.newest_targets(2)[:, 0].tolist() == [5, 6]
 
 
 def test_what_is_written_is_restored(tmp_path: Path) -> None:
