@@ -55,7 +55,7 @@ def test_what_is_learned_does_not_depend_on_the_number_of_cores(monkeypatch: pyt
             patch.setattr("os.sched_getaffinity", lambda _: cores)
             model = model_of("num_envs=16", "samples=512", "noise=0.2")
             model.learn(1024)
-        model.get_env().close()
+        model.guidance.close()
         return model.policy.state_dict()
 
     one, two = weights({0}), weights({0, 1})
