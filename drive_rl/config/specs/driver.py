@@ -167,7 +167,7 @@ class DaggerSpec(TrainedSpec):
         gt=0,
         lt=1,
         description="Which quantile of the teacher's pedal is learned while the car moves: below 0.5 the driver is"
-        " careful where pictures do not tell. Other than 0.5 it needs `loss: l1` and a `state_loss`.",
+        " careful where pictures leave it open. Other than 0.5 it needs `loss: l1` and a `state_loss`.",
     )
     steps_per_update: int = Field(default=8, ge=2, le=100_000, description="Steps of each environment between updates.")
 
