@@ -112,14 +112,16 @@ class TeacherWrapper(SamplingWrapper):
         super().write(folder, samples)
 
     def _begin_fit(self, remaining: float) -> None:
-        self._remaining, self._due, self._learned = remaining, False, True
+        self._remaining, self._learned = remaining, True
         self._learning_net.load_state_dict(self._net.state_dict())
         self._trainer.begin(remaining)
 
     def step_async(self, actions: np.ndarray) -> None:
         """Step by the teacher's actions, with noise, where it drives; by the learner's elsewhere."""
         if self._due:
-            self._begin_fit(self._remaining)
+            self._due = False
+            if self._memory.seen > self.num_envs:  # few first pictures, learned again and again, can kill a network
+                self._begin_fit(self._remaining)
         taught = self._memory.newest_targets(self.num_envs)[:, : self._commands].cpu().numpy()
         noisy = taught + self._rng.normal(0, self._spec.noise, taught.shape)
         driven = np.where(self._helped[:, None], noisy, actions)

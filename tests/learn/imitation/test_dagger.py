@@ -49,6 +49,18 @@ def test_the_network_learns_the_state_beside_the_actions() -> None:
     assert left[:, speed].mean() < 0.5 * before[:, speed].mean()
 
 
+def test_the_first_pictures_of_all_are_not_learned_alone() -> None:
+    """Learned again and again at the first step size, they killed every unit of one network in five."""
+    guidance = model_of("num_envs=16", "samples=512", "passes=16").guidance
+    guidance.reset()
+    still = np.zeros((16, 2), np.float32)
+    guidance.step(still)
+    assert guidance.end_fit() is None
+    guidance.fit_later(1.0)
+    guidance.step(still)
+    assert guidance.end_fit() is not None
+
+
 def test_what_is_learned_does_not_depend_on_the_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     def weights(cores: set[int]) -> dict[str, torch.Tensor]:
         with monkeypatch.context() as patch:
