@@ -38,7 +38,6 @@ def test_a_closed_terminal_does_not_wait_for_a_long_rollout(tmp_path: Path) -> N
     while not list(tmp_path.glob("runs/quickstart/*/last/manifest.json")):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
-    time.sleep(1)  # between the checkpoint and the rollout, the stop would find everything saved
     process.send_signal(signal.SIGHUP)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGHUP, stderr
