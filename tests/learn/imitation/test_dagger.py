@@ -30,7 +30,7 @@ def model_of(*changes: str) -> Dagger:
 
 def test_the_policys_actions_come_near_the_teachers() -> None:
     model = model_of("num_envs=16", "samples=512", "learning_rate=1.0e-3", "passes=16")
-    model.learn(3072)
+    model.learn(2048)
     pictures, targets = model.guidance._memory.take(torch.arange(512))
     with torch.no_grad():
         left = (Actor(model.policy)(pictures) - targets).square().mean()
@@ -50,7 +50,7 @@ def test_the_network_learns_the_state_beside_the_actions() -> None:
 
 
 def test_the_first_pictures_of_all_are_not_learned_alone() -> None:
-    """Learned again and again at the first step size, they killed every unit of one network in five."""
+    """Learned again and again at the first step size, they killed every unit of one network."""
     guidance = model_of("num_envs=16", "samples=512", "passes=16").guidance
     guidance.reset()
     still = np.zeros((16, 2), np.float32)
