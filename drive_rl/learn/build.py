@@ -139,7 +139,7 @@ def build_model(
     """
     space, world = envs.observation_space, envs.get_attr("world")[0]
     learned = LANE_STATE if spec.help == "guided" else space
-    check_learner(spec, space, learned, device, world.camera.frame_stack)
+    check_learner(spec, space, learned, device, world.camera)
     common: Kwargs = {
         "learning_rate": LinearSchedule(spec.learning_rate, spec.learning_rate_end, 1.0),
         "batch_size": spec.batch_size,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
+from drive_rl.config.specs.car import CameraSpec
 from drive_rl.config.specs.driver import DaggerSpec, LearnerSpec, RecurrentPpoSpec
 from drive_rl.config.specs.off_policy import OffPolicySpec
 from drive_rl.memory import free_bytes, require_memory
@@ -21,7 +22,7 @@ _EPISODE_STEPS = 40
 
 
 def check_learner(
-    spec: LearnerSpec, observed: spaces.Space, learned: spaces.Space, device: torch.device, frame_stack: int
+    spec: LearnerSpec, observed: spaces.Space, learned: spaces.Space, device: torch.device, camera: CameraSpec
 ) -> None:
     """Refuse a learner whose buffers do not fit.
 
@@ -30,7 +31,7 @@ def check_learner(
         observed: The environments' observations.
         learned: The policy's observations.
         device: The network's; the replay buffer is on the CPU.
-        frame_stack: Frames in a picture.
+        camera: The world's.
 
     Raises:
         DriveRLError: not enough memory, with the key that needs most.
@@ -41,16 +42,16 @@ def check_learner(
     elif spec.guidance is not None and isinstance(observed, spaces.Dict) and not isinstance(learned, spaces.Dict):
         _check("guidance.pictures", spec.guidance.pictures, size_bytes(observed), there)
     if isinstance(spec, OffPolicySpec):
-        stack = frame_stack if keeps_frames(spec) else None
+        stack = camera.frame_stack if keeps_frames(spec, camera) else None
         _check("buffer_size", spec.buffer_size, transition_bytes(learned, stack), free_bytes())
     else:
         states = 4 * 4 * spec.lstm_units if isinstance(spec, RecurrentPpoSpec) else 0
         _check("steps_per_update", spec.steps_per_update, spec.num_envs * (size_bytes(learned) + states), there)
 
 
-def keeps_frames(spec: OffPolicySpec) -> bool:
-    """Whether the replay buffer keeps each frame once (`sb3.frame_replay`)."""
-    return spec.help == "pixels" and spec.observation == "camera"
+def keeps_frames(spec: OffPolicySpec, camera: CameraSpec) -> bool:
+    """Whether the replay buffer keeps each frame once (`sb3.frame_replay`), which needs all those between."""
+    return spec.help == "pixels" and spec.observation == "camera" and camera.depth == camera.frame_stack
 
 
 def transition_bytes(learned: spaces.Space, stack: int | None) -> int:

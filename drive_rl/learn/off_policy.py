@@ -8,6 +8,7 @@ from typing import Any
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
+from drive_rl.config.specs.car import CameraSpec
 from drive_rl.config.specs.off_policy import DqnSpec, QrdqnSpec, ReplaySpec, SacSpec
 from drive_rl.learn.guidance.policies import GuidedDQN
 from drive_rl.learn.learner_memory import keeps_frames
@@ -61,9 +62,10 @@ def _algorithm(spec: DqnSpec | QrdqnSpec) -> type[Any]:
 
 def _replay(spec: ReplaySpec, envs: VecEnv) -> Kwargs:
     """Return the keyword arguments of the replay; of stacked frames, it keeps each once."""
-    if not keeps_frames(spec):
+    camera: CameraSpec = envs.get_attr("world")[0].camera
+    if not keeps_frames(spec, camera):
         return {"n_steps": spec.n_steps}
-    kwargs: Kwargs = {"frame_stack": envs.get_attr("world")[0].camera.frame_stack}
+    kwargs: Kwargs = {"frame_stack": camera.frame_stack}
     if spec.n_steps == 1:
         return {"replay_buffer_class": FrameReplayBuffer, "replay_buffer_kwargs": kwargs}
     kwargs |= {"n_steps": spec.n_steps, "gamma": spec.gamma}

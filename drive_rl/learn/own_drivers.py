@@ -183,7 +183,7 @@ def _checked(driver: Driver, own: WorldSpec, world: WorldSpec, path: Path) -> Dr
 
 def _changes(own: WorldSpec, world: WorldSpec, driver: Driver) -> str:
     """Return the KEY=VALUE that give a world the driver's pictures and actions."""
-    keys = ["camera.frame_stack", "camera.channels", "camera.width_px", "camera.height_px"]
+    keys = ["camera.frame_stack", "camera.frame_ages", "camera.channels", "camera.width_px", "camera.height_px"]
     keys = (
         ([] if driver.observation == "state" else keys)
         + ["task.controls", "task.steering"] * isinstance(driver, PolicyDriver)
@@ -191,7 +191,9 @@ def _changes(own: WorldSpec, world: WorldSpec, driver: Driver) -> str:
     )
     pairs = [(key, attrgetter(key)(own), attrgetter(key)(world)) for key in keys]
     return " ".join(
-        f"world.{key}={list(value) if isinstance(value, tuple) else value}".replace(" ", "")
+        f"world.{key}={'null' if value is None else list(value) if isinstance(value, tuple) else value}".replace(
+            " ", ""
+        )
         for key, value, here in pairs
         if value != here
     )
@@ -200,8 +202,7 @@ def _changes(own: WorldSpec, world: WorldSpec, driver: Driver) -> str:
 def _interface(world: WorldSpec, driver: Driver) -> str:
     """Return what the driver reads and does in a world, in words."""
     camera, task = world.camera, world.task
-    pictures = f"{camera.frame_stack} {camera.channels} frames of {camera.width_px}x{camera.height_px} px"
-    parts = ["the lane state" if driver.observation == "state" else pictures]
+    parts = ["the lane state" if driver.observation == "state" else camera.in_words]
     if isinstance(driver, PolicyDriver):  # what has learned one set of controls does not know another
         parts.insert(0, f"controls {task.controls}" + " by rate" * (task.steering == "rate"))
         if "state" in driver.observation and world.streets and world.streets.has_passing_fields:

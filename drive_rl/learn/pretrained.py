@@ -26,7 +26,7 @@ PERCEPTION_MODEL = "perception_model"
 INITIAL_POLICY = "initial_policy"
 """Folder in a run with a copy of the driver that its policy started from."""
 
-SHAPE = ("camera.width_px", "camera.height_px", "camera.channels", "camera.frame_stack")
+SHAPE = ("camera.width_px", "camera.height_px", "camera.channels", "camera.frame_stack", "camera.frame_ages")
 """Keys of a world: what its pictures look like as arrays."""
 MOUNT = ("camera.fov_rad", "camera.forward_m", "camera.height_m", "camera.pitch_rad")
 """Keys of a world: from where its pictures are taken."""

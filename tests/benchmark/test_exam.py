@@ -11,6 +11,7 @@ from drive_rl.benchmark.exam.adapt import adaptations, input_of, samples_for, wi
 from drive_rl.benchmark.exam.conditions import load_exam
 from drive_rl.config.reader import load_suite
 from drive_rl.config.shelf import entries
+from drive_rl.config.specs.car import CameraSpec
 from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.config.specs.perception import DataSpec
 from drive_rl.drivers.evaluate import evaluate
@@ -65,6 +66,15 @@ def test_pictures_become_a_models_input(exam):
     assert input_of(camera, camera)(samples.images) is samples.images
     with pytest.raises(DriveRLError, match=r"reads 3 frames, the exam shows 2; fix: .*camera\.frame_stack = 3"):
         input_of(camera, camera.model_copy(update={"frame_stack": 3}))
+    with pytest.raises(DriveRLError, match=r"reads 6 frames, the exam shows 2; fix: .*camera\.frame_stack = 6"):
+        input_of(camera, camera.model_copy(update={"frame_ages": (5, 0)}))
+
+
+def test_a_model_of_some_ages_gets_those_of_the_exams_frames():
+    own = CameraSpec(width_px=16, height_px=16, frame_stack=2, frame_ages=(2, 0))
+    exam = own.model_copy(update={"frame_stack": 4, "frame_ages": None})
+    images = np.arange(4, dtype=np.uint8)[None, :, None, None].repeat(16, 2).repeat(16, 3)
+    assert input_of(exam, own)(images)[0, :, 0, 0].tolist() == [1, 3]
 
 
 def test_what_a_model_was_not_made_for(exam):

@@ -94,13 +94,20 @@ def test_a_stack_is_filled_with_the_pictures_before(tmp_path: Path) -> None:
             return {"lane": torch.zeros(len(images), 6)}
 
     unet = load_trained("unet-160")
-    camera = unet.spec.world.camera.model_copy(update={"channels": "grey", "frame_stack": 3})
-    spec = unet.spec.model_copy(update={"world": unet.spec.world.model_copy(update={"camera": camera})})
-    predict(Trained("stacked", spec, Stacked(), unet.weights), str(tmp_path / "film.mp4"), tmp_path / "out")  # pyright: ignore[reportArgumentType]
-    assert [tuple(each.shape) for each in seen] == [(1, 3, 24, 16)] * 4
-    levels = [each[0, :, 0, 0].tolist() for each in seen]
-    for found, expected in zip(levels, [(0, 0, 0), (0, 0, 90), (0, 90, 180), (90, 180, 250)], strict=True):
-        assert found == pytest.approx(expected, abs=3)
+    shades = {
+        None: [(0, 0, 0), (0, 0, 90), (0, 90, 180), (90, 180, 250)],
+        (3, 1, 0): [(0, 0, 0), (0, 0, 90), (0, 90, 180), (0, 180, 250)],
+    }
+    for ages, levels in shades.items():
+        changes = {"channels": "grey", "frame_stack": 3, "frame_ages": ages}
+        camera = unet.spec.world.camera.model_copy(update=changes)
+        spec = unet.spec.model_copy(update={"world": unet.spec.world.model_copy(update={"camera": camera})})
+        seen.clear()
+        trained = Trained("stacked", spec, Stacked(), unet.weights)  # pyright: ignore[reportArgumentType]
+        predict(trained, str(tmp_path / "film.mp4"), tmp_path / f"out-{ages}")
+        assert [tuple(each.shape) for each in seen] == [(1, 3, 24, 16)] * 4
+        for found, expected in zip(seen, levels, strict=True):
+            assert found[0, :, 0, 0].tolist() == pytest.approx(expected, abs=3)
 
 
 def test_the_lanes_middle_is_where_the_lane_state_puts_it() -> None:

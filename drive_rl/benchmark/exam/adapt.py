@@ -20,12 +20,12 @@ def input_of(exam: CameraSpec, own: CameraSpec) -> Callable[[Images], Images]:
     """Return what makes a model's input of the exam's pictures.
 
     Raises:
-        DriveRLError: the model reads more frames than the exam shows.
+        DriveRLError: the model reads frames that the exam does not show.
     """
-    if own.frame_stack > exam.frame_stack:
+    if own.depth > exam.frame_stack:
         raise DriveRLError(
-            f"not made for this exam: the model reads {own.frame_stack} frames, the exam shows {exam.frame_stack}; fix:"
-            f" a suite with camera.frame_stack = {own.frame_stack}"
+            f"not made for this exam: the model reads {own.depth} frames, the exam shows {exam.frame_stack}; fix:"
+            f" a suite with camera.frame_stack = {own.depth}"
         )
     if _pictures(exam) == _pictures(own):
         return lambda images: images
@@ -76,8 +76,8 @@ def adaptations(exam: CameraSpec, own: CameraSpec) -> tuple[str, ...]:
 
 def _fit(image: Images, exam: CameraSpec, own: CameraSpec) -> Images:
     """Return one stack (C, H, W) as the model's."""
-    frames = image.reshape(exam.frame_stack, exam.planes, *image.shape[1:])[-own.frame_stack :]
-    return np.concatenate([_frame(frame, own) for frame in frames])
+    frames = image.reshape(exam.frame_stack, exam.planes, *image.shape[1:])
+    return np.concatenate([_frame(frames[-1 - age], own) for age in own.ages])
 
 
 def _frame(frame: Images, own: CameraSpec) -> Images:
@@ -91,7 +91,7 @@ def _frame(frame: Images, own: CameraSpec) -> Images:
 
 
 def _pictures(camera: CameraSpec) -> tuple[object, ...]:
-    return camera.width_px, camera.height_px, camera.planes, camera.frame_stack
+    return camera.width_px, camera.height_px, camera.planes, camera.ages
 
 
 def _words(camera: CameraSpec) -> str:

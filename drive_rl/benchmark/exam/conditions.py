@@ -114,7 +114,7 @@ def exam_of(suite: SuiteSpec) -> Exam:
     Raises:
         DriveRLError: a world cannot have the suite's camera.
     """
-    pictures = {"camera": suite.camera.model_dump()}
+    pictures = {"camera": suite.camera.model_dump() | {"frame_ages": None}}
     return Exam(
         suite,
         tuple(

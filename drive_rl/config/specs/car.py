@@ -1,7 +1,7 @@
 """Specs of the car and of the camera on it."""
 
 import math
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -71,13 +71,50 @@ class CameraSpec(Spec):
     frame_stack: int = Field(
         default=3, ge=1, le=16, description="Latest frames stacked along the channels, newest last."
     )
+    frame_ages: tuple[Annotated[int, Field(ge=0, le=100)], ...] | None = Field(
+        default=None,
+        description="Ages of the frame_stack frames [steps], oldest first, such as [15, 5, 1, 0]; null: the latest.",
+    )
     fov_rad: float = Field(default=1.3, ge=0.1, le=2.8, description="Horizontal field of view [rad].")
     forward_m: float = Field(default=0.4, ge=-50, le=10, description="Mount ahead of the centre of gravity [m].")
     height_m: float = Field(default=1.7, ge=0.1, le=100, description="Mount above the ground [m].")
     pitch_rad: float = Field(default=0.25, ge=-1.5, le=1.57, description="Rotation about y, positive looks down [rad].")
     renderer: Renderer = Field(default="field", description="`field` (numba), or Bullet's `tiny` or `egl`.")
 
+    @model_validator(mode="after")
+    def _stacks(self) -> Self:
+        ages = self.frame_ages
+        if ages is None:
+            return self
+        if ages[-1:] != (0,) or list(ages) != sorted(set(ages), reverse=True):
+            raise ValueError(
+                f"frame_ages = {list(ages)}: expected ages that fall to 0, for oldest frames come first; fix: such as"
+                " [15, 5, 1, 0]"
+            )
+        if len(ages) != self.frame_stack:
+            raise ValueError(
+                f"frame_ages = {list(ages)}: expected frame_stack = {self.frame_stack} of them; fix: frame_stack ="
+                f" {len(ages)}, or frame_ages = null"
+            )
+        return self
+
     @property
     def planes(self) -> int:
         """Colour channels of one picture: 1 or 3."""
         return 3 if self.channels == "rgb" else 1
+
+    @property
+    def ages(self) -> tuple[int, ...]:
+        """Ages of a stack's frames [steps], oldest first, ending with 0."""
+        return self.frame_ages or tuple(range(self.frame_stack - 1, -1, -1))
+
+    @property
+    def depth(self) -> int:
+        """Latest frames that hold a stack: as many as frame_stack, or more where ages leave some out."""
+        return self.ages[0] + 1
+
+    @property
+    def in_words(self) -> str:
+        """The stack, such as `3 grey frames of 64x40 px`."""
+        old = f", {', '.join(map(str, self.ages))} steps old," if self.depth > self.frame_stack else ""
+        return f"{self.frame_stack} {self.channels} frames{old} of {self.width_px}x{self.height_px} px"

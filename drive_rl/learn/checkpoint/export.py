@@ -92,8 +92,7 @@ def _scores(run: RunFolder) -> JsonTable | None:
 def _card(name: str, spec: RunSpec, made: DriverManifest, scores: Any, start: str) -> str:
     """Return the model card."""
     agent, world = spec.agent, spec.world
-    camera = f"{world.camera.frame_stack} {world.camera.channels} frames of"
-    observes = f"{camera} {world.camera.width_px}x{world.camera.height_px} px"
+    observes = world.camera.in_words
     if agent.help == "perception model":
         observes = f"{observes}, its own speed, yaw rate and steering angle"
     elif agent.observation == "motion":

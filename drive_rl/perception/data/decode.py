@@ -45,11 +45,11 @@ def decode(record: Record, world: WorldSpec) -> tuple[Samples, LaneTruth | None]
 def _decoded(record: Record, world: WorldSpec, turned: bool) -> tuple[Samples, LaneTruth | None]:
     camera = world.camera
     size = camera.height_px, camera.width_px
-    paths = record.image, *record.earlier[: camera.frame_stack - 1]
-    stack = [read_picture(path, camera.planes, turned) for path in paths]
-    newest = stack[0]
-    stack += [stack[-1]] * (camera.frame_stack - len(stack))
-    images = np.concatenate([_resized(picture, size) for picture in reversed(stack)])
+    there = record.image, *record.earlier
+    stack = [there[min(age, len(there) - 1)] for age in camera.ages]
+    pictures = {path: read_picture(path, camera.planes, turned) for path in reversed(stack)}
+    newest = pictures[record.image]
+    images = np.concatenate([_resized(pictures[path], size) for path in stack])
     samples = Samples.unlabelled(images[None])
     height, width = newest.shape[:2]
     truth = record.lanes(width, height) if record.lanes is not None else None

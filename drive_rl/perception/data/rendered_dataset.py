@@ -232,7 +232,7 @@ class _View:
         """Return the poses at which a stack's pictures are taken, the way to the last at constant speed and heading."""
         centre = lane_centre_d_m(self.world.road)
         poses = []
-        for back in range(self.world.camera.frame_stack - 1, -1, -1):
+        for back in self.world.camera.ages:
             way_m = place.speed_mps * back / self.world.task.control_hz
             at_s = max(0.0, place.s_m - way_m * math.cos(place.heading_rad))
             at_d = centre + place.offset_m - way_m * math.sin(place.heading_rad)

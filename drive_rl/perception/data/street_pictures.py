@@ -51,7 +51,7 @@ def pictured(world: WorldSpec) -> WorldSpec:
     return world.model_copy(
         update={
             "streets": world.streets.model_copy(update={"navigation": "none"}),
-            "camera": world.camera.model_copy(update={"frame_stack": 1}),
+            "camera": world.camera.model_copy(update={"frame_stack": 1, "frame_ages": None}),
         }
     )
 

@@ -79,7 +79,7 @@ def _card(name: str, trained: Fitted, measured: Mapping[str, Any]) -> str:
         "",
         f"A perception model of the world `{world.name}` ({world.description}).",
         "",
-        f"- input: {camera.frame_stack} {camera.channels} frames of {camera.width_px}x{camera.height_px} px",
+        f"- input: {camera.in_words}",
         f"- predicts: {', '.join(model.heads)}",
         f"- encoder: {model.encoder.kind}, {model.encoder.features} features; {weights:,} weights in all",
         f"- learned from: {_learned(spec, _samples(trained))}",

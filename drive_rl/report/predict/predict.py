@@ -122,7 +122,7 @@ class _Run:
         self._trained, self._most, self._model = trained, most, trained.model
         camera = trained.spec.world.camera
         self._camera, self._size = camera, self._model.size
-        self._stack: deque[NDArray[np.uint8]] = deque(maxlen=camera.frame_stack)
+        self._stack: deque[NDArray[np.uint8]] = deque(maxlen=camera.depth)
         self.found: list[PredictedFrame] = []
         self._took_s: list[float] = []
         self._began_s = time.perf_counter()
@@ -156,7 +156,7 @@ class _Run:
         small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
         planes = small.transpose(2, 0, 1) if self._camera.planes == 3 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)[None]
         self._stack.append(np.asarray(planes, np.uint8))
-        stack = [self._stack[0]] * (self._camera.frame_stack - len(self._stack)) + list(self._stack)
+        stack = [self._stack[max(0, len(self._stack) - 1 - age)] for age in self._camera.ages]
         with torch.inference_mode():
             found = self._model(torch.as_tensor(np.concatenate(stack))[None])
         return {name: value[0].cpu().numpy() for name, value in found.items()}

@@ -39,7 +39,7 @@ _SPARE_ROADS = 64
 class Batch:
     """N cars of a world, each on the road of its own seed.
 
-    After `begin` and `step`, `frames` (N, frame_stack, C, H, W) and `cars` hold the state of each car. There are two
+    After `begin` and `step`, `frames` (N, depth, C, H, W) and `cars` hold the state of each car. There are two
     buffers of frames: those of a step stay unchanged until the step after the next.
 
     Args:
@@ -89,7 +89,7 @@ class Batch:
         self._lay(spare_roads)
         self.road_seeds, self.tiers = np.full(n, -1, np.int64), np.zeros(n, np.int64)
         self.slot, self.drives = self.to_numpy(self.cars.slot), self.to_numpy(self.cars.drives)
-        pictures = (n, camera.frame_stack, camera.planes, camera.height_px, camera.width_px)
+        pictures = (n, camera.depth, camera.planes, camera.height_px, camera.width_px)
         shape = (n, 0, 0, 0, 0) if observation == "state" else pictures
         self.frames, self._frames_before = self.zeros(shape, np.uint8), self.zeros(shape, np.uint8)
 
@@ -113,12 +113,6 @@ class Batch:
     def num_cars(self) -> int:
         """N."""
         return len(self.slot)
-
-    @property
-    def pictures(self) -> Any:
-        """The frame stacks, oldest first, (N, frame_stack x C, H, W): a view of `frames`."""
-        cars, stack, channels, height, width = self.frames.shape
-        return self.frames.reshape(cars, stack * channels, height, width)
 
     def begin(self, cars: Sequence[int] | NDArray[np.int64], seeds: Iterable[int]) -> None:
         """Start an episode in some cars, each on the road of its seed.
@@ -154,25 +148,27 @@ class Batch:
         return ended
 
     def observe(self) -> Any:
-        """Return the observations, (N, ...): pictures of `camera` are a view of `frames`."""
-        if self.observation == "motion":
-            return self.motion(self.frames)
-        if self.observation == "camera":
-            return self.pictures
-        state = self.copy(self.cars.state)
-        return state if self.observation == "state" else {"camera": self.pictures, "state": state}
+        """Return the observations, (N, ...): pictures of `camera` may be a view of `frames`."""
+        return self._seen(self.frames, self.copy(self.cars.state))
 
     def observe_cars(self, cars: NDArray[np.int64]) -> list[Any]:
         """Return copies of the observations of some cars, one each."""
         rows = self.of_numpy(cars)
-        if self.observation == "motion":
-            return list(self.motion(self.frames[rows]))
-        if self.observation == "camera":
-            return list(self.pictures[rows])
-        states = list(self.cars.state[rows])
+        seen = self._seen(self.frames[rows], self.cars.state[rows])
+        if self.observation != "camera+state":
+            return list(seen)
+        return [{"camera": pictures, "state": state} for pictures, state in zip(*seen.values(), strict=True)]
+
+    def _seen(self, frames: Any, state: Any) -> Any:
+        """Return what cars observe, of their latest frames (n, depth, C, H, W) and states."""
         if self.observation == "state":
-            return states
-        return [{"camera": seen, "state": state} for seen, state in zip(self.pictures[rows], states, strict=True)]
+            return state
+        camera = self.world.camera
+        stacks = frames if camera.depth == camera.frame_stack else frames[:, [-1 - age for age in camera.ages]]
+        if self.observation == "motion":
+            return self.motion(stacks)
+        pictures = stacks.reshape(len(stacks), camera.frame_stack * camera.planes, *stacks.shape[3:])
+        return pictures if self.observation == "camera" else {"camera": pictures, "state": state}
 
     def info(self) -> Info:
         """Return the `info` of all cars, (N,) arrays, as `LaneEnv` returns it while an episode runs."""

@@ -35,7 +35,7 @@ def check_batch(world: WorldSpec, num_cars: int, free: int) -> None:
             " fix: world.camera.renderer=field, or engine=bullet"
         )
     camera, task = world.camera, world.task
-    pictures = 2 * camera.frame_stack * camera.planes * camera.height_px * camera.width_px
+    pictures = 2 * camera.depth * camera.planes * camera.height_px * camera.width_px
     trace = 8 * len(TRACE) * task.time_limit_s * task.control_hz
     needed = num_cars * (pictures + trace + slot_bytes(world))
     fix = f"num_envs <= {int(num_cars * free / needed)}, a shorter road or a smaller camera"
@@ -47,7 +47,7 @@ def check_batch_state(state: State, frames: tuple[int, ...], max_steps: int, car
 
     Args:
         state: The state.
-        frames: Shape of the batch's pictures, (N, frame_stack, C, H, W).
+        frames: Shape of the batch's pictures, (N, depth, C, H, W).
         max_steps: Steps after which an episode times out.
         cars: The batch's.
 

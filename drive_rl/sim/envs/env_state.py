@@ -13,7 +13,7 @@ def check_env_state(state: State, max_steps: int, frames: tuple[int, ...] | None
     Args:
         state: The state.
         max_steps: Steps after which an episode times out.
-        frames: Shape of the environment's pictures, (frame_stack, C, H, W); None without a camera.
+        frames: Shape of the environment's pictures, (depth, C, H, W); None without a camera.
 
     Raises:
         DriveRLError: names the array, what was found and what was expected.

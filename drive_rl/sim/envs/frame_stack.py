@@ -28,7 +28,7 @@ class FrameStack:
     def __init__(self, world: WorldSpec) -> None:
         camera = world.camera
         self.frames: NDArray[np.uint8] = np.zeros(
-            (camera.frame_stack, camera.planes, camera.height_px, camera.width_px), np.uint8
+            (camera.depth, camera.planes, camera.height_px, camera.width_px), np.uint8
         )
         self._world = world
         self._bullet = _bullet_camera(world) if camera.renderer != "field" else None
@@ -71,7 +71,8 @@ class FrameStack:
 
     def observation(self, motion: bool) -> NDArray[np.uint8]:
         """Return the stack, (frame_stack x channels, H, W) uint8, oldest first, or its motion, twice as many planes."""
-        return show_motion(self.frames[None])[0] if motion else self.frames.reshape(-1, *self.frames.shape[2:]).copy()
+        stack = self.frames[[-1 - age for age in self._world.camera.ages]]
+        return show_motion(stack[None])[0] if motion else stack.reshape(-1, *stack.shape[2:])
 
 
 def _bullet_camera(world: WorldSpec) -> "BulletCamera":

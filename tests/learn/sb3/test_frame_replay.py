@@ -158,3 +158,14 @@ def test_what_is_not_stacked_frames_keeps_stable_baselines3s_buffer(changes: tup
     model: Any = build_model(spec, envs, torch.device("cpu"), 0)
     envs.close()
     assert type(model.replay_buffer) is ReplayBuffer
+
+
+@pytest.mark.parametrize(("n_steps", "kind"), [(1, ReplayBuffer), (3, NStepReplayBuffer)])
+def test_stacks_that_leave_frames_out_are_kept_whole(n_steps: int, kind: type[ReplayBuffer]) -> None:
+    spec = small_specs.dqn("guidance=null", f"n_steps={n_steps}", "buffer_size=120")
+    world = small_specs.world("camera.frame_stack=2", "camera.frame_ages=[4, 0]")
+    envs = make_envs(world, spec, "train", 2, 0, "batch")
+    model: Any = build_model(spec, envs, torch.device("cpu"), 0)
+    model.learn(100)
+    assert type(model.replay_buffer) is kind
+    envs.close()

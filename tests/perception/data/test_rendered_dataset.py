@@ -50,6 +50,13 @@ def test_pictures_and_labels_are_what_the_environment_says_at_that_pose() -> Non
         env.close()
 
 
+def test_stacks_of_ages_are_rendered_so_many_steps_before() -> None:
+    small = "camera.width_px=32", "camera.height_px=16"
+    deep = along_road(load_world("lane_follow", [*small, "camera.frame_stack=6"]), 20003, 4).images
+    some = [*small, "camera.frame_stack=3", "camera.frame_ages=[5, 3, 0]"]
+    assert np.array_equal(along_road(load_world("lane_follow", some), 20003, 4).images, deep[:, [0, 2, 5]])
+
+
 def test_the_lane_fields_are_the_environments_own() -> None:
     assert set(LANE_FIELDS) <= set(STATE_FIELDS)
 

@@ -16,6 +16,7 @@ from scipy import ndimage
 from small_sets import DATA, cars, rendered, write
 
 from drive_rl.errors import DriveRLError
+from drive_rl.perception.data.folder_dataset import read_folder
 from drive_rl.perception.data.samples import LANE_FIELDS
 from drive_rl.perception.data.writer import boxes_of, write_data
 from drive_rl.run.storage.lock import only_writer
@@ -44,6 +45,13 @@ def test_pictures_and_masks_are_the_renderers(folder):
         assert np.array_equal(image[:, :, ::-1].transpose(2, 0, 1), want.images[n])
         assert mask.dtype == np.uint8
         assert np.array_equal(mask, want.classes[n])
+
+
+def test_a_camera_of_ages_gets_the_pictures_so_many_steps_before(tmp_path):
+    deep, some = cars(frame_stack=4), cars(frame_stack=3, frame_ages="[3,1,0]")
+    found = read_folder(write(tmp_path / "set", deep, samples=3), some).samples.images
+    expected = rendered(deep, samples=3).images.reshape(3, 4, 3, 48, 96)[:, [0, 2, 3]].reshape(found.shape)
+    assert np.array_equal(found, expected)
 
 
 def test_lanes_and_states_are_the_renderers(folder):
