@@ -64,6 +64,8 @@ keeps its number within a route (`seed`) |
 | `depth/NNNNNN.png` | the depth along the optical axis, 16 bits, as KITTI has it: metres x 256; 0: the sky, or 256 m \
 and more |
 | `instances.json` | {objects} objects as COCO has them, each with a visible pixel at least |
+| `lines.json` | a JSON object a picture, with the lines painted along lanes within 100 m: `colour`, `dashed`, \
+and points `points_px` (column, row) and `ground_m` (forward, left from the ground below the car's centre of gravity) |
 
 Categories of `instances.json` have the numbers of their classes. `bbox`, `area` and `segmentation` (run lengths) are of
 what is visible. `attributes` has the box around the whole object in the vehicle frame, `centre_m` (forward, left, up
@@ -77,7 +79,8 @@ mount's error changes from route to route. With forward, left and up counted fro
     column = centre_px[0] - focal_px left / depth
     row    = centre_px[1] - focal_px (forward sin p + up cos p) / depth
 
-Columns and rows count from the corner of the top left pixel. No pixel is `ego_lane`; there are no polylines of lanes.
+Columns and rows count from the corner of the top left pixel. No pixel is `ego_lane`. Lines go
+through the gaps of dashes and behind vehicles; one that leaves the picture and comes back is two.
 
 The expert drives: mostly in the middle of its lane, on dry and even ground. A model fitted to these pictures alone has
 seen no real street.

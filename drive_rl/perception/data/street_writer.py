@@ -34,6 +34,7 @@ from drive_rl.perception.data.weather import draw_weather, weather
 from drive_rl.run.folder import write_copies
 from drive_rl.run.storage.atomic import write_text
 from drive_rl.sim.engines.streets.truth import STREET_CLASSES, StreetObject
+from drive_rl.sim.sensors.lane_labels import StreetLine
 from drive_rl.sim.sensors.pinhole import focal_px
 
 DEPTH_PER_M = 256
@@ -43,6 +44,8 @@ _WEATHER = 7
 """Random stream of the weather."""
 _LABELLED = ("vehicle", "cyclist", "pedestrian", "signal", "static")
 _DECIMALS = 4  # of metres and radians
+_LINE_DECIMALS = 2  # of pixels and metres
+_APART_PX = 2.0
 
 
 def write_street_data(
@@ -136,6 +139,13 @@ class _CocoAnnotation(CocoAnnotation):
     attributes: _Attributes
 
 
+class _Line(TypedDict):
+    colour: str
+    dashed: bool
+    points_px: list[list[float]]
+    ground_m: list[list[float]]
+
+
 class _Written:
     """A data set that grows picture by picture."""
 
@@ -144,6 +154,7 @@ class _Written:
         self._control_hz = world.task.control_hz
         self._images: list[_CocoImage] = []
         self._annotations: list[_CocoAnnotation] = []
+        self._lines: list[str] = []
         for name in ("images", "masks", "instances", "depth"):
             (folder / name).mkdir()
 
@@ -173,6 +184,8 @@ class _Written:
         write_png(self._folder / "masks" / name, truth.classes)
         write_png(self._folder / "instances" / name, instances.astype(np.uint16))
         write_png(self._folder / "depth" / name, _depth(truth.depth_m))
+        lines = {"file_name": f"images/{name}", "lines": [_line(line) for line in truth.lines]}
+        self._lines.append(json.dumps(lines, allow_nan=False))
         self._images.append(self._image(name, picture, kind))
         self._annotations += [
             _annotation(self.objects + at, self.count, found, instances == found.instance)
@@ -184,6 +197,7 @@ class _Written:
         categories = [{"id": STREET_CLASSES.index(name), "name": name} for name in _LABELLED]
         labels = {"images": self._images, "annotations": self._annotations, "categories": categories}
         write_text(self._folder / "instances.json", json.dumps(labels, allow_nan=False) + "\n")
+        write_text(self._folder / "lines.json", "\n".join(self._lines) + "\n")
 
     def _image(self, name: str, picture: StreetPicture, kind: str) -> _CocoImage:
         camera = self._camera
@@ -223,6 +237,21 @@ def _annotation(number: int, image: int, found: StreetObject, shown: NDArray[np.
         iscrowd=0,
         segmentation=run_lengths(shown),
         attributes=attributes,
+    )
+
+
+def _line(line: StreetLine) -> _Line:
+    """Return a line with its ends, and of the points between those that are `_APART_PX` from the last one kept."""
+    kept = [0]
+    for at in range(1, len(line.points) - 1):
+        if np.abs(line.points[at] - line.points[kept[-1]]).max() >= _APART_PX:
+            kept.append(at)
+    kept.append(len(line.points) - 1)
+    return _Line(
+        colour=line.colour,
+        dashed=line.dashed,
+        points_px=np.round(line.points[kept], _LINE_DECIMALS).tolist(),
+        ground_m=np.round(line.ground_m[kept], _LINE_DECIMALS).tolist(),
     )
 
 

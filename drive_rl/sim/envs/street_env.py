@@ -1,5 +1,6 @@
 """The Gymnasium environment of a world with streets: drive a route in traffic. The car is Bullet's, as on a road."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,16 @@ from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.envs.street_views import street_chase_view, street_driver_view
 from drive_rl.sim.envs.views import CHASE, Lens, rays_of
 from drive_rl.sim.map.geometry import project
+from drive_rl.sim.map.markings import painted_lines
+from drive_rl.sim.map.network import RoadNetwork
+from drive_rl.sim.sensors.lane_labels import street_lines
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.solids import NO_SOLIDS
 from drive_rl.sim.sensors.street_renderer import render_street
 from drive_rl.sim.state import State
 from drive_rl.sim.task.episode import Drive
 from drive_rl.sim.task.outcome import Ahead, S
+from drive_rl.sim.task.street_episode import StreetEpisode, built_map
 from drive_rl.sim.vehicle import CarState
 
 
@@ -55,9 +60,17 @@ class StreetEnv(LaneEnv):
 
     def truth(self) -> StreetTruth:
         """Return the driver's picture and its ground truth, in any observation mode."""
-        appearance = self.episode.appearance
-        rays = rays_of(Lens(self.world.camera, appearance.camera_height_error_m, appearance.camera_pitch_error_rad))
-        return street_truth(self._scene, 0, self._car, self._steps, rays, self.world.camera.planes)
+        camera, appearance, car = self.world.camera, self.episode.appearance, self._car
+        errors = appearance.camera_height_error_m, appearance.camera_pitch_error_rad
+        truth = street_truth(self._scene, 0, car, self._steps, rays_of(Lens(camera, *errors)), camera.planes)
+        lines = street_lines(painted_lines(self._network), camera, car.x_m, car.y_m, car.yaw_rad, *errors)
+        return replace(truth, lines=tuple(lines))
+
+    @property
+    def _network(self) -> RoadNetwork:
+        assert self.world.streets is not None
+        assert isinstance(self.episode, StreetEpisode), "reset() comes first"
+        return built_map(self.world.streets.map, self.episode.map_seed).network
 
     def get_state(self) -> State:
         """Return arrays from which `set_state` resumes exactly, in this or another process."""

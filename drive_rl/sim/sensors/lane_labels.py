@@ -3,8 +3,11 @@
 A dashed line is one polyline through its gaps, and vehicles hide nothing, as lane-detection data sets label them.
 """
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +15,11 @@ from numpy.typing import NDArray
 from drive_rl.config.specs.car import CameraSpec
 from drive_rl.config.specs.world import RoadSpec
 from drive_rl.sim.map.geometry import Road
-from drive_rl.sim.sensors.pinhole import project
+from drive_rl.sim.map.markings import PaintedLine
+from drive_rl.sim.sensors.pinhole import project, to_ground
 
 _AHEAD_M = 200.0
+_STREETS_AHEAD_M = 100.0
 _STEP_M = 0.25
 
 Points = NDArray[np.float64]
@@ -28,6 +33,16 @@ class LanePolyline:
     d_m: float  # the line's place on the road, left-positive from the reference line
     dashed: bool
     points: Points
+
+
+@dataclass(frozen=True)
+class StreetLine:
+    """The part of one painted line along lanes of streets that the picture shows."""
+
+    colour: Literal["white", "yellow"]
+    dashed: bool
+    points: Points
+    ground_m: Points  # the same points on the ground in the vehicle frame: forward and left
 
 
 def painted_lines_d_m(spec: RoadSpec) -> list[float]:
@@ -62,6 +77,45 @@ def lane_polylines(
         parts = _clipped(pixels, camera.width_px, camera.height_px)
         out += [LanePolyline(d_m, lines[0] < d_m < lines[-1], part) for part in parts]
     return out
+
+
+def street_lines(
+    lines: Iterable[PaintedLine],
+    camera: CameraSpec,
+    x_m: float,
+    y_m: float,
+    yaw_rad: float,
+    height_error_m: float = 0.0,
+    pitch_error_rad: float = 0.0,
+) -> list[StreetLine]:
+    """Return the lines along a map's lanes that the camera of a car at a pose sees within 100 m, in their order.
+
+    A line that leaves the picture and comes back gives one polyline for each part.
+    """
+    cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
+    to_car = np.array([[cos, -sin], [sin, cos]])  # row vectors: world -> vehicle
+    errors, out = (height_error_m, pitch_error_rad), []
+    for line in lines:
+        ground = (line.points - [x_m, y_m]) @ to_car
+        if np.hypot(*ground.T).min() > _STREETS_AHEAD_M:
+            continue
+        ground = _dense(ground)
+        pixels = project(camera, ground, *errors)
+        pixels[np.hypot(*ground.T) > _STREETS_AHEAD_M] = np.nan
+        for part in _clipped(pixels, camera.width_px, camera.height_px):
+            colour = "yellow" if line.marking.is_yellow else "white"
+            out.append(StreetLine(colour, line.marking.is_dashed, part, to_ground(camera, part, *errors)))
+    return out
+
+
+def _dense(line: Points) -> Points:
+    """Return a polyline [m] with points at most `_STEP_M` apart, its own among them."""
+    pieces = [
+        a + np.arange(count)[:, None] / count * (b - a)
+        for a, b in pairwise(line)
+        for count in [max(1, math.ceil(math.dist(a, b) / _STEP_M))]
+    ]
+    return np.concatenate([*pieces, line[-1:]])
 
 
 def _clipped(pixels: Points, width: int, height: int) -> list[Points]:

@@ -106,3 +106,14 @@ def project(
     column = camera.width_px / 2 - focal * points[:, 1] / depth
     row = camera.height_px / 2 - focal * up / depth
     return np.stack([column, row], axis=1)
+
+
+def to_ground(
+    camera: CameraSpec, pixels: NDArray[np.float64], height_error_m: float = 0.0, pitch_error_rad: float = 0.0
+) -> NDArray[np.float64]:
+    """Return the ground points (n, 2) [m] in the vehicle frame that `project` brings to pixels below the horizon."""
+    height, pitch, focal = camera.height_m + height_error_m, camera.pitch_rad + pitch_error_rad, focal_px(camera)
+    cos, sin = math.cos(pitch), math.sin(pitch)
+    left, up = ((camera.width_px / 2, camera.height_px / 2) - pixels).T / focal
+    depth = height / (sin - up * cos)
+    return np.stack([camera.forward_m + depth * (cos + up * sin), depth * left], axis=1)

@@ -85,6 +85,22 @@ def test_objects_open_in_a_coco_library_and_are_those_of_the_masks(folder: Path,
     assert any(lights)
 
 
+def test_lines_are_solid_or_dashed_paint(folder: Path) -> None:
+    rows = [json.loads(line) for line in (folder / "lines.json").read_text().splitlines()]
+    assert [row["file_name"] for row in rows] == [f"images/{n:06d}.png" for n in range(COUNT)]
+    lines = [line for row in rows for line in row["lines"]]
+    assert {line["colour"] for line in lines} == {"white", "yellow"}
+    assert {line["dashed"] for line in lines} == {False, True}
+    for row in rows:
+        mask = pixels(folder / "masks" / Path(row["file_name"]).name)
+        for line in row["lines"]:
+            assert len(line["points_px"]) == len(line["ground_m"]) >= 2
+            for (x, y), at in zip(line["points_px"], line["ground_m"], strict=True):
+                if math.hypot(*at) < 8 and not line["dashed"]:
+                    shown = mask[max(int(y) - 1, 0) : int(y) + 2, max(int(x) - 1, 0) : int(x) + 2]
+                    assert np.isin([3, 4], shown).any(), "a marking, or a vehicle before it"
+
+
 def test_boxes_and_depth_are_where_the_camera_shows_them(folder: Path, coco: Any) -> None:
     checked = 0
     for image in coco.loadImgs(coco.getImgIds()):

@@ -95,6 +95,35 @@ def test_the_ground_is_what_the_map_says(name: str, seed: int) -> None:
     env.close()
 
 
+@pytest.mark.parametrize(("name", "seed"), [("motorway", 4), ("town", 3), ("roundabouts", 5)])
+def test_lines_are_where_the_picture_shows_paint(name: str, seed: int) -> None:
+    env, _, truth = seen(name, seed, 10)
+    camera, checked = env.world.camera, 0
+    for line in truth.lines:
+        whole = np.column_stack([line.ground_m, np.zeros(len(line.points))])
+        np.testing.assert_allclose(pixels(whole, env), line.points, atol=1e-6)
+        assert np.all((line.points >= 0) & (line.points <= [camera.width_px, camera.height_px]))
+        assert np.hypot(*line.ground_m.T).max() <= 100
+        near = line.points[np.hypot(*line.ground_m.T) < 12]
+        column, row = np.minimum(near, [camera.width_px - 1, camera.height_px - 1]).astype(int).T
+        open_to_view = truth.instances[row, column] == 0  # pyright: ignore[reportOptionalSubscript]
+        beside = cv2.dilate((truth.classes == CLASS["marking"]).astype(np.uint8), np.ones((3, 3)))
+        painted = beside[row, column][open_to_view]
+        if not line.dashed:
+            assert painted.all()
+            checked += painted.size
+    assert checked > 10
+    assert "white" in {line.colour for line in truth.lines}
+    if name == "motorway":  # where nothing else is painted
+        rows, columns = np.nonzero(truth.classes == CLASS["marking"])
+        spots = np.stack([columns, rows], axis=1).astype(np.float64) + 0.5
+        ground, _ = ground_points(env)
+        near = np.isfinite(ground[rows, columns, 0])
+        off = np.min([away(spots[near], line.points) for line in truth.lines], axis=0)
+        assert off.max() < 8  # half a line's width at the lower edge
+    env.close()
+
+
 @pytest.mark.parametrize(
     ("name", "seed", "kinds"),
     [("town", 3, {"vehicle", "signal"}), ("scenarios/dynamic_object_crossing", 2, {"vehicle"})],

@@ -1,4 +1,4 @@
-"""Ground truth of a driver's picture of streets: classes, depth, instances, boxes in two and three dimensions."""
+"""Ground truth of a picture of streets: classes, depth, instances, lines, boxes in two and three dimensions."""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from drive_rl.sim.engines.streets.scene import StreetScene
 from drive_rl.sim.map.network import Light
+from drive_rl.sim.sensors.lane_labels import StreetLine
 from drive_rl.sim.sensors.pinhole import Rays, Viewpoint
 from drive_rl.sim.sensors.renderer import CLASSES, VEHICLE, Truth
 from drive_rl.sim.sensors.solids import NO_SOLIDS, Solids
@@ -46,6 +47,7 @@ class StreetTruth(Truth):
 
     instances: NDArray[np.int32] | None = None  # (H, W), the same number for an object in all pictures; 0: none
     objects: tuple[StreetObject, ...] = ()  # by instance
+    lines: tuple[StreetLine, ...] = ()  # painted along lanes; `StreetEnv.truth` fills them in
 
 
 def street_truth(scene: StreetScene, car: int, state: CarState, steps: int, rays: Rays, planes: int) -> StreetTruth:
