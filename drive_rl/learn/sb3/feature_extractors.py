@@ -4,6 +4,7 @@ It knows observations and feature vectors; the networks are perception's. It kno
 checkpoints. Build policies with `normalize_images=False`: the encoders scale pixels themselves.
 """
 
+import math
 from typing import Self, cast
 
 import gymnasium
@@ -23,6 +24,8 @@ _PASSING_SCALE = (0.1, 0.02, 0.02, 0.5, 0.2, 0.5, 0.2, 1.0, 0.02, 0.1, 0.02, 0.1
 """The same of PASSING_FIELDS, which come after those in some worlds."""
 FULL_STATE_SCALE = STATE_SCALE + _PASSING_SCALE
 """The same of all fields that a state can have."""
+_MOST_IMAGES = 64
+"""At once through an encoder on a CPU: 540 of 96x40 px and 12 channels take 646 ms at once, and 388 ms by parts."""
 _SCALES = {len(scale): scale for scale in (STATE_SCALE, FULL_STATE_SCALE)}
 
 
@@ -58,9 +61,13 @@ class ImageEncoder(BaseFeaturesExtractor):
         return {name: part for name, part in self.named_buffers(recurse=False) if name == "normed"}
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Return the features of a batch of images."""
+        """Return the features of a batch of images; of a large one by parts, but in training."""
+        parts = 1 if self.training or observations.is_cuda else max(1, math.ceil(len(observations) / _MOST_IMAGES))
         with running(self.plugin):
-            return self.head(finite_rows_of(self.plugin, self.trunk(scaled(observations)), observations))
+            return torch.cat([self._features(part) for part in observations.tensor_split(parts)])
+
+    def _features(self, images: Tensor) -> Tensor:
+        return self.head(finite_rows_of(self.plugin, self.trunk(scaled(images)), images))
 
     def freeze(self) -> None:
         """Stop training the weights and batch norm's statistics."""

@@ -42,6 +42,25 @@ def test_normed_features_are_the_same_layers_with_a_mean_of_0_and_a_deviation_of
     assert torch.allclose(normed(pictures), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [*KINDS, "resnet18"])
+@pytest.mark.parametrize("count", [1, 64, 65, 200])
+def test_a_large_batch_by_parts_has_the_features_of_each_image(kind: str, count: int) -> None:
+    encoder = ImageEncoder(image(3, 16, 20), EncoderSpec.model_validate({"kind": kind, "features": 8})).eval()
+    pictures = torch.randint(0, 256, (count, 3, 16, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        features = encoder(pictures)
+        alone = [encoder.head(encoder.trunk(picture[None] / 255)) for picture in pictures]
+    assert features.shape == (count, 8)
+    assert all(torch.allclose(each, one[0], atol=1e-5) for each, one in zip(features, alone, strict=True))
+
+
+def test_training_sees_a_batch_as_a_whole() -> None:
+    """Batch norm's statistics are of the batch."""
+    encoder = ImageEncoder(image(3, 16, 20), EncoderSpec.model_validate({"kind": "resnet18", "features": 8})).train()
+    pictures = torch.randint(0, 256, (100, 3, 16, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(encoder(pictures), encoder.head(encoder.trunk(pictures / 255)), atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_too_small_an_image_is_an_error_with_a_fix(kind: str) -> None:
     with pytest.raises(DriveRLError, match=r"image of 64x15 px: expected at least 16 .* fix"):
