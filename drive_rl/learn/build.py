@@ -23,6 +23,7 @@ from drive_rl.config.specs.driver import (
     PpoSpec,
     RecurrentPpoSpec,
     RewardedDriverSpec,
+    normalises,
 )
 from drive_rl.config.specs.off_policy import DqnSpec
 from drive_rl.config.specs.world import WorldSpec
@@ -296,9 +297,8 @@ def _policy(spec: LearnerSpec, world: WorldSpec, space: gymnasium.Space) -> Kwar
         "state": (StateEncoder, {}),
     }
     kind, kwargs = extractors[_policy_input(spec)]
-    learns = isinstance(spec, RecurrentPpoSpec) or (isinstance(spec, PpoSpec) and spec.init_from is None)
-    if learns and spec.observation == "camera":
-        kwargs = kwargs | {"normed": True}  # what imitates learns without
+    if spec.observation == "camera" and normalises(spec):
+        kwargs = kwargs | {"normed": True}
     return {
         **shared,
         **policy_options(spec),

@@ -169,6 +169,10 @@ class DaggerSpec(TrainedSpec):
         description="Which quantile of the teacher's pedal is learned while the car moves: below 0.5 the driver is"
         " careful where pictures leave it open. Other than 0.5 it needs `loss: l1` and a `state_loss`.",
     )
+    feature_norm: bool = Field(
+        default=False,
+        description="Normalise the encoder's features before their ReLU (layer norm), so that none of them dies.",
+    )
     steps_per_update: int = Field(default=8, ge=2, le=100_000, description="Steps of each environment between updates.")
 
     @model_validator(mode="after")
@@ -244,6 +248,13 @@ def _kind_of_driver(raw: Any) -> str | None:
 
 RewardedDriverSpec = PpoSpec | RecurrentPpoSpec | DqnSpec | QrdqnSpec | SacSpec
 LearnerSpec = RewardedDriverSpec | DaggerSpec
+
+
+def normalises(agent: LearnerSpec) -> bool:
+    """Return whether a driver of pictures normalises the features that its encoder finds."""
+    if isinstance(agent, DaggerSpec):
+        return agent.feature_norm
+    return isinstance(agent, RecurrentPpoSpec) or (isinstance(agent, PpoSpec) and agent.init_from is None)
 
 
 def helps(agent: LearnerSpec) -> tuple[Help, ...]:

@@ -76,6 +76,8 @@ def load_initial_policy(spec: RunSpec) -> InitialPolicy | None:
         raise DriveRLError(f"{what}: {error}") from error
     if not isinstance(theirs.agent, DaggerSpec):
         raise DriveRLError(f"{what}: learned by {theirs.agent.algorithm}, but expected dagger or bc; {_FIX}")
+    if theirs.agent.feature_norm:
+        raise DriveRLError(f"{what}: learned with agent.feature_norm, which ppo does not go on with; {_FIX} without it")
     layers = {
         "agent.encoder.kind": (theirs.agent.encoder.kind, agent.encoder.kind),
         "agent.encoder.features": (theirs.agent.encoder.features, agent.encoder.features),

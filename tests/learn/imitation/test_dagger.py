@@ -49,6 +49,18 @@ def test_the_network_learns_the_state_beside_the_actions() -> None:
     assert left[:, speed].mean() < 0.5 * before[:, speed].mean()
 
 
+def test_normalised_features_stay_alive_at_steps_that_kill_others() -> None:
+    shares = []
+    for norm in ("false", "true"):
+        model = model_of("num_envs=16", "samples=512", "learning_rate=0.03", "passes=16", f"feature_norm={norm}")
+        model.learn(2048)
+        pictures, _ = model.guidance._memory.take(torch.arange(512))
+        with torch.no_grad():
+            shares.append(float((model.policy.features_extractor(pictures).amax(dim=0) <= 0).float().mean()))
+    assert shares[0] > 0.5
+    assert shares[1] < 0.2
+
+
 def test_the_first_pictures_of_all_are_not_learned_alone() -> None:
     """Learned again and again at the first step size, they killed every unit of one network."""
     guidance = model_of("num_envs=16", "samples=512", "passes=16").guidance
