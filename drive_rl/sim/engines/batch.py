@@ -31,6 +31,7 @@ from drive_rl.sim.task.extra_terms import ExtraTerms, extra_terms, term_names
 from drive_rl.sim.task.info import end_info, step_info
 from drive_rl.sim.task.outcome import END_REASONS, METRICS, RUNNING, state_fields
 from drive_rl.sim.task.scoring import TRACE, EpisodeMetrics, Info, summarise
+from drive_rl.sim.task.spaces import flat, stacks_of
 
 _SPARE_ROADS = 64
 """Slots beyond one a car, for roads that are used again."""
@@ -114,6 +115,11 @@ class Batch:
         """N."""
         return len(self.slot)
 
+    @property
+    def pictures(self) -> Any:
+        """The frame stacks, oldest first, (N, frame_stack x C, H, W)."""
+        return flat(stacks_of(self.frames, self.world.camera))
+
     def begin(self, cars: Sequence[int] | NDArray[np.int64], seeds: Iterable[int]) -> None:
         """Start an episode in some cars, each on the road of its seed.
 
@@ -163,12 +169,10 @@ class Batch:
         """Return what cars observe, of their latest frames (n, depth, C, H, W) and states."""
         if self.observation == "state":
             return state
-        camera = self.world.camera
-        stacks = frames if camera.depth == camera.frame_stack else frames[:, [-1 - age for age in camera.ages]]
+        stacks = stacks_of(frames, self.world.camera)
         if self.observation == "motion":
             return self.motion(stacks)
-        pictures = stacks.reshape(len(stacks), camera.frame_stack * camera.planes, *stacks.shape[3:])
-        return pictures if self.observation == "camera" else {"camera": pictures, "state": state}
+        return flat(stacks) if self.observation == "camera" else {"camera": flat(stacks), "state": state}
 
     def info(self) -> Info:
         """Return the `info` of all cars, (N,) arrays, as `LaneEnv` returns it while an episode runs."""

@@ -12,6 +12,7 @@ from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.renderer import Scene, render_view
 from drive_rl.sim.sensors.view import View
 from drive_rl.sim.task.episode import Drive, Episode
+from drive_rl.sim.task.spaces import flat, stacks_of
 from drive_rl.sim.vehicle import CarState
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class FrameStack:
 
     def observation(self, motion: bool) -> NDArray[np.uint8]:
         """Return the stack, (frame_stack x channels, H, W) uint8, oldest first, or its motion, twice as many planes."""
-        stack = self.frames[[-1 - age for age in self._world.camera.ages]]
-        return show_motion(stack[None])[0] if motion else stack.reshape(-1, *stack.shape[2:])
+        stacks = stacks_of(self.frames[None], self._world.camera)
+        return show_motion(stacks)[0] if motion else flat(stacks)[0].copy()
 
 
 def _bullet_camera(world: WorldSpec) -> "BulletCamera":

@@ -11,6 +11,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.base import Actions, Observation
+from drive_rl.config.specs.car import CameraSpec
 from drive_rl.config.specs.task import TaskSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
@@ -54,6 +55,17 @@ def observation_space(world: WorldSpec, observation: Observation, channels_last:
     if observation == "camera+state":
         return spaces.Dict({"camera": image, "state": state})
     return state if observation == "state" else image
+
+
+def stacks_of(frames: Any, camera: CameraSpec) -> Any:
+    """Return the stacks (n, frame_stack, C, H, W), oldest first, that the latest frames (n, depth, C, H, W) hold."""
+    return frames if camera.depth == camera.frame_stack else frames[:, [-1 - age for age in camera.ages]]
+
+
+def flat(stacks: Any) -> Any:
+    """Return stacks (n, k, C, H, W) as pictures (n, k x C, H, W)."""
+    cars, frames, planes, height, width = stacks.shape
+    return stacks.reshape(cars, frames * planes, height, width)
 
 
 def action_space(world: WorldSpec, actions: Actions) -> spaces.Space[Any]:

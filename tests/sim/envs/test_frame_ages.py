@@ -45,7 +45,8 @@ def test_a_stack_holds_the_frames_of_its_ages(world: str, changes: dict[str, Any
     for all_frames, picked in pairs:
         assert np.array_equal(picked, all_frames[:, [5 - age for age in AGES]])
     assert len({frames[0, 0].tobytes() for _, frames in pairs}) > 3  # pictures change
-    deep.close(), some.close()
+    deep.close()
+    some.close()
 
 
 def test_motion_is_that_from_each_of_those_frames_to_the_next() -> None:
@@ -56,7 +57,8 @@ def test_motion_is_that_from_each_of_those_frames_to_the_next() -> None:
         assert ((shown[k] > 0) <= (seen[k + 1] > seen[k])).all()
         assert ((shown[3 + k] > 0) <= (seen[k + 1] < seen[k])).all()
     assert shown[:2].any()
-    motion.close(), camera.close()
+    motion.close()
+    camera.close()
 
 
 @pytest.mark.parametrize("engine", ["bullet", "batch"])
