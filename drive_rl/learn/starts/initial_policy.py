@@ -77,7 +77,7 @@ def load_initial_policy(spec: RunSpec) -> InitialPolicy | None:
     if not isinstance(theirs.agent, DaggerSpec):
         raise DriveRLError(f"{what}: learned by {theirs.agent.algorithm}, but expected dagger or bc; {_FIX}")
     if theirs.agent.feature_norm:
-        raise DriveRLError(f"{what}: learned with agent.feature_norm, which ppo does not go on with; {_FIX} without it")
+        raise DriveRLError(f"{what}: learned with agent.feature_norm, which ppo does not continue; {_FIX} without it")
     layers = {
         "agent.encoder.kind": (theirs.agent.encoder.kind, agent.encoder.kind),
         "agent.encoder.features": (theirs.agent.encoder.features, agent.encoder.features),

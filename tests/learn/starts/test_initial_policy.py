@@ -94,7 +94,7 @@ def test_a_run_keeps_a_copy_and_its_driver_names_the_help(clones: dict[str, RunF
         ("bc", ("agent.hidden=[8,8]",), r"agent\.hidden = \[8\] there and \[8, 8\] here; fix: agent\.hidden=\[8\]"),
         ("bc", ("world.camera.width_px=32",), r"world\.camera\.width_px = 24 there and 32 here; fix: world\.camera\."),
         ("bc", ("world.camera.frame_stack=1",), r"world\.camera\.frame_stack = 2 there and 1 here"),
-        ("normed", (), r"learned with agent\.feature_norm, which ppo does not go on with; fix: .* without it"),
+        ("normed", (), r"learned with agent\.feature_norm, which ppo does not continue; fix: .* without it"),
         ("steering", (), r"world\.task\.controls = steering there and steering\+pedal here; fix: world\.task\.contr"),
         ("pixels", (), "learned by ppo, but expected dagger or bc; fix: a run of drive-rl train dagger"),
         ("reference", (), "agent.init_from = reference: expected a trained driver; fix: a run of"),
