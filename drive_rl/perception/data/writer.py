@@ -62,7 +62,7 @@ def write_data(
     if world.camera.frame_ages is not None:
         raise DriveRLError(
             f"world.camera.frame_ages = {list(world.camera.frame_ages)}: a data set holds the pictures 1, 2, ... steps"
-            f" before; fix: world.camera.frame_ages=null world.camera.frame_stack=N, up to 16"
+            " before; fix: world.camera.frame_ages=null world.camera.frame_stack=N, up to 16"
         )
     seeds = SPLITS[split][: math.ceil(samples / data.per_road)]
     if not 1 <= samples <= len(SPLITS[split]) * data.per_road:

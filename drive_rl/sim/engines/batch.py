@@ -155,7 +155,7 @@ class Batch:
 
     def observe(self) -> Any:
         """Return the observations, (N, ...): pictures of `camera` may be a view of `frames`."""
-        return self._seen(self.frames, self.copy(self.cars.state))
+        return self._seen(self.frames, self.cars.state)
 
     def observe_cars(self, cars: NDArray[np.int64]) -> list[Any]:
         """Return copies of the observations of some cars, one each."""
@@ -168,11 +168,11 @@ class Batch:
     def _seen(self, frames: Any, state: Any) -> Any:
         """Return what cars observe, of their latest frames (n, depth, C, H, W) and states."""
         if self.observation == "state":
-            return state
+            return self.copy(state)
         stacks = stacks_of(frames, self.world.camera)
         if self.observation == "motion":
             return self.motion(stacks)
-        return flat(stacks) if self.observation == "camera" else {"camera": flat(stacks), "state": state}
+        return flat(stacks) if self.observation == "camera" else {"camera": flat(stacks), "state": self.copy(state)}
 
     def info(self) -> Info:
         """Return the `info` of all cars, (N,) arrays, as `LaneEnv` returns it while an episode runs."""

@@ -68,11 +68,9 @@ def lane_polylines(
     start_m = max(0.0, at_s_m + min(camera.forward_m, 0.0) - 20)
     end_m = min(road.length_m, at_s_m + _AHEAD_M)
     lines = painted_lines_d_m(spec)
-    cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
-    to_car = np.array([[cos, -sin], [sin, cos]])  # row vectors: world -> vehicle
     out: list[LanePolyline] = []
     for d_m in lines:
-        ground = (road.line(d_m, start_m, end_m, _STEP_M) - [x_m, y_m]) @ to_car
+        ground = _in_vehicle_frame(road.line(d_m, start_m, end_m, _STEP_M), x_m, y_m, yaw_rad)
         pixels = project(camera, ground, height_error_m, pitch_error_rad)
         parts = _clipped(pixels, camera.width_px, camera.height_px)
         out += [LanePolyline(d_m, lines[0] < d_m < lines[-1], part) for part in parts]
@@ -92,11 +90,9 @@ def street_lines(
 
     A line that leaves the picture and comes back gives one polyline for each part.
     """
-    cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
-    to_car = np.array([[cos, -sin], [sin, cos]])  # row vectors: world -> vehicle
     errors, out = (height_error_m, pitch_error_rad), []
     for line in lines:
-        ground = (line.points - [x_m, y_m]) @ to_car
+        ground = _in_vehicle_frame(line.points, x_m, y_m, yaw_rad)
         if np.hypot(*ground.T).min() > _STREETS_AHEAD_M:
             continue
         ground = _dense(ground)
@@ -106,6 +102,11 @@ def street_lines(
             colour = "yellow" if line.marking.is_yellow else "white"
             out.append(StreetLine(colour, line.marking.is_dashed, part, to_ground(camera, part, *errors)))
     return out
+
+
+def _in_vehicle_frame(points: Points, x_m: float, y_m: float, yaw_rad: float) -> Points:
+    cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
+    return (points - [x_m, y_m]) @ np.array([[cos, -sin], [sin, cos]])
 
 
 def _dense(line: Points) -> Points:
