@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from drive_rl.cli.completion import drivers_and_runs, models_and_runs, suites, worlds
-from drive_rl.cli.names import check_driver
-from drive_rl.cli.options import ANY_MODEL_HELP, Device, OldFloor, PluginOption, Trust, path_of
+from drive_rl.cli.names import check_driver, fair_changes
+from drive_rl.cli.options import ANY_MODEL_HELP, Device, Fair, OldFloor, PluginOption, Trust, path_of
 from drive_rl.config.reader import load_scenario, load_world
 from drive_rl.config.shelf import entries
 from drive_rl.errors import DriveRLError
@@ -112,6 +112,7 @@ def bench_driving(
             help="Roads that each drives in each world, once (default: 100; with --scenarios 10).", show_default=False
         ),
     ] = None,
+    fair: Fair = False,
     out: Annotated[
         Path, typer.Option(parser=path_of, metavar="DIR", help="The folder of results, which are replaced.")
     ] = Path("driving-bench"),
@@ -129,7 +130,9 @@ def bench_driving(
         raise DriveRLError(f"bench driving: {twice[0]!r} is named twice; fix: name another driver, or leave it out")
     for driver in drivers:
         check_driver("bench driving", driver, "--world {}")
-    names = _worlds(world or [], scenarios)
+    places = [[f"world={name}"] for name in _worlds(world or [], scenarios)]
+    if fair:
+        places = [fair_changes(drivers[0], place) for place in places]
     from drive_rl.benchmark.driving.output.files import check_folder, write_results
     from drive_rl.benchmark.driving.output.table import print_drivers
     from drive_rl.benchmark.driving.run import drive_all
@@ -142,14 +145,12 @@ def bench_driving(
     split_seeds(split, count)
     newest_names = [newest(driver)[0] for driver in drivers]
     said: list[str] = []
-    chosen = [
-        choose_all(newest_names, [f"world={name}"], device, trust, said.append, own_camera=True) for name in names
-    ]
+    chosen = [choose_all(newest_names, place, device, trust, said.append, own_camera=True) for place in places]
     typer.echo(said[0])
-    with episodes_bar("bench driving", len(names) * len(drivers) * count) as advance:
+    with episodes_bar("bench driving", len(places) * len(drivers) * count) as advance:
         results = drive_all(chosen, split, count, advance)
     specs = [in_world[0][1] for in_world in chosen]
-    where = "the scenarios" if scenarios else ", ".join(names)
+    where = "the scenarios" if scenarios else ", ".join(in_world[0][1].name for in_world in chosen)
     print_drivers(results, specs, f"{where}: {count} roads of the {split} split, the same for all")
     write_results(out, results, specs, split)
     typer.echo(f"written: {out / 'results.json'}, {out / 'results.csv'}\npage: {out / 'index.html'}")

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from drive_rl.cli.completion import drive_changes, drivers_and_runs, experiment_changes, experiments
-from drive_rl.cli.names import check_changes, check_driver, choose_engine, load_with_names
+from drive_rl.cli.names import check_changes, check_driver, choose_engine, fair_changes, load_with_names
 from drive_rl.cli.options import (
     Device,
+    Fair,
     OldEngine,
     OldWorld,
     Overwrite,
@@ -124,6 +125,7 @@ def evaluate(
     ] = None,
     split: SplitOption = "val",
     episodes: Annotated[int, typer.Option(help="Roads to drive, once each.")] = 200,
+    fair: Fair = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -152,6 +154,7 @@ def evaluate(
     engine, changes = choose_engine(changes or [])
     check_driver("eval", driver)
     check_changes(driver, changes)
+    changes = fair_changes(driver, changes) if fair else changes
     from drive_rl.drivers.evaluate import evaluate, results, split_seeds
     from drive_rl.learn.choose_driver import choose, newest
     from drive_rl.report.progress import episodes_bar

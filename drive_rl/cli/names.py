@@ -111,6 +111,22 @@ def check_changes(name: str, changes: list[str]) -> None:
         change_world(own, finer)
 
 
+def fair_changes(name: str, changes: list[str]) -> list[str]:
+    """Return the changes, and the one by which the state holds of others only what the camera showed of late.
+
+    Raises:
+        DriveRLError: the world that a driver of that name drives in then has no streets.
+    """
+    world, finer = swapped("world", changes)
+    place = load_part("world", world, finer) if world is not None else _own_world(name) or load_world(DEFAULT_WORLD)
+    if place.streets is None:
+        raise DriveRLError(
+            f"--fair: {place.name} has no streets, and so no others to see; fix: a world that has, such as town, or"
+            " leave it out"
+        )
+    return [*changes, "world.streets.seen_within_s=1"]
+
+
 def load_with_names(load: Callable[[str, list[str]], Loaded], name: str, changes: list[str]) -> Loaded:
     """Return the spec that `load` reads, once every driver and model that a change names is there.
 

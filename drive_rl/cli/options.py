@@ -116,6 +116,13 @@ MODEL_HELP = "A perception run, a folder of runs (its newest), a checkpoint in a
 ANY_MODEL_HELP = f"{MODEL_HELP} Or another's: a YAML file."
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the network runs; auto prints its choice.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
+Fair = Annotated[
+    bool,
+    typer.Option(
+        "--fair",
+        help="Privileged drivers know of others and of signals only what the camera showed in the last second.",
+    ),
+]
 SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Split of the roads; never tune on test.")]
 OldWorld = Annotated[str | None, typer.Option("--world", hidden=True, callback=replaced("--world", "world={}"))]
 OldEngine = Annotated[str | None, typer.Option("--engine", hidden=True, callback=replaced("--engine", "engine={}"))]

@@ -117,8 +117,8 @@ class StreetEnv(LaneEnv):
         return self._scene.ahead_of(0, touched, self._steps, self._rules.blocked_steps)
 
     def _state(self) -> NDArray[np.float32]:
-        state = super()._state()
-        self._scene.fill_beyond(0, float(self._row[S]), state)
+        state, car = super()._state(), self._car
+        self._scene.fill_beyond(0, float(self._row[S]), ((car.x_m, car.y_m, car.yaw_rad), self._steps), state)
         return state
 
 

@@ -47,6 +47,8 @@ _HEAD_HALF_M = 0.3
 _POST_COLOUR, _HEAD_COLOUR = np.float32(0.3), np.float32(0.05)
 _LAMP_COLOURS = np.array([(1.0, 0.1, 0.05), (1.0, 0.75, 0.1), (0.2, 1.0, 0.45)], np.float32)  # by Light
 _BEHIND_LINE_M = 4.0
+_BEYOND_M = 3.0
+"""Who turns right there keeps to the left of a post so far beyond its lane's end [m]."""
 _TALLEST_M = 4.0
 _WIDER = 1.02  # than the picture: rays are rounded
 _BESIDE_M = 0.9
@@ -63,15 +65,17 @@ class SolidRows(NamedTuple):
 
 
 def signals_of(network: RoadNetwork) -> NDArray[np.float64]:
-    """Return the signals of a map (n, 4): one for each approach, on its right, so far behind the stop line that who
-    waits there sees it.
+    """Return the signals of a map (n, 4): on the right of each approach and, of one with several lanes, also on the
+    line on its left. So far behind the stop line the camera of a car that waits there sees the nearer one.
     """
+    governed = network.control == Control.SIGNAL
+    right, left = governed & (network.right < 0), governed & (network.left < 0) & (network.right >= 0)
     rows = []
-    for lane in np.flatnonzero((network.control == Control.SIGNAL) & (network.right < 0)):
-        d = -(float(network.width_m[lane]) / 2 + _BESIDE_M)
-        s = min(float(network.stop_s_m[lane]) + _BEHIND_LINE_M, float(network.length_m[lane]))
-        x, y, yaw = pose_at(network, int(lane), s, d)
-        rows.append((x, y, yaw, float(lane)))
+    for side, lanes, beside_m in ((-1, right, _BESIDE_M), (1, left, 0.0)):
+        for lane in np.flatnonzero(lanes).tolist():
+            s = min(float(network.stop_s_m[lane]) + _BEHIND_LINE_M, float(network.length_m[lane]) + _BEYOND_M)
+            d = side * (float(network.width_m[lane]) / 2 + beside_m)
+            rows.append((*pose_at(network, lane, s, d), float(lane)))
     return np.array(rows, np.float64).reshape(-1, 4)
 
 

@@ -95,7 +95,7 @@ def find_junction(i, traffic):
 def give_way(traffic, step):
     """Give the right of way to those who ask for it and may have it, in their order."""
     whole, claim, asking = traffic.whole, traffic.claim, 0
-    _list_claims(traffic)
+    list_claims(traffic)
     for i in range(whole.shape[0]):
         if whole[i, ASKS]:
             whole[i, ASKS] = 0
@@ -107,7 +107,7 @@ def give_way(traffic, step):
             if _goes_before(claim[k, QUEUE], claim[first, QUEUE], traffic):
                 claim[first, QUEUE], claim[k, QUEUE] = claim[k, QUEUE], claim[first, QUEUE]
         best = claim[first, QUEUE]
-        if take_way(best, traffic, _way_free(best, traffic, step)):
+        if take_way(best, traffic, way_free(best, traffic, step)):
             whole[best, WAITED] = 0
         elif _is_next(best, traffic, step):
             whole[best, ASKS] = LET_IN
@@ -116,7 +116,7 @@ def give_way(traffic, step):
 
 
 @njit_scalar
-def _list_claims(traffic):
+def list_claims(traffic):
     """List who holds and who wants each connection."""
     whole, hold, by_lane = traffic.whole, traffic.hold, traffic.by_lane
     for lane in range(by_lane.shape[0]):
@@ -175,7 +175,7 @@ def _rank(i, traffic):
 
 
 @njit_inline
-def _way_free(i, traffic, step):
+def way_free(i, traffic, step):
     """Return how many connections actor i may have from the one that it wants on; 0: it has to wait.
 
     It may have one if it finds room behind it. Where the next one is too near for that, as in a roundabout, it may have

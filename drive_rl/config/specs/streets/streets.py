@@ -90,6 +90,14 @@ class StreetsSpec(Spec):
         " in the upper left corner of the picture from 40 m before it, and to which side to change lanes, from 5 s"
         " before; a bar below the arrow counts down to where that begins.",
     )
+    seen_within_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=60,
+        exclude_if=lambda seconds: seconds is None,
+        description="The privileged state holds of others, and of signals, only what the driver's camera showed in the"
+        " last so many seconds, as `--fair` asks for; null: all there is. Reward and ends stay as they are.",
+    )
     traffic: TrafficSpec = Field(default=TrafficSpec(actors=40), description="The traffic on each map.")
     hazard: HazardSpec | None = Field(
         default=None,

@@ -8,14 +8,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.config.specs.streets.streets import StreetsSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
+from drive_rl.sim.engines.streets.cars import NEVER, Around, new_routes, new_street_cars
 from drive_rl.sim.engines.streets.maps import Maps, StreetMaps, ground_at, streets_at
+from drive_rl.sim.engines.streets.sight import Sight, see
 from drive_rl.sim.engines.streets.step import (
-    Around,
-    Routes,
-    StreetCars,
     ahead_of,
     bodies_near,
     enter_car,
@@ -25,9 +23,7 @@ from drive_rl.sim.engines.streets.step import (
     step_actors,
     turn_of,
 )
-from drive_rl.sim.map.geometry import KNOT_M
 from drive_rl.sim.map.network import Light
-from drive_rl.sim.map.street_route import RUN_IN_M, RUN_OUT_M
 from drive_rl.sim.sensors.pinhole import Rays, Viewpoint, cast_rays
 from drive_rl.sim.sensors.route_sign import paint_sign
 from drive_rl.sim.sensors.solids import Solids, join
@@ -43,7 +39,6 @@ from drive_rl.sim.traffic.actors import (
     DRIVES,
     EGO,
     GOALS,
-    HOLDS,
     ID,
     LANE,
     LEAVING,
@@ -51,15 +46,13 @@ from drive_rl.sim.traffic.actors import (
     WAITED,
     WANT,
     WANT_GOALS,
-    WAY,
 )
-from drive_rl.sim.traffic.hazards.hazard import DRIVEN, KIND, MOST_STRIPS, PARKING_EXIT, PHASE, PLAN, WAITS
+from drive_rl.sim.traffic.hazards.hazard import DRIVEN, KIND, PARKING_EXIT, PHASE, WAITS
 from drive_rl.sim.traffic.streets import light_of
 from drive_rl.sim.vehicle import CarState
 
 _KEY = "traffic."
 _SAVED = ("whole", "real", "hold", "hold_s", "held")
-_NEVER = -1_000_000
 _FIX = "fix: use the world, the modes and num_envs that it was saved with"
 
 
@@ -80,25 +73,15 @@ class StreetScene:
         self._world, self._spec, streets = world, world.streets, world.streets
         self.commands = streets.navigation == "command"
         """Whether drivers are shown the turn ahead."""
-        camera, n = world.camera, count
-        knots = int((RUN_IN_M + streets.route_m + RUN_OUT_M) / KNOT_M) + 1
-        f4, f8, i8 = np.float32, np.float64, np.int64
-        self.routes = Routes(
-            knots=np.zeros((n, knots, 4), f8),
-            speed_profile=np.zeros((n, knots), f8),
-            start_s=np.zeros(n, f8),
-            end_s=np.ones(n, f8),
-            start=np.zeros((n, 7), f8),
-            wear=np.zeros(n, f4),
-            palette=np.zeros((n, 5, camera.planes), f4),
-            rays=np.zeros((n, camera.height_px, 8), f4),
-            origin=np.zeros((n, 3), f8),
-            parked=np.zeros((n, 1, 3), f8),
-            parked_count=np.zeros(n, i8),
-        )
-        self._maps = StreetMaps(streets.map, min(n, streets.map_count), streets.map_count)
-        self.cars = _street_cars(n, streets)
-        self._saved = (*_SAVED, "hazard") if streets.hazard else _SAVED
+        self.routes = new_routes(world, streets, count)
+        self._maps = StreetMaps(streets.map, min(count, streets.map_count), streets.map_count)
+        self.cars = new_street_cars(count, streets)
+        self._saved = (*_SAVED, *["hazard"] * bool(streets.hazard), *["seen"] * bool(streets.seen_within_s))
+        self.sight: Sight | None = None
+        """What cars see by whose states hold nothing else of others; None: they hold all there is."""
+        if streets.seen_within_s:
+            hz = world.task.control_hz
+            self.sight = Sight(cast_rays(world.camera).bearings, max(round(streets.seen_within_s * hz), 1), float(hz))
         self.episodes: dict[int, StreetEpisode] = {}
         """The episode of each car that was placed."""
 
@@ -137,9 +120,12 @@ class StreetScene:
         """Return what is around a car that has driven so many steps; `within` so many it waits if it had to wait."""
         return ahead_of(car, touched, (steps, within), self.cars, self.maps)
 
-    def fill_beyond(self, car: int, s_m: float, state: NDArray[np.float32]) -> None:
-        """Fill what a car's state, at a place of its route, has beyond that of a lane."""
+    def fill_beyond(self, car: int, s_m: float, when: tuple[Pose, int], state: NDArray[np.float32]) -> None:
+        """Fill what a car's state, at a place of its route, has beyond that of a lane; `when` as `view` has it."""
         fill_beyond(car, self.around, s_m, state)
+        if self.sight is not None:
+            pose, steps = when
+            see(car, pose, (steps, s_m), self.around, self.sight, state)
 
     def bodies_near(self, car: int, state: CarState) -> NDArray[np.float64]:
         """Return the actors near a car, (n, 5): x, y [m], yaw [rad], half length, half width [m]."""
@@ -217,8 +203,9 @@ class StreetScene:
             "real": Expected(cars.real.shape, np.float64, -FARTHEST, FARTHEST),
             "hold": Expected(cars.hold.shape, np.int64, -1, most),
             "hold_s": Expected(cars.hold_s.shape, np.float64, -FARTHEST, FARTHEST),
-            "held": Expected(cars.held.shape, np.int64, _NEVER, most),
+            "held": Expected(cars.held.shape, np.int64, NEVER, most),
             "hazard": Expected(cars.hazard.shape, np.int64, 0, most),
+            "seen": Expected(cars.seen.shape, np.int64, NEVER, most),
         }
         check_state(
             {name: array for name, array in state.items() if name.startswith(_KEY)},
@@ -270,7 +257,7 @@ class StreetScene:
         cars.route[car] = -1
         cars.route[car, : len(route.lanes)], cars.route_m[car, : len(route.lanes)] = route.lanes, route.spans
         cars.kind[car], cars.paint[car] = episode.vehicles.kind, episode.colours
-        cars.held[car] = _NEVER
+        cars.held[car], cars.seen[car] = NEVER, NEVER
         if episode.hazard:
             cars.hazard_plan[car], cars.hazard_strips[car] = episode.hazard.plan, episode.hazard.strips
             cars.hazard[car] = 0
@@ -284,34 +271,3 @@ class StreetScene:
             wider = np.full((len(array), columns, *array.shape[2:]), -1, array.dtype)
             wider[:, : array.shape[1]] = array
             self.cars = self.cars._replace(**{name: wider})
-
-
-def _street_cars(n: int, spec: StreetsSpec) -> StreetCars:
-    """Return room for the actors around n cars."""
-    f4, f8, i8 = np.float32, np.float64, np.int64
-    hazards = 1 if spec.hazard else 0
-    actors = 1 + spec.traffic.actors + (spec.hazard.actors if spec.hazard else 0)
-    return StreetCars(
-        map=np.full(n, -1, i8),
-        seed=np.zeros(n, i8),
-        first_step=np.zeros(n, i8),
-        route=np.zeros((n, 0), i8),
-        route_m=np.zeros((n, 0, 3), f8),
-        kind=np.zeros((n, actors), i8),
-        paint=np.zeros((n, actors, 3), f4),
-        driver=np.zeros((n, actors, 14), f8),
-        whole=np.zeros((n, actors, 11), i8),
-        real=np.zeros((n, actors, 9), f8),
-        hold=np.full((n, actors, HOLDS), -1, i8),
-        hold_s=np.zeros((n, actors, HOLDS), f8),
-        held=np.full(n, _NEVER, i8),
-        hazard_plan=np.zeros((n, hazards * PLAN), f8),
-        hazard_strips=np.zeros((n, hazards * MOST_STRIPS, 5), f8),
-        hazard=np.zeros((n, hazards * 2), i8),
-        by_id=np.arange(actors),
-        way=np.zeros((n, actors, WAY), i8),
-        by_lane=np.zeros((n, 0, 3), i8),
-        claim=np.zeros((n, actors, HOLDS + 2), i8),
-        link=np.zeros((n, 2 * actors), i8),
-        place=np.zeros((n, 2 * actors), f8),
-    )

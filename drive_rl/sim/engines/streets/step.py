@@ -1,13 +1,8 @@
 """What a batch engine does for one car in streets: its traffic, its step, and what stands in its picture."""
 
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-
 from drive_rl.sim.compiled import njit, njit_scalar
 from drive_rl.sim.engines.car_step import body_of, drive_car, record, take_in
-from drive_rl.sim.engines.streets.maps import LANES, POSTS, Maps, lines_of, streets_at
+from drive_rl.sim.engines.streets.maps import LANES, POSTS, lines_of, streets_at
 from drive_rl.sim.map.geometry import project
 from drive_rl.sim.sensors.bodies import MOST_PARTS, rear_lamps, walking
 from drive_rl.sim.sensors.street_solids import (
@@ -45,57 +40,6 @@ _SIGNAL_M = 1.0
 """So far from its post does a signal reach, with its shadow [m]."""
 WAITING_MPS = 2.0
 """A car that may not drive faster has to wait [m/s]."""
-
-
-class Routes(NamedTuple):
-    """Episodes of N cars as arrays, as `map_cache.Roads` has those of roads; nobody parks."""
-
-    knots: NDArray[np.float64]  # (N, K, 4), geometry.Knots
-    speed_profile: NDArray[np.float64]  # (N, K), target speed on empty streets [m/s]
-    start_s: NDArray[np.float64]  # (N,), of the route [m]
-    end_s: NDArray[np.float64]  # (N,), of the route [m]
-    start: NDArray[np.float64]  # (N, 7), vehicle.CarState
-    wear: NDArray[np.float32]  # (N,)
-    palette: NDArray[np.float32]  # (N, 5, C)
-    rays: NDArray[np.float32]  # (N, H, 8), pinhole.Rays.rows
-    origin: NDArray[np.float64]  # (N, 3), pinhole.Rays.origin
-    parked: NDArray[np.float64]  # (N, 1, 3)
-    parked_count: NDArray[np.int64]  # (N,), zeros
-
-
-class StreetCars(NamedTuple):
-    """The traffic around N cars: A actors each, of which the first is the car itself."""
-
-    map: NDArray[np.int64]  # (N,), slot in `maps.Maps`
-    seed: NDArray[np.int64]  # (N,), Traffic.seed
-    first_step: NDArray[np.int64]  # (N,), of the signals' clock
-    route: NDArray[np.int64]  # (N, R), Traffic.route
-    route_m: NDArray[np.float64]  # (N, R, 3), Traffic.route_m
-    kind: NDArray[np.int64]  # (N, A), of vehicles
-    paint: NDArray[np.float32]  # (N, A, 3)
-    driver: NDArray[np.float64]  # (N, A, 14)
-    whole: NDArray[np.int64]  # (N, A, 11)
-    real: NDArray[np.float64]  # (N, A, 9)
-    hold: NDArray[np.int64]  # (N, A, HOLDS)
-    hold_s: NDArray[np.float64]  # (N, A, HOLDS)
-    held: NDArray[np.int64]  # (N,), the step of its episode at which the car last had to wait
-    hazard_plan: NDArray[np.float64]  # (N, 12), Hazard.plan; (N, 0): there is none
-    hazard_strips: NDArray[np.float64]  # (N, 8, 5)
-    hazard: NDArray[np.int64]  # (N, 2), Hazard.now
-    by_id: NDArray[np.int64]  # (A,)
-    way: NDArray[np.int64]  # (N, A, WAY)
-    by_lane: NDArray[np.int64]  # (N, lanes, 3)
-    claim: NDArray[np.int64]  # (N, A, HOLDS + 2)
-    link: NDArray[np.int64]  # (N, 2 A)
-    place: NDArray[np.float64]  # (N, 2 A)
-
-
-class Around(NamedTuple):
-    """All that is around N cars."""
-
-    routes: Routes
-    cars: StreetCars
-    maps: Maps
 
 
 @njit(inline="always")
@@ -168,7 +112,13 @@ def enter_car(i, moved, streets, maps):
     """Enter where car i has come to: so far along its route [m], so far beside it [m], and its speed [m/s]."""
     traffic = traffic_of(i, streets, maps, 0.0)
     move_ego(traffic, moved[0], moved[1], moved[2])
-    if is_obstacle(hazard_of(i, streets)):
+    take_place(traffic, hazard_of(i, streets))
+
+
+@njit_scalar
+def take_place(traffic, hazard):
+    """Have those in the lane that the ego car reaches into mind it there, too."""
+    if is_obstacle(hazard):
         reach_over(traffic)
     else:
         take_up(traffic)
@@ -179,18 +129,22 @@ def ahead_of(i, touched, since, streets, maps):
     """Return what is `Ahead` of car i; `since`: how many steps it has driven, and within how many it waits if it had
     to.
     """
-    (steps, within), traffic, hazard = since, traffic_of(i, streets, maps, 0.0), hazard_of(i, streets)
-    free, stands = 0.0, False
-    if is_obstacle(hazard):
-        allowed, stands = allowed_past(traffic, hazard)
-        free = leeway(traffic, hazard)
-    elif is_parked(hazard):
-        allowed, stands, free = pull_out(traffic, hazard)
-    else:
-        allowed = min(allowed_ahead(traffic), allowed_before(traffic, hazard))
+    (steps, within), traffic = since, traffic_of(i, streets, maps, 0.0)
+    allowed, stands, free = allowed_of(traffic, hazard_of(i, streets))
     if allowed < WAITING_MPS or stands:
         streets.held[i] = steps
     return Ahead(touched, allowed, steps - streets.held[i] < within, free, *route_lanes(traffic))
+
+
+@njit_scalar
+def allowed_of(traffic, hazard):
+    """Return the fastest speed [m/s] that the ego car may drive, whether it has to wait, and its leeway [m]."""
+    if is_obstacle(hazard):
+        allowed, stands = allowed_past(traffic, hazard)
+        return allowed, stands, leeway(traffic, hazard)
+    if is_parked(hazard):
+        return pull_out(traffic, hazard)
+    return min(allowed_ahead(traffic), allowed_before(traffic, hazard)), False, 0.0
 
 
 @njit_scalar

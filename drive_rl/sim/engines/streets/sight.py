@@ -1,0 +1,118 @@
+"""The privileged state of cars in streets by what their cameras have shown of late, instead of by all there is."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drive_rl.sim.compiled import njit, njit_scalar
+from drive_rl.sim.engines.car_step import body_of
+from drive_rl.sim.engines.cpu_loop import SHARE
+from drive_rl.sim.engines.streets.maps import POSTS, lines_of
+from drive_rl.sim.engines.streets.step import allowed_of, fill_solids, hazard_of, take_place, traffic_of
+from drive_rl.sim.engines.work_queue import take
+from drive_rl.sim.sensors.pinhole import Rays, Viewpoint
+from drive_rl.sim.sensors.street_sight import shown_solids
+from drive_rl.sim.sensors.street_solids import MOST_SOLIDS, SIGNAL_X, SIGNAL_Y, SIGNAL_YAW, SolidRows
+from drive_rl.sim.task.outcome import LANE_STATE, STATE_FIELDS, S, speed_at
+from drive_rl.sim.traffic.passing import fill_passing
+from drive_rl.sim.traffic.seen import seen_hazard, seen_traffic, signal_ahead, take_seen_way
+from drive_rl.sim.traffic.streets import NONE
+
+LAMP, POST = 0, -1
+"""Columns of `StreetCars.seen` beside those of actors, which hold the step of the episode at which the camera last
+showed each: that of the signal ahead, and which signal of the map that is."""
+_TARGET_SPEED = STATE_FIELDS.index("target_speed_mps")
+
+
+class Sight(NamedTuple):
+    """What all cars share that see by their cameras alone."""
+
+    bearings: NDArray[np.float32]  # (W,), pinhole.Rays.bearings
+    within: int  # for so many steps counts what was seen
+    control_hz: float
+
+
+@njit(nogil=True)
+def see_street_cars(counter, chosen, cars, around, sight):
+    """Fill the states of some cars by what they have seen.
+
+    Args:
+        counter: Work shared by threads.
+        chosen: The cars.
+        cars: `Cars`; each has come to where it is, and its state is filled by all there is.
+        around: `Around`.
+        sight: `Sight`.
+    """
+    first = take(counter, SHARE)
+    while first < chosen.size:
+        for i in chosen[first : first + SHARE]:
+            car = body_of(i, cars.body)
+            when = cars.steps[i], cars.metrics[i, S]
+            see(i, (car.x_m, car.y_m, car.yaw_rad), when, around, sight, cars.state[i])
+        first = take(counter, SHARE)
+
+
+@njit(nogil=True)
+def see(i, pose, when, around, sight, state):
+    """Note what the camera of car i shows from a pose, and fill its state by what it has shown of late.
+
+    Args:
+        i: The car.
+        pose: x, y [m], yaw [rad].
+        when: How many steps its episode has lasted, and s of the car on its route [m].
+        around: `Around`.
+        sight: `Sight`.
+        state: (F,), filled by all there is.
+    """
+    (steps, s), streets, maps, within = when, around.cars, around.maps, sight.within
+    clock, traffic = streets.first_step[i] + steps, traffic_of(i, streets, maps, 1.0 / sight.control_hz)
+    owner, shown = _look(i, pose, clock / sight.control_hz, around, sight.bearings)
+    seen = streets.seen[i]
+    for n in range(owner.size):
+        if shown[n] and owner[n] >= 0:
+            seen[owner[n]] = steps
+    known = steps - seen[:-1] < within
+    fair, hazard = seen_traffic(traffic, known), seen_hazard(hazard_of(i, streets), known)
+    take_place(fair, hazard)
+    post = _post_of(signal_ahead(fair), streets.map[i], maps)
+    for n in range(owner.size):
+        if shown[n] and owner[n] == -1 - post and (n + 1 == owner.size or owner[n + 1] != owner[n]):  # its lamp
+            seen[LAMP], seen[POST] = steps, post
+    take_seen_way(fair, clock, seen[POST] == post and steps - seen[LAMP] < within)
+    profile_mps = speed_at(around.routes.speed_profile[i], s)
+    state[_TARGET_SPEED] = min(profile_mps, allowed_of(fair, hazard)[0])
+    if state.size > LANE_STATE:
+        fill_passing(fair, hazard, profile_mps, state[LANE_STATE:])
+
+
+@njit(nogil=True)
+def _look(i, pose, time_s, around, bearings):
+    """Return whose the solids near a car's view are, `SolidRows.owner`, and which of them its picture shows."""
+    at = Viewpoint(pose[0], pose[1], math.cos(pose[2]), math.sin(pose[2]))
+    rays = Rays(around.routes.rays[i], bearings, around.routes.origin[i])
+    rows = SolidRows(
+        np.empty((MOST_SOLIDS, 9), np.float32),
+        np.empty((MOST_SOLIDS, 3), np.float32),
+        np.empty((MOST_SOLIDS, 3), np.float32),
+        np.empty(MOST_SOLIDS, np.int32),
+    )
+    count = fill_solids(i, at, rays, around.cars, around.maps, time_s, rows)
+    return rows.owner[:count], shown_solids(rays, at, rows.shape[:count])
+
+
+@njit_scalar
+def _post_of(lane, m, maps):
+    """Return the signal, a row of `Maps.signal`, that who comes along a lane looks at: the nearest that faces it."""
+    if lane == NONE:
+        return NONE
+    lines, signal = lines_of(m, maps), maps.signal[m]
+    end = lines.first_point[lane + 1] - 1
+    x, y, yaw = lines.x_m[end], lines.y_m[end], lines.yaw_rad[end]
+    best, least = NONE, math.inf
+    for k in range(maps.sizes[m, POSTS]):
+        apart = math.hypot(signal[k, SIGNAL_X] - x, signal[k, SIGNAL_Y] - y)
+        if apart < least and math.cos(signal[k, SIGNAL_YAW] - yaw) > 0.5:
+            best, least = k, apart
+    return best
