@@ -34,8 +34,8 @@ from drive_rl.sim.sensors.shading import (
     paint_left,
     sky_light,
 )
-from drive_rl.sim.sensors.street_ground import StreetGround, blend_street, build_street_ground, street_view
-from drive_rl.sim.sensors.street_renderer import paint_street
+from drive_rl.sim.sensors.streets.ground import StreetGround, blend_street, build_street_ground, street_view
+from drive_rl.sim.sensors.streets.renderer import paint_street
 from drive_rl.sim.sensors.view import Scene
 from drive_rl.sim.task.episode import draw_episode
 

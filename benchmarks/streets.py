@@ -74,6 +74,7 @@ def main() -> None:
     worlds |= {f"town, {actors} actors, 64 cars": (town(actors), 64) for actors in ACTORS}
     worlds |= {f"town, 40 actors, {maps} maps, 64 cars": (town(maps=maps), 64) for maps in MAPS[:-1]}
     worlds |= {"town, 40 actors, 256 cars": (town(), 256)}
+    worlds |= {"town, 40 actors, its roadside, 64 cars": (load_world("town", ["streets.roadside.signs=true"]), 64)}
     samples: dict[str, list[float]] = {}
     reach: dict[str, float] = {}
     for name, (world, cars) in worlds.items():

@@ -16,7 +16,7 @@ from drive_rl.sim.map.lane_geometry import light_of_times
 from drive_rl.sim.map.network import Control, RoadNetwork
 from drive_rl.sim.map.paved_field import PAVED_CELL_M, STEPS_A_METRE
 from drive_rl.sim.map.street_route import StreetRoute, stop_lines_m
-from drive_rl.sim.sensors.street_ground import StreetGround
+from drive_rl.sim.sensors.streets.ground import StreetGround
 from drive_rl.sim.task.episode import lane_centre_d_m
 
 

@@ -33,7 +33,7 @@ from drive_rl.perception.data.street_pictures import (
 from drive_rl.perception.data.weather import draw_weather, weather
 from drive_rl.run.folder import write_copies
 from drive_rl.run.storage.atomic import write_text
-from drive_rl.sim.engines.streets.truth import STREET_CLASSES, StreetObject
+from drive_rl.sim.engines.streets.truth import OBJECTS, STREET_CLASSES, StreetObject
 from drive_rl.sim.sensors.lane_labels import StreetLine
 from drive_rl.sim.sensors.pinhole import focal_px
 
@@ -42,7 +42,7 @@ DEPTH_PER_M = 256
 
 _WEATHER = 7
 """Random stream of the weather."""
-_LABELLED = ("vehicle", "cyclist", "pedestrian", "signal", "static")
+_LABELLED = ("vehicle", *OBJECTS)
 _DECIMALS = 4  # of metres and radians
 _LINE_DECIMALS = 2  # of pixels and metres
 _APART_PX = 2.0

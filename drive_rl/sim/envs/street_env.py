@@ -21,7 +21,7 @@ from drive_rl.sim.map.network import RoadNetwork
 from drive_rl.sim.sensors.lane_labels import street_lines
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.solids import NO_SOLIDS
-from drive_rl.sim.sensors.street_renderer import render_street
+from drive_rl.sim.sensors.streets.renderer import render_street
 from drive_rl.sim.state import State
 from drive_rl.sim.task.episode import Drive
 from drive_rl.sim.task.outcome import Ahead, S

@@ -8,7 +8,7 @@ from drive_rl.config.specs.world import WorldSpec
 from drive_rl.sim.engines.streets.scene import StreetScene
 from drive_rl.sim.envs.views import Lens, driver_lens, frame_of, rays_of
 from drive_rl.sim.sensors.solids import NO_SOLIDS, Solids, car_solids
-from drive_rl.sim.sensors.street_renderer import render_street
+from drive_rl.sim.sensors.streets.renderer import render_street
 from drive_rl.sim.vehicle import CarState
 
 

@@ -15,6 +15,8 @@ from drive_rl.sim.compiled import njit
 from drive_rl.sim.sensors.pinhole import Real, Viewpoint
 
 BOX, WHEEL = 0.0, 1.0
+LARGE_M = 3.5
+"""Half the width of what is too large for a shadow [m]."""
 SHADOW_M = 0.5
 """How far a shadow reaches beyond its box."""
 Vector = tuple[Real, Real, Real]
@@ -121,8 +123,8 @@ def solid_at(shape, n):
 
 @njit(inline="always")
 def casts_shadow(solid):
-    """Return whether a solid darkens the ground: a box that is low enough."""
-    return solid.kind == BOX and solid.z - solid.half_height <= 0.5
+    """Return whether a solid darkens the ground: a box that is low enough, and no building."""
+    return solid.kind == BOX and solid.z - solid.half_height <= 0.5 and solid.half_width < LARGE_M
 
 
 @njit(inline="always")

@@ -27,7 +27,7 @@ from drive_rl.sim.map.street_route import (
     stop_lines_m,
 )
 from drive_rl.sim.map.streets.generate import map_of_seed
-from drive_rl.sim.sensors.street_ground import StreetGround, build_street_ground
+from drive_rl.sim.sensors.streets.ground import StreetGround, build_street_ground
 from drive_rl.sim.task.episode import Drive
 from drive_rl.sim.task.hazard_site import DrawnHazard, Site
 from drive_rl.sim.task.street_hazard import crossing_ways, draw_hazard, has_room

@@ -72,7 +72,7 @@ def seen_traffic(traffic: Traffic, seen: NDArray[np.bool_]) -> Traffic:
 def seen_hazard(hazard: Hazard, seen: NDArray[np.bool_]) -> Hazard:
     """Return a copy of the hazard as who does not see its actor would think of it: nothing happens.
 
-    Who parks judges anew whether it may pull out.
+    Who parks decides anew whether it may pull out.
     """
     now = hazard.now.copy()
     if hazard.plan.size > 0 and hazard.plan[KIND] < OBSTACLE:

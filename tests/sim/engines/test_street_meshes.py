@@ -37,18 +37,19 @@ def drawn(env: Any, outlines: list[Outline]) -> NDArray[np.int32]:
 
 
 @pytest.mark.parametrize(
-    ("name", "seed", "steps"),
+    ("name", "changes", "seed", "steps"),
     [
-        ("town", 3, 10),
-        ("motorway", 4, 10),
-        ("roundabouts", 5, 20),
-        ("scenarios/construction_obstacle", 2, 10),
-        ("scenarios/dynamic_object_crossing", 2, 15),
+        ("town", [], 3, 10),
+        ("town", ["streets.roadside.trees=0.8"], 3, 30),
+        ("motorway", [], 4, 10),
+        ("roundabouts", [], 5, 20),
+        ("scenarios/construction_obstacle", [], 2, 10),
+        ("scenarios/dynamic_object_crossing", [], 2, 15),
     ],
 )
-def test_labels_agree_with_bullets_renderer(name: str, seed: int, steps: int) -> None:
+def test_labels_agree_with_bullets_renderer(name: str, changes: list[str], seed: int, steps: int) -> None:
     # measured: background and road 0.998, markings 0.96 to 0.99, objects 0.993
-    env = make_env(load_world(name, [*CAMERA, *EXACT]), observation="state")
+    env = make_env(load_world(name, [*CAMERA, *EXACT, *changes]), observation="state")
     assert isinstance(env, StreetEnv)
     env.reset(options={"road_seed": seed})
     for _ in range(steps):

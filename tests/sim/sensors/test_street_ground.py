@@ -15,8 +15,8 @@ from drive_rl.sim.map.paved_field import STEPS_A_METRE, PavedField, build_paved_
 from drive_rl.sim.map.streets.generate import map_of_seed
 from drive_rl.sim.sensors.pinhole import Viewpoint, cast_rays
 from drive_rl.sim.sensors.solids import car_solids
-from drive_rl.sim.sensors.street_ground import StreetView, build_street_ground, paint_street_pixel, street_view
-from drive_rl.sim.sensors.street_renderer import render_street
+from drive_rl.sim.sensors.streets.ground import StreetView, build_street_ground, paint_street_pixel, street_view
+from drive_rl.sim.sensors.streets.renderer import render_street
 
 SPECS = (TownSpec(), RoundaboutsSpec(), CountrySpec(), MotorwaySpec())
 CAMERA = CameraSpec(width_px=64, height_px=40, fov_rad=1.3, forward_m=0.4, height_m=1.7, pitch_rad=0.25)

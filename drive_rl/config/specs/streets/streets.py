@@ -24,6 +24,7 @@ from drive_rl.config.specs.streets.hazard import (
     ParkingExitSpec,
 )
 from drive_rl.config.specs.streets.map import FileMapSpec, MapSpec, origin_of
+from drive_rl.config.specs.streets.roadside import RoadsideSpec
 from drive_rl.config.specs.streets.traffic import TrafficSpec
 
 
@@ -71,6 +72,11 @@ class StreetsSpec(Spec):
         ge=1,
         le=1000,
         description="Maps of each split; road seeds share them. Not of a map from a file, which is one for all splits.",
+    )
+    roadside: RoadsideSpec | None = Field(
+        default=None,
+        exclude_if=lambda roadside: roadside is None,
+        description="What stands beside the streets; null: nothing.",
     )
     route_m: float = Field(default=300, ge=100, le=2000, description="Length of the routes [m].")
     junction: JunctionSpec | None = Field(

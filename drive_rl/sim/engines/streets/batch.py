@@ -9,7 +9,7 @@ from drive_rl.sim.engines.batch import Batch
 from drive_rl.sim.engines.cpu_loop import SHARE
 from drive_rl.sim.engines.streets.loop import StreetLens, begin_street_cars, step_street_cars
 from drive_rl.sim.engines.streets.scene import StreetScene
-from drive_rl.sim.engines.streets.sight import see_street_cars
+from drive_rl.sim.engines.streets.visibility import see_street_cars
 from drive_rl.sim.engines.work_queue import new_counter
 from drive_rl.sim.sensors.pinhole import cast_rays
 from drive_rl.sim.sensors.view import TEXELS
@@ -72,6 +72,6 @@ class StreetBatch(Batch):
 
     def _see(self, chosen: NDArray[np.int64]) -> None:
         """Have the states of some cars hold only what they have seen, where the world asks for that."""
-        if self.scene.sight is not None:
-            shared = self.cars, self.scene.around, self.scene.sight
+        if self.scene.visibility is not None:
+            shared = self.cars, self.scene.around, self.scene.visibility
             self._together(partial(see_street_cars, new_counter(), chosen, *shared), len(chosen) // SHARE)

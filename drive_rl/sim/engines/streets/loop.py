@@ -14,11 +14,11 @@ from drive_rl.sim.engines.streets.step import fill_solids, find_allowed, step_st
 from drive_rl.sim.engines.work_queue import take
 from drive_rl.sim.sensors.pinhole import Rays, Viewpoint
 from drive_rl.sim.sensors.renderer import Picture
-from drive_rl.sim.sensors.route_sign import paint_sign
 from drive_rl.sim.sensors.solids import Solids
-from drive_rl.sim.sensors.street_ground import GroundAppearance, StreetView
-from drive_rl.sim.sensors.street_renderer import paint_street
-from drive_rl.sim.sensors.street_solids import MOST_SOLIDS, SolidRows
+from drive_rl.sim.sensors.streets.ground import GroundAppearance, StreetView
+from drive_rl.sim.sensors.streets.renderer import paint_street
+from drive_rl.sim.sensors.streets.route_sign import paint_sign
+from drive_rl.sim.sensors.streets.solids import MOST_SOLIDS, SolidRows
 
 
 class StreetLens(NamedTuple):

@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drive_rl.config.specs.streets.map import MapSpec
+from drive_rl.config.specs.streets.roadside import RoadsideSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.network import LaneLines
-from drive_rl.sim.sensors.street_ground import StreetGround
-from drive_rl.sim.sensors.street_solids import signals_of
+from drive_rl.sim.map.roadside import COLUMNS, draw_roadside
+from drive_rl.sim.sensors.streets.ground import StreetGround
+from drive_rl.sim.sensors.streets.solids import signals_of
 from drive_rl.sim.task.street_episode import built_ground, built_map
 from drive_rl.sim.traffic.streets import Streets
 
@@ -34,25 +36,27 @@ class Maps(NamedTuple):
     signal_s: NDArray[np.float64]
     goal: NDArray[np.int64]
     to_goal: NDArray[np.float64]
-    # street_ground.StreetGround
+    # ground.StreetGround
     corners: NDArray[np.int32]
     stroke: NDArray[np.float32]
     first: NDArray[np.int32]
     item: NDArray[np.int32]
     shape: NDArray[np.int64]  # rows, columns, tile_rows, tile_columns
     corner: NDArray[np.float64]  # x0, y0
-    # street_solids
+    # solids
     signal: NDArray[np.float64]
+    # roadside
+    beside: NDArray[np.float64]
     # how long each of the above is
-    sizes: NDArray[np.int64]  # (slots, 22)
+    sizes: NDArray[np.int64]  # (slots, 23)
 
 
 _SMALL_B = 64_000_000
 """All maps that together take less stay, in each world."""
 (
     POINTS, _, _, _, LANES, _, _, _, NEXT, PREVIOUS, MEETS, _, SIGNALS, GOALS, TO_GOAL,
-    CELLS, STROKES, FIRST, ITEMS, _, _, POSTS,
-) = range(22)  # fmt: skip
+    CELLS, STROKES, FIRST, ITEMS, _, _, POSTS, BESIDE,
+) = range(23)  # fmt: skip
 
 
 @njit(inline="always")
@@ -111,12 +115,13 @@ class StreetMaps:
         spec: Which maps.
         slots: How many to begin with; there are more once more are in use at a time.
         most: How many maps there are, which all stay where they are small.
+        roadside: What stands beside their streets; None: nothing.
     """
 
-    def __init__(self, spec: MapSpec, slots: int, most: int) -> None:
-        self._spec, self._most = spec, most
+    def __init__(self, spec: MapSpec, slots: int, most: int, roadside: RoadsideSpec | None = None) -> None:
+        self._spec, self._most, self._roadside = spec, most, roadside
         self.seeds, self._users = np.full(slots, -1, np.int64), np.zeros(slots, np.int64)
-        empty: Any = [np.zeros((slots, 0, *part.shape[1:]), part.dtype) for part in _parts(spec, 0)]
+        empty: Any = [np.zeros((slots, 0, *part.shape[1:]), part.dtype) for part in _parts(spec, roadside, 0)]
         self.maps = Maps._make([*empty, np.zeros((slots, len(empty)), np.int64)])
 
     def take(self, map_seed: int) -> int:
@@ -138,7 +143,7 @@ class StreetMaps:
             self._reshape([(self._most, 0)] * len(self.maps))
         unused = np.flatnonzero(self._users == 0)
         slot = int(unused[np.argmin(self.seeds[unused])])  # one that was never used, if any
-        parts = _parts(self._spec, map_seed)
+        parts = _parts(self._spec, self._roadside, map_seed)
         self._reshape([(0, len(part)) for part in parts])
         for at, (array, part) in enumerate(zip(self.maps, parts, strict=False)):
             array[slot, : len(part)] = part
@@ -164,7 +169,7 @@ class StreetMaps:
         self.seeds, self._users = np.pad(self.seeds, (0, more), constant_values=-1), np.pad(self._users, (0, more))
 
 
-def _parts(spec: MapSpec, map_seed: int) -> list[NDArray[np.generic]]:
+def _parts(spec: MapSpec, roadside: RoadsideSpec | None, map_seed: int) -> list[NDArray[np.generic]]:
     """Return the arrays of a map, in the order of `Maps`."""
     town, ground = built_map(spec, map_seed), built_ground(spec, map_seed)
     network = town.network
@@ -175,4 +180,5 @@ def _parts(spec: MapSpec, map_seed: int) -> list[NDArray[np.generic]]:
         np.array([ground.rows, ground.columns, ground.tile_rows, ground.tile_columns], np.int64),
         np.array([ground.x0, ground.y0]),
         signals_of(network),
+        draw_roadside(network, roadside, map_seed) if roadside else np.zeros((0, len(COLUMNS))),
     ]  # fmt: skip

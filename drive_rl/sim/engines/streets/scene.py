@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
-from drive_rl.sim.engines.streets.cars import NEVER, Around, new_routes, new_street_cars
-from drive_rl.sim.engines.streets.maps import Maps, StreetMaps, ground_at, streets_at
-from drive_rl.sim.engines.streets.sight import Sight, see
+from drive_rl.sim.engines.streets.around import NEVER, Around, new_routes, new_street_cars
+from drive_rl.sim.engines.streets.maps import BESIDE, POSTS, Maps, StreetMaps, ground_at, streets_at
 from drive_rl.sim.engines.streets.step import (
     ahead_of,
     bodies_near,
@@ -23,12 +22,13 @@ from drive_rl.sim.engines.streets.step import (
     step_actors,
     turn_of,
 )
+from drive_rl.sim.engines.streets.visibility import Visibility, see
 from drive_rl.sim.map.network import Light
 from drive_rl.sim.sensors.pinhole import Rays, Viewpoint, cast_rays
-from drive_rl.sim.sensors.route_sign import paint_sign
 from drive_rl.sim.sensors.solids import Solids, join
-from drive_rl.sim.sensors.street_ground import StreetView, street_view
-from drive_rl.sim.sensors.street_solids import MOST_SOLIDS, SIGNAL_LANE, SolidRows
+from drive_rl.sim.sensors.streets.ground import StreetView, street_view
+from drive_rl.sim.sensors.streets.route_sign import paint_sign
+from drive_rl.sim.sensors.streets.solids import MOST_SOLIDS, SIGNAL_LANE, SolidRows
 from drive_rl.sim.state import FARTHEST, Expected, State, check_array, check_state
 from drive_rl.sim.task.episode import Pose
 from drive_rl.sim.task.outcome import Ahead
@@ -74,14 +74,16 @@ class StreetScene:
         self.commands = streets.navigation == "command"
         """Whether drivers are shown the turn ahead."""
         self.routes = new_routes(world, streets, count)
-        self._maps = StreetMaps(streets.map, min(count, streets.map_count), streets.map_count)
+        self._maps = StreetMaps(streets.map, min(count, streets.map_count), streets.map_count, streets.roadside)
         self.cars = new_street_cars(count, streets)
         self._saved = (*_SAVED, *["hazard"] * bool(streets.hazard), *["seen"] * bool(streets.seen_within_s))
-        self.sight: Sight | None = None
+        self.visibility: Visibility | None = None
         """What cars see by whose states hold nothing else of others; None: they hold all there is."""
         if streets.seen_within_s:
             hz = world.task.control_hz
-            self.sight = Sight(cast_rays(world.camera).bearings, max(round(streets.seen_within_s * hz), 1), float(hz))
+            self.visibility = Visibility(
+                cast_rays(world.camera).bearings, max(round(streets.seen_within_s * hz), 1), float(hz)
+            )
         self.episodes: dict[int, StreetEpisode] = {}
         """The episode of each car that was placed."""
 
@@ -123,9 +125,9 @@ class StreetScene:
     def fill_beyond(self, car: int, s_m: float, when: tuple[Pose, int], state: NDArray[np.float32]) -> None:
         """Fill what a car's state, at a place of its route, has beyond that of a lane; `when` as `view` has it."""
         fill_beyond(car, self.around, s_m, state)
-        if self.sight is not None:
+        if self.visibility is not None:
             pose, steps = when
-            see(car, pose, (steps, s_m), self.around, self.sight, state)
+            see(car, pose, (steps, s_m), self.around, self.visibility, state)
 
     def bodies_near(self, car: int, state: CarState) -> NDArray[np.float64]:
         """Return the actors near a car, (n, 5): x, y [m], yaw [rad], half length, half width [m]."""
@@ -167,6 +169,15 @@ class StreetScene:
         count = fill_solids(car, at, rays, self.cars, self.maps, self.time_s(car, steps), rows)
         shape, top, side = (part[:count] for part in rows[:3])
         return Solids(count, shape, top, side), rows.owner[:count]
+
+    def signals(self, car: int) -> int:
+        """Return how many signals a car's map has."""
+        return int(self.maps.sizes[self.cars.map[car], POSTS])
+
+    def beside(self, car: int) -> NDArray[np.float64]:
+        """Return what stands beside the streets of a car's map, rows of `draw_roadside`."""
+        slot = self.cars.map[car]
+        return self.maps.beside[slot, : self.maps.sizes[slot, BESIDE]]
 
     def light(self, car: int, signal: int, steps: int) -> Light:
         """Return what a signal of a car's map, a row of `signals_of`, shows once its episode has lasted some steps."""

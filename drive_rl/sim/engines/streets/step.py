@@ -2,10 +2,13 @@
 
 from drive_rl.sim.compiled import njit, njit_scalar
 from drive_rl.sim.engines.car_step import body_of, drive_car, record, take_in
-from drive_rl.sim.engines.streets.maps import LANES, POSTS, lines_of, streets_at
+from drive_rl.sim.engines.streets.maps import BESIDE, LANES, POSTS, lines_of, streets_at
 from drive_rl.sim.map.geometry import project
 from drive_rl.sim.sensors.bodies import MOST_PARTS, rear_lamps, walking
-from drive_rl.sim.sensors.street_solids import (
+from drive_rl.sim.sensors.streets.roadside import MOST_PARTS as MOST_BESIDE
+from drive_rl.sim.sensors.streets.roadside import add_roadside, shows_beside
+from drive_rl.sim.sensors.streets.solids import (
+    MOST_MOVING,
     SIGNAL_LANE,
     SIGNAL_PARTS,
     SIGNAL_X,
@@ -224,7 +227,7 @@ def fill_solids(i, at, rays, streets, maps, time_s, rows):
     """
     m = streets.map[i]
     traffic, lines = traffic_of(i, streets, maps, 0.0), lines_of(m, maps)
-    room, n = rows.shape.shape[0], 0
+    room, n = MOST_MOVING, 0
     for j in range(1, traffic.whole.shape[0]):
         if n + MOST_PARTS > room or not _is_within(j, at.x, at.y, VIEW_M, lines, traffic):
             continue
@@ -243,4 +246,8 @@ def fill_solids(i, at, rays, streets, maps, time_s, rows):
         if n + SIGNAL_PARTS <= room and may_show(x, y, at) and not is_aside(x, y, _SIGNAL_M, at, rays):
             light = light_of(traffic.streets, int(signal[k, SIGNAL_LANE]), time_s)
             n = add_signal(rows, n, signal, k, light)
+    beside, posts = maps.beside[m], maps.sizes[m, POSTS]
+    for k in range(maps.sizes[m, BESIDE]):
+        if n + MOST_BESIDE <= rows.shape.shape[0] and shows_beside(beside, k, at, rays):
+            n = add_roadside(rows, n, beside, k, -1 - posts - k)
     return n

@@ -9,19 +9,22 @@ from numpy.typing import NDArray
 
 from drive_rl.sim.engines.streets.scene import StreetScene
 from drive_rl.sim.map.network import Light
+from drive_rl.sim.map.roadside import BUILDING, GIVE_WAY_SIGN, KIND, LAMP_POST, STOP_SIGN, TREE
 from drive_rl.sim.sensors.lane_labels import StreetLine
 from drive_rl.sim.sensors.pinhole import Rays, Viewpoint
 from drive_rl.sim.sensors.renderer import CLASSES, VEHICLE, Truth
 from drive_rl.sim.sensors.solids import NO_SOLIDS, Solids
-from drive_rl.sim.sensors.street_labels import label_street
-from drive_rl.sim.sensors.street_renderer import render_street
+from drive_rl.sim.sensors.streets.labels import label_street
+from drive_rl.sim.sensors.streets.renderer import render_street
 from drive_rl.sim.traffic.population import CROSSING_CYCLIST, KINDS, PEDESTRIAN, WORKS
 from drive_rl.sim.vehicle import CarState
 
-STREET_CLASSES = (*CLASSES, "cyclist", "pedestrian", "signal", "static")
+OBJECTS = ("cyclist", "pedestrian", "signal", "static", "building", "tree", "pole", "sign")
+STREET_CLASSES = (*CLASSES, *OBJECTS)
 """Names of the values in a segmentation of streets, where no pixel is `ego_lane`; motorcycles are vehicles."""
-_CYCLIST, _PEDESTRIAN, _SIGNAL, _STATIC = range(len(CLASSES), len(STREET_CLASSES))
+_CYCLIST, _PEDESTRIAN, _SIGNAL, _STATIC, _BUILDING, _TREE, _POLE, _SIGN = range(len(CLASSES), len(STREET_CLASSES))
 _CLASS_OF = {KINDS.index("cyclist"): _CYCLIST, CROSSING_CYCLIST: _CYCLIST, PEDESTRIAN: _PEDESTRIAN, WORKS: _STATIC}
+_BESIDE = {BUILDING: _BUILDING, TREE: _TREE, LAMP_POST: _POLE, STOP_SIGN: _SIGN, GIVE_WAY_SIGN: _SIGN}
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,12 @@ def street_truth(scene: StreetScene, car: int, state: CarState, steps: int, rays
     instances = np.where(solid >= 0, np.append(number, 0)[solid], 0).astype(np.int32)
     objects = []
     for instance in np.unique(instances[instances > 0]).tolist():
-        signal = instance - actors
+        signal, beside = instance - actors, scene.beside(car)
         found = _object(instance, instances, _part(view.solids, number == instance), pose)
-        if signal >= 0:
+        if signal >= scene.signals(car):
+            kind = _BESIDE[int(beside[signal - scene.signals(car), KIND])]
+            found = replace(found, kind=STREET_CLASSES[kind])
+        elif signal >= 0:
             found = replace(found, kind=STREET_CLASSES[_SIGNAL], light=_light(scene.light(car, signal, steps)))
         else:
             kind = _CLASS_OF.get(int(scene.cars.kind[car, instance]), VEHICLE)

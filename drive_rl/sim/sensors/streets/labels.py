@@ -8,7 +8,7 @@ from drive_rl.sim.sensors.pinhole import DEPTH, FORWARD, GROUND, LEVEL, UPWARD, 
 from drive_rl.sim.sensors.renderer import BACKGROUND, LINE, ROAD
 from drive_rl.sim.sensors.shading import cell_of, meet
 from drive_rl.sim.sensors.solids import hit_solids
-from drive_rl.sim.sensors.street_ground import edge_at, tile_of
+from drive_rl.sim.sensors.streets.ground import edge_at, tile_of
 
 
 @njit(error_model="numpy", nogil=True)

@@ -40,8 +40,10 @@ BEHIND_M = 12.0
 SIGNAL_X, SIGNAL_Y, SIGNAL_YAW, SIGNAL_LANE = range(4)
 """Columns of signals: where the post stands, which way traffic drives that it faces, and its lane."""
 SIGNAL_PARTS = 3
-MOST_SOLIDS = 24 * MOST_PARTS + 12 * SIGNAL_PARTS
-"""What a picture shows at most: 24 vehicles and 12 signals."""
+MOST_MOVING = 24 * MOST_PARTS + 12 * SIGNAL_PARTS
+"""What a picture shows at most of those and signals: 24 vehicles and 12 signals ..."""
+MOST_SOLIDS = MOST_MOVING + 160
+"""... and with what stands beside the streets."""
 _POST_M, _HEAD_M, _LAMP_M = 1.6, 1.2, 0.34  # height of the post, height of the head on it, size of a lamp
 _HEAD_HALF_M = 0.3
 _POST_COLOUR, _HEAD_COLOUR = np.float32(0.3), np.float32(0.05)
@@ -61,7 +63,7 @@ class SolidRows(NamedTuple):
     shape: NDArray[np.float32]  # (n, 9)
     top_colour: NDArray[np.float32]  # (n, 3)
     side_colour: NDArray[np.float32]  # (n, 3)
-    owner: NDArray[np.int32]  # (n,), an actor's number; of the signal in row s of `signals_of` it is -1 - s
+    owner: NDArray[np.int32]  # (n,), an actor's number; -1 - s of row s of `signals_of`, and then of the roadside
 
 
 def signals_of(network: RoadNetwork) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Pictures of maps of streets on the CPU, band by band: `renderer` with the ground of `street_ground`."""
+"""Pictures of maps of streets on the CPU, band by band: `renderer` with the ground of `streets.ground`."""
 
 import math
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from drive_rl.sim.sensors.shading import (
     paint_left,
     sky_light,
 )
-from drive_rl.sim.sensors.street_ground import (
+from drive_rl.sim.sensors.streets.ground import (
     StreetView,
     blend_street,
     edge_at,

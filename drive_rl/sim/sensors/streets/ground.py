@@ -230,7 +230,7 @@ def blend_street(light, asphalt, white, yellow, colours):
 
 @njit(error_model="numpy")
 def paint_street_pixel(r, c, view, at, image):
-    """Fill one pixel of an image (C, H, W): `street_renderer.paint_street` for those who have a thread a pixel."""
+    """Fill one pixel of an image (C, H, W): `renderer.paint_street` for those who have a thread a pixel."""
     ground, appearance, solids = view.ground, view.appearance, view.solids
     row, bearing, x0, y0 = view.rays.rows[r], view.rays.bearings[c], ground.x0, ground.y0
     local = Viewpoint(np.float32(at.x - x0), np.float32(at.y - y0), np.float32(at.cos), np.float32(at.sin))

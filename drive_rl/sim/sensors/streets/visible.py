@@ -10,7 +10,7 @@ from drive_rl.sim.sensors.solids import hit, ray_from, solid_at
 
 
 @njit(error_model="numpy", nogil=True)
-def shown_solids(rays: Rays, at: Viewpoint, shape: NDArray[np.float32]) -> NDArray[np.bool_]:
+def visible_solids(rays: Rays, at: Viewpoint, shape: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return which solids, (n, 9) of `Solid`, the camera of a vehicle at a viewpoint shows, (n,)."""
     screen = screen_of(rays, at)
     nearest, first = np.empty((screen.height, screen.width)), np.full((screen.height, screen.width), -1)

@@ -13,8 +13,8 @@ from drive_rl.sim.engines.streets.maps import POSTS, lines_of
 from drive_rl.sim.engines.streets.step import allowed_of, fill_solids, hazard_of, take_place, traffic_of
 from drive_rl.sim.engines.work_queue import take
 from drive_rl.sim.sensors.pinhole import Rays, Viewpoint
-from drive_rl.sim.sensors.street_sight import shown_solids
-from drive_rl.sim.sensors.street_solids import MOST_SOLIDS, SIGNAL_X, SIGNAL_Y, SIGNAL_YAW, SolidRows
+from drive_rl.sim.sensors.streets.solids import MOST_SOLIDS, SIGNAL_X, SIGNAL_Y, SIGNAL_YAW, SolidRows
+from drive_rl.sim.sensors.streets.visible import visible_solids
 from drive_rl.sim.task.outcome import LANE_STATE, STATE_FIELDS, S, speed_at
 from drive_rl.sim.traffic.passing import fill_passing
 from drive_rl.sim.traffic.seen import seen_hazard, seen_traffic, signal_ahead, take_seen_way
@@ -26,7 +26,7 @@ showed each: that of the signal ahead, and which signal of the map that is."""
 _TARGET_SPEED = STATE_FIELDS.index("target_speed_mps")
 
 
-class Sight(NamedTuple):
+class Visibility(NamedTuple):
     """What all cars share that see by their cameras alone."""
 
     bearings: NDArray[np.float32]  # (W,), pinhole.Rays.bearings
@@ -35,7 +35,7 @@ class Sight(NamedTuple):
 
 
 @njit(nogil=True)
-def see_street_cars(counter, chosen, cars, around, sight):
+def see_street_cars(counter, chosen, cars, around, visibility):
     """Fill the states of some cars by what they have seen.
 
     Args:
@@ -43,19 +43,19 @@ def see_street_cars(counter, chosen, cars, around, sight):
         chosen: The cars.
         cars: `Cars`; each has come to where it is, and its state is filled by all there is.
         around: `Around`.
-        sight: `Sight`.
+        visibility: `Visibility`.
     """
     first = take(counter, SHARE)
     while first < chosen.size:
         for i in chosen[first : first + SHARE]:
             car = body_of(i, cars.body)
             when = cars.steps[i], cars.metrics[i, S]
-            see(i, (car.x_m, car.y_m, car.yaw_rad), when, around, sight, cars.state[i])
+            see(i, (car.x_m, car.y_m, car.yaw_rad), when, around, visibility, cars.state[i])
         first = take(counter, SHARE)
 
 
 @njit(nogil=True)
-def see(i, pose, when, around, sight, state):
+def see(i, pose, when, around, visibility, state):
     """Note what the camera of car i shows from a pose, and fill its state by what it has shown of late.
 
     Args:
@@ -63,12 +63,12 @@ def see(i, pose, when, around, sight, state):
         pose: x, y [m], yaw [rad].
         when: How many steps its episode has lasted, and s of the car on its route [m].
         around: `Around`.
-        sight: `Sight`.
+        visibility: `Visibility`.
         state: (F,), filled by all there is.
     """
-    (steps, s), streets, maps, within = when, around.cars, around.maps, sight.within
-    clock, traffic = streets.first_step[i] + steps, traffic_of(i, streets, maps, 1.0 / sight.control_hz)
-    owner, shown = _look(i, pose, clock / sight.control_hz, around, sight.bearings)
+    (steps, s), streets, maps, within = when, around.cars, around.maps, visibility.within
+    clock, traffic = streets.first_step[i] + steps, traffic_of(i, streets, maps, 1.0 / visibility.control_hz)
+    owner, shown = _picture(i, pose, clock / visibility.control_hz, around, visibility.bearings)
     seen = streets.seen[i]
     for n in range(owner.size):
         if shown[n] and owner[n] >= 0:
@@ -88,7 +88,7 @@ def see(i, pose, when, around, sight, state):
 
 
 @njit(nogil=True)
-def _look(i, pose, time_s, around, bearings):
+def _picture(i, pose, time_s, around, bearings):
     """Return whose the solids near a car's view are, `SolidRows.owner`, and which of them its picture shows."""
     at = Viewpoint(pose[0], pose[1], math.cos(pose[2]), math.sin(pose[2]))
     rays = Rays(around.routes.rays[i], bearings, around.routes.origin[i])
@@ -99,7 +99,7 @@ def _look(i, pose, time_s, around, bearings):
         np.empty(MOST_SOLIDS, np.int32),
     )
     count = fill_solids(i, at, rays, around.cars, around.maps, time_s, rows)
-    return rows.owner[:count], shown_solids(rays, at, rows.shape[:count])
+    return rows.owner[:count], visible_solids(rays, at, rows.shape[:count])
 
 
 @njit_scalar

@@ -52,7 +52,7 @@ class StreetCars(NamedTuple):
     hazard_plan: NDArray[np.float64]  # (N, 12), Hazard.plan; (N, 0): there is none
     hazard_strips: NDArray[np.float64]  # (N, 8, 5)
     hazard: NDArray[np.int64]  # (N, 2), Hazard.now
-    seen: NDArray[np.int64]  # (N, A + 1), sight.Sight; (N, 0): nobody asks for it
+    seen: NDArray[np.int64]  # (N, A + 1), visibility.Visibility; (N, 0): nobody asks for it
     by_id: NDArray[np.int64]  # (A,)
     way: NDArray[np.int64]  # (N, A, WAY)
     by_lane: NDArray[np.int64]  # (N, lanes, 3)

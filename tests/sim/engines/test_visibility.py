@@ -1,4 +1,4 @@
-"""The privileged state by what the camera showed (`streets.seen_within_s`): the same in both engines, and nothing else."""
+"""The privileged state by what the camera showed (`streets.seen_within_s`): the same in both engines, and no more."""
 
 import math
 from typing import cast
@@ -20,8 +20,8 @@ from drive_rl.sim.envs.street_env import StreetEnv
 from drive_rl.sim.map.lane_geometry import pose_at
 from drive_rl.sim.map.network import Control
 from drive_rl.sim.sensors.pinhole import Viewpoint, cast_rays
-from drive_rl.sim.sensors.street_sight import shown_solids
-from drive_rl.sim.sensors.street_solids import MOST_SOLIDS, SIGNAL_PARTS, SolidRows, add_signal, signals_of
+from drive_rl.sim.sensors.streets.solids import MOST_SOLIDS, SIGNAL_PARTS, SolidRows, add_signal, signals_of
+from drive_rl.sim.sensors.streets.visible import visible_solids
 from drive_rl.sim.task.outcome import END_REASONS, state_fields
 from drive_rl.sim.task.street_episode import built_map
 from drive_rl.sim.traffic.passing import FAR_M
@@ -53,6 +53,7 @@ def test_both_engines_and_a_resumed_one_know_the_same(name: str, seed: int) -> N
     driver, env, batch = expert(world), street_env(world), cast(StreetBatch, cpu_batch(world, 1, "state"))
     state, _ = env.reset(options={"road_seed": seed})
     batch.begin([0], [seed])
+    step = 0
     for step in range(150):
         assert state == pytest.approx(batch.cars.state[0], abs=1e-4)
         assert np.array_equal(env._scene.cars.seen, batch.scene.cars.seen)
@@ -168,7 +169,7 @@ def test_who_waits_at_a_line_sees_the_lamp_by_the_standard_camera(map_seed: int)
             for row in near.tolist():
                 count = add_signal(rows, count, signals, row, light)
             at = Viewpoint(x, y, math.cos(yaw), math.sin(yaw))
-            shown = shown_solids(rays, at, rows.shape[:count])
+            shown = visible_solids(rays, at, rows.shape[:count])
             assert shown[SIGNAL_PARTS - 1 :: SIGNAL_PARTS].any(), (lane, light)
 
 
@@ -178,7 +179,7 @@ def test_a_time_that_cannot_be_is_refused(value: str) -> None:
         load_world("town", (f"streets.seen_within_s={value}",))
 
 
-def test_a_state_of_another_sight_is_refused() -> None:
+def test_a_state_of_another_visibility_is_refused() -> None:
     env, other = street_env(load_world("town", (FAIR,))), street_env(load_world("town"))
     env.reset(options={"road_seed": 5})
     other.reset(options={"road_seed": 5})

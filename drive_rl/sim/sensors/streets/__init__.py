@@ -1,0 +1,1 @@
+"""What cameras show of maps of streets: ground, solids, labels."""
