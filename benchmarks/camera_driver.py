@@ -72,6 +72,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, nargs="*", default=[], help="examine these runs instead of new ones")
     bench = Bench("camera_driver", parser)
     args = bench.args
+    if args.runs and args.set:
+        parser.error("--set: changes trainings, and --runs examines finished ones; fix: leave one of them out")
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     kept = args.keep or Path(tempfile.mkdtemp(prefix="drive-rl-camera-"))
     samples = []
