@@ -1,7 +1,7 @@
 """Claim: the expert succeeds in >= 95 % of the scenarios' test variants, in every run with the same table to the byte.
 
 `drive-rl bench driving expert reference --scenarios`, on all cores and again on one. Then the first driver with
-`--fair`, which knows of others and of signals only what the standard camera showed in the last second.
+`--fair`, which knows only others and signals that the standard camera showed in the last second.
 """
 
 import argparse

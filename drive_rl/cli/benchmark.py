@@ -151,6 +151,7 @@ def bench_driving(
         results = drive_all(chosen, split, count, advance)
     specs = [in_world[0][1] for in_world in chosen]
     where = "the scenarios" if scenarios else ", ".join(in_world[0][1].name for in_world in chosen)
+    where += ", --fair" if fair else ""
     print_drivers(results, specs, f"{where}: {count} roads of the {split} split, the same for all")
     write_results(out, results, specs, split)
     typer.echo(f"written: {out / 'results.json'}, {out / 'results.csv'}\npage: {out / 'index.html'}")

@@ -112,7 +112,8 @@ def check_changes(name: str, changes: list[str]) -> None:
 
 
 def fair_changes(name: str, changes: list[str]) -> list[str]:
-    """Return the changes, and the one by which the state holds of others only what the camera showed of late.
+    """Return the changes, and the one by which the state holds only others that the camera showed of late, unless the
+    world has a time of its own for that.
 
     Raises:
         DriveRLError: the world that a driver of that name drives in then has no streets.
@@ -124,7 +125,7 @@ def fair_changes(name: str, changes: list[str]) -> list[str]:
             f"--fair: {place.name} has no streets, and so no others to see; fix: a world that has, such as town, or"
             " leave it out"
         )
-    return [*changes, "world.streets.seen_within_s=1"]
+    return changes if place.streets.seen_within_s else [*changes, "world.streets.seen_within_s=1"]
 
 
 def load_with_names(load: Callable[[str, list[str]], Loaded], name: str, changes: list[str]) -> Loaded:

@@ -120,7 +120,7 @@ Fair = Annotated[
     bool,
     typer.Option(
         "--fair",
-        help="Privileged drivers know of others and of signals only what the camera showed in the last second.",
+        help="Privileged drivers know only others and signals that the camera showed in the last second.",
     ),
 ]
 SplitOption = Annotated[Literal["val", "test", "train"], typer.Option(help="Split of the roads; never tune on test.")]

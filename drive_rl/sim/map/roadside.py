@@ -1,6 +1,6 @@
 """What stands beside the streets of a map: signs, buildings, trees, lamp posts. Knows no camera.
 
-Nothing stands on pavement, nor in a building; trees and lamp posts keep away from the ends of lanes, where signals are.
+No wall, trunk or lamp post stands on pavement or in a building; trees and lamp posts keep away from the ends of lanes.
 """
 
 import math

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from drive_rl.config.specs.base import SPLITS, Split
 from drive_rl.config.specs.streets.hazard import CrossingVehicleSpec, HazardSpec, ParkingExitSpec
 from drive_rl.config.specs.streets.map import FileMapSpec, MapSpec
+from drive_rl.config.specs.streets.roadside import RoadsideSpec
 from drive_rl.config.specs.streets.streets import JunctionSpec, StreetsSpec
 from drive_rl.config.specs.world import WorldSpec
 from drive_rl.errors import DriveRLError
@@ -17,6 +18,7 @@ from drive_rl.sim.appearance import draw_appearance
 from drive_rl.sim.map.geometry import KNOT_M, Road, pose_at
 from drive_rl.sim.map.lane_geometry import light_at
 from drive_rl.sim.map.network import Control, Light, RoadNetwork, Turn
+from drive_rl.sim.map.roadside import draw_roadside
 from drive_rl.sim.map.speed_profile import limited_profile
 from drive_rl.sim.map.street_route import (
     RUN_IN_M,
@@ -136,6 +138,17 @@ def built_ground(spec: MapSpec, map_seed: int) -> StreetGround:
 @lru_cache(maxsize=_GROUNDS_KEPT)
 def _built_ground(spec: MapSpec, map_seed: int) -> StreetGround:
     return build_street_ground(built_map(spec, map_seed).network)
+
+
+def built_roadside(spec: MapSpec, roadside: RoadsideSpec, map_seed: int) -> NDArray[np.float64]:
+    """Return what stands beside the streets of a map, as `draw_roadside` does; the latest are kept."""
+    kept: Any = spec, roadside
+    return _built_roadside(*kept, map_seed)
+
+
+@lru_cache(maxsize=_MAPS_KEPT)
+def _built_roadside(spec: MapSpec, roadside: RoadsideSpec, map_seed: int) -> NDArray[np.float64]:
+    return draw_roadside(built_map(spec, map_seed).network, roadside, map_seed)
 
 
 def draw_street_episode(world: WorldSpec, streets: StreetsSpec, seed: int) -> StreetEpisode:

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from drive_rl.sim.compiled import njit, njit_scalar
 from drive_rl.sim.map.network import Control, Light
 from drive_rl.sim.traffic.actors import (
-    ASIDE,
-    DRIVES,
     HOLDS,
     LANE,
     LEAVING,
@@ -22,10 +20,10 @@ from drive_rl.sim.traffic.actors import (
 )
 from drive_rl.sim.traffic.follow import find_way, list_by_lane
 from drive_rl.sim.traffic.hazards.hazard import ACTS, KIND, OBSTACLE, OVER, PARKING_EXIT, PHASE, WAITS, Hazard
-from drive_rl.sim.traffic.junction_rules import HARD_BRAKING_MPS2, stops_for_signal
+from drive_rl.sim.traffic.junction_rules import HARD_BRAKING_MPS2, is_between, stops_for_signal
 from drive_rl.sim.traffic.population import LENGTH
 from drive_rl.sim.traffic.right_of_way import find_junction, list_claims, take_way, way_free
-from drive_rl.sim.traffic.streets import APPROACH, CONTROL, LANE_LENGTH, NONE, TAIL, light_of
+from drive_rl.sim.traffic.streets import APPROACH, CONTROL, NONE, TAIL, light_of
 
 _NOWHERE_M = 1e9
 
@@ -40,8 +38,7 @@ def seen_traffic(traffic: Traffic, seen: NDArray[np.bool_]) -> Traffic:
     for j in range(1, whole.shape[0]):
         if not seen[j]:
             whole[j, LANE], whole[j, LEAVING], whole[j, WANT] = NONE, NONE, NONE
-            whole[j, DRIVES], real[j, S] = ASIDE, _NOWHERE_M
-            hold[j] = NONE
+            real[j, S], hold[j] = _NOWHERE_M, NONE
     whole[0, LEAVING] = NONE
     copy = Traffic(
         traffic.streets,
@@ -61,7 +58,7 @@ def seen_traffic(traffic: Traffic, seen: NDArray[np.bool_]) -> Traffic:
         traffic.seed,
         traffic.dt_s,
     )
-    _give_back_all(copy)
+    _give_back(copy)
     list_by_lane(copy)
     find_way(0, copy)
     find_junction(0, copy)
@@ -117,14 +114,24 @@ def take_seen_way(traffic: Traffic, step: int, shown: bool) -> None:
 
 
 @njit_scalar
-def _give_back_all(traffic):
-    """Take the right of way from the ego car on all connections, unless it is in one or cannot stop before it."""
+def _give_back(traffic):
+    """Take the right of way from the ego car on connections that it can stop before; one that is too near behind
+    another to wait between them it keeps once it is in that.
+    """
     half, speed, streets = 0.5 * traffic.driver[0, LENGTH], traffic.real[0, SPEED], traffic.streets
-    least = np.inf
+    within = False
     for h in range(HOLDS):
-        lane, s = traffic.hold[0, h], traffic.hold_s[0, h]
-        if lane != NONE and s - half <= streets.lane[lane, LANE_LENGTH]:
-            least = min(least, -s - half - streets.lane[streets.tie[lane, APPROACH], TAIL])
-    if speed * speed <= 2.0 * HARD_BRAKING_MPS2 * least:
-        for h in range(HOLDS):
+        within = within or (traffic.hold[0, h] != NONE and _to_line(traffic, h, half) < 0.0)
+    for h in range(HOLDS):
+        lane = traffic.hold[0, h]
+        if lane == NONE or (within and is_between(streets, lane)):
+            continue
+        if speed * speed <= 2.0 * HARD_BRAKING_MPS2 * _to_line(traffic, h, half):
             traffic.hold[0, h] = NONE
+
+
+@njit_scalar
+def _to_line(traffic, h, half):
+    """Return how far the ego car's front is before the line of the connection in slot h [m]."""
+    approach = traffic.streets.tie[traffic.hold[0, h], APPROACH]
+    return -traffic.hold_s[0, h] - half - traffic.streets.lane[approach, TAIL]

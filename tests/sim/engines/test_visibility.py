@@ -15,6 +15,7 @@ from drive_rl.errors import DriveRLError
 from drive_rl.learn.load_driver import load_driver
 from drive_rl.sim.engines.cpu_batch import cpu_batch
 from drive_rl.sim.engines.streets.batch import StreetBatch
+from drive_rl.sim.engines.streets.step import hazard_of, traffic_of
 from drive_rl.sim.envs.make_env import make_env
 from drive_rl.sim.envs.street_env import StreetEnv
 from drive_rl.sim.map.lane_geometry import pose_at
@@ -24,7 +25,9 @@ from drive_rl.sim.sensors.streets.solids import MOST_SOLIDS, SIGNAL_PARTS, Solid
 from drive_rl.sim.sensors.streets.visible import visible_solids
 from drive_rl.sim.task.outcome import END_REASONS, state_fields
 from drive_rl.sim.task.street_episode import built_map
-from drive_rl.sim.traffic.passing import FAR_M
+from drive_rl.sim.traffic.actors import S
+from drive_rl.sim.traffic.passing import FAR_M, PASSING_FIELDS, fill_passing
+from drive_rl.sim.traffic.seen import seen_traffic
 
 FAIR = "streets.seen_within_s=1"
 DOWN = "camera.pitch_rad=1.5"
@@ -107,6 +110,28 @@ def test_what_nobody_shows_changes_the_state_alone() -> None:
             assert found == info
             ended = terminated or truncated
     assert differ > 50
+
+
+def test_of_several_obstacles_each_that_is_seen_counts() -> None:
+    """Against the same traffic with the one that nobody sees far away."""
+    env = street_env(load_world("scenarios/accident"))
+    env.reset(options={"road_seed": 10_000})
+    cars, maps = env._scene.cars, env._scene.maps
+    count, found = cars.whole.shape[1], list[list[float]]()
+    for unseen in (None, count - 3, count - 2, count - 1):
+        known = np.ones(count, np.bool_)
+        if unseen is not None:
+            known[unseen] = False
+        fields = np.zeros(len(PASSING_FIELDS), np.float32)
+        fill_passing(seen_traffic(traffic_of(0, cars, maps, 0.1), known), hazard_of(0, cars), 12.0, fields)
+        found.append(fields.tolist())
+        if unseen is not None:
+            real = cars.real.copy()
+            cars.real[0, unseen, S] = 1e9
+            fill_passing(traffic_of(0, cars, maps, 0.1), hazard_of(0, cars), 12.0, fields)
+            cars.real[:] = real
+            assert found[-1] == fields.tolist()
+    assert len({tuple(fields[:3]) for fields in found}) >= 3  # each makes it longer, or begins it
 
 
 def test_a_leader_that_brakes_is_minded_only_if_it_is_seen() -> None:

@@ -49,14 +49,17 @@ def write_results(out: Path, results: Sequence[DriverResult], worlds: Sequence[W
 def content(results: Sequence[DriverResult], worlds: Sequence[WorldSpec], split: Split) -> Mapping[str, object]:
     """Return what `results.json` holds: of each driver all measures, success first, those in each world, its drives.
 
-    Where the worlds are scenarios, success by ability, too.
+    Where the worlds are scenarios, success by ability, too; where the state holds only what the camera showed, for how
+    long.
     """
+    seen = {each.name: each.streets.seen_within_s for each in worlds if each.streets and each.streets.seen_within_s}
     return {
         "format": FORMAT,
         "drive_rl": __version__,
         "split": split,
         "engine": "batch",
         "episodes": len(results[0].roads) // len(worlds),
+        **({"seen_within_s": seen} if seen else {}),
         "drivers": [_driver(result, worlds) for result in results],
     }
 

@@ -11,4 +11,4 @@ class RoadsideSpec(Spec):
     signs: bool = Field(default=True, description="Stop signs and give-way signs, where the lines are.")
     buildings: Fraction = Field(default=0.7, description="Share of the lots along streets with a building.")
     trees: Fraction = Field(default=0.4, description="Share of the places along streets with a tree.")
-    lamp_posts: Fraction = Field(default=0.6, description="Share of streets with lamp posts.")
+    lamp_posts: Fraction = Field(default=0.6, description="Share of kerbs with lamp posts.")

@@ -52,7 +52,7 @@ class StreetCars(NamedTuple):
     hazard_plan: NDArray[np.float64]  # (N, 12), Hazard.plan; (N, 0): there is none
     hazard_strips: NDArray[np.float64]  # (N, 8, 5)
     hazard: NDArray[np.int64]  # (N, 2), Hazard.now
-    seen: NDArray[np.int64]  # (N, A + 1), visibility.Visibility; (N, 0): nobody asks for it
+    seen: NDArray[np.int64]  # (N, A + 2), visibility.LAMP; (N, 0): nobody asks for it
     by_id: NDArray[np.int64]  # (A,)
     way: NDArray[np.int64]  # (N, A, WAY)
     by_lane: NDArray[np.int64]  # (N, lanes, 3)
@@ -110,7 +110,7 @@ def new_street_cars(n: int, spec: StreetsSpec) -> StreetCars:
         hazard_plan=np.zeros((n, hazards * PLAN), f8),
         hazard_strips=np.zeros((n, hazards * MOST_STRIPS, 5), f8),
         hazard=np.zeros((n, hazards * 2), i8),
-        seen=np.full((n, actors + 1 if spec.seen_within_s else 0), NEVER, i8),
+        seen=np.full((n, actors + 2 if spec.seen_within_s else 0), NEVER, i8),
         by_id=np.arange(actors),
         way=np.zeros((n, actors, WAY), i8),
         by_lane=np.zeros((n, 0, 3), i8),

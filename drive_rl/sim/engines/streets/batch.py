@@ -71,7 +71,7 @@ class StreetBatch(Batch):
         self._see(np.flatnonzero(self.drives))
 
     def _see(self, chosen: NDArray[np.int64]) -> None:
-        """Have the states of some cars hold only what they have seen, where the world asks for that."""
-        if self.scene.visibility is not None:
+        """Have the states that are observed hold only what the cars have seen, where the world asks for that."""
+        if self.scene.visibility is not None and "state" in self.observation:
             shared = self.cars, self.scene.around, self.scene.visibility
             self._together(partial(see_street_cars, new_counter(), chosen, *shared), len(chosen) // SHARE)

@@ -9,10 +9,10 @@ from drive_rl.config.specs.streets.map import MapSpec
 from drive_rl.config.specs.streets.roadside import RoadsideSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.network import LaneLines
-from drive_rl.sim.map.roadside import COLUMNS, draw_roadside
+from drive_rl.sim.map.roadside import COLUMNS
 from drive_rl.sim.sensors.streets.ground import StreetGround
 from drive_rl.sim.sensors.streets.solids import signals_of
-from drive_rl.sim.task.street_episode import built_ground, built_map
+from drive_rl.sim.task.street_episode import built_ground, built_map, built_roadside
 from drive_rl.sim.traffic.streets import Streets
 
 
@@ -121,7 +121,7 @@ class StreetMaps:
     def __init__(self, spec: MapSpec, slots: int, most: int, roadside: RoadsideSpec | None = None) -> None:
         self._spec, self._most, self._roadside = spec, most, roadside
         self.seeds, self._users = np.full(slots, -1, np.int64), np.zeros(slots, np.int64)
-        empty: Any = [np.zeros((slots, 0, *part.shape[1:]), part.dtype) for part in _parts(spec, roadside, 0)]
+        empty: Any = [np.zeros((slots, 0, *part.shape[1:]), part.dtype) for part in _parts(spec, None, 0)]
         self.maps = Maps._make([*empty, np.zeros((slots, len(empty)), np.int64)])
 
     def take(self, map_seed: int) -> int:
@@ -180,5 +180,5 @@ def _parts(spec: MapSpec, roadside: RoadsideSpec | None, map_seed: int) -> list[
         np.array([ground.rows, ground.columns, ground.tile_rows, ground.tile_columns], np.int64),
         np.array([ground.x0, ground.y0]),
         signals_of(network),
-        draw_roadside(network, roadside, map_seed) if roadside else np.zeros((0, len(COLUMNS))),
+        built_roadside(spec, roadside, map_seed) if roadside else np.zeros((0, len(COLUMNS))),
     ]  # fmt: skip

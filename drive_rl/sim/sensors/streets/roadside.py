@@ -40,7 +40,8 @@ def shows_beside(beside, k, at, rays):
     """Return whether row k of a roadside can be in the picture of a camera at a `Viewpoint`."""
     x, y, reach = beside[k, X], beside[k, Y], beside[k, HALF_LENGTH] + beside[k, HALF_WIDTH]
     dx, dy = x - at.x, y - at.y
-    if dx * dx + dy * dy > (VIEW_M + reach) * (VIEW_M + reach) or at.cos * dx + at.sin * dy < -reach:
+    behind = at.cos * dx + at.sin * dy < min(rays.origin[0], 0.0) - reach
+    if behind or dx * dx + dy * dy > (VIEW_M + reach) * (VIEW_M + reach):
         return False
     return not is_aside(x, y, reach + beside[k, HEIGHT], at, rays)
 

@@ -39,7 +39,8 @@ BEHIND_M = 12.0
 
 SIGNAL_X, SIGNAL_Y, SIGNAL_YAW, SIGNAL_LANE = range(4)
 """Columns of signals: where the post stands, which way traffic drives that it faces, and its lane."""
-SIGNAL_PARTS = 3
+SIGNAL_PARTS, SIGNAL_LAMP = 3, 2
+"""How many solids a signal has, and which of them is the lamp."""
 MOST_MOVING = 24 * MOST_PARTS + 12 * SIGNAL_PARTS
 """What a picture shows at most of those and signals: 24 vehicles and 12 signals ..."""
 MOST_SOLIDS = MOST_MOVING + 160
@@ -49,8 +50,8 @@ _HEAD_HALF_M = 0.3
 _POST_COLOUR, _HEAD_COLOUR = np.float32(0.3), np.float32(0.05)
 _LAMP_COLOURS = np.array([(1.0, 0.1, 0.05), (1.0, 0.75, 0.1), (0.2, 1.0, 0.45)], np.float32)  # by Light
 _BEHIND_LINE_M = 4.0
-_BEYOND_M = 3.0
-"""Who turns right there keeps to the left of a post so far beyond its lane's end [m]."""
+_BEYOND_M, _BEYOND_LEFT_M = 3.0, 1.5
+"""Cars that turn there come past a post so far beyond its lane's end [m]."""
 _TALLEST_M = 4.0
 _WIDER = 1.02  # than the picture: rays are rounded
 _BESIDE_M = 0.9
@@ -73,9 +74,9 @@ def signals_of(network: RoadNetwork) -> NDArray[np.float64]:
     governed = network.control == Control.SIGNAL
     right, left = governed & (network.right < 0), governed & (network.left < 0) & (network.right >= 0)
     rows = []
-    for side, lanes, beside_m in ((-1, right, _BESIDE_M), (1, left, 0.0)):
+    for side, lanes, beside_m, beyond_m in ((-1, right, _BESIDE_M, _BEYOND_M), (1, left, 0.0, _BEYOND_LEFT_M)):
         for lane in np.flatnonzero(lanes).tolist():
-            s = min(float(network.stop_s_m[lane]) + _BEHIND_LINE_M, float(network.length_m[lane]) + _BEYOND_M)
+            s = min(float(network.stop_s_m[lane]) + _BEHIND_LINE_M, float(network.length_m[lane]) + beyond_m)
             d = side * (float(network.width_m[lane]) / 2 + beside_m)
             rows.append((*pose_at(network, lane, s, d), float(lane)))
     return np.array(rows, np.float64).reshape(-1, 4)
