@@ -130,7 +130,8 @@ def bench_driving(
         raise DriveRLError(f"bench driving: {twice[0]!r} is named twice; fix: name another driver, or leave it out")
     for driver in drivers:
         check_driver("bench driving", driver, "--world {}")
-    places = [[f"world={name}"] for name in _worlds(world or [], scenarios)]
+    names = _worlds(world or [], scenarios)
+    places = [[f"world={name}"] for name in names]
     if fair:
         places = [fair_changes(drivers[0], place) for place in places]
     from drive_rl.benchmark.driving.output.files import check_folder, write_results
@@ -150,7 +151,7 @@ def bench_driving(
     with episodes_bar("bench driving", len(places) * len(drivers) * count) as advance:
         results = drive_all(chosen, split, count, advance)
     specs = [in_world[0][1] for in_world in chosen]
-    where = "the scenarios" if scenarios else ", ".join(in_world[0][1].name for in_world in chosen)
+    where = "the scenarios" if scenarios else ", ".join(names)
     where += ", --fair" if fair else ""
     print_drivers(results, specs, f"{where}: {count} roads of the {split} split, the same for all")
     write_results(out, results, specs, split)

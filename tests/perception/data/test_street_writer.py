@@ -20,7 +20,7 @@ from drive_rl.config.reader import load_world
 from drive_rl.config.specs.driver import ExpertSpec
 from drive_rl.drivers.expert import ExpertDriver
 from drive_rl.perception.data.street_writer import run_lengths, write_street_data
-from drive_rl.sim.engines.streets.truth import STREET_CLASSES
+from drive_rl.sim.engines.streets.truth import OBJECTS, STREET_CLASSES
 
 CAMERA = ("width_px=160", "height_px=100", "channels=rgb")
 COUNT = 10
@@ -57,7 +57,7 @@ def hashes(folder: Path, *below: str) -> dict[str, str]:
 
 def test_objects_open_in_a_coco_library_and_are_those_of_the_masks(folder: Path, coco: Any) -> None:
     names = {category["id"]: category["name"] for category in coco.loadCats(coco.getCatIds())}
-    assert set(names.values()) == {"vehicle", "cyclist", "pedestrian", "signal", "static"}
+    assert set(names.values()) == {"vehicle", *OBJECTS}
     classes = json.loads((folder / "manifest.json").read_text())["classes"]
     assert classes == list(STREET_CLASSES)
     assert all(classes[value] == name for value, name in names.items())

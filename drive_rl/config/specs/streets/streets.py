@@ -101,8 +101,8 @@ class StreetsSpec(Spec):
         gt=0,
         le=60,
         exclude_if=lambda seconds: seconds is None,
-        description="The privileged state holds only others that the camera showed in the last so many seconds, as they"
-        " are now, and takes a signal whose lamp it did not show for red, as `--fair` asks for; null: all there"
+        description="The privileged state holds only others that the camera showed in the last so many seconds [s], as"
+        " they are now, and takes a signal whose lamp it did not show for red, as `--fair` asks for; null: all there"
         " is. Reward and ends stay as they are.",
     )
     traffic: TrafficSpec = Field(default=TrafficSpec(actors=40), description="The traffic on each map.")
