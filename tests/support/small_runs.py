@@ -1,5 +1,6 @@
 """A training run of seconds, as a process."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,9 +28,9 @@ SMALL = [
 
 
 def start(words: list[str], here: Path, name: str = "quickstart") -> subprocess.Popen[str]:
-    """Start `drive-rl train` in a folder."""
-    command = [sys.executable, "-m", "drive_rl", "train", name, *words]
-    return subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """Start `drive-rl train` in a folder; a crash prints where it happened."""
+    command, env = [sys.executable, "-m", "drive_rl", "train", name, *words], {**os.environ, "PYTHONFAULTHANDLER": "1"}
+    return subprocess.Popen(command, cwd=here, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def newest(here: Path) -> Path:
