@@ -69,16 +69,16 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=10, help="roads of each scenario")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the experiment")
     parser.add_argument("--keep", type=Path, help="keep the runs in this folder")
-    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="examine these runs instead of new ones")
+    parser.add_argument("--examine", type=Path, nargs="*", default=[], metavar="RUN", help="these finished runs, no new ones")
     bench = Bench("camera_driver", parser)
     args = bench.args
-    if args.runs and args.set:
-        parser.error("--set: changes trainings, and --runs examines finished ones; fix: leave one of them out")
+    if args.examine and args.set:
+        parser.error("--set: changes trainings, and --examine takes finished ones; fix: leave one of them out")
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     kept = args.keep or Path(tempfile.mkdtemp(prefix="drive-rl-camera-"))
     samples = []
     try:
-        for folder, cost in known(args.runs) if args.runs else trained(args.seeds, args.set, kept):
+        for folder, cost in known(args.examine) if args.examine else trained(args.seeds, args.set, kept):
             samples.append({**cost, **examined(folder.path, args.split, args.episodes)})
     finally:
         if args.keep is None:

@@ -88,7 +88,7 @@ class Bench:
         print(f"written: {shown.relative_to(ROOT) if shown.is_relative_to(ROOT) else path}")
 
 
-_FREE = ("out", "cpu", "python", "keep")
+_FREE = ("examine", "out", "cpu", "python", "keep")
 """Arguments that do not change what is measured."""
 
 
