@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=10, help="roads of each scenario")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the experiment")
     parser.add_argument("--keep", type=Path, help="keep the runs in this folder")
-    parser.add_argument("--examine", type=Path, nargs="*", default=[], metavar="RUN", help="these finished runs, no new ones")
+    parser.add_argument("--examine", type=Path, nargs="*", default=[], metavar="RUN", help="finished runs, no new ones")
     bench = Bench("camera_driver", parser)
     args = bench.args
     if args.examine and args.set:
