@@ -71,15 +71,15 @@ def street_truth(scene: StreetScene, car: int, state: CarState, steps: int, rays
     classes, depth_m, solid = np.empty(shape, np.uint8), np.empty(shape, np.float32), np.empty(shape, np.int32)
     label_street(view, Viewpoint(pose[0], pose[1], math.cos(pose[2]), math.sin(pose[2])), classes, depth_m, solid)
     owner = scene.solids(car, rays, (pose, steps))[1]
-    actors = scene.cars.whole.shape[1]
+    actors, signals, beside = scene.cars.whole.shape[1], scene.signals(car), scene.beside(car)
     number = np.where(owner < 0, actors - 1 - owner, owner)  # signals come after the actors
     instances = np.where(solid >= 0, np.append(number, 0)[solid], 0).astype(np.int32)
     objects = []
     for instance in np.unique(instances[instances > 0]).tolist():
-        signal, beside = instance - actors, scene.beside(car)
+        signal = instance - actors
         found = _object(instance, instances, _part(view.solids, number == instance), pose)
-        if signal >= scene.signals(car):
-            kind = _BESIDE[int(beside[signal - scene.signals(car), KIND])]
+        if signal >= signals:
+            kind = _BESIDE[int(beside[signal - signals, KIND])]
             found = replace(found, kind=STREET_CLASSES[kind])
         elif signal >= 0:
             found = replace(found, kind=STREET_CLASSES[_SIGNAL], light=_light(scene.light(car, signal, steps)))
