@@ -1,6 +1,7 @@
 """What stands beside the streets of a map: signs, buildings, trees, lamp posts. Knows no camera.
 
-No wall, trunk or lamp post stands on pavement or in a building; trees and lamp posts keep away from the ends of lanes.
+No wall, trunk or lamp post stands on pavement, where vehicles park beside it, or in a building; trees and lamp posts
+keep away from the ends of lanes.
 """
 
 import math
@@ -24,11 +25,13 @@ faces; its size [m]; its colour in [0, 1]."""
 
 _STREAM = 31  # of the random numbers that belong to a map's seed
 _SIGN_BESIDE_M = 0.9
-_LOT_M, _DEPTH_M, _SETBACK_M, _GAP_M = (10.0, 24.0), (8.0, 14.0), (3.0, 8.0), (1.0, 8.0)  # of buildings
-_BUILDING_HEIGHT_M, _BUILDING_CLEAR_M = (5.0, 18.0), 2.0
-_TREE_EVERY_M, _TREE_BESIDE_M, _TREE_CLEAR_M = (9.0, 16.0), (2.0, 5.0), 1.2
+_CLEAR_M = 3.0
+"""From pavement to all but signs [m]: vehicles park there."""
+_LOT_M, _DEPTH_M, _SETBACK_M, _GAP_M = (10.0, 24.0), (8.0, 14.0), (4.5, 9.0), (1.0, 8.0)  # of buildings
+_BUILDING_HEIGHT_M = 5.0, 18.0
+_TREE_EVERY_M, _TREE_BESIDE_M = (9.0, 16.0), (3.6, 6.0)
 _TREE_HEIGHT_M, _CROWN_HALF_M = (4.5, 9.0), (0.9, 1.8)
-_POST_EVERY_M, _POST_BESIDE_M, _POST_CLEAR_M, _POST_HEIGHT_M = 28.0, 1.2, 0.5, 6.5
+_POST_EVERY_M, _POST_BESIDE_M, _POST_HEIGHT_M = 28.0, 3.6, 6.5
 _FROM_ENDS_M = 8.0
 _MARGIN = 30  # cells around the map
 _WALLS = np.array([(0.62, 0.55, 0.47), (0.55, 0.32, 0.26), (0.70, 0.68, 0.63), (0.45, 0.45, 0.48), (0.66, 0.58, 0.38)])
@@ -70,15 +73,15 @@ class _Free:
         self._taken = np.zeros_like(bare)
         self._corner = np.array([field.x0, field.y0]) - _MARGIN * PAVED_CELL_M
 
-    def is_free(self, points: Floats, clear_m: float) -> bool:
-        """Return whether points (n, 2) [m] are so far from all pavement, and in no building."""
+    def is_free(self, points: Floats) -> bool:
+        """Return whether points (n, 2) [m] are far enough from all pavement, and in no building."""
         columns, rows = self._cells(points).T
         away_m, taken = self._away_m[rows, columns], self._taken[rows, columns]
-        return bool(away_m.min() >= clear_m + PAVED_CELL_M and not taken.any())
+        return bool(away_m.min() >= _CLEAR_M + PAVED_CELL_M and not taken.any())
 
     def build(self, x: float, y: float, yaw: float, half_length: float, half_width: float) -> bool:
         """Keep the place of a building, if it is free; return whether it was."""
-        if not self.is_free(_outline(x, y, yaw, half_length, half_width), _BUILDING_CLEAR_M):
+        if not self.is_free(_outline(x, y, yaw, half_length, half_width)):
             return False
         corners = _outline(x, y, yaw, half_length + PAVED_CELL_M, half_width + PAVED_CELL_M)
         cv2.fillConvexPoly(self._taken, cv2.convexHull(self._cells(corners).astype(np.int32)), 1)
@@ -130,7 +133,7 @@ def _trees(
         beside, high, crown = rng.uniform(*_TREE_BESIDE_M), rng.uniform(*_TREE_HEIGHT_M), rng.uniform(*_CROWN_HALF_M)
         stands, turn, colour = rng.random() < share, rng.uniform(0, math.pi), _LEAVES * rng.uniform(0.7, 1.4, 3)
         x, y, _ = pose_at(network, kerb.lane, s, kerb.d_m - beside)
-        if stands and free.is_free(np.array([[x, y]]), _TREE_CLEAR_M):
+        if stands and free.is_free(np.array([[x, y]])):
             rows.append((TREE, x, y, turn, crown, crown, high, *colour))
         s += rng.uniform(*_TREE_EVERY_M)
     return rows
@@ -140,6 +143,6 @@ def _lamp_posts(network: RoadNetwork, kerb: _Kerb, free: _Free) -> list[tuple[fl
     rows = []
     for s in np.arange(_POST_EVERY_M / 2, kerb.length_m - _FROM_ENDS_M, _POST_EVERY_M).tolist():
         x, y, yaw = pose_at(network, kerb.lane, s, kerb.d_m - _POST_BESIDE_M)
-        if free.is_free(np.array([[x, y]]), _POST_CLEAR_M):
+        if free.is_free(np.array([[x, y]])):
             rows.append((LAMP_POST, x, y, yaw, 0.07, 0.07, _POST_HEIGHT_M, *_POLE))
     return rows

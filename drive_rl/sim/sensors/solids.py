@@ -1,4 +1,4 @@
-"""Solids in front of a camera: cars made of boxes and wheels, tested ray by ray. Knows nothing of roads.
+"""Solids in front of a camera: boxes, wheels and houses, tested ray by ray. Knows nothing of roads.
 
 `hit_solids` and `shadow` look at all of them, for those who have a thread a pixel. `renderer` calls what they are made
 of, solid by solid.
@@ -14,18 +14,22 @@ from drive_rl.config.specs.car import CarSpec
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.sensors.pinhole import Real, Viewpoint
 
-BOX, WHEEL = 0.0, 1.0
-LARGE_M = 3.5
-"""Half the width of what is too large for a shadow [m]."""
+BOX, WHEEL, HOUSE = 0.0, 1.0, 2.0
+_STOREY_M, _SILL_M, _LINTEL_M = 3.4, 1.2, 2.6
+"""Height of a house's storeys, and where in them their windows begin and end [m]."""
+_PANE = 0.25
+"""Light of a window, over that of its wall."""
 SHADOW_M = 0.5
 """How far a shadow reaches beyond its box."""
 Vector = tuple[Real, Real, Real]
 
 
 class Solid(NamedTuple):
-    """One solid. A wheel is a cylinder about its own y axis; its radius is its half height."""
+    """One solid. A wheel is a cylinder about its own y axis; its radius is its half height. A house is a box that stands
+    on the ground, with a row of windows around each storey.
+    """
 
-    kind: np.float32  # BOX or WHEEL
+    kind: np.float32  # BOX, WHEEL or HOUSE
     x: np.float32  # the centre [m]
     y: np.float32
     z: np.float32
@@ -123,8 +127,8 @@ def solid_at(shape, n):
 
 @njit(inline="always")
 def casts_shadow(solid):
-    """Return whether a solid darkens the ground: a box that is low enough, and no building."""
-    return solid.kind == BOX and solid.z - solid.half_height <= 0.5 and solid.half_width < LARGE_M
+    """Return whether a solid darkens the ground: a box that is low enough."""
+    return solid.kind == BOX and solid.z - solid.half_height <= 0.5
 
 
 @njit(inline="always")
@@ -189,14 +193,23 @@ def hit(solid, ray):
     # the ray in the solid's frame
     start, along_it = (c * rx + s * ry, c * ry - s * rx, rz), (c * dx + s * dy, c * dy - s * dx, dz)
     t, axis = -1.0, -1
-    if solid.kind == BOX:
+    if solid.kind != WHEEL:
         t, axis = _box(start, along_it, half)
         if t > 0 and _misses_ball((rx, ry, rz), ray, half):
             t, axis = -1.0, -1
     elif not _misses_ball((rx, ry, rz), ray, half):
         t = _cylinder(start, along_it, solid.half_width, solid.half_height)
     light = 1.0 if axis < 0 or axis == 2 else 0.7 if axis == 0 else 0.85
+    if solid.kind == HOUSE and (axis == 0 or axis == 1) and _is_window(ray.origin[2] + t * dz, 2 * half[2]):
+        light *= _PANE
     return t, light, axis == 2 and dz < 0
+
+
+@njit(inline="always")
+def _is_window(z, height):
+    """Return whether there is glass so high up a wall [m]: all around each storey that is whole."""
+    storey = math.floor(z * (1 / _STOREY_M)) * _STOREY_M
+    return _SILL_M < z - storey < _LINTEL_M and storey + _STOREY_M <= height
 
 
 @njit(inline="always")

@@ -1,4 +1,4 @@
-"""What stands beside streets as solids: each kind a few boxes."""
+"""What stands beside streets as solids: a house, or a few boxes."""
 
 import math
 
@@ -21,14 +21,11 @@ from drive_rl.sim.map.roadside import (
     X,
     Y,
 )
-from drive_rl.sim.sensors.solids import BOX
+from drive_rl.sim.sensors.solids import BOX, HOUSE
 from drive_rl.sim.sensors.streets.solids import VIEW_M, is_aside
 
 MOST_PARTS = 4
 """Solids of one, at most."""
-_STOREY_M, _MOST_STOREYS = 3.4, 3
-_WINDOW_M, _SILL_M = 0.7, 1.9  # half the height of a row of windows, and its middle above a floor
-_WINDOW = np.array((0.12, 0.14, 0.18), np.float32)
 _BARK = np.array((0.22, 0.16, 0.11), np.float32)
 _METAL = np.array((0.42, 0.42, 0.42), np.float32)
 _WHITE = np.array((0.95, 0.95, 0.95), np.float32)
@@ -55,9 +52,7 @@ def add_roadside(rows, n, beside, k, owner):
     at, first = (x, y, math.cos(yaw), math.sin(yaw)), n
     if kind == BUILDING:
         n = _add(rows, n, at, (0.0, 0.5 * high), (half[0], half[1], 0.5 * high), own)
-        for storey in range(min(int(high / _STOREY_M), _MOST_STOREYS)):
-            window = half[0] + 0.05, half[1] + 0.05, _WINDOW_M
-            n = _add_in(rows, n, at, (0.0, _STOREY_M * storey + _SILL_M), window, _WINDOW)
+        rows.shape[n - 1, 0] = HOUSE
     elif kind == TREE:
         n = _add_in(rows, n, at, (0.0, 0.25 * high), (_TRUNK_M, _TRUNK_M, 0.25 * high), _BARK)
         n = _add(rows, n, at, (0.0, 0.7 * high), (half[0], half[1], 0.3 * high), own)
