@@ -12,8 +12,9 @@ _M_PER_DEG = 111_000.0  # about, at the equator
 
 @dataclass
 class Osm:
-    """Elements of an OSM file; nodes are shared by their place."""
+    """Elements of an OSM file; nodes are shared by their place. One in left-handed coordinates has centre lines."""
 
+    left_handed: bool = False
     nodes: dict[tuple[float, float], int] = field(default_factory=dict)
     elements: list[str] = field(default_factory=list)
 
@@ -40,7 +41,7 @@ class Osm:
     def text(self) -> str:
         """Return the file."""
         nodes = [
-            f'<node id="{number}" version="1" visible="true" lat="{y / _M_PER_DEG:.11f}" lon="{x / _M_PER_DEG:.11f}"/>'
+            f'<node id="{number}" version="1" visible="true" lat="{(-y if self.left_handed else y) / _M_PER_DEG:.11f}" lon="{x / _M_PER_DEG:.11f}"/>'
             for (x, y), number in self.nodes.items()
         ]
         return "\n".join(['<?xml version="1.0"?>', '<osm version="0.6">', *nodes, *self.elements, "</osm>"])
@@ -54,6 +55,8 @@ class Osm:
             ("way", "right", self.way(right, type="line_thin", subtype="solid")),
             *(("relation", "regulatory_element", element) for element in elements),
         ]
+        if self.left_handed:
+            bounds.append(("way", "centerline", self.way((left + right) / 2)))
         return self.relation(bounds, type="lanelet", subtype=subtype, location="urban", one_way="yes")
 
 
@@ -69,9 +72,9 @@ def quarter(number: int, bulge_m: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     return left, right
 
 
-def small_map(signal: bool = True) -> str:
+def small_map(signal: bool = True, left_handed: bool = False) -> str:
     """Return the map: a signal or nothing before the fork, a crossing of the south-west quarter, and a footpath."""
-    osm = Osm()
+    osm = Osm(left_handed)
     elements: tuple[int, ...] = ()
     if signal:
         stop = osm.way(np.array([(1.0, RADIUS_M - 1.75), (1.0, RADIUS_M + 1.75)]), type="stop_line")

@@ -25,8 +25,8 @@ Vector = tuple[Real, Real, Real]
 
 
 class Solid(NamedTuple):
-    """One solid. A wheel is a cylinder about its own y axis; its radius is its half height. A house is a box that stands
-    on the ground, with a row of windows around each storey.
+    """One solid. A wheel is a cylinder about its own y axis; its radius is its half height. A house is a box on the
+    ground with a row of windows around each storey.
     """
 
     kind: np.float32  # BOX, WHEEL or HOUSE

@@ -1,6 +1,7 @@
 """Lanelet2 maps (`.osm`), read by the library `lanelet2` (BSD) of the extra `maps`.
 
-Heights are left out: the ground is flat. What is not taken over is counted by its kind.
+Heights are left out: the ground is flat. What is not taken over is counted by its kind. Files in left-handed
+coordinates, such as those of CARLA's towns, are mirrored, for the format knows right-handed ones alone.
 """
 
 import importlib
@@ -117,6 +118,9 @@ def _lanes(lanelet2: Any, found: Any, unsupported: Counter[str]) -> tuple[list[F
         for element in lanelet.regulatoryElements:
             _govern(lanelet2, lane, lanelet, element)
     _count(lanelet2, found, lanelets, unsupported)
+    if _is_left_handed(lanelets):
+        unsupported["lanelets against their centre lines: left-handed coordinates, mirrored"] = len(lanelets)
+        crossings = _mirror(lanes, crossings)
     return without_short(lanes, unsupported), crossings
 
 
@@ -126,11 +130,37 @@ def _lane(lanelet: Any, rules: Any, unsupported: Counter[str]) -> ForeignLane:
         f"lanelet {lanelet.id}",
         left,
         right,
-        midway(left, right),  # some exporters write the centre line backwards, and the library's is rough
+        midway(left, right),  # the library's own is rough
         float(rules.speedLimit(lanelet).speedLimit) / 3.6,
         (_marking(lanelet.leftBound, unsupported), _marking(lanelet.rightBound, unsupported)),
         is_connection=_tag(lanelet, "is_intersection") == "yes" or bool(_tag(lanelet, "turn_direction")),
     )
+
+
+def _is_left_handed(lanelets: list[Any]) -> bool:
+    """Return whether most lanelets lead against the centre lines that the file gives them: the library has turned them
+    around to have their left bounds on the left.
+    """
+    against = 0
+    for lanelet in lanelets:
+        left, centre = _line(lanelet.leftBound), _line(lanelet.centerline)
+        against += np.dot(left[-1] - left[0], centre[-1] - centre[0]) < 0
+    return against > len(lanelets) / 2
+
+
+def _mirror(lanes: list[ForeignLane], crossings: list[Floats]) -> list[Floats]:
+    """Take lanes from left-handed coordinates, and turn them around; return the crossings, likewise."""
+    flip = np.array([1.0, -1.0])
+    for lane in lanes:
+        lane.left, lane.right, lane.centre = (line[::-1] * flip for line in (lane.left, lane.right, lane.centre))
+        lane.stop = lane.stop and (lane.stop[0], -lane.stop[1])
+    before: list[list[int]] = [[] for _ in lanes]
+    for index, lane in enumerate(lanes):
+        for after in lane.successors:
+            before[after].append(index)
+    for lane, successors in zip(lanes, before, strict=True):
+        lane.successors = successors
+    return [corners * flip for corners in crossings]
 
 
 def _govern(lanelet2: Any, lane: ForeignLane, lanelet: Any, element: Any) -> None:
