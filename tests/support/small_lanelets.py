@@ -40,8 +40,9 @@ class Osm:
 
     def text(self) -> str:
         """Return the file."""
+        north = -_M_PER_DEG if self.left_handed else _M_PER_DEG
         nodes = [
-            f'<node id="{number}" version="1" visible="true" lat="{(-y if self.left_handed else y) / _M_PER_DEG:.11f}" lon="{x / _M_PER_DEG:.11f}"/>'
+            f'<node id="{number}" version="1" visible="true" lat="{y / north:.11f}" lon="{x / _M_PER_DEG:.11f}"/>'
             for (x, y), number in self.nodes.items()
         ]
         return "\n".join(['<?xml version="1.0"?>', '<osm version="0.6">', *nodes, *self.elements, "</osm>"])

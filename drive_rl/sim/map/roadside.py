@@ -16,7 +16,7 @@ from drive_rl.sim.map.lane_geometry import pose_at
 from drive_rl.sim.map.network import Control, Floats, RoadNetwork
 from drive_rl.sim.map.paved_field import PAVED_CELL_M, build_paved_field
 
-BUILDING, TREE, LAMP_POST, STOP_SIGN, GIVE_WAY_SIGN = range(5)
+BUILDING, TREE, LAMP_POST, STOP_SIGN, GIVE_WAY_SIGN, BUS_STOP_SIGN = range(6)
 """Values of `KIND`."""
 COLUMNS = range(10)
 KIND, X, Y, YAW, HALF_LENGTH, HALF_WIDTH, HEIGHT, RED, GREEN, BLUE = COLUMNS
@@ -24,9 +24,9 @@ KIND, X, Y, YAW, HALF_LENGTH, HALF_WIDTH, HEIGHT, RED, GREEN, BLUE = COLUMNS
 faces; its size [m]; its colour in [0, 1]."""
 
 _STREAM = 31  # of the random numbers that belong to a map's seed
-_SIGN_BESIDE_M = 0.9
+_SIGN_BESIDE_M, _SIGN_SIZE_M = 0.9, (0.05, 0.4, 2.6)
 _CLEAR_M = 3.0
-"""From pavement to all but signs [m]: vehicles park there."""
+"""From pavement to all but signs at lines [m]: vehicles park there."""
 _LOT_M, _DEPTH_M, _SETBACK_M, _GAP_M = (10.0, 24.0), (8.0, 14.0), (4.5, 9.0), (1.0, 8.0)  # of buildings
 _BUILDING_HEIGHT_M = 5.0, 18.0
 _TREE_EVERY_M, _TREE_BESIDE_M = (9.0, 16.0), (3.6, 6.0)
@@ -36,7 +36,9 @@ _FROM_ENDS_M = 8.0
 _MARGIN = 30  # cells around the map
 _WALLS = np.array([(0.62, 0.55, 0.47), (0.55, 0.32, 0.26), (0.70, 0.68, 0.63), (0.45, 0.45, 0.48), (0.66, 0.58, 0.38)])
 _LEAVES, _POLE = np.array([0.20, 0.34, 0.13]), np.array([0.36, 0.37, 0.38])
-_SIGN = np.array([0.75, 0.06, 0.06])
+_SIGN, _BUS_SIGN = np.array([0.75, 0.06, 0.06]), np.array([0.05, 0.16, 0.55])
+_BUS_STOP_LANE_M, _BUS_STOP_MPS, _BUS_STOP_EVERY = 60.0, 17.0, 2
+_BUS_BEYOND_M = 5.0  # from the middle of a lane
 
 
 class _Kerb(NamedTuple):
@@ -101,12 +103,26 @@ def _outline(x: float, y: float, yaw: float, half_length: float, half_width: flo
     return np.column_stack([x + cos * u - sin * v, y + sin * u + cos * v])
 
 
+def bus_stops(network: RoadNetwork) -> Floats:
+    """Return where on each lane buses stop with their fronts [m], NaN: nowhere, (L,): near the middle of every second
+    lane that is long, slow and the rightmost one.
+    """
+    plain = (network.junction < 0) & (network.right < 0) & (network.length_m >= _BUS_STOP_LANE_M)
+    lanes = np.flatnonzero(plain & (network.speed_limit_mps <= _BUS_STOP_MPS))[::_BUS_STOP_EVERY]
+    stops = np.full(network.length_m.size, np.nan)
+    stops[lanes] = network.length_m[lanes] / 2 + _BUS_BEYOND_M
+    return stops
+
+
 def _signs(network: RoadNetwork) -> list[tuple[float, ...]]:
-    rows = []
+    rows, stops = [], bus_stops(network)
+    for lane in np.flatnonzero(~np.isnan(stops)).tolist():
+        d = -(float(network.width_m[lane]) / 2 + _POST_BESIDE_M)
+        rows.append((BUS_STOP_SIGN, *pose_at(network, lane, float(stops[lane]), d), *_SIGN_SIZE_M, *_BUS_SIGN))
     for control, kind in ((Control.STOP_SIGN, STOP_SIGN), (Control.GIVE_WAY, GIVE_WAY_SIGN)):
         for lane in np.flatnonzero((network.control == control) & (network.right < 0)).tolist():
-            d = -(float(network.width_m[lane]) / 2 + _SIGN_BESIDE_M)
-            rows.append((kind, *pose_at(network, lane, float(network.stop_s_m[lane]), d), 0.05, 0.4, 2.6, *_SIGN))
+            d, s = -(float(network.width_m[lane]) / 2 + _SIGN_BESIDE_M), float(network.stop_s_m[lane])
+            rows.append((kind, *pose_at(network, lane, s, d), *_SIGN_SIZE_M, *_SIGN))
     return rows
 
 

@@ -22,13 +22,15 @@ HOLDS = 6
 ID, DRIVES, LANE, BEFORE, LEAVING, GOALS, WAITED, STOPPED, WANT, WANT_GOALS, ASKS = range(11)
 """Columns of `Traffic.whole`: what ties and choices depend on; who drives it; where its centre is (NONE: off the
 streets, nobody sees it), the lane before, the other one that it takes up while it changes lanes; goals reached so far;
-steps of standing; whether it stood at the stop sign ahead; and of this step: the next connection that it needs the
-right of way for, goals reached on the way there, whether it is near enough to ask."""
+steps of standing; where on its lane it has stood, `AT_LINE` and `AT_BUS_STOP`; and of this step: the next connection
+that it needs the right of way for, goals reached on the way there, whether it is near enough to ask."""
 S, SHIFT, SPEED, ACCELERATION, TO_LINE, TO_START, PUSH, GAP, LEAD_SPEED = range(9)
 """Columns of `Traffic.real`: s of its centre [m], what is left of a lane change, left-positive from where it ends [m],
 speed [m/s], acceleration [m/s^2]; and of this step: from its front to the stop line, and from its centre to the
 connection that it wants [m], its next acceleration [m/s^2], the gap to the one ahead whom it minds most [m], that
 one's speed [m/s]."""
+AT_LINE, AT_BUS_STOP = 1, 2
+"""Bits of `STOPPED`: before the stop line, and, for as long as it takes, at the bus stop."""
 AHEAD = 6
 """Lanes ahead of an actor that are kept in `Traffic.way`."""
 WAY = 3 + 2 * AHEAD
@@ -51,7 +53,7 @@ class Traffic(NamedTuple):
     """All of one map's traffic: N actors. A step writes every array but `streets`, `driver` and `by_id`."""
 
     streets: Streets
-    driver: NDArray[np.float64]  # (N, 14), population.DRIVER
+    driver: NDArray[np.float64]  # (N, 15), population.DRIVER
     whole: NDArray[np.int64]  # (N, 11)
     real: NDArray[np.float64]  # (N, 9)
     hold: NDArray[np.int64]  # (N, HOLDS), connections that it may use; NONE: a free slot

@@ -9,23 +9,27 @@ from drive_rl.sim.map.street_route import CHANGES
 from drive_rl.sim.traffic.actors import (
     AHEAD,
     ASIDE,
+    AT_BUS_STOP,
     BEFORE,
     DRIVES,
     EGO,
     FIRST,
     GAP,
     GOALS,
+    HOLDS,
     ID,
     LANE,
     LEAD_SPEED,
     LEAVING,
     SPEED,
+    STOPPED,
     S,
     draw,
 )
 from drive_rl.sim.traffic.idm import NO_LEADER_M, Idm, allowed_speed, idm_acceleration
 from drive_rl.sim.traffic.population import (
     BRAKING,
+    DWELL,
     LENGTH,
     MIN_GAP,
     MOST_ACCELERATION,
@@ -35,6 +39,7 @@ from drive_rl.sim.traffic.population import (
     TOP_SPEED,
 )
 from drive_rl.sim.traffic.streets import (
+    BUS_STOP,
     END_NEXT,
     FIRST_NEXT,
     LANE_LENGTH,
@@ -49,6 +54,8 @@ from drive_rl.sim.traffic.streets import (
 ANTICIPATION = 0.6
 """Share of the comfortable braking with which a driver slows down for a slower lane."""
 _SWING_S = 25.0
+_CALLING_MPS2 = 3.0
+_BEYOND_M = 0.5
 
 
 @njit_scalar
@@ -196,6 +203,25 @@ def follow(i, traffic, lane, s, wanted):
         lane, goals = next_on_way(i, traffic, lane, goals, passed)
         passed += 1
     return least
+
+
+@njit_scalar
+def to_bus_stop(i, traffic):
+    """Return how far the front of actor i is from the stop on its lane where it has to call [m]; `NO_LEADER_M`: from
+    none. Who comes too fast, or is on its way into a junction, does not call.
+    """
+    if traffic.driver[i, DWELL] == 0.0 or traffic.whole[i, STOPPED] & AT_BUS_STOP:
+        return NO_LEADER_M
+    stop = traffic.streets.lane[traffic.whole[i, LANE], BUS_STOP]
+    if stop < 0.0:
+        return NO_LEADER_M
+    left, speed = stop - traffic.real[i, S] - 0.5 * traffic.driver[i, LENGTH], traffic.real[i, SPEED]
+    if left < -_BEYOND_M or speed * speed > 2.0 * _CALLING_MPS2 * max(left, _BEYOND_M):
+        return NO_LEADER_M
+    for h in range(HOLDS):
+        if traffic.hold[i, h] != NONE:
+            return NO_LEADER_M
+    return left
 
 
 @njit_scalar

@@ -6,6 +6,7 @@ from drive_rl.sim.compiled import njit_inline, njit_scalar
 from drive_rl.sim.map.network import Control, Light, Priority
 from drive_rl.sim.traffic.actors import (
     ASKS,
+    AT_LINE,
     DRIVES,
     EGO,
     FIRST,
@@ -98,7 +99,7 @@ def is_open(i, traffic, want, step):
     control = traffic.streets.tie[approach, CONTROL]
     if control == Control.SIGNAL:
         return light_of(traffic.streets, approach, step * traffic.dt_s) == Light.GREEN
-    return control != Control.STOP_SIGN or traffic.whole[i, STOPPED] != 0
+    return control != Control.STOP_SIGN or traffic.whole[i, STOPPED] & AT_LINE != 0
 
 
 @njit_scalar

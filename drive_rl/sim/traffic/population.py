@@ -45,6 +45,7 @@ BODIES: dict[VehicleKind, Body] = {
 }
 
 
+_BUS_STOPS_S = 10.0
 _EMERGENCY_GAP_S, _EMERGENCY_BRAKING_MPS2 = 0.7, 3.0
 _WORKS = Body(7.0, 2.2, 1.1, 0.0, 0.0)
 _DOOR = Body(0.15, 1.1, 1.25, 0.0, 0.0)
@@ -69,12 +70,13 @@ class Vehicles(NamedTuple):
     offset_m: NDArray[np.float64]
     speed_swing: NDArray[np.float64]
     inattention_s: NDArray[np.float64]
+    dwell_s: NDArray[np.float64]  # mean time at a bus stop, 0: does not call there
 
 
 (
     LENGTH, WIDTH, TOP_SPEED, SPEED_FACTOR, TIME_GAP, MIN_GAP, MOST_ACCELERATION, BRAKING, POLITENESS, ACCEPTED_GAP,
-    PATIENCE, OFFSET, SPEED_SWING, INATTENTION,
-) = range(14)  # fmt: skip
+    PATIENCE, OFFSET, SPEED_SWING, INATTENTION, DWELL,
+) = range(15)  # fmt: skip
 """Columns of vehicles as compiled code reads them: the fields of `Vehicles` but the first."""
 
 _RANGES = tuple(PopulationSpec.model_fields)
@@ -97,7 +99,8 @@ def draw_vehicles(traffic: TrafficSpec, split: Split, count: int, random: np.ran
     bodies = np.array([BODIES[kind] for kind in kinds]).reshape(count, len(Body._fields)).T.copy()
     drivers_by_name["acceleration_mps2"] = np.minimum(drivers_by_name["acceleration_mps2"], bodies[4])
     kind = np.array([KINDS.index(kind) for kind in kinds], np.int64)
-    return Vehicles(kind, bodies[0], bodies[1], bodies[3], **drivers_by_name)
+    dwell_s = np.where(kind == KINDS.index("bus"), _BUS_STOPS_S, 0.0)
+    return Vehicles(kind, bodies[0], bodies[1], bodies[3], **drivers_by_name, dwell_s=dwell_s)
 
 
 def with_ego(vehicles: Vehicles, car: CarSpec) -> Vehicles:
@@ -141,7 +144,7 @@ def emergency_vehicle(speed_factor: float) -> Vehicles:
 def _normal(length_m: float, width_m: float, top_speed_mps: float) -> Vehicles:
     """Return a car of a size [m] and a top speed [m/s] whose driver is in the middle of the normal population."""
     middle = [sum(getattr(POPULATIONS["normal"], name)) / 2 for name in _RANGES]
-    row = (length_m, width_m, top_speed_mps, *middle)
+    row = (length_m, width_m, top_speed_mps, *middle, 0.0)
     return Vehicles(np.array([KINDS.index("car")]), *(np.array([value], np.float64) for value in row))
 
 

@@ -27,8 +27,8 @@ from drive_rl.sim.traffic.actors import (
     WANTED,
     S,
 )
-from drive_rl.sim.traffic.follow import idm_of, lane_ahead, next_on_way
-from drive_rl.sim.traffic.idm import desired_gap
+from drive_rl.sim.traffic.follow import idm_of, lane_ahead, next_on_way, to_bus_stop
+from drive_rl.sim.traffic.idm import NO_LEADER_M, desired_gap
 from drive_rl.sim.traffic.junction_rules import (
     CLEARANCE_M,
     HARD_BRAKING_MPS2,
@@ -83,7 +83,8 @@ def find_junction(i, traffic):
             break
         if is_governed(traffic.streets, lane, ahead) and slot_of(i, traffic, ahead) == NONE:
             line = start - half - lanes[lane, TAIL]
-            whole[i, WANT], whole[i, WANT_GOALS], whole[i, ASKS] = ahead, goals, 1 if line < near else 0
+            asks = line < near and to_bus_stop(i, traffic) == NO_LEADER_M
+            whole[i, WANT], whole[i, WANT_GOALS], whole[i, ASKS] = ahead, goals, 1 if asks else 0
             real[i, TO_START], real[i, TO_LINE] = start, line
             break
         start += lanes[ahead, LANE_LENGTH]

@@ -3,6 +3,8 @@
 from drive_rl.sim.compiled import njit_inline, njit_scalar
 from drive_rl.sim.traffic.actors import (
     ACCELERATION,
+    AT_BUS_STOP,
+    AT_LINE,
     BEFORE,
     DRIVES,
     GOALS,
@@ -22,9 +24,17 @@ from drive_rl.sim.traffic.actors import (
     draw,
 )
 from drive_rl.sim.traffic.change_lane import DECIDES_EVERY_S, change_lane, move_over
-from drive_rl.sim.traffic.follow import desired_speed, find_way, follow, idm_of, lane_ahead, list_by_lane
-from drive_rl.sim.traffic.idm import advance, bounded, idm_acceleration
-from drive_rl.sim.traffic.population import INATTENTION, MIN_GAP
+from drive_rl.sim.traffic.follow import (
+    desired_speed,
+    find_way,
+    follow,
+    idm_of,
+    lane_ahead,
+    list_by_lane,
+    to_bus_stop,
+)
+from drive_rl.sim.traffic.idm import NO_LEADER_M, advance, bounded, idm_acceleration
+from drive_rl.sim.traffic.population import DWELL, INATTENTION, MIN_GAP
 from drive_rl.sim.traffic.right_of_way import find_junction, give_back, give_way, take_anyway
 from drive_rl.sim.traffic.streets import LANE_LENGTH, NONE, abreast
 
@@ -83,8 +93,11 @@ def acceleration_of(i, traffic, step):
     least = follow(i, traffic, lane, s, wanted)
     if leaving != NONE:
         least = min(least, follow(i, traffic, leaving, abreast(traffic.streets, lane, s, leaving), wanted))
+    stop = to_bus_stop(i, traffic)
     if traffic.whole[i, WANT] != NONE:
-        gap = traffic.real[i, TO_LINE] + traffic.driver[i, MIN_GAP] - _STOPS_BEFORE_M
+        stop = min(stop, traffic.real[i, TO_LINE])
+    if stop < NO_LEADER_M:
+        gap = stop + traffic.driver[i, MIN_GAP] - _STOPS_BEFORE_M
         least = min(least, idm_acceleration(traffic.real[i, SPEED], wanted, gap, 0.0, idm_of(i, traffic)))
     if traffic.driver[i, INATTENTION] > 0 and least > _STARTLED_MPS2 and _is_inattentive(i, traffic, step):
         least = traffic.real[i, ACCELERATION]
@@ -123,8 +136,19 @@ def move(i, traffic):
 
 @njit_scalar
 def wait(i, traffic):
-    """Count how long actor i stands, and note that it stood at its stop line."""
+    """Count how long actor i stands, and note where it has stood."""
     whole, speed = traffic.whole, traffic.real[i, SPEED]
-    if speed < STANDING_MPS and whole[i, WANT] != NONE and traffic.real[i, TO_LINE] < AT_THE_LINE_M:
-        whole[i, STOPPED] = 1
     whole[i, WAITED] = whole[i, WAITED] + 1 if speed < 1.0 else 0
+    if speed >= STANDING_MPS:
+        return
+    if whole[i, WANT] != NONE and traffic.real[i, TO_LINE] < AT_THE_LINE_M:
+        whole[i, STOPPED] |= AT_LINE
+    if to_bus_stop(i, traffic) < AT_THE_LINE_M and whole[i, WAITED] * traffic.dt_s > _dwell_s(i, traffic):
+        whole[i, STOPPED] |= AT_BUS_STOP
+
+
+@njit_scalar
+def _dwell_s(i, traffic):
+    """Return how long actor i stands at the bus stop of its lane [s]: 0.5 to 1.5 times as long as on average."""
+    share = draw(traffic.seed, traffic.whole[i, ID], -4 - traffic.whole[i, LANE]) / 2147483648.0
+    return (0.5 + share) * traffic.driver[i, DWELL]

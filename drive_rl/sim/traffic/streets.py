@@ -14,6 +14,7 @@ from drive_rl.sim.compiled import njit, njit_scalar
 from drive_rl.sim.map.conflicts import CLEAR_M
 from drive_rl.sim.map.lane_geometry import light_of_times, may_change
 from drive_rl.sim.map.network import Priority, RoadNetwork
+from drive_rl.sim.map.roadside import bus_stops
 from drive_rl.sim.map.routes import distance_to
 
 CORNERING_MPS2 = 2.0
@@ -31,9 +32,10 @@ AXLES = 0.3
 """Axles are so many lengths before and behind the middle of a body, and follow the lane."""
 NONE = -1
 
-LANE_LENGTH, LANE_WIDTH, LANE_SPEED, PARTS, TAIL, BEND = range(6)
+LANE_LENGTH, LANE_WIDTH, LANE_SPEED, PARTS, TAIL, BEND, BUS_STOP = range(7)
 """Columns of `Streets.lane`: length and width [m]; speed: the limit, or less in bends [m/s]; up to where a car is in
-the way of those that leave the same lane elsewhere [m]; from the stop line to the end [m]; largest curvature [1/m]."""
+the way of those that leave the same lane elsewhere [m]; from the stop line to the end [m]; largest curvature [1/m];
+where buses stop with their fronts [m], `NONE`: nowhere."""
 LEFT, RIGHT, JUNCTION, TURN, CONTROL, SIGNAL, APPROACH, FIRST_NEXT, END_NEXT, FIRST_BEFORE, END_BEFORE = range(11)
 FIRST_CONFLICT, END_CONFLICT, OPPOSITE = 11, 12, 13
 """Columns of `Streets.tie`: lanes that may be changed to; as in `RoadNetwork`; the lane before; ranges of lists;
@@ -49,7 +51,7 @@ CYCLE, START, GREEN, YELLOW = range(4)
 class Streets(NamedTuple):
     """L lanes, C conflicts of connections, G signal groups."""
 
-    lane: NDArray[np.float64]  # (L, 6)
+    lane: NDArray[np.float64]  # (L, 7)
     tie: NDArray[np.int64]  # (L, 14)
     next: NDArray[np.int64]  # successors of each lane, one after another
     previous: NDArray[np.int64]  # predecessors
@@ -63,8 +65,9 @@ class Streets(NamedTuple):
 def streets_of(network: RoadNetwork) -> Streets:
     """Return the streets of a network."""
     size = network.length_m.size
-    lane, tie = np.zeros((size, 6)), np.full((size, 14), NONE, np.int64)
+    lane, tie = np.zeros((size, 7)), np.full((size, 14), NONE, np.int64)
     lane[:, LANE_LENGTH], lane[:, LANE_WIDTH] = network.length_m, network.width_m
+    lane[:, BUS_STOP] = np.nan_to_num(bus_stops(network), nan=NONE)
     lane[:, TAIL] = np.where(np.isnan(network.stop_s_m), 0.0, network.length_m - network.stop_s_m)
     for column, values in (
         (JUNCTION, network.junction),

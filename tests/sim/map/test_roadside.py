@@ -23,6 +23,7 @@ from drive_rl.sim.map.markings import paved_outlines
 from drive_rl.sim.map.network import Control, RoadNetwork
 from drive_rl.sim.map.roadside import (
     BUILDING,
+    BUS_STOP_SIGN,
     GIVE_WAY_SIGN,
     HALF_LENGTH,
     HALF_WIDTH,
@@ -34,10 +35,12 @@ from drive_rl.sim.map.roadside import (
     YAW,
     X,
     Y,
+    bus_stops,
     draw_roadside,
 )
 from drive_rl.sim.task.street_episode import built_map
 
+SIGNS = {STOP_SIGN, GIVE_WAY_SIGN, BUS_STOP_SIGN}
 BUILT = "streets.roadside.buildings=0.8"
 EVERYTHING = RoadsideSpec(buildings=1.0, trees=1.0, lamp_posts=1.0)
 
@@ -67,7 +70,7 @@ def test_nothing_stands_where_vehicles_drive_or_park_or_in_a_building(name: str,
     assert len(buildings) > 20
     assert (rows[:, KIND] == TREE).sum() > 10
     outlines = [outline.astype(np.float32) for outline in paved_outlines(network)]
-    stands = ~np.isin(rows[:, KIND], (STOP_SIGN, GIVE_WAY_SIGN))
+    stands = ~np.isin(rows[:, KIND], list(SIGNS))
     places = [rows[stands][:, [X, Y]], *(cv2.boxPoints(rectangle(row)) for row in buildings)]
     for x, y in np.concatenate(places).astype(float):
         near = (o for o in outlines if np.abs(o - [x, y]).max(axis=1).min() < 60)
@@ -95,7 +98,14 @@ def test_signs_stand_where_the_lines_are_and_face_who_comes() -> None:
                 assert (ahead, left) == pytest.approx((0, -network.width_m[lane] / 2 - 0.9), abs=1e-6)
                 assert math.cos(sign[YAW] - yaw) == pytest.approx(1)
                 found += 1
-        assert set(rows[:, KIND]) <= {STOP_SIGN, GIVE_WAY_SIGN}
+        assert set(rows[:, KIND]) <= SIGNS
+        stops = bus_stops(network)
+        assert np.isfinite(stops).sum() == (rows[:, KIND] == BUS_STOP_SIGN).sum() > 5
+        lanes = np.flatnonzero(np.isfinite(stops))
+        assert (network.right[lanes] < 0).all()
+        assert (network.junction[lanes] < 0).all()
+        assert (network.length_m[lanes] - stops[lanes] > 20).all(), "before the line"
+        assert (stops[lanes] > 20).all(), "room for the bus behind the junction"
     assert found
 
 
@@ -131,7 +141,7 @@ def test_both_engines_and_a_resumed_one_show_the_same() -> None:
 
 
 def test_labels_name_what_stands_there_and_how_large_it_is() -> None:
-    kinds = {"building": {BUILDING}, "tree": {TREE}, "pole": {LAMP_POST}, "sign": {STOP_SIGN, GIVE_WAY_SIGN}}
+    kinds = {"building": {BUILDING}, "tree": {TREE}, "pole": {LAMP_POST}, "sign": SIGNS}
     env = street_env("camera.width_px=240", "camera.height_px=150", "streets.roadside.lamp_posts=1")
     met = set[str]()
     for seed in range(10_000, 10_012):

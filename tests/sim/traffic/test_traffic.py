@@ -11,6 +11,7 @@ from drive_rl.config.specs.streets.traffic import TrafficSpec
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.compiled import njit
 from drive_rl.sim.map.network import Control, RoadNetwork
+from drive_rl.sim.map.roadside import bus_stops
 from drive_rl.sim.map.streets.generate import map_of_seed
 from drive_rl.sim.traffic.actors import (
     ACCELERATION,
@@ -71,6 +72,31 @@ def drive(traffic: Traffic, network: RoadNetwork, first: int, steps: int) -> tup
         longest = max(longest, traffic.whole[:, WAITED].max())
         hardest = min(hardest, traffic.real[:, ACCELERATION].min())
     return touches, metres, longest, hardest
+
+
+def test_buses_call_at_their_stops_and_others_do_not() -> None:
+    """Whoever passes a stop has stood with its front there for 5 to 15 s; in a town, half of them buses, for 5 min."""
+    network = map_of_seed(TownSpec(), 3).network
+    traffic = traffic_on(network, 30, 3, TrafficSpec(kinds={"car": 1, "bus": 1}))
+    stops, half_m = bus_stops(network), traffic.driver[:, LENGTH] / 2
+    buses = traffic.driver[:, LENGTH] > 10
+    stood, called, passed = np.zeros(30, int), [], []
+    for step in range(3000):
+        lanes, before_m = traffic.whole[:, LANE].copy(), traffic.real[:, S] + half_m
+        step_traffic(traffic, step)
+        front_m, stop_m = traffic.real[:, S] + half_m, stops[lanes]
+        stays = traffic.whole[:, LANE] == lanes
+        stood += (traffic.real[:, SPEED] < 1) & stays & (abs(front_m - stop_m) < 3)
+        passes = stays & (before_m < stop_m) & (front_m >= stop_m)
+        called += stood[passes & buses].tolist()
+        passed += stood[passes & ~buses].tolist()
+        stood[passes | ~stays] = 0
+    assert len(called) > 20
+    assert len(passed) > 20
+    assert np.median(passed) == 0
+    assert np.mean(np.array(called) * traffic.dt_s >= 5) > 0.9, "but who comes too fast as it begins"
+    assert np.median(called) * traffic.dt_s == pytest.approx(10, abs=3)
+    assert not contacts(traffic, network).any()
 
 
 def sound(traffic: Traffic) -> bool:

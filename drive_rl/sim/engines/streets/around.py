@@ -43,7 +43,7 @@ class StreetCars(NamedTuple):
     route_m: NDArray[np.float64]  # (N, R, 3), Traffic.route_m
     kind: NDArray[np.int64]  # (N, A), of vehicles
     paint: NDArray[np.float32]  # (N, A, 3)
-    driver: NDArray[np.float64]  # (N, A, 14)
+    driver: NDArray[np.float64]  # (N, A, 15)
     whole: NDArray[np.int64]  # (N, A, 11)
     real: NDArray[np.float64]  # (N, A, 9)
     hold: NDArray[np.int64]  # (N, A, HOLDS)
@@ -101,7 +101,7 @@ def new_street_cars(n: int, spec: StreetsSpec) -> StreetCars:
         route_m=np.zeros((n, 0, 3), f8),
         kind=np.zeros((n, actors), i8),
         paint=np.zeros((n, actors, 3), f4),
-        driver=np.zeros((n, actors, 14), f8),
+        driver=np.zeros((n, actors, 15), f8),
         whole=np.zeros((n, actors, 11), i8),
         real=np.zeros((n, actors, 9), f8),
         hold=np.full((n, actors, HOLDS), -1, i8),

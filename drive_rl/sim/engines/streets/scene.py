@@ -35,6 +35,8 @@ from drive_rl.sim.task.outcome import Ahead
 from drive_rl.sim.task.street_episode import StreetEpisode, built_map, draw_street_episode, map_seed_of
 from drive_rl.sim.traffic.actors import (
     ASKS,
+    AT_BUS_STOP,
+    AT_LINE,
     BEFORE,
     DRIVES,
     EGO,
@@ -228,11 +230,11 @@ class StreetScene:
     def _check_car(self, state: State, car: int, seed: int) -> None:
         lanes = len(built_map(self._spec.map, map_seed_of(self._spec, seed)).network.length_m)
         whole, hold = state[_KEY + "whole"][car], state[_KEY + "hold"][car]
-        bounds = (-1, lanes - 1), (0, 2**31), (0, 1)
-        lane, count, flag = (Expected((None,), np.int64, low, high) for low, high in bounds)
+        bounds = (-1, lanes - 1), (0, 2**31), (0, 1), (0, AT_LINE | AT_BUS_STOP)
+        lane, count, flag, stopped = (Expected((None,), np.int64, low, high) for low, high in bounds)
         forms = {
             LANE: lane, BEFORE: lane, LEAVING: lane, WANT: lane, GOALS: count, WAITED: count, WANT_GOALS: count,
-            STOPPED: flag, ASKS: flag,
+            STOPPED: stopped, ASKS: flag,
         }  # fmt: skip
         for column, form in forms.items():
             check_array(f"state: {_KEY}whole of car {car}, column {column}", whole[:, column], form, _FIX)

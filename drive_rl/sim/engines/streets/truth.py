@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from drive_rl.sim.engines.streets.scene import StreetScene
 from drive_rl.sim.map.network import Light
-from drive_rl.sim.map.roadside import BUILDING, GIVE_WAY_SIGN, KIND, LAMP_POST, STOP_SIGN, TREE
+from drive_rl.sim.map.roadside import BUILDING, BUS_STOP_SIGN, GIVE_WAY_SIGN, KIND, LAMP_POST, STOP_SIGN, TREE
 from drive_rl.sim.sensors.lane_labels import StreetLine
 from drive_rl.sim.sensors.pinhole import Rays, Viewpoint
 from drive_rl.sim.sensors.renderer import CLASSES, VEHICLE, Truth
@@ -24,7 +24,8 @@ STREET_CLASSES = (*CLASSES, *OBJECTS)
 """Names of the values in a segmentation of streets, where no pixel is `ego_lane`; motorcycles are vehicles."""
 _CYCLIST, _PEDESTRIAN, _SIGNAL, _STATIC, _BUILDING, _TREE, _POLE, _SIGN = range(len(CLASSES), len(STREET_CLASSES))
 _CLASS_OF = {KINDS.index("cyclist"): _CYCLIST, CROSSING_CYCLIST: _CYCLIST, PEDESTRIAN: _PEDESTRIAN, WORKS: _STATIC}
-_BESIDE = {BUILDING: _BUILDING, TREE: _TREE, LAMP_POST: _POLE, STOP_SIGN: _SIGN, GIVE_WAY_SIGN: _SIGN}
+_SIGNS = dict.fromkeys((STOP_SIGN, GIVE_WAY_SIGN, BUS_STOP_SIGN), _SIGN)
+_BESIDE = {BUILDING: _BUILDING, TREE: _TREE, LAMP_POST: _POLE, **_SIGNS}
 
 
 @dataclass(frozen=True)
