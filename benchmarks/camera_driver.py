@@ -72,8 +72,9 @@ def main() -> None:
     parser.add_argument("--examine", type=Path, nargs="*", default=[], metavar="RUN", help="finished runs, no new ones")
     bench = Bench("camera_driver", parser)
     args = bench.args
-    if args.examine and args.set:
-        parser.error("--set: changes trainings, and --examine takes finished ones; fix: leave one of them out")
+    for option, given in (("--set", args.set), ("--seeds", args.seeds != parser.get_default("seeds"))):
+        if args.examine and given:
+            parser.error(f"{option}: is for trainings, and --examine takes finished ones; fix: leave one of them out")
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     kept = args.keep or Path(tempfile.mkdtemp(prefix="drive-rl-camera-"))
     samples = []

@@ -108,6 +108,18 @@ def test_the_files_hold_every_world_and_the_page_a_map_of_each_failure(
     assert shown.stdout.count("<svg ") == len(failed)
 
 
+def test_results_say_where_the_state_holds_only_what_was_seen(blind: DriverResult, tmp_path: Path) -> None:
+    red, flow = (load_world(world.name, ("streets.seen_within_s=1",)) for world in (RED, FLOW))
+    expected = (RED, FLOW, ""), (red, FLOW, " the last 1.0 s, in 1 of the worlds."), (red, flow, " the last 1.0 s.")
+    for *worlds, said in expected:
+        write_results(tmp_path, [blind], worlds, "val")
+        (shown,) = re.findall("the same numbers.(.*)</p>", (tmp_path / "index.html").read_text())
+        assert ("camera showed" in shown) == bool(said)
+        assert shown.endswith(said)
+        seen = json.loads((tmp_path / "results.json").read_text()).get("seen_within_s")
+        assert seen == ({world.name: 1.0 for world in worlds if world in (red, flow)} or None)
+
+
 def test_the_tables_have_a_row_for_each_ability_and_scenario_and_fit_80_columns(blind: DriverResult) -> None:
     console = Console(width=80, file=io.StringIO())
     print_drivers([blind], [RED, FLOW], "val", console)

@@ -18,7 +18,7 @@ from drive_rl.sim.sensors.solids import Solids
 from drive_rl.sim.sensors.streets.ground import GroundAppearance, StreetView
 from drive_rl.sim.sensors.streets.renderer import paint_street
 from drive_rl.sim.sensors.streets.route_sign import paint_sign
-from drive_rl.sim.sensors.streets.solids import MOST_SOLIDS, SolidRows
+from drive_rl.sim.sensors.streets.solids import new_rows
 
 
 class StreetLens(NamedTuple):
@@ -69,12 +69,7 @@ def _photograph(pose, i, cars, around, plan, lens, image):
     rays = Rays(roads.rays[i], lens.bearings, roads.origin[i])
     shades = GroundAppearance(roads.wear[i], roads.palette[i], lens.texels)
     time_s = (streets.first_step[i] + cars.steps[i]) / plan.rules.control_hz
-    rows = SolidRows(  # made here and not kept for each car: it stays in the nearest cache
-        np.empty((MOST_SOLIDS, 9), np.float32),
-        np.empty((MOST_SOLIDS, 3), np.float32),
-        np.empty((MOST_SOLIDS, 3), np.float32),
-        np.empty(MOST_SOLIDS, np.int32),
-    )
+    rows = new_rows()  # made here and not kept for each car: it stays in the nearest cache
     count = fill_solids(i, at, rays, streets, maps, time_s, rows)
     solids = Solids(count, rows.shape, rows.top_colour, rows.side_colour)
     no_truth = np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32)

@@ -28,7 +28,7 @@ from drive_rl.sim.sensors.pinhole import Rays, Viewpoint, cast_rays
 from drive_rl.sim.sensors.solids import Solids, join
 from drive_rl.sim.sensors.streets.ground import StreetView, street_view
 from drive_rl.sim.sensors.streets.route_sign import paint_sign
-from drive_rl.sim.sensors.streets.solids import MOST_SOLIDS, SIGNAL_LANE, SolidRows
+from drive_rl.sim.sensors.streets.solids import SIGNAL_LANE, new_rows
 from drive_rl.sim.state import FARTHEST, Expected, State, check_array, check_state
 from drive_rl.sim.task.episode import Pose
 from drive_rl.sim.task.outcome import Ahead
@@ -166,8 +166,7 @@ class StreetScene:
         """Return the solids of what a camera may see around a car, and whose each is, `SolidRows.owner`; see `view`."""
         (x, y, yaw), steps = when
         at = Viewpoint(x, y, math.cos(yaw), math.sin(yaw))
-        shape, top, side = (np.empty((MOST_SOLIDS, columns), np.float32) for columns in (9, 3, 3))
-        rows = SolidRows(shape, top, side, np.empty(MOST_SOLIDS, np.int32))
+        rows = new_rows()
         count = fill_solids(car, at, rays, self.cars, self.maps, self.time_s(car, steps), rows)
         shape, top, side = (part[:count] for part in rows[:3])
         return Solids(count, shape, top, side), rows.owner[:count]

@@ -15,13 +15,12 @@ from drive_rl.sim.engines.work_queue import take
 from drive_rl.sim.map.lane_geometry import pose_at
 from drive_rl.sim.sensors.pinhole import Rays, Viewpoint
 from drive_rl.sim.sensors.streets.solids import (
-    MOST_SOLIDS,
     SIGNAL_LAMP,
     SIGNAL_LANE,
     SIGNAL_X,
     SIGNAL_Y,
     SIGNAL_YAW,
-    SolidRows,
+    new_rows,
 )
 from drive_rl.sim.sensors.streets.visible import visible_solids
 from drive_rl.sim.task.outcome import LANE_STATE, STATE_FIELDS, S, speed_at
@@ -101,12 +100,7 @@ def _shown_solids(i, pose, time_s, around, bearings):
     """Return whose the solids around a car are, `SolidRows.owner`, and which of them its picture shows."""
     at = Viewpoint(pose[0], pose[1], math.cos(pose[2]), math.sin(pose[2]))
     rays = Rays(around.routes.rays[i], bearings, around.routes.origin[i])
-    rows = SolidRows(
-        np.empty((MOST_SOLIDS, 9), np.float32),
-        np.empty((MOST_SOLIDS, 3), np.float32),
-        np.empty((MOST_SOLIDS, 3), np.float32),
-        np.empty(MOST_SOLIDS, np.int32),
-    )
+    rows = new_rows()
     count = fill_solids(i, at, rays, around.cars, around.maps, time_s, rows)
     return rows.owner[:count], visible_solids(rays, at, rows.shape[:count])
 

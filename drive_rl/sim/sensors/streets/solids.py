@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drive_rl.sim.compiled import njit_scalar
+from drive_rl.sim.compiled import njit, njit_scalar
 from drive_rl.sim.map.lane_geometry import pose_at
 from drive_rl.sim.map.network import Control, Light, RoadNetwork
 from drive_rl.sim.sensors.bodies import (
@@ -65,6 +65,17 @@ class SolidRows(NamedTuple):
     top_colour: NDArray[np.float32]  # (n, 3)
     side_colour: NDArray[np.float32]  # (n, 3)
     owner: NDArray[np.int32]  # (n,), an actor's number; -1 - s of row s of `signals_of`, and then of the roadside
+
+
+@njit
+def new_rows():
+    """Return room for all that a picture may show."""
+    return SolidRows(
+        np.empty((MOST_SOLIDS, 9), np.float32),
+        np.empty((MOST_SOLIDS, 3), np.float32),
+        np.empty((MOST_SOLIDS, 3), np.float32),
+        np.empty(MOST_SOLIDS, np.int32),
+    )
 
 
 def signals_of(network: RoadNetwork) -> NDArray[np.float64]:
