@@ -177,5 +177,5 @@ class MapCache:
 def slot_bytes(world: WorldSpec) -> int:
     """Return about how much memory a car's road needs [bytes], most of it its field, or in streets its traffic."""
     if world.streets is not None:
-        return _ACTOR_BYTES * (1 + world.streets.traffic.actors)
+        return _ACTOR_BYTES * (1 + world.streets.traffic.actors + world.streets.traffic.pedestrians)
     return int(8 * draw_episode(world, 0).field.d_m.size * _SPARE)

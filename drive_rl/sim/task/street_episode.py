@@ -36,6 +36,7 @@ from drive_rl.sim.task.street_hazard import crossing_ways, draw_hazard, has_room
 from drive_rl.sim.task.street_parking import bay_m
 from drive_rl.sim.traffic.actors import EGO, EGO_ASIDE, Ego, Traffic, new_traffic
 from drive_rl.sim.traffic.ego import LINE_GAP_M
+from drive_rl.sim.traffic.hazards.walkers import DrawnWalkers, draw_walkers
 from drive_rl.sim.traffic.idm import allowed_speed
 from drive_rl.sim.traffic.population import Vehicles, draw_vehicles, joined, with_ego
 from drive_rl.sim.traffic.streets import Streets, streets_of
@@ -43,7 +44,8 @@ from drive_rl.sim.vehicle import CarState
 
 _MAPS_APART = 10_000
 """Road seeds of as many thousands share their maps."""
-_ROUTE, _START, _APPEARANCE, _TRAFFIC, _HAZARD = range(20, 25)  # one random stream each: changing one leaves the others
+_ROUTE, _START, _APPEARANCE, _TRAFFIC, _HAZARD, _WALKERS = range(20, 26)
+"""One random stream each: changing one leaves the others."""
 _MAPS_KEPT = 2048  # of half a megabyte and less
 _GROUNDS_KEPT = 16  # of up to 25 MB
 _TRIES = 400  # for a route on which a hazard has room
@@ -67,6 +69,7 @@ class StreetEpisode(Drive):
     colours: NDArray[np.float32]  # (N, 3), of the vehicles, in [0, 1]
     traffic: Traffic
     first_step: int  # of the signals' clock
+    walkers: DrawnWalkers | None
     hazard: DrawnHazard | None
 
 
@@ -180,7 +183,12 @@ def _draw(world: WorldSpec, streets: StreetsSpec, seed: int) -> StreetEpisode:
     s_m, drives = RUN_IN_M - float(route.from_m[0]), EGO_ASIDE if parked else EGO
     ego = Ego(route.lanes, route.spans, s_m, start.vx_mps, beside_m, drives)
     seeds = random.integers(0, 2**31, 2)
-    hazard = None
+    walkers, hazard, scripted = None, None, ()
+    if people := streets.traffic.pedestrians:
+        random = _stream(seed, _WALKERS)
+        walkers = draw_walkers(town.network, people, len(vehicles.kind), 1 / task.control_hz, random)
+        vehicles, scripted = joined([vehicles, *walkers.bodies]), walkers.scripted
+        colours = np.concatenate([colours, random.uniform(0.08, 0.9, (people, 3)).astype(np.float32)])
     if streets.hazard:
         actor = int(seeds[0]), len(vehicles.kind)
         site = Site(
@@ -190,6 +198,7 @@ def _draw(world: WorldSpec, streets: StreetsSpec, seed: int) -> StreetEpisode:
         hazard = draw_hazard(streets.hazard, site, random)
         vehicles = joined([vehicles, hazard.actors])
         colours = np.concatenate([colours, random.uniform(0.08, 0.9, (len(hazard.scripted), 3)).astype(np.float32)])
+        scripted = *scripted, *hazard.scripted
     return StreetEpisode(
         seed=seed,
         road=Road(route.knots, route.start_m, route.end_m, streets.map.kind),
@@ -201,10 +210,9 @@ def _draw(world: WorldSpec, streets: StreetsSpec, seed: int) -> StreetEpisode:
         route=route,
         vehicles=vehicles,
         colours=colours,
-        traffic=new_traffic(
-            town.streets, vehicles, int(seeds[0]), 1 / task.control_hz, ego, hazard.scripted if hazard else ()
-        ),
+        traffic=new_traffic(town.streets, vehicles, int(seeds[0]), 1 / task.control_hz, ego, scripted),
         first_step=_first_step(world, streets, town.network, route, int(seeds[1])),
+        walkers=walkers,
         hazard=hazard,
     )
 

@@ -1,7 +1,6 @@
 """What happens on a route beside the traffic: the hazard of a road seed, drawn. How it goes on: `traffic.hazards`."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drive_rl.config.specs.streets.hazard import (
     BlockedLaneSpec,
@@ -17,7 +16,6 @@ from drive_rl.config.specs.streets.hazard import (
 )
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.map.geometry import wrap
-from drive_rl.sim.map.lane_geometry import locate, pose_at
 from drive_rl.sim.map.network import Priority, RoadNetwork
 from drive_rl.sim.map.street_route import StreetRoute
 from drive_rl.sim.task.hazard_site import NO_STRIPS, ROOM_M, DrawnHazard, Site, drawn, new_plan, place_on, stretch
@@ -36,18 +34,21 @@ from drive_rl.sim.traffic.hazards.hazard import (
     END_M,
     FROM_M,
     HARD_BRAKE,
-    MIDDLE,
-    MOST_STRIPS,
     PEDESTRIAN,
-    SIDE,
     SPEED_MPS,
     STANDS_S,
-    STRIP_LANE,
-    STRIP_S,
     TO_M,
-    UNTIL,
     WAITS,
     WITHIN,
+)
+from drive_rl.sim.traffic.hazards.walkers import (
+    MIDDLE,
+    MOST_STRIPS,
+    SIDE,
+    STRIP_LANE,
+    STRIP_S,
+    UNTIL,
+    strips_across,
 )
 from drive_rl.sim.traffic.population import BODIES, joined, one_of, who_crosses
 from drive_rl.sim.traffic.streets import APPROACH, END_NEXT, FIRST_NEXT, LEFT, RIGHT, Streets
@@ -62,8 +63,6 @@ _APPROACH_M = 35.0
 """Who crosses comes from a lane that is so long [m] ..."""
 _BEFORE_THE_JUNCTION_M = 15.0
 """... and begins at least so far before the stop line [m]."""
-_MARGIN_M = 0.25
-"""Who crosses has left a lane so far beside it [m]."""
 
 
 def draw_hazard(spec: HazardSpec, site: Site, rng: np.random.Generator) -> DrawnHazard:
@@ -153,7 +152,7 @@ def _draw_pedestrian(spec: CrossingPedestrianSpec, site: Site, rng: np.random.Ge
     half_m, reach_m = float(body.length_m[0]) / 2, float(body.width_m[0]) / 2
     at, s_m = _place(spec, distance_m, half_m + parked_m(spec.behind), site)
     lane = int(site.route.lanes[at])
-    strips, end_m = _strips(site.network, lane, s_m, (beside_m, reach_m), from_left)
+    strips, end_m = strips_across(site.network, lane, s_m, (beside_m, reach_m), from_left)
     own = int(np.flatnonzero(strips[:, STRIP_LANE] == lane)[0])
     plan = new_plan(PEDESTRIAN, at, s_m - half_m)
     plan[SPEED_MPS], plan[EARLY_S], plan[FROM_M] = speed_mps, early_s, strips[own, MIDDLE]
@@ -205,36 +204,6 @@ def _meeting(network: RoadNetwork, connection: int, other: int) -> tuple[float, 
 
 def _yaw(network: RoadNetwork, lane: int) -> float:
     return float(network.yaw_rad[network.first_point[lane]])
-
-
-def _strips(
-    network: RoadNetwork, lane: int, s_m: float, body: tuple[float, float], from_left: bool
-) -> tuple[NDArray[np.float64], float]:
-    """Return `Hazard.strips` of a straight way across a street at a place on a lane, and the whole way's length [m].
-
-    `body`: how far beside the street it begins and ends, and how far who crosses reaches before and behind it [m].
-    """
-    beside_m, reach_m = body
-    x, y, _ = pose_at(network, lane, s_m, 0.0)
-    lanes, right, left = [lane], int(network.right[lane]), int(network.left[lane])
-    while right >= 0:
-        lanes, right = [right, *lanes], int(network.right[right])
-    while left >= 0:
-        lanes, left = [*lanes, left], int(network.left[left])
-    along, oncoming = len(lanes), int(network.opposite[lanes[-1]])
-    while oncoming >= 0:
-        lanes, oncoming = [*lanes, oncoming], int(network.right[oncoming])
-    places = [locate(network, each, x, y) for each in lanes]
-    ahead = np.where(np.arange(len(lanes)) < along, 1.0, -1.0)
-    d_m = -ahead * [d for _, d in places]  # of each lane's middle, left-positive from the first one's
-    half_m = network.width_m[lanes] / 2
-    start_m = d_m[-1] + half_m[-1] + beside_m if from_left else d_m[0] - half_m[0] - beside_m
-    walks = -1.0 if from_left else 1.0
-    middle = walks * (d_m - start_m)
-    left_m = middle + half_m + reach_m + _MARGIN_M
-    rows = np.column_stack([lanes, [s for s, _ in places], middle, ahead * walks, left_m])
-    rows = rows[:: int(walks)]
-    return rows, float(rows[-1, MIDDLE] + network.width_m[int(rows[-1, STRIP_LANE])] / 2 + beside_m)
 
 
 def has_room(spec: HazardSpec, network: RoadNetwork, route: StreetRoute) -> bool:

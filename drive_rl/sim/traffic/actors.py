@@ -21,9 +21,10 @@ HOLDS = 6
 
 ID, DRIVES, LANE, BEFORE, LEAVING, GOALS, WAITED, STOPPED, WANT, WANT_GOALS, ASKS = range(11)
 """Columns of `Traffic.whole`: what ties and choices depend on; who drives it; where its centre is (NONE: off the
-streets, nobody sees it), the lane before, the other one that it takes up while it changes lanes; goals reached so far;
-steps of standing; where on its lane it has stood, `AT_LINE` and `AT_BUS_STOP`; and of this step: the next connection
-that it needs the right of way for, goals reached on the way there, whether it is near enough to ask."""
+streets, nobody sees it), the lane before, the other one that it takes up while it changes lanes, or walks to, there at
+`TO_START`; goals reached so far; steps of standing; where on its lane it has stood, `AT_LINE` and `AT_BUS_STOP`; and of
+this step: the next connection that it needs the right of way for, goals reached on the way there, whether it is near
+enough to ask."""
 S, SHIFT, SPEED, ACCELERATION, TO_LINE, TO_START, PUSH, GAP, LEAD_SPEED = range(9)
 """Columns of `Traffic.real`: s of its centre [m], what is left of a lane change, left-positive from where it ends [m],
 speed [m/s], acceleration [m/s^2]; and of this step: from its front to the stop line, and from its centre to the

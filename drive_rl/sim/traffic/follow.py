@@ -21,8 +21,10 @@ from drive_rl.sim.traffic.actors import (
     LANE,
     LEAD_SPEED,
     LEAVING,
+    ON_FOOT,
     SPEED,
     STOPPED,
+    TO_START,
     S,
     draw,
 )
@@ -132,7 +134,7 @@ def _goal(i, traffic, goals):
 
 @njit_scalar
 def list_by_lane(traffic):
-    """List the actors by lane; one that changes lanes is listed on both."""
+    """List the actors by lane; one that changes lanes, or walks from one to the next, is listed on both."""
     whole, count = traffic.whole, traffic.whole.shape[0]
     for lane in range(traffic.by_lane.shape[0]):
         traffic.by_lane[lane, FIRST] = NONE
@@ -140,7 +142,9 @@ def list_by_lane(traffic):
         if whole[i, LANE] != NONE and not whole[i, DRIVES] & ASIDE:
             _enter(i, whole[i, LANE], traffic.real[i, S], traffic)
         if whole[i, LEAVING] != NONE:
-            s = abreast(traffic.streets, whole[i, LANE], traffic.real[i, S], whole[i, LEAVING])
+            s = traffic.real[i, TO_START]
+            if whole[i, DRIVES] != ON_FOOT:
+                s = abreast(traffic.streets, whole[i, LANE], traffic.real[i, S], whole[i, LEAVING])
             _enter(count + i, whole[i, LEAVING], s, traffic)
 
 

@@ -91,6 +91,9 @@ class TrafficSpec(Spec):
     """The traffic of a world."""
 
     actors: int = Field(default=16, ge=0, le=1024, description="Vehicles on the map beside the ego car.")
+    pedestrians: int = Field(
+        default=0, ge=0, le=256, description="People on the map who cross at zebra crossings, back and forth."
+    )
     kinds: dict[VehicleKind, Weight] = Field(
         default={"car": 12, "van": 3, "lorry": 2, "bus": 1, "motorcycle": 1, "cyclist": 1},
         min_length=1,

@@ -11,7 +11,8 @@ from drive_rl.sim.engines.streets.maps import Maps
 from drive_rl.sim.map.geometry import KNOT_M
 from drive_rl.sim.map.street_route import RUN_IN_M, RUN_OUT_M
 from drive_rl.sim.traffic.actors import HOLDS, WAY
-from drive_rl.sim.traffic.hazards.hazard import MOST_STRIPS, PLAN
+from drive_rl.sim.traffic.hazards.hazard import PLAN
+from drive_rl.sim.traffic.hazards.walkers import MOST_STRIPS
 
 NEVER = -1_000_000
 """A step that no episode has."""
@@ -52,6 +53,9 @@ class StreetCars(NamedTuple):
     hazard_plan: NDArray[np.float64]  # (N, 12), Hazard.plan; (N, 0): there is none
     hazard_strips: NDArray[np.float64]  # (N, 8, 5)
     hazard: NDArray[np.int64]  # (N, 2), Hazard.now
+    walk_plan: NDArray[np.float64]  # (N, P, 3), Walkers.plan
+    walk_strips: NDArray[np.float64]  # (N, P, 2, 8, 5)
+    walk: NDArray[np.int64]  # (N, P, 3), Walkers.now
     seen: NDArray[np.int64]  # (N, A + 2), visibility.LAMP; (N, 0): nobody asks for it
     by_id: NDArray[np.int64]  # (A,)
     way: NDArray[np.int64]  # (N, A, WAY)
@@ -92,7 +96,8 @@ def new_street_cars(n: int, spec: StreetsSpec) -> StreetCars:
     """Return room for the actors around n cars."""
     f4, f8, i8 = np.float32, np.float64, np.int64
     hazards = 1 if spec.hazard else 0
-    actors = 1 + spec.traffic.actors + (spec.hazard.actors if spec.hazard else 0)
+    people = spec.traffic.pedestrians
+    actors = 1 + spec.traffic.actors + people + (spec.hazard.actors if spec.hazard else 0)
     return StreetCars(
         map=np.full(n, -1, i8),
         seed=np.zeros(n, i8),
@@ -110,6 +115,9 @@ def new_street_cars(n: int, spec: StreetsSpec) -> StreetCars:
         hazard_plan=np.zeros((n, hazards * PLAN), f8),
         hazard_strips=np.zeros((n, hazards * MOST_STRIPS, 5), f8),
         hazard=np.zeros((n, hazards * 2), i8),
+        walk_plan=np.zeros((n, people, 3), f8),
+        walk_strips=np.zeros((n, people, 2, MOST_STRIPS, 5), f8),
+        walk=np.zeros((n, people, 3), i8),
         seen=np.full((n, actors + 2 if spec.seen_within_s else 0), NEVER, i8),
         by_id=np.arange(actors),
         way=np.zeros((n, actors, WAY), i8),

@@ -34,6 +34,7 @@ from drive_rl.sim.task.episode import Pose
 from drive_rl.sim.task.outcome import Ahead
 from drive_rl.sim.task.street_episode import StreetEpisode, built_map, draw_street_episode, map_seed_of
 from drive_rl.sim.traffic.actors import (
+    ASIDE,
     ASKS,
     AT_BUS_STOP,
     AT_LINE,
@@ -44,6 +45,7 @@ from drive_rl.sim.traffic.actors import (
     ID,
     LANE,
     LEAVING,
+    ON_FOOT,
     STOPPED,
     WAITED,
     WANT,
@@ -78,7 +80,9 @@ class StreetScene:
         self.routes = new_routes(world, streets, count)
         self._maps = StreetMaps(streets.map, min(count, streets.map_count), streets.map_count, streets.roadside)
         self.cars = new_street_cars(count, streets)
-        self._saved = (*_SAVED, *["hazard"] * bool(streets.hazard), *["seen"] * bool(streets.seen_within_s))
+        people = streets.traffic.pedestrians
+        beside = {"hazard": streets.hazard, "walk": people, "seen": streets.seen_within_s}
+        self._saved = (*_SAVED, *(name for name, there in beside.items() if there))
         self.visibility: Visibility | None = None
         """What cars see by whose states hold nothing else of others; None: they hold all there is."""
         if streets.seen_within_s:
@@ -217,6 +221,7 @@ class StreetScene:
             "hold_s": Expected(cars.hold_s.shape, np.float64, -FARTHEST, FARTHEST),
             "held": Expected(cars.held.shape, np.int64, NEVER, most),
             "hazard": Expected(cars.hazard.shape, np.int64, 0, most),
+            "walk": Expected(cars.walk.shape, np.int64, 0, most),
             "seen": Expected(cars.seen.shape, np.int64, NEVER, most),
         }
         check_state(
@@ -245,6 +250,9 @@ class StreetScene:
             phases = DRIVEN[kind]
             drives[0] = EGO if kind == PARKING_EXIT and phase != WAITS else drives[0]
             drives[-1] = int(phases[phase]) if phase < len(phases) else -1
+        on_foot = slice(1 + self._spec.traffic.actors, 1 + self._spec.traffic.actors + self._spec.traffic.pedestrians)
+        walks = np.isin(whole[on_foot, DRIVES], (ON_FOOT, ASIDE))
+        drives[on_foot] = np.where(walks, whole[on_foot, DRIVES], ASIDE).tolist()
         route, expected = episode.route.lanes, {ID: range(len(whole)), DRIVES: drives}
         if any(whole[:, column].tolist() != list(values) for column, values in expected.items()) or any(
             at >= len(route) or lane != route[at] for at, lane in whole[whole[:, DRIVES] & EGO > 0][:, [GOALS, LANE]]
@@ -270,6 +278,8 @@ class StreetScene:
         cars.route[car, : len(route.lanes)], cars.route_m[car, : len(route.lanes)] = route.lanes, route.spans
         cars.kind[car], cars.paint[car] = episode.vehicles.kind, episode.colours
         cars.held[car], cars.seen[car] = NEVER, NEVER
+        if episode.walkers:
+            cars.walk_plan[car], cars.walk_strips[car], cars.walk[car] = episode.walkers.walkers
         if episode.hazard:
             cars.hazard_plan[car], cars.hazard_strips[car] = episode.hazard.plan, episode.hazard.strips
             cars.hazard[car] = 0

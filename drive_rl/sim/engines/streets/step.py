@@ -27,6 +27,7 @@ from drive_rl.sim.traffic.ego import allowed_ahead, move_ego, route_lanes, take_
 from drive_rl.sim.traffic.hazards.door import open_door
 from drive_rl.sim.traffic.hazards.hazard import Hazard, act, allowed_before
 from drive_rl.sim.traffic.hazards.parking import is_parked, pull_out
+from drive_rl.sim.traffic.hazards.walkers import Walkers, walk_across
 from drive_rl.sim.traffic.lamps import brakes, signals
 from drive_rl.sim.traffic.passing import allowed_past, fill_passing, is_obstacle, leeway, reach_over
 from drive_rl.sim.traffic.population import LENGTH, WIDTH
@@ -105,9 +106,11 @@ def find_allowed(i, cars, around, plan):
 def step_actors(i, streets, maps, steps, control_hz):
     """Move all around car i, which is still where it was."""
     traffic = traffic_of(i, streets, maps, 1.0 / control_hz)
+    clock = streets.first_step[i] + steps
+    walk_across(traffic, Walkers(streets.walk_plan[i], streets.walk_strips[i], streets.walk[i]), clock)
     act(traffic, hazard_of(i, streets))
     open_door(traffic, hazard_of(i, streets))
-    step_traffic(traffic, streets.first_step[i] + steps)
+    step_traffic(traffic, clock)
 
 
 @njit_scalar

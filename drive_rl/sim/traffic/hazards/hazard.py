@@ -23,7 +23,6 @@ from drive_rl.sim.traffic.actors import (
     OTHERS_MOVE,
     OWN,
     PUSH,
-    SHIFT,
     SPEED,
     TO_LINE,
     WANT,
@@ -34,6 +33,7 @@ from drive_rl.sim.traffic.ego import QUEUE_GAP_M
 from drive_rl.sim.traffic.follow import find_way, follow, list_by_lane
 from drive_rl.sim.traffic.hazards.cut_in import cuts_in, drive_beside
 from drive_rl.sim.traffic.hazards.emergency import rush
+from drive_rl.sim.traffic.hazards.walkers import place_on_strips
 from drive_rl.sim.traffic.idm import HARDEST_BRAKING_MPS2, allowed_speed, bounded
 from drive_rl.sim.traffic.junction_rules import slot_of
 from drive_rl.sim.traffic.population import LENGTH
@@ -84,12 +84,9 @@ for how long that stands [s]; how fast one crosses, or drives before it cuts in 
 it would be there [s]. Of a vehicle: its connection, and from where to where on it the ways cross [m]. Of a pedestrian,
 walked from where it waits: to the middle of the ego car's lane, until it has left that, until it is across [m].
 How many actors are an obstacle. Of a door: how fast it comes out, and its `SHIFT` when it is open."""
-STRIP_LANE, STRIP_S, MIDDLE, SIDE, UNTIL = range(5)
-"""Columns of `Hazard.strips`: a lane that a pedestrian crosses, s on it [m], walked when it is in its middle [m],
-whether that goes to the left (1) or to the right (-1) there, walked when it leaves it [m]."""
 PHASE, STEPS = range(2)
 """Columns of `Hazard.now`: the phase, and how many steps it has lasted, or a pedestrian has walked."""
-PLAN, MOST_STRIPS = 12, 8
+PLAN = 12
 _FAST_MPS = 4.0
 """Who is slower does not brake hard [m/s]."""
 _SPEEDS_UP_MPS2, _SLOWS_DOWN_MPS2, _GAIN_1PS = 1.4, 4.0, 2.0
@@ -105,7 +102,7 @@ class Hazard(NamedTuple):
     """The script of one hazard; all are empty: there is none."""
 
     plan: NDArray[np.float64]  # (12,), what was drawn
-    strips: NDArray[np.float64]  # (MOST_STRIPS, 5), in the order in which a pedestrian crosses them
+    strips: NDArray[np.float64]  # (walkers.MOST_STRIPS, 5), in the order in which a pedestrian crosses them
     now: NDArray[np.int64]  # (2,), how far it has come
 
 
@@ -253,11 +250,7 @@ def _walk(i, traffic, hazard):
     way = min(plan[SPEED_MPS] * now[STEPS] * traffic.dt_s, plan[END_M])
     now[PHASE] = ACTS if way < plan[TO_M] else GOES_ON if way < plan[END_M] else OVER
     traffic.whole[i, DRIVES] = DRIVEN[PEDESTRIAN, now[PHASE]]
-    strips, k = hazard.strips, 0
-    while k + 1 < MOST_STRIPS and way > strips[k, UNTIL] and strips[k + 1, UNTIL] > 0.0:
-        k += 1
-    traffic.whole[i, LANE], traffic.real[i, S] = int(strips[k, STRIP_LANE]), strips[k, STRIP_S]
-    traffic.real[i, SHIFT] = strips[k, SIDE] * (way - strips[k, MIDDLE])
+    place_on_strips(i, traffic, hazard.strips, way)
 
 
 @njit_scalar
