@@ -35,6 +35,7 @@ from drive_rl.sim.traffic.streets import (
     CONTROL,
     END_CONFLICT,
     FIRST_CONFLICT,
+    FIRST_NEXT,
     FROM,
     GAP,
     JUNCTION,
@@ -59,8 +60,9 @@ HARD_BRAKING_MPS2 = 4.0
 """Braking that an actor accepts for a signal that turned red [m/s^2]."""
 WAITING_M = 20.0
 """Between junctions that are nearer to each other than this nobody waits [m]."""
-LET_IN = 2
-"""Value of `ASKS` while the right of way is given: stood for so long that it is let in as soon as others have left."""
+LET_IN, NEEDS_ROOM = 2, 3
+"""Values of `ASKS` while the right of way is given: stood for so long that it is let in as soon as others have left; or
+as soon as there is room behind the junction, which nobody else takes meanwhile."""
 _COMES_MPS = 1.0
 
 
@@ -104,15 +106,21 @@ def is_open(i, traffic, want, step):
 
 @njit_scalar
 def is_let_in(i, traffic, want, c):
-    """Return whether conflict c of a connection is kept free for another who is to be let in; not from those who wait
-    between junctions, where they are in the way.
+    """Return whether conflict c of a connection is kept free for another who is to be let in, or waits for room on the
+    same lane behind it; not from those who wait between junctions, where they are in the way.
     """
     other = traffic.streets.meets[c, OTHER]
     j = traffic.by_lane[other, WANTED]
     if j == NONE or is_between(traffic.streets, want):
         return False
+    same = (
+        traffic.streets.next[traffic.streets.tie[want, FIRST_NEXT]]
+        == (traffic.streets.next[traffic.streets.tie[other, FIRST_NEXT]])
+    )
     while j != NONE:
-        if j != i and traffic.whole[j, ASKS] == LET_IN and traffic.whole[j, WANT] == other:
+        asks = traffic.whole[j, ASKS]
+        keeps = asks == LET_IN or (asks == NEEDS_ROOM and same)
+        if j != i and keeps and traffic.whole[j, WANT] == other:
             return True
         j = traffic.claim[j, NEXT_WANTED]
     return False

@@ -33,6 +33,7 @@ from drive_rl.sim.traffic.junction_rules import (
     CLEARANCE_M,
     HARD_BRAKING_MPS2,
     LET_IN,
+    NEEDS_ROOM,
     WAITING_M,
     first_rear,
     is_between,
@@ -110,8 +111,8 @@ def give_way(traffic, step):
         best = claim[first, QUEUE]
         if take_way(best, traffic, way_free(best, traffic, step)):
             whole[best, WAITED] = 0
-        elif _is_next(best, traffic, step):
-            whole[best, ASKS] = LET_IN
+        else:
+            whole[best, ASKS] = _is_next(best, traffic, step)
     for k in range(asking):
         whole[claim[k, QUEUE], ASKS] = 0
 
@@ -211,21 +212,22 @@ def way_free(i, traffic, step):
 
 @njit_inline
 def _is_next(i, traffic, step):
-    """Return whether actor i, which may not enter now, has stood before a main road for so long that it is let in, and
-    waits only for others to leave the junction.
+    """Return `LET_IN` or `NEEDS_ROOM` if actor i, which may not enter now, has stood before a main road, or before one
+    like its own, for so long that it is let in, else 0. Among equal roads it gets the room behind the junction alone.
     """
     tie, meets, lane = traffic.streets.tie, traffic.streets.meets, traffic.whole[i, WANT]
     if traffic.whole[i, WAITED] * traffic.dt_s < LET_IN_AFTER * traffic.driver[i, PATIENCE]:
-        return False
+        return 0
     sign, main = tie[tie[lane, APPROACH], CONTROL], False
     for c in range(tie[lane, FIRST_CONFLICT], tie[lane, END_CONFLICT]):
         main = main or tie[tie[meets[c, OTHER], APPROACH], CONTROL] == Control.NONE
         if is_let_in(i, traffic, lane, c):
-            return False
-    if not main or (sign != Control.GIVE_WAY and sign != Control.STOP_SIGN):
-        return False
+            return 0
+    if not main or sign == Control.SIGNAL:
+        return 0
     ahead, _ = lane_ahead(i, traffic, lane, traffic.whole[i, WANT_GOALS])
-    return ahead == NONE or first_rear(i, traffic, ahead) >= room_needed(i, traffic, lane)
+    has_room = ahead == NONE or first_rear(i, traffic, ahead) >= room_needed(i, traffic, lane)
+    return LET_IN if has_room and sign != Control.NONE else NEEDS_ROOM
 
 
 @njit_inline

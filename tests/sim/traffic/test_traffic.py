@@ -173,6 +173,16 @@ def test_streets_flow_and_nobody_touches(spec) -> None:
     assert sound(traffic)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bus_does_not_wait_for_ever_for_its_room_behind_a_junction(seed: int) -> None:
+    """In town 2 shorter vehicles from the side took each place behind a junction before it was long enough: 480 s."""
+    network = map_of_seed(TownSpec(), seed).network
+    traffic = traffic_on(network, 40, seed)
+    touches, _, longest, _ = drive(traffic, network, 0, 9000)
+    assert touches == 0
+    assert longest * 0.1 < 120
+
+
 def test_lanes_are_changed_and_nobody_touches() -> None:
     network = circuit(3, length_m=1500)
     traffic = traffic_on(network, 40)
