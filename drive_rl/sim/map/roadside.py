@@ -37,8 +37,8 @@ _MARGIN = 30  # cells around the map
 _WALLS = np.array([(0.62, 0.55, 0.47), (0.55, 0.32, 0.26), (0.70, 0.68, 0.63), (0.45, 0.45, 0.48), (0.66, 0.58, 0.38)])
 _LEAVES, _POLE = np.array([0.20, 0.34, 0.13]), np.array([0.36, 0.37, 0.38])
 _SIGN, _BUS_SIGN = np.array([0.75, 0.06, 0.06]), np.array([0.05, 0.16, 0.55])
-_BUS_STOP_LANE_M, _BUS_STOP_MPS, _BUS_STOP_EVERY = 60.0, 17.0, 2
-_BUS_BEYOND_M = 5.0  # from the middle of a lane
+_BUS_STREET_M, _BUS_STREET_MPS, _BUS_EVERY = 60.0, 17.0, 2
+_BUS_BEYOND_M, _BUS_ROOM_M = 5.0, (12.0, 2.0)  # from the middle of a street to the front; behind and before that
 
 
 class _Kerb(NamedTuple):
@@ -104,13 +104,23 @@ def _outline(x: float, y: float, yaw: float, half_length: float, half_width: flo
 
 
 def bus_stops(network: RoadNetwork) -> Floats:
-    """Return where on each lane buses stop with their fronts [m], NaN: nowhere, (L,): near the middle of every second
-    lane that is long, slow and the rightmost one.
+    """Return where on each lane buses stop with their fronts [m], NaN: nowhere, (L,): near the middle, both ways, of
+    every second street that is long and slow enough, off its zebra crossings.
     """
-    plain = (network.junction < 0) & (network.right < 0) & (network.length_m >= _BUS_STOP_LANE_M)
-    lanes = np.flatnonzero(plain & (network.speed_limit_mps <= _BUS_STOP_MPS))[::_BUS_STOP_EVERY]
-    stops = np.full(network.length_m.size, np.nan)
-    stops[lanes] = network.length_m[lanes] / 2 + _BUS_BEYOND_M
+    stops, lanes = np.full(network.length_m.size, np.nan), dict[int, list[int]]()
+    long = (network.length_m >= _BUS_STREET_M) & (network.speed_limit_mps <= _BUS_STREET_MPS)
+    for lane in np.flatnonzero(long & (network.junction < 0) & (network.right < 0)).tolist():
+        inner = lane
+        while network.left[inner] >= 0:
+            inner = int(network.left[inner])
+        if network.opposite[inner] >= 0:
+            lanes.setdefault(min(inner, int(network.opposite[inner])), []).append(lane)
+    for lane in [lane for street in sorted(lanes)[::_BUS_EVERY] for lane in lanes[street]]:
+        front = network.length_m[lane] / 2 + _BUS_BEYOND_M
+        met = slice(network.first_crossing[lane], network.first_crossing[lane + 1])
+        before = network.crossing_end_s_m[met] < front - _BUS_ROOM_M[0]
+        if (before | (network.crossing_s_m[met] > front + _BUS_ROOM_M[1])).all():
+            stops[lane] = front
     return stops
 
 

@@ -11,7 +11,7 @@ from drive_rl.sim.map.network import RoadNetwork
 from drive_rl.sim.map.street_route import StreetRoute
 from drive_rl.sim.traffic.actors import Scripted
 from drive_rl.sim.traffic.hazards.hazard import AT, AT_S, KIND, PLAN
-from drive_rl.sim.traffic.hazards.walkers import MOST_STRIPS
+from drive_rl.sim.traffic.hazards.strips import MOST_STRIPS
 from drive_rl.sim.traffic.population import Vehicles
 from drive_rl.sim.traffic.streets import Streets
 

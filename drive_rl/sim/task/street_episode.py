@@ -187,7 +187,7 @@ def _draw(world: WorldSpec, streets: StreetsSpec, seed: int) -> StreetEpisode:
     if people := streets.traffic.pedestrians:
         random = _stream(seed, _WALKERS)
         walkers = draw_walkers(town.network, people, len(vehicles.kind), 1 / task.control_hz, random)
-        vehicles, scripted = joined([vehicles, *walkers.bodies]), walkers.scripted
+        vehicles, scripted = joined([vehicles, walkers.bodies]), walkers.scripted
         colours = np.concatenate([colours, random.uniform(0.08, 0.9, (people, 3)).astype(np.float32)])
     if streets.hazard:
         actor = int(seeds[0]), len(vehicles.kind)

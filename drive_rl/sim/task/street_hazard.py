@@ -41,7 +41,7 @@ from drive_rl.sim.traffic.hazards.hazard import (
     WAITS,
     WITHIN,
 )
-from drive_rl.sim.traffic.hazards.walkers import (
+from drive_rl.sim.traffic.hazards.strips import (
     MIDDLE,
     MOST_STRIPS,
     SIDE,

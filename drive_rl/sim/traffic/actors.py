@@ -28,8 +28,8 @@ enough to ask."""
 S, SHIFT, SPEED, ACCELERATION, TO_LINE, TO_START, PUSH, GAP, LEAD_SPEED = range(9)
 """Columns of `Traffic.real`: s of its centre [m], what is left of a lane change, left-positive from where it ends [m],
 speed [m/s], acceleration [m/s^2]; and of this step: from its front to the stop line, and from its centre to the
-connection that it wants [m], its next acceleration [m/s^2], the gap to the one ahead whom it minds most [m], that
-one's speed [m/s]."""
+connection that it wants [m] (of who walks: s on the lane that it walks to), its next acceleration [m/s^2], the gap to
+the one ahead whom it minds most [m], that one's speed [m/s]."""
 AT_LINE, AT_BUS_STOP = 1, 2
 """Bits of `STOPPED`: before the stop line, and, for as long as it takes, at the bus stop."""
 AHEAD = 6

@@ -223,7 +223,7 @@ def to_bus_stop(i, traffic):
     if left < -_BEYOND_M or speed * speed > 2.0 * _CALLING_MPS2 * max(left, _BEYOND_M):
         return NO_LEADER_M
     for h in range(HOLDS):
-        if traffic.hold[i, h] != NONE:
+        if traffic.hold[i, h] != NONE and traffic.hold_s[i, h] < 0.0:
             return NO_LEADER_M
     return left
 

@@ -144,7 +144,7 @@ def _beyond(j, traffic, other, here):
     """Return how far actor j is beyond a place on a lane [m], negative: it comes there; NaN: it does not."""
     streets, lane, s = traffic.streets, traffic.whole[j, LANE], traffic.real[j, S]
     tie, lanes = streets.tie, streets.lane
-    if lane == NONE:
+    if lane == NONE or traffic.whole[j, DRIVES] & ASIDE:
         return math.nan
     if lane == other:
         return s - here

@@ -106,6 +106,13 @@ def test_signs_stand_where_the_lines_are_and_face_who_comes() -> None:
         assert (network.junction[lanes] < 0).all()
         assert (network.length_m[lanes] - stops[lanes] > 20).all(), "before the line"
         assert (stops[lanes] > 20).all(), "room for the bus behind the junction"
+        ends = [
+            (lane, float(network.crossing_s_m[k]), float(network.crossing_end_s_m[k]))
+            for lane in lanes.tolist()
+            for k in range(network.first_crossing[lane], network.first_crossing[lane + 1])
+        ]
+        assert not any(from_m < stops[lane] and to_m > stops[lane] - 10.5 for lane, from_m, to_m in ends)
+    assert np.isnan(bus_stops(network_of("motorway", 0))).all()
     assert found
 
 

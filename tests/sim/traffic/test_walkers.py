@@ -1,5 +1,7 @@
 """People at zebra crossings: they keep to them, nobody touches them, both engines agree; what is refused."""
 
+from typing import cast
+
 import cv2
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ DRIVERS, PEOPLE = 30, 20
 def busy_town(seed: int) -> tuple[RoadNetwork, Traffic, Walkers]:
     network, random = map_of_seed(TownSpec(), seed).network, np.random.default_rng(seed)
     people = draw_walkers(network, PEOPLE, DRIVERS, 0.1, random)
-    vehicles = joined([draw_vehicles(TrafficSpec(), "train", DRIVERS, random), *people.bodies])
+    vehicles = joined([draw_vehicles(TrafficSpec(), "train", DRIVERS, random), people.bodies])
     return network, new_traffic(streets_of(network), vehicles, seed, scripted=people.scripted), people.walkers
 
 
@@ -48,8 +50,9 @@ def test_they_keep_to_their_crossings_and_nobody_touches_them(seed: int) -> None
             on = traffic.whole[who, [LANE, LEAVING]].tolist()
             assert on in (lanes[:2], [lanes[-1], -1]), "who is on the first lane is on the second one, too"
             if before[p] == 0:
-                red = [light_at(network, int(network.signal[lane]), step * 0.1) == Light.RED
-                       for lane in lanes if network.control[lane] == Control.SIGNAL]  # fmt: skip
+                red = [light_at(network, int(network.signal[int(lane)]), step * 0.1) == Light.RED
+                       for lane, s in strips[strips[:, UNTIL] > 0, :2].tolist()
+                       if network.control[int(lane)] == Control.SIGNAL and s > network.stop_s_m[int(lane)]]  # fmt: skip
                 assert all(red)
             lane, shift = int(traffic.whole[who, LANE]), float(traffic.real[who, SHIFT])
             if abs(shift) < network.width_m[lane] / 2:
@@ -66,33 +69,53 @@ def test_they_keep_to_their_crossings_and_nobody_touches_them(seed: int) -> None
     assert traffic.real[:DRIVERS, SPEED].max() > 5
 
 
-def test_both_engines_and_a_resumed_one_agree() -> None:
-    world = load_world("town", ["streets.traffic.pedestrians=80", "streets.maps=1"])
-    env = make_env(world, observation="camera")
+@pytest.mark.parametrize(
+    ("name", "changes", "seed"),
+    [
+        ("town", ["streets.traffic.pedestrians=80", "streets.maps=1"], 10_000),
+        ("town", ["streets.traffic.pedestrians=80", "streets.maps=1", "streets.seen_within_s=1"], 20_000),
+        ("scenarios/construction_obstacle_two_ways", ["streets.traffic.pedestrians=40", "streets.maps=1"], 10_000),
+    ],
+)
+def test_both_engines_and_a_resumed_one_agree(name: str, changes: list[str], seed: int) -> None:
+    world = load_world(name, changes)
+    env = make_env(world, observation="camera+state")
     assert isinstance(env, StreetEnv)
-    batch = cpu_batch(world, 1, "camera")
-    seen, _ = env.reset(options={"road_seed": 10_000})
-    batch.begin([0], [10_000])
+    batch = cpu_batch(world, 1, "camera+state")
+    env.reset(options={"road_seed": seed})
+    batch.begin([0], [seed])
     walked = 0
     for step in range(40):
-        assert np.array_equal(seen, batch.observe()[0])
+        ours, theirs = env.get_state(), batch.get_state()
+        for part in ("walk", "whole", "real"):
+            np.testing.assert_allclose(ours[f"traffic.{part}"], theirs[f"traffic.{part}"], atol=1e-6, err_msg=part)
+        walked += int((theirs["traffic.walk"][0, :, STEPS] > 0).sum())
         action = np.array([0.0, 0.1], np.float32)
         seen, *_ = env.step(action)
         batch.step(action[None].astype(float))
-        walked += int((env._scene.cars.walk[0, :, STEPS] > 0).sum())
+        both = cast(dict[str, np.ndarray], batch.observe())
+        assert np.array_equal(seen["camera"], both["camera"][0])
+        np.testing.assert_allclose(seen["state"], both["state"][0], atol=1e-5)
         if step == 20:
-            other = cpu_batch(world, 1, "camera")
+            other = cpu_batch(world, 1, "camera+state")
             other.set_state(batch.get_state())
             batch = other
     assert walked > 20
-    state = batch.get_state()
-    state["traffic.whole"][0, -1, DRIVES] = 1
-    with pytest.raises(DriveRLError, match=r"traffic\.whole of car 0: expected the actors of road 10000"):
-        cpu_batch(world, 1, "camera").set_state(state)
-    state = batch.get_state()
-    state["traffic.walk"][0, 0, STEPS] = -1
-    with pytest.raises(DriveRLError, match=r"traffic\.walk"):
-        cpu_batch(world, 1, "camera").set_state(state)
+
+
+def test_a_state_that_people_cannot_be_in_is_refused() -> None:
+    world = load_world("town", ["streets.traffic.pedestrians=5", "streets.maps=1"])
+    batch = cpu_batch(world, 1, "camera")
+    batch.begin([0], [10_000])
+    for part, at, value, message in (
+        ("whole", (0, -1, DRIVES), ON_FOOT, r"traffic\.whole of car 0: expected the actors of road 10000"),
+        ("walk", (0, 0, STEPS), 3, r"traffic\.whole of car 0: expected the actors of road 10000"),
+        ("walk", (0, 0, STEPS), -1, r"traffic\.walk"),
+    ):
+        state = batch.get_state()
+        state[f"traffic.{part}"][at] = value
+        with pytest.raises(DriveRLError, match=message):
+            cpu_batch(world, 1, "camera").set_state(state)
 
 
 def test_what_is_refused() -> None:

@@ -12,7 +12,7 @@ from drive_rl.sim.map.geometry import KNOT_M
 from drive_rl.sim.map.street_route import RUN_IN_M, RUN_OUT_M
 from drive_rl.sim.traffic.actors import HOLDS, WAY
 from drive_rl.sim.traffic.hazards.hazard import PLAN
-from drive_rl.sim.traffic.hazards.walkers import MOST_STRIPS
+from drive_rl.sim.traffic.hazards.strips import MOST_STRIPS
 
 NEVER = -1_000_000
 """A step that no episode has."""

@@ -52,6 +52,7 @@ from drive_rl.sim.traffic.actors import (
     WANT_GOALS,
 )
 from drive_rl.sim.traffic.hazards.hazard import DRIVEN, KIND, PARKING_EXIT, PHASE, WAITS
+from drive_rl.sim.traffic.hazards.walkers import STEPS
 from drive_rl.sim.traffic.streets import light_of
 from drive_rl.sim.vehicle import CarState
 
@@ -251,8 +252,9 @@ class StreetScene:
             drives[0] = EGO if kind == PARKING_EXIT and phase != WAITS else drives[0]
             drives[-1] = int(phases[phase]) if phase < len(phases) else -1
         on_foot = slice(1 + self._spec.traffic.actors, 1 + self._spec.traffic.actors + self._spec.traffic.pedestrians)
-        walks = np.isin(whole[on_foot, DRIVES], (ON_FOOT, ASIDE))
-        drives[on_foot] = np.where(walks, whole[on_foot, DRIVES], ASIDE).tolist()
+        if self._spec.traffic.pedestrians:
+            walks = state[_KEY + "walk"][car, :, STEPS] > 0
+            drives[on_foot] = np.where(walks, ON_FOOT, ASIDE).tolist()
         route, expected = episode.route.lanes, {ID: range(len(whole)), DRIVES: drives}
         if any(whole[:, column].tolist() != list(values) for column, values in expected.items()) or any(
             at >= len(route) or lane != route[at] for at, lane in whole[whole[:, DRIVES] & EGO > 0][:, [GOALS, LANE]]

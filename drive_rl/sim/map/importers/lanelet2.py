@@ -144,7 +144,8 @@ def _is_left_handed(lanelets: list[Any]) -> bool:
     against = 0
     for lanelet in lanelets:
         left, centre = _line(lanelet.leftBound), _line(lanelet.centerline)
-        against += np.dot(left[-1] - left[0], centre[-1] - centre[0]) < 0
+        turned = lanelet.leftBound.inverted() and lanelet.rightBound.inverted()
+        against += turned and np.dot(left[-1] - left[0], centre[-1] - centre[0]) < 0
     return against > len(lanelets) / 2
 
 

@@ -33,7 +33,7 @@ from drive_rl.sim.traffic.ego import QUEUE_GAP_M
 from drive_rl.sim.traffic.follow import find_way, follow, list_by_lane
 from drive_rl.sim.traffic.hazards.cut_in import cuts_in, drive_beside
 from drive_rl.sim.traffic.hazards.emergency import rush
-from drive_rl.sim.traffic.hazards.walkers import place_on_strips
+from drive_rl.sim.traffic.hazards.strips import place_on_strips
 from drive_rl.sim.traffic.idm import HARDEST_BRAKING_MPS2, allowed_speed, bounded
 from drive_rl.sim.traffic.junction_rules import slot_of
 from drive_rl.sim.traffic.population import LENGTH
@@ -102,7 +102,7 @@ class Hazard(NamedTuple):
     """The script of one hazard; all are empty: there is none."""
 
     plan: NDArray[np.float64]  # (12,), what was drawn
-    strips: NDArray[np.float64]  # (walkers.MOST_STRIPS, 5), in the order in which a pedestrian crosses them
+    strips: NDArray[np.float64]  # (strips.MOST_STRIPS, 5), in the order in which a pedestrian crosses them
     now: NDArray[np.int64]  # (2,), how far it has come
 
 

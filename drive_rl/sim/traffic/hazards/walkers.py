@@ -1,6 +1,5 @@
-"""People who cross at zebra crossings, back and forth, whenever whoever comes can stop for them."""
+"""People who cross at zebra crossings, back and forth, whenever whoever comes can stop for them. No hazard."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,39 +7,39 @@ from numpy.typing import NDArray
 
 from drive_rl.errors import DriveRLError
 from drive_rl.sim.compiled import njit_scalar
-from drive_rl.sim.map.lane_geometry import locate, pose_at
 from drive_rl.sim.map.network import Control, Light, RoadNetwork
 from drive_rl.sim.traffic.actors import (
     ASIDE,
     DRIVES,
     FIRST,
     ID,
-    LANE,
     LEAVING,
     ON_FOOT,
-    SHIFT,
     SPEED,
     TO_START,
-    S,
     Scripted,
     draw,
 )
 from drive_rl.sim.traffic.follow import list_by_lane
-from drive_rl.sim.traffic.population import LENGTH, Vehicles, who_crosses
-from drive_rl.sim.traffic.streets import CONTROL, END_BEFORE, FIRST_BEFORE, LANE_LENGTH, NONE, light_of
+from drive_rl.sim.traffic.hazards.strips import (
+    MIDDLE,
+    MOST_STRIPS,
+    SIDE,
+    STRIP_LANE,
+    STRIP_S,
+    UNTIL,
+    place_on_strips,
+    strips_across,
+)
+from drive_rl.sim.traffic.population import LENGTH, Vehicles, joined, who_crosses
+from drive_rl.sim.traffic.streets import CONTROL, END_BEFORE, FIRST_BEFORE, LANE_LENGTH, NONE, TAIL, light_of
 
-STRIP_LANE, STRIP_S, MIDDLE, SIDE, UNTIL = range(5)
-"""Columns of strips: a lane that a pedestrian crosses, s on it [m], walked when it is in its middle [m], whether that
-goes to the left (1) or to the right (-1) there, walked when it leaves it [m]."""
-MOST_STRIPS = 8
 MOST_LANES = 2
 """People cross no streets of more lanes: drivers mind them on the lane that they are on and the next one."""
 ROW, SPEED_MPS, END_M = range(3)
 """Columns of `Walkers.plan`: the actor, how fast it walks [m/s], and how long its way is [m]."""
 WALKS, STEPS, RESTS = range(3)
 """Columns of `Walkers.now`: how many ways it has gone, steps walked on this one, and for how many it waits."""
-_MARGIN_M = 0.25
-"""Who crosses has left a lane so far beside it [m]."""
 _BESIDE_M = 1.2
 _WALKS_MPS, _RESTS_S = (1.1, 1.6), (4.0, 25.0)
 _REACTION_S, _BRAKES_MPS2, _ROOM_M = 1.0, 2.0, 2.5
@@ -60,31 +59,37 @@ class DrawnWalkers(NamedTuple):
     """People as an episode begins."""
 
     walkers: Walkers
-    bodies: Sequence[Vehicles]
+    bodies: Vehicles
     scripted: tuple[Scripted, ...]
 
 
 def draw_walkers(network: RoadNetwork, count: int, first: int, dt_s: float, rng: np.random.Generator) -> DrawnWalkers:
-    """Draw people at a map's zebra crossings; `first`: the row of the first one.
+    """Draw people at a map's zebra crossings.
+
+    Args:
+        network: The map.
+        count: How many.
+        first: The row of the first one.
+        dt_s: Time step [s].
+        rng: Source of randomness.
 
     Raises:
         DriveRLError: there is no crossing.
     """
-    lanes = np.repeat(np.arange(network.length_m.size), np.diff(network.first_crossing))
-    at = np.flatnonzero((network.right[lanes] < 0) & (network.left[lanes] < 0))
-    if not at.size:
-        raise DriveRLError(
-            f"streets.traffic.pedestrians = {count}: the map has no zebra crossings of streets with {MOST_LANES} lanes;"
-            " fix: 0, or another streets.map"
-        )
     body = who_crosses("pedestrian")
     reach_m = float(body.width_m[0]) / 2
+    places = _places(network, 2 * reach_m)
+    if not places:
+        raise DriveRLError(
+            f"streets.traffic.pedestrians = {count}: the map has no zebra crossings of streets with at most"
+            f" {MOST_LANES} lanes; fix: 0, or another streets.map"
+        )
     plan, strips, now = np.zeros((count, 3)), np.zeros((count, 2, MOST_STRIPS, 5)), np.zeros((count, 3), np.int64)
     scripted = []
     for i in range(count):
-        k = int(at[rng.integers(at.size)])
-        s_m = float(rng.uniform(network.crossing_s_m[k] + reach_m, network.crossing_end_s_m[k] - reach_m))
-        ways = [strips_across(network, int(lanes[k]), s_m, (_BESIDE_M, reach_m), left) for left in (False, True)]
+        lane, from_m, to_m = places[int(rng.integers(len(places)))]
+        s_m = float(rng.uniform(from_m + reach_m, to_m - reach_m))
+        ways = [strips_across(network, lane, s_m, (_BESIDE_M, reach_m), left) for left in (False, True)]
         for back, (rows, _) in enumerate(ways):
             strips[i, back, : len(rows)] = rows
         plan[i] = first + i, rng.uniform(*_WALKS_MPS), ways[0][1]
@@ -92,47 +97,19 @@ def draw_walkers(network: RoadNetwork, count: int, first: int, dt_s: float, rng:
         row = strips[i, now[i, WALKS], 0]
         place = int(row[STRIP_LANE]), float(row[STRIP_S]), float(-row[SIDE] * row[MIDDLE])
         scripted.append(Scripted(*place, 0.0, ASIDE, 0, np.zeros((0, 3))))
-    return DrawnWalkers(Walkers(plan, strips, now), [body] * count, tuple(scripted))
+    return DrawnWalkers(Walkers(plan, strips, now), joined([body] * count), tuple(scripted))
 
 
-def strips_across(
-    network: RoadNetwork, lane: int, s_m: float, body: tuple[float, float], from_left: bool
-) -> tuple[NDArray[np.float64], float]:
-    """Return the strips of a straight way across a street at a place on a lane, and the whole way's length [m].
-
-    `body`: how far beside the street it begins and ends, and how far who crosses reaches before and behind it [m].
-    """
-    beside_m, reach_m = body
-    x, y, _ = pose_at(network, lane, s_m, 0.0)
-    lanes, right, left = [lane], int(network.right[lane]), int(network.left[lane])
-    while right >= 0:
-        lanes, right = [right, *lanes], int(network.right[right])
-    while left >= 0:
-        lanes, left = [*lanes, left], int(network.left[left])
-    along, oncoming = len(lanes), int(network.opposite[lanes[-1]])
-    while oncoming >= 0:
-        lanes, oncoming = [*lanes, oncoming], int(network.right[oncoming])
-    places = [locate(network, each, x, y) for each in lanes]
-    ahead = np.where(np.arange(len(lanes)) < along, 1.0, -1.0)
-    d_m = -ahead * [d for _, d in places]  # of each lane's middle, left-positive from the first one's
-    half_m = network.width_m[lanes] / 2
-    start_m = d_m[-1] + half_m[-1] + beside_m if from_left else d_m[0] - half_m[0] - beside_m
-    walks = -1.0 if from_left else 1.0
-    middle = walks * (d_m - start_m)
-    left_m = middle + half_m + reach_m + _MARGIN_M
-    rows = np.column_stack([lanes, [s for s, _ in places], middle, ahead * walks, left_m])
-    rows = rows[:: int(walks)]
-    return rows, float(rows[-1, MIDDLE] + network.width_m[int(rows[-1, STRIP_LANE])] / 2 + beside_m)
-
-
-@njit_scalar
-def place_on_strips(i, traffic, strips, way):
-    """Put actor i where it is once it has walked some way [m]."""
-    k = 0
-    while k + 1 < MOST_STRIPS and way > strips[k, UNTIL] and strips[k + 1, UNTIL] > 0.0:
-        k += 1
-    traffic.whole[i, LANE], traffic.real[i, S] = int(strips[k, STRIP_LANE]), strips[k, STRIP_S]
-    traffic.real[i, SHIFT] = strips[k, SIDE] * (way - strips[k, MIDDLE])
+def _places(network: RoadNetwork, wide_m: float) -> list[tuple[int, float, float]]:
+    """Return the crossings where people walk: the rightmost lane of a street, and from where to where on it [m]."""
+    found = []
+    for lane in np.flatnonzero((network.junction < 0) & (network.right < 0)).tolist():
+        for k in range(network.first_crossing[lane], network.first_crossing[lane + 1]):
+            from_m, to_m = float(network.crossing_s_m[k]), float(network.crossing_end_s_m[k])
+            lanes = strips_across(network, lane, (from_m + to_m) / 2, (_BESIDE_M, wide_m / 2), False)[0]
+            if to_m - from_m > wide_m and len(lanes) <= MOST_LANES:
+                found.append((lane, from_m, to_m))
+    return found
 
 
 @njit_scalar
@@ -168,23 +145,24 @@ def walk_across(traffic, walkers, step):
 
 @njit_scalar
 def _may_step_out(i, traffic, strips, step):
-    """Return whether all who come can stop, and nobody has a green light."""
+    """Return whether all who come can stop, and those who wait at the line before the crossing have a red light."""
     streets = traffic.streets
     for k in range(MOST_LANES):
-        lane = int(strips[k, STRIP_LANE])
+        lane, s = int(strips[k, STRIP_LANE]), strips[k, STRIP_S]
         if strips[k, UNTIL] == 0.0:
             break
-        has_signal = streets.tie[lane, CONTROL] == Control.SIGNAL
+        behind_line = s > streets.lane[lane, LANE_LENGTH] - streets.lane[lane, TAIL]
+        has_signal = behind_line and streets.tie[lane, CONTROL] == Control.SIGNAL
         if has_signal and light_of(streets, lane, step * traffic.dt_s) != Light.RED:
             return False
-        if not _can_stop(traffic, lane, strips[k, STRIP_S] - 0.5 * traffic.driver[i, LENGTH]):
+        if not _can_stop(traffic, lane, s - 0.5 * traffic.driver[i, LENGTH]):
             return False
     return True
 
 
 @njit_scalar
 def _can_stop(traffic, lane, s):
-    """Return whether nobody is at a place on a lane, and all can stop who come to it on that lane or the one before."""
+    """Return whether nobody is at a place on a lane, and all can stop who come to it on that lane or the two before."""
     if not _stop_on(traffic, lane, 0.0, s):
         return False
     streets = traffic.streets
