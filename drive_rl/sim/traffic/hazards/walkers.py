@@ -44,6 +44,8 @@ _BESIDE_M = 1.2
 _WALKS_MPS, _RESTS_S = (1.1, 1.6), (4.0, 25.0)
 _REACTION_S, _BRAKES_MPS2, _ROOM_M = 1.0, 2.0, 2.5
 """Who comes brakes so hard after so long, and stops so far before them."""
+_STANDS_MPS, _STANDS_M, _BEYOND_M = 0.1, 0.5, 1.5
+"""Who stands does so at least so far before them, or with its rear so far beyond."""
 _COMES_WITHIN_M = 60.0
 
 
@@ -181,14 +183,18 @@ def _can_stop(traffic, lane, s):
 
 @njit_scalar
 def _stop_on(traffic, lane, away, s):
-    """Return whether all on a lane that begins so far before another one can stop before `s` on that, or are past."""
+    """Return whether all drivers on a lane that begins so far before another one can stop before `s` on that, or are
+    past.
+    """
     entry, count = traffic.by_lane[lane, FIRST], traffic.whole.shape[0]
     while entry != NONE:
         j = entry % count
         left = s + away - traffic.place[entry] - 0.5 * traffic.driver[j, LENGTH]
         speed = traffic.real[j, SPEED]
-        needs = _ROOM_M + speed * _REACTION_S + speed * speed / (2.0 * _BRAKES_MPS2) if speed > 0.1 else 0.5
-        if -traffic.driver[j, LENGTH] - 1.5 < left < needs:
+        needs = (
+            _ROOM_M + speed * _REACTION_S + speed * speed / (2.0 * _BRAKES_MPS2) if speed > _STANDS_MPS else _STANDS_M
+        )
+        if traffic.whole[j, DRIVES] != ON_FOOT and -traffic.driver[j, LENGTH] - _BEYOND_M < left < needs:
             return False
         entry = traffic.link[entry]
     return True
