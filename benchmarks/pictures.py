@@ -1,6 +1,7 @@
 """Draws the pictures of the front page and the manual: a drive as a GIF, and each shipped world from behind the car.
 
-The package renders them itself: the film by `drive-rl render`, the worlds while the reference driver drives.
+The package renders them itself: the film by `drive-rl render`, the worlds and what
+stands beside streets while the reference driver drives.
 """
 
 import subprocess
@@ -18,6 +19,7 @@ from drive_rl.config.reader import load_agent, load_world
 from drive_rl.config.specs.driver import ReferenceSpec
 from drive_rl.drivers.reference import ReferenceDriver
 from drive_rl.report.film.gif_palette import Palette
+from drive_rl.sim.envs.lane_env import LaneEnv
 from drive_rl.sim.envs.make_env import make_env
 from drive_rl.sim.envs.views import CHASE
 
@@ -37,6 +39,9 @@ MOMENTS = {
     "motorway": (20_001, 19.0),
 }
 """World -> (test road, seconds driven): where each shows what it is about."""
+BUILT = "town", ["streets.roadside.buildings=0.8", "camera.channels=rgb", "camera.width_px=400", "camera.height_px=250"]
+BUILT_MOMENTS = (20_004, 12.0), (20_007, 7.0), (20_006, 12.0)
+"""What stands beside streets: test road and seconds driven of each picture."""
 
 
 def main() -> None:
@@ -44,6 +49,7 @@ def main() -> None:
     draw_film(IMG / "drive.gif")
     for name, (road_seed, seconds) in MOMENTS.items():
         draw_world(name, road_seed, seconds, IMG / f"{name}.jpg")
+    draw_roadside(IMG / "roadside.jpg")
 
 
 def draw_film(out: Path) -> None:
@@ -68,26 +74,39 @@ def _indexed(picture: Image.Image, palette: Palette) -> Image.Image:
 
 def draw_world(name: str, road_seed: int, seconds: float, out: Path) -> None:
     """Photograph a world from behind the car after some seconds, the driver's picture in the corner."""
-    picture = _photograph(name, road_seed, round(seconds * 10))
-    cv2.imwrite(str(out), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
-    print(f"written: {out.name}, {out.stat().st_size / 1e3:.0f} kB")
-
-
-def _photograph(name: str, road_seed: int, steps: int) -> NDArray[np.uint8]:
-    world = load_world(name)
-    with closing(make_env(world, observation="camera+state", split="test")) as env:
-        spec = load_agent("reference")
-        assert isinstance(spec, ReferenceSpec)
-        driver = ReferenceDriver(spec, world.car, world.task)
-        observation, _ = env.reset(options={"road_seed": road_seed})
-        for _ in range(steps):
-            observation, *_ = env.step(driver.act(observation["state"][None])[0])
-        width, height = WORLDS_PX
+    width, height = WORLDS_PX
+    with closing(make_env(load_world(name), observation="camera+state", split="test")) as env:
+        camera = _drive(env, road_seed, seconds)
         lens = CHASE.model_copy(update={"width_px": width, "height_px": height})
         picture = np.ascontiguousarray(env.chase_view(lens))
-        given = cv2.resize(observation["camera"][-1], (128, 80), interpolation=cv2.INTER_NEAREST)
-        picture[8:88, width - 136 : width - 8] = given[..., None]
-    return picture
+    given = cv2.resize(camera[-1], (128, 80), interpolation=cv2.INTER_NEAREST)
+    picture[8:88, width - 136 : width - 8] = given[..., None]
+    _write(picture, out)
+
+
+def draw_roadside(out: Path) -> None:
+    """Put pictures from a car in a built town side by side."""
+    pictures = []
+    for road_seed, seconds in BUILT_MOMENTS:
+        with closing(make_env(load_world(*BUILT), observation="camera+state", split="test")) as env:
+            pictures.append(np.moveaxis(_drive(env, road_seed, seconds)[-3:], 0, -1))
+    _write(np.concatenate(pictures, axis=1), out)
+
+
+def _drive(env: LaneEnv, road_seed: int, seconds: float) -> NDArray[np.uint8]:
+    """Let the reference driver drive; return what the camera shows then, (C, H, W)."""
+    spec = load_agent("reference")
+    assert isinstance(spec, ReferenceSpec)
+    driver = ReferenceDriver(spec, env.world.car, env.world.task)
+    observation, _ = env.reset(options={"road_seed": road_seed})
+    for _ in range(round(seconds * 10)):
+        observation, *_ = env.step(driver.act(observation["state"][None])[0])
+    return observation["camera"]
+
+
+def _write(picture: NDArray[np.uint8], out: Path) -> None:
+    cv2.imwrite(str(out), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    print(f"written: {out.name}, {out.stat().st_size / 1e3:.0f} kB")
 
 
 if __name__ == "__main__":

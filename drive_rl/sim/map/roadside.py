@@ -26,7 +26,7 @@ faces; its size [m]; its colour in [0, 1]."""
 _STREAM = 31  # of the random numbers that belong to a map's seed
 _SIGN_BESIDE_M, _SIGN_SIZE_M = 0.9, (0.05, 0.4, 2.6)
 _CLEAR_M = 3.0
-"""From pavement to all but signs at lines [m]: vehicles park there."""
+"""From pavement to all but signs [m]: vehicles park there."""
 _LOT_M, _DEPTH_M, _SETBACK_M, _GAP_M = (10.0, 24.0), (8.0, 14.0), (4.5, 9.0), (1.0, 8.0)  # of buildings
 _BUILDING_HEIGHT_M = 5.0, 18.0
 _TREE_EVERY_M, _TREE_BESIDE_M = (9.0, 16.0), (3.6, 6.0)

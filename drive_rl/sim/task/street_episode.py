@@ -179,7 +179,7 @@ def _draw(world: WorldSpec, streets: StreetsSpec, seed: int) -> StreetEpisode:
         beside_m, start = 0.0, _start(world, town.network, route, profile, _stream(seed, _START))
     random = _stream(seed, _TRAFFIC)
     vehicles = with_ego(draw_vehicles(streets.traffic, _split(seed), streets.traffic.actors, random), world.car)
-    colours = random.uniform(0.08, 0.9, (len(vehicles.kind), 3)).astype(np.float32)
+    colours = _paints(random, len(vehicles.kind))
     s_m, drives = RUN_IN_M - float(route.from_m[0]), EGO_ASIDE if parked else EGO
     ego = Ego(route.lanes, route.spans, s_m, start.vx_mps, beside_m, drives)
     seeds = random.integers(0, 2**31, 2)
@@ -188,7 +188,7 @@ def _draw(world: WorldSpec, streets: StreetsSpec, seed: int) -> StreetEpisode:
         random = _stream(seed, _WALKERS)
         walkers = draw_walkers(town.network, people, len(vehicles.kind), 1 / task.control_hz, random)
         vehicles, scripted = joined([vehicles, walkers.bodies]), walkers.scripted
-        colours = np.concatenate([colours, random.uniform(0.08, 0.9, (people, 3)).astype(np.float32)])
+        colours = np.concatenate([colours, _paints(random, people)])
     if streets.hazard:
         actor = int(seeds[0]), len(vehicles.kind)
         site = Site(
@@ -197,7 +197,7 @@ def _draw(world: WorldSpec, streets: StreetsSpec, seed: int) -> StreetEpisode:
         random = _stream(seed, _HAZARD)
         hazard = draw_hazard(streets.hazard, site, random)
         vehicles = joined([vehicles, hazard.actors])
-        colours = np.concatenate([colours, random.uniform(0.08, 0.9, (len(hazard.scripted), 3)).astype(np.float32)])
+        colours = np.concatenate([colours, _paints(random, len(hazard.scripted))])
         scripted = *scripted, *hazard.scripted
     return StreetEpisode(
         seed=seed,
@@ -215,6 +215,11 @@ def _draw(world: WorldSpec, streets: StreetsSpec, seed: int) -> StreetEpisode:
         walkers=walkers,
         hazard=hazard,
     )
+
+
+def _paints(random: np.random.Generator, count: int) -> NDArray[np.float32]:
+    """Return colours of so many vehicles or people, (count, 3), in [0, 1]."""
+    return random.uniform(0.08, 0.9, (count, 3)).astype(np.float32)
 
 
 def _draw_route(streets: StreetsSpec, network: RoadNetwork, map_seed: int, rng: np.random.Generator) -> StreetRoute:

@@ -56,8 +56,8 @@ from drive_rl.sim.traffic.streets import (
 ANTICIPATION = 0.6
 """Share of the comfortable braking with which a driver slows down for a slower lane."""
 _SWING_S = 25.0
-_CALLING_MPS2 = 3.0
-_BEYOND_M = 0.5
+_CALLING_MPS2, _BEYOND_M = 3.0, 0.5
+"""Who calls at a bus stop brakes no harder for it [m/s^2], and may come to stand so far beyond it [m]."""
 
 
 @njit_scalar

@@ -109,14 +109,12 @@ def is_let_in(i, traffic, want, c):
     """Return whether conflict c of a connection is kept free for another who is to be let in, or waits for room on the
     same lane behind it; not from those who wait between junctions, where they are in the way.
     """
-    other = traffic.streets.meets[c, OTHER]
+    streets = traffic.streets
+    other = streets.meets[c, OTHER]
     j = traffic.by_lane[other, WANTED]
-    if j == NONE or is_between(traffic.streets, want):
+    if j == NONE or is_between(streets, want):
         return False
-    same = (
-        traffic.streets.next[traffic.streets.tie[want, FIRST_NEXT]]
-        == (traffic.streets.next[traffic.streets.tie[other, FIRST_NEXT]])
-    )
+    same = streets.next[streets.tie[want, FIRST_NEXT]] == streets.next[streets.tie[other, FIRST_NEXT]]
     while j != NONE:
         asks = traffic.whole[j, ASKS]
         keeps = asks == LET_IN or (asks == NEEDS_ROOM and same)

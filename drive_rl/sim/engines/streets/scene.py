@@ -81,8 +81,7 @@ class StreetScene:
         self.routes = new_routes(world, streets, count)
         self._maps = StreetMaps(streets.map, min(count, streets.map_count), streets.map_count, streets.roadside)
         self.cars = new_street_cars(count, streets)
-        people = streets.traffic.pedestrians
-        beside = {"hazard": streets.hazard, "walk": people, "seen": streets.seen_within_s}
+        beside = {"hazard": streets.hazard, "walk": streets.traffic.pedestrians, "seen": streets.seen_within_s}
         self._saved = (*_SAVED, *(name for name, there in beside.items() if there))
         self.visibility: Visibility | None = None
         """What cars see by whose states hold nothing else of others; None: they hold all there is."""
@@ -251,10 +250,9 @@ class StreetScene:
             phases = DRIVEN[kind]
             drives[0] = EGO if kind == PARKING_EXIT and phase != WAITS else drives[0]
             drives[-1] = int(phases[phase]) if phase < len(phases) else -1
-        on_foot = slice(1 + self._spec.traffic.actors, 1 + self._spec.traffic.actors + self._spec.traffic.pedestrians)
-        if self._spec.traffic.pedestrians:
-            walks = state[_KEY + "walk"][car, :, STEPS] > 0
-            drives[on_foot] = np.where(walks, ON_FOOT, ASIDE).tolist()
+        if people := self._spec.traffic.pedestrians:
+            first, walks = 1 + self._spec.traffic.actors, state[_KEY + "walk"][car, :, STEPS] > 0
+            drives[first : first + people] = np.where(walks, ON_FOOT, ASIDE).tolist()
         route, expected = episode.route.lanes, {ID: range(len(whole)), DRIVES: drives}
         if any(whole[:, column].tolist() != list(values) for column, values in expected.items()) or any(
             at >= len(route) or lane != route[at] for at, lane in whole[whole[:, DRIVES] & EGO > 0][:, [GOALS, LANE]]

@@ -119,7 +119,7 @@ def _lanes(lanelet2: Any, found: Any, unsupported: Counter[str]) -> tuple[list[F
             _govern(lanelet2, lane, lanelet, element)
     _count(lanelet2, found, lanelets, unsupported)
     if _is_left_handed(lanelets):
-        unsupported["lanelets against their centre lines: left-handed coordinates, mirrored"] = len(lanelets)
+        unsupported["lanelets in left-handed coordinates, mirrored"] = len(lanelets)
         crossings = _mirror(lanes, crossings)
     return without_short(lanes, unsupported), crossings
 

@@ -69,7 +69,7 @@ class SolidRows(NamedTuple):
 
 @njit
 def new_rows():
-    """Return room for all that a picture may show."""
+    """Return `SolidRows` with room for all that a picture may show, MOST_SOLIDS."""
     return SolidRows(
         np.empty((MOST_SOLIDS, 9), np.float32),
         np.empty((MOST_SOLIDS, 3), np.float32),

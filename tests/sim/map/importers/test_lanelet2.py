@@ -75,9 +75,7 @@ def test_left_handed_coordinates_are_mirrored(osm: Path, tmp_path: Path) -> None
     mirrored = tmp_path / "mirrored.osm"
     mirrored.write_text(small_map(left_handed=True))
     ours, theirs = read_lanelet2(osm), read_lanelet2(mirrored)
-    assert set(theirs.unsupported) - set(ours.unsupported) == {
-        "lanelets against their centre lines: left-handed coordinates, mirrored"
-    }
+    assert set(theirs.unsupported) - set(ours.unsupported) == {"lanelets in left-handed coordinates, mirrored"}
     for name in ours.network._fields:
         one, other = (np.asarray(getattr(streets.network, name)) for streets in (ours, theirs))
         if name == "crossing_corners":  # they may begin at another one
