@@ -17,6 +17,7 @@ from drive_rl.sim.traffic.actors import (
     ON_FOOT,
     SPEED,
     TO_START,
+    WAITED,
     Scripted,
     draw,
 )
@@ -47,6 +48,8 @@ _REACTION_S, _BRAKES_MPS2, _ROOM_M = 1.0, 2.0, 2.5
 _STANDS_MPS, _STANDS_M, _BEYOND_M = 0.1, 0.5, 1.5
 """Who stands does so at least so far before them, or with its rear so far beyond."""
 _COMES_WITHIN_M = 60.0
+_PATIENT_S, _NEXT_M = 12.0, 8.0
+"""Who has stood before them for longer, so near, is let go first, but at a red light."""
 
 
 class Walkers(NamedTuple):
@@ -157,34 +160,34 @@ def _may_step_out(i, traffic, strips, step):
         has_signal = behind_line and streets.tie[lane, CONTROL] == Control.SIGNAL
         if has_signal and light_of(streets, lane, step * traffic.dt_s) != Light.RED:
             return False
-        if not _can_stop(traffic, lane, s - 0.5 * traffic.driver[i, LENGTH]):
+        if not _can_stop(traffic, lane, s - 0.5 * traffic.driver[i, LENGTH], has_signal):
             return False
     return True
 
 
 @njit_scalar
-def _can_stop(traffic, lane, s):
+def _can_stop(traffic, lane, s, is_red):
     """Return whether nobody is at a place on a lane, and all can stop who come to it on that lane or the two before."""
-    if not _stop_on(traffic, lane, 0.0, s):
+    if not _stop_on(traffic, lane, 0.0, s, is_red):
         return False
     streets = traffic.streets
     for at in range(streets.tie[lane, FIRST_BEFORE], streets.tie[lane, END_BEFORE]):
         before = streets.previous[at]
         away = streets.lane[before, LANE_LENGTH]
-        if s < _COMES_WITHIN_M and not _stop_on(traffic, before, away, s):
+        if s < _COMES_WITHIN_M and not _stop_on(traffic, before, away, s, False):
             return False
         for further in range(streets.tie[before, FIRST_BEFORE], streets.tie[before, END_BEFORE]):
             first = streets.previous[further]
             away_first = away + streets.lane[first, LANE_LENGTH]
-            if s + away < _COMES_WITHIN_M and not _stop_on(traffic, first, away_first, s):
+            if s + away < _COMES_WITHIN_M and not _stop_on(traffic, first, away_first, s, False):
                 return False
     return True
 
 
 @njit_scalar
-def _stop_on(traffic, lane, away, s):
+def _stop_on(traffic, lane, away, s, is_red):
     """Return whether all drivers on a lane that begins so far before another one can stop before `s` on that, or are
-    past.
+    past, and none has stood there for long without a red light.
     """
     entry, count = traffic.by_lane[lane, FIRST], traffic.whole.shape[0]
     while entry != NONE:
@@ -194,6 +197,8 @@ def _stop_on(traffic, lane, away, s):
         needs = (
             _ROOM_M + speed * _REACTION_S + speed * speed / (2.0 * _BRAKES_MPS2) if speed > _STANDS_MPS else _STANDS_M
         )
+        if not is_red and 0.0 < left < _NEXT_M and traffic.whole[j, WAITED] * traffic.dt_s > _PATIENT_S:
+            return False
         if traffic.whole[j, DRIVES] != ON_FOOT and -traffic.driver[j, LENGTH] - _BEYOND_M < left < needs:
             return False
         entry = traffic.link[entry]
